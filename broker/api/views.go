@@ -1,0 +1,131 @@
+// Package api is the broker's HTTP door: it turns requests over the wire into
+// calls of access, identity and fleet, and errors into one plain sentence. It
+// decides nothing itself except who may call what.
+package api
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// The views below are the JSON that people's scripts read. Lists are bare arrays,
+// newest first; times are RFC 3339 UTC or null.
+
+// Request is an access request as its people see it.
+type Request struct {
+	ID         string            `json:"id"`
+	Status     session.Status    `json:"status"`
+	Asset      string            `json:"asset"`
+	Services   []string          `json:"services"`
+	Grant      *string           `json:"grant"` // S-..., once granted
+	NotBefore  time.Time         `json:"not_before"`
+	NotAfter   time.Time         `json:"not_after"`
+	MaxSeconds int64             `json:"max_seconds"`
+	Approvals  int               `json:"approvals"`
+	Needed     int               `json:"needed"`
+	Site       string            `json:"site"`
+	Class      session.Class     `json:"class"`
+	Channels   []session.Channel `json:"channels"`
+	Engineer   session.Person    `json:"engineer"`
+	Reason     string            `json:"reason"`
+	WorkOrder  string            `json:"work_order"`
+	Created    time.Time         `json:"created"`
+	DeniedBy   string            `json:"denied_by,omitempty"`
+	DenyReason string            `json:"deny_reason,omitempty"`
+}
+
+// Documents are the exact bytes and proofs of a request, for an approver's console.
+type Documents struct {
+	Request   []byte     `json:"request"`
+	Token     string     `json:"token"`
+	Salt      []byte     `json:"salt"`
+	Received  time.Time  `json:"received"` // when the agent took it, as the broker says
+	Grant     []byte     `json:"grant,omitempty"`
+	Approvals []Approval `json:"approvals"`
+}
+
+// Approval is one approver's proof.
+type Approval struct {
+	Token    string    `json:"token"`
+	Salt     []byte    `json:"salt"`
+	Received time.Time `json:"received"`
+}
+
+// Session is a session as its people see it.
+type Session struct {
+	ID         string             `json:"id"`
+	State      session.State      `json:"state"`
+	Reason     *session.EndReason `json:"reason"`
+	Asset      string             `json:"asset"`
+	Service    string             `json:"service"`
+	Engineer   string             `json:"engineer"` // e-mail, or the subject where there is none
+	Opened     time.Time          `json:"opened"`
+	Deadline   time.Time          `json:"deadline"`
+	Ended      *time.Time         `json:"ended"`
+	Recordings []string           `json:"recordings"`
+	Request    string             `json:"request"`
+}
+
+// Recording is a recording in the vault or on its way there.
+type Recording struct {
+	ID       string     `json:"id"`
+	Session  string     `json:"session"`
+	State    string     `json:"state"` // live, sealed, torn
+	Asset    string     `json:"asset"`
+	Service  string     `json:"service"`
+	Engineer string     `json:"engineer"`
+	Started  time.Time  `json:"started"`
+	Ended    *time.Time `json:"ended"`
+	Bytes    int64      `json:"bytes"` // stored so far
+}
+
+// Asset is a scanner as the catalogue shows it.
+type Asset struct {
+	Name     string            `json:"name"`
+	Site     string            `json:"site"`
+	Label    string            `json:"label"`
+	Modality string            `json:"modality"`
+	Online   bool              `json:"online"` // its agent is connected
+	Needed   int               `json:"needed"` // approvals
+	Longest  int64             `json:"longest_seconds"`
+	Channels []session.Channel `json:"channels"`
+	Accept   session.Accept    `json:"accept"`
+	Services []session.Service `json:"services"`
+}
+
+// Login is what a signed-in CLI gets.
+type Login struct {
+	Token   string         `json:"token"` // bearer, keep secret
+	Expires time.Time      `json:"expires"`
+	Person  session.Person `json:"person"`
+	Roles   []session.Role `json:"roles"`
+	SSH     SSHDoor        `json:"ssh"`
+}
+
+// SSHDoor is where the jump host is and which key it shows.
+type SSHDoor struct {
+	Address string `json:"address"`  // host:port
+	HostKey string `json:"host_key"` // key line
+}
+
+// Access answers "may I connect now, and if not, what is missing?".
+type Access struct {
+	Ready   bool         `json:"ready"`
+	Pending bool         `json:"pending"` // waiting for the hospital
+	Kind    session.Kind `json:"kind,omitempty"`
+	Message string       `json:"message,omitempty"` // one sentence
+	Next    string       `json:"next,omitempty"`
+	Request string       `json:"request,omitempty"`
+	Session string       `json:"session,omitempty"`
+}
+
+// Problem is an error on the wire: application/problem+json of RFC 9457.
+type Problem struct {
+	Status  int          `json:"status"`
+	Title   string       `json:"title"`
+	Detail  string       `json:"detail"`
+	Kind    session.Kind `json:"kind"`
+	Message string       `json:"message"`
+	Next    string       `json:"next"`
+}

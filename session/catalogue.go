@@ -1,0 +1,131 @@
+package session
+
+import (
+	"slices"
+	"strings"
+	"time"
+)
+
+// Class says how much a session may disturb a scanner.
+type Class string
+
+const (
+	Observe       Class = "observe"
+	NonDisruptive Class = "non-disruptive"
+	Disruptive    Class = "disruptive"
+)
+
+// Classes lists them from the mildest to the strongest.
+func Classes() []Class { return []Class{Observe, NonDisruptive, Disruptive} }
+
+// Known reports whether c is one of Classes.
+func (c Class) Known() bool { return slices.Contains(Classes(), c) }
+
+// Within reports whether c asks for no more than limit. Unknown classes are within nothing.
+func (c Class) Within(limit Class) bool {
+	i, j := slices.Index(Classes(), c), slices.Index(Classes(), limit)
+	return i >= 0 && j >= 0 && i <= j
+}
+
+// Channel is one way in which bytes may pass during a session.
+type Channel string
+
+const (
+	Shell        Channel = "shell"
+	Exec         Channel = "exec"
+	FilesIn      Channel = "files-in"  // towards the device
+	FilesOut     Channel = "files-out" // from the device
+	ClipboardIn  Channel = "clipboard-in"
+	ClipboardOut Channel = "clipboard-out"
+	Control      Channel = "control"
+)
+
+// Channels lists all of them, sorted.
+func Channels() []Channel {
+	return []Channel{ClipboardIn, ClipboardOut, Control, Exec, FilesIn, FilesOut, Shell}
+}
+
+// Known reports whether c is one of Channels.
+func (c Channel) Known() bool { return slices.Contains(Channels(), c) }
+
+// ClientClass is the kind of program in which a person proved something; the
+// agent derives it from the token's audience.
+type ClientClass string
+
+const (
+	CLI     ClientClass = "cli"     // the engineer's own command line
+	Console ClientClass = "console" // the hospital's own machine: nothing from the broker is trusted for display
+	Web     ClientClass = "web"     // a page served by the broker
+)
+
+// Protocol is what a service speaks.
+type Protocol string
+
+const SSH Protocol = "ssh"
+
+// Service is one protocol on one port of a scanner's host, as everyone may know
+// it. The address and the login stay with the agent.
+type Service struct {
+	Name     string   `json:"name"`
+	Endpoint string   `json:"endpoint"`
+	Protocol Protocol `json:"protocol"`
+	Port     int      `json:"port"`
+	Class    Class    `json:"class"` // the strongest class in which it may be used
+}
+
+// Accept lists the client classes that an asset's policy accepts, per role.
+type Accept struct {
+	Engineer []ClientClass `json:"engineer" yaml:"engineer"`
+	Approver []ClientClass `json:"approver" yaml:"approver"`
+}
+
+// Policy is what a hospital allows on one asset. The agent enforces its own copy;
+// the broker's is for display.
+type Policy struct {
+	Approvals int           // distinct approvers needed, >= 1
+	Accept    Accept        //
+	Longest   time.Duration // longest session
+	Window    time.Duration // widest not-before to not-after
+	Channels  []Channel     //
+}
+
+// Asset is one scanner, as biomed tags it.
+type Asset struct {
+	Name     string // "NGH-PETCT1"
+	Label    string // "Helion 64"
+	Modality string // "PT/CT"
+	Services []Service
+	Policy   Policy
+}
+
+// Service finds a service of the asset by name.
+func (a Asset) Service(name string) (Service, bool) {
+	for _, s := range a.Services {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return Service{}, false
+}
+
+// HostName is the ssh host name of a service of an asset: "recon-ssh.ngh-petct1".
+func HostName(asset, service string) string {
+	return strings.ToLower(service + "." + asset)
+}
+
+// ValidName reports whether s can name a site, agent, asset, endpoint or service:
+// 1 to 64 letters, digits and inner hyphens. Names are compared whole; no two may
+// differ only in case, because host names cannot.
+func ValidName(s string) bool {
+	if len(s) == 0 || len(s) > 64 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for _, r := range s {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

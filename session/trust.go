@@ -1,0 +1,81 @@
+package session
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"strings"
+)
+
+// Trust is the bundle of anchors that a hospital hands out of band: the agent
+// writes it (sallyport-agent trust export), people and verifiers import it.
+// Nothing in it ever comes from the broker.
+type Trust struct {
+	V        int      `json:"v"` // 1
+	Site     string   `json:"site"`
+	Agent    string   `json:"agent"`
+	Identity string   `json:"identity"` // the agent's long-lived key, "ssh-ed25519 AAAA..."
+	Issuers  []Issuer `json:"issuers"`
+	Broker   string   `json:"broker,omitempty"` // the broker's countersigning key, once it has one
+}
+
+// Issuer pins one identity provider.
+type Issuer struct {
+	URL     string   `json:"issuer" yaml:"issuer"`
+	Side    Side     `json:"side" yaml:"side"`
+	Domains []string `json:"domains" yaml:"domains"` // e-mail domains that sign in here, lower case
+	// Clients maps an OAuth client id to the class of client it is. The hospital's
+	// command-line client has no class here: it signs people in and approves nothing.
+	Clients map[string]ClientClass `json:"clients" yaml:"clients"`
+	// Login is the client id with which the CLI signs people in.
+	Login string `json:"login" yaml:"login"`
+	// JWKS is the key set's URL. Empty: read from the issuer's discovery document,
+	// which must name the issuer's own host.
+	JWKS string `json:"jwks,omitempty" yaml:"jwks"`
+	// Reach is how the agent gets there: "direct", or "broker" for a relayed TLS stream.
+	Reach string `json:"reach,omitempty" yaml:"reach"`
+	// InsecureLoopback allows plain http, on loopback only.
+	InsecureLoopback bool `json:"insecure_loopback,omitempty" yaml:"insecure_loopback"`
+}
+
+// Side says whose people an issuer knows.
+type Side string
+
+const (
+	VendorSide   Side = "vendor"
+	HospitalSide Side = "hospital"
+)
+
+// KeyLine is an ed25519 public key as one line of OpenSSH: "ssh-ed25519 AAAA...".
+func KeyLine(pub ed25519.PublicKey) string {
+	return "ssh-ed25519 " + base64.StdEncoding.EncodeToString(sshWire(pub))
+}
+
+// ParseKeyLine reads the form that KeyLine writes, and nothing else.
+func ParseKeyLine(line string) (ed25519.PublicKey, error) {
+	body, ok := strings.CutPrefix(line, "ssh-ed25519 ")
+	wire, err := base64.StdEncoding.DecodeString(body)
+	if ok && err == nil && len(wire) == 51 {
+		pub := ed25519.PublicKey(wire[19:])
+		if KeyLine(pub) == line {
+			return pub, nil
+		}
+	}
+	return nil, Errorf(Invalid, "%.80q is not an ssh-ed25519 key line", line)
+}
+
+// Fingerprint names a key as OpenSSH does: "SHA256:" and base64.
+func Fingerprint(pub ed25519.PublicKey) string {
+	sum := sha256.Sum256(sshWire(pub))
+	return "SHA256:" + base64.RawStdEncoding.EncodeToString(sum[:])
+}
+
+// sshWire is the key in the encoding of RFC 8709 section 4.
+func sshWire(pub ed25519.PublicKey) []byte {
+	const name = "ssh-ed25519"
+	b := binary.BigEndian.AppendUint32(nil, uint32(len(name)))
+	b = append(b, name...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(pub)))
+	return append(b, pub...)
+}
