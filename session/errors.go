@@ -56,3 +56,12 @@ func KindOf(err error) Kind {
 	}
 	return Internal
 }
+
+// BadField is a configuration value that cannot be used. Path is its place in the
+// file ("$.assets[0].policy.approvals"), so that whoever read the file can point at it.
+type BadField struct {
+	Path    string
+	Problem string
+}
+
+func (e *BadField) Error() string { return e.Path + ": " + e.Problem }
