@@ -6,8 +6,11 @@ package recordings
 
 import (
 	"crypto"
+	"encoding/hex"
+	"fmt"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -28,31 +31,98 @@ type Header struct {
 	Started   time.Time        `json:"started"` // wall clock, microseconds
 }
 
+// check refuses a header that does not say what it is about.
+func (h Header) check() error {
+	if _, err := session.ParseRecordingID(h.Recording); err != nil {
+		return err
+	}
+	if _, err := session.ParseSessionID(h.Session); err != nil {
+		return err
+	}
+	if _, err := session.ParseRequestID(h.Request); err != nil {
+		return err
+	}
+	for _, n := range []string{h.Site, h.Asset, h.Service} {
+		if !session.ValidName(n) {
+			return fmt.Errorf("%.80q is not the name of a site, asset or service", n)
+		}
+	}
+	if b, err := hex.DecodeString(h.GrantHash); err != nil || len(b) != 32 || hex.EncodeToString(b) != h.GrantHash {
+		return fmt.Errorf("%.80q is not the hash of a grant", h.GrantHash)
+	}
+	if h.Started.IsZero() || !h.Started.Equal(h.Started.Truncate(time.Microsecond)) || h.Started.Location() != time.UTC {
+		return fmt.Errorf("the start is not a time in UTC and whole microseconds")
+	}
+	return nil
+}
+
+// State is where a recording stands, as far as its parts tell.
+type State string
+
+const (
+	Live   State = "live"   // no seal: it may still grow
+	Sealed State = "sealed" // closed by the writer: complete
+	Torn   State = "torn"   // closed by repair: complete up to where the recorder was lost
+)
+
+// Limits of the format. A reader refuses what exceeds them before allocating.
+const (
+	MaxSegments     = 1_000_000                // six digits of a part's name
+	MaxSegmentPlain = 4 << 20                  // plain bytes of one segment
+	MaxSegmentBytes = MaxSegmentPlain + 64<<10 // stored bytes of one segment
+	MaxDocument     = 64 << 10                 // JSON of header or seal
+	MaxPart         = MaxSegmentBytes + 1<<10  // any part
+)
+
 // Options say how to write.
 type Options struct {
-	Signer         crypto.Signer // the agent's ed25519 identity key
-	InputRecipient string        // age recipient (age1...) of the site's input identity
-	SegmentBytes   int           // plain bytes per segment; default 1 MiB
-	SegmentTime    time.Duration // default 10 s
-	HeadEvery      time.Duration // default 1 s
-	OnPart         func()        // a part was closed and can be uploaded; must not block
+	Signer         crypto.Signer      // the agent's ed25519 identity key
+	InputRecipient string             // age recipient (age1...) of the site's input identity
+	SegmentBytes   int                // plain bytes per segment; default 1 MiB, at most 2 MiB
+	SegmentTime    time.Duration      // default 10 s
+	HeadEvery      time.Duration      // default 1 s
+	OnPart         func()             // a part was closed and can be uploaded; must neither block nor call the Writer
+	OnHead         func(witness.Head) // a head was signed and written; the same rules
+	Now            func() time.Time   // default time.Now
 }
 
-// Writer records into a directory of its own. It implements session.Recorder.
-type Writer struct{}
+// Groups of writes are synced to disk when this much time passed or this much was
+// written since the last sync began. A power cut may lose what was not yet synced;
+// a killed process loses nothing.
+const (
+	syncEvery = 50 * time.Millisecond
+	syncBytes = 64 << 10
+)
 
-// Create begins a recording in dir (which must not exist). The header is on disk
-// when it returns.
-func Create(dir string, h Header, o Options) (*Writer, error) {
-	return nil, session.Errorf(session.Internal, "not built")
+func (o Options) withDefaults() (Options, error) {
+	if o.SegmentBytes == 0 {
+		o.SegmentBytes = 1 << 20
+	}
+	if o.SegmentTime == 0 {
+		o.SegmentTime = 10 * time.Second
+	}
+	if o.HeadEvery == 0 {
+		o.HeadEvery = time.Second
+	}
+	if o.OnPart == nil {
+		o.OnPart = func() {}
+	}
+	if o.OnHead == nil {
+		o.OnHead = func(witness.Head) {}
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.SegmentBytes < 1 || o.SegmentBytes > MaxSegmentPlain/2 || o.SegmentTime < 0 || o.HeadEvery < 0 {
+		return o, fmt.Errorf("segment size, segment time or head interval is out of range")
+	}
+	return o, nil
 }
 
-// Record appends an event. See session.Recorder.
-func (w *Writer) Record(e session.Event) error { return session.Errorf(session.Internal, "not built") }
+// Discard is a recorder that keeps nothing: for tests and measurements only.
+type Discard struct{}
 
-// Close seals the recording with the reason for which its connection ended.
-// Closing twice does nothing and returns the first result.
-func (w *Writer) Close(reason session.EndReason) error { return nil }
+var _ session.Recorder = Discard{}
 
-// Lost is closed when the recorder can no longer record (disk full, I/O error).
-func (w *Writer) Lost() <-chan struct{} { return nil }
+func (Discard) Record(session.Event) error    { return nil }
+func (Discard) Close(session.EndReason) error { return nil }

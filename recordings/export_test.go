@@ -1,0 +1,125 @@
+package recordings
+
+import (
+	"crypto"
+
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+)
+
+// The file layer, for tests that make it misbehave.
+type (
+	Disk = disk
+	File = file
+)
+
+func CreateOn(d Disk, h Header, o Options) (*Writer, error) { return create(d, h, o) }
+
+// NewDisk makes dir and opens it for writing.
+func NewDisk(dir string) (Disk, error) { return newDirectory(dir) }
+
+// DiskMethods lets a test wrap a Disk.
+type DiskMethods struct {
+	CreateFunc func(name string) (File, error)
+	CommitFunc func(name string, part []byte) error
+	RemoveFunc func(name string) error
+	Disk       Disk
+}
+
+func (m DiskMethods) create(name string) (file, error) {
+	if m.CreateFunc != nil {
+		return m.CreateFunc(name)
+	}
+	return m.Disk.create(name)
+}
+func (m DiskMethods) read(name string) ([]byte, error) { return m.Disk.read(name) }
+func (m DiskMethods) commit(name string, part []byte) error {
+	if m.CommitFunc != nil {
+		return m.CommitFunc(name, part)
+	}
+	return m.Disk.commit(name, part)
+}
+func (m DiskMethods) remove(name string) error {
+	if m.RemoveFunc != nil {
+		return m.RemoveFunc(name)
+	}
+	return m.Disk.remove(name)
+}
+
+// CreateFile is the wrapped disk's own create.
+func CreateFile(d Disk, name string) (File, error) { return d.create(name) }
+
+// SignSeal signs a seal document as the agent would, for forgeries by a thief of the key.
+func SignSeal(s crypto.Signer, info SealInfo) ([]byte, error) {
+	return signDocument(s, witness.Seal, sealMagic, info)
+}
+
+// ScanSegment reads plain segment bytes as repair does and returns how much is sound
+// and how many events that is.
+func ScanSegment(header, plain []byte, index uint32, prev [32]byte) (sound int64, events uint32) {
+	o, pub, err := parseHeader(header)
+	if err != nil {
+		return 0, 0
+	}
+	id, _ := session.ParseRecordingID(o.Session.Recording)
+	s := scanner{tally: newTally(), id: id, pub: pub, index: index, prev: prev}
+	for {
+		if _, _, err := s.next(plain[s.offset:]); err != nil {
+			return s.offset, s.events
+		}
+	}
+}
+
+// FrameEnds lists the offsets after each sound frame of plain.
+func FrameEnds(header, plain []byte, index uint32, prev [32]byte) (ends []int64, events []uint32) {
+	o, pub, err := parseHeader(header)
+	if err != nil {
+		return nil, nil
+	}
+	id, _ := session.ParseRecordingID(o.Session.Recording)
+	s := scanner{tally: newTally(), id: id, pub: pub, index: index, prev: prev}
+	for {
+		if _, _, err := s.next(plain[s.offset:]); err != nil {
+			return ends, events
+		}
+		ends, events = append(ends, s.offset), append(events, s.events)
+	}
+}
+
+// ChainStart is the chain of a recording before its first segment.
+func ChainStart(header []byte) [32]byte { return chainStart(header) }
+
+// ParseSegment is what a reader does with a segment part before it unpacks it.
+func ParseSegment(part []byte) error {
+	d, err := checkSegment(part, nil)
+	if err != nil {
+		return err
+	}
+	u, err := newUnpacker()
+	if err != nil {
+		return err
+	}
+	defer u.zstd.Close()
+	_, err = u.unpack(d, part[segmentHead:])
+	return err
+}
+
+// PackSegment makes a segment part that signs whatever it is told to.
+func PackSegment(s crypto.Signer, index uint32, prev [32]byte, plain []byte, declared uint32) ([]byte, error) {
+	p, err := newPacker()
+	if err != nil {
+		return nil, err
+	}
+	t := newTally()
+	t.hash.Write(plain)
+	part, d, err := p.pack(s, index, prev, plain, &t)
+	if err != nil {
+		return nil, err
+	}
+	d.plain = declared
+	head := d.bytes()
+	sig, err := witness.Sign(s, witness.Segment, head)
+	copy(part, head)
+	copy(part[descriptorSize:], sig[:])
+	return part, err
+}

@@ -1,0 +1,141 @@
+package recordings
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Verdict is what Verify found, in one word.
+type Verdict string
+
+const (
+	VerdictIntact   Verdict = "intact"   // sealed, complete, signed by a trusted agent
+	VerdictLive     Verdict = "live"     // sound as far as it goes, no seal
+	VerdictTorn     Verdict = "torn"     // sealed by repair: complete up to where the recorder was lost
+	VerdictTampered Verdict = "tampered" // not what was signed
+	VerdictUnpinned Verdict = "unpinned" // consistent, signer unknown
+)
+
+// Result is what Verify says.
+type Result struct {
+	Result  Verdict `json:"result"`
+	Segment *int    `json:"segment"` // the first bad one
+	Offset  *int64  `json:"offset"`  // of the first bad thing in the file
+	Reason  string  `json:"reason"`  // one sentence without its full stop
+
+	header Header
+	seal   *SealInfo
+	totals totals
+}
+
+// Verify checks a recording in its single-file form against the trust bundles. It
+// needs nothing else: no account, no network, no clock. A bundle counts when it names
+// the recording's site and the very key that signed.
+func Verify(r io.ReaderAt, size int64, trust []session.Trust) Result {
+	reader, err := Open(r, size)
+	if err != nil {
+		return broken(Result{}, err)
+	}
+	defer reader.Close()
+	result := Result{header: reader.Header()}
+	for err == nil {
+		_, err = reader.Next()
+	}
+	result.totals, result.seal = reader.totals, reader.sealed
+	if !errors.Is(err, io.EOF) {
+		return broken(result, err)
+	}
+	result.Result, result.Reason = standing(result)
+	if !pinned(reader, trust) {
+		if result.Result == VerdictLive {
+			result.Reason = "consistent, signer unknown; " + result.Reason
+		} else {
+			result.Reason = "consistent, signer unknown"
+		}
+		result.Result = VerdictUnpinned
+	}
+	return result
+}
+
+func broken(result Result, err error) Result {
+	result.Result = VerdictTampered
+	offset := int64(0)
+	var d *Damage
+	if errors.As(err, &d) {
+		result.Segment, offset, result.Reason = d.Segment, d.Offset, d.Reason
+	} else {
+		result.Reason = "it cannot be read: " + err.Error()
+	}
+	result.Offset = &offset
+	return result
+}
+
+// standing is the verdict over a consistent recording of a known signer.
+func standing(r Result) (Verdict, string) {
+	switch {
+	case r.seal == nil && r.totals.segments == 0:
+		return VerdictLive, "nothing proves what follows the header"
+	case r.seal == nil:
+		return VerdictLive, fmt.Sprintf("nothing proves what follows segment %d", r.totals.segments-1)
+	case r.seal.State == Torn:
+		return VerdictTorn, fmt.Sprintf("the recorder was lost and the agent sealed what it had; %d bytes of an unfinished write were left out", r.seal.Dropped)
+	}
+	return VerdictIntact, "every byte is as the agent signed it"
+}
+
+func pinned(r *Reader, trust []session.Trust) bool {
+	for _, t := range trust {
+		key, err := session.ParseKeyLine(t.Identity)
+		if err == nil && t.V == 1 && t.Site == r.Header().Site && key.Equal(r.Signer()) {
+			return true
+		}
+	}
+	return false
+}
+
+// Explain says the result in plain words, a line each, for people.
+func (r Result) Explain() []string {
+	var lines []string
+	say := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+	switch r.Result {
+	case VerdictIntact:
+		say("Intact: complete, and every byte is as the agent of %s signed it.", r.header.Site)
+	case VerdictTorn:
+		say("Torn: the recorder was lost before the end. What is here is as the agent of %s signed it.", r.header.Site)
+		say("%d bytes of an unfinished last write were left out.", r.seal.Dropped)
+	case VerdictLive:
+		say("Live: what is here is as the agent of %s signed it, but it has no seal.", r.header.Site)
+		say("Not proven: %s.", r.Reason)
+	case VerdictUnpinned:
+		say("Consistent, signer unknown: no trust bundle names site %q with key %s.", r.header.Site, r.header.Agent)
+		say("Get the bundle from the hospital (sallyport-agent trust export) and check again.")
+		if r.seal == nil {
+			say("It has no seal either: nothing proves what follows.")
+		}
+	case VerdictTampered:
+		say("Tampered: this is not what was signed.")
+		if r.Segment != nil {
+			say("The first bad segment is number %d, at byte %d: %s.", *r.Segment, *r.Offset, r.Reason)
+		} else {
+			say("At byte %d: %s.", *r.Offset, r.Reason)
+		}
+		return lines
+	}
+	say("%s: %s/%s, engineer %s, started %s.", r.header.Recording, r.header.Asset, r.header.Service,
+		engineer(r.header.Engineer), r.header.Started.Format("2006-01-02 15:04:05 UTC"))
+	if r.seal != nil {
+		say("Ended %s (%s).", r.seal.Ended.Format("2006-01-02 15:04:05 UTC"), r.seal.Reason)
+	}
+	say("%d segments, %d events, %d bytes recorded.", r.totals.segments, r.totals.events, r.totals.plain)
+	return lines
+}
+
+func engineer(p session.Person) string {
+	if p.Email != "" {
+		return fmt.Sprintf("%q", p.Email)
+	}
+	return fmt.Sprintf("%q", p.Sub)
+}

@@ -1,0 +1,320 @@
+package recordings
+
+import (
+	"crypto/cipher"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Writer records into a directory of its own. It implements session.Recorder.
+type Writer struct {
+	options Options
+	began   time.Time // with the monotonic clock
+	owner   owner
+	lost    chan struct{}
+	ending  ending
+
+	mu     sync.Mutex // guards what follows: the order of frames is the order of Record
+	binder *binder
+	input  cipher.AEAD
+	open   *openSegment // nil between segments
+	buf    []byte
+	err    error // why nothing can be recorded any more
+	closed bool
+}
+
+// ending is the one time that a Writer is closed, and how it went.
+type ending struct {
+	once sync.Once
+	err  error
+}
+
+var _ session.Recorder = (*Writer)(nil)
+
+// openSegment is the segment that is being written.
+type openSegment struct {
+	tally
+	file   file
+	began  time.Time
+	headed int64     // plain bytes covered by the last head
+	due    time.Time // when the next head is; zero: nothing to cover
+	synced int64     // plain bytes that are on stable storage
+	dirty  time.Time // when the first byte after synced was written; zero: none
+}
+
+// Create begins a recording in dir (which must not exist; its parent must). The
+// header is on disk when it returns. Zero Agent and Started are filled in. Nothing
+// is left behind when it fails.
+func Create(dir string, h Header, o Options) (*Writer, error) {
+	d, err := newDirectory(dir)
+	if err != nil {
+		return nil, fmt.Errorf("begin a recording: %w", err)
+	}
+	w, err := create(d, h, o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("begin a recording: %w", err), d.close(), os.RemoveAll(dir))
+	}
+	return w, nil
+}
+
+func create(d disk, h Header, o Options) (*Writer, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	pub, err := witness.PublicKey(o.Signer)
+	if err != nil {
+		return nil, err
+	}
+	began := o.Now()
+	if h.Agent == "" {
+		h.Agent = session.Fingerprint(pub)
+	}
+	if h.Started.IsZero() {
+		h.Started = began
+	}
+	h.Started = h.Started.UTC().Truncate(time.Microsecond)
+	aead, key, err := newInputKey(o.InputRecipient)
+	if err != nil {
+		return nil, err
+	}
+	doc := opening{V: 1, Session: h, Signer: session.KeyLine(pub), Boot: bootMicros(), Input: key, Outputs: []string{}}
+	part, err := signDocument(o.Signer, witness.Header, headerMagic, doc)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := parseHeader(part); err != nil {
+		return nil, fmt.Errorf("the header would not be readable: %w", err)
+	}
+	b, err := newBinder(d, o.Signer, part, doc)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.commit(HeaderPart, part); err != nil {
+		return nil, fmt.Errorf("write the header: %w", err)
+	}
+	w := &Writer{options: o, began: began, lost: make(chan struct{}), binder: b, input: aead, owner: newOwner()}
+	go w.own()
+	o.OnPart()
+	return w, nil
+}
+
+// Lost is closed when the recorder can no longer record (disk full, I/O error).
+func (w *Writer) Lost() <-chan struct{} { return w.lost }
+
+// Record appends an event: its bytes are written to the open segment when it returns
+// nil. At is set here. After the first error every later call fails. See
+// session.Recorder.
+func (w *Writer) Record(e session.Event) error {
+	if !isEvent(byte(e.Kind)) || len(e.Data) > session.MaxEventData {
+		return session.Errorf(session.Invalid, "an event of kind %q with %d bytes cannot be recorded", e.Kind, len(e.Data))
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.closed {
+		return session.Errorf(session.Refused, "the recording is closed")
+	}
+	return w.guarded(func() error { return w.append(e) })
+}
+
+// guarded runs a step that writes. When it fails, or panics, the recorder is lost:
+// nobody knows what is at the end of the file. The caller holds the lock.
+func (w *Writer) guarded(step func() error) (err error) {
+	if w.err != nil {
+		return w.err
+	}
+	err = errors.New("the recorder was interrupted")
+	defer func() {
+		if err != nil {
+			w.err = &session.Error{Kind: session.Internal, Message: "The session can no longer be recorded", Err: err,
+				Next: "Ask the hospital's IT to look at the agent's disk, then connect again."}
+			err = w.err
+			close(w.lost)
+		}
+	}()
+	err = step()
+	return err
+}
+
+func (w *Writer) append(e session.Event) error {
+	now := w.options.Now()
+	size := frameHead + len(e.Data) + frameCheck
+	if w.open != nil && w.open.events > 0 && w.open.offset+int64(size) > int64(w.options.SegmentBytes) {
+		if err := w.rotate(); err != nil {
+			return err
+		}
+	}
+	if w.open == nil {
+		if err := w.begin(now); err != nil {
+			return err
+		}
+	}
+	if err := w.write(w.eventFrame(e, now)); err != nil {
+		return err
+	}
+	w.touch(now)
+	return nil
+}
+
+// eventFrame lays an event out in w.buf, sealed when it must be.
+func (w *Writer) eventFrame(e session.Event, now time.Time) frame {
+	f := frame{kind: byte(e.Kind), stream: e.Stream, at: w.at(now)}
+	if !e.Kind.Sealed() {
+		w.buf = append(openFrame(w.buf[:0], f, len(e.Data)), e.Data...)
+		return f
+	}
+	f.flags = flagSealed
+	p := place{id: w.binder.id, segment: w.binder.totals.segments, frame: w.open.frames, kind: f.kind, stream: f.stream, at: f.at}
+	w.buf = openFrame(w.buf[:0], f, len(e.Data)+w.input.Overhead())
+	w.buf = w.input.Seal(w.buf, p.nonce(), e.Data, p.bound())
+	return f
+}
+
+// write completes the frame in w.buf and writes it with one write.
+func (w *Writer) write(f frame) error {
+	w.buf = binary.BigEndian.AppendUint32(w.buf, nextCheck(w.open.check, w.buf))
+	n, err := w.open.file.Write(w.buf)
+	if err == nil && n != len(w.buf) {
+		err = errors.New("short write")
+	}
+	if err != nil {
+		return fmt.Errorf("append to the open segment: %w", err)
+	}
+	w.open.add(f, w.buf)
+	return nil
+}
+
+// at is now on the recording's clock, which never runs backwards.
+func (w *Writer) at(now time.Time) int64 {
+	at := max(now.Sub(w.began).Microseconds(), w.binder.totals.at)
+	if w.open != nil {
+		at = max(at, w.open.last)
+	}
+	return at
+}
+
+// begin opens the next segment. Its first frame says where it belongs; a snapshot
+// of the state at this moment will follow here for those who seek.
+func (w *Writer) begin(now time.Time) error {
+	index := w.binder.totals.segments
+	if index >= MaxSegments {
+		return errors.New("the recording has as many segments as it can")
+	}
+	f, err := w.binder.disk.create(openName(index))
+	if err != nil {
+		return fmt.Errorf("open a segment: %w", err)
+	}
+	head := frame{kind: kindBegin, at: w.at(now)}
+	w.open = &openSegment{tally: newTally(), file: f, began: now}
+	data := beginData(w.binder.id, index, w.binder.totals.chain, now.UnixMicro(), bootMicros())
+	w.buf = append(openFrame(w.buf[:0], head, len(data)), data...)
+	if err := w.write(head); err != nil {
+		return err
+	}
+	return nil
+}
+
+// rotate closes the open segment.
+func (w *Writer) rotate() error {
+	if err := w.closeFile(); err != nil {
+		return err
+	}
+	_, err := w.binder.closeSegment(&w.open.tally)
+	if err != nil {
+		return err
+	}
+	w.open = nil
+	w.options.OnPart()
+	return nil
+}
+
+func (w *Writer) closeFile() error {
+	if w.open == nil || w.open.file == nil {
+		return nil
+	}
+	err := w.open.file.Close()
+	w.open.file = nil
+	return err
+}
+
+// head signs how far the recording has come and writes that into it.
+func (w *Writer) head(now time.Time) error {
+	f := frame{kind: kindHead, at: w.at(now)}
+	h, err := witness.Head{
+		Recording: w.binder.id, Segment: w.binder.totals.segments, Offset: uint64(w.open.offset),
+		At: f.at, Wall: now.UnixMicro(), Boot: bootMicros(),
+		Chain: w.binder.totals.chain, Plain: w.open.sum(),
+	}.Signed(w.options.Signer)
+	if err != nil {
+		return err
+	}
+	w.buf = append(openFrame(w.buf[:0], f, witness.HeadSize), h.Bytes()...)
+	if err := w.write(f); err != nil {
+		return err
+	}
+	w.open.headed, w.open.due = w.open.offset, time.Time{}
+	w.options.OnHead(h)
+	return nil
+}
+
+// Close seals the recording with the reason for which its connection ended.
+// Closing twice does nothing and returns the first result. A recorder that was lost
+// is sealed torn if the disk lets it; otherwise its parts stay for Recover. In both
+// cases Close returns why it was lost.
+func (w *Writer) Close(reason session.EndReason) error {
+	w.ending.once.Do(func() { w.ending.err = w.end(reason) })
+	return w.ending.err
+}
+
+func (w *Writer) end(reason session.EndReason) error {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	w.owner.halt()
+
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	err := w.err
+	if err == nil {
+		err = w.guarded(func() error { return w.complete(reason) })
+	}
+	if err != nil {
+		err = errors.Join(err, w.tear(reason))
+	}
+	if d, ok := w.binder.disk.(*directory); ok {
+		err = errors.Join(err, d.close())
+	}
+	return err
+}
+
+// complete closes the last segment and seals.
+func (w *Writer) complete(reason session.EndReason) error {
+	ended := w.options.Now()
+	if w.open != nil {
+		if err := w.rotate(); err != nil {
+			return err
+		}
+	}
+	if _, err := w.binder.seal(SealInfo{State: Sealed, Reason: reason, Ended: ended}); err != nil {
+		return err
+	}
+	w.options.OnPart()
+	return nil
+}
+
+// tear seals a recorder that was lost: what is sound is kept.
+func (w *Writer) tear(reason session.EndReason) error {
+	_ = w.closeFile() // what the file holds is read again, so this error adds nothing
+	if _, err := w.binder.tear(SealInfo{Reason: reason, Ended: w.options.Now()}); err != nil {
+		return err
+	}
+	w.options.OnPart()
+	return nil
+}
