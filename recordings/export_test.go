@@ -49,6 +49,9 @@ func (m DiskMethods) remove(name string) error {
 // CreateFile is the wrapped disk's own create.
 func CreateFile(d Disk, name string) (File, error) { return d.create(name) }
 
+// CommitPart is the wrapped disk's own commit.
+func CommitPart(d Disk, name string, part []byte) error { return d.commit(name, part) }
+
 // SignSeal signs a seal document as the agent would, for forgeries by a thief of the key.
 func SignSeal(s crypto.Signer, info SealInfo) ([]byte, error) {
 	return signDocument(s, witness.Seal, sealMagic, info)

@@ -40,14 +40,19 @@ func newScene(t testing.TB) *scene {
 	}
 	s := &scene{t: t, key: key, input: input}
 	s.dir = filepath.Join(t.TempDir(), "rec")
-	s.header = recordings.Header{
+	s.header = header()
+	s.header.Agent = session.Fingerprint(s.public())
+	return s
+}
+
+// header is a session header without its agent.
+func header() recordings.Header {
+	return recordings.Header{
 		Recording: session.NewID().Recording(), Session: session.NewID().Session(), Request: session.NewID().Request(),
 		GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH,
-		Agent:    session.Fingerprint(s.public()),
 		Engineer: session.Person{Identity: session.Identity{Iss: "https://idp.helion.example", Sub: "e1"}, Email: "eva@helion.example"},
 		Started:  time.Date(2026, 11, 23, 8, 0, 0, 123456000, time.UTC),
 	}
-	return s
 }
 
 func (s *scene) public() ed25519.PublicKey { return s.key.Public().(ed25519.PublicKey) }
