@@ -1,0 +1,227 @@
+package vault
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Directory is a Vault in a directory of a local file system that has hard links:
+// SITE/RECORDING/PART, parts read-only. A part arrives in incoming/ and is linked to
+// its name when it is whole and synced; a link, unlike a rename, never replaces.
+type Directory struct{ root *os.Root }
+
+var _ Vault = (*Directory)(nil)
+
+// incoming can be no site: names have no dot.
+const incoming = ".incoming"
+
+// OpenDirectory opens the vault in dir and makes it where it does not exist. What an
+// interrupted Put left behind is removed; only one process may have dir open.
+func OpenDirectory(dir string) (*Directory, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("open the vault: %w", err)
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the vault: %w", err)
+	}
+	err = root.RemoveAll(incoming)
+	if err == nil {
+		err = root.Mkdir(incoming, 0o700)
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open the vault: %w", err), root.Close())
+	}
+	return &Directory{root: root}, nil
+}
+
+// Close frees the directory. Nothing is lost without it.
+func (d *Directory) Close() error { return d.root.Close() }
+
+// Put stores a part. See Vault.
+func (d *Directory) Put(ctx context.Context, p Part, body io.Reader) error {
+	if err := checkName(p.Site, p.Recording, p.Name); err != nil {
+		return err
+	}
+	sum, err := hex.DecodeString(p.SHA256)
+	if err != nil || len(sum) != sha256.Size {
+		return session.Errorf(session.Invalid, "%.70q is not a SHA-256 in hex", p.SHA256)
+	}
+	if p.Size <= 0 || p.Size > recordings.MaxPart {
+		return session.Errorf(session.Invalid, "a part of %d bytes is out of bounds", p.Size)
+	}
+	arrived := path.Join(incoming, rand.Text())
+	defer func() { _ = d.root.Remove(arrived) }()
+	if err := d.receive(ctx, arrived, p.Size, [sha256.Size]byte(sum), body); err != nil {
+		return err
+	}
+	if err := d.publish(arrived, p, [sha256.Size]byte(sum)); err != nil {
+		return fmt.Errorf("store %s of %s: %w", p.Name, p.Recording, err)
+	}
+	return nil
+}
+
+// receive writes the body to a file of its own and syncs it.
+func (d *Directory) receive(ctx context.Context, name string, size int64, sum [sha256.Size]byte, body io.Reader) error {
+	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o400)
+	if err != nil {
+		return err
+	}
+	hash := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, hash), io.LimitReader(body, size+1))
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return fmt.Errorf("receive a part: %w", err)
+	}
+	if n != size || [sha256.Size]byte(hash.Sum(nil)) != sum {
+		return session.Errorf(session.Invalid, "the part that arrived is not the one that was announced").
+			WithNext("Send it again.")
+	}
+	return nil
+}
+
+// publish gives a received file its name, unless something else has it.
+func (d *Directory) publish(arrived string, p Part, sum [sha256.Size]byte) error {
+	folder := path.Join(p.Site, p.Recording)
+	if err := d.makeFolder(p.Site, folder); err != nil {
+		return err
+	}
+	name := path.Join(folder, p.Name)
+	err := d.root.Link(arrived, name)
+	if errors.Is(err, fs.ErrExist) {
+		err = d.compare(name, sum)
+	}
+	if err != nil {
+		return err
+	}
+	return d.sync(folder)
+}
+
+func (d *Directory) makeFolder(site, folder string) error {
+	for _, dir := range []string{site, folder} {
+		err := d.root.Mkdir(dir, 0o700)
+		if err == nil {
+			err = d.sync(path.Dir(dir))
+		}
+		if err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *Directory) compare(name string, sum [sha256.Size]byte) error {
+	f, err := d.root.Open(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return err
+	}
+	if [sha256.Size]byte(hash.Sum(nil)) != sum {
+		return &session.Error{Kind: session.Refused, Message: "This part is in the vault already, with another content", Err: ErrConflict,
+			Next: "Nothing in the vault is ever replaced; look for two agents with one identity."}
+	}
+	return nil
+}
+
+// sync makes the names in a directory durable.
+func (d *Directory) sync(dir string) error {
+	f, err := d.root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// Open reads a part. See Vault.
+func (d *Directory) Open(_ context.Context, site, recording, part string) (io.ReadCloser, error) {
+	if err := checkName(site, recording, part); err != nil {
+		return nil, err
+	}
+	f, err := d.root.Open(path.Join(site, recording, part))
+	if err != nil {
+		return nil, fmt.Errorf("open %s of %s: %w", part, recording, err)
+	}
+	return f, nil
+}
+
+// Parts lists what is there of a recording, in the recording's order.
+func (d *Directory) Parts(_ context.Context, site, recording string) ([]recordings.Part, error) {
+	if err := checkRecording(site, recording); err != nil {
+		return nil, err
+	}
+	entries, err := d.entries(path.Join(site, recording))
+	if err != nil {
+		return nil, fmt.Errorf("list the parts of %s: %w", recording, err)
+	}
+	sizes := map[string]int64{}
+	var names []string
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil {
+			return nil, fmt.Errorf("list the parts of %s: %w", recording, err)
+		}
+		if recordings.ValidPart(e.Name()) && info.Mode().IsRegular() {
+			names, sizes[e.Name()] = append(names, e.Name()), info.Size()
+		}
+	}
+	if names, err = recordings.ParseParts(names); err != nil {
+		return nil, err
+	}
+	parts := make([]recordings.Part, 0, len(names))
+	for _, n := range names {
+		parts = append(parts, recordings.Part{Name: n, Size: sizes[n]})
+	}
+	return parts, nil
+}
+
+// List names the recordings of a site, sorted. A site that has none yet has an empty list.
+func (d *Directory) List(_ context.Context, site string) ([]string, error) {
+	if !session.ValidName(site) {
+		return nil, session.Errorf(session.Invalid, "%.60q is not the name of a site", site)
+	}
+	entries, err := d.entries(site)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list the recordings of %s: %w", site, err)
+	}
+	var ids []string
+	for _, e := range entries {
+		if _, err := session.ParseRecordingID(e.Name()); err == nil && e.IsDir() {
+			ids = append(ids, e.Name())
+		}
+	}
+	slices.Sort(ids)
+	return ids, nil
+}
+
+func (d *Directory) entries(dir string) ([]fs.DirEntry, error) {
+	f, err := d.root.Open(dir)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return f.ReadDir(-1)
+}

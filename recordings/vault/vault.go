@@ -1,0 +1,58 @@
+// Package vault keeps the parts of recordings where they are never overwritten. It
+// knows names, sizes and hashes; it reads nothing inside a part and does not judge
+// who may read one. That a header names the site it is stored under is for the
+// caller to check.
+package vault
+
+import (
+	"context"
+	"errors"
+	"io"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Vault is a place for recordings, a directory or an object store.
+//
+// Put is durable when it returns nil, all or nothing, and safe for concurrent use,
+// also for the same part. Storing a part again with the same content succeeds;
+// storing another content under its name is ErrConflict and changes nothing. Nothing
+// of a part is visible before it is whole. What does not exist is fs.ErrNotExist.
+// All methods take names apart strictly: a bad one is of kind Invalid.
+type Vault interface {
+	Put(ctx context.Context, p Part, body io.Reader) error
+	Open(ctx context.Context, site, recording, part string) (io.ReadCloser, error)
+	Parts(ctx context.Context, site, recording string) ([]recordings.Part, error)
+	List(ctx context.Context, site string) ([]string, error)
+}
+
+// Part says what is to be stored: Size bytes follow, with this SHA-256 in hex.
+type Part struct {
+	Site      string
+	Recording string // V-...
+	Name      string // header, seg-000000, seal
+	Size      int64
+	SHA256    string
+}
+
+// ErrConflict: the part exists with another content.
+var ErrConflict = errors.New("a part with this name and another content is in the vault")
+
+func checkRecording(site, recording string) error {
+	if !session.ValidName(site) {
+		return session.Errorf(session.Invalid, "%.60q is not the name of a site", site)
+	}
+	_, err := session.ParseRecordingID(recording)
+	return err
+}
+
+func checkName(site, recording, part string) error {
+	if err := checkRecording(site, recording); err != nil {
+		return err
+	}
+	if !recordings.ValidPart(part) {
+		return session.Errorf(session.Invalid, "%.60q is not the name of a part", part)
+	}
+	return nil
+}
