@@ -1,0 +1,198 @@
+// Package spool carries the parts of recordings from the agent's disk to the broker:
+// each as it is closed, header first and seal last, again and again until it is
+// acknowledged. It knows directories that package recordings writes and one way to
+// hand a part over; it never touches a recording that has no seal, and decides
+// nothing about sessions.
+//
+// Local copies: every part of a recording stays until all of it, the seal included,
+// was acknowledged; then the recording is deleted at once, or after the time that
+// Keep sets. A recording with a part that cannot be uploaded stays for good.
+package spool
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Putter hands one part over. It returns nil only when the part is stored for good;
+// the same part again with the same hash must succeed. When the broker cannot be
+// reached the error is of kind Unreachable; every other error is about the part.
+type Putter interface {
+	Put(ctx context.Context, p link.Put, body io.Reader) error
+}
+
+// Times of the spool.
+const (
+	rescan      = 30 * time.Second // without a Kick, the directory is looked at this often
+	pauseFirst  = time.Second      // between attempts, doubled up to pauseMost, with full jitter
+	pauseMost   = 30 * time.Second
+	deferMost   = 5 * time.Minute // a part that is refused is tried again at least this often
+	attempt     = 2 * time.Minute // one part may take this long
+	badAfter    = 3               // refusals after which others no longer wait for a part
+	ackFile     = "acked"
+	donePrefix  = "done-"
+	maxAckBytes = 256 << 20
+)
+
+// Option changes how a Spool works.
+type Option func(*Spool)
+
+// Keep sets how long a recording stays on the agent's disk after all of it was
+// acknowledged. The default is 0: it is deleted at once.
+func Keep(d time.Duration) Option { return func(s *Spool) { s.keep = d } }
+
+// Spool uploads what is in one directory: a recording per directory, named V-....
+type Spool struct {
+	dir    string
+	putter Putter
+	log    *slog.Logger
+	keep   time.Duration
+	kick   chan struct{}
+
+	mu      sync.Mutex // one Run at a time
+	records map[string]*record
+	failed  int // attempts in a row that did not reach the broker
+	scanned time.Time
+}
+
+// New makes a Spool of the recordings in dir; nothing happens before Run. dir must
+// exist when Run is called, and no other Spool may work in it.
+func New(dir string, putter Putter, log *slog.Logger, options ...Option) *Spool {
+	s := &Spool{dir: dir, putter: putter, log: log, kick: make(chan struct{}, 1), records: map[string]*record{}}
+	for _, o := range options {
+		o(s)
+	}
+	return s
+}
+
+// Kick says that a part was closed or that the broker can be reached again. It never
+// blocks and may be called from anywhere.
+func (s *Spool) Kick() {
+	select {
+	case s.kick <- struct{}{}:
+	default:
+	}
+}
+
+// Run uploads until ctx is over and returns its error, or at once when the directory
+// cannot be opened. There is no time after which it gives up.
+func (s *Spool) Run(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return &session.Error{Kind: session.Internal, Message: "The spool of recordings cannot be opened", Err: err,
+			Next: "Check that " + s.dir + " exists and belongs to the agent."}
+	}
+	defer root.Close()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		wait := s.round(ctx, root)
+		timer.Reset(wait)
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		case <-s.kick:
+			if s.failed > 0 && !sleep(ctx, timer) { // the pause holds for everybody
+				return ctx.Err()
+			}
+		}
+	}
+}
+
+// sleep waits for the rest of a pause.
+func sleep(ctx context.Context, timer *time.Timer) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// round uploads one part of each recording in turn, so that a long backlog of one
+// delays no other, until nothing is left that can be tried now. It returns how long
+// to wait.
+func (s *Spool) round(ctx context.Context, root *os.Root) time.Duration {
+	s.scan(root)
+	for {
+		worked := false
+		for _, r := range s.inOrder() {
+			if ctx.Err() != nil {
+				return 0
+			}
+			p := r.next(time.Now())
+			if p == nil {
+				s.retire(root, r)
+				continue
+			}
+			worked = true
+			if err := s.upload(ctx, root, r, p); err != nil && session.KindOf(err) == session.Unreachable {
+				s.failed++
+				return jitter(s.failed, pauseMost)
+			}
+			s.failed = 0
+		}
+		if !worked {
+			return s.untilNext(time.Now())
+		}
+		if time.Since(s.scanned) >= time.Second { // more may have been closed meanwhile
+			s.scan(root)
+		}
+	}
+}
+
+// upload hands one part over and remembers the answer.
+func (s *Spool) upload(ctx context.Context, root *os.Root, r *record, p *part) error {
+	err := s.try(ctx, root, r, p)
+	if err == nil {
+		p.acked = true
+		if r.earlier[p.name] == p.sum {
+			return nil
+		}
+		if err := r.remember(root, p, time.Now()); err != nil {
+			s.log.Warn("acknowledged part not noted, it will be sent again after a restart", "recording", r.id, "part", p.name, "err", err)
+		}
+		return nil
+	}
+	if ctx.Err() != nil {
+		return err
+	}
+	p.attempts++
+	p.after = time.Now().Add(jitter(p.attempts, pauseMost))
+	if session.KindOf(err) != session.Unreachable {
+		p.refusals++
+		p.after = time.Now().Add(jitter(p.refusals, deferMost))
+		s.log.Error("part not uploaded, will be tried again", "recording", r.id, "part", p.name, "refusals", p.refusals, "err", err)
+	} else {
+		s.log.Debug("broker not reached", "recording", r.id, "part", p.name, "err", err)
+	}
+	return err
+}
+
+func (s *Spool) try(ctx context.Context, root *os.Root, r *record, p *part) error {
+	put, body, err := r.read(root, p)
+	if errors.Is(err, errAcked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, attempt)
+	defer cancel()
+	err = s.putter.Put(ctx, put, body)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return session.Errorf(session.Unreachable, "upload a part: %w", err)
+	}
+	return err
+}
