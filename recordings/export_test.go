@@ -1,6 +1,7 @@
 package recordings
 
 import (
+	"bytes"
 	"crypto"
 
 	"github.com/sallyport/sallyport/recordings/witness"
@@ -92,21 +93,6 @@ func FrameEnds(header, plain []byte, index uint32, prev [32]byte) (ends []int64,
 // ChainStart is the chain of a recording before its first segment.
 func ChainStart(header []byte) [32]byte { return chainStart(header) }
 
-// ParseSegment is what a reader does with a segment part before it unpacks it.
-func ParseSegment(part []byte) error {
-	d, err := checkSegment(part, nil)
-	if err != nil {
-		return err
-	}
-	u, err := newUnpacker()
-	if err != nil {
-		return err
-	}
-	defer u.zstd.Close()
-	_, err = u.unpack(d, part[segmentHead:])
-	return err
-}
-
 // PackSegment makes a segment part that signs whatever it is told to.
 func PackSegment(s crypto.Signer, index uint32, prev [32]byte, plain []byte, declared uint32) ([]byte, error) {
 	p, err := newPacker()
@@ -125,4 +111,39 @@ func PackSegment(s crypto.Signer, index uint32, prev [32]byte, plain []byte, dec
 	copy(part, head)
 	copy(part[descriptorSize:], sig[:])
 	return part, err
+}
+
+// PlainSegment unpacks a segment part.
+func PlainSegment(part []byte) ([]byte, error) {
+	d, err := checkSegment(part, nil)
+	if err != nil {
+		return nil, err
+	}
+	u, err := newUnpacker()
+	if err != nil {
+		return nil, err
+	}
+	defer u.zstd.Close()
+	return u.unpack(d, part[segmentHead:])
+}
+
+// SplitFile takes the single-file form apart at its magics.
+func SplitFile(file []byte) (parts [][]byte) {
+	s := &stream{r: bytes.NewReader(file), size: int64(len(file))}
+	header, err := s.header()
+	if err != nil {
+		return nil
+	}
+	parts = append(parts, header)
+	for n := uint32(0); ; n++ {
+		part, _, err := s.segment(n)
+		if err != nil {
+			break
+		}
+		parts = append(parts, part)
+	}
+	if seal, _, err := s.seal(); err == nil {
+		parts = append(parts, seal)
+	}
+	return parts
 }
