@@ -183,8 +183,8 @@ func TestASignedBombIsDefused(t *testing.T) {
 	s := newScene(t)
 	s.close(s.create(nil))
 	chain := recordings.ChainStart(s.part("header"))
-	bomb := make([]byte, 64<<20)
-	for name, declared := range map[string]uint32{"declared small": 1000, "declared whole": 64 << 20, "declared the most": recordings.MaxSegmentPlain} {
+	bomb := make([]byte, 16<<20)
+	for name, declared := range map[string]uint32{"declared small": 1000, "declared whole": 16 << 20, "declared the most": recordings.MaxSegmentPlain} {
 		part, err := recordings.PackSegment(s.key, 0, chain, bomb, declared)
 		if err != nil {
 			t.Fatal(err)

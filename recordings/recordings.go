@@ -88,7 +88,8 @@ type Options struct {
 
 // Groups of writes are synced to disk when this much time passed or this much was
 // written since the last sync began. A power cut may lose what was not yet synced;
-// a killed process loses nothing.
+// a killed process loses nothing. A strict durability, where input waits for its
+// sync, needs no change of the format, only a wait in Record.
 const (
 	syncEvery = 50 * time.Millisecond
 	syncBytes = 64 << 10

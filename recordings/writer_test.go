@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -39,7 +40,7 @@ func TestWhatWasRecordedComesBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := *base
 		s.dir = filepath.Join(filepath.Dir(base.dir), session.NewID().Text())
-		w := s.create(func(o *recordings.Options) { o.SegmentBytes = rapid.IntRange(1, 5000).Draw(rt, "segment") })
+		w := s.create(func(o *recordings.Options) { o.SegmentBytes = rapid.SampledFrom([]int{1, 300, 2000, 1 << 20}).Draw(rt, "segment") })
 		kinds := []session.EventKind{session.Output, session.ErrorOutput, session.Input, session.Upload, session.Resize, session.Exit, 'y'}
 		events := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) session.Event {
 			return session.Event{
@@ -47,7 +48,7 @@ func TestWhatWasRecordedComesBack(t *testing.T) {
 				Stream: rapid.Uint32().Draw(rt, "stream"),
 				Data:   rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(rt, "data"),
 			}
-		}), 0, 60).Draw(rt, "events")
+		}), 0, 25).Draw(rt, "events")
 		s.record(w, events...)
 		s.close(w)
 		file := s.file()
@@ -255,6 +256,56 @@ func TestTimeRotatesSignsAndSyncs(t *testing.T) {
 		if err != nil || events[1].At-events[0].At != 900_000 {
 			t.Fatalf("times %+v, %v", events[:2], err)
 		}
+	})
+}
+
+// countingFile counts syncs.
+type countingFile struct {
+	recordings.File
+	syncs *atomic.Int64
+}
+
+func (f countingFile) Sync() error {
+	f.syncs.Add(1)
+	return f.File.Sync()
+}
+
+func TestWritesAreSyncedInGroups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newScene(t)
+		real, err := recordings.NewDisk(s.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var syncs atomic.Int64
+		w, err := recordings.CreateOn(recordings.DiskMethods{Disk: real, CreateFunc: func(name string) (recordings.File, error) {
+			f, err := recordings.CreateFile(real, name)
+			return countingFile{File: f, syncs: &syncs}, err
+		}}, s.header, s.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 100 {
+			s.record(w, output("a keystroke's echo"))
+		}
+		time.Sleep(40 * time.Millisecond)
+		synctest.Wait()
+		if n := syncs.Load(); n != 0 {
+			t.Fatalf("%d syncs before the group was full", n)
+		}
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if n := syncs.Load(); n != 1 {
+			t.Fatalf("%d syncs of one group", n)
+		}
+		for range 3 { // 96 KiB need no time to be due
+			s.record(w, output(strings.Repeat("x", 32<<10)))
+		}
+		synctest.Wait()
+		if n := syncs.Load(); n < 2 {
+			t.Fatalf("%d syncs after 64 KiB more", n)
+		}
+		s.close(w)
 	})
 }
 
