@@ -1,0 +1,226 @@
+package idtoken
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+const (
+	maxSubject = 255 // bytes; OpenID Connect Core section 2
+	maxDisplay = 200 // bytes of an e-mail address or a name
+)
+
+// claims judges the payload of a token whose signature was checked.
+func (t token) claims(e Expect) (Claims, error) {
+	p := t.payload
+	c := Claims{Overage: p.overage()}
+	var err error
+	if c.Iss, _ = p["iss"].(string); c.Iss != e.Issuer {
+		return Claims{}, notOurIssuer(fmt.Errorf("iss %.80q", c.Iss))
+	}
+	if c.Client, err = p.audience(e.Clients); err != nil {
+		return Claims{}, err
+	}
+	if nonce, _ := p["nonce"].(string); nonce != e.Nonce {
+		return Claims{}, malformed("The sign-in token was made for something else.", errors.New("another nonce"))
+	}
+	if c.Sub, _ = p["sub"].(string); !plainSubject(c.Sub) {
+		return Claims{}, malformed("The sign-in token does not say whom it is about.", nil)
+	}
+	if err := p.times(&c, e); err != nil {
+		return Claims{}, err
+	}
+	if err := p.login(&c, e); err != nil {
+		return Claims{}, err
+	}
+	if c.Groups, err = p.groups(); err != nil {
+		return Claims{}, err
+	}
+	email, _ := p["email"].(string)
+	name, _ := p["name"].(string)
+	c.Email, c.Name = display(email), display(name)
+	return c, nil
+}
+
+// audience is the token's one audience: a string, or an array of one. azp, when
+// there, must say the same.
+func (o object) audience(clients []string) (string, error) {
+	const message = "The sign-in token was made for another application."
+	aud, ok := o["aud"].(string)
+	if list, isList := o["aud"].([]any); isList && len(list) == 1 {
+		aud, ok = list[0].(string)
+	}
+	if !ok || !slices.Contains(clients, aud) {
+		return "", malformed(message, fmt.Errorf("aud %.80v", o["aud"]))
+	}
+	if azp, has := o["azp"]; has && azp != aud {
+		return "", malformed(message, fmt.Errorf("azp %.80v", azp))
+	}
+	return aud, nil
+}
+
+// times applies the clock rules. t is when the token came in; go-oidc's own rules
+// have no leeway for exp, five minutes for nbf and none at all for iat.
+func (o object) times(c *Claims, e Expect) error {
+	exp, hasExp, err1 := o.date("exp")
+	iat, hasIat, err2 := o.date("iat")
+	nbf, hasNbf, err3 := o.date("nbf")
+	if err := errors.Join(err1, err2, err3); err != nil || !hasExp || !hasIat {
+		return malformed("The sign-in token does not say when it was made and until when it holds.", err)
+	}
+	c.IssuedAt, c.Expires = iat, exp
+	t := e.At
+	if e.AsMinted {
+		t = iat
+	}
+	switch {
+	case iat.After(t.Add(Leeway)), hasNbf && nbf.After(t.Add(Leeway)):
+		return &session.Error{
+			Kind:    session.Refused,
+			Message: "The sign-in token comes from the future.",
+			Next:    "Compare the clocks of this machine and of the identity provider.",
+			Err:     fmt.Errorf("iat %v, received %v", iat, t),
+		}
+	case exp.Before(t.Add(-Leeway)), e.MaxAge > 0 && iat.Before(t.Add(-e.MaxAge)):
+		return &session.Error{
+			Kind:    session.Expired,
+			Message: "The sign-in token is too old.",
+			Next:    signInAgain,
+			Err:     fmt.Errorf("iat %v, exp %v, received %v", iat, exp, t),
+		}
+	}
+	return nil
+}
+
+// login applies the rules about how and when the person signed in. Both times come
+// from the issuer's clock, so there is no leeway.
+func (o object) login(c *Claims, e Expect) error {
+	at, has, err := o.date("auth_time")
+	if err != nil {
+		return malformed("The sign-in token does not say properly when the person signed in.", err)
+	}
+	c.AuthTime = at
+	if acr, has := o["acr"]; has {
+		s, ok := acr.(string)
+		if !ok {
+			return malformed("The sign-in token does not say properly how the person signed in.", nil)
+		}
+		c.ACR = s
+	}
+	if e.FreshLogin > 0 {
+		age := c.IssuedAt.Sub(at)
+		if !has || age < 0 || age > e.FreshLogin {
+			return &session.Error{
+				Kind:    session.Refused,
+				Message: "The sign-in token does not come from a fresh login.",
+				Next:    "Sign in again and enter the password or use the key when asked; a remembered login is not enough.",
+				Err:     fmt.Errorf("auth_time present %t, %v before iat", has, age),
+			}
+		}
+	}
+	if len(e.ACR) > 0 && !slices.Contains(e.ACR, c.ACR) {
+		return &session.Error{
+			Kind:    session.Refused,
+			Message: "The way in which the person signed in is not strong enough here.",
+			Next:    "Sign in with the method that the hospital asks for.",
+			Err:     fmt.Errorf("acr %.40q", c.ACR),
+		}
+	}
+	return nil
+}
+
+// date reads a NumericDate (RFC 7519 section 2) between 1970 and the year 9999.
+func (o object) date(name string) (at time.Time, has bool, err error) {
+	v, has := o[name]
+	if !has {
+		return time.Time{}, false, nil
+	}
+	n, ok := v.(json.Number)
+	if !ok {
+		return time.Time{}, true, fmt.Errorf("%s is not a number", name)
+	}
+	seconds, err := strconv.ParseInt(n.String(), 10, 64)
+	if err != nil {
+		f, ferr := strconv.ParseFloat(n.String(), 64)
+		if ferr != nil || math.Abs(f) > 1<<40 {
+			return time.Time{}, true, fmt.Errorf("%s is out of range", name)
+		}
+		seconds = int64(math.Floor(f))
+	}
+	if seconds < 0 || seconds > 253402300799 {
+		return time.Time{}, true, fmt.Errorf("%s is out of range", name)
+	}
+	return time.Unix(seconds, 0).UTC(), true, nil
+}
+
+// groups joins the groups and the roles claim; each is a string or a list of them.
+func (o object) groups() ([]string, error) {
+	var all []string
+	for _, name := range []string{"groups", "roles"} {
+		switch v := o[name].(type) {
+		case nil:
+		case string:
+			all = append(all, v)
+		case []any:
+			for _, item := range v {
+				s, ok := item.(string)
+				if !ok {
+					return nil, malformed("The sign-in token lists the person's groups in a way that is not understood.", nil)
+				}
+				all = append(all, s)
+			}
+		default:
+			return nil, malformed("The sign-in token lists the person's groups in a way that is not understood.", nil)
+		}
+	}
+	return all, nil
+}
+
+// overage finds the markers that stand where groups did not fit. Their sources are
+// never followed.
+func (o object) overage() bool {
+	if has, ok := o["hasgroups"]; ok && has != false {
+		return true
+	}
+	names, _ := o["_claim_names"].(object)
+	_, groups := names["groups"]
+	_, roles := names["roles"]
+	return groups || roles
+}
+
+func plainSubject(s string) bool {
+	return s != "" && len(s) <= maxSubject && !strings.ContainsFunc(s, unprintable)
+}
+
+func unprintable(r rune) bool {
+	return !unicode.IsPrint(r)
+}
+
+// display bounds and cleans what is shown to people and never compared: control
+// characters and direction marks become U+FFFD.
+func display(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if unprintable(r) {
+			return utf8.RuneError
+		}
+		return r
+	}, s)
+	if len(s) <= maxDisplay {
+		return s
+	}
+	cut := maxDisplay
+	for !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}
