@@ -79,25 +79,3 @@ const (
 	RoleActivate Role = "activate"
 	RoleLogin    Role = "login"
 )
-
-// Verified is a grant that passed every check of this package. Only Verify makes
-// one; the zero value is refused wherever one is asked for.
-type Verified struct {
-	request      Request
-	grant        Grant
-	requestBytes []byte
-	grantBytes   []byte
-	engineer     Receipt
-	approvers    []Receipt
-	ok           bool
-}
-
-// Valid reports whether Verify made v.
-func (v Verified) Valid() bool { return v.ok }
-
-func (v Verified) Request() Request     { return v.request }
-func (v Verified) Grant() Grant         { return v.grant }
-func (v Verified) RequestBytes() []byte { return v.requestBytes }
-func (v Verified) GrantBytes() []byte   { return v.grantBytes }
-func (v Verified) Engineer() Receipt    { return v.engineer }
-func (v Verified) Approvers() []Receipt { return v.approvers }

@@ -1,0 +1,58 @@
+package grant
+
+import (
+	"context"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
+)
+
+// Console is the verifier of an approver's own machine. It knows the trust bundle of
+// a site and no asset's policy, and judges documents and engineers as the agent does.
+type Console struct {
+	site, agent string
+	pins        pins
+}
+
+// NewConsole reads a trust bundle that came from the hospital, never from the broker.
+func NewConsole(t session.Trust, keys *idtoken.KeySets) (*Console, error) {
+	identity, err := session.ParseKeyLine(t.Identity)
+	if err != nil || t.V != 1 || !session.ValidName(t.Site) {
+		return nil, &session.Error{
+			Kind:    session.Invalid,
+			Message: "The trust bundle cannot be used.",
+			Next:    "Ask the hospital for a new one (sallyport-agent trust export).",
+			Err:     err,
+		}
+	}
+	pinned, err := newPins(t.Issuers, keys)
+	if err != nil {
+		return nil, err
+	}
+	return &Console{site: t.Site, agent: session.Fingerprint(identity), pins: pinned}, nil
+}
+
+// Site is whose requests this console judges.
+func (c *Console) Site() string { return c.site }
+
+// Agent is the fingerprint that a grant must name.
+func (c *Console) Agent() string { return c.agent }
+
+// CheckRequestAsMinted checks a request and its engineer's token like the agent, but
+// judges the token's times at its own iat: an approver may look at it much later, and
+// its age is the agent's business. The receipt's Received is the iat. What the
+// asset's policy says to it, only the agent knows.
+func (c *Console) CheckRequestAsMinted(ctx context.Context, doc []byte, p Proof) (Request, Receipt, error) {
+	r, err := ParseRequest(doc)
+	if err != nil {
+		return Request{}, Receipt{}, err
+	}
+	if r.Site != c.site {
+		return Request{}, Receipt{}, refused("This request is for the site "+r.Site+", not for "+c.site+".", "Use the trust bundle of that site.")
+	}
+	receipt, err := c.pins.engineer(ctx, doc, r, p, question{asMinted: true})
+	if err != nil {
+		return Request{}, Receipt{}, err
+	}
+	return r, receipt, nil
+}
