@@ -1,62 +1,349 @@
 // Package ledger is the agent's memory of what was asked, allowed, opened and
 // closed. Every step is on disk (fsync) before it counts; what was closed stays
 // closed. It knows documents and receipts, and nothing of networks or devices.
+//
+// A ledger is a directory of one JSON file per request, named by its id, and a lock
+// that keeps a second agent out. Files are replaced, never changed, and never
+// deleted: old entries are what stops a replay. Restoring an older copy of the
+// directory forgets what happened since.
 package ledger
 
 import (
+	"errors"
+	"fmt"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 )
 
+// ErrUsed is in the chain of errors about a request or grant that was admitted or
+// closed before, so that a repeated delivery can be told from a first one.
+var ErrUsed = errors.New("used before")
+
+// maxPending bounds the requests that wait for an answer.
+const maxPending = 1000
+
 // Ledger is one agent's ledger directory. Safe for concurrent use.
-type Ledger struct{}
+type Ledger struct {
+	disk   disk
+	unlock func() error
 
-// Ticket is the right to open connections under an admitted grant. Only a Ledger
-// makes one; the zero value is refused by everything that takes a Ticket.
-type Ticket struct {
-	grant grant.Verified
+	mu      sync.Mutex
+	entries map[session.ID]*entry     // by rid
+	grants  map[session.ID]session.ID // gid to rid, of everything admitted
+	keys    map[string][]session.ID   // key line to rids
 }
 
-// Valid reports whether a Ledger made t.
-func (t Ticket) Valid() bool { return t.grant.Valid() }
-
-// Grant is what the ticket stands on.
-func (t Ticket) Grant() grant.Verified { return t.grant }
-
-// ID is the grant's id and the session's.
-func (t Ticket) ID() session.ID {
-	id, _ := session.ParseText(t.grant.Grant().GID)
-	return id
+// Open reads a ledger directory, makes it when there is none, and holds it alone
+// until Close. A file that cannot be read as an entry is an error that names it: an
+// agent that forgot what was closed must not start.
+func Open(dir string) (*Ledger, error) {
+	d, unlock, err := openDirectory(dir)
+	if err != nil {
+		return nil, err
+	}
+	l, err := load(d)
+	if err != nil {
+		return nil, errors.Join(err, unlock())
+	}
+	l.unlock = unlock
+	return l, nil
 }
 
-// Covers reports whether the ticket opens a service of an asset.
-func (t Ticket) Covers(asset, service string) bool { return false }
+// Close lets the directory go. Everything is on disk already.
+func (l *Ledger) Close() error { return l.unlock() }
 
-// Allows reports whether the ticket lets bytes pass in a channel.
-func (t Ticket) Allows(c session.Channel) bool { return false }
+// Pend remembers a request that grant.Verifier.CheckRequest passed, with the receipt
+// that it gave. The same delivery twice is remembered once; another token for the
+// same request, or a request that was admitted or closed, is refused.
+func (l *Ledger) Pend(req []byte, r grant.Receipt) error {
+	fresh, err := newEntry(req, r)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if old, ok := l.entries[fresh.rid]; ok {
+		if err := l.settle(old); err != nil {
+			return err
+		}
+		return old.sameDelivery(fresh)
+	}
+	if l.pending(r.Received) >= maxPending {
+		return refused("Too many requests wait for an answer.", "Withdraw some, or wait until their time is over.", nil)
+	}
+	if err := l.write(fresh, fresh.rec); err != nil {
+		if fresh.unsure { // it may be on disk: keep the memory of it
+			l.index(fresh)
+		}
+		return err
+	}
+	l.index(fresh)
+	return nil
+}
 
-// ByKey finds the admitted ticket that a public key line (authorized_keys form,
-// no comment) may open at now. Errors are *session.Error: Denied for an unknown
-// key, Expired for a grant whose time is over or closed, Refused when it is early
-// or wants an activation.
-func (l *Ledger) ByKey(line string, now time.Time) (Ticket, error) {
-	return Ticket{}, session.Errorf(session.Internal, "not built")
+// Pending is a request with the proofs that came in for it so far.
+type Pending struct {
+	Request   []byte
+	Engineer  grant.Receipt
+	Grant     []byte // the grant document that is being approved; nil if there is none
+	Approvals []grant.Receipt
+}
+
+// PendingRequest returns what is known of a request that was not admitted or closed.
+func (l *Ledger) PendingRequest(rid session.ID) (Pending, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, err := l.find(rid)
+	if err != nil {
+		return Pending{}, err
+	}
+	if e.shut || e.rec.State != pending {
+		return Pending{}, e.used()
+	}
+	return e.rec.pendingView(), nil
+}
+
+// AddApproval keeps the receipt that grant.Verifier.CheckApproval gave, and returns
+// all receipts for this grant document, in the order in which they came. A person
+// counts once. Another grant document for the same request takes the place of the
+// earlier one and starts the count anew.
+func (l *Ledger) AddApproval(rid session.ID, grantDoc []byte, r grant.Receipt) ([]grant.Receipt, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, err := l.find(rid)
+	if err != nil {
+		return nil, err
+	}
+	next, changed, err := e.approve(grantDoc, r)
+	if err != nil {
+		return nil, err
+	}
+	if changed {
+		if err := l.gidFree(next.Grant, rid); err != nil {
+			return nil, err
+		}
+		if err := l.write(e, next); err != nil {
+			return nil, err
+		}
+	}
+	return next.pendingView().Approvals, nil
+}
+
+// Admit turns a verified grant into the right to open it. Each request and each
+// grant is admitted once, ever; a second time is Refused and wraps ErrUsed.
+func (l *Ledger) Admit(v grant.Verified, now time.Time) (Ticket, error) {
+	if !v.Valid() {
+		return Ticket{}, denied("Only a verified grant can be admitted.", "Tell whoever runs this Sallyport.")
+	}
+	rid, err := session.ParseText(v.Request().RID)
+	if err != nil {
+		return Ticket{}, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, err := l.find(rid)
+	if err != nil {
+		return Ticket{}, err
+	}
+	next, err := e.admit(v, now)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if err := l.gidFree(next.Grant, rid); err != nil {
+		return Ticket{}, err
+	}
+	if err := l.write(e, next); err != nil {
+		return Ticket{}, err
+	}
+	l.index(e)
+	return e.ticket, nil
 }
 
 // Begin starts the session of a ticket, or joins it when it is live: the start is
 // on disk before Begin returns. It refuses zero tickets and closed, early or late grants.
+// Where now carries a monotonic reading, so does the Deadline of the answer; see Left.
 func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
-	return session.SessionFacts{}, session.Errorf(session.Internal, "not built")
+	if !t.Valid() {
+		return session.SessionFacts{}, denied("No session opens without a grant.", "Ask for access first.")
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, err := l.findGrant(t.ID())
+	if err != nil {
+		return session.SessionFacts{}, err
+	}
+	if string(e.rec.Grant) != string(t.Grant().GrantBytes()) {
+		return session.SessionFacts{}, denied("This grant is not the one that was admitted.", "Ask for access first.")
+	}
+	next, err := e.begin(now)
+	if err != nil {
+		return session.SessionFacts{}, err
+	}
+	if e.rec.State != opened {
+		if err := l.write(e, next); err != nil {
+			return session.SessionFacts{}, err
+		}
+	}
+	e.bind(now)
+	return e.facts(), nil
 }
 
 // End closes a session or an unopened grant for good. Ending twice keeps the first reason.
+// Even when the closing cannot be written, nothing opens any more in this process.
 func (l *Ledger) End(id session.ID, reason session.EndReason, now time.Time) error {
-	return session.Errorf(session.Internal, "not built")
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rid, ok := l.grants[id]
+	if !ok {
+		return unknown("session")
+	}
+	return l.close(l.entries[rid], reason, now)
 }
 
-// Facts is what happened to a grant's session.
-func (l *Ledger) Facts(id session.ID) (session.SessionFacts, bool) {
-	return session.SessionFacts{}, false
+// Withdraw forgets a request that waits, or revokes a grant that nobody opened. The
+// request's id stays used. An opened session needs End; a closed one stays as it is.
+func (l *Ledger) Withdraw(rid session.ID, now time.Time) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, ok := l.entries[rid]
+	if !ok {
+		return unknown("request")
+	}
+	if e.rec.State == opened {
+		return refused("The session of this request has begun.", "End the session instead.", nil)
+	}
+	return l.close(e, session.RevokedGrant, now)
+}
+
+func (l *Ledger) close(e *entry, reason session.EndReason, now time.Time) error {
+	if err := l.settle(e); err != nil {
+		e.shut = true
+		return err
+	}
+	next, changed := e.close(reason, now)
+	if !changed {
+		return nil
+	}
+	e.shut = true // whatever narrows counts at once
+	if err := l.write(e, next); err != nil {
+		return fmt.Errorf("close %s: %w", e.rid.Request(), err)
+	}
+	e.slim()
+	return nil
+}
+
+// Report draws the next sequence number for telling the broker about a session.
+// It is on disk before it is used, so a later report always has a higher one.
+func (l *Ledger) Report(id session.ID) (uint64, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rid, ok := l.grants[id]
+	if !ok {
+		return 0, unknown("session")
+	}
+	e := l.entries[rid]
+	if err := l.settle(e); err != nil {
+		return 0, err
+	}
+	next, err := l.full(e)
+	if err != nil {
+		return 0, err
+	}
+	next.Seq++
+	if err := l.write(e, next); err != nil {
+		return 0, err
+	}
+	if e.rec.State == closed {
+		e.slim()
+	}
+	return next.Seq, nil
+}
+
+// pending counts the requests that wait and whose time is not over.
+func (l *Ledger) pending(now time.Time) int {
+	n := 0
+	for _, e := range l.entries {
+		if e.rec.State == pending && now.Before(time.Unix(e.request.EXP, 0)) {
+			n++
+		}
+	}
+	return n
+}
+
+// gidFree refuses a grant id that another request's grant has, or had.
+func (l *Ledger) gidFree(grantDoc []byte, rid session.ID) error {
+	g, err := grant.ParseGrant(grantDoc)
+	if err != nil {
+		return err
+	}
+	gid, err := session.ParseText(g.GID)
+	if err != nil {
+		return err
+	}
+	if owner, taken := l.grants[gid]; taken && owner != rid {
+		return refused("This grant's id was used before.", "Approve again, so that a new grant is made.", ErrUsed)
+	}
+	return nil
+}
+
+// index makes an entry findable by what it holds now.
+func (l *Ledger) index(e *entry) {
+	if _, known := l.entries[e.rid]; !known {
+		l.entries[e.rid] = e
+		if e.request.Key != "" {
+			l.keys[e.request.Key] = append(l.keys[e.request.Key], e.rid)
+		}
+	}
+	if e.admitted() {
+		l.grants[e.gid] = e.rid
+	}
+}
+
+// find returns an entry that may be changed: what is on disk and in memory agree.
+func (l *Ledger) find(rid session.ID) (*entry, error) {
+	e, ok := l.entries[rid]
+	if !ok {
+		return nil, unknown("request")
+	}
+	return e, l.settle(e)
+}
+
+func (l *Ledger) findGrant(gid session.ID) (*entry, error) {
+	rid, ok := l.grants[gid]
+	if !ok {
+		return nil, denied("This agent has admitted no such grant.", "Ask for access first.")
+	}
+	return l.find(rid)
+}
+
+func refused(message, next string, err error) error {
+	return &session.Error{Kind: session.Refused, Message: message, Next: next, Err: err}
+}
+
+func denied(message, next string) error {
+	return &session.Error{Kind: session.Denied, Message: message, Next: next}
+}
+
+func expired(message, next string) error {
+	return &session.Error{Kind: session.Expired, Message: message, Next: next}
+}
+
+func unknown(noun string) error {
+	return &session.Error{
+		Kind:    session.Invalid,
+		Message: "This agent knows no such " + noun + ".",
+		Next:    "Check the id.",
+	}
+}
+
+func internal(message string, err error) error {
+	return &session.Error{
+		Kind:    session.Internal,
+		Message: message,
+		Next:    "Ask hospital IT to look at the agent's disk and log.",
+		Err:     err,
+	}
 }

@@ -1,0 +1,169 @@
+package ledger
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// Ticket is the right to open connections under an admitted grant. Only a Ledger
+// makes one; the zero value is refused by everything that takes a Ticket.
+type Ticket struct {
+	grant grant.Verified
+}
+
+// Valid reports whether a Ledger made t.
+func (t Ticket) Valid() bool { return t.grant.Valid() }
+
+// Grant is what the ticket stands on.
+func (t Ticket) Grant() grant.Verified { return t.grant }
+
+// ID is the grant's id and the session's.
+func (t Ticket) ID() session.ID {
+	id, _ := session.ParseText(t.grant.Grant().GID)
+	return id
+}
+
+// Covers reports whether the ticket opens a service of an asset.
+func (t Ticket) Covers(asset, service string) bool { return t.grant.Covers(asset, service) }
+
+// Allows reports whether the ticket lets bytes pass in a channel.
+func (t Ticket) Allows(c session.Channel) bool { return t.grant.Allows(c) }
+
+// Ticket returns the ticket of a grant that was admitted and is not closed, whatever
+// the time.
+func (l *Ledger) Ticket(gid session.ID) (Ticket, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e, err := l.findGrant(gid)
+	if err != nil {
+		return Ticket{}, err
+	}
+	if e.shut || e.rec.State == closed {
+		return Ticket{}, e.over()
+	}
+	return e.ticket, nil
+}
+
+// ByKey finds the admitted ticket that a public key line (authorized_keys form,
+// no comment) may open at now. Errors are *session.Error: Denied for an unknown
+// key, Expired for a grant whose time is over or closed, Refused when it is early
+// or wants an activation.
+func (l *Ledger) ByKey(line string, now time.Time) (Ticket, error) {
+	return l.byKey(line, now, func(*entry) bool { return true })
+}
+
+// ByKeyFor is ByKey among the requests that name a service of an asset, for people
+// who use one key for several.
+func (l *Ledger) ByKeyFor(line, asset, service string, now time.Time) (Ticket, error) {
+	return l.byKey(line, now, func(e *entry) bool {
+		return e.request.Asset == asset && slices.Contains(e.request.Services, service)
+	})
+}
+
+// byKey prefers what can be opened, then the newest.
+func (l *Ledger) byKey(line string, now time.Time, fits func(*entry) bool) (Ticket, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	err := denied("This key belongs to no request that this agent knows.", "Ask for access first.")
+	rids := l.keys[line]
+	for i := len(rids) - 1; i >= 0; i-- {
+		e := l.entries[rids[i]]
+		if !fits(e) {
+			continue
+		}
+		problem := e.openable(now)
+		if problem == nil {
+			return e.ticket, nil
+		}
+		// A door that opens later says more than one that is shut.
+		if session.KindOf(err) == session.Denied || session.KindOf(err) == session.Expired && session.KindOf(problem) == session.Refused {
+			err = problem
+		}
+	}
+	return Ticket{}, err
+}
+
+// Facts is what happened to a grant's session; false for a grant that was never
+// admitted here.
+func (l *Ledger) Facts(id session.ID) (session.SessionFacts, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rid, ok := l.grants[id]
+	if !ok {
+		return session.SessionFacts{}, false
+	}
+	return l.entries[rid].facts(), true
+}
+
+// Left is how long an opened session may go on at now: the least of what the wall
+// clock, the monotonic clock since Begin and the grant's longest session leave.
+// Nothing is left of one that is closed, not opened, or unknown.
+func (l *Ledger) Left(id session.ID, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rid, ok := l.grants[id]
+	if !ok {
+		return 0
+	}
+	e := l.entries[rid]
+	if e.shut || e.rec.State != opened {
+		return 0
+	}
+	return max(0, e.left(now))
+}
+
+// Entry is one request as status pages and reports need it.
+type Entry struct {
+	Request   session.ID
+	Session   session.ID // zero until admitted
+	Asset     string
+	Services  []string
+	Engineer  session.Person
+	Received  time.Time
+	Approvers []session.Person // so far
+	Facts     session.RequestFacts
+	Status    session.Status // derived at now
+	Seq       uint64         // of the last report
+}
+
+// Entries lists everything that is known, newest first.
+func (l *Ledger) Entries(now time.Time) []Entry {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make([]Entry, 0, len(l.entries))
+	for _, e := range l.entries {
+		all = append(all, e.view(now))
+	}
+	slices.SortFunc(all, func(a, b Entry) int {
+		return cmp.Or(b.Received.Compare(a.Received), cmp.Compare(a.Request.Text(), b.Request.Text()))
+	})
+	return all
+}
+
+func (e *entry) view(now time.Time) Entry {
+	f := session.RequestFacts{NotAfter: time.Unix(e.request.EXP, 0).UTC(), Granted: e.rec.Admitted}
+	switch {
+	case e.admitted():
+		f.Session = e.facts()
+		f.NotAfter = time.Unix(e.granted.EXP, 0).UTC()
+	case e.rec.State == closed:
+		f.Withdrawn = e.rec.Closed
+	}
+	services := e.request.Services
+	if e.admitted() {
+		services = e.granted.Services
+	}
+	var approvers []session.Person
+	for _, a := range e.rec.Approvals {
+		approvers = append(approvers, a.Person)
+	}
+	return Entry{
+		Request: e.rid, Session: e.gid, Asset: e.request.Asset, Services: slices.Clone(services),
+		Engineer: e.rec.Engineer.Person, Received: e.rec.Engineer.Received, Approvers: approvers,
+		Facts: f, Status: f.Status(now), Seq: e.rec.Seq,
+	}
+}
