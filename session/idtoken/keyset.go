@@ -157,9 +157,9 @@ func (k *KeySet) verify(ctx context.Context, jwt string) ([]byte, signingKey, er
 // find returns the key with an id, after at most one refresh, or after a second one
 // when the caller has the patience.
 func (k *KeySet) find(ctx context.Context, kid, alg string) (signingKey, error) {
-	start := k.opts.Now()
-	s := k.snapshot()
-	if !s.fresh(start) {
+	first := k.snapshot()
+	s := first
+	if !s.fresh(k.opts.Now()) {
 		s = k.refresh(ctx, s)
 	}
 	if !s.usable(k.opts.Now(), k.opts.MaxStale) {
@@ -176,7 +176,7 @@ func (k *KeySet) find(ctx context.Context, kid, alg string) (signingKey, error) 
 	if key, found := s.find(kid, alg); found && s.usable(k.opts.Now(), k.opts.MaxStale) {
 		return key, nil
 	}
-	if !s.fetched.IsZero() && !s.fetched.Before(start) {
+	if !s.fetched.Equal(first.fetched) { // just asked: there is no such key
 		return signingKey{}, malformed("The sign-in token is signed with a key that its identity provider does not publish.", nil)
 	}
 	return signingKey{}, changing(s, k.opts.Now())
