@@ -203,7 +203,6 @@ func TestHostileProviders(t *testing.T) {
 	}
 }
 
-
 func TestPinnedKeyAddress(t *testing.T) {
 	p := newIDP(t)
 	p.discovery["issuer"] = "unread"
