@@ -9,6 +9,7 @@
 package ledger
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"sync"
@@ -23,7 +24,7 @@ import (
 var ErrUsed = errors.New("used before")
 
 // maxPending bounds the requests that wait for an answer.
-const maxPending = 1000
+const maxPending = 256
 
 // Ledger is one agent's ledger directory. Safe for concurrent use.
 type Ledger struct {
@@ -175,12 +176,12 @@ func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
 	if err != nil {
 		return session.SessionFacts{}, err
 	}
-	if string(e.rec.Grant) != string(t.Grant().GrantBytes()) {
-		return session.SessionFacts{}, denied("This grant is not the one that was admitted.", "Ask for access first.")
-	}
 	next, err := e.begin(now)
 	if err != nil {
 		return session.SessionFacts{}, err
+	}
+	if !bytes.Equal(e.rec.Grant, t.Grant().GrantBytes()) {
+		return session.SessionFacts{}, denied("This grant is not the one that was admitted.", "Ask for access first.")
 	}
 	if e.rec.State != opened {
 		if err := l.write(e, next); err != nil {

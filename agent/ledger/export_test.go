@@ -1,0 +1,51 @@
+package ledger
+
+import "errors"
+
+// Fault decides for one step of a write ("write", "rename", "sync") whether it fails,
+// and whether it takes effect all the same.
+type Fault func(step string) (fail, applied bool)
+
+// ErrFault is what a failed step says.
+var ErrFault = errors.New("the disk failed")
+
+// Inject puts a fault under the ledger; nil takes it away.
+func (l *Ledger) Inject(f Fault) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if d, ok := l.disk.(faulty); ok {
+		l.disk = d.disk
+	}
+	if f != nil {
+		l.disk = faulty{l.disk, f}
+	}
+}
+
+type faulty struct {
+	disk
+	fault Fault
+}
+
+func (d faulty) step(name string, do func() error) error {
+	fail, applied := d.fault(name)
+	if !fail {
+		return do()
+	}
+	if applied {
+		_ = do()
+	}
+	return ErrFault
+}
+
+func (d faulty) write(name string, body []byte) error {
+	return d.step("write", func() error { return d.disk.write(name, body) })
+}
+
+func (d faulty) rename(from, to string) error {
+	return d.step("rename", func() error { return d.disk.rename(from, to) })
+}
+
+func (d faulty) sync() error { return d.step("sync", d.disk.sync) }
+
+// MaxPending lets a test fill the ledger.
+const MaxPending = maxPending
