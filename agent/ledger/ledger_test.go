@@ -457,7 +457,8 @@ func TestTwoAgentsNeverShareALedger(t *testing.T) {
 
 func TestTooManyPending(t *testing.T) {
 	s := newSite(t)
-	l, _ := opened(t)
+	l := open(t, quickDir(t))
+	defer l.Close()
 	for range ledger.MaxPending {
 		a := s.ask(t, nil)
 		must(t, l.Pend(a.doc, a.receipt))

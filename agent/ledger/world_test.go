@@ -13,6 +13,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -218,6 +219,17 @@ func opened(t testing.TB) (*ledger.Ledger, string) {
 	l := open(t, dir)
 	t.Cleanup(func() { _ = l.Close() })
 	return l, dir
+}
+
+// quickDir is a directory where a sync costs nothing, if there is one.
+func quickDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("/dev/shm", "ledger")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // reopen is a restart of the agent.
