@@ -49,7 +49,6 @@ func (b *belief) is(states ...string) bool {
 }
 
 type machine struct {
-	t        *testing.T
 	dir      string
 	l        *ledger.Ledger
 	now      time.Time
@@ -185,14 +184,11 @@ func (m *machine) end(t *rapid.T) {
 		id, _ := session.ParseText(r.verified.Grant().GID)
 		err = m.l.End(id, session.KilledLocal, m.now)
 	}
-	switch session.KindOf(err) {
-	case session.Internal:
-		if err != nil {
-			b.shut = true
-		}
-	}
-	if err == nil {
+	switch {
+	case err == nil:
 		b.gone = true
+	case session.KindOf(err) == session.Internal:
+		b.shut = true
 	}
 	m.after(t, i, "closed", err)
 }
@@ -259,13 +255,13 @@ func (m *machine) check(t *rapid.T) {
 // not on disk, nothing closed opens again, no start moves.
 func TestLedgerAgainstItsModel(t *testing.T) {
 	s := newSite(t)
-	requests := prepare(t, s, 4)
+	requests := prepare(t, s, 2)
 	parent := quickDir(t)
 	rapid.Check(t, func(t2 *rapid.T) {
 		dir, err := os.MkdirTemp(parent, "run")
 		must(t, err)
 		defer os.RemoveAll(dir)
-		m := &machine{t: t, dir: dir, now: s.now, requests: requests}
+		m := &machine{dir: dir, now: s.now, requests: requests}
 		for range requests {
 			m.beliefs = append(m.beliefs, &belief{may: []string{"none"}})
 		}

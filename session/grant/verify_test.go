@@ -258,6 +258,34 @@ func TestGrantsThatAreRefused(t *testing.T) {
 	})
 }
 
+// Within alone, for those who have no policy.
+func TestWithin(t *testing.T) {
+	r, _ := grant.ParseRequest([]byte(requestGolden))
+	g, _ := grant.ParseGrant([]byte(grantGolden))
+	if err := grant.Within(g, r); err != nil {
+		t.Fatal(err)
+	}
+	for name, widen := range map[string]func(*grant.Grant){
+		"site":     func(g *grant.Grant) { g.Site = "StMary" },
+		"asset":    func(g *grant.Grant) { g.Asset = "NGH-MR1" },
+		"services": func(g *grant.Grant) { g.Services = []string{"console-ssh", "recon-ssh"} },
+		"class":    func(g *grant.Grant) { g.Class = session.Disruptive },
+		"nonsense": func(g *grant.Grant) { g.Class = "any" },
+		"channels": func(g *grant.Grant) { g.Channels = []session.Channel{"files-in", "shell"} },
+		"nbf":      func(g *grant.Grant) { g.NBF-- },
+		"exp":      func(g *grant.Grant) { g.EXP++ },
+		"maxs":     func(g *grant.Grant) { g.MaxS = 1801 },
+	} {
+		wide := g
+		widen(&wide)
+		if err := grant.Within(wide, r); err == nil {
+			t.Errorf("wider %s passed", name)
+		} else {
+			refusedAs(t, err, session.Refused)
+		}
+	}
+}
+
 func TestApproverTokensThatAreRefused(t *testing.T) {
 	salt := grant.NewSalt()
 	made := func(w *world, nonce, iss, aud string, who person, changes map[string]any) grant.Proof {

@@ -65,9 +65,9 @@ type idp struct {
 	broken    bool
 	redirect  string
 	padding   int
-	fetches   int // of the key set
-	visits    int // of anything
-	hold      chan struct{}
+	fetches   int           // of the key set
+	visits    int           // of anything
+	hold      chan struct{} // the next visit sends on it, then waits for it
 }
 
 func newIDP(t testing.TB) *idp {
@@ -84,10 +84,12 @@ func newIDP(t testing.TB) *idp {
 func (p *idp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	p.mu.Lock()
 	hold := p.hold
+	p.hold = nil
 	p.visits++
 	defer p.mu.Unlock()
 	if hold != nil {
 		p.mu.Unlock()
+		hold <- struct{}{}
 		<-hold
 		p.mu.Lock()
 	}
@@ -97,10 +99,10 @@ func (p *idp) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case p.broken:
 		http.Error(w, "broken", http.StatusBadGateway)
 		return
-	case p.redirect != "":
+	case p.redirect != "" && r.URL.Path != "/moved" && r.URL.Path != "/keys":
 		http.Redirect(w, r, p.redirect, http.StatusFound)
 		return
-	case r.URL.Path == "/.well-known/openid-configuration":
+	case r.URL.Path == "/.well-known/openid-configuration", r.URL.Path == "/moved":
 		body = p.discovery
 	case r.URL.Path == "/keys":
 		p.fetches++

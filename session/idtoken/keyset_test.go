@@ -149,7 +149,7 @@ func TestKeysThatDoNotCount(t *testing.T) {
 	}
 	t.Run("twice under one id", func(t *testing.T) {
 		p := newIDP(t)
-		p.keys = []any{publicJWK("k1", otherRSA().Public(), "sig"), publicJWK("k1", rsaKey().Public(), "sig")}
+		p.keys = []any{publicJWK("k1", rsaKey().Public(), "sig"), publicJWK("k1", otherRSA().Public(), "sig")}
 		_, err := idtoken.Verify(t.Context(), p.keySet(t), p.good(nil), p.expect())
 		refusedAs(t, err, session.Invalid)
 	})
@@ -186,7 +186,7 @@ func TestHostileProviders(t *testing.T) {
 		"keys behind a user":      func(p *idp) { p.discovery["jwks_uri"] = "https://example.com@evil.example/keys" },
 		"no keys address":         func(p *idp) { delete(p.discovery, "jwks_uri") },
 		"JWKS_URI beside it":      func(p *idp) { p.discovery["JWKS_URI"] = "https://evil.example/keys" },
-		"redirects":               func(p *idp) { p.redirect = "https://evil.example/keys" },
+		"redirects":               func(p *idp) { p.redirect = issuer + "/moved" },
 		"errors":                  func(p *idp) { p.broken = true },
 		"51 keys":                 func(p *idp) { p.keys = make([]any, 51) },
 		"no keys":                 func(p *idp) { p.keys = nil },
@@ -275,19 +275,21 @@ func TestManyCallersShareOneFetch(t *testing.T) {
 	token, e := p.good(nil), p.expect()
 	hasty, hangUp := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
-	for i := range 20 {
+	wg.Go(func() { _, _ = idtoken.Verify(hasty, set, token, e) })
+	<-hold // its fetch has arrived, and whoever asked for it leaves
+	hangUp()
+	for range 20 {
 		wg.Go(func() {
-			ctx := t.Context()
-			if i == 0 {
-				ctx = hasty
-			}
-			if _, err := idtoken.Verify(ctx, set, token, e); err != nil && i != 0 {
+			if _, err := idtoken.Verify(t.Context(), set, token, e); err != nil {
 				t.Error(err)
 			}
 		})
 	}
-	hangUp() // must not spoil it for the others
-	close(hold)
+	gone, leave := context.WithCancel(t.Context())
+	leave()
+	_, err := idtoken.Verify(gone, set, token, e) // nobody waits who does not want to
+	refusedAs(t, err, session.Unreachable)
+	hold <- struct{}{}
 	wg.Wait()
 	if n := p.fetched(); n != 1 {
 		t.Errorf("%d fetches", n)

@@ -145,6 +145,7 @@ func TestEvilTokens(t *testing.T) {
 		{"unknown kid", header(map[string]any{"kid": "k2"}), session.Unreachable},
 		{"copied kid, another key", mint(otherRSA(), goodHeader(), p.goodClaims()), session.Invalid},
 		{"embedded jwk", mintRaw(otherRSA(), `{"alg":"RS256","kid":"k1","jwk":`+string(own)+`}`, string(claims)), session.Invalid},
+		{"embedded jwk, even the right one", header(map[string]any{"jwk": publicJWK("k1", rsaKey().Public(), "sig")}), session.Invalid},
 		{"crit", header(map[string]any{"crit": []string{"exp"}}), session.Invalid},
 		{"unencoded payload", header(map[string]any{"b64": false}), session.Invalid},
 		{"compressed", header(map[string]any{"zip": "DEF"}), session.Invalid},
@@ -229,6 +230,20 @@ func refusedAs(t *testing.T, err error, kind session.Kind) {
 	if e.Message == "" || e.Next == "" || !strings.HasSuffix(e.Message, ".") || strings.Contains(e.Message, "\n") {
 		t.Errorf("not one plain sentence with a way on: %q, %q", e.Message, e.Next)
 	}
+}
+
+// go-oidc lets Google leave out the scheme; we let nobody.
+func TestGoogleIsNoException(t *testing.T) {
+	const google = "https://accounts.google.com"
+	p := newIDP(t)
+	set := p.keySetWith(t, session.Issuer{URL: google, JWKS: "https://example.com/keys"}, p.options())
+	e := p.expect()
+	e.Issuer = google
+	if _, err := idtoken.Verify(t.Context(), set, p.good(map[string]any{"iss": google}), e); err != nil {
+		t.Fatal(err)
+	}
+	_, err := idtoken.Verify(t.Context(), set, p.good(map[string]any{"iss": "accounts.google.com"}), e)
+	refusedAs(t, err, session.Invalid)
 }
 
 func TestFreshLogin(t *testing.T) {
