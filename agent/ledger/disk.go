@@ -150,12 +150,24 @@ func (l *Ledger) adopt(d directory, found []*entry) error {
 	return nil
 }
 
-// readEntry reads one file, in the one spelling in which it was written.
+// readEntry reads the file of an entry.
 func (l *Ledger) readEntry(name string) (*entry, error) {
 	body, err := l.disk.read(name)
 	if err != nil {
 		return nil, err
 	}
+	e, err := parseEntry(body)
+	if err != nil {
+		return nil, err
+	}
+	if e.rid.Request()+suffix != name {
+		return nil, errRecord("its name is not its request's")
+	}
+	return e, nil
+}
+
+// parseEntry reads an entry in the one spelling in which it was written.
+func parseEntry(body []byte) (*entry, error) {
 	var rec record
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
@@ -169,14 +181,7 @@ func (l *Ledger) readEntry(name string) (*entry, error) {
 	if !bytes.Equal(again, body) {
 		return nil, errRecord("not as the agent wrote it")
 	}
-	e, err := interpret(rec)
-	if err != nil {
-		return nil, err
-	}
-	if e.rid.Request()+suffix != name {
-		return nil, errRecord("its name is not its request's")
-	}
-	return e, nil
+	return interpret(rec)
 }
 
 func encode(rec record) ([]byte, error) {

@@ -244,3 +244,29 @@ func idOf(doc []byte) string {
 	id, _, _ := bytes.Cut(rest, []byte(`"`))
 	return string(id)
 }
+
+func FuzzEntry(f *testing.F) {
+	s := newSite(f)
+	dir := f.TempDir()
+	l := open(f, dir)
+	a, ticket := s.admitted(f, l)
+	keep := func() {
+		body, err := os.ReadFile(filepath.Join(dir, a.id.Request()+".json"))
+		must(f, err)
+		f.Add(body)
+	}
+	keep()
+	_, err := l.Begin(ticket, s.now)
+	must(f, err)
+	keep()
+	must(f, l.End(ticket.ID(), session.Completed, s.now))
+	keep()
+	must(f, l.Close())
+	f.Add([]byte(`{"v":1,"state":"pending"}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		again, err := ledger.Reread(body)
+		if err == nil && !bytes.Equal(again, body) {
+			t.Fatalf("%q became %q", body, again)
+		}
+	})
+}

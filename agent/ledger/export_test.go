@@ -49,3 +49,12 @@ func (d faulty) sync() error { return d.step("sync", d.disk.sync) }
 
 // MaxPending lets a test fill the ledger.
 const MaxPending = maxPending
+
+// Reread parses an entry's bytes and writes them again.
+func Reread(body []byte) ([]byte, error) {
+	e, err := parseEntry(body)
+	if err != nil {
+		return nil, err
+	}
+	return encode(e.rec)
+}

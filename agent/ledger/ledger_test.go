@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -470,5 +472,52 @@ func TestTooManyPending(t *testing.T) {
 	must(t, l.Pend(a.doc, a.receipt))
 	if n := len(l.Entries(s.now)); n != ledger.MaxPending+1 {
 		t.Errorf("%d entries", n)
+	}
+}
+
+// However many at once, a grant is admitted once, opens one session, and a
+// revocation that was answered holds.
+func TestManyAtOnce(t *testing.T) {
+	s := newSite(t)
+	l := open(t, quickDir(t))
+	defer l.Close()
+	a, v := s.granted(t, l, nil)
+	var admitted, began atomic.Int32
+	var starts sync.Map
+	var revoked atomic.Bool
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			at := s.now.Add(time.Duration(i) * time.Millisecond)
+			if _, err := l.Admit(v, s.now); err == nil {
+				admitted.Add(1)
+			}
+			ticket, err := l.ByKey(a.request.Key, at)
+			if err != nil {
+				return
+			}
+			over := revoked.Load()
+			if f, err := l.Begin(ticket, at); err == nil {
+				began.Add(1)
+				starts.Store(f.Opened, true)
+				if over {
+					t.Error("began after the revocation was answered")
+				}
+			}
+			if i == 50 {
+				if err := l.End(ticket.ID(), session.RevokedGrant, at); err != nil {
+					t.Error(err)
+				}
+				revoked.Store(true)
+			}
+			_ = l.Entries(at)
+			_ = l.Left(ticket.ID(), at)
+		})
+	}
+	wg.Wait()
+	different := 0
+	starts.Range(func(any, any) bool { different++; return true })
+	if admitted.Load() != 1 || began.Load() > 0 && different != 1 {
+		t.Errorf("%d admitted, %d began at %d times", admitted.Load(), began.Load(), different)
 	}
 }

@@ -43,7 +43,7 @@ type site struct {
 	verifier *grant.Verifier
 }
 
-func newSite(t *testing.T) *site {
+func newSite(t testing.TB) *site {
 	t.Helper()
 	s := &site{now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

@@ -9,6 +9,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
@@ -294,6 +296,17 @@ func TestManyCallersShareOneFetch(t *testing.T) {
 	if n := p.fetched(); n != 1 {
 		t.Errorf("%d fetches", n)
 	}
+}
+
+// Nothing of a key set runs while nobody asks.
+func TestNoGoroutineStays(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	p := newIDP(t)
+	if _, err := idtoken.Verify(t.Context(), p.keySet(t), p.good(nil), p.expect()); err != nil {
+		t.Fatal(err)
+	}
+	p.server.Close()
+	goleak.VerifyNone(t, before)
 }
 
 // A caller with patience waits out the gap, when its context leaves the time.
