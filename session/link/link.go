@@ -1,6 +1,65 @@
 // Package link is the wire between agent and broker: who dials, what may be said,
 // and how large it may be. It moves opaque payloads and knows no documents, no
 // device protocol and no storage.
+//
+// This file is the whole protocol on one page.
+//
+// # Carrier
+//
+// The agent always dials; nothing listens at the hospital. TLS 1.3 and nothing
+// older, ALPN "sallyport/1", both sides with ECDSA P-256 certificates of the
+// broker's private CA, no session tickets. The agent pins the CA and expects the
+// certificate of the node's name (ServerName), whatever address it dialled. The
+// agent's certificate names it by one URI, spiffe://sallyport/site/SITE/agent/AGENT,
+// lives 24 h and is renewed at half life. Only enrolment comes without one.
+//
+// # Frames
+//
+//	verb (1 byte) | id (4 bytes, big endian) | length (4 bytes, big endian) | payload
+//
+// The payload is JSON as encoding/json writes it, and nothing else: what does not
+// marshal back to the very same bytes (unknown or repeated fields, other case,
+// spaces) is refused and the connection closed. An answer carries the id of its
+// question; each side counts its own questions from 1. A has no answer: id 0.
+//
+//	verb     direction  payload        largest  answer
+//	role     A → B      Role             1 KiB  see below; first frame of every connection, id 0
+//	hello    A → B      Hello            1 MiB  ack
+//	ping     A ⇄ B      none                 0  ping (by the broker), id 0
+//	deliver  B → A      Deliver        256 KiB  verdict
+//	open     B → A      Open             2 KiB  verdict: will dial back, or why not
+//	end      B → A      End              4 KiB  verdict
+//	verdict  A → B      Verdict          8 KiB
+//	report   A → B      SessionReport  256 KiB  ack
+//	put      A → B      Put              1 KiB  ack, after Size bytes of body
+//	enrol    A → B      Enrolment       16 KiB  issued, or ack with the refusal
+//	issued   B → A      Chain           16 KiB
+//	ack      B → A      Ack              4 KiB
+//
+// No verb executes anything, writes outside the spool or updates the agent. The
+// broker speaks in names that the agent knows, never in addresses.
+//
+// # Flow, by the role of the connection
+//
+//   - control: role, hello → ack. Then reports and pings one way, deliver, open and
+//     end the other. The agent pings every 15 s; 30 s of silence is the end.
+//   - stream: role with the token of an open; raw bytes from the next byte on. A
+//     wrong token closes the connection.
+//   - spare: role, then pings until the broker sends open on it; the agent answers
+//     verdict, and when that is OK raw bytes follow in both directions.
+//   - relay: role with an issuer → ack; when that is OK, raw bytes to the issuer's host.
+//   - upload: role, then put + body → ack, again and again.
+//   - enrol: role, enrol → issued; the only role without a certificate. Renewal is
+//     an enrol with only a CSR, of the same key, on the control connection.
+//
+// A side that closes its half of raw bytes says so with TLS close_notify; the other
+// half stays open.
+//
+// # Version
+//
+// ALPN carries the version. Any change of a verb, a field or a limit is a new one;
+// an agent offers all that it speaks, newest first, and the broker picks. V in Role
+// and Hello repeats it and must agree.
 package link
 
 import (
@@ -14,6 +73,123 @@ import (
 
 // ALPN is the protocol name by which the broker's port tells the link from the web.
 const ALPN = "sallyport/1"
+
+// Version is what Role.V and Hello.V say.
+const Version = 1
+
+// verb is the first byte of a frame.
+type verb byte
+
+const (
+	verbRole verb = iota + 1
+	verbHello
+	verbPing
+	verbDeliver
+	verbOpen
+	verbEnd
+	verbVerdict
+	verbReport
+	verbPut
+	verbEnrol
+	verbIssued
+	verbAck
+)
+
+// largest is the bound of each verb's payload in bytes; a verb that is not here
+// does not exist.
+func largest(v verb) (int, bool) {
+	switch v {
+	case verbPing:
+		return 0, true
+	case verbRole, verbPut:
+		return 1 << 10, true
+	case verbOpen:
+		return 2 << 10, true
+	case verbEnd, verbAck:
+		return 4 << 10, true
+	case verbVerdict:
+		return 8 << 10, true
+	case verbEnrol, verbIssued:
+		return 16 << 10, true
+	case verbDeliver, verbReport:
+		return 256 << 10, true
+	case verbHello:
+		return 1 << 20, true
+	}
+	return 0, false
+}
+
+// The other limits of the wire.
+const (
+	MaxPart    = 64 << 20 // bytes of one Put
+	MaxStreams = 256      // streams of one agent at a time
+	MaxSpares  = 4        // idle spares of one agent at one node
+	MaxNodes   = 2        // nodes to which an agent holds a control connection
+	maxCalls   = 64       // unanswered questions of one side of a connection
+	maxWork    = 16       // questions of one connection in work at a time
+	maxUploads = 4        // upload connections of one agent
+	maxRelays  = 4        // relay connections of one agent
+
+	handshakeTime = 10 * time.Second // from accept to the end of the first frame
+	writeTime     = 10 * time.Second // for one frame to leave
+	answerTime    = 30 * time.Second // for one answer to come
+	pingEvery     = 15 * time.Second
+	deadAfter     = 30 * time.Second // without a frame
+	bodyTime      = 30 * time.Second // for the next piece of a Put's body
+	uploadIdle    = 60 * time.Second // between two puts
+	relayTime     = 60 * time.Second // for a whole relay
+	spareTime     = 3 * time.Second  // for a spare to answer an open
+	stopTime      = 5 * time.Second  // for streams to say goodbye when the agent stops
+	copyBuffer    = 64 << 10
+
+	TokenTime       = 10 * time.Second // life of an Open's token
+	CertificateTime = 24 * time.Hour   // life of an agent's certificate
+	MaxJoinTime     = time.Hour        // life of a join token
+)
+
+// Role is the first frame of a connection.
+type Role struct {
+	V      int      `json:"v"`
+	Role   RoleName `json:"role"`
+	Token  string   `json:"token,omitempty"`  // stream: from the Open
+	Issuer string   `json:"issuer,omitempty"` // relay: URL of a pinned issuer
+}
+
+// RoleName says what a connection is for.
+type RoleName string
+
+const (
+	RoleControl RoleName = "control"
+	RoleStream  RoleName = "stream"
+	RoleSpare   RoleName = "spare"
+	RoleRelay   RoleName = "relay"
+	RoleUpload  RoleName = "upload"
+	RoleEnrol   RoleName = "enrol"
+)
+
+// Ack is the broker's answer. An empty Kind means yes.
+type Ack struct {
+	Time     time.Time    `json:"time"` // the broker's clock
+	Kind     session.Kind `json:"kind,omitempty"`
+	Conflict bool         `json:"conflict,omitempty"` // put: other bytes are stored under this name
+	Message  string       `json:"message,omitempty"`
+	Next     string       `json:"next,omitempty"`
+}
+
+// Enrolment asks for a certificate. The broker takes site and agent from the join
+// token's record, or at renewal from the certificate in use.
+type Enrolment struct {
+	Secret   string `json:"secret,omitempty"`   // of the join token, 32 bytes base64url
+	CSR      []byte `json:"csr"`                // PKCS #10, ECDSA P-256
+	Identity string `json:"identity,omitempty"` // key line of the long-lived identity key
+	Proof    []byte `json:"proof,omitempty"`    // its signature over ProofBytes(CSR)
+}
+
+// Chain is an agent's certificate and the CA that issued it, DER.
+type Chain struct {
+	Certificate []byte `json:"certificate"`
+	CA          []byte `json:"ca"`
+}
 
 // Hello is what an agent says of itself on its control connection. No addresses,
 // no logins: names, ports and policy for display.

@@ -1,0 +1,124 @@
+package fleet
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+const joinKind = "join"
+
+// joinRecord is what a join token stands for. The store knows the hash of its
+// secret only.
+type joinRecord struct {
+	Site    string    `json:"site"`
+	Agent   string    `json:"agent"`
+	Made    time.Time `json:"made"`
+	Expires time.Time `json:"expires"`
+}
+
+func joinID(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hex.EncodeToString(sum[:])
+}
+
+// JoinToken makes the text with which one agent can enrol once, within ttl, which
+// is an hour at most.
+func (f *Fleet) JoinToken(ctx context.Context, site, agent string, ttl time.Duration) (string, error) {
+	if ttl <= 0 || ttl > link.MaxJoinTime {
+		return "", session.Errorf(session.Invalid, "A join token lives for an hour at most.")
+	}
+	t := link.JoinToken{Site: site, Agent: agent, Nodes: f.cfg.Nodes, CA: f.cfg.CA.Fingerprint(), Secret: newSecret()}
+	text, err := t.Text()
+	if err != nil {
+		return "", err
+	}
+	now := f.cfg.Now().UTC()
+	b, err := json.Marshal(joinRecord{Site: site, Agent: agent, Made: now, Expires: now.Add(ttl)})
+	if err != nil {
+		return "", err
+	}
+	if err := f.cfg.Once.Create(ctx, joinKind, joinID(t.Secret), b, ttl); err != nil {
+		return "", storeDown(err)
+	}
+	return text, nil
+}
+
+func storeDown(err error) error {
+	return &session.Error{
+		Kind:    session.Unreachable,
+		Message: "The broker's store did not answer.",
+		Next:    "Try again in a moment.",
+		Err:     err,
+	}
+}
+
+// issuer is the side of a Fleet that makes certificates.
+type issuer struct{ f *Fleet }
+
+var _ link.Issuer = issuer{}
+
+// Enrol checks everything that costs nothing, then spends the join token.
+func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error) {
+	f := i.f
+	csr, err := link.CheckCSR(e.CSR)
+	if err != nil {
+		return link.Chain{}, err
+	}
+	pub, err := link.CheckProof(e.Identity, e.CSR, e.Proof)
+	if err != nil {
+		return link.Chain{}, err
+	}
+	r, err := f.spend(ctx, e.Secret)
+	if err != nil {
+		return link.Chain{}, err
+	}
+	identity := session.Fingerprint(pub)
+	chain, err := f.cfg.CA.agent(r.Site, r.Agent, identity, csr.PublicKey)
+	if err == nil {
+		f.cfg.Log.Info("agent enrolled", "site", r.Site, "agent", r.Agent, "identity", identity)
+	}
+	return chain, err
+}
+
+// spend takes a join token's record, if it still counts.
+func (f *Fleet) spend(ctx context.Context, secret string) (joinRecord, error) {
+	bad := session.Errorf(session.Denied, "The join token is unknown, used or too old.").
+		WithNext("Ask the broker's operators for a new one.")
+	b, err := f.cfg.Once.Take(ctx, joinKind, joinID(secret))
+	if errors.Is(err, os.ErrNotExist) {
+		return joinRecord{}, bad
+	}
+	if err != nil {
+		return joinRecord{}, storeDown(err)
+	}
+	var r joinRecord
+	if err := json.Unmarshal(b, &r); err != nil {
+		return joinRecord{}, err
+	}
+	if !f.cfg.Now().Before(r.Expires) {
+		return joinRecord{}, bad
+	}
+	// A token made before the agent was revoked must not bring it back.
+	return r, f.revoked(ctx, link.Peer{Site: r.Site, Agent: r.Agent, Issued: r.Made})
+}
+
+// Renew issues a certificate for the same name and the same key.
+func (i issuer) Renew(ctx context.Context, p link.Peer, csr []byte) (link.Chain, error) {
+	r, err := link.CheckCSR(csr)
+	if err != nil {
+		return link.Chain{}, err
+	}
+	if sha256.Sum256(r.RawSubjectPublicKeyInfo) != p.Key {
+		return link.Chain{}, session.Errorf(session.Denied, "A certificate is renewed for the key it has.").
+			WithNext("Enrol the agent again with a new join token.")
+	}
+	return i.f.cfg.CA.agent(p.Site, p.Agent, p.Identity, r.PublicKey)
+}

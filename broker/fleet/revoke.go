@@ -1,0 +1,165 @@
+package fleet
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// sweepEvery is how soon a node notices what another node revoked.
+const sweepEvery = 3 * time.Second
+
+// denialTime is how long a denial matters: by then every certificate and join token
+// from before it has expired.
+const denialTime = link.CertificateTime + link.MaxJoinTime
+
+// Revoke ends every certificate and join token that an agent has, and its
+// connections to this node at once (to other nodes within seconds). A new join
+// token brings it back.
+func (f *Fleet) Revoke(ctx context.Context, site, agent string) error {
+	d := Denial{Site: site, Agent: agent, At: f.cfg.Now().UTC()}
+	if err := f.cfg.Denied.Deny(ctx, d); err != nil {
+		return storeDown(err)
+	}
+	f.cfg.Log.Warn("agent revoked", "site", site, "agent", agent)
+	f.disconnect([]Denial{d})
+	return nil
+}
+
+// Run looks for denials that other nodes have made, until ctx ends.
+func (f *Fleet) Run(ctx context.Context) error {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-t.C:
+		}
+		list, err := f.cfg.Denied.List(ctx)
+		if err != nil {
+			f.cfg.Log.Warn("revocations cannot be read", "err", err)
+			continue
+		}
+		f.disconnect(list)
+	}
+}
+
+// disconnect closes what revoked certificates hold open here, streams included.
+func (f *Fleet) disconnect(list []Denial) {
+	for _, c := range f.covered(list) {
+		c()
+	}
+}
+
+// covered is how to close each connection that a denial covers.
+func (f *Fleet) covered(list []Denial) []func() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var closers []func()
+	for _, d := range list {
+		if a := f.agents[name{d.Site, d.Agent}]; a != nil {
+			if a.control != nil && d.covers(a.control.Peer) {
+				closers = append(closers, a.control.Close)
+			}
+			for _, s := range a.spares {
+				if d.covers(s.Peer) {
+					closers = append(closers, s.Close)
+				}
+			}
+		}
+		for s := range f.streams {
+			if d.covers(s.peer) {
+				closers = append(closers, func() { _ = s.Close() })
+			}
+		}
+	}
+	return closers
+}
+
+func (d Denial) covers(p link.Peer) bool {
+	return d.Site == p.Site && d.Agent == p.Agent && !p.Issued.After(d.At)
+}
+
+// revoked is asked at every handshake and stream. When the list cannot be read
+// nobody gets in.
+func (f *Fleet) revoked(ctx context.Context, p link.Peer) error {
+	list, err := f.cfg.Denied.List(ctx)
+	if err != nil {
+		return storeDown(err)
+	}
+	if slices.ContainsFunc(list, func(d Denial) bool { return d.covers(p) }) {
+		return session.Errorf(session.Denied, "The agent %s of site %s was revoked.", p.Agent, p.Site).
+			WithNext("Enrol it again with a new join token.")
+	}
+	return nil
+}
+
+// DenyFile is a DenyList in a JSON file, for a broker of one node.
+type DenyFile struct {
+	path string
+	now  func() time.Time
+	mu   sync.Mutex
+}
+
+var _ DenyList = (*DenyFile)(nil)
+
+// OpenDenyFile uses the file at path, which need not exist yet.
+func OpenDenyFile(path string, now func() time.Time) *DenyFile {
+	return &DenyFile{path: path, now: now}
+}
+
+// Deny adds d and forgets what no longer matters.
+func (l *DenyFile) Deny(_ context.Context, d Denial) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	list, err := l.read()
+	if err != nil {
+		return err
+	}
+	list = slices.DeleteFunc(list, func(o Denial) bool { return l.now().Sub(o.At) > denialTime })
+	b, err := json.MarshalIndent(append(list, d), "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := writeTemp(l.path, 0o600, b)
+	if err != nil {
+		return fmt.Errorf("keep the revocation: %w", err)
+	}
+	if err := os.Rename(tmp, l.path); err != nil {
+		return errors.Join(fmt.Errorf("keep the revocation: %w", err), os.Remove(tmp))
+	}
+	return syncDir(filepath.Dir(l.path))
+}
+
+// List reads the file.
+func (l *DenyFile) List(context.Context) ([]Denial, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.read()
+}
+
+func (l *DenyFile) read() ([]Denial, error) {
+	b, err := os.ReadFile(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read revocations: %w", err)
+	}
+	var list []Denial
+	if err := json.Unmarshal(b, &list); err != nil {
+		return nil, fmt.Errorf("read revocations of %s: %w", l.path, err)
+	}
+	return list, nil
+}

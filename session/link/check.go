@@ -1,0 +1,153 @@
+package link
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"net/url"
+	"strings"
+	"unicode"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// A message that is spelled right can still ask for what makes no sense. These
+// checks say so before any handler sees it.
+
+func invalid(what string) error {
+	return session.Errorf(session.Invalid, "The link refused %s.", what).
+		WithNext("Both sides must run matching versions of Sallyport.")
+}
+
+func (o Open) check() error {
+	switch {
+	case !isSecret(o.Token):
+		return invalid("a stream without a proper token")
+	case !session.ValidName(o.Node), !session.ValidName(o.Asset), !session.ValidName(o.Service):
+		return invalid("a stream to something that is not a name")
+	case len(o.Peer) > 64:
+		return invalid("a stream from an overlong address")
+	}
+	return nil
+}
+
+func (d Deliver) check() error {
+	switch d.Kind {
+	case "request", "approval", "withdraw", "revoke":
+		return nil
+	}
+	return invalid("a delivery of an unknown kind")
+}
+
+func (e End) check() error {
+	if len(e.Session) > 64 || len(e.Reason) > 32 {
+		return invalid("to end something that is not a session")
+	}
+	return nil
+}
+
+// checkFor compares what an agent says of itself with its certificate.
+func (h Hello) checkFor(p Peer) error {
+	pub, err := session.ParseKeyLine(h.Identity)
+	switch {
+	case h.V != Version:
+		return invalid("a hello of another version")
+	case h.Site != p.Site || h.Agent != p.Agent:
+		return session.Errorf(session.Denied, "The agent calls itself otherwise than its certificate does.")
+	case err != nil || session.Fingerprint(pub) != p.Identity:
+		return session.Errorf(session.Denied, "The agent's identity key is not the one with which it was enrolled.").
+			WithNext("Enrol the agent again with a new join token.")
+	case len(h.Boot) > 64 || len(h.Version) > 64:
+		return invalid("an overlong hello")
+	}
+	for _, a := range h.Assets {
+		if !session.ValidName(a.Name) {
+			return invalid("an asset without a proper name")
+		}
+		for _, s := range a.Services {
+			if !session.ValidName(s.Name) || !session.ValidName(s.Endpoint) {
+				return invalid("a service without a proper name")
+			}
+		}
+	}
+	return nil
+}
+
+func (r SessionReport) check() error {
+	if _, err := session.ParseSessionID(r.Session); err != nil {
+		return invalid("a report about something that is not a session")
+	}
+	for _, rec := range r.Recordings {
+		if _, err := session.ParseRecordingID(rec.Recording); err != nil {
+			return invalid("a report about something that is not a recording")
+		}
+	}
+	return nil
+}
+
+func (p Put) check() error {
+	sum, err := hex.DecodeString(p.SHA256)
+	switch {
+	case err != nil || len(sum) != 32 || strings.ToLower(p.SHA256) != p.SHA256:
+		return invalid("a part without its SHA-256")
+	case p.Size < 0 || p.Size > MaxPart:
+		return invalid("a part of an impossible size")
+	case !validPart(p.Part):
+		return invalid("a part without a proper name")
+	}
+	if _, err := session.ParseRecordingID(p.Recording); err != nil {
+		return invalid("a part of something that is not a recording")
+	}
+	return nil
+}
+
+// validPart allows plain file names only: no separators, no leading dot.
+func validPart(s string) bool {
+	if len(s) == 0 || len(s) > 64 || s[0] == '.' {
+		return false
+	}
+	for _, r := range s {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_', r == '.':
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+func (r Role) check() error {
+	switch {
+	case r.V != Version:
+		return invalid("a connection of another version")
+	case (r.Role == RoleStream) != (r.Token != ""), (r.Role == RoleRelay) != (r.Issuer != ""):
+		return invalid("a connection whose purpose is unclear")
+	case r.Role == RoleStream && !isSecret(r.Token):
+		return invalid("a stream without a proper token")
+	case r.Role == RoleRelay:
+		u, err := url.Parse(r.Issuer)
+		if err != nil || u.Host == "" || u.User != nil || len(r.Issuer) > 512 {
+			return invalid("a relay to something that is not an issuer")
+		}
+	}
+	return nil
+}
+
+// isSecret reports whether s is 256 bits in canonical base64url.
+func isSecret(s string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == 32 && base64.RawURLEncoding.EncodeToString(b) == s
+}
+
+// plain makes a peer's words fit to show: printable, one line, bounded.
+func plain(s string, limit int) string {
+	s = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, strings.ToValidUTF8(s, ""))
+	if r := []rune(s); len(r) > limit {
+		return string(r[:limit])
+	}
+	return s
+}

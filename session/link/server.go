@@ -1,0 +1,325 @@
+package link
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// ServerConfig is what a broker node needs to answer agents.
+type ServerConfig struct {
+	Certificate func() (*tls.Certificate, error) // of the node's name; the chain includes the CA
+	Roots       func() *x509.CertPool            // the CA alone
+	Handler     BrokerHandler
+	Agents      Agents
+	Issuer      Issuer
+	// Revoked is asked at every handshake, which is to say for every stream, and
+	// again when a spare is used; an error refuses.
+	Revoked func(ctx context.Context, p Peer) error
+	Limits  Limits
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Agents takes the connections that agents open. Implemented by broker/fleet.
+type Agents interface {
+	// Control takes note of a live control connection until release is called.
+	Control(c *Control) (release func())
+	// Spare takes note of a warm connection until release is called; an error closes it.
+	Spare(s *Spare) (release func(), err error)
+	// Stream takes conn over when the token is right; otherwise conn stays the server's.
+	Stream(p Peer, token string, conn net.Conn) error
+}
+
+// Issuer makes agents' certificates. Implemented by broker/fleet.
+type Issuer interface {
+	Enrol(ctx context.Context, e Enrolment) (Chain, error)
+	Renew(ctx context.Context, p Peer, csr []byte) (Chain, error)
+}
+
+// Limits protect a node from connections; zero fields get the defaults.
+type Limits struct {
+	Handshakes int // connections that have not said their role yet; 1024
+	EnrolRate  int // enrolments a minute and address; 5
+}
+
+// Server answers agents at a broker node. Safe for concurrent use.
+type Server struct {
+	cfg     ServerConfig
+	pending chan struct{}
+	enrols  perHost
+	slots   slots
+}
+
+// NewServer checks the configuration.
+func NewServer(cfg ServerConfig) (*Server, error) {
+	if cfg.Certificate == nil || cfg.Roots == nil || cfg.Handler == nil || cfg.Agents == nil ||
+		cfg.Issuer == nil || cfg.Revoked == nil || cfg.Now == nil || cfg.Log == nil {
+		return nil, errors.New("link server: every field but limits must be set")
+	}
+	if cfg.Limits.Handshakes == 0 {
+		cfg.Limits.Handshakes = 1024
+	}
+	if cfg.Limits.EnrolRate == 0 {
+		cfg.Limits.EnrolRate = 5
+	}
+	return &Server{
+		cfg: cfg, pending: make(chan struct{}, cfg.Limits.Handshakes),
+		enrols: perHost{perMinute: cfg.Limits.EnrolRate, hosts: make(map[string]*rate.Limiter)},
+		slots:  slots{taken: make(map[string]int)},
+	}, nil
+}
+
+// TLSConfig is for connections whose ALPN is the link's. A listener that also
+// speaks HTTPS returns it from GetConfigForClient.
+func (s *Server) TLSConfig() *tls.Config {
+	cfg := baseTLS()
+	cfg.ClientAuth = tls.RequestClientCert // checked below; none is enough to enrol
+	cfg.Time = s.cfg.Now
+	cfg.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return s.cfg.Certificate() }
+	cfg.VerifyConnection = func(cs tls.ConnectionState) error {
+		_, err := verifyAgent(cs, s.cfg.Roots(), s.cfg.Now())
+		return err
+	}
+	return cfg
+}
+
+// ServeConn serves one connection known to be the link's, from before its
+// handshake until it has ended, and closes it.
+func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
+	s.Serve(ctx, tls.Server(conn, s.TLSConfig()))
+}
+
+// Serve is ServeConn for a connection that uses TLSConfig already, shaken hands or
+// not. It returns when the connection, or the stream made of it, has been closed;
+// ctx ends both.
+func (s *Server) Serve(ctx context.Context, conn *tls.Conn) {
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
+	select {
+	case s.pending <- struct{}{}:
+	default:
+		s.cfg.Log.Warn("link connection dropped: too many handshakes", "remote", conn.RemoteAddr())
+		_ = conn.NetConn().Close()
+		return
+	}
+	peer, role, err := s.greet(conn)
+	<-s.pending
+	if err == nil {
+		err = s.serveRole(ctx, conn, peer, role)
+	}
+	s.logEnd(ctx, conn, peer, role, err)
+}
+
+// logEnd is loud about what an honest agent never does.
+func (s *Server) logEnd(ctx context.Context, conn net.Conn, p *Peer, r Role, err error) {
+	if err == nil || ctx.Err() != nil {
+		return
+	}
+	level := slog.LevelInfo
+	var own *session.Error
+	if errors.Is(err, errFrame) || errors.As(err, &own) {
+		level = slog.LevelWarn
+	}
+	site, agent := "", ""
+	if p != nil {
+		site, agent = p.Site, p.Agent
+	}
+	s.cfg.Log.Log(ctx, level, "link connection ended", "remote", conn.RemoteAddr(),
+		"site", site, "agent", agent, "role", r.Role, "err", err)
+}
+
+// greet shakes hands and reads the role, all within handshakeTime.
+func (s *Server) greet(conn *tls.Conn) (*Peer, Role, error) {
+	tune(conn.NetConn())
+	if err := conn.SetDeadline(time.Now().Add(handshakeTime)); err != nil {
+		return nil, Role{}, err
+	}
+	if err := conn.Handshake(); err != nil {
+		_ = conn.NetConn().Close() // no goodbye to who did not say hello
+		return nil, Role{}, fmt.Errorf("shake hands: %w", err)
+	}
+	// Again, for a connection whose TLS configuration was not ours.
+	peer, err := verifyAgent(conn.ConnectionState(), s.cfg.Roots(), s.cfg.Now())
+	if err != nil {
+		return nil, Role{}, err
+	}
+	f, err := readFrame(conn, verbRole)
+	if err != nil {
+		return peer, Role{}, fmt.Errorf("read the role: %w", err)
+	}
+	r, err := decode[Role](f.payload)
+	if err == nil {
+		err = r.check()
+	}
+	return peer, r, err
+}
+
+func (s *Server) serveRole(ctx context.Context, conn *tls.Conn, p *Peer, r Role) error {
+	f := &framer{conn: conn}
+	if r.Role == RoleEnrol {
+		return s.enrol(ctx, f)
+	}
+	if p == nil {
+		return session.Errorf(session.Denied, "A connection without a certificate can only enrol.")
+	}
+	revoked := s.cfg.Revoked(ctx, *p)
+	if revoked != nil && r.Role != RoleControl {
+		return revoked
+	}
+	switch r.Role {
+	case RoleControl:
+		return s.control(ctx, f, *p, revoked)
+	case RoleStream:
+		return s.stream(ctx, conn, *p, r.Token)
+	case RoleSpare:
+		return s.spare(ctx, conn, *p)
+	case RoleUpload:
+		return s.upload(ctx, f, *p)
+	case RoleRelay:
+		return s.relay(ctx, conn, *p, r.Issuer)
+	}
+	return fmt.Errorf("%w: role %.20q", errFrame, r.Role)
+}
+
+// enrol trades a join token for a certificate.
+func (s *Server) enrol(ctx context.Context, f *framer) error {
+	got, err := f.read(handshakeTime, verbEnrol)
+	if err != nil {
+		return err
+	}
+	if !s.enrols.allow(f.conn.RemoteAddr(), s.cfg.Now()) {
+		err := session.Errorf(session.Refused, "Too many enrolments came from this address.").WithNext("Wait a minute and try again.")
+		return errOr(write(f, verbAck, got.id, ackOf(err, s.cfg.Now())), err)
+	}
+	e, err := decode[Enrolment](got.payload)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
+	defer cancel()
+	chain, err := s.cfg.Issuer.Enrol(ctx, e)
+	return s.answerChain(f, got.id, chain, err)
+}
+
+func (s *Server) answerChain(f *framer, id uint32, chain Chain, err error) error {
+	if err != nil {
+		return errOr(write(f, verbAck, id, ackOf(err, s.cfg.Now())), err)
+	}
+	return write(f, verbIssued, id, chain)
+}
+
+// stream gives a dialled-back connection to whoever asked for it.
+func (s *Server) stream(ctx context.Context, conn *tls.Conn, p Peer, token string) error {
+	release, ok := s.slots.take(RoleStream, p, MaxStreams)
+	if !ok {
+		return session.Errorf(session.Refused, "The agent has too many streams.")
+	}
+	defer release()
+	if err := conn.SetDeadline(time.Time{}); err != nil {
+		return err
+	}
+	st := newStream(conn)
+	if err := s.cfg.Agents.Stream(p, token, st); err != nil {
+		return err
+	}
+	st.wait(ctx)
+	return nil
+}
+
+// relay connects an agent to the host of a pinned issuer, for relayTime at most.
+func (s *Server) relay(ctx context.Context, conn *tls.Conn, p Peer, issuer string) error {
+	release, ok := s.slots.take(RoleRelay, p, maxRelays)
+	if !ok {
+		return session.Errorf(session.Refused, "The agent has too many relays.")
+	}
+	defer release()
+	ctx, cancel := context.WithTimeout(ctx, relayTime)
+	defer cancel()
+	f := &framer{conn: conn}
+	target, err := s.cfg.Handler.Relay(ctx, p.Site, p.Agent, issuer)
+	if err != nil {
+		return errOr(write(f, verbAck, 0, ackOf(err, s.cfg.Now())), err)
+	}
+	if err := errOr(write(f, verbAck, 0, ackOf(nil, s.cfg.Now())), f.raw()); err != nil {
+		_ = target.Close()
+		return err
+	}
+	if err := Pipe(ctx, conn, target); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("relay to %s: %w", issuer, err)
+	}
+	return nil
+}
+
+// perHost limits what one address may do.
+type perHost struct {
+	perMinute int
+	mu        sync.Mutex
+	hosts     map[string]*rate.Limiter
+}
+
+const maxHosts = 4096
+
+func (p *perHost) allow(addr net.Addr, now time.Time) bool {
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		host = addr.String()
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.hosts[host]
+	if l == nil {
+		p.shrink(now)
+		l = rate.NewLimiter(rate.Limit(float64(p.perMinute)/60), p.perMinute)
+		p.hosts[host] = l
+	}
+	return l.AllowN(now, 1)
+}
+
+// shrink forgets hosts that are back at their full allowance, when there are many.
+func (p *perHost) shrink(now time.Time) {
+	if len(p.hosts) < maxHosts {
+		return
+	}
+	for host, l := range p.hosts {
+		if l.TokensAt(now) >= float64(p.perMinute) {
+			delete(p.hosts, host)
+		}
+	}
+	if len(p.hosts) >= maxHosts {
+		clear(p.hosts) // a flood from everywhere: start afresh rather than grow
+	}
+}
+
+// slots counts what one agent holds.
+type slots struct {
+	mu    sync.Mutex
+	taken map[string]int
+}
+
+func (s *slots) take(role RoleName, p Peer, limit int) (release func(), ok bool) {
+	key := string(role) + "/" + p.Site + "/" + p.Agent
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[key] >= limit {
+		return nil, false
+	}
+	s.taken[key]++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.taken[key]--; s.taken[key] == 0 {
+			delete(s.taken, key)
+		}
+	}, true
+}
