@@ -162,7 +162,7 @@ func dialPinned(ctx context.Context, dial dialFunc, n Node, fingerprint string) 
 	return conn, ca, err
 }
 
-var errOtherCA = errors.New("the broker's CA is not the one of the join token")
+var errOtherCA = errors.New("the node is not certified by the CA of the join token")
 
 func verifyPinned(chain []*x509.Certificate, name, fingerprint string) (*x509.Certificate, error) {
 	for _, c := range chain {
@@ -171,8 +171,10 @@ func verifyPinned(chain []*x509.Certificate, name, fingerprint string) (*x509.Ce
 		}
 		pool := x509.NewCertPool()
 		pool.AddCert(c)
-		_, err := chain[0].Verify(x509.VerifyOptions{Roots: pool, DNSName: name})
-		return c, err
+		if _, err := chain[0].Verify(x509.VerifyOptions{Roots: pool, DNSName: name}); err != nil {
+			return nil, fmt.Errorf("%w: %w", errOtherCA, err)
+		}
+		return c, nil
 	}
 	return nil, errOtherCA
 }
