@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,15 +237,16 @@ func TestSlowLorisIsCutAfterTenSeconds(t *testing.T) {
 					b.ServeConn(t.Context(), server)
 					done <- time.Since(began)
 				}()
-				go func() {
+				var attacker sync.WaitGroup
+				attacker.Go(func() {
 					if err := slow(b, client); err != nil && err != io.ErrClosedPipe {
 						t.Error(err)
 					}
-				}()
+				})
 				if lasted := <-done; lasted > 16*time.Second { // 10 s, and TLS's own goodbye
 					t.Errorf("the connection lasted %v", lasted)
 				}
-				synctest.Wait()
+				attacker.Wait()
 			})
 		})
 	}
