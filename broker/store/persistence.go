@@ -1,0 +1,63 @@
+package store
+
+import (
+	"context"
+	"strings"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// inspect refuses a server that would forget approvals: one without an append-only
+// file, with one that is never synced, or one that evicts. CONFIG is asked where
+// the server lets us; INFO alone decides otherwise.
+func (s *Store) inspect(ctx context.Context, ephemeral bool) error {
+	if err := s.client.Ping(ctx).Err(); err != nil {
+		return lost("connect to the store", err).(*session.Error).WithNext(
+			"Start redis-server, or correct the store's URL in the broker's configuration.")
+	}
+	if ephemeral {
+		return nil
+	}
+	info := map[string]string{}
+	for _, section := range []string{"persistence", "memory"} {
+		text, err := s.client.Info(ctx, section).Result()
+		if err != nil && section == "persistence" {
+			return forgetful("The Redis server does not say whether it keeps its data.", err)
+		}
+		readInfo(info, text)
+	}
+	config, err := s.client.ConfigGet(ctx, "appendfsync").Result()
+	if err != nil {
+		config = nil // not permitted: INFO decides
+	}
+	return judge(info, config["appendfsync"])
+}
+
+// judge says what is wrong with a server's persistence, if anything.
+func judge(info map[string]string, fsync string) error {
+	switch {
+	case info["aof_enabled"] != "1":
+		return forgetful("The Redis server forgets what it was told when it stops: it has no append-only file.", nil)
+	case info["aof_last_write_status"] != "" && info["aof_last_write_status"] != "ok":
+		return forgetful("The Redis server cannot write its append-only file.", nil)
+	case fsync == "no":
+		return forgetful("The Redis server never syncs its append-only file.", nil)
+	case info["maxmemory_policy"] != "" && info["maxmemory_policy"] != "noeviction":
+		return forgetful("The Redis server drops data when memory runs short.", nil)
+	}
+	return nil
+}
+
+func forgetful(message string, err error) error {
+	return &session.Error{Kind: session.Refused, Message: message, Err: err,
+		Next: `Set "appendonly yes", "appendfsync always" and "maxmemory-policy noeviction" in redis.conf, or start the broker with --ephemeral if nothing has to survive.`}
+}
+
+// readInfo reads the name:value lines of INFO.
+func readInfo(into map[string]string, text string) {
+	for line := range strings.Lines(text) {
+		if name, value, ok := strings.Cut(strings.TrimRight(line, "\r\n"), ":"); ok {
+			into[name] = value
+		}
+	}
+}
