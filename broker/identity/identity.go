@@ -1,0 +1,185 @@
+// Package identity signs people in to the broker and says who a bearer token is.
+// A person proves who they are with an ID token of a configured issuer, minted for
+// this broker and for a session key that they hold (the nonce covers both), and
+// gets a bearer token. The package knows people, roles and sites; it knows nothing
+// of requests, and nothing it says counts at a hospital: agents check for themselves.
+package identity
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
+)
+
+// Figures of the door.
+const (
+	DefaultIdle     = 8 * time.Hour    // without a call
+	DefaultAbsolute = 12 * time.Hour   // at most
+	maxTokenAge     = 15 * time.Minute // of an ID token at login
+	maxToken        = 16 << 10         // bytes of an ID token
+	leeway          = time.Minute      // for other people's clocks
+	perAddress      = 10               // login attempts a minute
+	perPerson       = 5                // logins a minute
+)
+
+// AnySite in a vendor issuer's Sites stands for every site: which hospitals admit
+// this vendor is then for each hospital's agent alone to say.
+const AnySite = "*"
+
+// Issuer is an identity provider whose people may sign in, and the sites they
+// work for (hospital) or service (vendor).
+type Issuer struct {
+	session.Issuer
+	Sites []string
+}
+
+// Tokens checks ID tokens against the keys of their issuer.
+type Tokens interface {
+	Verify(ctx context.Context, issuer, compact string, e idtoken.Expect) (idtoken.Claims, error)
+}
+
+// Sessions is where logins are kept. Its contract is package store's.
+type Sessions interface {
+	Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error
+	Get(ctx context.Context, kind, id string) (store.Doc, error)
+	Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error
+	Delete(ctx context.Context, kind, id string) error
+}
+
+// Attempts limits how often something is tried.
+type Attempts interface {
+	Count(ctx context.Context, key string, window time.Duration, limit int) (ok bool, wait time.Duration, err error)
+}
+
+// NonceFunc computes the login nonce: grant.Nonce with the role login.
+type NonceFunc func(subject, extra, salt [32]byte) string
+
+// Config is what an Identity stands on.
+type Config struct {
+	BrokerURL string // as people type it, without a trailing slash; part of every login nonce
+	Issuers   []Issuer
+	Tokens    Tokens
+	Sessions  Sessions
+	Attempts  Attempts
+	Nonce     NonceFunc
+	Idle      time.Duration // default DefaultIdle
+	Absolute  time.Duration // default DefaultAbsolute
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Identity is the broker's door for people. Safe for concurrent use.
+type Identity struct {
+	cfg     Config
+	issuers map[string]Issuer
+	subject [32]byte // of every login nonce
+}
+
+// Caller is somebody who signed in: what they may do follows from the issuer's
+// side and their groups, as the configuration of now reads them.
+type Caller struct {
+	session.Person
+	Side    session.Side
+	Roles   []session.Role
+	Sites   []string
+	Client  string    // the OAuth client that they signed in with
+	Expires time.Time // of the login, at the latest
+}
+
+// Is reports whether the caller has a role.
+func (c Caller) Is(role session.Role) bool { return slices.Contains(c.Roles, role) }
+
+// At reports whether the caller works for, or services, a site.
+func (c Caller) At(site string) bool {
+	return slices.Contains(c.Sites, site) ||
+		c.Side == session.VendorSide && slices.Contains(c.Sites, AnySite)
+}
+
+// May reports whether the caller has a role at a site.
+func (c Caller) May(role session.Role, site string) bool { return c.Is(role) && c.At(site) }
+
+// New checks the configuration. An issuer without sites is refused: silence must
+// not mean everything.
+func New(c Config) (*Identity, error) {
+	if c.Tokens == nil || c.Sessions == nil || c.Attempts == nil || c.Nonce == nil {
+		return nil, session.Errorf(session.Internal, "identity: the configuration is not complete")
+	}
+	if c.BrokerURL == "" || strings.HasSuffix(c.BrokerURL, "/") {
+		return nil, session.Errorf(session.Invalid, "%q is not the broker's URL", c.BrokerURL).WithNext(
+			"Give it as people type it, without a slash at the end.")
+	}
+	c.Idle, c.Absolute = or(c.Idle, DefaultIdle), or(c.Absolute, DefaultAbsolute)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &Identity{cfg: c, issuers: map[string]Issuer{}, subject: sha256.Sum256([]byte(c.BrokerURL))}
+	for _, i := range c.Issuers {
+		if err := checkIssuer(i); err != nil {
+			return nil, err
+		}
+		if _, twice := d.issuers[i.URL]; twice {
+			return nil, session.Errorf(session.Invalid, "the issuer %s is configured twice", i.URL)
+		}
+		d.issuers[i.URL] = i
+	}
+	return d, nil
+}
+
+func checkIssuer(i Issuer) error {
+	var wrong string
+	switch {
+	case i.URL == "":
+		wrong = "it has no URL"
+	case i.Side != session.VendorSide && i.Side != session.HospitalSide:
+		wrong = "its side is neither vendor nor hospital"
+	case i.Login == "":
+		wrong = "it has no login client"
+	case len(i.Sites) == 0:
+		wrong = "it has no sites"
+	case i.Side == session.HospitalSide && slices.Contains(i.Sites, AnySite):
+		wrong = "a hospital's people never decide for every site"
+	}
+	for _, s := range i.Sites {
+		if wrong == "" && s != AnySite && !session.ValidName(s) {
+			wrong = fmt.Sprintf("%q is not a site's name", s)
+		}
+	}
+	if wrong == "" {
+		return nil
+	}
+	return session.Errorf(session.Invalid, "the issuer %q cannot be used: %s", i.URL, wrong)
+}
+
+// roles reads groups by side: engineers come from vendors, approvers and auditors
+// from hospitals, whatever else a token claims.
+func roles(side session.Side, groups []string) []session.Role {
+	var r []session.Role
+	if side == session.VendorSide && slices.Contains(groups, session.GroupEngineers) {
+		r = append(r, session.Engineer)
+	}
+	if side == session.HospitalSide && slices.Contains(groups, session.GroupApprovers) {
+		r = append(r, session.Approver)
+	}
+	if side == session.HospitalSide && slices.Contains(groups, session.GroupAuditors) {
+		r = append(r, session.Auditor)
+	}
+	return r
+}
+
+func or(d, otherwise time.Duration) time.Duration {
+	if d > 0 {
+		return d
+	}
+	return otherwise
+}

@@ -1,0 +1,181 @@
+package identity
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
+)
+
+// usedKind holds the hashes of ID tokens that were used to sign in.
+const usedKind = "login-token"
+
+// Attempt is what a command line sends to sign in.
+type Attempt struct {
+	IDToken   string // compact
+	Salt      []byte // 32 bytes, of the nonce
+	Key       string // session key line
+	Signature []byte // by the key, over ProofMessage(IDToken)
+	Address   string // network address of the caller, without port; for the limit only
+}
+
+// Granted is a login. Token is the only copy of the bearer token: the store has its hash.
+type Granted struct {
+	Token  string
+	Caller Caller
+}
+
+// ProofMessage is what the session key signs to show that the token's bearer holds it.
+func ProofMessage(idToken string) []byte {
+	sum := sha256.Sum256([]byte(idToken))
+	return append([]byte("sallyport/v1/login-proof\x00"), sum[:]...)
+}
+
+// Login checks, in this order: how often this address tried; shapes and sizes;
+// possession of the session key; the token, by its pinned issuer, for the login
+// client and with a nonce that covers this broker and that key; how often this
+// person came; groups; and that the token signs in once only.
+func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
+	if err := d.limit(ctx, "login:address:"+hashed(a.Address), perAddress); err != nil {
+		return Granted{}, err
+	}
+	expect, err := d.expectation(a)
+	if err != nil {
+		return Granted{}, err
+	}
+	claims, err := d.cfg.Tokens.Verify(ctx, expect.Issuer, a.IDToken, expect)
+	if err != nil {
+		if session.KindOf(err) == session.Unreachable {
+			return Granted{}, err
+		}
+		return Granted{}, notSignedIn("Your sign-in was not accepted.", err)
+	}
+	if err := doubleCheck(claims, expect); err != nil {
+		return Granted{}, err
+	}
+	if err := d.limit(ctx, "login:person:"+hashed(claims.Iss+"\n"+claims.Sub), perPerson); err != nil {
+		return Granted{}, err
+	}
+	if claims.Overage {
+		return Granted{}, (&session.Error{Kind: session.Denied,
+			Message: "Your identity provider left out your groups because there are too many."}).WithNext(
+			"Ask its administrator to send only the groups that Sallyport uses, or app roles.")
+	}
+	issuer := d.issuers[expect.Issuer]
+	if len(roles(issuer.Side, claims.Groups)) == 0 {
+		return Granted{}, (&session.Error{Kind: session.Denied,
+			Message: "You are in none of the groups that may use Sallyport."}).WithNext(
+			"Ask your identity provider's administrator for " + wanted(issuer.Side) + ".")
+	}
+	if err := d.useOnce(ctx, a.IDToken, claims.Expires, expect.At); err != nil {
+		return Granted{}, err
+	}
+	return d.begin(ctx, claims)
+}
+
+// expectation checks what needs no issuer's keys and says what the token must satisfy.
+func (d *Identity) expectation(a Attempt) (idtoken.Expect, error) {
+	key, err := session.ParseKeyLine(a.Key)
+	switch {
+	case err != nil:
+		return idtoken.Expect{}, malformed("The session key is not an ssh-ed25519 key line.")
+	case len(a.Salt) != 32:
+		return idtoken.Expect{}, malformed("The salt is not 32 bytes.")
+	case len(a.IDToken) > maxToken || strings.Count(a.IDToken, ".") != 2:
+		return idtoken.Expect{}, malformed("That is not an ID token.")
+	case len(a.Signature) != ed25519.SignatureSize || !ed25519.Verify(key, ProofMessage(a.IDToken), a.Signature):
+		return idtoken.Expect{}, notSignedIn("The sign-in does not prove that you hold the session key.", nil)
+	}
+	issuer, known := d.issuers[claimedIssuer(a.IDToken)]
+	if !known {
+		return idtoken.Expect{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
+	}
+	return idtoken.Expect{
+		Issuer: issuer.URL, Clients: []string{issuer.Login},
+		Nonce: d.cfg.Nonce(d.subject, sha256.Sum256([]byte(a.Key)), [32]byte(a.Salt)),
+		At:    d.cfg.Now(), MaxAge: maxTokenAge,
+	}, nil
+}
+
+// claimedIssuer reads iss without believing it: it only picks the pinned issuer,
+// whose verification then compares it byte by byte.
+func claimedIssuer(compact string) string {
+	payload, err := base64.RawURLEncoding.DecodeString(strings.Split(compact, ".")[1])
+	if err != nil {
+		return ""
+	}
+	var c struct {
+		Iss string `json:"iss"`
+	}
+	if json.Unmarshal(payload, &c) != nil {
+		return ""
+	}
+	return c.Iss
+}
+
+// doubleCheck repeats what must hold whatever the verifier is.
+func doubleCheck(c idtoken.Claims, e idtoken.Expect) error {
+	switch {
+	case c.Iss != e.Issuer, c.Sub == "", c.Client != e.Clients[0],
+		e.At.After(c.Expires.Add(leeway)), c.IssuedAt.After(e.At.Add(leeway)), e.At.Sub(c.IssuedAt) > maxTokenAge+leeway:
+		return notSignedIn("Your sign-in was not accepted.", errors.New("the verifier let a wrong token through"))
+	}
+	return nil
+}
+
+// useOnce marks a token as used until nobody would accept it any more.
+func (d *Identity) useOnce(ctx context.Context, token string, expires, now time.Time) error {
+	ttl := max(expires.Sub(now), maxTokenAge) + 5*time.Minute
+	err := d.cfg.Sessions.Create(ctx, usedKind, hashed(token), []byte("{}"), ttl)
+	if errors.Is(err, store.ErrExists) {
+		return notSignedIn("This sign-in was used before.", nil)
+	}
+	return err
+}
+
+// limit counts an attempt of the last minute.
+func (d *Identity) limit(ctx context.Context, key string, n int) error {
+	ok, wait, err := d.cfg.Attempts.Count(ctx, key, time.Minute, n)
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return (&session.Error{Kind: session.Refused, Message: "Too many sign-ins in a short time."}).WithNext(
+			"Wait " + (wait + time.Second).Truncate(time.Second).String() + " and try again.")
+	}
+	return nil
+}
+
+func malformed(message string) error {
+	return (&session.Error{Kind: session.Invalid, Message: message}).WithNext("Run sallyport login again.")
+}
+
+// ErrNotSignedIn is in the chain of every error that a new login would cure.
+var ErrNotSignedIn = errors.New("not signed in")
+
+func notSignedIn(message string, cause error) error {
+	return &session.Error{Kind: session.Denied, Message: message, Next: "Run sallyport login.",
+		Err: errors.Join(ErrNotSignedIn, cause)}
+}
+
+func wanted(side session.Side) string {
+	if side == session.VendorSide {
+		return "the group " + session.GroupEngineers
+	}
+	return "the group " + session.GroupApprovers + " or " + session.GroupAuditors
+}
+
+// hashed names something secret or long in the store.
+func hashed(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
