@@ -183,3 +183,9 @@ func or(d, otherwise time.Duration) time.Duration {
 	}
 	return otherwise
 }
+
+// Who is the person behind the call.
+func (c Caller) Who() session.Person { return c.Person }
+
+// Places are the names of the sites that the caller works for; it may hold AnySite.
+func (c Caller) Places() []string { return slices.Clone(c.Sites) }

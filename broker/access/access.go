@@ -1,0 +1,140 @@
+// Package access is where engineer and hospital meet: the catalogue of scanners,
+// requests, approvals, the sessions that came of them and the list of recordings.
+// It keeps facts and derives every status from them and the time. It knows
+// documents, people and agents by name; it parses no device protocol and decides
+// nothing that counts: each document goes to the site's agent, whose verdict is
+// the answer and whose words are passed on unchanged. The checks made here are a
+// courtesy that answers sooner, and a fence between tenants.
+//
+// One request is one stored document, so that everything which may not happen
+// together (approve, deny, withdraw, a second grant) is decided by one
+// compare-and-set. What the agent was asked and what is stored can still part, when
+// a broker dies or the store fails in between. The rules that mend it:
+//
+//   - Submit: the agent first, then the store. Asking again with the same bytes and
+//     token ends the matter: the agent knows them and says yes again.
+//   - Approve: the grant's bytes are pinned in the document before the agent sees
+//     them, and stay pinned whenever its answer was lost. Only the pinned bytes can
+//     be approved from then on (the documents show them to the next console), so a
+//     repeated approval finds the same grant at the agent, and there is never a
+//     second one. Any report of the agent about the session of a pinned grant
+//     proves that it was admitted, and is recorded as that.
+//   - Deny, withdraw, kill: the fact first, then the agent. What an agent could not
+//     be told is owed, and Settle tells it when it is back.
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Agents reaches the agents of the sites.
+type Agents interface {
+	Deliver(ctx context.Context, site, agent string, d link.Deliver) (link.Verdict, error)
+	End(ctx context.Context, site, agent string, e link.End) (link.Verdict, error)
+	Online(site, agent string) bool
+}
+
+// Documents is where facts are kept. Its contract is package store's.
+type Documents interface {
+	Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error
+	Get(ctx context.Context, kind, id string) (store.Doc, error)
+	Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error
+	Add(ctx context.Context, kind, id, under string) error
+}
+
+// Listing finds documents, and waits for one to change.
+type Listing interface {
+	ListUnder(ctx context.Context, kind, under string, limit int) ([]store.Doc, error)
+	Wait(ctx context.Context, kind, id string, since uint64) (store.Doc, error)
+}
+
+// Caller is somebody who signed in.
+type Caller interface {
+	Who() session.Person
+	Is(role session.Role) bool
+	At(site string) bool // works for, or services, the site
+	Places() []string    // the sites by name
+}
+
+// Config is what an Access stands on.
+type Config struct {
+	Documents Documents
+	Listing   Listing
+	Agents    Agents
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Access is the meeting place. Safe for concurrent use, also by several brokers on one store.
+type Access struct {
+	docs   Documents
+	list   Listing
+	agents Agents
+	now    func() time.Time
+	log    *slog.Logger
+}
+
+// New makes an Access.
+func New(c Config) (*Access, error) {
+	if c.Documents == nil || c.Listing == nil || c.Agents == nil {
+		return nil, session.Errorf(session.Internal, "access: the configuration is not complete")
+	}
+	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, now: c.Now, log: c.Log}
+	if a.now == nil {
+		a.now = time.Now
+	}
+	if a.log == nil {
+		a.log = slog.New(slog.DiscardHandler)
+	}
+	return a, nil
+}
+
+// ErrUnknown is in the chain of errors about something that is not there, or that
+// the caller may not know of: the two are never told apart.
+var ErrUnknown = errors.New("unknown")
+
+// unknown is the one answer for both.
+func unknown(noun, id string) error {
+	return &session.Error{Kind: session.Invalid, Message: fmt.Sprintf("There is no %s %.60s.", noun, id),
+		Next: "Check the id with sallyport " + noun + "s ls.", Err: ErrUnknown}
+}
+
+func unknownRequest(id session.ID) error {
+	return &session.Error{Kind: session.Invalid, Message: "There is no request " + id.Request() + ".",
+		Next: "See sallyport request ls.", Err: ErrUnknown}
+}
+
+// refusal is an error of one sentence and what to do next.
+func refusal(kind session.Kind, next, format string, args ...any) error {
+	return &session.Error{Kind: kind, Message: fmt.Sprintf(format, args...), Next: next}
+}
+
+// said makes an error of an agent's no, in its words.
+func said(v link.Verdict) error {
+	e := &session.Error{Kind: v.Kind, Message: v.Message, Next: v.Next}
+	if e.Kind == "" {
+		e.Kind = session.Refused
+	}
+	if e.Message == "" {
+		e.Message = "The hospital's agent refused without a reason."
+	}
+	return e
+}
+
+// silent makes an error of an agent that did not answer.
+func silent(site string, err error) error {
+	return &session.Error{Kind: session.Unreachable, Err: err,
+		Message: fmt.Sprintf("The agent at %s is not connected.", site),
+		Next:    "Try again in a minute; if it stays away, the hospital's IT can see why with sallyport-agent doctor."}
+}
+
+// utc is the time as it is stored: UTC, to the microsecond.
+func (a *Access) utc() time.Time { return a.now().UTC().Truncate(time.Microsecond) }

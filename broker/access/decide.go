@@ -1,0 +1,238 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Approve takes one approver's grant: pinned, delivered, and recorded as the agent
+// counts it. admitted says that the quorum is complete. Approving again with the
+// same bytes and token changes nothing.
+func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byte, p grant.Proof) (Request, bool, error) {
+	r, err := a.mayDecide(ctx, c, id)
+	if err != nil {
+		return Request{}, false, err
+	}
+	if r.approvedWith(raw, p) {
+		return r.view(a.now()), !r.Answer.Granted.IsZero(), nil
+	}
+	if err := stillOpen(r, a.now()); err != nil {
+		return Request{}, false, err
+	}
+	g, err := parseGrant(raw)
+	if err == nil {
+		err = checkGrant(g, r, a.now())
+	}
+	if err == nil {
+		err = checkProof(p)
+	}
+	if err != nil {
+		return Request{}, false, err
+	}
+	if !a.agents.Online(r.doc.Site, r.Agent) {
+		return Request{}, false, silent(r.doc.Site, nil)
+	}
+	if mine, err := a.point(ctx, grantKind, g.GID, id, 0); err != nil {
+		return Request{}, false, err
+	} else if !mine {
+		return Request{}, false, refusal(session.Refused, "Approve it again with sallyport approve.", "The grant's id was used before.")
+	}
+	if err := a.pin(ctx, c, id, raw); err != nil {
+		return Request{}, false, err
+	}
+	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
+		link.Deliver{Kind: "approval", Request: r.Request, Grant: raw, Token: p.Token, Salt: p.Salt})
+	if err != nil {
+		return Request{}, false, silent(r.doc.Site, err) // the pin stays: the agent may have said yes
+	}
+	if !v.OK {
+		if err := a.unpin(ctx, id, raw); err != nil {
+			a.log.Warn("a refused grant stays pinned", "request", id.Request(), "err", err)
+		}
+		return Request{}, false, said(v)
+	}
+	return a.approved(ctx, c, id, raw, p, v)
+}
+
+// mayDecide loads a request for somebody who decides about it.
+func (a *Access) mayDecide(ctx context.Context, c Caller, id session.ID) (record, error) {
+	if !c.Is(session.Approver) {
+		return record{}, refusal(session.Denied, "Ask the hospital's approvers.", "Only the hospital's approvers decide about requests.")
+	}
+	r, err := a.load(ctx, c, id)
+	if err != nil {
+		return record{}, err
+	}
+	if !c.At(r.doc.Site) {
+		return record{}, unknownRequest(id)
+	}
+	if c.Who().Identity == r.Engineer.Identity {
+		return record{}, refusal(session.Denied, "Somebody else has to decide.", "You asked for this yourself.")
+	}
+	return r, nil
+}
+
+// stillOpen refuses to decide what is decided.
+func stillOpen(r record, now time.Time) error {
+	const next = "See sallyport request show."
+	switch s := r.status(now); s {
+	case session.Pending:
+		return nil
+	case session.Lapsed:
+		return refusal(session.Expired, "The engineer has to ask again.", "The window of this request is over.")
+	case session.Withdrawn:
+		return refusal(session.Refused, next, "The engineer took this request back.")
+	case session.DeniedBy:
+		return refusal(session.Refused, next, "This request was denied already.")
+	default:
+		return refusal(session.Refused, next, "This request was approved already.")
+	}
+}
+
+// approvedWith reports whether this very approval is on record.
+func (r record) approvedWith(raw []byte, p grant.Proof) bool {
+	return string(r.Answer.Grant) == string(raw) &&
+		slices.ContainsFunc(r.Answer.Approvals, func(x proof) bool { return x.Token == p.Token })
+}
+
+// pin makes raw the only grant that this request can get.
+func (a *Access) pin(ctx context.Context, c Caller, id session.ID, raw []byte) error {
+	_, err := a.edit(ctx, id, func(r *record) error {
+		if err := stillOpen(*r, a.now()); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(r.Answer.Approvals, func(p proof) bool { return p.By.Identity == c.Who().Identity }) {
+			return refusal(session.Refused, "Another approver has to approve it too.", "You have approved this already.")
+		}
+		if pinned, ok := r.grant(); ok && string(r.Answer.Grant) != string(raw) {
+			if len(r.Answer.Approvals) > 0 || a.now().Unix() < pinned.EXP {
+				return refusal(session.Refused, "Run sallyport approve again: it shows the terms that were approved.",
+					"Another approver approved other terms.")
+			}
+			r.Answer.InFlight = 0
+		}
+		r.Answer.Grant = raw
+		r.Answer.InFlight++
+		return nil
+	})
+	return err
+}
+
+// unpin makes room after the agent refused a grant, unless somebody approved it or
+// an answer about it is still out.
+func (a *Access) unpin(ctx context.Context, id session.ID, raw []byte) error {
+	_, err := a.edit(ctx, id, func(r *record) error {
+		if string(r.Answer.Grant) != string(raw) {
+			return nil
+		}
+		r.Answer.InFlight--
+		if r.Answer.InFlight <= 0 && len(r.Answer.Approvals) == 0 && r.Answer.Granted.IsZero() {
+			r.Answer.Grant, r.Answer.InFlight = nil, 0
+		}
+		return nil
+	})
+	return err
+}
+
+// approved records the agent's yes. If the request was denied or withdrawn in the
+// meantime, that wins: the agent is told to take the grant back.
+func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []byte, p grant.Proof, v link.Verdict) (Request, bool, error) {
+	ctx = context.WithoutCancel(ctx) // the agent said yes; a caller that hangs up does not undo it
+	late := false
+	enter := func(r *record) error {
+		if string(r.Answer.Grant) != string(raw) {
+			return session.Errorf(session.Internal, "the pinned grant of %s changed under an approval", id.Request())
+		}
+		if late = false; r.approvedWith(raw, p) {
+			return nil
+		}
+		r.Answer.InFlight--
+		late = !r.Answer.Denied.IsZero() || !r.Answer.Withdrawn.IsZero()
+		if late {
+			r.Owed = &debt{By: c.Who()}
+			return nil
+		}
+		r.Answer.Approvals = append(r.Answer.Approvals, proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v)})
+		r.Answer.Count = max(r.Answer.Count, v.Count)
+		r.Answer.Needed = max(v.Needed, 1)
+		if v.Admitted && r.Answer.Granted.IsZero() {
+			r.Answer.Granted = a.utc()
+		}
+		return nil
+	}
+	r, err := a.edit(ctx, id, enter)
+	for try := 1; try < 3 && session.KindOf(err) == session.Unreachable; try++ {
+		r, err = a.edit(ctx, id, enter)
+	}
+	if err != nil {
+		return Request{}, false, err
+	}
+	if late {
+		a.settle(ctx, r)
+		return Request{}, false, stillOpen(r, a.now())
+	}
+	a.log.Info("approval", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset, "admitted", v.Admitted)
+	return r.view(a.now()), !r.Answer.Granted.IsZero(), nil
+}
+
+// Deny says no, with a reason that the engineer reads.
+func (a *Access) Deny(ctx context.Context, c Caller, id session.ID, reason string) (Request, error) {
+	if _, err := a.mayDecide(ctx, c, id); err != nil {
+		return Request{}, err
+	}
+	if !sentence(reason, maxReason) {
+		return Request{}, refusal(session.Invalid, "Say why in one line, for example: scanner in use until 15:00.",
+			"A denial needs a reason of one plain line, at most %d characters.", maxReason)
+	}
+	return a.close(ctx, id, c, func(r *record) error {
+		if err := stillOpen(*r, a.now()); err != nil {
+			return err
+		}
+		r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), reason
+		return nil
+	})
+}
+
+// Withdraw takes a request back, by its engineer, as long as nothing was opened.
+func (a *Access) Withdraw(ctx context.Context, c Caller, id session.ID) (Request, error) {
+	r, err := a.load(ctx, c, id)
+	if err != nil {
+		return Request{}, err
+	}
+	if c.Who().Identity != r.Engineer.Identity {
+		return Request{}, refusal(session.Denied, "Deny it instead.", "Only its engineer takes a request back.")
+	}
+	return a.close(ctx, id, c, func(r *record) error {
+		switch s := r.status(a.now()); {
+		case s == session.Pending, s == session.Approved && r.Session.Opened.IsZero():
+			r.Answer.Withdrawn = a.utc()
+			return nil
+		case s == session.Approved:
+			return refusal(session.Refused, "End it with sallyport sessions kill "+r.sessionID().Session()+".",
+				"The session of this request is open.")
+		default:
+			return refusal(session.Refused, "There is nothing to take back.", "This request is over.")
+		}
+	})
+}
+
+// close records that a request is over and tells the agent, now or later.
+func (a *Access) close(ctx context.Context, id session.ID, c Caller, change func(*record) error) (Request, error) {
+	r, err := a.edit(ctx, id, func(r *record) error {
+		if err := change(r); err != nil {
+			return err
+		}
+		r.Owed = &debt{By: c.Who()}
+		return nil
+	})
+	if err != nil {
+		return Request{}, err
+	}
+	a.settle(ctx, r)
+	return r.view(a.now()), nil
+}

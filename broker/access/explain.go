@@ -1,0 +1,256 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// firstOpen is how long after its request a session may open for the first time.
+// Later the engineer has to prove again who they are, which takes a new request.
+const firstOpen = time.Hour
+
+// Answer says whether an engineer may connect now and, if not, what is missing.
+type Answer struct {
+	Ready   bool
+	Pending bool // the hospital has not answered
+	Kind    session.Kind
+	Message string
+	Next    string
+	Request session.ID // zero when nothing was asked for
+	Session session.ID // zero before a grant
+}
+
+// err is the answer as an error; nil when ready.
+func (x Answer) err() error {
+	if x.Ready {
+		return nil
+	}
+	return &session.Error{Kind: x.Kind, Message: x.Message, Next: x.Next}
+}
+
+// Route is where a connection goes: a live grant's agent and service.
+type Route struct {
+	Site    string
+	Agent   string
+	Asset   string
+	Service string
+	Session session.ID
+	Request session.ID
+}
+
+// Owner is whose key it is, and the request that brought it.
+type Owner struct {
+	session.Person
+	Request session.ID
+}
+
+// Access explains to an engineer where their access to a service stands.
+func (a *Access) Access(ctx context.Context, c Caller, asset, service string) (Answer, error) {
+	all, err := a.catalogue(ctx)
+	if err != nil {
+		return Answer{}, err
+	}
+	host := session.HostName(asset, service)
+	known := slices.ContainsFunc(all, func(x Asset) bool { return c.At(x.Site) && offers(x.Asset, host) })
+	best, found, err := a.best(ctx, c.Who().Identity, host)
+	if err != nil {
+		return Answer{}, err
+	}
+	switch {
+	case found:
+		return best.answer, nil
+	case !known:
+		return Answer{}, &session.Error{Kind: session.Invalid, Err: ErrUnknown, Next: "See sallyport assets.",
+			Message: fmt.Sprintf("There is no service %.140s.", dotted(asset, service))}
+	default:
+		return notAsked(dotted(asset, service)), nil
+	}
+}
+
+func offers(x session.Asset, host string) bool {
+	return slices.ContainsFunc(x.Services, func(s session.Service) bool { return session.HostName(x.Name, s.Name) == host })
+}
+
+func notAsked(name string) Answer {
+	return Answer{Kind: session.Denied, Message: "You have not asked for " + name + ".",
+		Next: "Ask with sallyport request new " + name + " --reason ... --work-order ..."}
+}
+
+// KeyOwner finds the engineer of a public key line (authorized_keys form, no
+// comment). A key is known from its request until a day after the request's
+// window; whether it opens anything is Route's and the agent's to say.
+func (a *Access) KeyOwner(ctx context.Context, line string) (Owner, error) {
+	const next = "Use the key that sallyport request new made, by ssh -F with the file that sallyport ssh-config writes."
+	stranger := refusal(session.Denied, next, "This key belongs to no request.")
+	if len(line) > 512 || !plain(line) {
+		return Owner{}, stranger
+	}
+	id, err := a.follow(ctx, keyKind, line)
+	if errors.Is(err, os.ErrNotExist) {
+		return Owner{}, stranger
+	}
+	if err != nil {
+		return Owner{}, err
+	}
+	r, err := a.fetch(ctx, id)
+	if errors.Is(err, ErrUnknown) || err == nil && r.doc.Key != line {
+		return Owner{}, stranger // the request was never taken, or is another's
+	}
+	if err != nil {
+		return Owner{}, err
+	}
+	if a.now().After(time.Unix(r.doc.EXP, 0).Add(keysAfter)) {
+		return Owner{}, refusal(session.Expired, "Ask again with sallyport request new.", "The request of this key is long over.")
+	}
+	return Owner{Person: r.Engineer, Request: id}, nil
+}
+
+// Route finds the way to an ssh host name under a live grant of an engineer. The
+// error's sentence is what the engineer reads in ssh.
+func (a *Access) Route(ctx context.Context, engineer session.Identity, host string) (Route, error) {
+	if len(host) > 130 || !plain(host) {
+		return Route{}, notAsked("that").err()
+	}
+	best, found, err := a.best(ctx, engineer, strings.ToLower(host))
+	if err != nil {
+		return Route{}, err
+	}
+	if !found {
+		service, asset, _ := strings.Cut(host, ".")
+		return Route{}, notAsked(dotted(strings.ToUpper(asset), service)).err()
+	}
+	if err := best.answer.err(); err != nil {
+		return Route{}, err
+	}
+	r := best.record
+	return Route{Site: r.doc.Site, Agent: r.Agent, Asset: r.doc.Asset, Service: best.service,
+		Session: best.answer.Session, Request: r.id}, nil
+}
+
+// candidate is a request that covers a service, with what it answers.
+type candidate struct {
+	record  record
+	service string
+	answer  Answer
+	rank    int
+}
+
+// best is the engineer's request that comes nearest to opening a host: ready, then
+// granted but not usable, then waiting, then the newest of the others.
+func (a *Access) best(ctx context.Context, engineer session.Identity, host string) (candidate, bool, error) {
+	all, err := a.under(ctx, ofEngineer(engineer), maxListed)
+	if err != nil {
+		return candidate{}, false, err
+	}
+	var best candidate
+	found := false
+	for _, r := range all {
+		if r.Engineer.Identity != engineer {
+			continue
+		}
+		for _, service := range r.doc.Services {
+			if session.HostName(r.doc.Asset, service) != host {
+				continue
+			}
+			c := candidate{record: r, service: service}
+			c.answer, c.rank = explain(r, service, a.agents.Online(r.doc.Site, r.Agent), a.now())
+			if !found || c.rank < best.rank {
+				best, found = c, true
+			}
+		}
+	}
+	return best, found, nil
+}
+
+// explain says in one sentence what a request lacks to open a service now.
+func explain(r record, service string, online bool, now time.Time) (Answer, int) {
+	name := dotted(r.doc.Asset, service)
+	again := "Ask again with sallyport request new " + name + "."
+	x := Answer{Request: r.id}
+	no := func(rank int, kind session.Kind, next, format string, args ...any) (Answer, int) {
+		x.Kind, x.Next, x.Message = kind, next, fmt.Sprintf(format, args...)
+		return x, rank
+	}
+	status := r.status(now)
+	if !r.Answer.Granted.IsZero() {
+		x.Session = r.sessionID()
+	}
+	switch status {
+	case session.Pending:
+		x.Pending = true
+		if r.Answer.Count > 0 {
+			return no(2, session.Refused, "Wait with sallyport request show "+r.id.Request()+" --wait.",
+				"The hospital has not answered yet: %d of %d approvers have approved.", r.Answer.Count, r.Answer.Needed)
+		}
+		return no(2, session.Refused, "Wait for it, or call the hospital.", "The hospital has not answered yet.")
+	case session.DeniedBy:
+		return no(3, session.Denied, again, "The hospital declined: %s", stop(r.Answer.DenyReason))
+	case session.Withdrawn:
+		return no(3, session.Denied, again, "You took the request for %s back.", name)
+	case session.Lapsed:
+		if r.Answer.Granted.IsZero() {
+			return no(3, session.Expired, again, "The hospital did not answer before the window ended.")
+		}
+		return no(3, session.Expired, again, "The window ended before anybody connected.")
+	case session.Revoked:
+		return no(3, session.Denied, "Call the hospital.", "The hospital took its approval back.")
+	case session.Closed:
+		return no(3, session.Expired, again, "The session is over: %s.", ended(r.sessionFacts().WhyEnded(now)))
+	case session.Approved:
+	default:
+		return no(3, session.Internal, "Tell whoever runs the broker.", "The request is in a state that nobody foresaw.")
+	}
+	g, ok := r.grant()
+	switch {
+	case !ok:
+		return no(3, session.Internal, "Tell whoever runs the broker.", "The grant of this request cannot be read.")
+	case !slices.Contains(g.Services, service):
+		return no(3, session.Denied, again, "The hospital approved the request without %s.", service)
+	case now.Unix() < g.NBF:
+		return no(1, session.Refused, "Connect then.", "The window opens at %s.", time.Unix(g.NBF, 0).UTC().Format("2006-01-02 15:04 UTC"))
+	case r.Session.Opened.IsZero() && now.After(r.Proof.Received.Add(firstOpen)):
+		return no(1, session.Refused, again, "The request is older than an hour and was never opened; request again.")
+	case !online:
+		return no(1, session.Unreachable, "Try again in a minute, or call the hospital.", "The agent at %s is not connected.", r.doc.Site)
+	}
+	x.Ready = true
+	return x, 0
+}
+
+// ended says why a session is over, in words.
+func ended(why session.EndReason) string {
+	switch why {
+	case session.Completed:
+		return "it was ended by its people"
+	case session.OutOfTime:
+		return "it ended at its limit"
+	case session.RevokedGrant:
+		return "the hospital took its approval back"
+	case session.KilledLocal, session.KilledRemote:
+		return "the hospital ended it"
+	case session.LinkLost:
+		return "the agent lost its link to the broker"
+	case session.AgentLost:
+		return "the agent stopped in the middle of it"
+	case session.RecorderLost:
+		return "it could not be recorded any more"
+	default:
+		return "it broke off"
+	}
+}
+
+// stop ends a sentence.
+func stop(s string) string {
+	s = strings.TrimSpace(s)
+	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
+		return s
+	}
+	return s + "."
+}

@@ -1,0 +1,235 @@
+package access
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// Kinds of documents in the store.
+const (
+	requestKind   = "request"   // by rid
+	grantKind     = "grant"     // by gid: the rid that it belongs to
+	keyKind       = "key"       // by the key line's hash: the rid that brought it
+	recordingKind = "recording" // by V-...
+	siteKind      = "site"      // by name: what its agents announced
+)
+
+// maxListed bounds every list that people get.
+const maxListed = 500
+
+// record is everything known about a request, as it is stored.
+type record struct {
+	Request  []byte         `json:"request"` // exact bytes
+	Proof    proof          `json:"proof"`
+	Engineer session.Person `json:"engineer"`
+	Agent    string         `json:"agent"`    // name of the agent that has it
+	Identity string         `json:"identity"` // fingerprint of that agent's key
+	Created  time.Time      `json:"created"`
+	Answer   answer         `json:"answer"`
+	Session  sessionFacts   `json:"session"`
+	Owed     *debt          `json:"owed,omitempty"`
+
+	doc grant.Request // of Request
+	id  session.ID
+}
+
+// proof is an ID token as it was handed in.
+type proof struct {
+	By       session.Person `json:"by"`
+	Token    string         `json:"token"`
+	Salt     []byte         `json:"salt"`
+	Received time.Time      `json:"received"` // by the agent
+}
+
+// answer is what came of a request.
+type answer struct {
+	Grant      []byte         `json:"grant,omitempty"` // exact bytes, pinned before the agent sees them
+	InFlight   int            `json:"in_flight,omitempty"`
+	Approvals  []proof        `json:"approvals,omitempty"`
+	Count      int            `json:"count,omitempty"` // distinct approvers, as the agent counts
+	Needed     int            `json:"needed"`
+	Granted    time.Time      `json:"granted,omitzero"`
+	Denied     time.Time      `json:"denied,omitzero"`
+	DeniedBy   session.Person `json:"denied_by,omitzero"`
+	DenyReason string         `json:"deny_reason,omitempty"`
+	Withdrawn  time.Time      `json:"withdrawn,omitzero"`
+}
+
+// sessionFacts is what the agent reported.
+type sessionFacts struct {
+	Seq        uint64            `json:"seq,omitempty"`
+	Service    string            `json:"service,omitempty"`
+	Opened     time.Time         `json:"opened,omitzero"`
+	Deadline   time.Time         `json:"deadline,omitzero"`
+	Frozen     bool              `json:"frozen,omitempty"`
+	Ended      time.Time         `json:"ended,omitzero"`
+	Reason     session.EndReason `json:"reason,omitempty"`
+	Recordings []string          `json:"recordings,omitempty"`
+}
+
+// debt is what the agent still has to be told.
+type debt struct {
+	Reason session.EndReason `json:"reason,omitempty"` // of a session to end; empty: the request is over
+	By     session.Person    `json:"by"`
+}
+
+// facts is the record as the rules see it.
+func (r record) facts() session.RequestFacts {
+	f := session.RequestFacts{
+		NotAfter: time.Unix(r.doc.EXP, 0), Withdrawn: r.Answer.Withdrawn, Denied: r.Answer.Denied,
+		Granted: r.Answer.Granted, Session: r.sessionFacts(),
+	}
+	if g, ok := r.grant(); ok && !r.Answer.Granted.IsZero() {
+		f.NotAfter = time.Unix(g.EXP, 0)
+	}
+	return f
+}
+
+func (r record) sessionFacts() session.SessionFacts {
+	s := r.Session
+	return session.SessionFacts{Opened: s.Opened, Deadline: s.Deadline, Frozen: s.Frozen, Ended: s.Ended, Reason: s.Reason}
+}
+
+func (r record) status(now time.Time) session.Status { return r.facts().Status(now) }
+
+// grant is the pinned grant; whether it was admitted is Answer.Granted.
+func (r record) grant() (grant.Grant, bool) {
+	if len(r.Answer.Grant) == 0 {
+		return grant.Grant{}, false
+	}
+	g, err := parseGrant(r.Answer.Grant)
+	return g, err == nil
+}
+
+// sessionID is the id of the pinned grant and its session, zero without one.
+func (r record) sessionID() session.ID {
+	g, _ := r.grant()
+	id, _ := session.ParseText(g.GID)
+	return id
+}
+
+// seenBy reports whether a person may know of the request: its engineer, and the
+// hospital's people.
+func (r record) seenBy(c Caller) bool {
+	if c.Is(session.Engineer) && c.Who().Identity == r.Engineer.Identity {
+		return true
+	}
+	return c.At(r.doc.Site) && (c.Is(session.Approver) || c.Is(session.Auditor))
+}
+
+// readRecord reads a stored request and makes sure that it is the one asked for.
+func readRecord(d store.Doc) (record, error) {
+	var r record
+	if err := json.Unmarshal(d.Body, &r); err != nil {
+		return record{}, session.Errorf(session.Internal, "read request %s: %w", d.ID, err)
+	}
+	var err error
+	if r.doc, err = parseRequest(r.Request); err != nil {
+		return record{}, session.Errorf(session.Internal, "read the document of request %s: %w", d.ID, err)
+	}
+	if r.doc.RID != d.ID {
+		return record{}, session.Errorf(session.Internal, "request %s holds another's document", d.ID)
+	}
+	r.id, err = session.ParseText(r.doc.RID)
+	return r, err
+}
+
+// load reads a request that the caller may know of; anything else is unknown.
+func (a *Access) load(ctx context.Context, c Caller, id session.ID) (record, error) {
+	r, err := a.fetch(ctx, id)
+	if err == nil && !r.seenBy(c) {
+		err = unknownRequest(id)
+	}
+	if err != nil {
+		return record{}, err
+	}
+	return r, nil
+}
+
+func (a *Access) fetch(ctx context.Context, id session.ID) (record, error) {
+	d, err := a.docs.Get(ctx, requestKind, id.Text())
+	if errors.Is(err, os.ErrNotExist) {
+		return record{}, unknownRequest(id)
+	}
+	if err != nil {
+		return record{}, err
+	}
+	return readRecord(d)
+}
+
+// edit changes a request in one step and returns what it became. change may run
+// several times; its error leaves everything as it was.
+func (a *Access) edit(ctx context.Context, id session.ID, change func(*record) error) (record, error) {
+	var became record
+	err := a.docs.Update(ctx, requestKind, id.Text(), func(old []byte) ([]byte, error) {
+		r, err := readRecord(store.Doc{Kind: requestKind, ID: id.Text(), Body: old})
+		if err != nil {
+			return nil, err
+		}
+		if err := change(&r); err != nil {
+			return nil, err
+		}
+		became = r
+		return json.Marshal(r)
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		err = unknownRequest(id)
+	}
+	if err != nil {
+		return record{}, err
+	}
+	return became, nil
+}
+
+// pointer is a document that only names a request.
+type pointer struct {
+	Of      string `json:"of"` // what points
+	Request string `json:"request"`
+}
+
+// point makes a pointer, or finds the one that is there. It reports whether the
+// pointer leads to the request.
+func (a *Access) point(ctx context.Context, kind, from string, to session.ID, ttl time.Duration) (bool, error) {
+	body, err := json.Marshal(pointer{Of: from, Request: to.Text()})
+	if err != nil {
+		return false, fmt.Errorf("write a pointer: %w", err)
+	}
+	err = a.docs.Create(ctx, kind, hashed(from), body, ttl)
+	if !errors.Is(err, store.ErrExists) {
+		return err == nil, err
+	}
+	at, err := a.follow(ctx, kind, from)
+	return at == to, err
+}
+
+// follow reads where a pointer leads; os.ErrNotExist when there is none.
+func (a *Access) follow(ctx context.Context, kind, from string) (session.ID, error) {
+	d, err := a.docs.Get(ctx, kind, hashed(from))
+	if err != nil {
+		return session.ID{}, err
+	}
+	var p pointer
+	if err := json.Unmarshal(d.Body, &p); err != nil || p.Of != from {
+		return session.ID{}, session.Errorf(session.Internal, "a pointer of %s leads astray", kind)
+	}
+	return session.ParseText(p.Request)
+}
+
+// Names under which documents are listed.
+func ofEngineer(id session.Identity) string { return "engineer:" + hashed(id.Iss+"\n"+id.Sub) }
+func ofSite(site string) string             { return "site:" + site }
+
+func hashed(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}

@@ -1,0 +1,249 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// maxParts bounds the parts of one recording: a day of 10 s segments.
+const maxParts = 10000
+
+// Recording is a recording in the vault or on its way there. What arrives before
+// its session was reported has a site only, and shows to that site's people.
+type Recording struct {
+	ID       session.ID
+	Session  session.ID // zero while it is not known
+	State    string     // live, sealed, torn
+	Site     string
+	Asset    string
+	Service  string
+	Engineer session.Person
+	Started  time.Time
+	Ended    time.Time // zero until it is sealed
+	Bytes    int64     // stored so far
+}
+
+// recording is what is kept of one.
+type recording struct {
+	ID       string           `json:"id"`
+	Site     string           `json:"site"`
+	Agent    string           `json:"agent"`
+	Session  string           `json:"session,omitempty"`
+	Asset    string           `json:"asset,omitempty"`
+	Service  string           `json:"service,omitempty"`
+	Engineer session.Person   `json:"engineer,omitzero"`
+	Started  time.Time        `json:"started,omitzero"`
+	Parts    map[string]int64 `json:"parts,omitempty"` // stored bytes by name
+	Sealed   time.Time        `json:"sealed,omitzero"`
+	Torn     bool             `json:"torn,omitempty"`
+}
+
+func (x recording) view() (Recording, error) {
+	id, err := session.ParseRecordingID(x.ID)
+	if err != nil {
+		return Recording{}, err
+	}
+	v := Recording{ID: id, State: "live", Site: x.Site, Asset: x.Asset, Service: x.Service,
+		Engineer: x.Engineer, Started: x.Started, Ended: x.Sealed}
+	if x.Session != "" {
+		if v.Session, err = session.ParseSessionID(x.Session); err != nil {
+			return Recording{}, err
+		}
+	}
+	for _, n := range x.Parts {
+		v.Bytes += n
+	}
+	switch {
+	case x.Sealed.IsZero():
+	case x.Torn:
+		v.State = "torn"
+	default:
+		v.State = "sealed"
+	}
+	return v, nil
+}
+
+func (x recording) seenBy(c Caller) bool {
+	if c.Is(session.Engineer) && x.Engineer.Sub != "" && c.Who().Identity == x.Engineer.Identity {
+		return true
+	}
+	return c.At(x.Site) && (c.Is(session.Approver) || c.Is(session.Auditor))
+}
+
+// StartRecording lists a recording of a session before its first part arrives.
+// ReportSession does it for every recording that it names.
+func (a *Access) StartRecording(ctx context.Context, site, agent string, of session.ID, x link.RecordingReport) error {
+	r, err := a.bySession(ctx, of)
+	if err != nil {
+		return err
+	}
+	if r.doc.Site != site || r.Agent != agent {
+		return unknown("session", of.Session())
+	}
+	return a.startRecording(ctx, r, x)
+}
+
+func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingReport) error {
+	id, err := session.ParseRecordingID(x.Recording)
+	if err != nil {
+		return err
+	}
+	err = a.editRecording(ctx, r.doc.Site, r.Agent, id, func(now *recording) error {
+		of := r.sessionID().Session()
+		if now.Session != "" && now.Session != of {
+			return unknown("recording", id.Recording())
+		}
+		if now.Session == "" {
+			now.Started = x.Started.UTC()
+		}
+		now.Session, now.Asset, now.Service, now.Engineer = of, r.doc.Asset, x.Service, r.Engineer
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return a.docs.Add(ctx, recordingKind, id.Text(), ofEngineer(r.Engineer.Identity))
+}
+
+// AppendPart notes that a part of a recording is in the vault. Noting it twice
+// counts it once.
+func (a *Access) AppendPart(ctx context.Context, site, agent string, id session.ID, part string, size int64) error {
+	if len(part) == 0 || len(part) > 100 || !plain(part) || size < 0 {
+		return refusal(session.Invalid, "Look into the agent's log.", "The part of a recording is out of bounds.")
+	}
+	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
+		if _, known := x.Parts[part]; !known && len(x.Parts) >= maxParts {
+			return refusal(session.Refused, "Look into the agent's log.", "The recording has too many parts.")
+		}
+		if x.Parts == nil {
+			x.Parts = map[string]int64{}
+		}
+		x.Parts[part] = size
+		return nil
+	})
+}
+
+// SealRecording notes that a recording is complete. The first seal counts.
+func (a *Access) SealRecording(ctx context.Context, site, agent string, id session.ID, ended time.Time, torn bool) error {
+	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
+		if x.Sealed.IsZero() {
+			x.Sealed, x.Torn = ended.UTC(), torn
+		}
+		return nil
+	})
+}
+
+// editRecording changes what is kept of an agent's own recording, or begins to keep it.
+func (a *Access) editRecording(ctx context.Context, site, agent string, id session.ID, change func(*recording) error) error {
+	first, err := json.Marshal(recording{ID: id.Recording(), Site: site, Agent: agent, Started: a.utc()})
+	if err != nil {
+		return session.Errorf(session.Internal, "write recording %s: %w", id.Recording(), err)
+	}
+	edit := func(old []byte) ([]byte, error) {
+		x, err := readRecording(old, id)
+		if err != nil {
+			return nil, err
+		}
+		if x.Site != site || x.Agent != agent {
+			return nil, unknown("recording", id.Recording())
+		}
+		if err := change(&x); err != nil {
+			return nil, err
+		}
+		return json.Marshal(x)
+	}
+	err = a.docs.Update(ctx, recordingKind, id.Text(), edit)
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	made, err := edit(first)
+	if err != nil {
+		return err
+	}
+	err = a.docs.Create(ctx, recordingKind, id.Text(), made, 0, ofSite(site))
+	if errors.Is(err, store.ErrExists) {
+		return a.docs.Update(ctx, recordingKind, id.Text(), edit)
+	}
+	return err
+}
+
+func readRecording(body []byte, id session.ID) (recording, error) {
+	var x recording
+	if err := json.Unmarshal(body, &x); err != nil {
+		return recording{}, session.Errorf(session.Internal, "read recording %s: %w", id.Recording(), err)
+	}
+	if x.ID != id.Recording() {
+		return recording{}, session.Errorf(session.Internal, "recording %s holds another's facts", id.Recording())
+	}
+	return x, nil
+}
+
+// Recordings lists the recordings that the caller may know of, newest first.
+func (a *Access) Recordings(ctx context.Context, c Caller) ([]Recording, error) {
+	var names []string
+	if c.Is(session.Engineer) {
+		names = append(names, ofEngineer(c.Who().Identity))
+	}
+	if c.Is(session.Approver) || c.Is(session.Auditor) {
+		for _, s := range c.Places() {
+			names = append(names, ofSite(s))
+		}
+	}
+	all, seen := []Recording{}, map[session.ID]bool{}
+	for _, name := range names {
+		docs, err := a.list.ListUnder(ctx, recordingKind, name, maxListed)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range docs {
+			v, ok, err := showRecording(d, c)
+			if err != nil {
+				return nil, err
+			}
+			if ok && !seen[v.ID] {
+				seen[v.ID] = true
+				all = append(all, v)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(x, y Recording) int { return y.Started.Compare(x.Started) })
+	return all[:min(len(all), maxListed)], nil
+}
+
+// showRecording reads a stored recording for a caller.
+func showRecording(d store.Doc, c Caller) (Recording, bool, error) {
+	id, err := session.ParseText(d.ID)
+	if err != nil {
+		return Recording{}, false, err
+	}
+	x, err := readRecording(d.Body, id)
+	if err != nil || !x.seenBy(c) {
+		return Recording{}, false, err
+	}
+	v, err := x.view()
+	return v, err == nil, err
+}
+
+// Recording reads one recording that the caller may know of.
+func (a *Access) Recording(ctx context.Context, c Caller, id session.ID) (Recording, error) {
+	d, err := a.docs.Get(ctx, recordingKind, id.Text())
+	if errors.Is(err, os.ErrNotExist) {
+		return Recording{}, unknown("recording", id.Recording())
+	}
+	if err != nil {
+		return Recording{}, err
+	}
+	v, ok, err := showRecording(d, c)
+	if err == nil && !ok {
+		err = unknown("recording", id.Recording())
+	}
+	return v, err
+}

@@ -1,0 +1,279 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// keysAfter is how long a key still finds its engineer after its request's window,
+// so that ssh can say why it does not let them in.
+const keysAfter = 24 * time.Hour
+
+// Request is a request as it stands at one moment.
+type Request struct {
+	ID         session.ID
+	Status     session.Status
+	Document   grant.Request
+	Grant      *grant.Grant // once admitted
+	Session    session.ID   // once admitted
+	Approvals  int
+	Needed     int
+	Engineer   session.Person
+	Created    time.Time
+	DeniedBy   session.Person
+	DenyReason string
+}
+
+// view derives a request from its record.
+func (r record) view(now time.Time) Request {
+	v := Request{
+		ID: r.id, Status: r.status(now), Document: r.doc, Engineer: r.Engineer, Created: r.Created,
+		Approvals: r.Answer.Count, Needed: r.Answer.Needed, DeniedBy: r.Answer.DeniedBy, DenyReason: r.Answer.DenyReason,
+	}
+	if g, ok := r.grant(); ok && !r.Answer.Granted.IsZero() {
+		v.Grant, v.Session = &g, r.sessionID()
+	}
+	return v
+}
+
+// Submit takes an engineer's request: checked, delivered to the site's agent, and
+// stored when the agent has it. The same bytes again are the same request.
+func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof) (Request, error) {
+	doc, asset, err := a.acceptable(ctx, c, raw, p)
+	if err != nil {
+		return Request{}, err
+	}
+	id, err := session.ParseText(doc.RID)
+	if err != nil {
+		return Request{}, err
+	}
+	old, err := a.fetch(ctx, id)
+	if err == nil {
+		return a.again(old, c, raw)
+	}
+	if !errors.Is(err, ErrUnknown) {
+		return Request{}, err
+	}
+	if !asset.Online {
+		return Request{}, silent(doc.Site, nil)
+	}
+	window := time.Unix(doc.EXP, 0).Sub(a.now())
+	if mine, err := a.point(ctx, keyKind, doc.Key, id, window+keysAfter); err != nil {
+		return Request{}, err
+	} else if !mine {
+		return Request{}, refusal(session.Refused, "Ask again with sallyport request new, which makes a key of its own.",
+			"The key belongs to another request.")
+	}
+	v, err := a.agents.Deliver(ctx, doc.Site, asset.Agent, link.Deliver{Kind: "request", Request: raw, Token: p.Token, Salt: p.Salt})
+	if err != nil {
+		return Request{}, silent(doc.Site, err)
+	}
+	if !v.OK {
+		return Request{}, said(v)
+	}
+	return a.keep(ctx, c, raw, record{
+		Request: raw, Engineer: c.Who(), Agent: asset.Agent, Identity: asset.Identity, Created: a.utc(),
+		Proof:  proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v)},
+		Answer: answer{Needed: max(v.Needed, asset.Policy.Approvals, 1)}, doc: doc, id: id,
+	})
+}
+
+// acceptable is the courtesy check of a request: the caller's own, for a scanner
+// that they may know of, and nothing that its agent is sure to refuse.
+func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.Proof) (grant.Request, Asset, error) {
+	if !c.Is(session.Engineer) {
+		return grant.Request{}, Asset{}, refusal(session.Denied, "Sign in as an engineer.", "Only engineers ask for access.")
+	}
+	doc, err := parseRequest(raw)
+	if err != nil {
+		return grant.Request{}, Asset{}, err
+	}
+	if err := checkProof(p); err != nil {
+		return grant.Request{}, Asset{}, err
+	}
+	if doc.Eng != c.Who().Identity {
+		return grant.Request{}, Asset{}, refusal(session.Denied, "Sign in as the engineer who asks.",
+			"The request is somebody else's.")
+	}
+	asset, err := a.asset(ctx, doc.Site, doc.Asset)
+	if err == nil && !c.At(doc.Site) {
+		err = refusal(session.Invalid, "See sallyport assets.", "%.64s has no scanner %.64s.", doc.Site, doc.Asset)
+	}
+	if err == nil {
+		err = checkRequest(doc, asset.Asset, a.now())
+	}
+	return doc, asset, err
+}
+
+// keep stores a request that the agent has.
+func (a *Access) keep(ctx context.Context, c Caller, raw []byte, r record) (Request, error) {
+	body, err := json.Marshal(r)
+	if err != nil {
+		return Request{}, session.Errorf(session.Internal, "write request %s: %w", r.id.Request(), err)
+	}
+	err = a.docs.Create(ctx, requestKind, r.id.Text(), body, 0, ofEngineer(r.Engineer.Identity), ofSite(r.doc.Site))
+	if errors.Is(err, store.ErrExists) { // a twin was quicker, or an earlier try did arrive
+		old, err := a.fetch(ctx, r.id)
+		if err != nil {
+			return Request{}, err
+		}
+		return a.again(old, c, raw)
+	}
+	if err != nil {
+		return Request{}, err
+	}
+	a.log.Info("request", "request", r.id.Request(), "user", r.Engineer.Sub, "target", r.doc.Asset)
+	return r.view(a.now()), nil
+}
+
+// again answers a request that is known already.
+func (a *Access) again(old record, c Caller, raw []byte) (Request, error) {
+	if string(old.Request) != string(raw) || old.Engineer.Identity != c.Who().Identity {
+		return Request{}, refusal(session.Refused, "Ask again with sallyport request new.", "The request's id was used before.")
+	}
+	return old.view(a.now()), nil
+}
+
+// received is the agent's receipt time, or ours where it gives none.
+func (a *Access) received(v link.Verdict) time.Time {
+	if v.Received != nil {
+		return v.Received.UTC()
+	}
+	return a.utc()
+}
+
+// List lists requests, newest first: an engineer's own, and those of the sites
+// that approvers and auditors work for.
+func (a *Access) List(ctx context.Context, c Caller) ([]Request, error) {
+	records, err := a.records(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	now, views := a.now(), []Request{}
+	for _, r := range records {
+		views = append(views, r.view(now))
+	}
+	return views, nil
+}
+
+// records reads the requests that a caller may know of, newest first.
+func (a *Access) records(ctx context.Context, c Caller) ([]record, error) {
+	var names []string
+	if c.Is(session.Engineer) {
+		names = append(names, ofEngineer(c.Who().Identity))
+	}
+	if c.Is(session.Approver) || c.Is(session.Auditor) {
+		for _, s := range c.Places() {
+			names = append(names, ofSite(s))
+		}
+	}
+	var all []record
+	seen := map[session.ID]bool{}
+	for _, name := range names {
+		some, err := a.under(ctx, name, maxListed)
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range some {
+			if r.seenBy(c) && !seen[r.id] {
+				seen[r.id] = true
+				all = append(all, r)
+			}
+		}
+	}
+	if len(names) > 1 {
+		slices.SortStableFunc(all, func(x, y record) int { return y.Created.Compare(x.Created) })
+	}
+	return all[:min(len(all), maxListed)], nil
+}
+
+func (a *Access) under(ctx context.Context, name string, limit int) ([]record, error) {
+	docs, err := a.list.ListUnder(ctx, requestKind, name, limit)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]record, 0, len(docs))
+	for _, d := range docs {
+		r, err := readRecord(d)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, r)
+	}
+	return all, nil
+}
+
+// Get reads one request.
+func (a *Access) Get(ctx context.Context, c Caller, id session.ID) (Request, error) {
+	r, err := a.load(ctx, c, id)
+	if err != nil {
+		return Request{}, err
+	}
+	return r.view(a.now()), nil
+}
+
+// Wait reads a request as soon as its status is not the given one, or when d is
+// over. A window that ends counts as a change though nothing is written.
+func (a *Access) Wait(ctx context.Context, c Caller, id session.ID, while session.Status, d time.Duration) (Request, error) {
+	r, err := a.load(ctx, c, id)
+	if err != nil {
+		return Request{}, err
+	}
+	until := time.Now().Add(d)
+	if ends := r.facts().NotAfter.Sub(a.now()); ends > 0 && ends < d {
+		until = time.Now().Add(ends)
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	for version := uint64(0); ; {
+		doc, err := a.list.Wait(ctx, requestKind, id.Text(), version)
+		if err != nil {
+			return Request{}, err
+		}
+		if r, err = readRecord(doc); err != nil {
+			return Request{}, err
+		}
+		if v := r.view(a.now()); v.Status != while || ctx.Err() != nil {
+			return v, nil
+		}
+		version = doc.Version
+	}
+}
+
+// Evidence is the exact bytes and proofs of a request, for a console that
+// checks them itself.
+type Evidence struct {
+	Request   []byte
+	Proof     grant.Proof
+	Received  time.Time
+	Grant     []byte // pinned: the only bytes that can still be approved
+	Approvals []Approval
+}
+
+// Approval is one approver's proof.
+type Approval struct {
+	Proof    grant.Proof
+	Received time.Time
+}
+
+// Documents reads them, for the request's engineer and the site's people.
+func (a *Access) Documents(ctx context.Context, c Caller, id session.ID) (Evidence, error) {
+	r, err := a.load(ctx, c, id)
+	if err != nil {
+		return Evidence{}, err
+	}
+	d := Evidence{Request: r.Request, Grant: r.Answer.Grant, Received: r.Proof.Received,
+		Proof: grant.Proof{Token: r.Proof.Token, Salt: r.Proof.Salt}, Approvals: []Approval{}}
+	for _, p := range r.Answer.Approvals {
+		d.Approvals = append(d.Approvals, Approval{Proof: grant.Proof{Token: p.Token, Salt: p.Salt}, Received: p.Received})
+	}
+	return d, nil
+}

@@ -1,0 +1,272 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// maxRecordings bounds the recordings of one session.
+const maxRecordings = 1000
+
+// Session is a session as it stands at one moment.
+type Session struct {
+	ID         session.ID
+	State      session.State
+	Reason     session.EndReason // empty while it lives
+	Asset      string
+	Service    string // of the first connection
+	Engineer   session.Person
+	Opened     time.Time
+	Deadline   time.Time
+	Ended      time.Time // zero while it lives
+	Recordings []string  // V-...
+	Request    session.ID
+}
+
+// session derives the session of a record.
+func (r record) session(now time.Time) Session {
+	f := r.sessionFacts()
+	s := Session{
+		ID: r.sessionID(), State: f.State(now), Asset: r.doc.Asset, Service: r.Session.Service, Engineer: r.Engineer,
+		Opened: f.Opened, Deadline: f.Deadline, Ended: f.Ended, Recordings: slices.Clone(r.Session.Recordings), Request: r.id,
+	}
+	if s.State == session.Ended {
+		s.Reason = f.WhyEnded(now)
+		if s.Ended.IsZero() {
+			s.Ended = f.Deadline
+		}
+	}
+	return s
+}
+
+// Sessions lists the sessions that the caller may know of, newest first.
+func (a *Access) Sessions(ctx context.Context, c Caller) ([]Session, error) {
+	records, err := a.records(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	now, all := a.now(), []Session{}
+	for _, r := range records {
+		if !r.Session.Opened.IsZero() {
+			all = append(all, r.session(now))
+		}
+	}
+	slices.SortStableFunc(all, func(x, y Session) int { return y.Opened.Compare(x.Opened) })
+	return all, nil
+}
+
+// Session reads one session that was opened.
+func (a *Access) Session(ctx context.Context, c Caller, id session.ID) (Session, error) {
+	r, err := a.granted(ctx, c, id)
+	if err == nil && r.Session.Opened.IsZero() {
+		err = unknown("session", id.Session())
+	}
+	if err != nil {
+		return Session{}, err
+	}
+	return r.session(a.now()), nil
+}
+
+// granted finds the request of a session that the caller may know of.
+func (a *Access) granted(ctx context.Context, c Caller, id session.ID) (record, error) {
+	r, err := a.bySession(ctx, id)
+	if errors.Is(err, ErrUnknown) || err == nil && (!r.seenBy(c) || r.Answer.Granted.IsZero()) {
+		err = unknown("session", id.Session())
+	}
+	if err != nil {
+		return record{}, err
+	}
+	return r, nil
+}
+
+// bySession finds the request whose pinned grant has an id.
+func (a *Access) bySession(ctx context.Context, id session.ID) (record, error) {
+	rid, err := a.follow(ctx, grantKind, id.Text())
+	if errors.Is(err, os.ErrNotExist) {
+		return record{}, unknown("session", id.Session())
+	}
+	if err != nil {
+		return record{}, err
+	}
+	r, err := a.fetch(ctx, rid)
+	if err == nil && r.sessionID() != id {
+		err = unknown("session", id.Session())
+	}
+	return r, err
+}
+
+// Kill ends a session, by its engineer (completed) or an approver of its site
+// (killed-remote), or takes an approval back that nobody has used. A session that
+// is over stays as it is. When the agent is away, it is told when it comes back.
+func (a *Access) Kill(ctx context.Context, c Caller, id session.ID) (Session, error) {
+	r, err := a.granted(ctx, c, id)
+	if err != nil {
+		return Session{}, err
+	}
+	reason := session.Completed
+	if c.Who().Identity != r.Engineer.Identity {
+		reason = session.KilledRemote
+		if !c.Is(session.Approver) || !c.At(r.doc.Site) {
+			return Session{}, refusal(session.Denied, "Ask an approver of the hospital.",
+				"Only its engineer and the hospital's approvers end a session.")
+		}
+		if r.Session.Opened.IsZero() {
+			reason = session.RevokedGrant
+		}
+	}
+	now := a.now()
+	if s := r.status(now); s != session.Approved {
+		return r.session(now), nil
+	}
+	owed := &debt{Reason: reason, By: c.Who()}
+	if r, err = a.edit(ctx, r.id, func(r *record) error { r.Owed = owed; return nil }); err != nil {
+		return Session{}, err
+	}
+	if !a.agents.Online(r.doc.Site, r.Agent) {
+		return Session{}, later(r.doc.Site, id, nil)
+	}
+	v, err := a.agents.End(ctx, r.doc.Site, r.Agent, link.End{Session: id.Session(), Reason: reason, By: c.Who()})
+	if err != nil {
+		return Session{}, later(r.doc.Site, id, err)
+	}
+	r, err = a.edit(ctx, r.id, func(r *record) error {
+		if r.Owed != nil && *r.Owed == *owed {
+			r.Owed = nil
+		}
+		if v.OK && r.Session.Ended.IsZero() {
+			r.Session.Ended, r.Session.Reason = a.utc(), reason
+		}
+		return nil
+	})
+	if err != nil {
+		return Session{}, err
+	}
+	if !v.OK {
+		return Session{}, said(v)
+	}
+	a.log.Info("session ended", "session", id.Session(), "user", c.Who().Sub, "reason", reason)
+	return r.session(a.now()), nil
+}
+
+// later says that a kill waits for the agent, and who can do it now.
+func later(site string, id session.ID, err error) error {
+	return &session.Error{Kind: session.Unreachable, Err: err,
+		Message: fmt.Sprintf("The agent at %s is not connected; the session is ended as soon as it is back.", site),
+		Next:    "The hospital can end it at once, on the agent itself: sallyport-agent kill " + id.Session() + "."}
+}
+
+// ReportSession takes what an agent tells of a session, from the agent that holds
+// its grant only. Reports may come twice and out of order: the highest Seq counts,
+// and what ended stays ended.
+func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link.SessionReport) error {
+	id, err := session.ParseSessionID(rep.Session)
+	if err != nil {
+		return err
+	}
+	r, err := a.bySession(ctx, id)
+	if err != nil {
+		return err
+	}
+	if r.doc.Site != site || r.Agent != agent {
+		return unknown("session", id.Session())
+	}
+	if err := checkReport(r, rep); err != nil {
+		return err
+	}
+	r, err = a.edit(ctx, r.id, func(r *record) error {
+		if r.sessionID() != id {
+			return unknown("session", id.Session())
+		}
+		r.take(rep, a.utc())
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, x := range rep.Recordings {
+		if err := a.startRecording(ctx, r, x); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// take merges a report into the facts.
+func (r *record) take(rep link.SessionReport, now time.Time) {
+	s := &r.Session
+	for _, x := range rep.Recordings {
+		if !slices.Contains(s.Recordings, x.Recording) && len(s.Recordings) < maxRecordings {
+			s.Recordings = append(s.Recordings, x.Recording)
+		}
+	}
+	if rep.Seq <= s.Seq {
+		return
+	}
+	s.Seq, s.Frozen = rep.Seq, rep.Frozen
+	if s.Service == "" {
+		s.Service = rep.Service
+	}
+	if s.Opened.IsZero() {
+		s.Opened = rep.Opened.UTC()
+	}
+	if !rep.Deadline.IsZero() {
+		s.Deadline = rep.Deadline.UTC()
+	}
+	if !rep.Ended.IsZero() {
+		s.Ended, s.Reason = rep.Ended.UTC(), rep.Reason
+	}
+	if !r.Answer.Granted.IsZero() {
+		return
+	}
+	// The agent reports only what it admitted: its yes was lost on the way here.
+	if r.Answer.Denied.IsZero() && r.Answer.Withdrawn.IsZero() {
+		r.Answer.Granted, r.Answer.Count = now, max(r.Answer.Count, r.Answer.Needed)
+	} else if s.Ended.IsZero() && r.Owed == nil {
+		r.Owed = &debt{By: r.Answer.DeniedBy}
+	}
+}
+
+// checkReport bounds a report and makes sure that it speaks of the grant.
+func checkReport(r record, rep link.SessionReport) error {
+	wrong := func(what string) error {
+		return refusal(session.Invalid, "Update the agent, or look into its log.", "The report of %.40s is wrong about its %s.", rep.Session, what)
+	}
+	g, ok := r.grant()
+	switch {
+	case !ok || rep.Request != r.id.Request():
+		return wrong("request")
+	case rep.Asset != g.Asset:
+		return wrong("scanner")
+	case rep.Service != "" && !slices.Contains(g.Services, rep.Service):
+		return wrong("service")
+	case !rep.Opened.IsZero() && rep.Deadline.Before(rep.Opened):
+		return wrong("times")
+	case !rep.Ended.IsZero() && !knownReason(rep.Reason):
+		return wrong("end")
+	case len(rep.Recordings) > maxRecordings:
+		return wrong("recordings")
+	}
+	for _, x := range rep.Recordings {
+		if _, err := session.ParseRecordingID(x.Recording); err != nil || !slices.Contains(g.Services, x.Service) {
+			return wrong("recordings")
+		}
+	}
+	return nil
+}
+
+// knownReason reports whether a session can end so.
+func knownReason(why session.EndReason) bool {
+	switch why {
+	case session.Completed, session.OutOfTime, session.RevokedGrant, session.KilledLocal, session.KilledRemote,
+		session.LinkLost, session.AgentLost, session.RecorderLost, session.DeviceClosed, session.Failed:
+		return true
+	}
+	return false
+}
