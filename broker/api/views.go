@@ -129,3 +129,44 @@ type Problem struct {
 	Message string       `json:"message"`
 	Next    string       `json:"next"`
 }
+
+// Info is what anybody may know of the broker.
+type Info struct {
+	Version string  `json:"version"`
+	Node    string  `json:"node"`
+	SSH     SSHDoor `json:"ssh"`
+}
+
+// SignIn is what a command line sends to sign in. The signature is the session
+// key's over "sallyport/v1/login-proof\0" and the SHA-256 of the ID token.
+type SignIn struct {
+	IDToken   string `json:"id_token" maxLength:"16384"`
+	Salt      []byte `json:"salt"`
+	Key       string `json:"key" maxLength:"512"` // ssh-ed25519 key line
+	Signature []byte `json:"signature"`
+}
+
+// Submission is a request's exact bytes with the engineer's proof.
+type Submission struct {
+	Request []byte `json:"request"`
+	Token   string `json:"token" maxLength:"16384"`
+	Salt    []byte `json:"salt"`
+}
+
+// Decision is a grant's exact bytes with an approver's proof.
+type Decision struct {
+	Grant []byte `json:"grant"`
+	Token string `json:"token" maxLength:"16384"`
+	Salt  []byte `json:"salt"`
+}
+
+// Decided is what the agent made of an approval.
+type Decided struct {
+	Request  Request `json:"request"`
+	Admitted bool    `json:"admitted"` // the quorum is complete
+}
+
+// Denial says why not.
+type Denial struct {
+	Reason string `json:"reason" maxLength:"500"`
+}

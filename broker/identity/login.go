@@ -149,7 +149,7 @@ func (d *Identity) limit(ctx context.Context, key string, n int) error {
 		return err
 	}
 	if !ok {
-		return (&session.Error{Kind: session.Refused, Message: "Too many sign-ins in a short time."}).WithNext(
+		return (&session.Error{Kind: session.Refused, Message: "Too many sign-ins in a short time.", Err: ErrTooOften}).WithNext(
 			"Wait " + (wait + time.Second).Truncate(time.Second).String() + " and try again.")
 	}
 	return nil
@@ -161,6 +161,9 @@ func malformed(message string) error {
 
 // ErrNotSignedIn is in the chain of every error that a new login would cure.
 var ErrNotSignedIn = errors.New("not signed in")
+
+// ErrTooOften is in the chain when a limit of sign-ins is reached.
+var ErrTooOften = errors.New("too many attempts")
 
 func notSignedIn(message string, cause error) error {
 	return &session.Error{Kind: session.Denied, Message: message, Next: "Run sallyport login.",

@@ -1,0 +1,210 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"io"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Doorkeeper signs people in and says who they are.
+type Doorkeeper interface {
+	Login(ctx context.Context, a identity.Attempt) (identity.Granted, error)
+	Authenticate(ctx context.Context, bearer string) (identity.Caller, error)
+	Logout(ctx context.Context, bearer string) error
+}
+
+// Vault gives recordings back. An error before the first byte is written becomes
+// the answer; a later one breaks the transfer off.
+type Vault interface {
+	Assemble(ctx context.Context, recording string, w io.Writer) error
+}
+
+// Check is something that must work for the broker to be of use.
+type Check struct {
+	Name  string
+	Works func(ctx context.Context) error
+}
+
+// Config is what the door stands on.
+type Config struct {
+	Version  string
+	Node     string
+	SSH      SSHDoor
+	Identity Doorkeeper
+	Access   *access.Access
+	Vault    Vault
+	Checks   []Check // of /readyz
+	Now      func() time.Time
+	Log      *slog.Logger
+}
+
+// door is the HTTP door.
+type door struct {
+	Config
+	routes  map[string]route
+	callers *limiter // calls of one person
+	sources *limiter // calls of one address, before anybody is known
+	waiting atomic.Int32
+}
+
+// New makes the handler of the whole HTTP door.
+func New(c Config) (http.Handler, error) {
+	handler, _, err := build(c)
+	return handler, err
+}
+
+// build makes the handler and the description of its API.
+func build(c Config) (http.Handler, huma.API, error) {
+	if c.Identity == nil || c.Access == nil || c.Vault == nil {
+		return nil, nil, session.Errorf(session.Internal, "api: the configuration is not complete")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200)}
+	mux := http.NewServeMux()
+	api := humago.New(mux, describe())
+	api.UseMiddleware(d.admit)
+	for _, r := range table() {
+		d.routes[r.id] = r
+	}
+	d.register(api)
+	if described := len(operations(api)); described != len(d.routes) {
+		return nil, nil, session.Errorf(session.Internal, "api: %d calls are built and %d allowed", described, len(d.routes))
+	}
+	description, err := json.Marshal(api.OpenAPI())
+	if err != nil {
+		return nil, nil, session.Errorf(session.Internal, "api: describe: %w", err)
+	}
+	d.pages(mux, description)
+	return d.guard(mux), api, nil
+}
+
+// Harden sets the limits of a server that a handler cannot set.
+func Harden(s *http.Server) {
+	s.ReadHeaderTimeout = 5 * time.Second
+	s.IdleTimeout = 2 * time.Minute
+	s.MaxHeaderBytes = maxHeader
+}
+
+// describe is huma without its extra routes, links and formats.
+func describe() huma.Config {
+	c := huma.DefaultConfig("Sallyport broker", "1")
+	c.OpenAPIPath, c.DocsPath, c.SchemasPath = "", "", ""
+	c.CreateHooks = nil
+	c.RejectUnknownQueryParameters = true
+	c.Transformers = []huma.Transformer{problemFromHuma}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer"}}
+	return c
+}
+
+// operations are the calls that the API describes, by id.
+func operations(api huma.API) map[string]*huma.Operation {
+	all := map[string]*huma.Operation{}
+	for _, p := range api.OpenAPI().Paths {
+		for _, o := range []*huma.Operation{p.Get, p.Post, p.Put, p.Patch, p.Delete, p.Head, p.Options, p.Trace} {
+			if o != nil {
+				all[o.OperationID] = o
+			}
+		}
+	}
+	return all
+}
+
+// callerKey finds the caller in a call's context; only admit writes it.
+type callerKey struct{}
+
+// signedIn is the caller of a call and the token that they showed.
+type signedIn struct {
+	identity.Caller
+	bearer string
+}
+
+// handle registers a call of the table. The handler gets the caller that admit
+// let through, or the zero one on public routes.
+func handle[I, O any](d *door, api huma.API, id string, f func(context.Context, signedIn, *I) (*O, error)) {
+	r := d.routes[id]
+	op := huma.Operation{OperationID: id, Method: r.method, Path: r.path, Summary: r.summary, DefaultStatus: r.status,
+		MaxBodyBytes: maxBody, BodyReadTimeout: 10 * time.Second}
+	if !r.public {
+		op.Security = []map[string][]string{{"bearer": {}}}
+	}
+	op.Responses = map[string]*huma.Response{"default": {Description: "Problem", Content: map[string]*huma.MediaType{
+		problemType: {Schema: api.OpenAPI().Components.Schemas.Schema(problemSchema, true, "Problem")}}}}
+	huma.Register(api, op, func(ctx context.Context, in *I) (*O, error) {
+		who, _ := ctx.Value(callerKey{}).(signedIn)
+		out, err := f(ctx, who, in)
+		if err != nil {
+			return nil, d.problem(ctx, err)
+		}
+		return out, nil
+	})
+}
+
+// admit is the gate of every call: the table, the bearer, the role, the rate.
+func (d *door) admit(ctx huma.Context, next func(huma.Context)) {
+	ctx = plainStatus{ctx}
+	r, known := d.routes[ctx.Operation().OperationID]
+	if !known {
+		d.refuse(ctx, d.problem(ctx.Context(), notAllowed()))
+		return
+	}
+	if r.public {
+		next(ctx)
+		return
+	}
+	bearer, err := bearerOf(ctx)
+	if err != nil {
+		d.refuse(ctx, d.problem(ctx.Context(), err))
+		return
+	}
+	who, err := d.Identity.Authenticate(ctx.Context(), bearer)
+	if err == nil && !slices.ContainsFunc(r.roles, who.Is) {
+		err = notAllowed()
+	}
+	if err == nil && !d.callers.allow(who.Iss+"\n"+who.Sub, d.Now()) {
+		err = errTooFast
+	}
+	if err != nil {
+		d.refuse(ctx, d.problem(ctx.Context(), err))
+		return
+	}
+	next(huma.WithValue(ctx, callerKey{}, signedIn{Caller: who, bearer: bearer}))
+}
+
+func notAllowed() error {
+	return &session.Error{Kind: session.Denied, Message: "Your role may not do this.",
+		Next: "Engineers ask, the hospital's approvers decide, auditors look."}
+}
+
+// bearerOf reads the one Authorization header.
+func bearerOf(ctx huma.Context) (string, error) {
+	var values []string
+	ctx.EachHeader(func(name, value string) {
+		if strings.EqualFold(name, "Authorization") {
+			values = append(values, value)
+		}
+	})
+	if len(values) == 1 {
+		if token, ok := strings.CutPrefix(values[0], "Bearer "); ok {
+			return token, nil
+		}
+	}
+	return "", &session.Error{Kind: session.Denied, Message: "You are not signed in.", Next: "Run sallyport login.", Err: identity.ErrNotSignedIn}
+}

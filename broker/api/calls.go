@@ -1,0 +1,249 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// maxWaiting bounds long polls of this broker; beyond it they answer at once.
+const maxWaiting = 2000
+
+// Shapes of calls.
+type (
+	none        struct{}
+	of[T any]   struct{ Body T }
+	byID        struct{ requestPath }
+	requestPath struct {
+		ID string `path:"id" maxLength:"60"`
+	}
+	assetsQuery struct {
+		Site string `query:"site" maxLength:"64"`
+	}
+	waitQuery struct {
+		requestPath
+		Wait   int            `query:"wait" minimum:"0" maximum:"30" doc:"seconds to wait for another status"`
+		Status session.Status `query:"status" doc:"the status that the caller knows"`
+	}
+	servicePath struct {
+		Asset   string `path:"asset" maxLength:"64"`
+		Service string `path:"service" maxLength:"64"`
+	}
+	submission struct{ Body Submission }
+	decision   struct {
+		requestPath
+		Body Decision
+	}
+	denial struct {
+		requestPath
+		Body Denial
+	}
+	signIn struct {
+		Body SignIn
+		from string
+	}
+)
+
+// Resolve notes where a sign-in comes from, for its limit.
+func (s *signIn) Resolve(ctx huma.Context) []error {
+	s.from = address(ctx.RemoteAddr())
+	return nil
+}
+
+func answer[T any](v T) *of[T] { return &of[T]{Body: v} }
+
+// register builds every call of the table.
+func (d *door) register(api huma.API) {
+	handle(d, api, "info", func(context.Context, signedIn, *none) (*of[Info], error) {
+		return answer(Info{Version: d.Version, Node: d.Node, SSH: d.SSH}), nil
+	})
+	handle(d, api, "login", d.login)
+	handle(d, api, "logout", func(ctx context.Context, who signedIn, _ *none) (*none, error) {
+		return nil, d.Identity.Logout(ctx, who.bearer)
+	})
+	handle(d, api, "me", func(_ context.Context, who signedIn, _ *none) (*of[Login], error) {
+		return answer(d.loginView("", who.Caller)), nil
+	})
+	handle(d, api, "list-assets", func(ctx context.Context, who signedIn, in *assetsQuery) (*of[[]Asset], error) {
+		all, err := d.Access.Assets(ctx, who, in.Site)
+		return answer(each(all, assetView)), err
+	})
+	d.registerRequests(api)
+	d.registerSessions(api)
+	d.registerRecordings(api)
+}
+
+func (d *door) login(ctx context.Context, _ signedIn, in *signIn) (*of[Login], error) {
+	g, err := d.Identity.Login(ctx, identity.Attempt{IDToken: in.Body.IDToken, Salt: in.Body.Salt,
+		Key: in.Body.Key, Signature: in.Body.Signature, Address: in.from})
+	if err != nil {
+		return nil, err
+	}
+	return answer(d.loginView(g.Token, g.Caller)), nil
+}
+
+func (d *door) registerRequests(api huma.API) {
+	handle(d, api, "submit-request", func(ctx context.Context, who signedIn, in *submission) (*of[Request], error) {
+		r, err := d.Access.Submit(ctx, who, in.Body.Request, grant.Proof{Token: in.Body.Token, Salt: in.Body.Salt})
+		return answer(requestView(r)), err
+	})
+	handle(d, api, "list-requests", func(ctx context.Context, who signedIn, _ *none) (*of[[]Request], error) {
+		all, err := d.Access.List(ctx, who)
+		return answer(each(all, requestView)), err
+	})
+	handle(d, api, "get-request", d.getRequest)
+	handle(d, api, "get-documents", withRequest(func(ctx context.Context, who signedIn, id session.ID, _ *byID) (*of[Documents], error) {
+		e, err := d.Access.Documents(ctx, who, id)
+		return answer(documentsView(e)), err
+	}))
+	handle(d, api, "approve-request", withRequest(func(ctx context.Context, who signedIn, id session.ID, in *decision) (*of[Decided], error) {
+		r, admitted, err := d.Access.Approve(ctx, who, id, in.Body.Grant, grant.Proof{Token: in.Body.Token, Salt: in.Body.Salt})
+		return answer(Decided{Request: requestView(r), Admitted: admitted}), err
+	}))
+	handle(d, api, "deny-request", withRequest(func(ctx context.Context, who signedIn, id session.ID, in *denial) (*of[Request], error) {
+		r, err := d.Access.Deny(ctx, who, id, in.Body.Reason)
+		return answer(requestView(r)), err
+	}))
+	handle(d, api, "withdraw-request", withRequest(func(ctx context.Context, who signedIn, id session.ID, _ *byID) (*of[Request], error) {
+		r, err := d.Access.Withdraw(ctx, who, id)
+		return answer(requestView(r)), err
+	}))
+	handle(d, api, "explain-access", func(ctx context.Context, who signedIn, in *servicePath) (*of[Access], error) {
+		x, err := d.Access.Access(ctx, who, in.Asset, in.Service)
+		return answer(accessView(x)), err
+	})
+}
+
+// getRequest reads a request, with wait when its status changes.
+func (d *door) getRequest(ctx context.Context, who signedIn, in *waitQuery) (*of[Request], error) {
+	id, err := session.ParseRequestID(in.ID)
+	if err != nil {
+		return nil, err
+	}
+	var r access.Request
+	if in.Wait > 0 && d.waiting.Add(1) <= maxWaiting {
+		r, err = d.Access.Wait(ctx, who, id, in.Status, time.Duration(in.Wait)*time.Second)
+	} else {
+		r, err = d.Access.Get(ctx, who, id)
+	}
+	if in.Wait > 0 {
+		d.waiting.Add(-1)
+	}
+	return answer(requestView(r)), err
+}
+
+// identified is a call about a request.
+type identified interface{ id() string }
+
+func (p requestPath) id() string { return p.ID }
+
+// withRequest reads the request's id before the call.
+func withRequest[I identified, O any](f func(context.Context, signedIn, session.ID, *I) (*O, error)) func(context.Context, signedIn, *I) (*O, error) {
+	return func(ctx context.Context, who signedIn, in *I) (*O, error) {
+		id, err := session.ParseRequestID((*in).id())
+		if err != nil {
+			return nil, err
+		}
+		return f(ctx, who, id, in)
+	}
+}
+
+func (d *door) registerSessions(api huma.API) {
+	handle(d, api, "list-sessions", func(ctx context.Context, who signedIn, _ *none) (*of[[]Session], error) {
+		all, err := d.Access.Sessions(ctx, who)
+		return answer(each(all, sessionView)), err
+	})
+	handle(d, api, "get-session", func(ctx context.Context, who signedIn, in *byID) (*of[Session], error) {
+		id, err := session.ParseSessionID(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		s, err := d.Access.Session(ctx, who, id)
+		return answer(sessionView(s)), err
+	})
+	handle(d, api, "kill-session", func(ctx context.Context, who signedIn, in *byID) (*of[Session], error) {
+		id, err := session.ParseSessionID(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		s, err := d.Access.Kill(ctx, who, id)
+		return answer(sessionView(s)), err
+	})
+}
+
+func (d *door) registerRecordings(api huma.API) {
+	handle(d, api, "list-recordings", func(ctx context.Context, who signedIn, _ *none) (*of[[]Recording], error) {
+		all, err := d.Access.Recordings(ctx, who)
+		return answer(each(all, recordingView)), err
+	})
+	handle(d, api, "get-recording", func(ctx context.Context, who signedIn, in *byID) (*of[Recording], error) {
+		r, err := d.recording(ctx, who, in.ID)
+		return answer(recordingView(r)), err
+	})
+	handle(d, api, "get-recording-file", func(ctx context.Context, who signedIn, in *byID) (*huma.StreamResponse, error) {
+		r, err := d.recording(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)
+		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.ID) }}, nil
+	})
+}
+
+func (d *door) recording(ctx context.Context, who signedIn, id string) (access.Recording, error) {
+	v, err := session.ParseRecordingID(id)
+	if err != nil {
+		return access.Recording{}, err
+	}
+	return d.Access.Recording(ctx, who, v)
+}
+
+// sendFile streams a recording. Trouble before the first byte is answered; later
+// the connection breaks, so that nobody takes a part for the whole.
+func (d *door) sendFile(out huma.Context, id session.ID) {
+	w := &lateWriter{ctx: out, begin: func() {
+		out.SetHeader("Content-Type", "application/octet-stream")
+		out.SetHeader("Content-Disposition", `attachment; filename="`+id.Recording()+`.sally"`)
+		out.SetHeader("Content-Security-Policy", "default-src 'none'; sandbox")
+		out.SetStatus(http.StatusOK)
+	}}
+	err := d.Vault.Assemble(out.Context(), id.Recording(), w)
+	switch {
+	case err == nil && !w.begun:
+		w.start()
+	case err != nil && !w.begun:
+		d.refuse(out, d.problem(out.Context(), err))
+	case err != nil:
+		if !errors.Is(err, context.Canceled) {
+			d.Log.Warn("a recording broke off", "recording", id.Recording(), "err", err)
+		}
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// lateWriter sends the header with the first byte.
+type lateWriter struct {
+	ctx   huma.Context
+	begin func()
+	begun bool
+}
+
+func (w *lateWriter) start() {
+	w.begun = true
+	w.begin()
+}
+
+func (w *lateWriter) Write(p []byte) (int, error) {
+	if !w.begun {
+		w.start()
+	}
+	return w.ctx.BodyWriter().Write(p)
+}

@@ -1,0 +1,155 @@
+package api
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Limits of a call.
+const (
+	maxBody    = 1 << 20
+	maxHeader  = 16 << 10
+	maxCookies = 20
+	maxParams  = 200
+)
+
+// guard wraps the whole door: nothing is answered outside it.
+func (d *door) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		id := strings.ToLower(rand.Text())
+		r = r.WithContext(context.WithValue(r.Context(), requestIDKey{}, id))
+		h := w.Header()
+		h.Set("X-Request-Id", id)
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-store")
+		h.Set("Referrer-Policy", "no-referrer")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		defer d.recover(w, r)
+		if p := d.tooMuch(r); p != nil {
+			p.write(w)
+			return
+		}
+		if r.Body != nil {
+			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// tooMuch refuses calls that are larger or more frequent than any of ours.
+func (d *door) tooMuch(r *http.Request) *statusError {
+	const next = "Use the sallyport command of this version."
+	size, cookies := 0, 0
+	for name, values := range r.Header {
+		for _, v := range values {
+			size += len(name) + len(v)
+			if name == "Cookie" {
+				cookies += 1 + strings.Count(v, ";")
+			}
+		}
+	}
+	switch {
+	case size > maxHeader, cookies > maxCookies:
+		return newProblem(http.StatusRequestHeaderFieldsTooLarge, session.Invalid, "The call's header is too large.", next)
+	case strings.Count(r.URL.RawQuery, "&") >= maxParams:
+		return newProblem(http.StatusBadRequest, session.Invalid, "The call has too many parameters.", next)
+	case r.ContentLength > maxBody:
+		return newProblem(http.StatusRequestEntityTooLarge, session.Invalid, "The call's body is too large.", next)
+	case !d.sources.allow(address(r.RemoteAddr), d.Now()):
+		return newProblem(http.StatusTooManyRequests, errTooFast.Kind, errTooFast.Message, errTooFast.Next)
+	}
+	return nil
+}
+
+// recover answers for a handler that panicked; the server lives on.
+func (d *door) recover(w http.ResponseWriter, r *http.Request) {
+	switch p := recover(); p {
+	case nil:
+	case http.ErrAbortHandler:
+		panic(p) // the server's own way to break a transfer off
+	default:
+		d.problem(r.Context(), fmt.Errorf("panic: %v", p)).write(w)
+	}
+}
+
+type requestIDKey struct{}
+
+// requestID names a call in answers and logs.
+func requestID(ctx context.Context) string {
+	id, _ := ctx.Value(requestIDKey{}).(string)
+	return id
+}
+
+// address is the caller's network address. Headers that claim another are ignored.
+func address(remote string) string {
+	host, _, err := net.SplitHostPort(remote)
+	if err != nil {
+		return remote
+	}
+	return host
+}
+
+// limiter holds a token bucket for each of many names. It remembers a bounded
+// number of them and forgets the idle first.
+type limiter struct {
+	every rate.Limit
+	burst int
+
+	mu      sync.Mutex // guards buckets
+	buckets map[string]*bucket
+}
+
+type bucket struct {
+	*rate.Limiter
+	seen time.Time
+}
+
+const maxBuckets = 20000
+
+func newLimiter(perSecond rate.Limit, burst int) *limiter {
+	return &limiter{every: perSecond, burst: burst, buckets: map[string]*bucket{}}
+}
+
+// allow takes one token of a name's bucket.
+func (l *limiter) allow(name string, now time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b := l.buckets[name]
+	if b == nil {
+		l.makeRoom(now)
+		b = &bucket{Limiter: rate.NewLimiter(l.every, l.burst)}
+		l.buckets[name] = b
+	}
+	b.seen = now
+	return b.AllowN(now, 1)
+}
+
+// makeRoom forgets buckets that are full again anyway, then, under a flood, anyone's.
+func (l *limiter) makeRoom(now time.Time) {
+	if len(l.buckets) < maxBuckets {
+		return
+	}
+	for name, b := range l.buckets {
+		if now.Sub(b.seen) > 10*time.Second {
+			delete(l.buckets, name)
+		}
+	}
+	for name := range l.buckets {
+		if len(l.buckets) < maxBuckets {
+			return
+		}
+		delete(l.buckets, name)
+	}
+}

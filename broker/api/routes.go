@@ -1,0 +1,49 @@
+package api
+
+import (
+	"net/http"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// route is a line of the table that says who may call what. A call that is not in
+// the table is refused, and so is a role that its line does not name.
+type route struct {
+	id      string
+	method  string
+	path    string
+	public  bool           // nobody has to be signed in
+	roles   []session.Role // who may call; which sites and ids, the rooms below decide
+	summary string
+	status  int // of the good answer; 0: 200
+}
+
+// table is the whole authorisation of the HTTP door.
+func table() []route {
+	const v1 = "/api/v1"
+	engineers := []session.Role{session.Engineer}
+	approvers := []session.Role{session.Approver}
+	deciders := []session.Role{session.Engineer, session.Approver}
+	everybody := []session.Role{session.Engineer, session.Approver, session.Auditor}
+	return []route{
+		{"info", http.MethodGet, v1 + "/info", true, nil, "What broker this is and where its ssh door stands", 0},
+		{"login", http.MethodPost, v1 + "/login", true, nil, "Sign in with an ID token made for this broker and a session key", 0},
+		{"logout", http.MethodPost, v1 + "/logout", false, everybody, "End the login", http.StatusNoContent},
+		{"me", http.MethodGet, v1 + "/me", false, everybody, "Who is signed in", 0},
+		{"list-assets", http.MethodGet, v1 + "/assets", false, everybody, "Scanners that the caller may know of", 0},
+		{"submit-request", http.MethodPost, v1 + "/requests", false, engineers, "Ask for access", http.StatusCreated},
+		{"list-requests", http.MethodGet, v1 + "/requests", false, everybody, "An engineer's own requests, or those of the site", 0},
+		{"get-request", http.MethodGet, v1 + "/requests/{id}", false, everybody, "One request, at once or when its status changes", 0},
+		{"get-documents", http.MethodGet, v1 + "/requests/{id}/documents", false, everybody, "The exact bytes and proofs of a request", 0},
+		{"approve-request", http.MethodPost, v1 + "/requests/{id}/approvals", false, approvers, "Approve a request with a grant", 0},
+		{"deny-request", http.MethodPost, v1 + "/requests/{id}/deny", false, approvers, "Deny a request", 0},
+		{"withdraw-request", http.MethodPost, v1 + "/requests/{id}/withdraw", false, engineers, "Take a request back", 0},
+		{"explain-access", http.MethodGet, v1 + "/access/{asset}/{service}", false, engineers, "May I connect now, and if not, what is missing", 0},
+		{"list-sessions", http.MethodGet, v1 + "/sessions", false, everybody, "Sessions that the caller may know of", 0},
+		{"get-session", http.MethodGet, v1 + "/sessions/{id}", false, everybody, "One session", 0},
+		{"kill-session", http.MethodPost, v1 + "/sessions/{id}/kill", false, deciders, "End a session", 0},
+		{"list-recordings", http.MethodGet, v1 + "/recordings", false, everybody, "Recordings that the caller may know of", 0},
+		{"get-recording", http.MethodGet, v1 + "/recordings/{id}", false, everybody, "One recording", 0},
+		{"get-recording-file", http.MethodGet, v1 + "/recordings/{id}/file", false, everybody, "The sealed recording as one file", 0},
+	}
+}
