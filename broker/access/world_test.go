@@ -1,0 +1,183 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"go.uber.org/goleak"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/access/accesstest"
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var start = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+// person is somebody who signed in.
+type person struct {
+	who   session.Person
+	roles []session.Role
+	sites []string
+}
+
+func (p person) Who() session.Person        { return p.who }
+func (p person) Is(r session.Role) bool     { return slices.Contains(p.roles, r) }
+func (p person) At(site string) bool        { return slices.Contains(p.sites, site) }
+func (p person) Places() []string           { return p.sites }
+func (p person) id() session.Identity       { return p.who.Identity }
+func (p person) with(r session.Role) person { p.roles = append(slices.Clone(p.roles), r); return p }
+
+func someone(iss, sub string, role session.Role, sites ...string) person {
+	return person{session.Person{Identity: session.Identity{Iss: "https://" + iss, Sub: sub}, Email: sub + "@" + iss}, []session.Role{role}, sites}
+}
+
+var (
+	ada      = someone("vendor", "ada", session.Engineer, "NGH", "XYZ")
+	adam     = someone("vendor", "adam", session.Engineer, "NGH", "XYZ")
+	ben      = someone("hospital", "ben", session.Approver, "NGH")
+	bea      = someone("hospital", "bea", session.Approver, "NGH")
+	audrey   = someone("hospital", "audrey", session.Auditor, "NGH")
+	foreign  = someone("elsewhere", "fay", session.Approver, "XYZ")
+	foreignA = someone("elsewhere", "al", session.Auditor, "XYZ")
+)
+
+// world is an Access on a real store with one hospital's agent.
+type world struct {
+	*access.Access
+	t     *testing.T
+	agent *accesstest.Agents
+	store *faulty
+	now   atomic.Int64
+}
+
+func newWorld(t *testing.T) *world {
+	w := &world{t: t}
+	w.now.Store(start.UnixNano())
+	server := miniredis.RunT(t)
+	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + server.Addr(), Ephemeral: true})
+	w.must(err)
+	t.Cleanup(func() { s.Close() })
+	w.store = &faulty{Store: s}
+	w.agent = &accesstest.Agents{Site: "NGH", Name: "main", Needed: 1, Now: w.clock}
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Agents: w.agent, Now: w.clock})
+	w.must(err)
+	w.must(w.Announce(t.Context(), w.agent.Hello("NGH-PETCT1", "NGH-CT2")))
+	return w
+}
+
+func (w *world) clock() time.Time        { return time.Unix(0, w.now.Load()) }
+func (w *world) advance(d time.Duration) { w.now.Add(int64(d)) }
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// submit asks as an engineer and returns the request and its bytes.
+func (w *world) submit(p person) (access.Request, []byte) {
+	w.t.Helper()
+	raw := accesstest.Bytes(accesstest.Request(p.id(), "NGH", "NGH-PETCT1", w.clock()))
+	r, err := w.Submit(w.t.Context(), p, raw, accesstest.Proof(p.who.Sub))
+	w.must(err)
+	return r, raw
+}
+
+// approved is a request that ben approved, with its session's id.
+func (w *world) approved(p person) (access.Request, session.ID) {
+	w.t.Helper()
+	r, raw := w.submit(p)
+	r, admitted, err := w.Approve(w.t.Context(), ben, r.ID, accesstest.Bytes(w.agent.Grant(raw)), accesstest.Proof("ben"))
+	w.must(err)
+	if !admitted || r.Status != session.Approved {
+		w.t.Fatalf("approved, but %v %s", admitted, r.Status)
+	}
+	return r, r.Session
+}
+
+// opened is the report of a session that just began.
+func (w *world) report(r access.Request, seq uint64) link.SessionReport {
+	return link.SessionReport{Session: r.Session.Session(), Request: r.ID.Request(), Seq: seq, Asset: r.Document.Asset,
+		Service: "recon-ssh", Opened: w.clock(), Deadline: w.clock().Add(30 * time.Minute)}
+}
+
+// wants checks an error's kind, and that a person can read it.
+func (w *world) wants(err error, kind session.Kind, words string) {
+	w.t.Helper()
+	var e *session.Error
+	if !errors.As(err, &e) {
+		w.t.Errorf("error = %v, want one of kind %s", err, kind)
+		return
+	}
+	if e.Kind != kind || !strings.Contains(e.Message, words) {
+		w.t.Errorf("error = %s: %s, want %s: ...%s...", e.Kind, e.Message, kind, words)
+	}
+	if e.Next == "" || !strings.HasSuffix(e.Message, ".") || strings.Contains(e.Message, "\n") {
+		w.t.Errorf("nobody can act on %q, next %q", e.Message, e.Next)
+	}
+}
+
+// faulty is a store whose writes can fail both ways.
+type faulty struct {
+	*store.Store
+	fail func(verb, kind string) accesstest.Failure
+}
+
+func (f *faulty) around(verb, kind string, do func() error) error {
+	how := accesstest.Works
+	if f.fail != nil {
+		how = f.fail(verb, kind)
+	}
+	down := session.Errorf(session.Unreachable, "the store did not answer")
+	if how == accesstest.NotDone {
+		return down
+	}
+	if err := do(); err != nil || how == accesstest.Works {
+		return err
+	}
+	return down
+}
+
+func (f *faulty) Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error {
+	return f.around("create", kind, func() error { return f.Store.Create(ctx, kind, id, body, ttl, under...) })
+}
+
+func (f *faulty) Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error {
+	return f.around("update", kind, func() error { return f.Store.Update(ctx, kind, id, edit) })
+}
+
+func (f *faulty) Add(ctx context.Context, kind, id, under string) error {
+	return f.around("add", kind, func() error { return f.Store.Add(ctx, kind, id, under) })
+}
+
+// nowhere is a store that has nothing and takes nothing.
+type nowhere struct{}
+
+func (nowhere) Create(context.Context, string, string, []byte, time.Duration, ...string) error {
+	return store.ErrExists
+}
+func (nowhere) Get(context.Context, string, string) (store.Doc, error) {
+	return store.Doc{}, os.ErrNotExist
+}
+func (nowhere) Update(context.Context, string, string, func([]byte) ([]byte, error)) error {
+	return os.ErrNotExist
+}
+func (nowhere) Add(context.Context, string, string, string) error { return os.ErrNotExist }
+func (nowhere) ListUnder(context.Context, string, string, int) ([]store.Doc, error) {
+	return nil, nil
+}
+func (nowhere) Wait(context.Context, string, string, uint64) (store.Doc, error) {
+	return store.Doc{}, os.ErrNotExist
+}
