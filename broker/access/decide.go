@@ -185,9 +185,9 @@ func (a *Access) Deny(ctx context.Context, c Caller, id session.ID, reason strin
 	if _, err := a.mayDecide(ctx, c, id); err != nil {
 		return Request{}, err
 	}
-	if !sentence(reason, maxReason) {
+	if !sentence(reason, maxDenial) {
 		return Request{}, refusal(session.Invalid, "Say why in one line, for example: scanner in use until 15:00.",
-			"A denial needs a reason of one plain line, at most %d characters.", maxReason)
+			"A denial needs a reason of one plain line, at most %d characters.", maxDenial)
 	}
 	return a.close(ctx, id, c, func(r *record) error {
 		if err := stillOpen(*r, a.now()); err != nil {

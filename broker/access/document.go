@@ -20,7 +20,9 @@ import (
 const (
 	maxDocument = 4096
 	maxToken    = 16 << 10
-	maxReason   = 500 // bytes
+	maxReason   = 1000 // bytes, of a request
+	maxRef      = 64   // bytes
+	maxDenial   = 500  // bytes
 	saltBytes   = 32
 )
 
@@ -75,7 +77,7 @@ func checkRequest(r grant.Request, asset session.Asset, now time.Time) error {
 		return wrong("The window or the longest session makes no sense.")
 	case r.EXP <= now.Unix():
 		return refusal(session.Expired, "Ask again with sallyport request new.", "The window that was asked for is over.")
-	case !sentence(r.Reason, maxReason) || !sentence(r.Ref, 200):
+	case !sentence(r.Reason, maxReason) || len(r.Ref) > maxRef || !plain(r.Ref):
 		return wrong("Reason and work order must each be one plain line.")
 	case r.Key == "":
 		return refusal(session.Refused, "Ask within the hour before you start.",

@@ -57,7 +57,7 @@ func TestRequestsThatAreNotTaken(t *testing.T) {
 		"without reason":               {raw: doc(func(r *grant.Request) { r.Reason = " " }), kind: session.Invalid},
 		"with an escape in the reason": {raw: doc(func(r *grant.Request) { r.Reason = "x\x1b[2J" }), kind: session.Invalid},
 		"with hidden text":             {raw: doc(func(r *grant.Request) { r.Reason = "safe\u202eefas" }), kind: session.Invalid},
-		"with a long reason":           {raw: doc(func(r *grant.Request) { r.Reason = strings.Repeat("x", 501) }), kind: session.Invalid},
+		"with a long reason":           {raw: doc(func(r *grant.Request) { r.Reason = strings.Repeat("x", 1001) }), kind: session.Invalid},
 		"without a key":                {raw: doc(func(r *grant.Request) { r.Key = "" }), kind: session.Refused},
 		"with a key's comment":         {raw: doc(func(r *grant.Request) { r.Key += " me" }), kind: session.Invalid},
 		"an extension":                 {raw: doc(func(r *grant.Request) { r.Kind, r.Parent = "extension", session.NewID().Text() }), kind: session.Refused},

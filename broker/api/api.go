@@ -88,6 +88,7 @@ func build(c Config) (http.Handler, huma.API, error) {
 	if described := len(operations(api)); described != len(d.routes) {
 		return nil, nil, session.Errorf(session.Internal, "api: %d calls are built and %d allowed", described, len(d.routes))
 	}
+	delete(api.OpenAPI().Components.Schemas.Map(), "ErrorModel") // every error is a Problem
 	description, err := json.Marshal(api.OpenAPI())
 	if err != nil {
 		return nil, nil, session.Errorf(session.Internal, "api: describe: %w", err)

@@ -19,17 +19,16 @@ const maxWaiting = 2000
 
 // Shapes of calls.
 type (
-	none        struct{}
-	of[T any]   struct{ Body T }
-	byID        struct{ requestPath }
-	requestPath struct {
+	none      struct{}
+	of[T any] struct{ Body T }
+	byID      struct {
 		ID string `path:"id" maxLength:"60"`
 	}
 	assetsQuery struct {
 		Site string `query:"site" maxLength:"64"`
 	}
 	waitQuery struct {
-		requestPath
+		ID     string         `path:"id" maxLength:"60"`
 		Wait   int            `query:"wait" minimum:"0" maximum:"30" doc:"seconds to wait for another status"`
 		Status session.Status `query:"status" doc:"the status that the caller knows"`
 	}
@@ -39,11 +38,11 @@ type (
 	}
 	submission struct{ Body Submission }
 	decision   struct {
-		requestPath
+		ID   string `path:"id" maxLength:"60"`
 		Body Decision
 	}
 	denial struct {
-		requestPath
+		ID   string `path:"id" maxLength:"60"`
 		Body Denial
 	}
 	signIn struct {
@@ -143,7 +142,9 @@ func (d *door) getRequest(ctx context.Context, who signedIn, in *waitQuery) (*of
 // identified is a call about a request.
 type identified interface{ id() string }
 
-func (p requestPath) id() string { return p.ID }
+func (p byID) id() string     { return p.ID }
+func (p decision) id() string { return p.ID }
+func (p denial) id() string   { return p.ID }
 
 // withRequest reads the request's id before the call.
 func withRequest[I identified, O any](f func(context.Context, signedIn, session.ID, *I) (*O, error)) func(context.Context, signedIn, *I) (*O, error) {

@@ -1,0 +1,257 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+	"github.com/danielgtaylor/huma/v2"
+	"go.uber.org/goleak"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/access/accesstest"
+	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var start = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+
+// doors knows people by tokens that are their names.
+type doors struct {
+	people map[string]identity.Caller
+	down   atomic.Bool
+}
+
+func (d *doors) Login(context.Context, identity.Attempt) (identity.Granted, error) {
+	return identity.Granted{}, errors.New("not here")
+}
+
+func (d *doors) Authenticate(_ context.Context, bearer string) (identity.Caller, error) {
+	if d.down.Load() {
+		return identity.Caller{}, session.Errorf(session.Unreachable, "the store is away").WithNext("Wait.")
+	}
+	c, ok := d.people[bearer]
+	if !ok {
+		return identity.Caller{}, &session.Error{Kind: session.Denied, Message: "You are not signed in.", Next: "Run sallyport login.", Err: identity.ErrNotSignedIn}
+	}
+	return c, nil
+}
+
+func (d *doors) Logout(context.Context, string) error { return nil }
+
+func caller(iss, sub string, side session.Side, role session.Role, sites ...string) identity.Caller {
+	return identity.Caller{Person: session.Person{Identity: session.Identity{Iss: "https://" + iss, Sub: sub}, Email: sub + "@" + iss},
+		Side: side, Roles: []session.Role{role}, Sites: sites, Expires: start.Add(time.Hour)}
+}
+
+// people are the principals of every matrix.
+func people() map[string]identity.Caller {
+	return map[string]identity.Caller{
+		"ada":     caller("vendor", "ada", session.VendorSide, session.Engineer, "*"),
+		"adam":    caller("vendor", "adam", session.VendorSide, session.Engineer, "*"),
+		"abroad":  caller("vendor", "abroad", session.VendorSide, session.Engineer, "XYZ"),
+		"ben":     caller("hospital", "ben", session.HospitalSide, session.Approver, "NGH"),
+		"audrey":  caller("hospital", "audrey", session.HospitalSide, session.Auditor, "NGH"),
+		"fay":     caller("elsewhere", "fay", session.HospitalSide, session.Approver, "XYZ"),
+		"al":      caller("elsewhere", "al", session.HospitalSide, session.Auditor, "XYZ"),
+		"nothing": caller("vendor", "nothing", session.VendorSide, ""),
+	}
+}
+
+// shelf is a vault that can break off.
+type shelf struct {
+	content string
+	before  error
+	after   error
+}
+
+func (s *shelf) Assemble(_ context.Context, _ string, w io.Writer) error {
+	if s.before != nil {
+		return s.before
+	}
+	if _, err := io.WriteString(w, s.content); err != nil {
+		return err
+	}
+	return s.after
+}
+
+// world is the whole door on a real listener.
+type world struct {
+	t      *testing.T
+	url    string
+	now    atomic.Int64
+	agent  *accesstest.Agents
+	access *access.Access
+	doors  *doors
+	vault  *shelf
+	api    huma.API
+	store  *store.Store
+	redis  *miniredis.Miniredis
+}
+
+func (w *world) clock() time.Time { return time.Unix(0, w.now.Load()) }
+
+func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
+	t.Helper()
+	w := &world{t: t, doors: &doors{people: people()}, vault: &shelf{content: "SALLY\x00bytes"}, redis: miniredis.RunT(t)}
+	w.now.Store(start.UnixNano())
+	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
+	w.must(err)
+	t.Cleanup(func() { s.Close() })
+	w.store = s
+	w.agent = &accesstest.Agents{Site: "NGH", Name: "main", Now: w.clock}
+	w.access, err = access.New(access.Config{Documents: s, Listing: s, Agents: w.agent, Now: w.clock})
+	w.must(err)
+	w.must(w.access.Announce(t.Context(), w.agent.Hello("NGH-PETCT1")))
+	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
+		Identity: w.doors, Access: w.access, Vault: w.vault, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+	for _, f := range change {
+		f(w, &c)
+	}
+	handler, api, err := build(c)
+	w.must(err)
+	w.api = api
+	server := httptest.NewUnstartedServer(handler)
+	Harden(server.Config)
+	server.Start()
+	t.Cleanup(server.Close)
+	w.url = server.URL
+	return w
+}
+
+func (w *world) must(err error) {
+	w.t.Helper()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// answered is an answer off the wire.
+type answered struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// call sends one call. A second passes between calls, so that no rate is reached.
+func (w *world) call(token, method, path string, body any) answered {
+	w.t.Helper()
+	w.now.Add(int64(time.Second))
+	return w.send(token, method, path, body)
+}
+
+func (w *world) send(token, method, path string, body any) answered {
+	w.t.Helper()
+	var r io.Reader
+	if body != nil {
+		b, err := json.Marshal(body)
+		w.must(err)
+		r = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(w.t.Context(), method, w.url+path, r)
+	w.must(err)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return w.do(req)
+}
+
+func (w *world) do(req *http.Request) answered {
+	w.t.Helper()
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	defer client.CloseIdleConnections()
+	resp, err := client.Do(req)
+	w.must(err)
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	w.must(err)
+	return answered{resp.StatusCode, resp.Header, b}
+}
+
+// get calls and decodes a good answer.
+func get[T any](w *world, token, method, path string, body any) T {
+	w.t.Helper()
+	a := w.call(token, method, path, body)
+	var v T
+	if a.status < 200 || a.status > 299 {
+		w.t.Fatalf("%s %s as %s: %d %s", method, path, token, a.status, a.body)
+	}
+	d := json.NewDecoder(bytes.NewReader(a.body))
+	d.DisallowUnknownFields()
+	if len(a.body) > 0 {
+		w.must(d.Decode(&v))
+	}
+	return v
+}
+
+// problem checks that an answer is a problem that a person can act on.
+func (w *world) problem(what string, a answered, status int) Problem {
+	w.t.Helper()
+	var p Problem
+	d := json.NewDecoder(bytes.NewReader(a.body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&p); err != nil {
+		w.t.Fatalf("%s: %d %q is no problem: %v", what, a.status, a.body, err)
+	}
+	if a.status != status || p.Status != status || a.header.Get("Content-Type") != problemType || p.Kind == "" ||
+		p.Message == "" || p.Detail != p.Message || p.Next == "" || p.Title == "" || strings.ContainsAny(p.Message, "\n\x1b") {
+		w.t.Errorf("%s: %d %s %s, want %d", what, a.status, a.header.Get("Content-Type"), a.body, status)
+	}
+	return p
+}
+
+// submission is a request of ada's, ready to be posted.
+func (w *world) submission(sub string) Submission {
+	raw := accesstest.Bytes(accesstest.Request(people()[sub].Identity, "NGH", "NGH-PETCT1", w.clock()))
+	p := accesstest.Proof(sub)
+	return Submission{Request: raw, Token: p.Token, Salt: p.Salt}
+}
+
+func (w *world) decision(request []byte, sub string) Decision {
+	p := accesstest.Proof(sub)
+	return Decision{Grant: accesstest.Bytes(w.agent.Grant(request)), Token: p.Token, Salt: p.Salt}
+}
+
+// things is one of everything of ada's at NGH: a pending request, a live session
+// and a recording.
+type things struct {
+	pending, request, session, recording string
+	raw                                  []byte
+}
+
+func (w *world) things() things {
+	w.t.Helper()
+	s := w.submission("ada")
+	open := get[Request](w, "ada", "POST", "/api/v1/requests", w.submission("ada"))
+	r := get[Request](w, "ada", "POST", "/api/v1/requests", s)
+	d := get[Decided](w, "ben", "POST", "/api/v1/requests/"+r.ID+"/approvals", w.decision(s.Request, "ben"))
+	rec := session.NewID().Recording()
+	w.must(w.access.ReportSession(w.t.Context(), "NGH", "main", link.SessionReport{
+		Session: *d.Request.Grant, Request: r.ID, Seq: 1, Asset: "NGH-PETCT1", Service: "recon-ssh", Opened: w.clock(),
+		Deadline:   w.clock().Add(30 * time.Minute),
+		Recordings: []link.RecordingReport{{Recording: rec, Service: "recon-ssh", Started: w.clock()}},
+	}))
+	all := get[[]Request](w, "ada", "GET", "/api/v1/requests", nil)
+	if !slices.ContainsFunc(all, func(x Request) bool { return x.ID == open.ID }) {
+		w.t.Fatal("the pending request is not listed")
+	}
+	docs := get[Documents](w, "ben", "GET", "/api/v1/requests/"+open.ID+"/documents", nil)
+	return things{pending: open.ID, request: r.ID, session: *d.Request.Grant, recording: rec, raw: docs.Request}
+}
