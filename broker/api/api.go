@@ -29,7 +29,7 @@ type Doorkeeper interface {
 // Vault gives recordings back. An error before the first byte is written becomes
 // the answer; a later one breaks the transfer off.
 type Vault interface {
-	Assemble(ctx context.Context, recording string, w io.Writer) error
+	Assemble(ctx context.Context, site, recording string, w io.Writer) error
 }
 
 // Check is something that must work for the broker to be of use.

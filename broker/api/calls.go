@@ -195,7 +195,7 @@ func (d *door) registerRecordings(api huma.API) {
 			return nil, err
 		}
 		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)
-		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.ID) }}, nil
+		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID) }}, nil
 	})
 }
 
@@ -209,14 +209,14 @@ func (d *door) recording(ctx context.Context, who signedIn, id string) (access.R
 
 // sendFile streams a recording. Trouble before the first byte is answered; later
 // the connection breaks, so that nobody takes a part for the whole.
-func (d *door) sendFile(out huma.Context, id session.ID) {
+func (d *door) sendFile(out huma.Context, site string, id session.ID) {
 	w := &lateWriter{ctx: out, begin: func() {
 		out.SetHeader("Content-Type", "application/octet-stream")
 		out.SetHeader("Content-Disposition", `attachment; filename="`+id.Recording()+`.sally"`)
 		out.SetHeader("Content-Security-Policy", "default-src 'none'; sandbox")
 		out.SetStatus(http.StatusOK)
 	}}
-	err := d.Vault.Assemble(out.Context(), id.Recording(), w)
+	err := d.Vault.Assemble(out.Context(), site, id.Recording(), w)
 	switch {
 	case err == nil && !w.begun:
 		w.start()

@@ -79,7 +79,10 @@ type shelf struct {
 	after   error
 }
 
-func (s *shelf) Assemble(_ context.Context, _ string, w io.Writer) error {
+func (s *shelf) Assemble(_ context.Context, site, recording string, w io.Writer) error {
+	if _, err := session.ParseRecordingID(recording); err != nil || site != "NGH" {
+		return errors.New("asked for " + site + " " + recording)
+	}
 	if s.before != nil {
 		return s.before
 	}

@@ -111,6 +111,7 @@ type tokens struct {
 	calls atomic.Int32
 	lie   func(*idtoken.Claims)
 	down  bool
+	no    error
 }
 
 func (v *tokens) Verify(_ context.Context, issuer, compact string, e idtoken.Expect) (idtoken.Claims, error) {
@@ -120,6 +121,9 @@ func (v *tokens) Verify(_ context.Context, issuer, compact string, e idtoken.Exp
 	}
 	if v.down {
 		return idtoken.Claims{}, session.Errorf(session.Unreachable, "no keys")
+	}
+	if v.no != nil {
+		return idtoken.Claims{}, v.no
 	}
 	parts := strings.Split(compact, ".")
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
@@ -429,6 +433,20 @@ func TestALoginEnds(t *testing.T) {
 			t.Errorf("Authenticate = %+v, %v", who, err)
 		}
 	})
+}
+
+func TestTheVerifiersWordsReachThePerson(t *testing.T) {
+	w := newWorld(t)
+	w.tokens.no = &session.Error{Kind: session.Expired, Message: "The token is too old.", Next: "Set the clock."}
+	_, err := w.Login(t.Context(), engineer(w).attempt())
+	var e *session.Error
+	if !errors.As(err, &e) || e.Kind != session.Denied || e.Message != "The token is too old." || e.Next != "Set the clock." || !errors.Is(err, identity.ErrNotSignedIn) {
+		t.Errorf("Login = %v", err)
+	}
+	w.tokens.no = session.Errorf(session.Internal, "nil map in %s", "claims.go")
+	if _, err = w.Login(t.Context(), engineer(w).attempt()); !errors.As(err, &e) || e.Message != "Your sign-in was not accepted." {
+		t.Errorf("Login = %v", err)
+	}
 }
 
 func TestTroubleIsNotARefusal(t *testing.T) {

@@ -57,7 +57,7 @@ func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
 		if session.KindOf(err) == session.Unreachable {
 			return Granted{}, err
 		}
-		return Granted{}, notSignedIn("Your sign-in was not accepted.", err)
+		return Granted{}, rejected(err)
 	}
 	if err := doubleCheck(claims, expect); err != nil {
 		return Granted{}, err
@@ -168,6 +168,15 @@ var ErrTooOften = errors.New("too many attempts")
 func notSignedIn(message string, cause error) error {
 	return &session.Error{Kind: session.Denied, Message: message, Next: "Run sallyport login.",
 		Err: errors.Join(ErrNotSignedIn, cause)}
+}
+
+// rejected keeps the verifier's sentence: it says what to put right.
+func rejected(err error) error {
+	var e *session.Error
+	if !errors.As(err, &e) || e.Kind == session.Internal || e.Next == "" {
+		return notSignedIn("Your sign-in was not accepted.", err)
+	}
+	return &session.Error{Kind: session.Denied, Message: e.Message, Next: e.Next, Err: errors.Join(ErrNotSignedIn, err)}
 }
 
 func wanted(side session.Side) string {
