@@ -249,6 +249,25 @@ func TestKill(t *testing.T) {
 			t.Error("it goes on")
 		}
 	})
+	t.Run("with an agent that comes back and reports", func(t *testing.T) {
+		w := newWorld(t)
+		r, sid := open(w)
+		w.agent.SetOnline(false)
+		_, err := w.Kill(t.Context(), ben, sid)
+		w.wants(err, session.Unreachable, "as soon as it is back")
+		w.agent.SetOnline(true)
+		w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 2)))
+		if !w.agent.Entry(r.ID).Closed {
+			t.Error("it goes on")
+		}
+		heard := len(w.agent.Arrived())
+		rep := w.report(r, 3)
+		rep.Ended, rep.Reason = w.clock(), session.KilledRemote
+		w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
+		if s, _ := w.Session(t.Context(), ben, sid); s.State != session.Ended || s.Reason != session.KilledRemote || len(w.agent.Arrived()) != heard {
+			t.Errorf("%+v, the agent heard %v", s, w.agent.Arrived())
+		}
+	})
 	t.Run("with the answer lost", func(t *testing.T) {
 		w := newWorld(t)
 		r, sid := open(w)

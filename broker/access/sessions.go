@@ -190,6 +190,7 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 	if err != nil {
 		return err
 	}
+	a.settle(ctx, r) // an agent that reports can be told what it missed
 	for _, x := range rep.Recordings {
 		if err := a.startRecording(ctx, r, x); err != nil {
 			return err
@@ -221,6 +222,7 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	}
 	if !rep.Ended.IsZero() {
 		s.Ended, s.Reason = rep.Ended.UTC(), rep.Reason
+		r.Owed = nil // there is nothing left to end
 	}
 	if !r.Answer.Granted.IsZero() {
 		return

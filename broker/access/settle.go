@@ -8,7 +8,8 @@ import (
 )
 
 // Settle tells an agent what it missed while it was away: requests that are over,
-// sessions to end. To be called when its control connection serves.
+// sessions to end. To be called when Agents.Online says so and its control connection
+// serves: not from within its hello.
 func (a *Access) Settle(ctx context.Context, site, agent string) error {
 	all, err := a.under(ctx, ofSite(site), maxListed)
 	if err != nil {
