@@ -379,6 +379,9 @@ func TestSignalsEndPrograms(t *testing.T) {
 	for _, sig := range []ssh.Signal{ssh.SIGINT, ssh.SIGTERM, ssh.SIGKILL, ssh.SIGHUP} {
 		for _, line := range []string{"sleep 600", "cat", "flood 60G"} {
 			s := r.session(r.client())
+			if _, err := s.StdinPipe(); err != nil { // else cat ends by itself
+				t.Fatal(err)
+			}
 			if err := s.Start(line); err != nil {
 				t.Fatal(err)
 			}
