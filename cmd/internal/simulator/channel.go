@@ -83,7 +83,7 @@ func (c *sessionChannel) request(ctx context.Context, req *ssh.Request) bool {
 	switch {
 	case req.Type == "exec":
 		if !c.started { // before the reply: a Ctrl-C may follow it at once
-			c.in.set(func() { c.in.fg = func() { c.cancel(killed("INT")); c.in.close() } })
+			c.in.foreground(func() { c.cancel(killed("INT")); c.in.close() })
 		}
 		return c.start(ctx, func(ctx context.Context) int { return c.exec(ctx, text.Value) })
 	case req.Type == "signal":

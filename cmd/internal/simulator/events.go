@@ -53,13 +53,13 @@ func templates() []template {
 	return []template{
 		{"", "I", "SRV", "SRV_004", "Heartbeat ok, %.0f processes", 112, 14, 0},
 		{"", "I", "NET", "DCM_101", "Association from NGH_RIS accepted, %.0f ms", 18, 60, 0},
-		{"", "I", "DB", "DB_010", "Nightly vacuum finished in %.0f s", 41, 80, 0},
+		{"", "I", "DB", "DB_010", "Raw data cleaned up in %.0f s", 41, 80, 0},
 		{"", "I", "ACQ", "ACQ_201", "Patient registered DOE^JANE PID T-000123, protocol %.0f", 2, 9, 0},
 		{"", "I", "ACQ", "ACQ_210", "Series %.0f completed, %d images", 2, 5, 640},
 		{"", "I", "NET", "DCM_110", "Storage commit ok NGH_PACS:104, %.0f instances", 80, 500, 0},
 		{"", "W", "NET", "DCM_118", "Storage commit timeout NGH_PACS:104 after %.0f s", 30, 30, 0},
 		{"", "W", "DB", "DB_071", "Raw data partition %.0f %%", 88, 7, 0},
-		{"", "W", "UPS", "UPS_006", "On battery for %.0f s", 1, 5, 0},
+		{"", "W", "UPS", "UPS_006", "Input voltage dip, on battery for %.0f s", 1, 5, 0},
 		{"", "E", "DB", "DB_092", "Recon queue stalled, raw data partition %.0f %%", 95, 3, 0},
 		{"CT", "I", "XRAY_GEN", "CT_WARM_002", "Tube warm-up finished, anode heat %.0f %%", 18, 12, 0},
 		{"CT", "W", "DMS", "CT_DMS_055", "Temperature gradient %.1f C over 3.0", 3.1, 1.2, 0},
@@ -95,7 +95,8 @@ func (s *Scanner) happened(slot int64) (event, bool) {
 		args = append(args, 1+s.draw("second", slot)%uint64(t.wantsSecondInt))
 	}
 	at := time.UnixMilli(slot*eventSlot.Milliseconds() + int64(s.draw("at", slot)%uint64(eventSlot.Milliseconds())))
-	return event{at, t.severity, t.source, t.code, fmt.Sprintf(t.format, args...)}, true
+	text := strings.ReplaceAll(fmt.Sprintf(t.format, args...), "NGH_", s.site()+"_")
+	return event{at, t.severity, t.source, t.code, text}, true
 }
 
 // events lists the log from since until now, oldest first, of the given severities, and

@@ -53,9 +53,17 @@ func (c *call) listServices() int {
 			since = boot.Add(time.Minute)
 		}
 		pid := 800 + 37*i + int(c.s.draw(name, since.Unix())%30000)
-		c.printf("%-12s %-8s %6d  %s\n", name, "running", pid, now.Sub(since).Truncate(time.Second))
+		c.printf("%-12s %-8s %6d  %s\n", name, "running", pid, span(now.Sub(since)))
 	}
 	return 0
+}
+
+// span shows a duration as people read it: 1m30s, 49d 15h.
+func span(d time.Duration) string {
+	if d < 24*time.Hour {
+		return d.Truncate(time.Second).String()
+	}
+	return fmt.Sprintf("%dd %dh", int(d.Hours())/24, int(d.Hours())%24)
 }
 
 func (c *call) restartService(ctx context.Context, name string) int {
@@ -118,8 +126,12 @@ func (c *call) qcResult() int {
 		rows = append(rows, c.s.read(gauge{"Body coil SNR", "dB", 41, 45, 1, 38, 0}, at), c.s.read(gauge{"Ghosting", "%", 0.2, 0.9, 2, 0, 1.5}, at))
 	}
 	c.table("QUALITY CONTROL", rows)
-	c.printf("Run %s UTC   result PASS\n", at.UTC().Format("2006-01-02 15:04"))
-	return 0
+	result, status := "PASS", 0
+	if slices.ContainsFunc(rows, func(r row) bool { return r.state != "OK" }) {
+		result, status = "FAIL", 1
+	}
+	c.printf("Run %s UTC   result %s\n", at.UTC().Format("2006-01-02 15:04"), result)
+	return status
 }
 
 // reboot closes every connection, once the asset's name has been typed.

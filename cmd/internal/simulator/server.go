@@ -97,6 +97,14 @@ func (s *Scanner) Serve(ctx context.Context, l net.Listener) error {
 func (s *Scanner) serveConn(ctx context.Context, nc net.Conn) {
 	defer nc.Close()
 	defer context.AfterFunc(ctx, func() { nc.Close() })()
+	s.mu.Lock()
+	s.conns[nc] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		delete(s.conns, nc)
+		s.mu.Unlock()
+	}()
 	_ = nc.SetDeadline(time.Now().Add(handshakeMax)) // a dead socket shows at the handshake
 	conn, channels, globals, err := ssh.NewServerConn(nc, s.ssh)
 	if err != nil {
@@ -104,9 +112,6 @@ func (s *Scanner) serveConn(ctx context.Context, nc net.Conn) {
 		return
 	}
 	_ = nc.SetDeadline(time.Time{})
-	s.mu.Lock()
-	s.conns[conn] = struct{}{}
-	s.mu.Unlock()
 	s.record("I", "SRV", "RSV_100", "Remote service session opened by "+conn.User())
 
 	ctx, cancel := context.WithCancel(ctx)
@@ -123,9 +128,6 @@ func (s *Scanner) serveConn(ctx context.Context, nc net.Conn) {
 	cancel()
 	wg.Wait()
 	s.record("I", "SRV", "RSV_101", "Remote service session closed by "+conn.User())
-	s.mu.Lock()
-	delete(s.conns, conn)
-	s.mu.Unlock()
 }
 
 // serveChannels accepts sessions and nothing else, until the connection ends.
@@ -159,8 +161,8 @@ func (s *Scanner) serveChannels(ctx context.Context, wg *sync.WaitGroup, channel
 func (s *Scanner) hangUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for c := range s.conns {
-		_ = c.Close()
+	for nc := range s.conns {
+		_ = nc.Close()
 	}
 }
 

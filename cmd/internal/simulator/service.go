@@ -58,7 +58,7 @@ func tubestat(_ context.Context, c *call) int {
 	now := c.s.cfg.Now()
 	arcs := c.s.draw("arcs", now.Unix()/86400) % 4
 	rows := []row{
-		{"Tube scan seconds", fmt.Sprint(c.s.counter(148322, 1310.5, now)), "s", "-", "OK"},
+		{"Tube scan seconds", fmt.Sprint(c.s.counter(112000, 110.6, now)), "s", "-", "OK"},
 		{"Gantry rotations", fmt.Sprintf("%.3f", float64(c.s.counter(4_100_000, 2480, now))/1e6), "M", "-", "OK"},
 		{"Tube arcs, last 24 h", fmt.Sprint(arcs), "", "<= 7", "OK"},
 	}
@@ -169,7 +169,7 @@ func pacsq(_ context.Context, c *call) int {
 		}
 		c.printf("%-6d T-%06d   %-14s %8d %8d %s\n", id, 100+c.s.draw("pid", id)%900, c.s.site()+"_PACS", images, sent, state)
 	}
-	c.printf("%d jobs\n", jobs)
+	c.printf("Jobs in queue: %d\n", jobs)
 	return 0
 }
 

@@ -154,9 +154,9 @@ func (c *sessionChannel) script(ctx context.Context) int {
 func (c *sessionChannel) foreground(ctx context.Context, p call, line string) (interrupted bool) {
 	inner, cancel := context.WithCancel(ctx)
 	defer cancel()
-	c.in.set(func() { c.in.fg = cancel })
+	c.in.foreground(cancel)
 	p.sh.status = c.s.run(inner, p, line)
-	c.in.set(func() { c.in.fg = nil })
+	c.in.foreground(nil)
 	return inner.Err() != nil && ctx.Err() == nil
 }
 

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -76,7 +77,7 @@ type Scanner struct {
 	mu      sync.Mutex
 	seen    []string
 	offered []string
-	conns   map[*ssh.ServerConn]struct{}
+	conns   map[net.Conn]struct{}
 	state   state
 }
 
@@ -123,7 +124,7 @@ func New(cfg Config) (*Scanner, error) {
 		return nil, err
 	}
 	s := &Scanner{
-		cfg: cfg, signer: signer, conns: map[*ssh.ServerConn]struct{}{},
+		cfg: cfg, signer: signer, conns: map[net.Conn]struct{}{},
 		home: home{root: root, base: "/home/" + cfg.User},
 	}
 	s.state.restarts = map[string]time.Time{}
@@ -141,7 +142,9 @@ func (s *Scanner) HostKey() ssh.PublicKey { return s.signer.PublicKey() }
 func (s *Scanner) HomeDir() string { return filepath.Join(s.cfg.Dir, "home") }
 
 // BytesIn is how many bytes peers have sent to this device on channels, as data or
-// extended data, read by a program or not.
+// extended data, read by a program or not. While a program does not read, bytes beyond
+// the first 64 KiB wait in SSH's window and count when it ends; once a channel has closed
+// the count of it is exact.
 func (s *Scanner) BytesIn() int64 { return s.bytesIn.Load() }
 
 // Seen lists what peers asked for, in order, refused or not: "open TYPE" for a channel,

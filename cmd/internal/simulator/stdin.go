@@ -11,8 +11,8 @@ const (
 	maxAhead = 64 << 10 // typed or sent ahead of a program
 )
 
-// abortLine is how an interrupt reaches whoever reads a line: a key that nobody's
-// keyboard has, which the console turns into "^C", and Enter.
+// abortLine is how an interrupt reaches whoever edits a line: a key that no keyboard
+// has, which the console turns into "^C", and Enter.
 const (
 	abortKey  = 0x1f
 	abortLine = "\x1f\r"
@@ -28,6 +28,7 @@ type stdin struct {
 	closed  bool   // nobody reads any more
 	tty     bool   // Ctrl-C means something
 	reading bool   // somebody edits a line: an interrupt drops the line
+	pending bool   // an interrupt that whoever reads a line next must see
 	fg      func() // interrupts the running command; nil at the prompt
 }
 
@@ -61,21 +62,37 @@ func (in *stdin) push(p []byte) {
 	}
 }
 
-// interrupt is Ctrl-C, or the signal INT.
+// interrupt is Ctrl-C, or the signal INT. It drops what was typed ahead, ends the running
+// command and aborts the line being edited. Between a line and its command it waits for
+// either, so that none is lost.
 func (in *stdin) interrupt() {
 	in.mu.Lock()
+	if in.tty {
+		in.buf = in.buf[:0]
+	}
 	fg := in.fg
 	if in.reading {
 		fg = nil
 	}
-	if fg != nil {
-		in.buf = in.buf[:0] // typed ahead for the command that dies
-	} else if in.tty {
-		in.buf = append(in.buf, abortLine...)
-	}
+	in.pending = in.tty
 	in.changed.Broadcast()
 	in.mu.Unlock()
 	if fg != nil {
+		fg()
+	}
+}
+
+// foreground names what an interrupt ends, and ends it at once if one waits; nil: the
+// command is over, and an interrupt it did not wait for with it.
+func (in *stdin) foreground(fg func()) {
+	in.mu.Lock()
+	in.fg = fg
+	now := in.pending && fg != nil
+	if fg == nil {
+		in.pending = false
+	}
+	in.mu.Unlock()
+	if now {
 		fg()
 	}
 }
@@ -95,8 +112,12 @@ func (in *stdin) set(change func()) {
 func (in *stdin) Read(p []byte) (int, error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
-	for len(in.buf) == 0 && !in.eof && !in.closed {
+	for len(in.buf) == 0 && !in.pending && !in.eof && !in.closed {
 		in.changed.Wait()
+	}
+	if in.pending && !in.closed {
+		in.pending = false
+		in.buf = append([]byte(abortLine), in.buf...)
 	}
 	if in.closed || len(in.buf) == 0 {
 		return 0, io.EOF

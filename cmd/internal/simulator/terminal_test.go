@@ -109,8 +109,10 @@ func TestLineEditing(t *testing.T) {
 
 func TestControlC(t *testing.T) {
 	k := launch(t).terminal()
-	k.types("reboot\x03") // on a line: the line goes
-	k.expect("reboot^C\r\n" + prompt)
+	k.types("reboot") // on a line: the line goes
+	k.expect("reboot")
+	k.types("\x03")
+	k.expect("^C\r\n" + prompt)
 	k.types("echo $?\r")
 	k.expect("\r\n130\r\n" + prompt)
 	k.types("sleep 600\r") // on a command: the command goes, with what was typed ahead
