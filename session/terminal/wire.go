@@ -1,0 +1,172 @@
+package terminal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"path"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Limits of what an engineer's client may ask for. Each keeps its event within
+// session.MaxEventData even when JSON escapes every byte.
+const (
+	maxTerm    = 64      // bytes of a terminal type
+	maxModes   = 512     // bytes of encoded terminal modes
+	maxCommand = 5 << 10 // bytes of a command line
+	maxSize    = 4096    // columns or rows
+	maxSignal  = 32      // bytes of a signal name
+)
+
+// ptyRequest is RFC 4254 section 6.2.
+type ptyRequest struct {
+	Term          string
+	Cols, Rows    uint32
+	Width, Height uint32
+	Modes         string
+}
+
+// windowChange is RFC 4254 section 6.7.
+type windowChange struct {
+	Cols, Rows    uint32
+	Width, Height uint32
+}
+
+// oneString is the payload of exec, subsystem and signal.
+type oneString struct{ Value string }
+
+// parsePty reads a pty-req strictly. What it returns is what may be forwarded:
+// modes in canonical form, and no pixel sizes, because a recording has none.
+func parsePty(payload []byte) (ptyRequest, error) {
+	var p ptyRequest
+	if err := ssh.Unmarshal(payload, &p); err != nil {
+		return ptyRequest{}, fmt.Errorf("malformed pty request")
+	}
+	if len(p.Term) > maxTerm || !printable(p.Term) {
+		return ptyRequest{}, fmt.Errorf("terminal type is not plain text of at most %d bytes", maxTerm)
+	}
+	modes, err := canonicalModes(p.Modes)
+	if err != nil {
+		return ptyRequest{}, err
+	}
+	return ptyRequest{Term: p.Term, Cols: min(p.Cols, maxSize), Rows: min(p.Rows, maxSize), Modes: modes}, nil
+}
+
+// canonicalModes checks encoded terminal modes (RFC 4254 section 8) and ends them
+// with TTY_OP_END exactly once.
+func canonicalModes(modes string) (string, error) {
+	if len(modes) > maxModes {
+		return "", fmt.Errorf("terminal modes are longer than %d bytes", maxModes)
+	}
+	rest := modes
+	for len(rest) > 0 && rest[0] != 0 {
+		if rest[0] >= 160 || len(rest) < 5 {
+			return "", fmt.Errorf("malformed terminal modes")
+		}
+		rest = rest[5:]
+	}
+	if len(rest) > 1 {
+		return "", fmt.Errorf("terminal modes go on after their end")
+	}
+	return modes[:len(modes)-len(rest)] + "\x00", nil
+}
+
+// note says everything of a pty request that will be forwarded, for the record.
+func (p ptyRequest) note() string {
+	return fmt.Sprintf("terminal %q, %d columns, %d rows, modes %x", p.Term, p.Cols, p.Rows, p.Modes)
+}
+
+func parseWindow(payload []byte) (session.WindowSize, error) {
+	var w windowChange
+	if err := ssh.Unmarshal(payload, &w); err != nil {
+		return session.WindowSize{}, fmt.Errorf("malformed window change")
+	}
+	return session.WindowSize{Cols: min(w.Cols, maxSize), Rows: min(w.Rows, maxSize)}, nil
+}
+
+func parseCommand(payload []byte) (string, error) {
+	var s oneString
+	switch err := ssh.Unmarshal(payload, &s); {
+	case err != nil:
+		return "", fmt.Errorf("malformed command")
+	case len(s.Value) > maxCommand:
+		return "", fmt.Errorf("command is longer than %d bytes", maxCommand)
+	case !utf8.ValidString(s.Value):
+		return "", fmt.Errorf("command is not UTF-8 text")
+	}
+	return s.Value, nil
+}
+
+// parseSignal reads a signal name such as "INT" or "INFO@openssh.com".
+func parseSignal(payload []byte) (string, error) {
+	var s oneString
+	if err := ssh.Unmarshal(payload, &s); err != nil || s.Value == "" || len(s.Value) > maxSignal || !printable(s.Value) {
+		return "", fmt.Errorf("malformed signal name")
+	}
+	return s.Value, nil
+}
+
+// parseExit reads exit-status and exit-signal. A device's error text and language
+// tag are not passed on.
+func parseExit(kind string, payload []byte) (session.ExitStatus, error) {
+	if kind == "exit-status" {
+		if len(payload) != 4 {
+			return session.ExitStatus{}, fmt.Errorf("malformed exit status")
+		}
+		return session.ExitStatus{Status: binary.BigEndian.Uint32(payload)}, nil
+	}
+	var s struct {
+		Name string
+		Core bool
+		Text string
+		Lang string
+	}
+	if err := ssh.Unmarshal(payload, &s); err != nil || s.Name == "" || len(s.Name) > maxSignal || !printable(s.Name) {
+		return session.ExitStatus{}, fmt.Errorf("malformed exit signal")
+	}
+	return session.ExitStatus{Status: 255, Signal: s.Name}, nil
+}
+
+// exitRequest is how an exit status travels to the engineer.
+func exitRequest(x session.ExitStatus) (string, []byte) {
+	if x.Signal == "" {
+		return "exit-status", binary.BigEndian.AppendUint32(nil, x.Status)
+	}
+	return "exit-signal", ssh.Marshal(struct {
+		Name string
+		Core bool
+		Text string
+		Lang string
+	}{Name: x.Signal})
+}
+
+// oldSCP reports whether a command is the remote half of scp's old protocol.
+func oldSCP(command string) bool {
+	words := strings.Fields(command)
+	if len(words) == 0 || path.Base(words[0]) != "scp" {
+		return false
+	}
+	for _, w := range words[1:] {
+		if !strings.HasPrefix(w, "-") || w == "--" {
+			return false
+		}
+		if !strings.HasPrefix(w, "--") && strings.ContainsAny(w, "tf") {
+			return true
+		}
+	}
+	return false
+}
+
+// printable reports whether s is ASCII without spaces and control characters.
+func printable(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
