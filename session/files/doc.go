@@ -1,0 +1,12 @@
+// Package files serves sftp to an engineer from a device's own sftp server, so that
+// every operation is understood, allowed or refused, and recorded before it happens.
+// It speaks sftp on both sides (pkg/sftp) and knows session.Recorder, a gate, and which
+// way files may move; it knows nothing of agents, grants or brokers.
+//
+// What is on record, in this order for each step:
+//   - before the device is asked anything: what is asked (path, attributes, content);
+//   - before the engineer is told anything: what the device answered (names,
+//     attributes, content), because names and attributes are bytes too.
+//
+// A device's error texts are never passed on, only their codes.
+package files
