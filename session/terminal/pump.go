@@ -174,6 +174,9 @@ func (r *Relay) Say(line string, within time.Duration) {
 	_, _ = r.engineer.Stderr().Write([]byte("\r\n" + line + "\r\n"))
 }
 
+// Hangup closes the engineer's channel from outside, after Say for instance.
+func (r *Relay) Hangup() { _ = r.engineer.Close() }
+
 // quiet runs do while nothing writes to the engineer's standard error.
 func (r *Relay) quiet(do func()) {
 	r.voice <- struct{}{}

@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// LiveSession is a session as the agent's own console shows it.
+type LiveSession struct {
+	ID          session.ID
+	Request     string
+	Asset       string
+	Service     string // of the first connection
+	Engineer    session.Person
+	Opened      time.Time
+	Deadline    time.Time
+	Connections int
+	Recordings  []link.RecordingReport
+}
+
+// Live lists the sessions that were opened and have not ended, oldest first.
+func (e *Engine) Live() []LiveSession {
+	var out []LiveSession
+	for _, s := range e.all() {
+		s.mu.Lock()
+		if f := s.state.facts; !f.Opened.IsZero() && f.Ended.IsZero() {
+			out = append(out, LiveSession{
+				ID: s.id, Request: s.request, Asset: s.asset, Service: s.state.service, Engineer: s.person,
+				Opened: f.Opened, Deadline: f.Deadline, Connections: len(s.state.conns),
+				Recordings: slices.Clone(s.state.recordings),
+			})
+		}
+		s.mu.Unlock()
+	}
+	slices.SortFunc(out, func(a, b LiveSession) int {
+		return cmp.Or(a.Opened.Compare(b.Opened), slices.Compare(a.ID[:], b.ID[:]))
+	})
+	return out
+}
+
+func (e *Engine) all() []*liveSession {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var out []*liveSession
+	for _, s := range e.sessions {
+		out = append(out, s)
+	}
+	return out
+}
+
+// End ends a session, or closes a grant that nobody opened. The device connections
+// are closed first and without waiting for anything; then the ledger is told, and
+// its error returned. by says who did it, for the log.
+func (e *Engine) End(id session.ID, reason session.EndReason, by string) error {
+	e.mu.Lock()
+	s := e.sessions[id]
+	e.mu.Unlock()
+	e.cfg.Log.Info("end session", "session", id.Session(), "reason", string(reason), "user", plain(by, 200))
+	if s == nil {
+		return e.rights.end(id, reason, e.cfg.Now())
+	}
+	s.end(reason)
+	return e.settled(s, reason)
+}
+
+// settled waits until the ledger was told of a session's end. One that was dropped
+// without ever being opened is told now.
+func (e *Engine) settled(s *liveSession, reason session.EndReason) error {
+	select {
+	case <-s.closed:
+	case <-e.stop:
+		return session.Errorf(session.Unreachable, "The agent is stopping.")
+	}
+	if s.never() {
+		return e.rights.end(s.id, reason, e.cfg.Now())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.closeErr
+}
+
+// never reports whether a session was dropped without ever being opened or ended.
+func (s *liveSession) never() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.facts.Reason == ""
+}
+
+// EndAsset ends every live session of an asset and returns their ids.
+func (e *Engine) EndAsset(asset string, reason session.EndReason, by string) ([]session.ID, error) {
+	return e.endWhere(func(s *liveSession) bool { return s.asset == asset }, reason, by)
+}
+
+// EndAll ends every live session and returns their ids.
+func (e *Engine) EndAll(reason session.EndReason, by string) ([]session.ID, error) {
+	return e.endWhere(func(*liveSession) bool { return true }, reason, by)
+}
+
+// endWhere cuts all connections first and waits for the ledger after.
+func (e *Engine) endWhere(which func(*liveSession) bool, reason session.EndReason, by string) ([]session.ID, error) {
+	var ended []*liveSession
+	for _, s := range e.all() {
+		if which(s) && s.end(reason) {
+			ended = append(ended, s)
+		}
+	}
+	var ids []session.ID
+	var errs []error
+	for _, s := range ended {
+		ids = append(ids, s.id)
+		e.cfg.Log.Info("end session", "session", s.id.Session(), "reason", string(reason), "user", plain(by, 200))
+		errs = append(errs, e.settled(s, reason))
+	}
+	return ids, errors.Join(errs...)
+}
+
+// LinkState says whether the broker can be reached, and since when. When it has been
+// away for 60 s, live sessions end.
+func (e *Engine) LinkState(up bool, since time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case up:
+		e.linkDown = time.Time{}
+	case e.linkDown.IsZero():
+		// From here on our own monotonic clock counts, whatever the wall clock does.
+		away := e.cfg.Now().Sub(since)
+		e.linkDown = time.Now().Add(-min(max(away, 0), linkGrace))
+	}
+}
+
+func (e *Engine) linkLost() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.linkDown.IsZero() && time.Since(e.linkDown) >= linkGrace
+}
+
+// Resumed is a session that was live when the agent last stopped.
+type Resumed struct {
+	ID         session.ID
+	Request    string // R-...
+	Asset      string
+	Service    string
+	Engineer   session.Person
+	Facts      session.SessionFacts
+	Recordings []link.RecordingReport
+}
+
+// Resume takes up the sessions that the ledger holds open, so that each ends at its
+// deadline and its end is reported, also if nobody connects again. Call it once,
+// before any connection is served.
+func (e *Engine) Resume(open []Resumed) {
+	for _, r := range open {
+		if r.Facts.Opened.IsZero() || !r.Facts.Ended.IsZero() {
+			continue
+		}
+		e.mu.Lock()
+		if _, there := e.sessions[r.ID]; there || e.closing {
+			e.mu.Unlock()
+			continue
+		}
+		s := e.newSession(r.ID, r.Request, r.Asset, r.Engineer, r.Facts.Deadline)
+		s.mu.Lock()
+		s.state.facts.Opened, s.state.facts.Deadline = r.Facts.Opened, r.Facts.Deadline
+		s.state.service, s.state.recordings = r.Service, slices.Clone(r.Recordings)
+		s.mu.Unlock()
+		e.mu.Unlock()
+		s.report()
+	}
+	e.busy()
+}

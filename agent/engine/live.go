@@ -1,0 +1,266 @@
+package engine
+
+import (
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// liveSession is one grant while somebody is connected under it or its session
+// lives. mu is never held across I/O.
+type liveSession struct {
+	e       *Engine
+	id      session.ID
+	request string
+	asset   string
+	person  session.Person
+	gate    gate
+	over    chan struct{} // closed at the end
+	closed  chan struct{} // closed when the ledger knows, or failed once to be told
+
+	mu    sync.Mutex
+	state liveState
+}
+
+// liveState is what changes.
+type liveState struct {
+	conns      map[*conn]struct{}
+	countdown  countdown
+	facts      session.SessionFacts // Opened is zero until the first device connection
+	service    string               // of the first connection
+	recordings []link.RecordingReport
+	seq        uint64
+	closeErr   error
+}
+
+// attach joins a connection to its grant's session; mostly the first one makes it.
+func (e *Engine) attach(p *permit, c *conn) (*liveSession, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing {
+		return nil, session.Errorf(session.Unreachable, "The hospital's agent is stopping.").WithNext("Connect again in a moment.")
+	}
+	if n := e.connectionsOf(p.engineer.Identity); n >= maxPerEngineer {
+		return nil, session.Errorf(session.Refused, "You have %d connections open.", n).WithNext("Close some of them first.")
+	}
+	s, ok := e.sessions[p.id]
+	if !ok {
+		s = e.newSession(p.id, p.request, p.asset, p.engineer, p.notAfter)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case !s.state.facts.Ended.IsZero():
+		return nil, session.Errorf(session.Expired, "This session is over.").WithNext("Request access again.")
+	case len(s.state.conns) >= maxConnections:
+		return nil, session.Errorf(session.Refused, "This session has %d connections already.", maxConnections).WithNext("Close one of them first.")
+	}
+	s.state.conns[c] = struct{}{}
+	return s, nil
+}
+
+// newSession is called with e.mu held.
+func (e *Engine) newSession(id session.ID, request, asset string, person session.Person, until time.Time) *liveSession {
+	s := &liveSession{
+		e: e, id: id, request: request, asset: asset, person: person,
+		over: make(chan struct{}), closed: make(chan struct{}),
+		state: liveState{conns: map[*conn]struct{}{}, countdown: countdown{until, e.clock.read()}},
+	}
+	e.sessions[id] = s
+	e.work.Go(s.watch)
+	return s
+}
+
+// connectionsOf is called with e.mu held.
+func (e *Engine) connectionsOf(who session.Identity) int {
+	n := 0
+	for _, s := range e.sessions {
+		if s.person.Identity == who {
+			n += s.connections()
+		}
+	}
+	return n
+}
+
+func (s *liveSession) connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.state.conns)
+}
+
+// detach forgets a connection, and a session that nobody opened with its last one.
+func (s *liveSession) detach(c *conn) {
+	s.e.mu.Lock()
+	defer s.e.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.state.conns, c)
+	if len(s.state.conns) == 0 && s.state.facts.Opened.IsZero() && s.state.facts.Ended.IsZero() {
+		s.state.facts.Ended = s.e.cfg.Now()
+		close(s.over)
+		delete(s.e.sessions, s.id)
+	}
+}
+
+// opened takes what the ledger says of the session's beginning.
+func (s *liveSession) opened(facts session.SessionFacts, service string) error {
+	s.mu.Lock()
+	if !s.state.facts.Ended.IsZero() {
+		s.mu.Unlock()
+		return session.Errorf(session.Expired, "This session is over.").WithNext("Request access again.")
+	}
+	first := s.state.facts.Opened.IsZero()
+	if first {
+		s.state.facts.Opened, s.state.facts.Deadline = facts.Opened, facts.Deadline
+		s.state.service = service
+		s.state.countdown = countdown{facts.Deadline, s.e.clock.read()}
+	}
+	s.mu.Unlock()
+	if first {
+		s.report()
+		s.e.busy()
+	}
+	return nil
+}
+
+// recording lists a recording that began.
+func (s *liveSession) recording(r link.RecordingReport) {
+	s.mu.Lock()
+	s.state.recordings = append(s.state.recordings, r)
+	s.mu.Unlock()
+	s.report()
+}
+
+// end ends the session once: the gate first, the device connections next, words and
+// the ledger after. It reports whether this call was the one.
+func (s *liveSession) end(reason session.EndReason) bool {
+	s.mu.Lock()
+	if !s.state.facts.Ended.IsZero() {
+		s.mu.Unlock()
+		return false
+	}
+	s.gate.shut()
+	s.state.facts.Ended, s.state.facts.Reason = s.e.cfg.Now(), reason
+	conns := slices.Collect(maps.Keys(s.state.conns))
+	s.mu.Unlock()
+	for _, c := range conns {
+		c.stop(reason, lastWords(reason))
+	}
+	close(s.over)
+	return true
+}
+
+// watch ends the session in time, warns before, and closes it in the ledger after.
+func (s *liveSession) watch() {
+	coming := warnings()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-s.e.stop:
+			return
+		case <-s.over:
+			s.close()
+			return
+		case <-timer.C:
+		}
+		left, live := s.left()
+		switch {
+		case left <= 0:
+			s.end(session.OutOfTime)
+			continue
+		case live && s.e.linkLost():
+			s.end(session.LinkLost)
+			continue
+		}
+		if live {
+			coming = s.warn(coming, left)
+		}
+		timer.Reset(min(left, watchEvery))
+	}
+}
+
+func (s *liveSession) left() (left time.Duration, live bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.countdown.left(s.e.clock.read()), !s.state.facts.Opened.IsZero()
+}
+
+// warn tells every connection once when a warning falls due. A warning that was due
+// before the session was that long is dropped.
+func (s *liveSession) warn(coming []time.Duration, left time.Duration) []time.Duration {
+	for len(coming) > 0 && left <= coming[0] {
+		due := coming[0]
+		coming = coming[1:]
+		if left > due-time.Minute/2 {
+			s.mu.Lock()
+			conns := slices.Collect(maps.Keys(s.state.conns))
+			s.mu.Unlock()
+			for _, c := range conns {
+				c.tell(warning(due))
+			}
+		}
+	}
+	return coming
+}
+
+// close writes the end down, as often as it takes, and tells the broker.
+func (s *liveSession) close() {
+	s.mu.Lock()
+	facts := s.state.facts
+	s.mu.Unlock()
+	if facts.Reason == "" { // nobody opened it
+		close(s.closed)
+		return
+	}
+	err := s.e.rights.end(s.id, facts.Reason, facts.Ended)
+	s.mu.Lock()
+	s.state.closeErr = err
+	s.mu.Unlock()
+	close(s.closed)
+	if !facts.Opened.IsZero() {
+		s.report()
+		s.e.busy()
+	}
+	s.e.cfg.Log.Info("session ended", "session", s.id.Session(), "reason", string(facts.Reason), "err", err)
+	for err != nil {
+		select {
+		case <-s.e.stop:
+			return
+		case <-time.After(5 * time.Second):
+			err = s.e.rights.end(s.id, facts.Reason, facts.Ended)
+		}
+	}
+	s.e.forget(s)
+}
+
+// forget drops a session that the ledger has closed: from now on the ledger refuses it.
+func (e *Engine) forget(s *liveSession) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sessions[s.id] == s {
+		delete(e.sessions, s.id)
+	}
+}
+
+// busy tells how many sessions live.
+func (e *Engine) busy() { e.cfg.Busy(len(e.Live())) }
+
+// report tells the broker how the session stands. Seq grows over restarts too,
+// because it follows the clock.
+func (s *liveSession) report() {
+	s.mu.Lock()
+	st := &s.state
+	st.seq = max(st.seq+1, uint64(max(0, s.e.cfg.Now().UnixMicro())))
+	r := link.SessionReport{
+		Session: s.id.Session(), Request: s.request, Seq: st.seq, Asset: s.asset, Service: st.service,
+		Opened: st.facts.Opened, Deadline: st.facts.Deadline, Ended: st.facts.Ended, Reason: st.facts.Reason,
+		Recordings: slices.Clone(st.recordings),
+	}
+	s.mu.Unlock()
+	s.e.cfg.Report(r)
+}

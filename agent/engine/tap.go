@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// tap is the recorder of one connection. After the first failure it takes nothing
+// more, and whoever owns it is told once.
+type tap struct {
+	recorder session.Recorder
+	lost     func(error)
+	failed   atomic.Bool
+	once     sync.Once
+}
+
+// Record puts an event on record or fails for good.
+func (t *tap) Record(e session.Event) (err error) {
+	if t.failed.Load() {
+		return errRecorder
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in recorder: %v", p)
+		}
+		if err != nil {
+			t.fail(err)
+		}
+	}()
+	if len(e.Data) > session.MaxEventData {
+		return fmt.Errorf("event of %d bytes is too large", len(e.Data))
+	}
+	return t.recorder.Record(e)
+}
+
+var errRecorder = session.Errorf(session.Internal, "the recorder is lost")
+
+func (t *tap) fail(err error) {
+	t.failed.Store(true)
+	t.once.Do(func() { t.lost(err) })
+}
+
+// channelRecorder is the tap as those see it who may record and not close.
+func (t *tap) channelRecorder() session.Recorder { return openEnded{t} }
+
+type openEnded struct{ *tap }
+
+// Close does nothing: the connection closes its recording.
+func (openEnded) Close(session.EndReason) error { return nil }
+
+// note records a remark of ours on the connection itself.
+func (t *tap) note(text string) error {
+	data, err := json.Marshal(session.Note{Text: text})
+	if err != nil {
+		return err
+	}
+	return t.Record(session.Event{Kind: session.Marker, Data: data})
+}
+
+// refusals put on record what was asked for and refused, on whichever connection,
+// without letting a flood of requests become a flood of events.
+type refusals struct {
+	mu      sync.Mutex
+	tap     *tap // nil until there is a recording
+	waiting []session.Refusal
+	kinds   map[string]int
+	kept    int
+	dropped int
+}
+
+const (
+	refusalsPerKind = 8
+	refusalsKept    = 100
+)
+
+// add takes one refusal. Before there is a recording it waits for one.
+func (r *refusals) add(what, detail string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	what = plain(what, 100)
+	if r.kept >= refusalsKept || r.kinds[what] >= refusalsPerKind {
+		r.dropped++
+		return
+	}
+	if r.kinds == nil {
+		r.kinds = map[string]int{}
+	}
+	r.kinds[what]++
+	r.kept++
+	refusal := session.Refusal{What: what, Detail: plain(detail, 200)}
+	if r.tap == nil {
+		r.waiting = append(r.waiting, refusal)
+		return
+	}
+	r.record(refusal)
+}
+
+// more is how many refusals are not on record one by one.
+func (r *refusals) more() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dropped
+}
+
+func (r *refusals) record(refusal session.Refusal) {
+	if data, err := json.Marshal(refusal); err == nil {
+		_ = r.tap.Record(session.Event{Kind: session.NotAllowed, Data: data})
+	}
+}
+
+// to puts what waited on record and everything from now on. A nil tap stops that.
+func (r *refusals) to(t *tap) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tap = t
+	if t == nil {
+		return
+	}
+	for _, refusal := range r.waiting {
+		r.record(refusal)
+	}
+	r.waiting = nil
+}
+
+// plain makes foreign text fit for people: no control characters, at most n bytes.
+func plain(s string, n int) string {
+	var b strings.Builder
+	for _, c := range s {
+		if c < ' ' || c >= 0x7f && c < 0xa0 {
+			c = '?'
+		}
+		if b.Len()+4 > n {
+			break
+		}
+		b.WriteRune(c)
+	}
+	return b.String()
+}
