@@ -139,7 +139,10 @@ func (r *Relay) handlePty(req *ssh.Request) {
 		r.refuse(req, "pty-req", "too late")
 		return
 	case !r.cfg.May(session.Shell) && !r.cfg.May(session.Exec):
-		r.refuse(req, "pty-req", "neither shell nor exec is granted")
+		// Answered yes, although nothing was done: OpenSSH gives up on a no here, and
+		// would never read the words that answer its shell request.
+		r.cfg.Refused("pty-req", "neither shell nor exec is granted")
+		_ = req.Reply(true, nil)
 		return
 	}
 	ok, err := r.ask("pty-req", ssh.Marshal(p), func() error {

@@ -1,0 +1,298 @@
+package engine
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/session"
+)
+
+// unproven is a key that is offered and never signed with: its public half reads
+// differently when the server's answer is compared, so the client turns to the next.
+type unproven struct{ gossh.Signer }
+
+func (u unproven) PublicKey() gossh.PublicKey { return &shifty{PublicKey: u.Signer.PublicKey()} }
+
+type shifty struct {
+	gossh.PublicKey
+	read int
+}
+
+func (s *shifty) Marshal() []byte {
+	s.read++
+	if s.read > 1 {
+		return []byte("another")
+	}
+	return s.PublicKey.Marshal()
+}
+
+// Keys A, B and C are offered in every order, some never proven, some unknown: whoever
+// gets in is the one who signed, with that key's grant and nobody else's.
+func TestIdentityIsTheSigningKey(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	var signers [3]gossh.Signer
+	var permits [3]*permit
+	for i := range signers {
+		signers[i], permits[i] = w.grant(session.Exec)
+		permits[i].workOrder = fmt.Sprint("order of key ", i)
+	}
+	unknown, p := w.grant(session.Exec)
+	w.rights.mu.Lock()
+	delete(w.rights.keys, keyLine(unknown.PublicKey()))
+	w.rights.mu.Unlock()
+	_ = p
+	rounds := 0
+	for round := range 216 {
+		// Six digits to base 3 and 2 choose what is offered before the signing key.
+		var offered []gossh.Signer
+		last := round % 3
+		for n, digits := 0, round/3; n < 1+round%4; n, digits = n+1, digits/3 {
+			offered = append(offered, unproven{signers[digits%3]})
+		}
+		if round%5 == 0 {
+			offered = append(offered, unknown)
+		}
+		offered = append(offered, signers[last], unproven{signers[(last+1)%3]})
+		c, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{
+			User: "sallyport", HostKeyCallback: gossh.FixedHostKey(w.agent),
+			Auth: []gossh.AuthMethod{
+				gossh.KeyboardInteractive(func(string, string, []string, []bool) ([]string, error) { return nil, nil }),
+				gossh.PublicKeys(offered...), gossh.Password("x"),
+			},
+		})
+		must(t, err)
+		if round%24 == 0 { // the recording tells whose grant it is
+			s, err := c.NewSession()
+			must(t, err)
+			must(t, s.Run("true"))
+			if got := w.tape(rounds).header.WorkOrder; got != permits[last].workOrder {
+				t.Fatalf("round %d: signed with key %d, got the %s", round, last, got)
+			}
+			rounds++
+		} else if !w.attached(permits[last].id) {
+			t.Fatalf("round %d: not attached to the session of key %d", round, last)
+		}
+		for i, p := range permits {
+			if i != last && w.attached(p.id) {
+				t.Fatalf("round %d: attached to the session of key %d, signed with %d", round, i, last)
+			}
+		}
+		must(t, c.Close())
+		w.until("the connection is forgotten", func() bool { return !w.attached(permits[last].id) })
+	}
+}
+
+// attached reports whether a session has a connection.
+func (w *world) attached(id session.ID) bool {
+	w.engine.mu.Lock()
+	s := w.engine.sessions[id]
+	w.engine.mu.Unlock()
+	return s != nil && s.connections() > 0
+}
+
+// Nobody gets in without proving a key: not by "none", password or
+// keyboard-interactive, not with keys that are offered and never signed with.
+func TestNobodyWithoutAKey(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	signer, p := w.grant(all()...)
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 3072)
+	must(t, err)
+	rsaSigner, err := gossh.NewSignerFromKey(rsaKey)
+	must(t, err)
+	w.rights.mu.Lock()
+	w.rights.keys[keyLine(rsaSigner.PublicKey())] = p // even if a ledger knew it
+	w.rights.mu.Unlock()
+	cert := &gossh.Certificate{Key: signer.PublicKey(), CertType: gossh.UserCert, ValidBefore: gossh.CertTimeInfinity}
+	must(t, cert.SignCert(rand.Reader, signer))
+	certSigner, err := gossh.NewCertSigner(cert, signer)
+	must(t, err)
+	for name, auth := range map[string][]gossh.AuthMethod{
+		"none":                 nil,
+		"password":             {gossh.Password("sallyport")},
+		"keyboard-interactive": {gossh.KeyboardInteractive(func(string, string, []string, []bool) ([]string, error) { return nil, nil })},
+		"unproven": {gossh.PublicKeys(unproven{signer}),
+			gossh.KeyboardInteractive(func(string, string, []string, []bool) ([]string, error) { return nil, nil })},
+		"rsa":         {gossh.PublicKeys(rsaSigner)},
+		"certificate": {gossh.PublicKeys(certSigner)},
+	} {
+		c, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{User: "sallyport", Auth: auth, HostKeyCallback: gossh.FixedHostKey(w.agent)})
+		if err == nil {
+			_ = c.Close()
+			t.Errorf("%s was let in", name)
+		}
+	}
+	if len(w.rights.asked) != 0 {
+		t.Errorf("the ledger was asked for keys that nobody proved: %d", len(w.rights.asked))
+	}
+	config := (&conn{e: w.engine}).config()
+	if config.NoClientAuth || config.PasswordCallback != nil || config.KeyboardInteractiveCallback != nil || config.VerifiedPublicKeyCallback == nil {
+		t.Error("another way in than a proven key is configured")
+	}
+}
+
+// A refused key is told why and what to do, once, and the third failure is the last.
+func TestRefusalsAreSaid(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	var keys []gossh.Signer
+	for range 5 {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		must(t, err)
+		s, err := gossh.NewSignerFromKey(key)
+		must(t, err)
+		keys = append(keys, s)
+	}
+	good, _ := w.grant(session.Shell)
+	var banners []string
+	_, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{
+		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(append(keys, good)...)}, HostKeyCallback: gossh.FixedHostKey(w.agent),
+		BannerCallback: func(m string) error { banners = append(banners, m); return nil },
+	})
+	if err == nil {
+		t.Error("the sixth key was still taken")
+	}
+	if len(banners) != 1 || banners[0] != "Sallyport: This key opens nothing. Request access.\r\n" {
+		t.Errorf("banners %q", banners)
+	}
+}
+
+// The service that was dialled must be the one that was granted.
+func TestOtherServiceIsRefused(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	signer, _ := w.grant(all()...)
+	near, far := pair(t)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.engine.ServeSSH(context.Background(), "NGH-PETCT1", "console-ssh", "", far)
+	}()
+	var banner string
+	_, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{
+		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(w.agent),
+		BannerCallback: func(m string) error { banner = m; return nil },
+	})
+	if err == nil || !strings.Contains(banner, "does not open console-ssh") {
+		t.Errorf("%v, %q", err, banner)
+	}
+	<-done
+}
+
+// The engineer's leg speaks only what security.md 7.1 lists.
+func TestAlgorithms(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	signer, _ := w.grant(session.Exec)
+	try := func(c gossh.Config) error {
+		client, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{
+			Config: c, User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(w.agent),
+		})
+		if err == nil {
+			err = client.Close()
+		}
+		return err
+	}
+	for _, cipher := range []string{gossh.CipherAES256GCM, gossh.CipherAES128GCM, gossh.CipherChaCha20Poly1305} {
+		must(t, try(gossh.Config{Ciphers: []string{cipher}}))
+	}
+	old, good := gossh.InsecureAlgorithms(), gossh.SupportedAlgorithms()
+	for _, cipher := range append(old.Ciphers, gossh.CipherAES128CTR) {
+		if try(gossh.Config{Ciphers: []string{cipher}}) == nil {
+			t.Errorf("%s was accepted", cipher)
+		}
+	}
+	for _, kex := range append(old.KeyExchanges, good.KeyExchanges[2:]...) {
+		if try(gossh.Config{KeyExchanges: []string{kex}}) == nil {
+			t.Errorf("%s was accepted", kex)
+		}
+	}
+}
+
+// pair is a TCP connection on loopback, both ends.
+func pair(t *testing.T) (near, far net.Conn) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	near, err = net.Dial("tcp", l.Addr().String())
+	must(t, err)
+	far, err = l.Accept()
+	must(t, err)
+	t.Cleanup(func() { _ = near.Close() })
+	return near, far
+}
+
+// refusingLedger hands out what nobody may take: the zero ticket.
+type refusingLedger struct{}
+
+func (refusingLedger) ByKey(string, time.Time) (ledger.Ticket, error) { return ledger.Ticket{}, nil }
+func (refusingLedger) Begin(ledger.Ticket, time.Time) (session.SessionFacts, error) {
+	return session.SessionFacts{}, errors.New("begun with a zero ticket")
+}
+func (refusingLedger) End(session.ID, session.EndReason, time.Time) error { return nil }
+
+type noDevices struct{}
+
+func (noDevices) Dial(context.Context, ledger.Ticket, string) (*gossh.Client, error) {
+	return nil, errors.New("dialled with a zero ticket")
+}
+
+// The zero ticket opens nothing, even if a ledger handed it out.
+func TestZeroTicketIsRefused(t *testing.T) {
+	if p, err := permitFrom(ledger.Ticket{}); p != nil || session.KindOf(err) != session.Denied {
+		t.Errorf("%v, %v", p, err)
+	}
+	if p, err := (tickets{refusingLedger{}, noDevices{}}).find("key", "a", "s", time.Now()); p != nil || session.KindOf(err) != session.Denied {
+		t.Errorf("%v, %v", p, err)
+	}
+	w := newWorld(t, nil)
+	cfg := w.engine.cfg
+	cfg.Ledger, cfg.Devices = refusingLedger{}, noDevices{}
+	e, err := New(cfg)
+	must(t, err)
+	defer e.Close()
+	signer, _ := w.grant(all()...)
+	near, far := pair(t)
+	done := make(chan struct{})
+	go func() { defer close(done); e.ServeSSH(context.Background(), "NGH-PETCT1", "recon-ssh", "", far) }()
+	if _, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{User: "x", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
+		HostKeyCallback: gossh.FixedHostKey(w.agent)}); err == nil {
+		t.Error("let in with a zero ticket")
+	}
+	<-done
+}
+
+// New refuses what is incomplete.
+func TestConfigIsComplete(t *testing.T) {
+	w := newWorld(t, nil)
+	full := w.engine.cfg
+	full.Ledger, full.Devices = refusingLedger{}, noDevices{}
+	for name, spoil := range map[string]func(*Config){
+		"ledger":     func(c *Config) { c.Ledger = nil },
+		"devices":    func(c *Config) { c.Devices = nil },
+		"identity":   func(c *Config) { c.Identity = nil },
+		"recordings": func(c *Config) { c.Recordings = nil },
+		"report":     func(c *Config) { c.Report = nil },
+		"log":        func(c *Config) { c.Log = nil },
+		"now":        func(c *Config) { c.Now = nil },
+	} {
+		c := full
+		spoil(&c)
+		if _, err := New(c); err == nil {
+			t.Errorf("an engine without %s", name)
+		}
+	}
+}
