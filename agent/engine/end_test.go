@@ -55,6 +55,7 @@ func running(t *testing.T, c *gossh.Client) (wait func() error, errOut *lines) {
 // The deadline is real: the device is cut, the engineer reads why, the recording and
 // the ledger say so, and the broker is told.
 func TestDeadline(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	w.rights.maxS = 700 * time.Millisecond
@@ -87,6 +88,7 @@ func TestDeadline(t *testing.T) {
 
 // A session that nobody is connected to ends and is reported too, also after a restart.
 func TestDeadlineWithoutConnections(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	w.rights.maxS = 600 * time.Millisecond
@@ -151,6 +153,7 @@ func TestReportsGrow(t *testing.T) {
 // A kill takes at most a second, whatever anybody is doing: output floods an engineer
 // who does not read, input floods a device that does not read, the recorder hangs.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	flood := func(ch gossh.Channel, command string) bool {
 		if command != "flood" {
 			return command == "deaf"
@@ -175,6 +178,7 @@ func TestKill(t *testing.T) {
 		{name: "recorder hangs", command: "flood", stall: true, write: true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
 			o := newOracle(t)
 			o.exec = flood
 			w := newWorld(t, o.dial)
@@ -227,6 +231,7 @@ func TestKill(t *testing.T) {
 
 // Killing by asset and altogether; a grant that nobody opened is closed too.
 func TestKillMany(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	var ids []session.ID
@@ -267,6 +272,7 @@ func TestKillMany(t *testing.T) {
 // A ledger that cannot write does not save a session from its end, and the end is
 // final in memory until it is written.
 func TestKillWithALedgerThatFails(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	signer, p := w.grant(all()...)
@@ -312,8 +318,10 @@ func TestKillWhileDialling(t *testing.T) {
 // A recorder that fails at byte N lets nothing beyond N through, in either direction;
 // the session ends within a second and the engineer reads why.
 func TestRecorderFails(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{1, 2, 3, 7, 100, 1000, 4096, 32<<10 - 1, 32 << 10, 32<<10 + 1, 100_000, 1 << 20, 3<<20 + 11} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
+			t.Parallel()
 			o := newOracle(t)
 			w := newWorld(t, o.dial)
 			w.make = func(h recordings.Header) (*tape, error) { r := newTape(h); r.failAfter = n; return r, nil }
@@ -327,6 +335,7 @@ func TestRecorderFails(t *testing.T) {
 			sent := bytes.Repeat([]byte("0123456789abcdef"), 4<<20/16)
 			s.Stdin = bytes.NewReader(sent)
 			_ = s.Run("cat")
+			_ = c.Close()
 			within(t, 2*time.Second, "the end", func() {
 				if reason := w.tape(0).wait(t); reason != session.RecorderLost {
 					t.Errorf("sealed with %q", reason)
@@ -361,6 +370,7 @@ func (l losing) Lost() <-chan struct{} { return l.lost }
 
 // A recorder that is lost while nothing flows ends the session too.
 func TestRecorderLostInSilence(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	lost := make(chan struct{})
@@ -377,6 +387,7 @@ func TestRecorderLostInSilence(t *testing.T) {
 
 // The broker may be away for a minute; then live sessions end.
 func TestLinkLost(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	signer, p := w.grant(all()...)
@@ -441,6 +452,7 @@ func TestWarnings(t *testing.T) {
 
 // When the agent stops, connections end, recordings are sealed, sessions stay open.
 func TestAgentStops(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	signer, p := w.grant(all()...)

@@ -40,6 +40,7 @@ func (s *shifty) Marshal() []byte {
 // Keys A, B and C are offered in every order, some never proven, some unknown: whoever
 // gets in is the one who signed, with that key's grant and nobody else's.
 func TestIdentityIsTheSigningKey(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	var signers [3]gossh.Signer
@@ -105,6 +106,7 @@ func (w *world) attached(id session.ID) bool {
 // Nobody gets in without proving a key: not by "none", password or
 // keyboard-interactive, not with keys that are offered and never signed with.
 func TestNobodyWithoutAKey(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	signer, p := w.grant(all()...)

@@ -25,6 +25,28 @@ type leg struct {
 	streams atomic.Uint32 // channel and file numbers given out
 }
 
+// channel opens a session channel on the device. x/crypto never answers for a channel
+// that is opened at the very moment in which its connection dies, so the wait for the
+// answer ends with the connection.
+func (l *leg) channel() (gossh.Channel, <-chan *gossh.Request, error) {
+	type answer struct {
+		ch   gossh.Channel
+		reqs <-chan *gossh.Request
+		err  error
+	}
+	got := make(chan answer, 1)
+	go func() { // ends with the answer; in the case above it is lost with the connection
+		ch, reqs, err := l.client.OpenChannel("session", nil)
+		got <- answer{ch, reqs, err}
+	}()
+	select {
+	case a := <-got:
+		return a.ch, a.reqs, a.err
+	case <-l.gone:
+		return nil, nil, session.Errorf(session.Unreachable, "The device closed the connection.")
+	}
+}
+
 // open returns the connection's device leg; the first channel makes it: the session
 // begins, then its recording, then the device is dialled. What fails leaves nothing
 // half open, and the recording says why.
@@ -223,12 +245,12 @@ func (c *conn) relayConfig(p *permit, l *leg) terminal.Config {
 	stream := l.streams.Add(1)
 	return terminal.Config{
 		Recorder: l.tap.channelRecorder(), Gate: &s.gate, Stream: stream, May: p.may,
-		Device: func() (gossh.Channel, <-chan *gossh.Request, error) { return l.client.OpenChannel("session", nil) },
+		Device: l.channel,
 		Files: func(engineer gossh.Channel) error {
-			return files.Serve(engineer, l.client, files.Config{
+			return files.Serve(engineer, files.Config{
 				Recorder: l.tap.channelRecorder(), Gate: &s.gate, Stream: stream,
-				Next: func() uint32 { return l.streams.Add(1) },
-				In:   p.may(session.FilesIn), Out: p.may(session.FilesOut), Refused: c.refused.add,
+				Device: l.channel, Next: func() uint32 { return l.streams.Add(1) },
+				In: p.may(session.FilesIn), Out: p.may(session.FilesOut), Refused: c.refused.add,
 			})
 		},
 		Refused: c.refused.add, Over: c.stopped,

@@ -154,6 +154,7 @@ func (c *client) run(stdin []byte, name string, args ...string) (out, errOut str
 
 // The unmodified OpenSSH client against an unmodified OpenSSH server, through the agent.
 func TestOpenSSH(t *testing.T) {
+	t.Parallel()
 	d := startSSHD(t)
 	w := newWorld(t, d.dial)
 	c, _ := w.openSSH(all()...)
@@ -229,6 +230,7 @@ func (w *world) count() int {
 
 // Files by scp and sftp, both ways, with modes and times, and their record.
 func TestOpenSSHFiles(t *testing.T) {
+	t.Parallel()
 	d := startSSHD(t)
 	w := newWorld(t, d.dial)
 	c, _ := w.openSSH(session.FilesIn, session.FilesOut)
@@ -299,6 +301,7 @@ func TestOpenSSHFiles(t *testing.T) {
 
 // What is not granted is refused with a line that says what to do instead.
 func TestOpenSSHRefusals(t *testing.T) {
+	t.Parallel()
 	d := startSSHD(t)
 	w := newWorld(t, d.dial)
 	files, _ := w.openSSH(session.FilesIn, session.FilesOut)

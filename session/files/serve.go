@@ -3,7 +3,6 @@ package files
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -35,12 +34,14 @@ type Config struct {
 	In, Out  bool          // towards the device, from the device
 	// Refused puts on record what the engineer's client asked for and did not get.
 	Refused func(what, detail string)
+	// Device opens one session channel on the device's connection.
+	Device func() (ssh.Channel, <-chan *ssh.Request, error)
 }
 
 // Serve answers sftp on the engineer's channel until the client is done or either
 // side is gone. The device is asked on a channel of its own.
-func Serve(engineer io.ReadWriteCloser, device *ssh.Client, cfg Config) error {
-	far, err := dial(device, cfg)
+func Serve(engineer io.ReadWriteCloser, cfg Config) error {
+	far, err := dial(cfg)
 	if err != nil {
 		return &session.Error{Kind: session.Refused, Message: "The device offers no sftp.",
 			Next: "Ask the hospital whether its SSH server has the sftp subsystem.", Err: err}
@@ -63,7 +64,7 @@ func Serve(engineer io.ReadWriteCloser, device *ssh.Client, cfg Config) error {
 // remote is the device's sftp server.
 type remote struct {
 	client  *sftp.Client
-	session *ssh.Session
+	channel ssh.Channel
 	in      atomic.Int64 // bytes that came from the device
 	out     atomic.Int64 // of these, content that was asked for
 	cut     atomic.Pointer[listing]
@@ -76,39 +77,36 @@ type listing struct {
 	stop  context.CancelFunc
 }
 
-func dial(device *ssh.Client, cfg Config) (*remote, error) {
+func dial(cfg Config) (*remote, error) {
 	far := &remote{}
-	err := cfg.Gate.Pass(func() (err error) {
-		far.session, err = device.NewSession()
+	var granted bool
+	err := cfg.Gate.Pass(func() error {
+		channel, requests, err := cfg.Device()
+		if err != nil {
+			return err
+		}
+		far.channel = channel
+		far.drained.Go(func() { ssh.DiscardRequests(requests) })
+		granted, err = channel.SendRequest("subsystem", true, ssh.Marshal(struct{ Name string }{"sftp"}))
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	in, err1 := far.session.StdinPipe()
-	out, err2 := far.session.StdoutPipe()
-	errOut, err3 := far.session.StderrPipe()
-	if err := errors.Join(err1, err2, err3); err != nil {
-		_ = far.session.Close()
-		return nil, err
-	}
-	err = cfg.Gate.Pass(func() error { return far.session.RequestSubsystem("sftp") })
-	if err != nil {
-		_ = far.session.Close()
+	if far.channel == nil {
 		return nil, err
 	}
 	// What the device's server says on standard error goes nowhere, so it needs no record.
-	far.drained.Go(func() { _, _ = io.Copy(io.Discard, errOut) })
-	far.client, err = sftp.NewClientPipe(countingReader{out, far}, in, sftp.UseConcurrentReads(true))
-	if err != nil {
-		_ = far.session.Close()
-		return nil, fmt.Errorf("start sftp on the device: %w", err)
+	far.drained.Go(func() { _, _ = io.Copy(io.Discard, far.channel.Stderr()) })
+	if err == nil && granted {
+		far.client, err = sftp.NewClientPipe(countingReader{far.channel, far}, far.channel)
+	}
+	if far.client == nil {
+		_ = far.channel.Close()
+		far.drained.Wait()
+		return nil, errors.Join(errors.New("the device did not start sftp"), err)
 	}
 	return far, nil
 }
 
 func (far *remote) close() {
-	_ = far.session.Close()
 	_ = far.client.Close()
 	far.drained.Wait()
 }
