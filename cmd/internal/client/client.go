@@ -1,0 +1,309 @@
+// Package client speaks the broker's HTTP API for the people's command line. Its
+// answers are the broker's word and nothing more: what must be true is checked
+// elsewhere, against trust bundles. Every answer is bounded, no redirect is
+// followed, and errors come back as the one sentence the broker gave.
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/session"
+)
+
+const (
+	maxAnswer = 16 << 20
+	callTime  = 45 * time.Second // longer than the longest wait the broker offers
+)
+
+// MaxWait is the longest a broker holds a question that waits for a change.
+const MaxWait = 30 * time.Second
+
+// Config says which broker, and who asks.
+type Config struct {
+	Broker string // checked address, no trailing slash
+	Token  string // bearer; empty before login
+	Agent  string // User-Agent
+}
+
+// Client is safe for concurrent use.
+type Client struct {
+	config Config
+	http   *http.Client
+}
+
+// ErrNotSignedIn marks an error whose cause is a missing, expired or ended login.
+var ErrNotSignedIn = errors.New("not signed in")
+
+// ErrFromBroker marks an error that the broker answered, as opposed to one of ours.
+var ErrFromBroker = errors.New("the broker's answer")
+
+// New makes a client. Proxies come from the environment as usual.
+func New(c Config) *Client {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.ResponseHeaderTimeout = callTime
+	transport.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	return &Client{config: c, http: &http.Client{
+		Transport:     transport,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// LoginProof is what POST /login takes.
+type LoginProof struct {
+	IDToken   string `json:"id_token"`
+	Salt      []byte `json:"salt"`
+	Key       string `json:"key"`
+	Signature []byte `json:"signature"`
+}
+
+// Admission is what an approval came to.
+type Admission struct {
+	Request  api.Request `json:"request"`
+	Admitted bool        `json:"admitted"`
+}
+
+// Info is what GET /info tells anyone.
+type Info struct {
+	Version string      `json:"version"`
+	Node    string      `json:"node"`
+	SSH     api.SSHDoor `json:"ssh"`
+}
+
+func (c *Client) Info(ctx context.Context) (Info, error) {
+	return get[Info](ctx, c, "/info")
+}
+
+func (c *Client) Login(ctx context.Context, p LoginProof) (api.Login, error) {
+	return post[api.Login](ctx, c, "/login", p)
+}
+
+func (c *Client) Logout(ctx context.Context) error {
+	_, err := post[struct{}](ctx, c, "/logout", nil)
+	return err
+}
+
+func (c *Client) Me(ctx context.Context) (api.Login, error) { return get[api.Login](ctx, c, "/me") }
+
+// Assets lists the catalogue; an empty site means all.
+func (c *Client) Assets(ctx context.Context, site string) ([]api.Asset, error) {
+	path := "/assets"
+	if site != "" {
+		path += "?site=" + url.QueryEscape(site)
+	}
+	return get[[]api.Asset](ctx, c, path)
+}
+
+// NewRequest hands in exact bytes with the engineer's proof.
+func (c *Client) NewRequest(ctx context.Context, document []byte, token string, salt []byte) (api.Request, error) {
+	return post[api.Request](ctx, c, "/requests", map[string]any{"request": document, "token": token, "salt": salt})
+}
+
+func (c *Client) Requests(ctx context.Context) ([]api.Request, error) {
+	return get[[]api.Request](ctx, c, "/requests")
+}
+
+func (c *Client) Request(ctx context.Context, id string) (api.Request, error) {
+	return get[api.Request](ctx, c, "/requests/"+url.PathEscape(id))
+}
+
+// AwaitRequest answers when the request's status is no longer the given one, or
+// after wait (at most MaxWait).
+func (c *Client) AwaitRequest(ctx context.Context, id string, status session.Status, wait time.Duration) (api.Request, error) {
+	seconds := int(min(max(wait, time.Second), MaxWait).Seconds())
+	return get[api.Request](ctx, c, fmt.Sprintf("/requests/%s?wait=%d&status=%s", url.PathEscape(id), seconds, url.QueryEscape(string(status))))
+}
+
+func (c *Client) Documents(ctx context.Context, id string) (api.Documents, error) {
+	return get[api.Documents](ctx, c, "/requests/"+url.PathEscape(id)+"/documents")
+}
+
+// Approve hands in exact grant bytes with the approver's proof.
+func (c *Client) Approve(ctx context.Context, id string, grant []byte, token string, salt []byte) (Admission, error) {
+	return post[Admission](ctx, c, "/requests/"+url.PathEscape(id)+"/approvals", map[string]any{"grant": grant, "token": token, "salt": salt})
+}
+
+func (c *Client) Deny(ctx context.Context, id, reason string) (api.Request, error) {
+	return post[api.Request](ctx, c, "/requests/"+url.PathEscape(id)+"/deny", map[string]string{"reason": reason})
+}
+
+func (c *Client) Withdraw(ctx context.Context, id string) (api.Request, error) {
+	return post[api.Request](ctx, c, "/requests/"+url.PathEscape(id)+"/withdraw", nil)
+}
+
+func (c *Client) Access(ctx context.Context, asset, service string) (api.Access, error) {
+	return get[api.Access](ctx, c, "/access/"+url.PathEscape(asset)+"/"+url.PathEscape(service))
+}
+
+func (c *Client) Sessions(ctx context.Context) ([]api.Session, error) {
+	return get[[]api.Session](ctx, c, "/sessions")
+}
+
+func (c *Client) Session(ctx context.Context, id string) (api.Session, error) {
+	return get[api.Session](ctx, c, "/sessions/"+url.PathEscape(id))
+}
+
+func (c *Client) Kill(ctx context.Context, id string) (api.Session, error) {
+	return post[api.Session](ctx, c, "/sessions/"+url.PathEscape(id)+"/kill", nil)
+}
+
+func (c *Client) Recordings(ctx context.Context) ([]api.Recording, error) {
+	return get[[]api.Recording](ctx, c, "/recordings")
+}
+
+func (c *Client) Recording(ctx context.Context, id string) (api.Recording, error) {
+	return get[api.Recording](ctx, c, "/recordings/"+url.PathEscape(id))
+}
+
+// RecordingFile copies the assembled container to w. How large it may be is for
+// the disk to say; a transfer that breaks off is an error.
+func (c *Client) RecordingFile(ctx context.Context, id string, w io.Writer) (int64, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/recordings/"+url.PathEscape(id)+"/file", nil)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(w, resp.Body)
+	if err != nil {
+		return n, unreachable(fmt.Errorf("fetch recording: %w", err))
+	}
+	return n, nil
+}
+
+func get[T any](ctx context.Context, c *Client, path string) (T, error) {
+	return call[T](ctx, c, http.MethodGet, path, nil)
+}
+
+func post[T any](ctx context.Context, c *Client, path string, body any) (T, error) {
+	return call[T](ctx, c, http.MethodPost, path, body)
+}
+
+func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
+	var zero, v T
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	resp, err := c.do(ctx, method, path, body)
+	if err != nil {
+		return zero, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusNoContent {
+		return zero, nil
+	}
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return zero, unreachable(err)
+	}
+	if len(data) > maxAnswer {
+		return zero, odd(fmt.Errorf("answer to %s is larger than %d bytes", path, maxAnswer))
+	}
+	if err := json.Unmarshal(data, &v); err != nil {
+		return zero, odd(fmt.Errorf("answer to %s: %w", path, err))
+	}
+	return v, nil
+}
+
+// do sends a call and turns everything but success into an error.
+func (c *Client) do(ctx context.Context, method, path string, body any) (*http.Response, error) {
+	var content io.Reader
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", path, err)
+		}
+		content = bytes.NewReader(data)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.config.Broker+"/api/v1"+path, content)
+	if err != nil {
+		return nil, fmt.Errorf("ask the broker: %w", err)
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.config.Agent)
+	if c.config.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.config.Token)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, unreachable(err)
+	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
+	defer resp.Body.Close()
+	return nil, problem(resp)
+}
+
+// problem reads the broker's error. One without a sentence of its own (a proxy's
+// page, say) gets one from its status.
+func problem(resp *http.Response) error {
+	var p api.Problem
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	data, _ := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if strings.HasSuffix(kind, "json") {
+		_ = json.Unmarshal(data, &p)
+	}
+	if p.Kind == "" {
+		p.Kind = kindOf(resp.StatusCode)
+	}
+	e := &session.Error{Kind: p.Kind, Message: firstOf(p.Message, p.Detail), Next: p.Next, Err: ErrFromBroker}
+	if e.Message == "" {
+		e.Message = fmt.Sprintf("The broker answered %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	}
+	if resp.StatusCode == http.StatusUnauthorized {
+		e.Err = errors.Join(ErrFromBroker, ErrNotSignedIn)
+		e.Next = firstOf(p.Next, "Sign in with: sallyport login")
+	}
+	return e
+}
+
+func kindOf(status int) session.Kind {
+	switch status {
+	case http.StatusBadRequest, http.StatusNotFound, http.StatusUnprocessableEntity:
+		return session.Invalid
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return session.Denied
+	case http.StatusConflict:
+		return session.Refused
+	case http.StatusGone:
+		return session.Expired
+	case http.StatusServiceUnavailable, http.StatusBadGateway, http.StatusGatewayTimeout, http.StatusTooManyRequests:
+		return session.Unreachable
+	}
+	return session.Internal
+}
+
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+func unreachable(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	return &session.Error{Kind: session.Unreachable, Message: "The broker does not answer",
+		Next: "Check the network and the address that `sallyport status` shows, then try again.", Err: err}
+}
+
+func odd(err error) error {
+	return &session.Error{Kind: session.Internal, Message: "The broker's answer makes no sense",
+		Next: "Check that this is a Sallyport broker of a fitting version: sallyport status", Err: err}
+}

@@ -1,0 +1,193 @@
+// Package display puts text in front of people: tables, times, JSON, and above
+// all nothing that a stranger could use to drive a terminal. Every string that
+// came from a broker, an identity provider or a scanner goes through Clean (words)
+// or a Filter (a replayed terminal) on its way out. It knows no nouns of the house.
+package display
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Clean makes s safe for one line of a terminal: whitespace becomes a space, each
+// run of other control characters, bidirectional controls and broken UTF-8
+// becomes one U+FFFD. What is left can be printed, and looks like what it is.
+func Clean(s string) string {
+	var b strings.Builder
+	bad := false
+	for i, r := range s {
+		switch {
+		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"), hostile(r):
+			if !bad {
+				b.WriteRune('\uFFFD')
+			}
+			bad = true
+			continue
+		case r == '\n', r == '\r', r == '\t':
+			r = ' '
+		}
+		bad = false
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// hostile reports whether a rune can do something to a terminal, or to the order
+// in which its line is read.
+func hostile(r rune) bool {
+	if r == '\n' || r == '\r' || r == '\t' {
+		return false
+	}
+	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) ||
+		r == '\u2028' || r == '\u2029' || r == '\uFEFF' || (r >= 0xE0000 && r <= 0xE007F)
+}
+
+// JSON writes v indented, ending in a newline. Control and bidirectional
+// characters that JSON would allow in clear are written as escapes.
+func JSON(w io.Writer, v any) error {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(v); err != nil {
+		return fmt.Errorf("encode JSON: %w", err)
+	}
+	_, err := w.Write(escape(b.Bytes()))
+	return err
+}
+
+// escape rewrites hostile runes, which can only stand inside strings, as \uXXXX.
+func escape(text []byte) []byte {
+	out := make([]byte, 0, len(text))
+	for len(text) > 0 {
+		r, n := utf8.DecodeRune(text)
+		switch {
+		case !hostile(r):
+			out = append(out, text[:n]...)
+		case r > 0xFFFF:
+			r -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xD800+(r>>10), 0xDC00+(r&0x3FF))
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		text = text[n:]
+	}
+	return out
+}
+
+// Table writes rows under a header, columns two spaces apart, the last one ragged.
+// All cells are cleaned; an empty cell shows as "-".
+func Table(w io.Writer, header []string, rows [][]string) error {
+	all := make([][]string, 0, len(rows)+1)
+	all = append(all, header)
+	all = append(all, rows...)
+	widths := make([]int, len(header))
+	for i, row := range all {
+		clean := make([]string, len(header))
+		for j := range header {
+			if j < len(row) {
+				clean[j] = Clean(row[j])
+			}
+			if clean[j] == "" {
+				clean[j] = "-"
+			}
+			widths[j] = max(widths[j], utf8.RuneCountInString(clean[j]))
+		}
+		all[i] = clean
+	}
+	var b strings.Builder
+	for _, row := range all {
+		var line strings.Builder
+		for j, cell := range row {
+			line.WriteString(cell)
+			if j < len(row)-1 {
+				line.WriteString(strings.Repeat(" ", widths[j]-utf8.RuneCountInString(cell)+2))
+			}
+		}
+		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Facts writes "name  value" lines, names aligned. Values are cleaned; a pair
+// without a value is left out.
+func Facts(w io.Writer, pairs [][2]string) error {
+	width := 0
+	for _, p := range pairs {
+		if p[1] != "" {
+			width = max(width, utf8.RuneCountInString(p[0]))
+		}
+	}
+	var b strings.Builder
+	for _, p := range pairs {
+		if p[1] == "" {
+			continue
+		}
+		fmt.Fprintf(&b, "%-*s  %s\n", width, p[0], Clean(p[1]))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Clock shows a time as people say it: "12:46 (in 22 min)", with the day when it
+// is not today's. Times are shown in now's zone.
+func Clock(t, now time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	t = t.In(now.Location())
+	shown := t.Format("15:04")
+	if t.Format(time.DateOnly) != now.Format(time.DateOnly) {
+		shown = t.Format("2 Jan 15:04")
+		if t.Year() != now.Year() {
+			shown = t.Format("2 Jan 2006 15:04")
+		}
+	}
+	d := t.Sub(now)
+	switch {
+	case d > 36*time.Hour, d < -36*time.Hour:
+		return shown
+	case d >= 0:
+		return shown + " (in " + Span(d) + ")"
+	default:
+		return shown + " (" + Span(-d) + " ago)"
+	}
+}
+
+// Span shows a duration in at most two units: "20 s", "22 min", "1 h 30 min".
+func Span(d time.Duration) string {
+	switch d = d.Round(time.Second); {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour && d%time.Minute != 0 && d < 10*time.Minute:
+		return fmt.Sprintf("%d min %d s", int(d.Minutes()), int(d.Seconds())%60)
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour && int(d.Minutes())%60 != 0:
+		return fmt.Sprintf("%d h %d min", int(d.Hours()), int(d.Minutes())%60)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days", int(d.Hours())/24)
+	}
+}
+
+// Size shows a number of bytes.
+func Size(n int64) string {
+	const units = "kMGTP"
+	if n < 1000 {
+		return fmt.Sprintf("%d B", n)
+	}
+	f, i := float64(n)/1000, 0
+	for f >= 999.95 && i < len(units)-1 {
+		f, i = f/1000, i+1
+	}
+	return fmt.Sprintf("%.1f %cB", f, units[i])
+}

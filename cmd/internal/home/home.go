@@ -1,0 +1,233 @@
+// Package home is a person's Sallyport directory: which broker, whom to trust,
+// the signed-in session, and one ssh key per request. Files are written whole or
+// not at all, readable by their owner alone. It knows no network and asks nobody.
+//
+//	config.json      {"broker": URL, "hint": e-mail, "redirect_ports": [..]}
+//	trust.d/SITE.json  trust bundles (session.Trust), imported by hand
+//	session.json     what the broker handed out at login
+//	keys/R-….key     OpenSSH private key of a request
+//	keys/R-….json    which asset and services that key is for
+//	ssh_config       written for OpenSSH, with
+//	known_hosts      the agents' keys and the jump host's
+package home
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Home is one such directory. The zero value is not usable; Find makes one.
+type Home struct {
+	dir string
+}
+
+// Config is what a person set once.
+type Config struct {
+	Broker        string `json:"broker"`
+	Hint          string `json:"hint,omitempty"`           // e-mail for sign-ins
+	RedirectPorts []int  `json:"redirect_ports,omitempty"` // loopback ports the identity provider knows; default any
+}
+
+const maxFile = 1 << 20
+
+// Find names the directory: $SALLYPORT_HOME, else sallyport under
+// $XDG_CONFIG_HOME or ~/.config. It is created when something is first written.
+func Find(env func(string) string) (Home, error) {
+	dir := env("SALLYPORT_HOME")
+	if dir == "" {
+		switch {
+		case env("XDG_CONFIG_HOME") != "":
+			dir = filepath.Join(env("XDG_CONFIG_HOME"), "sallyport")
+		case env("HOME") != "":
+			dir = filepath.Join(env("HOME"), ".config", "sallyport")
+		default:
+			return Home{}, session.Errorf(session.Invalid, "No home directory is known").WithNext("Set SALLYPORT_HOME to a directory of yours.")
+		}
+	}
+	abs, err := filepath.Abs(dir)
+	if err != nil {
+		return Home{}, fmt.Errorf("find the home directory: %w", err)
+	}
+	if strings.ContainsAny(abs, "\"\n\r\\") && filepath.Separator == '/' || strings.Contains(abs, "${") {
+		return Home{}, session.Errorf(session.Invalid, "The directory %q has a name that ssh cannot read", abs).WithNext("Set SALLYPORT_HOME to a path without quotes, backslashes and dollar signs.")
+	}
+	return Home{dir: abs}, nil
+}
+
+// Dir is the absolute path.
+func (h Home) Dir() string { return h.dir }
+
+// Path joins names below the directory.
+func (h Home) Path(names ...string) string {
+	return filepath.Join(append([]string{h.dir}, names...)...)
+}
+
+// Config reads config.json; without one it is empty.
+func (h Home) Config() (Config, error) {
+	var c Config
+	err := h.read("config.json", &c)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Config{}, nil
+	}
+	return c, err
+}
+
+// SaveConfig writes config.json.
+func (h Home) SaveConfig(c Config) error { return h.writeJSON("config.json", c) }
+
+// CheckBroker normalises a broker's address: https, or http on loopback, no path.
+func CheckBroker(address string) (string, error) {
+	u, err := url.Parse(address)
+	bad := err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != ""
+	if !bad && (u.Scheme == "https" || u.Scheme == "http" && Loopback(u)) {
+		return u.Scheme + "://" + strings.ToLower(u.Host), nil
+	}
+	return "", session.Errorf(session.Invalid, "%.100q is not a broker's address", address).
+		WithNext("It looks like https://access.example.org; plain http is for this machine only.")
+}
+
+// Loopback reports whether u points at this machine.
+func Loopback(u *url.URL) bool {
+	if u.Hostname() == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip != nil && ip.IsLoopback()
+}
+
+// Session reads the signed-in session. ok is false when there is none.
+func (h Home) Session() (login api.Login, ok bool, err error) {
+	err = h.read("session.json", &login)
+	if errors.Is(err, fs.ErrNotExist) {
+		return api.Login{}, false, nil
+	}
+	return login, err == nil && login.Token != "", err
+}
+
+// SaveSession keeps a login, readable by its owner alone.
+func (h Home) SaveSession(l api.Login) error { return h.writeJSON("session.json", l) }
+
+// DropSession forgets the login.
+func (h Home) DropSession() error {
+	err := os.Remove(h.Path("session.json"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// Write puts a file in place atomically with mode 0600, creating directories 0700.
+func (h Home) Write(name string, data []byte) error {
+	return WriteFile(h.Path(name), data)
+}
+
+// WriteFile puts data at path: a temporary file beside it, synced, then renamed.
+func WriteFile(path string, data []byte) error {
+	f, err := Create(path)
+	if err != nil {
+		return err
+	}
+	defer f.Abort()
+	if _, err := f.Write(data); err != nil {
+		return fmt.Errorf("write %s: %w", path, err)
+	}
+	return f.Commit()
+}
+
+// File is a file that appears under its name only when it is complete.
+type File struct {
+	*os.File
+	path string
+	done bool
+}
+
+// Create opens a temporary file (0600) beside path, creating directories 0700.
+func Create(path string) (*File, error) {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create %s: %w", dir, err)
+	}
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return nil, fmt.Errorf("write %s: %w", path, err)
+	}
+	return &File{File: f, path: path}, nil
+}
+
+// Commit syncs the file and gives it its name.
+func (f *File) Commit() error {
+	if err := f.Sync(); err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
+	}
+	if err := os.Rename(f.Name(), f.path); err != nil {
+		return fmt.Errorf("write %s: %w", f.path, err)
+	}
+	f.done = true
+	return nil
+}
+
+// Abort removes what was not committed; after Commit it does nothing.
+func (f *File) Abort() {
+	if !f.done {
+		_ = f.Close()
+		_ = os.Remove(f.Name())
+	}
+}
+
+func (h Home) writeJSON(name string, v any) error {
+	data, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", name, err)
+	}
+	return h.Write(name, append(data, '\n'))
+}
+
+func (h Home) read(name string, v any) error {
+	data, err := ReadBounded(h.Path(name))
+	if err != nil {
+		return err
+	}
+	if err := strictJSON(data, v); err != nil {
+		return session.Errorf(session.Invalid, "%s cannot be read: %w", h.Path(name), err).WithNext("Correct the file, or remove it and sign in again.")
+	}
+	return nil
+}
+
+// ReadBounded reads a file of at most 1 MiB.
+func ReadBounded(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxFile {
+		return nil, session.Errorf(session.Invalid, "%s is larger than it can be", path)
+	}
+	return os.ReadFile(path)
+}
+
+// strictJSON refuses unknown names and trailing data.
+func strictJSON(data []byte, v any) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return err
+	}
+	if d.More() {
+		return errors.New("there is more than one JSON value in it")
+	}
+	return nil
+}

@@ -1,0 +1,119 @@
+// Package sshfiles writes what OpenSSH needs to reach scanners through Sallyport:
+// a self-contained ssh_config (for `ssh -F` or one Include) and its known_hosts.
+// It is pure text: it reads no file, runs nothing and asks nobody.
+//
+// A service has one Host with the agent's key pinned, and one jump alias with the
+// broker's. The jump host learns nothing but which key is offered; the inner
+// connection ends at the hospital's agent.
+package sshfiles
+
+import (
+	"fmt"
+	"net"
+	"sort"
+	"strconv"
+	"strings"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// MaxKeys is how many keys a host offers: servers give up after a few.
+const MaxKeys = 3
+
+// Host is one service of one asset.
+type Host struct {
+	Asset, Service string
+	Identity       string   // the agent's key line, from the trust bundle
+	Keys           []string // absolute paths, newest first
+}
+
+// Files says where everything is.
+type Files struct {
+	Door       string // host:port of the broker's jump host
+	DoorKey    string // its key line
+	KnownHosts string // absolute path
+	Hosts      []Host
+}
+
+// Render returns ssh_config and known_hosts. It refuses names and keys that could
+// write a line of their own.
+func Render(f Files) (config, known []byte, err error) {
+	host, port, err := net.SplitHostPort(f.Door)
+	n, convErr := strconv.Atoi(port)
+	if err != nil || convErr != nil || n < 1 || n > 65535 || !plainHost(host) {
+		return nil, nil, session.Errorf(session.Internal, "The broker names no usable ssh door").WithNext("Tell whoever runs the broker.")
+	}
+	if _, err := session.ParseKeyLine(f.DoorKey); err != nil {
+		return nil, nil, session.Errorf(session.Internal, "The broker's jump host shows no usable key: %w", err).WithNext("Tell whoever runs the broker.")
+	}
+	hosts := append([]Host(nil), f.Hosts...)
+	sort.Slice(hosts, func(i, j int) bool {
+		return session.HostName(hosts[i].Asset, hosts[i].Service) < session.HostName(hosts[j].Asset, hosts[j].Service)
+	})
+	var c, k strings.Builder
+	c.WriteString("# Written by sallyport; it is rewritten with every request. Use it with\n" +
+		"#   ssh -F THIS-FILE HOST      or      Include THIS-FILE   (first line of ~/.ssh/config)\n")
+	k.WriteString("# Written by sallyport: agents' keys from trust bundles, the jump host's from the broker.\n")
+	for _, h := range hosts {
+		if !session.ValidName(h.Asset) || !session.ValidName(h.Service) {
+			continue
+		}
+		if _, err := session.ParseKeyLine(h.Identity); err != nil {
+			return nil, nil, fmt.Errorf("agent key for %s: %w", h.Asset, err)
+		}
+		writeHost(&c, f, h, host, port)
+		name := session.HostName(h.Asset, h.Service)
+		fmt.Fprintf(&k, "%s %s\n%s %s\n", name, h.Identity, jump(name), f.DoorKey)
+	}
+	return []byte(c.String()), []byte(k.String()), nil
+}
+
+func jump(name string) string { return "jump--" + name }
+
+func writeHost(c *strings.Builder, f Files, h Host, doorHost, doorPort string) {
+	name := session.HostName(h.Asset, h.Service)
+	// Without a key the door can only explain; the name asks it to.
+	user := "sallyport-nokey"
+	if len(h.Keys) > 0 {
+		user = "sallyport"
+	}
+	fmt.Fprintf(c, "\n# %s/%s\nHost %s\n\tHostName %s\n\tPort 22\n\tUser sallyport\n\tProxyJump %s\n", h.Asset, h.Service, name, name, jump(name))
+	writePins(c, f, h, name)
+	fmt.Fprintf(c, "Host %s\n\tHostName %s\n\tPort %s\n\tUser %s\n\tProxyJump none\n", jump(name), doorHost, doorPort, user)
+	writePins(c, f, h, jump(name))
+}
+
+// writePins is what both hops have in common: our keys and nobody else's, the
+// pinned host key and no other, nothing of this machine offered to the far side.
+func writePins(c *strings.Builder, f Files, h Host, alias string) {
+	fmt.Fprintf(c, "\tHostKeyAlias %s\n\tHostKeyAlgorithms ssh-ed25519\n\tUserKnownHostsFile %s\n\tGlobalKnownHostsFile /dev/null\n\tStrictHostKeyChecking yes\n\tUpdateHostKeys no\n",
+		alias, quote(f.KnownHosts))
+	c.WriteString("\tIdentitiesOnly yes\n\tIdentityAgent none\n\tPreferredAuthentications publickey\n\tForwardAgent no\n\tForwardX11 no\n\tServerAliveInterval 15\n\tServerAliveCountMax 4\n")
+	if len(h.Keys) == 0 {
+		c.WriteString("\tIdentityFile none\n")
+		return
+	}
+	for _, path := range h.Keys[:min(len(h.Keys), MaxKeys)] {
+		fmt.Fprintf(c, "\tIdentityFile %s\n", quote(path))
+	}
+}
+
+// quote makes a path one argument: percent signs would be tokens, spaces would
+// part it, and a $ would name a variable.
+func quote(path string) string {
+	return `"` + strings.NewReplacer("%", "%%").Replace(path) + `"`
+}
+
+func plainHost(s string) bool {
+	if s == "" || len(s) > 253 || s[0] == '-' {
+		return false
+	}
+	for _, r := range s {
+		switch {
+		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '.', r == ':', r == '_':
+		default:
+			return false
+		}
+	}
+	return true
+}
