@@ -1,8 +1,8 @@
 package signin
 
 import (
-	"bytes"
 	"context"
+	"os"
 	"os/exec"
 	"runtime"
 	"strings"
@@ -73,10 +73,14 @@ func (b Browser) Open(ctx context.Context, url string, trouble func(why string))
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	w = &Window{cancel: cancel, done: make(chan struct{})}
-	words := &tail{}
 	cmd := exec.Command(parts[0], parts[1:]...)
 	cmd.Env = b.Env
-	cmd.Stderr = words
+	// A file, not a pipe: a browser that outlives us must be able to go on complaining.
+	words, err := os.CreateTemp("", "sallyport-browser-*")
+	if err == nil {
+		defer os.Remove(words.Name())
+		cmd.Stderr = words
+	}
 	ended := make(chan error, 1)
 	if err := cmd.Start(); err != nil {
 		cancel()
@@ -90,7 +94,7 @@ func (b Browser) Open(ctx context.Context, url string, trouble func(why string))
 		select {
 		case err := <-ended:
 			if err != nil && ctx.Err() == nil {
-				trouble(strings.TrimSpace(words.String() + " (" + err.Error() + ")"))
+				trouble(strings.TrimSpace(complaint(words) + " (" + err.Error() + ")"))
 			}
 		case <-ctx.Done():
 		}
@@ -98,23 +102,12 @@ func (b Browser) Open(ctx context.Context, url string, trouble func(why string))
 	return w, true
 }
 
-// tail keeps the first kilobyte of what a command complains about.
-type tail struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if room := 1024 - t.b.Len(); room > 0 {
-		t.b.Write(p[:min(room, len(p))])
+// complaint reads the first kilobyte of what a command said.
+func complaint(f *os.File) string {
+	if f == nil {
+		return ""
 	}
-	return len(p), nil
-}
-
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.b.String()
+	b := make([]byte, 1024)
+	n, _ := f.ReadAt(b, 0)
+	return strings.TrimSpace(string(b[:n]))
 }

@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
+	"github.com/sallyport/sallyport/cmd/internal/console"
+	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/cmd/internal/signin"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// decideTime is how long an approval page waits for its approver.
+const decideTime = 30 * time.Minute
+
+// consent is how the approver ran the command.
+type consent struct {
+	longest   time.Duration
+	channels  []string
+	yes       bool
+	noBrowser bool
+}
+
+func (p *program) approveCommand() *cobra.Command {
+	var how consent
+	c := &cobra.Command{
+		Use:   "approve REQUEST",
+		Short: "Read a request that was verified here, and decide",
+		Long: `Read a request and decide. The engineer's signature is checked on this machine against
+your trust bundle; what you read is what was signed, not what the broker says. A page
+opens that this machine serves to itself; --yes reads and approves in the terminal.
+
+You may allow less: a shorter session, fewer ways for bytes to pass. Never more.
+Then you sign in afresh at your hospital; that signature covers exactly the grant you
+read, and the hospital's agent checks it. The command returns when the agent has
+admitted the grant, or says how many approvers are still needed; both are status 0.
+A denial on the page is status 4.`,
+		Example: `  sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa
+  sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 15m --channels shell --yes`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: p.completeRequests(session.Pending),
+		RunE:              func(c *cobra.Command, args []string) error { return p.approve(c.Context(), args[0], how) },
+	}
+	f := c.Flags()
+	f.DurationVar(&how.longest, "for", 0, "allow a shorter session than was asked, as in 15m")
+	f.StringSliceVar(&how.channels, "channels", nil, "allow fewer: shell, exec, files-in, files-out")
+	f.BoolVar(&how.yes, "yes", false, "show the request in the terminal and approve it")
+	f.BoolVar(&how.noBrowser, "no-browser", false, "print addresses instead of opening a browser")
+	_ = c.RegisterFlagCompletionFunc("channels", cobra.FixedCompletions([]string{"shell", "exec", "files-in", "files-out"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func (p *program) approve(ctx context.Context, id string, how consent) error {
+	who, id, err := p.aboutRequest(id)
+	if err != nil {
+		return err
+	}
+	if !who.has(session.Approver) {
+		return session.Errorf(session.Denied, "Only the hospital's approvers approve, and you are signed in as %s", roles(who.login.Roles)).
+			WithNext("Nothing was changed. An approver runs: sallyport approve " + id)
+	}
+	standing, err := who.broker.Request(ctx, id)
+	if err != nil {
+		return err
+	}
+	if standing.Status != session.Pending {
+		return session.Errorf(session.Refused, "%s was decided already: it is %s", id, standing.Status).WithNext("Details: sallyport request show " + id)
+	}
+	m, err := p.read(ctx, who, id)
+	if err != nil {
+		return err
+	}
+	m.standing = standing
+	d, err := m.draft(how.longest, channelsOf(how.channels))
+	if err != nil {
+		return err
+	}
+	if how.yes {
+		return p.approveInTerminal(ctx, who, m, d, how)
+	}
+	return p.approveOnPage(ctx, who, m, d, how)
+}
+
+// matter is a request that was verified on this machine, with what it needs.
+type matter struct {
+	id       string
+	trust    session.Trust
+	hospital session.Issuer
+	client   string // of the console class
+	standing api.Request
+	docs     api.Documents
+	request  grant.Request
+	engineer grant.Receipt
+	label    string // the broker's words for the asset
+	now      func() time.Time
+	clock    func(time.Time) string
+}
+
+// draft is a grant that could be signed.
+type draft struct {
+	grant    grant.Grant
+	bytes    []byte
+	narrowed bool
+	joined   bool // these bytes were approved by somebody before
+}
+
+// read fetches the documents and verifies the engineer's side.
+func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, error) {
+	docs, err := who.broker.Documents(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	unverified, err := parseRequest(docs.Request)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := who.home.Trust()
+	if err != nil {
+		return nil, err
+	}
+	m := &matter{id: id, docs: docs, now: p.now, clock: p.local}
+	if m.trust, err = home.ForSite(trust, unverified.Site); err != nil {
+		return nil, err
+	}
+	if m.hospital, m.client, err = consoleOf(m.trust, who.login.Person.Iss); err != nil {
+		return nil, err
+	}
+	check, err := newVerifier(m.trust)
+	if err != nil {
+		return nil, err
+	}
+	m.request, m.engineer, err = check.CheckRequestAsMinted(ctx, docs.Request, grant.Proof{Token: docs.Token, Salt: docs.Salt})
+	if err != nil {
+		return nil, err
+	}
+	rid, err := session.ParseText(m.request.RID)
+	if err != nil || rid.Request() != id {
+		return nil, session.Errorf(session.Refused, "The broker handed out another request than %s", id).
+			WithNext("Do not approve it. Tell your security contact.")
+	}
+	if assets, err := who.broker.Assets(ctx, m.request.Site); err == nil {
+		for _, a := range assets {
+			if a.Name == m.request.Asset {
+				m.label = strings.TrimSpace(strings.Join([]string{a.Modality, a.Label}, " "))
+			}
+		}
+	}
+	return m, nil
+}
+
+// consoleOf finds the hospital's identity provider, the one the approver signed in
+// with where there are several, and its console client.
+func consoleOf(t session.Trust, iss string) (session.Issuer, string, error) {
+	var found *session.Issuer
+	for _, i := range t.Issuers {
+		if i.Side == session.HospitalSide && (found == nil || i.URL == iss) {
+			found = &i
+		}
+	}
+	if found != nil {
+		if id, ok := home.Client(*found, session.Console); ok {
+			return *found, id, nil
+		}
+	}
+	return session.Issuer{}, "", session.Errorf(session.Refused, "The trust bundle of %s names no console client of the hospital", t.Site).
+		WithNext("Ask the hospital for a current bundle, or approve in the web application if it is allowed there.")
+}
+
+// approveInTerminal shows everything and goes on, because --yes said so.
+func (p *program) approveInTerminal(ctx context.Context, who signedIn, m *matter, d draft, how consent) error {
+	if err := m.view(d).Write(p.stderr); err != nil {
+		return err
+	}
+	token, salt, err := p.signGrant(ctx, who, m, d, errand{noBrowser: how.noBrowser})
+	if err != nil {
+		return err
+	}
+	a, err := who.broker.Approve(ctx, m.id, d.bytes, token, salt)
+	if err != nil {
+		return err
+	}
+	return p.admitted(a)
+}
+
+// approveOnPage serves the page, waits for the click and goes through with it.
+func (p *program) approveOnPage(ctx context.Context, who signedIn, m *matter, first draft, how consent) error {
+	var drafts sync.Map // grant hash in hex -> draft, written from the page
+	keep := func(d draft) console.View {
+		v := m.view(d)
+		drafts.Store(v.GrantHash, d)
+		return v
+	}
+	page, err := console.Open(ctx, console.Config{View: keep(first), Narrow: func(l console.Limits) (console.View, error) {
+		d, err := m.draft(l.Longest, orNone(l.Channels))
+		if err != nil {
+			return console.View{}, err
+		}
+		return keep(d), nil
+	}})
+	if err != nil {
+		return err
+	}
+	defer page.Close()
+	waiting, cancel := context.WithTimeout(ctx, decideTime)
+	defer cancel()
+	if w := p.showPage(waiting, page.URL, how.noBrowser); w != nil {
+		defer w.Close()
+	}
+	decision, err := page.Decide(waiting)
+	if err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			return session.Errorf(session.Expired, "Nobody decided within %s", "30 minutes").WithNext("Nothing was changed. Run the command again.")
+		}
+		return err
+	}
+	if !decision.Approve {
+		return p.denyFromPage(ctx, who, m, page, decision.Reason)
+	}
+	chosen, _ := drafts.Load(page.Shown().GrantHash)
+	a, err := p.carryThrough(ctx, who, m, chosen.(draft), page)
+	page.Finish(outcome(a, err, m))
+	if err != nil {
+		return err
+	}
+	return p.admitted(a)
+}
+
+func (p *program) showPage(ctx context.Context, address string, noBrowser bool) *signin.Window {
+	if !noBrowser {
+		w, ok := signin.Browser{Env: p.env}.Open(ctx, address, func(why string) {
+			p.warn("The browser could not be opened: %s", why)
+		})
+		if ok {
+			p.say("Verified here. Read it and decide in the browser, on this machine's own page:\n  %s", address)
+			return w
+		}
+	}
+	p.warn("Verified here. Read it and decide in a browser on this machine:\n  %s", address)
+	return nil
+}
+
+func (p *program) carryThrough(ctx context.Context, who signedIn, m *matter, d draft, page *console.Console) (client.Admission, error) {
+	token, salt, err := p.signGrant(ctx, who, m, d, errand{after: page.Done(), leave: page.Leave})
+	if err != nil {
+		return client.Admission{}, err
+	}
+	return who.broker.Approve(ctx, m.id, d.bytes, token, salt)
+}
+
+// signGrant is the approver's word: a fresh sign-in at the hospital whose nonce
+// covers the grant and the engineer's token.
+func (p *program) signGrant(ctx context.Context, who signedIn, m *matter, d draft, e errand) (string, []byte, error) {
+	e.issuer, e.client, e.role, e.fresh = m.hospital, m.client, grant.RoleApprove, true
+	e.subject, e.extra = grantHash(d.bytes), sha256.Sum256([]byte(m.docs.Token))
+	e.hint, e.ports, e.what = who.hint(), who.config.RedirectPorts, "to sign this approval"
+	token, salt, _, err := p.prove(ctx, e)
+	return token, salt, err
+}
+
+func (p *program) denyFromPage(ctx context.Context, who signedIn, m *matter, page *console.Console, reason string) error {
+	r, err := who.broker.Deny(ctx, m.id, reason)
+	if err != nil {
+		e := explain(err)
+		page.Finish(console.Outcome{Title: "The denial did not arrive", Text: sentence(e.Message) + " " + e.Next})
+		return err
+	}
+	page.Finish(console.Outcome{Title: "Denied", Text: "The engineer reads your reason. Nothing was opened."})
+	return &session.Error{Kind: session.Denied, Message: "You denied " + r.ID, Next: "The engineer reads your reason; nothing was opened."}
+}
+
+func (p *program) admitted(a client.Admission) error {
+	return p.answer(a, func() error {
+		if a.Admitted {
+			p.print("%s is admitted: the hospital's agent checked everything and will let the engineer in.", a.Request.ID)
+			return nil
+		}
+		more := max(a.Request.Needed-a.Request.Approvals, 1)
+		if more == 1 {
+			p.print("%s has your approval; one more approval needed.", a.Request.ID)
+		} else {
+			p.print("%s has your approval; %d more approvals needed.", a.Request.ID, more)
+		}
+		return nil
+	})
+}
+
+func outcome(a client.Admission, err error, m *matter) console.Outcome {
+	switch {
+	case err != nil:
+		e := explain(err)
+		return console.Outcome{Title: "Not approved", Text: sentence(e.Message) + " " + e.Next}
+	case a.Admitted:
+		return console.Outcome{Good: true, Title: "Approved and admitted",
+			Text: "The hospital's agent checked everything and will let the engineer on to " + m.request.Asset + ". You can end it at any time."}
+	default:
+		return console.Outcome{Good: true, Title: "Your approval is in", Text: "One more is needed before anything opens."}
+	}
+}
+
+func channelsOf(names []string) []session.Channel {
+	var list []session.Channel
+	for _, n := range names {
+		list = append(list, session.Channel(strings.TrimSpace(n)))
+	}
+	return list
+}
+
+// orNone tells "no box was ticked" from "nothing was said".
+func orNone(list []session.Channel) []session.Channel {
+	if list == nil {
+		return []session.Channel{}
+	}
+	return list
+}

@@ -1,0 +1,323 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/session"
+)
+
+// pace is how a replay runs.
+type pace struct {
+	speed float64
+	idle  time.Duration
+	plain bool
+}
+
+func (p *program) recordingsPlayCommand() *cobra.Command {
+	var how pace
+	c := &cobra.Command{
+		Use:   "play RECORDING",
+		Short: "Replay a recording",
+		Long: `Replay a recording in this terminal, in its own time. What could make your terminal
+answer, copy, rename itself or change your keys is left out and counted at the end;
+colours and cursor movement are shown. Into a file or a pipe, or with --plain, the
+replay is a plain transcript at once. Replaying does not verify: see "recordings verify".`,
+		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --speed 4
+  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --plain | grep swversion`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: p.completeRecordings,
+		RunE:              func(c *cobra.Command, args []string) error { return p.play(c.Context(), args[0], how) },
+	}
+	c.Flags().Float64Var(&how.speed, "speed", 1, "how many times faster")
+	c.Flags().DurationVar(&how.idle, "idle", 2*time.Second, "show no pause longer than this")
+	c.Flags().BoolVar(&how.plain, "plain", false, "write a transcript without timing and colours")
+	return c
+}
+
+func (p *program) play(ctx context.Context, id string, how pace) error {
+	if how.speed < 0.01 || how.speed > 1000 || how.idle < 0 {
+		return usage("Speed is a number from 0.01 to 1000, and idle is not negative").WithNext("Try --speed 4 --idle 1s.")
+	}
+	who, id, err := p.aboutRecording(id)
+	if err != nil {
+		return err
+	}
+	f, size, done, err := p.download(ctx, who, id)
+	if err != nil {
+		return err
+	}
+	defer done()
+	t, err := p.tapes.Open(f, size)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	switch {
+	case p.asJSON():
+		return p.playJSON(t)
+	case how.plain || !isTerminal(p.stdout):
+		return p.transcript(t)
+	default:
+		return p.replay(ctx, t, how)
+	}
+}
+
+// replay shows output in time. Remarks stand on lines of their own, marked.
+func (p *program) replay(ctx context.Context, t tape, how pace) error {
+	screen := display.NewFilter(p.stdout)
+	defer func() {
+		// Whatever the recording did to the terminal, it is undone: alternate screen,
+		// hidden cursor, colours, character set, scroll region.
+		fmt.Fprint(p.stdout, "\x1b[?1049l\x1b[?25h\x1b[0m\x1b(B\x0f\x1b[r\n")
+		if screen.Dropped > 0 {
+			p.say("%d control sequences were not replayed; the recording has them.", screen.Dropped)
+		}
+	}()
+	last := int64(0)
+	for {
+		e, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		gap := min(time.Duration(float64(e.At-last)/how.speed)*time.Microsecond, how.idle)
+		last = e.At
+		if gap > 0 {
+			if err := pause(ctx, gap); err != nil {
+				return nil // Ctrl-C ends a replay; there is nothing to explain
+			}
+		}
+		if e.Kind == session.Output || e.Kind == session.ErrorOutput {
+			if _, err := screen.Write(e.Data); err != nil {
+				return err
+			}
+			continue
+		}
+		if words := remark(e); words != "" {
+			fmt.Fprintf(p.stdout, "\r\n\x1b[2m[%s] %s\x1b[0m\r\n", offset(e.At), display.Clean(words))
+		}
+	}
+}
+
+// transcript writes text for files and pipes: remarks between brackets, output as
+// plain text, each channel's line ends kept apart from remarks.
+func (p *program) transcript(t tape) error {
+	out := &lineKeeper{w: p.stdout}
+	text := map[uint32]*display.Filter{}
+	for {
+		e, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return out.fresh()
+		}
+		if err != nil {
+			_ = out.fresh()
+			return err
+		}
+		if e.Kind == session.Output || e.Kind == session.ErrorOutput {
+			if text[e.Stream] == nil {
+				text[e.Stream] = display.NewPlain(out)
+			}
+			if _, err := text[e.Stream].Write(e.Data); err != nil {
+				return err
+			}
+			continue
+		}
+		if words := remark(e); words != "" {
+			if err := out.fresh(); err != nil {
+				return err
+			}
+			if _, err := fmt.Fprintf(out, "[%s] %s\n", offset(e.At), display.Clean(words)); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// lineKeeper knows whether the last byte ended a line.
+type lineKeeper struct {
+	w   io.Writer
+	mid bool
+}
+
+func (l *lineKeeper) Write(b []byte) (int, error) {
+	if len(b) > 0 {
+		l.mid = b[len(b)-1] != '\n'
+	}
+	return l.w.Write(b)
+}
+
+func (l *lineKeeper) fresh() error {
+	if !l.mid {
+		return nil
+	}
+	_, err := l.Write([]byte("\n"))
+	return err
+}
+
+// playedEvent is the JSON of one event. Text is for reading; bytes that are not
+// UTF-8 are replaced in it.
+type playedEvent struct {
+	At     int64           `json:"at"` // microseconds
+	Kind   string          `json:"kind"`
+	Stream uint32          `json:"stream"`
+	Bytes  int             `json:"bytes"`
+	Text   string          `json:"text,omitempty"`
+	Detail json.RawMessage `json:"detail,omitempty"`
+}
+
+// playJSON writes a bare array, event by event.
+func (p *program) playJSON(t tape) error {
+	between := "[\n"
+	for {
+		e, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			if between == "[\n" {
+				_, err = fmt.Fprintln(p.stdout, "[]")
+			} else {
+				_, err = fmt.Fprintln(p.stdout, "]")
+			}
+			return err
+		}
+		if err != nil {
+			return err
+		}
+		v := playedEvent{At: e.At, Kind: kindWord(e.Kind), Stream: e.Stream, Bytes: len(e.Data)}
+		switch {
+		case e.Kind == session.Output || e.Kind == session.ErrorOutput || e.Kind == session.Signal:
+			v.Text = string(e.Data)
+		case json.Valid(e.Data) && !e.Kind.Sealed() && e.Kind != session.Download:
+			v.Detail = e.Data
+		}
+		if _, err := io.WriteString(p.stdout, between); err != nil {
+			return err
+		}
+		if err := display.JSON(p.stdout, v); err != nil {
+			return err
+		}
+		between = ",\n"
+	}
+}
+
+func kindWord(k session.EventKind) string {
+	switch k {
+	case session.ChannelOpened:
+		return "channel-opened"
+	case session.ChannelClosed:
+		return "channel-closed"
+	case session.Output:
+		return "output"
+	case session.ErrorOutput:
+		return "error-output"
+	case session.Input:
+		return "input"
+	case session.InputEnd:
+		return "input-end"
+	case session.Resize:
+		return "resize"
+	case session.Signal:
+		return "signal"
+	case session.Exit:
+		return "exit"
+	case session.FileOpened:
+		return "file-opened"
+	case session.Download:
+		return "download"
+	case session.Upload:
+		return "upload"
+	case session.FileClosed:
+		return "file-closed"
+	case session.FileAction:
+		return "file-action"
+	case session.NotAllowed:
+		return "not-allowed"
+	case session.Marker:
+		return "marker"
+	}
+	return string(rune(k))
+}
+
+// remark says what an event was, for people; empty for those that say nothing.
+func remark(e session.Event) string {
+	switch e.Kind {
+	case session.ChannelOpened:
+		var c session.ChannelOpen
+		if json.Unmarshal(e.Data, &c) != nil {
+			return "a channel was opened"
+		}
+		switch {
+		case c.Command != "":
+			return "command: " + c.Command
+		case c.Type == session.Shell:
+			return fmt.Sprintf("shell opened (%s, %d x %d)", firstOf(c.Term, "no terminal"), c.Cols, c.Rows)
+		default:
+			return string(c.Type) + " opened"
+		}
+	case session.Exit:
+		var x session.ExitStatus
+		if json.Unmarshal(e.Data, &x) == nil && x.Signal != "" {
+			return "ended by signal " + x.Signal
+		}
+		return fmt.Sprintf("ended with status %d", x.Status)
+	case session.Signal:
+		return "signal " + string(e.Data)
+	case session.FileClosed:
+		var s session.FileSummary
+		if json.Unmarshal(e.Data, &s) != nil {
+			return "a file was closed"
+		}
+		return strings.TrimSpace(fmt.Sprintf("file %s, %s, %d bytes, %s", directionWord(s.Direction), s.Path, s.Size, firstOf(prefixed("SHA-256 ", s.SHA256), s.Reason)))
+	case session.FileAction:
+		var a session.FileChange
+		if json.Unmarshal(e.Data, &a) != nil {
+			return "a file was changed"
+		}
+		return strings.TrimSpace(strings.Join([]string{"file", a.Action, a.Path, a.Target, prefixed("failed: ", a.Error)}, " "))
+	case session.NotAllowed:
+		var r session.Refusal
+		if json.Unmarshal(e.Data, &r) != nil {
+			return "something was refused"
+		}
+		return "refused: " + strings.TrimSpace(r.What+" "+r.Detail)
+	case session.Marker:
+		var n session.Note
+		if json.Unmarshal(e.Data, &n) != nil {
+			return "a remark of the agent"
+		}
+		return n.Text
+	}
+	return ""
+}
+
+func directionWord(c session.Channel) string {
+	if c == session.FilesIn {
+		return "to the scanner"
+	}
+	return "from the scanner"
+}
+
+func prefixed(prefix, s string) string {
+	if s == "" {
+		return ""
+	}
+	return prefix + s
+}
+
+// offset is the time since the recording began, as 1:02:03 or 2:03.
+func offset(micro int64) string {
+	s := micro / 1e6
+	if s >= 3600 {
+		return fmt.Sprintf("%d:%02d:%02d", s/3600, s/60%60, s%60)
+	}
+	return fmt.Sprintf("%d:%02d", s/60, s%60)
+}

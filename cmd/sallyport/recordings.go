@@ -1,0 +1,174 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/session"
+)
+
+func (p *program) recordingsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "recordings",
+		Aliases: []string{"recording"},
+		Short:   "List, replay, check and take out recordings",
+		Long: `List, replay, check and take out recordings. There is one per connection to a scanner,
+several in a session. Auditors and approvers see their site's, engineers their own.
+What the engineer typed is sealed for the hospital; replays show what the scanner answered.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(p.recordingsListCommand(), p.recordingsFetchCommand(), p.recordingsPlayCommand(), p.recordingsVerifyCommand(), p.recordingsExportCommand())
+	return c
+}
+
+func (p *program) recordingsListCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:     "ls",
+		Aliases: []string{"list"},
+		Short:   "List recordings, newest first",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			who, err := p.session()
+			if err != nil {
+				return err
+			}
+			list, err := who.broker.Recordings(c.Context())
+			if err != nil {
+				return err
+			}
+			return p.answer(orEmpty(list), func() error {
+				if len(list) == 0 {
+					p.say("No recordings yet. Each connection to a scanner makes one.")
+					return nil
+				}
+				var rows [][]string
+				for _, r := range list {
+					rows = append(rows, []string{r.ID, r.State, r.Asset + "/" + r.Service, r.Engineer, p.local(r.Started), lasted(r), display.Size(r.Bytes)})
+				}
+				return display.Table(p.stdout, []string{"RECORDING", "STATE", "ASSET/SERVICE", "ENGINEER", "STARTED", "LASTED", "SIZE"}, rows)
+			})
+		},
+	}
+}
+
+func lasted(r api.Recording) string {
+	if r.Ended == nil {
+		return "goes on"
+	}
+	return display.Span(r.Ended.Sub(r.Started))
+}
+
+func (p *program) recordingsFetchCommand() *cobra.Command {
+	var file string
+	c := &cobra.Command{
+		Use:               "fetch RECORDING -o FILE",
+		Short:             "Save a recording as one file that verifies offline",
+		Example:           "  sallyport recordings fetch V-aaaaaaaaaaaaaaaaaaaaaaaaaa -o evidence.sally\n  sallyport verify evidence.sally",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: p.completeRecordings,
+		RunE: func(c *cobra.Command, args []string) error {
+			if file == "" {
+				return usage("It is not said where to save the recording").WithNext("Add -o FILE.")
+			}
+			who, id, err := p.aboutRecording(args[0])
+			if err != nil {
+				return err
+			}
+			n, err := p.fetch(c.Context(), who, id, file)
+			if err != nil {
+				return err
+			}
+			return p.answer(map[string]any{"id": id, "file": file, "bytes": n}, func() error {
+				p.say("Saved %s, %s. Check it with: sallyport verify %s", file, display.Size(n), file)
+				return nil
+			})
+		},
+	}
+	// Shadows the global -o: here it names the file, and --json asks for JSON.
+	c.Flags().StringVarP(&file, "output", "o", "", "the file to write")
+	return c
+}
+
+// fetch saves the container under its name only when it is complete.
+func (p *program) fetch(ctx context.Context, who signedIn, id, file string) (int64, error) {
+	f, err := home.Create(file)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Abort()
+	n, err := who.broker.RecordingFile(ctx, id, f)
+	if err != nil {
+		return n, err
+	}
+	return n, f.Commit()
+}
+
+func (p *program) aboutRecording(id string) (signedIn, string, error) {
+	if _, err := session.ParseRecordingID(id); err != nil {
+		return signedIn{}, "", err
+	}
+	who, err := p.session()
+	return who, id, err
+}
+
+// download brings a recording into a temporary file that the returned func removes.
+func (p *program) download(ctx context.Context, who signedIn, id string) (f *os.File, size int64, done func(), err error) {
+	f, err = os.CreateTemp("", "sallyport-recording-*")
+	if err != nil {
+		return nil, 0, nil, fmt.Errorf("make room for the recording: %w", err)
+	}
+	done = func() { _ = f.Close(); _ = os.Remove(f.Name()) }
+	size, err = who.broker.RecordingFile(ctx, id, f)
+	if err != nil {
+		done()
+		return nil, 0, nil, err
+	}
+	return f, size, done, nil
+}
+
+func (p *program) recordingsExportCommand() *cobra.Command {
+	var format string
+	c := &cobra.Command{
+		Use:   "export RECORDING --format asciicast-v2",
+		Short: "Write a recording for another player",
+		Long: `Write a recording to standard output in the format of another player. It shows what
+the scanner answered; what was typed stays sealed. An export proves nothing: keep the
+fetched file as evidence.`,
+		Example:           "  sallyport recordings export V-aaaaaaaaaaaaaaaaaaaaaaaaaa --format asciicast-v2 > session.cast",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: p.completeRecordings,
+		RunE: func(c *cobra.Command, args []string) error {
+			if format != "asciicast-v2" {
+				return usage("%.40q is not a format to export", format).WithNext("Use --format asciicast-v2.")
+			}
+			if isTerminal(p.stdout) {
+				return usage("An export is a file for another program").WithNext("Send it to one: sallyport recordings export ID --format asciicast-v2 > session.cast")
+			}
+			who, id, err := p.aboutRecording(args[0])
+			if err != nil {
+				return err
+			}
+			f, size, done, err := p.download(c.Context(), who, id)
+			if err != nil {
+				return err
+			}
+			defer done()
+			t, err := p.tapes.Open(f, size)
+			if err != nil {
+				return err
+			}
+			defer t.Close()
+			return p.tapes.WriteCast(p.stdout, t)
+		},
+	}
+	c.Flags().StringVar(&format, "format", "asciicast-v2", "the format: asciicast-v2")
+	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"asciicast-v2"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}

@@ -1,0 +1,369 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// window is how long a request stays good: an approver may be slow, and nobody
+// loses session time to that.
+const window = 4 * time.Hour
+
+// wish is what the engineer typed.
+type wish struct {
+	target    string
+	services  []string
+	reason    string
+	workOrder string
+	class     string
+	longest   time.Duration
+	files     []string
+	wait      bool
+	timeout   time.Duration
+	noBrowser bool
+}
+
+func (p *program) requestCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "request",
+		Aliases: []string{"requests"},
+		Short:   "Ask for access and see what came of it",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
+	}
+	c.AddCommand(p.requestNewCommand(), p.requestListCommand(), p.requestShowCommand(), p.requestWithdrawCommand())
+	return c
+}
+
+func (p *program) requestNewCommand() *cobra.Command {
+	var w wish
+	c := &cobra.Command{
+		Use:   "new ASSET/SERVICE [SERVICE ...] --reason TEXT --work-order ID",
+		Short: "Ask a hospital for access to a scanner",
+		Long: `Ask a hospital for access to one or more services of a scanner.
+
+The browser opens once more: you sign exactly this request, and the hospital's agent
+checks that signature itself. A fresh ssh key is made for it and stays on this
+machine. The request is good for four hours from now; --for is how long the session
+may last once you connect.
+
+You ask for a shell and for commands. With --files you also ask to copy files:
+"in" is towards the scanner, "out" is from it.`,
+		Example: `  sallyport request new NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
+  sallyport request new NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			w.target, w.services = args[0], args[1:]
+			return p.requestNew(c.Context(), w)
+		},
+		ValidArgsFunction: p.completeTargets,
+	}
+	f := c.Flags()
+	f.StringVar(&w.reason, "reason", "", "why, in your words; the approver reads it")
+	f.StringVar(&w.workOrder, "work-order", "", "the work order, incident or change")
+	f.StringVar(&w.class, "class", "", "observe, non-disruptive or disruptive (default: the service's)")
+	f.DurationVar(&w.longest, "for", 0, "how long the session may last, as in 30m (default 1h, or the scanner's limit)")
+	f.StringSliceVar(&w.files, "files", nil, "copy files: in, out or in,out")
+	f.BoolVar(&w.wait, "wait", false, "wait for the hospital's answer")
+	f.DurationVar(&w.timeout, "timeout", 15*time.Minute, "how long --wait waits")
+	f.BoolVar(&w.noBrowser, "no-browser", false, "print the address instead of opening a browser")
+	_ = c.MarkFlagRequired("reason")
+	_ = c.MarkFlagRequired("work-order")
+	_ = c.RegisterFlagCompletionFunc("class", cobra.FixedCompletions([]string{"observe", "non-disruptive", "disruptive"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("files", cobra.FixedCompletions([]string{"in", "out", "in,out"}, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+func (p *program) requestNew(ctx context.Context, w wish) error {
+	who, err := p.session()
+	if err != nil {
+		return err
+	}
+	if !who.has(session.Engineer) {
+		return session.Errorf(session.Denied, "Only engineers ask for access, and you are signed in as %s", roles(who.login.Roles)).
+			WithNext("Sign in with your field-service account: sallyport login --hint EMAIL")
+	}
+	asset, service, err := parseTarget(w.target)
+	if err != nil {
+		return err
+	}
+	catalogue, err := who.broker.Assets(ctx, "")
+	if err != nil {
+		return err
+	}
+	scanner, services, err := findAsset(catalogue, asset, append([]string{service}, trimTargets(asset, w.services)...))
+	if err != nil {
+		return err
+	}
+	trust, err := who.home.Trust()
+	if err != nil {
+		return err
+	}
+	bundle, err := home.ForSite(trust, scanner.Site)
+	if err != nil {
+		return err
+	}
+	now := p.now().UTC().Truncate(time.Second)
+	request, err := compose(w, scanner, services, now)
+	if err != nil {
+		return err
+	}
+	request.Eng = who.login.Person.Identity
+	answer, err := p.handIn(ctx, who, bundle, request, w.noBrowser)
+	if err != nil {
+		return err
+	}
+	if _, err := p.writeSSH(ctx, who); err != nil {
+		p.warn("The request stands, but the ssh configuration was not written: %s Run: sallyport ssh-config", sentence(explain(err).Message))
+	}
+	if w.wait {
+		return p.wait(ctx, who, answer, w.timeout)
+	}
+	return p.answer(answer, func() error {
+		p.print("%s", answer.ID)
+		p.say("Asked for %s/%s. %s", answer.Asset, strings.Join(answer.Services, ","), p.whereItStands(answer))
+		return nil
+	})
+}
+
+// trimTargets lets further services be named with their asset, too.
+func trimTargets(asset string, list []string) []string {
+	var out []string
+	for _, s := range list {
+		if a, service, ok := strings.Cut(s, "/"); ok && strings.EqualFold(a, asset) {
+			s = service
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// compose makes the document from the wish, all but the person and the key.
+func compose(w wish, scanner api.Asset, services []session.Service, now time.Time) (grant.Request, error) {
+	names, class, err := pick(w.class, scanner, services)
+	if err != nil {
+		return grant.Request{}, err
+	}
+	channels, err := channelsFor(w.files)
+	if err != nil {
+		return grant.Request{}, err
+	}
+	for _, c := range channels {
+		if !slices.Contains(scanner.Channels, c) {
+			return grant.Request{}, session.Errorf(session.Refused, "The hospital does not allow %s on %s", channelWords(c), scanner.Name).
+				WithNext("Ask without it.")
+		}
+	}
+	longest, limit := w.longest, time.Duration(scanner.Longest)*time.Second
+	if longest == 0 {
+		longest = time.Hour
+		if limit > 0 {
+			longest = min(longest, limit)
+		}
+	}
+	switch {
+	case longest < time.Second || longest%time.Second != 0:
+		return grant.Request{}, usage("A session lasts whole seconds, at least one").WithNext("Write --for 30m, for example.")
+	case limit > 0 && longest > limit:
+		return grant.Request{}, session.Errorf(session.Refused, "The hospital allows %s on %s at most", display.Span(limit), scanner.Name).
+			WithNext("Ask with --for " + short(limit) + " or less.")
+	}
+	reason, order := strings.TrimSpace(w.reason), strings.TrimSpace(w.workOrder)
+	if reason == "" || order == "" || display.Clean(reason) != reason || display.Clean(order) != order || strings.ContainsAny(reason+order, "\n\r\t") {
+		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
+	}
+	return grant.Request{
+		V: 1, Typ: "sallyport-request", RID: session.NewID().Text(), Kind: "session", Site: scanner.Site, Asset: scanner.Name, Services: names,
+		Class: class, Channels: channels, NBF: now.Unix(), EXP: now.Add(max(window, longest)).Unix(), MaxS: int64(longest.Seconds()), Reason: reason, Ref: order,
+	}, nil
+}
+
+// pick sorts the services and finds the class: the one asked for, or the mildest
+// that all of them allow.
+func pick(asked string, scanner api.Asset, services []session.Service) ([]string, session.Class, error) {
+	var names []string
+	limit := session.Disruptive
+	for _, s := range services {
+		if s.Class.Within(limit) {
+			limit = s.Class
+		}
+		names = append(names, s.Name)
+	}
+	slices.Sort(names)
+	names = slices.Compact(names)
+	if asked == "" {
+		return names, limit, nil
+	}
+	class := session.Class(asked)
+	if !class.Known() {
+		return nil, "", usage("%.40q is not a class", asked).WithNext("Use observe, non-disruptive or disruptive.")
+	}
+	if !class.Within(limit) {
+		return nil, "", session.Errorf(session.Refused, "The hospital allows %s work at most on these services of %s", limit, scanner.Name).
+			WithNext("Ask with --class " + string(limit) + ".")
+	}
+	return names, class, nil
+}
+
+func channelsFor(files []string) ([]session.Channel, error) {
+	channels := []session.Channel{session.Exec, session.Shell}
+	for _, f := range files {
+		switch strings.TrimSpace(f) {
+		case "in":
+			channels = append(channels, session.FilesIn)
+		case "out":
+			channels = append(channels, session.FilesOut)
+		default:
+			return nil, usage("%.40q is not a direction for files", f).WithNext("Use --files in, --files out or --files in,out.")
+		}
+	}
+	slices.Sort(channels)
+	return slices.Compact(channels), nil
+}
+
+// handIn makes the key, has the engineer sign the exact bytes, and delivers them.
+// When anything fails the key is gone again: nothing half-done stays behind.
+func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust, r grant.Request, noBrowser bool) (answer api.Request, err error) {
+	issuer, ok := home.IssuerAt(bundle, r.Eng.Iss)
+	clientID, hasClient := home.Client(issuer, session.CLI)
+	if !ok || !hasClient || issuer.Side != session.VendorSide {
+		return answer, session.Errorf(session.Refused, "%s does not accept sign-ins of %s", r.Site, host(r.Eng.Iss)).
+			WithNext("Ask the hospital for its current trust bundle and import it.")
+	}
+	id, err := session.ParseText(r.RID)
+	if err != nil {
+		return answer, err
+	}
+	r.Key, err = who.home.NewKey(home.Key{Request: id.Request(), Site: r.Site, Asset: r.Asset, Services: r.Services,
+		Created: p.now().UTC(), NotAfter: time.Unix(r.EXP, 0).UTC()})
+	if err != nil {
+		return answer, err
+	}
+	defer func() {
+		// Unreachable may mean that the request arrived and the answer was lost.
+		if err != nil && session.KindOf(err) != session.Unreachable {
+			_ = who.home.DropKey(id.Request())
+		}
+	}()
+	document, err := marshalRequest(r)
+	if err != nil {
+		return answer, err
+	}
+	token, salt, claims, err := p.prove(ctx, errand{issuer: issuer, client: clientID, role: grant.RoleRequest, subject: requestHash(document),
+		hint: who.hint(), ports: who.config.RedirectPorts, noBrowser: noBrowser, what: "to sign this request"})
+	if err != nil {
+		_ = who.home.DropKey(id.Request())
+		return answer, err
+	}
+	if claims.Sub != r.Eng.Sub {
+		_ = who.home.DropKey(id.Request())
+		return answer, session.Errorf(session.Denied, "The browser signed in as %.100s, and the request is for %.100s", firstOf(claims.Email, claims.Sub), who.login.Person.Email).
+			WithNext("Sign out at " + host(issuer.URL) + " and ask again, or run sallyport login as the other person.")
+	}
+	answer, err = who.broker.NewRequest(ctx, document, token, salt)
+	if err == nil && answer.ID != id.Request() {
+		err = session.Errorf(session.Internal, "The broker answered for another request").WithNext("Tell whoever runs the broker.")
+	}
+	return answer, err
+}
+
+func (s signedIn) hint() string { return firstOf(s.config.Hint, s.login.Person.Email) }
+
+func firstOf(list ...string) string {
+	for _, s := range list {
+		if s != "" {
+			return s
+		}
+	}
+	return ""
+}
+
+// wait follows a request until the hospital has answered.
+func (p *program) wait(ctx context.Context, who signedIn, r api.Request, timeout time.Duration) error {
+	p.say("%s Asked for %s/%s. Ctrl-C stops waiting; the request stays.", r.ID, r.Asset, strings.Join(r.Services, ","))
+	until := p.now().Add(timeout)
+	live := isTerminal(p.stderr) && !p.asJSON()
+	last := ""
+	for r.Status == session.Pending {
+		left := until.Sub(p.now())
+		line := p.whereItStands(r)
+		if left <= 0 || ctx.Err() != nil {
+			p.endLine(live)
+			return &session.Error{Kind: session.Expired, Message: line, Err: errWaiting,
+				Next: "The request stays open until " + p.local(r.NotAfter) + ". Look again with: sallyport request show " + r.ID}
+		}
+		if live {
+			fmt.Fprintf(p.stderr, "\r\x1b[K%s Waiting %s more ...", display.Clean(line), display.Span(left))
+		} else if line != last {
+			p.say("%s Waiting ...", line)
+		}
+		last = line
+		step := 25 * time.Second
+		if live {
+			step = 5 * time.Second // keeps the line alive
+		}
+		next, err := who.broker.AwaitRequest(ctx, r.ID, session.Pending, min(step, left))
+		switch {
+		case err == nil:
+			r = next
+		case errors.Is(err, context.Canceled):
+		case session.KindOf(err) == session.Unreachable:
+			if err := pause(ctx, min(2*time.Second, left)); err != nil && !errors.Is(err, context.Canceled) {
+				return err
+			}
+		default:
+			p.endLine(live)
+			return err
+		}
+	}
+	p.endLine(live)
+	if r.Status != session.Approved {
+		return &session.Error{Kind: session.Denied, Message: p.whereItStands(r), Next: "Details: sallyport request show " + r.ID}
+	}
+	return p.answer(r, func() error {
+		p.print("%s", r.ID)
+		p.say("%s", p.whereItStands(r))
+		return nil
+	})
+}
+
+func (p *program) endLine(live bool) {
+	if live {
+		fmt.Fprint(p.stderr, "\r\x1b[K")
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// short writes a duration as --for takes it.
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+func (p *program) sshCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "ssh ASSET/SERVICE [-- COMMAND ...]",
+		Short: "Connect, or say in one line what is missing",
+		Long: `Connect with this machine's own ssh. The broker is asked first, so that you read what
+is missing instead of "Permission denied". The exit status is the remote command's;
+before ssh runs it is 5 while the hospital has not answered and 4 when it will not
+let you in.
+
+What follows -- goes to the scanner. Options for ssh itself: use ssh -F with the file
+that "sallyport ssh-config" names.`,
+		Example: `  sallyport ssh NGH-PETCT1/recon-ssh
+  sallyport ssh NGH-PETCT1/recon-ssh -- evlog -n 50 -sev E`,
+		Args: func(c *cobra.Command, args []string) error {
+			if dash := c.ArgsLenAtDash(); len(args) == 1 && dash != 0 || dash == 1 {
+				return nil
+			}
+			return usage("Say which service, and put a command after --").WithNext("As in: sallyport ssh NGH-PETCT1/recon-ssh -- evlog -n 50")
+		},
+		ValidArgsFunction: p.completeTargets,
+		RunE: func(c *cobra.Command, args []string) error {
+			return p.ssh(c.Context(), args[0], args[1:])
+		},
+	}
+}
+
+func (p *program) ssh(ctx context.Context, target string, command []string) error {
+	asset, service, err := parseTarget(target)
+	if err != nil {
+		return err
+	}
+	who, err := p.session()
+	if err != nil {
+		return err
+	}
+	access, err := who.broker.Access(ctx, asset, service)
+	if err != nil {
+		return err
+	}
+	if !access.Ready {
+		e := &session.Error{Kind: access.Kind, Message: firstOf(access.Message, "There is no access to "+target+" now"), Next: access.Next}
+		if access.Pending {
+			e.Err = errWaiting
+			e.Kind = session.Refused
+			e.Next = firstOf(e.Next, "Look again with: sallyport request show "+access.Request)
+		}
+		if status(e) != exitWaiting && status(e) != exitDenied {
+			e.Kind = session.Denied // whatever is missing, the answer to "may I" was no
+		}
+		return e
+	}
+	written, err := p.writeSSH(ctx, who)
+	if err != nil {
+		return err
+	}
+	name := session.HostName(asset, service)
+	if !slices.Contains(written.Hosts, name) {
+		return session.Errorf(session.Refused, "The agent of %s is not known on this machine", asset).
+			WithNext("Get the site's trust bundle from the hospital and run: sallyport trust import FILE")
+	}
+	if id := access.Request; id != "" {
+		if _, err := session.ParseRequestID(id); err != nil {
+			return err
+		}
+		if _, err := os.Stat(who.home.Path("keys", id+".key")); err != nil {
+			return session.Errorf(session.Refused, "The key of %s is not on this machine", id).
+				WithNext("Connect where you made the request, or ask again here: sallyport request new " + target)
+		}
+	}
+	return p.runSSH(written.Path, name, command)
+}
+
+// runSSH runs the system's ssh on our own terminal and waits for it. Keyboard
+// signals reach it by the terminal; those sent to us are passed on.
+func (p *program) runSSH(config, name string, command []string) error {
+	path, err := exec.LookPath("ssh")
+	if err != nil {
+		return session.Errorf(session.Internal, "There is no ssh on this machine").WithNext("Install the OpenSSH client, then run the command again.")
+	}
+	args := []string{"-F", config, name}
+	if len(command) > 0 {
+		args = append(append(args, "--"), command...)
+	}
+	cmd := exec.Command(path, args...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Env = p.stdin, p.stdout, p.stderr, p.env
+	signals := make(chan os.Signal, 8)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
+	defer signal.Stop(signals)
+	if err := cmd.Start(); err != nil {
+		return session.Errorf(session.Internal, "ssh could not be started: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }() // owned by the loop below
+	for {
+		select {
+		case s := <-signals:
+			if s == syscall.SIGTERM || s == syscall.SIGHUP || !isTerminal(p.stdin) {
+				_ = cmd.Process.Signal(s)
+			}
+		case err := <-ended:
+			return remote(err)
+		}
+	}
+}
+
+func remote(err error) error {
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		return remoteStatus(exit.ExitCode())
+	case errors.As(err, &exit):
+		if ws, ok := exit.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+			return remoteStatus(128 + int(ws.Signal()))
+		}
+	}
+	return session.Errorf(session.Internal, "ssh did not end well: %w", err)
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/cmd/internal/sshfiles"
+	"github.com/sallyport/sallyport/session"
+)
+
+func (p *program) sshConfigCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "ssh-config",
+		Short: "Write the ssh configuration, so that plain ssh, scp and sftp work",
+		Long: `Write ssh_config and known_hosts into your Sallyport directory. It needs no helper
+and no environment: use it with ssh -F, or put one Include line at the top of
+~/.ssh/config. Login and every new request rewrite it, so nothing has to be run
+after an approval. Keys of requests that are over are removed.`,
+		Example: `  ssh -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1
+  scp -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1:savelog.tgz .`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			who, err := p.session()
+			if err != nil {
+				return err
+			}
+			written, err := p.writeSSH(c.Context(), who)
+			if err != nil {
+				return err
+			}
+			return p.answer(written, func() error {
+				p.print("%s", written.Path)
+				for _, site := range written.Untrusted {
+					p.say("Left out: the scanners of %s, because its trust bundle was not imported.", site)
+				}
+				if isTerminal(p.stdout) {
+					p.say("To use it with plain ssh, put this first in ~/.ssh/config:\n  Include \"%s\"", written.Path)
+				}
+				return nil
+			})
+		},
+	}
+}
+
+// sshWritten is the JSON of ssh-config.
+type sshWritten struct {
+	Path       string   `json:"path"`
+	KnownHosts string   `json:"known_hosts"`
+	Hosts      []string `json:"hosts"`
+	Untrusted  []string `json:"untrusted_sites"`
+}
+
+// writeSSH prunes keys whose requests are over and rewrites ssh_config and known_hosts.
+func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error) {
+	out := sshWritten{Path: who.home.Path("ssh_config"), KnownHosts: who.home.Path("known_hosts"), Hosts: []string{}, Untrusted: []string{}}
+	catalogue, err := who.broker.Assets(ctx, "")
+	if err != nil {
+		return out, err
+	}
+	var requests []api.Request
+	if who.has(session.Engineer) {
+		if requests, err = who.broker.Requests(ctx); err != nil {
+			return out, err
+		}
+	}
+	keys, err := p.prune(who.home, requests)
+	if err != nil {
+		return out, err
+	}
+	trust, err := who.home.Trust()
+	if err != nil {
+		return out, err
+	}
+	files := sshfiles.Files{Door: who.login.SSH.Address, DoorKey: who.login.SSH.HostKey, KnownHosts: out.KnownHosts}
+	missing := map[string]bool{}
+	for _, a := range catalogue {
+		bundle, err := home.ForSite(trust, a.Site)
+		if err != nil {
+			if !missing[a.Site] {
+				out.Untrusted = append(out.Untrusted, a.Site)
+			}
+			missing[a.Site] = true
+			continue
+		}
+		for _, s := range a.Services {
+			if s.Protocol != session.SSH || !session.ValidName(a.Name) || !session.ValidName(s.Name) {
+				continue
+			}
+			files.Hosts = append(files.Hosts, sshfiles.Host{Asset: a.Name, Service: s.Name, Identity: bundle.Identity, Keys: keysFor(keys, a, s.Name)})
+			out.Hosts = append(out.Hosts, session.HostName(a.Name, s.Name))
+		}
+	}
+	config, known, err := sshfiles.Render(files)
+	if err != nil {
+		return out, err
+	}
+	if err := who.home.Write("known_hosts", known); err != nil {
+		return out, err
+	}
+	return out, who.home.Write("ssh_config", config)
+}
+
+// prune drops the keys of requests that are over and returns the others, newest first.
+func (p *program) prune(h home.Home, requests []api.Request) ([]home.Key, error) {
+	over := map[string]bool{}
+	for _, r := range requests {
+		if r.Status != session.Pending && r.Status != session.Approved {
+			over[r.ID] = true
+		}
+	}
+	keys, err := h.Keys()
+	if err != nil {
+		return nil, err
+	}
+	var kept []home.Key
+	for _, k := range keys {
+		if over[k.Request] || p.now().After(k.NotAfter) {
+			if err := h.DropKey(k.Request); err != nil {
+				return nil, err
+			}
+			continue
+		}
+		kept = append(kept, k)
+	}
+	return kept, nil
+}
+
+func keysFor(keys []home.Key, a api.Asset, service string) []string {
+	var paths []string
+	for _, k := range keys {
+		if k.Site != a.Site || k.Asset != a.Name {
+			continue
+		}
+		for _, s := range k.Services {
+			if s == service {
+				paths = append(paths, k.Path)
+			}
+		}
+	}
+	return paths
+}
