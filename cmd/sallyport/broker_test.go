@@ -1,0 +1,385 @@
+package main
+
+import (
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// broker is a stand-in that polices its caller: nonces, signatures and who may call
+// what are checked; what is stored is only what the stories need.
+type broker struct {
+	*httptest.Server
+	doorKey string
+
+	mu         sync.Mutex
+	people     map[string]session.Person // by token
+	requests   []*stored
+	sessions   []api.Session
+	recordings map[string][]byte
+	listed     []api.Recording
+	needed     int
+	changed    chan struct{} // closed and replaced at every change
+	hostile    bool          // answers carry terminal escapes
+	swap       bool          // documents of another request
+}
+
+type stored struct {
+	view  api.Request
+	docs  api.Documents
+	voted map[string]bool
+	kept  []byte // the grant before somebody widened it
+}
+
+type refusal struct {
+	status int
+	kind   session.Kind
+	text   string
+	next   string
+}
+
+func newBroker() *broker {
+	pub, _, _ := ed25519.GenerateKey(nil)
+	b := &broker{doorKey: session.KeyLine(pub), people: map[string]session.Person{}, recordings: map[string][]byte{}, needed: 1, changed: make(chan struct{})}
+	mux := http.NewServeMux()
+	handle := func(pattern string, f func(*http.Request, session.Person) (any, *refusal)) {
+		method, path, _ := strings.Cut(pattern, " ")
+		mux.HandleFunc(method+" /api/v1"+path, func(w http.ResponseWriter, r *http.Request) {
+			b.mu.Lock()
+			who, ok := b.people[strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")]
+			b.mu.Unlock()
+			if !ok && path != "/login" {
+				b.write(w, nil, &refusal{401, session.Denied, "Your sign-in is not known here", ""})
+				return
+			}
+			v, refused := f(r, who)
+			b.write(w, v, refused)
+		})
+	}
+	handle("POST /login", b.login)
+	handle("POST /logout", func(r *http.Request, _ session.Person) (any, *refusal) {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		delete(b.people, strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer "))
+		return nil, nil
+	})
+	handle("GET /me", func(_ *http.Request, who session.Person) (any, *refusal) {
+		return api.Login{Person: who, Roles: rolesOf(who), SSH: b.door()}, nil
+	})
+	handle("GET /assets", func(r *http.Request, _ session.Person) (any, *refusal) {
+		return b.assets(r.URL.Query().Get("site")), nil
+	})
+	handle("POST /requests", b.request)
+	handle("GET /requests", func(*http.Request, session.Person) (any, *refusal) { return b.views(), nil })
+	handle("GET /requests/{id}", b.show)
+	handle("GET /requests/{id}/documents", b.documents)
+	handle("POST /requests/{id}/approvals", b.approve)
+	handle("POST /requests/{id}/deny", b.deny)
+	handle("POST /requests/{id}/withdraw", b.withdraw)
+	handle("GET /access/{asset}/{service}", b.access)
+	handle("GET /sessions", func(*http.Request, session.Person) (any, *refusal) { return b.sessions, nil })
+	handle("GET /sessions/{id}", b.session)
+	handle("POST /sessions/{id}/kill", b.kill)
+	handle("GET /recordings", func(*http.Request, session.Person) (any, *refusal) { return b.listed, nil })
+	handle("GET /recordings/{id}", b.recording)
+	handle("GET /recordings/{id}/file", b.file)
+	b.Server = httptest.NewServer(mux)
+	return b
+}
+
+func (b *broker) write(w http.ResponseWriter, v any, refused *refusal) {
+	if refused != nil {
+		w.Header().Set("Content-Type", "application/problem+json")
+		w.WriteHeader(refused.status)
+		_ = json.NewEncoder(w).Encode(api.Problem{Status: refused.status, Kind: refused.kind, Message: refused.text, Next: refused.next})
+		return
+	}
+	if data, ok := v.([]byte); ok {
+		w.Header().Set("Content-Type", "application/octet-stream")
+		_, _ = w.Write(data)
+		return
+	}
+	if v == nil {
+		w.WriteHeader(http.StatusNoContent)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v)
+}
+
+func rolesOf(p session.Person) []session.Role {
+	switch {
+	case strings.HasPrefix(p.Email, "approver"):
+		return []session.Role{session.Approver}
+	case strings.HasPrefix(p.Email, "auditor"):
+		return []session.Role{session.Auditor}
+	}
+	return []session.Role{session.Engineer}
+}
+
+func (b *broker) door() api.SSHDoor {
+	return api.SSHDoor{Address: "127.0.0.1:2222", HostKey: b.doorKey}
+}
+
+func read[T any](r *http.Request) T {
+	var v T
+	_ = json.NewDecoder(r.Body).Decode(&v)
+	return v
+}
+
+func invalid(text string) *refusal { return &refusal{400, session.Invalid, text, "Look at it again."} }
+
+func (b *broker) login(r *http.Request, _ session.Person) (any, *refusal) {
+	p := read[client.LoginProof](r)
+	claims := claimsOf(p.IDToken)
+	key, err := session.ParseKeyLine(p.Key)
+	sum := sha256.Sum256([]byte(p.IDToken))
+	if err != nil || len(p.Salt) != 32 || !ed25519.Verify(key, append([]byte("sallyport/v1/login-proof\x00"), sum[:]...), p.Signature) {
+		return nil, invalid("The login proof does not hold")
+	}
+	if claims["nonce"] != nonce(grant.RoleLogin, sha256.Sum256([]byte(b.URL)), sha256.Sum256([]byte(p.Key)), [32]byte(p.Salt)) {
+		return nil, invalid("The login nonce does not hold")
+	}
+	who := session.Person{Identity: session.Identity{Iss: claims["iss"].(string), Sub: claims["sub"].(string)}, Email: claims["email"].(string), Name: claims["name"].(string)}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	token := "token-" + who.Email
+	b.people[token] = who
+	return api.Login{Token: token, Expires: time.Now().Add(8 * time.Hour).UTC(), Person: who, Roles: rolesOf(who), SSH: b.door()}, nil
+}
+
+func (b *broker) assets(site string) []api.Asset {
+	if site != "" && site != "NGH" {
+		return []api.Asset{}
+	}
+	label := "Helion 64"
+	if b.hostile {
+		label = "Helion\x1b]0;owned\x07\u202e64\u009b31m"
+	}
+	all := []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell}
+	return []api.Asset{
+		{Name: "NGH-PETCT1", Site: "NGH", Label: label, Modality: "PT/CT", Online: true, Needed: b.needed, Longest: 8 * 3600, Channels: all,
+			Services: []session.Service{{Name: "recon-ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.NonDisruptive}}},
+		{Name: "NGH-CT2", Site: "NGH", Label: "Rotor 128", Modality: "CT", Needed: 1, Longest: 1800, Channels: all[:1],
+			Services: []session.Service{{Name: "irs-ssh", Endpoint: "irs", Protocol: session.SSH, Port: 22, Class: session.Observe}}},
+	}
+}
+
+func (b *broker) views() []api.Request {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := []api.Request{}
+	for i := len(b.requests) - 1; i >= 0; i-- {
+		list = append(list, b.requests[i].view)
+	}
+	return list
+}
+
+func (b *broker) request(r *http.Request, who session.Person) (any, *refusal) {
+	in := read[struct {
+		Request []byte `json:"request"`
+		Token   string `json:"token"`
+		Salt    []byte `json:"salt"`
+	}](r)
+	doc, err := parseRequest(in.Request)
+	claims := claimsOf(in.Token)
+	if err != nil || len(in.Salt) != 32 || claims["nonce"] != nonce(grant.RoleRequest, requestHash(in.Request), [32]byte{}, [32]byte(in.Salt)) || claims["aud"] != "sallyport-cli" {
+		return nil, invalid("The request's nonce does not hold")
+	}
+	if strings.Contains(doc.Reason, "offline") {
+		return nil, &refusal{503, session.Unreachable, "The hospital's agent is not connected; nothing was stored", "Ask again later."}
+	}
+	if strings.Contains(doc.Reason, "refuse me") {
+		return nil, &refusal{409, session.Refused, "The agent refused the request", "Ask for less."}
+	}
+	rid, _ := session.ParseText(doc.RID)
+	s := &stored{voted: map[string]bool{}, docs: api.Documents{Request: in.Request, Token: in.Token, Salt: in.Salt, Received: time.Now()},
+		view: api.Request{ID: rid.Request(), Status: session.Pending, Asset: doc.Asset, Services: doc.Services, NotBefore: time.Unix(doc.NBF, 0).UTC(), NotAfter: time.Unix(doc.EXP, 0).UTC(),
+			MaxSeconds: doc.MaxS, Needed: b.needed, Site: doc.Site, Class: doc.Class, Channels: doc.Channels, Engineer: who, Reason: doc.Reason, WorkOrder: doc.Ref, Created: time.Now().UTC()}}
+	b.mu.Lock()
+	b.requests = append(b.requests, s)
+	b.mu.Unlock()
+	return s.view, nil
+}
+
+func (b *broker) find(id string) (*stored, *refusal) {
+	for _, s := range b.requests {
+		if s.view.ID == id {
+			return s, nil
+		}
+	}
+	return nil, &refusal{404, session.Invalid, "There is no request " + id, "Look at: sallyport request ls"}
+}
+
+func (b *broker) show(r *http.Request, _ session.Person) (any, *refusal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, refused := b.find(r.PathValue("id"))
+	if refused != nil {
+		return nil, refused
+	}
+	if seconds, _ := strconv.Atoi(r.URL.Query().Get("wait")); seconds > 0 && string(s.view.Status) == r.URL.Query().Get("status") {
+		changed := b.changed
+		b.mu.Unlock()
+		select {
+		case <-changed:
+		case <-r.Context().Done():
+		case <-time.After(time.Duration(seconds) * time.Second):
+		}
+		b.mu.Lock()
+	}
+	return s.view, nil
+}
+
+// change must be called with the lock held.
+func (b *broker) change() {
+	close(b.changed)
+	b.changed = make(chan struct{})
+}
+
+func (b *broker) documents(r *http.Request, _ session.Person) (any, *refusal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, refused := b.find(r.PathValue("id"))
+	if refused != nil {
+		return nil, refused
+	}
+	if b.swap {
+		return b.requests[0].docs, nil
+	}
+	return s.docs, nil
+}
+
+func (b *broker) approve(r *http.Request, who session.Person) (any, *refusal) {
+	in := read[struct {
+		Grant []byte `json:"grant"`
+		Token string `json:"token"`
+		Salt  []byte `json:"salt"`
+	}](r)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, refused := b.find(r.PathValue("id"))
+	if refused != nil {
+		return nil, refused
+	}
+	claims := claimsOf(in.Token)
+	g, err := parseGrant(in.Grant)
+	qh := requestHash(s.docs.Request)
+	want := nonce(grant.RoleApprove, grantHash(in.Grant), sha256.Sum256([]byte(s.docs.Token)), [32]byte(in.Salt))
+	if err != nil || claims["nonce"] != want || claims["aud"] != "sallyport-console" || claims["auth_time"] == nil || g.Req != hex.EncodeToString(qh[:]) || rolesOf(who)[0] != session.Approver {
+		return nil, &refusal{409, session.Refused, "The agent refused the approval", "Read the request again."}
+	}
+	if string(s.docs.Grant) != string(in.Grant) {
+		s.voted = map[string]bool{}
+	}
+	s.voted[fmt.Sprint(claims["sub"])] = true
+	s.docs.Grant = in.Grant
+	s.view.Approvals = len(s.voted)
+	admitted := s.view.Approvals >= s.view.Needed
+	if admitted {
+		gid, _ := session.ParseText(g.GID)
+		text := gid.Session()
+		s.view.Grant, s.view.Status, s.view.MaxSeconds, s.view.Channels = &text, session.Approved, g.MaxS, g.Channels
+		b.change()
+	}
+	return client.Admission{Request: s.view, Admitted: admitted}, nil
+}
+
+func (b *broker) deny(r *http.Request, who session.Person) (any, *refusal) {
+	in := read[map[string]string](r)
+	if rolesOf(who)[0] != session.Approver {
+		return nil, &refusal{403, session.Denied, "Only approvers of the site may deny", "Ask one of them."}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, refused := b.find(r.PathValue("id"))
+	if refused != nil {
+		return nil, refused
+	}
+	s.view.Status, s.view.DeniedBy, s.view.DenyReason = session.DeniedBy, who.Name, in["reason"]
+	b.change()
+	return s.view, nil
+}
+
+func (b *broker) withdraw(r *http.Request, _ session.Person) (any, *refusal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s, refused := b.find(r.PathValue("id"))
+	if refused != nil {
+		return nil, refused
+	}
+	s.view.Status = session.Withdrawn
+	b.change()
+	return s.view, nil
+}
+
+func (b *broker) access(r *http.Request, _ session.Person) (any, *refusal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := len(b.requests) - 1; i >= 0; i-- {
+		s := b.requests[i].view
+		if s.Asset != r.PathValue("asset") {
+			continue
+		}
+		switch s.Status {
+		case session.Pending:
+			return api.Access{Pending: true, Kind: session.Refused, Message: "Northfield has not answered yet", Request: s.ID}, nil
+		case session.Approved:
+			return api.Access{Ready: true, Request: s.ID}, nil
+		}
+		return api.Access{Kind: session.Denied, Message: "Northfield declined", Request: s.ID}, nil
+	}
+	return api.Access{Kind: session.Refused, Message: "You have no request for NGH-PETCT1", Next: "Ask with: sallyport request new NGH-PETCT1/recon-ssh"}, nil
+}
+
+func (b *broker) session(r *http.Request, _ session.Person) (any, *refusal) {
+	for _, s := range b.sessions {
+		if s.ID == r.PathValue("id") {
+			return s, nil
+		}
+	}
+	return nil, &refusal{404, session.Invalid, "There is no such session", ""}
+}
+
+func (b *broker) kill(r *http.Request, who session.Person) (any, *refusal) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, s := range b.sessions {
+		if s.ID == r.PathValue("id") {
+			now, why := time.Now().UTC(), session.KilledRemote
+			s.State, s.Ended, s.Reason = session.Ended, &now, &why
+			b.sessions[i] = s
+			return s, nil
+		}
+	}
+	return nil, &refusal{404, session.Invalid, "There is no such session", ""}
+}
+
+func (b *broker) recording(r *http.Request, _ session.Person) (any, *refusal) {
+	for _, v := range b.listed {
+		if v.ID == r.PathValue("id") {
+			return v, nil
+		}
+	}
+	return nil, &refusal{404, session.Invalid, "There is no such recording", ""}
+}
+
+func (b *broker) file(r *http.Request, _ session.Person) (any, *refusal) {
+	if data, ok := b.recordings[r.PathValue("id")]; ok {
+		return data, nil
+	}
+	return nil, &refusal{404, session.Invalid, "There is no such recording", ""}
+}

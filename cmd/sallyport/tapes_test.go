@@ -1,0 +1,71 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// paperTapes stand in for the container: a first line with the verdict, then one
+// JSON event per line.
+type paperTapes struct{}
+
+type paperTape struct{ lines *bufio.Scanner }
+
+func (paperTapes) Open(r io.ReaderAt, size int64) (tape, error) {
+	s := bufio.NewScanner(io.NewSectionReader(r, 0, size))
+	s.Scan()
+	return paperTape{s}, nil
+}
+
+func (t paperTape) Next() (session.Event, error) {
+	var e session.Event
+	if !t.lines.Scan() {
+		return e, io.EOF
+	}
+	return e, json.Unmarshal(t.lines.Bytes(), &e)
+}
+
+func (paperTape) Close() error { return nil }
+
+func (paperTapes) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
+	data := make([]byte, size)
+	_, _ = r.ReadAt(data, 0)
+	word, _, _ := bytes.Cut(data, []byte("\n"))
+	v := verdict{Result: string(word), Reason: "said by the first line", Explain: []string{fmt.Sprintf("%s, by %d bundles.", word, len(trust))}}
+	if v.Result == "tampered" {
+		segment, offset := 2, int64(4711)
+		v.Segment, v.Offset = &segment, &offset
+	}
+	return v
+}
+
+func (paperTapes) WriteCast(w io.Writer, t tape) error {
+	for {
+		e, err := t.Next()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if e.Kind == session.Output {
+			line, _ := json.Marshal([]any{float64(e.At) / 1e6, "o", string(e.Data)})
+			fmt.Fprintf(w, "%s\n", line)
+		}
+	}
+}
+
+// paper writes such a recording.
+func paper(verdict string, events ...session.Event) []byte {
+	b := []byte(verdict + "\n")
+	for _, e := range events {
+		line, _ := json.Marshal(e)
+		b = append(append(b, line...), '\n')
+	}
+	return b
+}
