@@ -1,0 +1,214 @@
+package sshd
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// The user names of the door. Everything else is refused.
+const (
+	User      = "sallyport"       // signs in with the key of a request
+	UserNoKey = "sallyport-nokey" // what the CLI writes where there is no key yet: only ever told why
+)
+
+// Limits of the door. One client may hold what one person needs.
+const (
+	maxUnauthenticated   = 100              // connections that have not proven a key, all together
+	maxUnauthenticatedIP = 10               // the same, per address (IPv6: per /64)
+	maxPerEngineer       = 64               // connections of one engineer
+	maxTries             = 3                // failed authentications per connection
+	maxStreams           = 16               // open channels per connection
+	maxRefusals          = 10               // refused channels and requests, then the connection ends
+	handshakeTime        = 10 * time.Second // from accept to a proven key
+	idleTime             = 2 * time.Minute  // a connection without a channel
+	lookupTime           = 5 * time.Second  // KeyOwner, Route
+	openTime             = 15 * time.Second // Streams.Open
+	lingerTime           = 10 * time.Second // what is left of a stream whose agent end is over
+	relayBuffer          = 64 << 10         // bytes per direction of a stream
+)
+
+// Route is where a host name leads for one engineer, now.
+type Route struct {
+	Site    string // of the agent
+	Agent   string // its name
+	Asset   string
+	Service string
+	Session string // S-..., for the log
+}
+
+// Access knows keys and grants. Errors for people are *session.Error.
+type Access interface {
+	// KeyOwner finds whose live request a public key belongs to. The key line is
+	// in authorized_keys form without a comment. It must have no side effects.
+	KeyOwner(ctx context.Context, keyLine string) (engineer session.Identity, request string, err error)
+	// Route finds the granted service behind a host name such as
+	// "recon-ssh.ngh-petct1", or says why there is none. It is asked for every stream.
+	Route(ctx context.Context, engineer session.Identity, host string) (Route, error)
+}
+
+// Streams reaches agents. Token and Node of o are the implementation's to fill in.
+// The connection should have CloseWrite; without it an end of file closes it.
+type Streams interface {
+	Open(ctx context.Context, site, agent string, o link.Open) (net.Conn, error)
+}
+
+// Config is everything a Server needs. All fields are required except Log and Now.
+type Config struct {
+	HostKeyFile string // ed25519, made on first use, mode 0600
+	Access      Access
+	Streams     Streams
+	Log         *slog.Logger     // default: discard
+	Now         func() time.Time // default: time.Now
+}
+
+// Server is the jump host. Safe for concurrent use.
+type Server struct {
+	access  Access
+	streams Streams
+	log     *slog.Logger
+	now     func() time.Time
+	signer  gossh.Signer
+	crowd   crowd
+
+	mu     sync.Mutex
+	visits map[*visit]struct{} // every connection being served
+}
+
+// New reads or makes the host key and returns a Server that is ready to Serve.
+func New(c Config) (*Server, error) {
+	if c.Access == nil || c.Streams == nil {
+		return nil, errors.New("sshd: Config needs Access and Streams")
+	}
+	signer, err := hostKey(c.HostKeyFile)
+	if err != nil {
+		return nil, err
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return &Server{
+		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signer: signer,
+		visits: map[*visit]struct{}{},
+	}, nil
+}
+
+// HostKeyLine is the door's public key, "ssh-ed25519 AAAA...", for known_hosts.
+func (s *Server) HostKeyLine() string { return keyLine(s.signer.PublicKey()) }
+
+// Serve takes connections from ln until ctx ends; then it closes ln and every
+// connection and waits for them. It returns nil then, and an error only when ln
+// is closed by somebody else.
+func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	closed := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(closed)
+		_ = ln.Close() // Accept reports it
+	})
+	var visits sync.WaitGroup
+	err := s.accept(ctx, ln, &visits)
+	cancel()
+	<-closed
+	visits.Wait()
+	return err
+}
+
+func (s *Server) accept(ctx context.Context, ln net.Listener, visits *sync.WaitGroup) error {
+	var wait time.Duration
+	for {
+		nc, err := ln.Accept()
+		switch {
+		case err == nil:
+			wait = 0
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return err
+		default: // out of descriptors, most likely: it passes, the door stays
+			wait = min(max(2*wait, 5*time.Millisecond), time.Second)
+			s.log.Error("accept", "err", err, "retry_in", wait)
+			select {
+			case <-ctx.Done():
+				return nil
+			case <-time.After(wait):
+			}
+			continue
+		}
+		leave, err := s.crowd.enter(nc.RemoteAddr())
+		if err != nil {
+			s.log.Warn("connection turned away", "peer", nc.RemoteAddr().String(), "err", err)
+			_ = nc.Close()
+			continue
+		}
+		visits.Go(func() { s.receive(ctx, nc, leave) })
+	}
+}
+
+// receive serves one connection from its first byte to its last.
+func (s *Server) receive(ctx context.Context, nc net.Conn, leaveCrowd func()) {
+	v := newVisit(s, nc, leaveCrowd)
+	s.mu.Lock()
+	s.visits[v] = struct{}{}
+	s.mu.Unlock()
+	defer func() {
+		v.end()
+		s.mu.Lock()
+		delete(s.visits, v)
+		s.mu.Unlock()
+	}()
+	stop := context.AfterFunc(ctx, v.hangUp)
+	defer stop()
+	defer v.survive()
+	v.door().HandleConn(nc)
+}
+
+// Drop closes every connection of an engineer, with all streams in it, and
+// returns how many there were. Call it after the change that Access will see.
+func (s *Server) Drop(engineer session.Identity) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for v := range s.visits {
+		if who, ok := v.who(); ok && who.engineer == engineer {
+			v.log.Info("dropped", "user", engineer.Sub)
+			v.hangUp()
+			n++
+		}
+	}
+	return n
+}
+
+// ofEngineer counts the connections of an engineer.
+func (s *Server) ofEngineer(engineer session.Identity) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for v := range s.visits {
+		if who, ok := v.who(); ok && who.engineer == engineer {
+			n++
+		}
+	}
+	return n
+}
+
+// survive keeps one connection's panic from ending the broker.
+func (v *visit) survive() {
+	if r := recover(); r != nil {
+		v.log.Error("panic in a connection", "err", r, "stack", string(debug.Stack()))
+		v.hangUp()
+	}
+}
