@@ -15,9 +15,10 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
-	gossh "golang.org/x/crypto/ssh"
 	"go.uber.org/goleak"
+	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
@@ -188,7 +189,8 @@ func openDoor(t *testing.T) *opened {
 			t.Errorf("Serve: %v", err)
 		}
 		if t.Failed() {
-			t.Logf("log of the door:\n%s", o.log)
+			log := o.log.String()
+			t.Logf("end of the door's log:\n%s", log[max(0, len(log)-2000):])
 		}
 	})
 	return o
@@ -256,4 +258,37 @@ func refusedChannel(t *testing.T, err error) *gossh.OpenChannelError {
 		t.Fatalf("want a refused channel, got %v", err)
 	}
 	return refused
+}
+
+// eventually waits until the one connection of the door is in a state.
+func (o *opened) eventually(t *testing.T, what string, holds func(*visit) bool) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		o.Server.mu.Lock()
+		all := len(o.visits) > 0
+		for v := range o.visits {
+			v.mu.Lock()
+			all = all && holds(v)
+			v.mu.Unlock()
+		}
+		o.Server.mu.Unlock()
+		if all {
+			return
+		}
+	}
+	t.Fatalf("never came: %s", what)
+}
+
+// empty waits until nobody is connected.
+func (o *opened) empty(t *testing.T) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		o.Server.mu.Lock()
+		n := len(o.visits)
+		o.Server.mu.Unlock()
+		if n == 0 {
+			return
+		}
+	}
+	t.Fatal("connections stay")
 }

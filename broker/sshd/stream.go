@@ -130,10 +130,13 @@ func (v *visit) reach(ctx context.Context, who owner, host string) (Route, net.C
 // refuseAll refuses what is asked within a stream; there is nothing to ask.
 func (v *visit) refuseAll(reqs <-chan *gossh.Request) {
 	for req := range reqs {
+		enough := v.refused("channel request", req.Type, errors.New(wordsOther))
 		if req.WantReply {
 			_ = req.Reply(false, nil)
 		}
-		v.refused("channel request", req.Type, errors.New(wordsOther))
+		if enough {
+			v.hangUp()
+		}
 	}
 }
 

@@ -201,7 +201,9 @@ func ownerOf(conn *gossh.ServerConn) (owner, bool) {
 func alive(ssh.Context, *ssh.Server, *gossh.Request) (bool, []byte) { return false, nil }
 
 func (v *visit) refuseRequest(_ ssh.Context, _ *ssh.Server, req *gossh.Request) (bool, []byte) {
-	v.refused("request", req.Type, errors.New(wordsOther))
+	if v.refused("request", req.Type, errors.New(wordsOther)) {
+		v.hangUp()
+	}
 	return false, nil
 }
 
@@ -214,25 +216,23 @@ func (v *visit) refuseChannel(_ *ssh.Server, _ *gossh.ServerConn, ch gossh.NewCh
 	v.reject(ch, gossh.Prohibited, words, errors.New(words))
 }
 
-// reject refuses a channel in words that its engineer can read.
+// reject refuses a channel in words that its engineer can read, log first.
 func (v *visit) reject(ch gossh.NewChannel, code gossh.RejectionReason, words string, why error) {
+	enough := v.refused("channel", ch.ChannelType(), why)
 	_ = ch.Reject(code, words) // the connection may be gone already
-	v.refused("channel", ch.ChannelType(), why)
-}
-
-// refused keeps count; who goes on asking for what is not here has to go.
-func (v *visit) refused(what, name string, why error) {
-	v.mu.Lock()
-	v.refusals++
-	last := v.refusals == maxRefusals
-	over := v.refusals > maxRefusals
-	v.mu.Unlock()
-	if over {
-		return
-	}
-	v.log.Warn("refused", "what", what, "name", plain(name, 64), "err", why)
-	if last {
-		v.log.Warn("connection closed after too many refusals")
+	if enough {
 		v.hangUp()
 	}
+}
+
+// refused logs a refusal and counts it; enough means that the connection has to go.
+func (v *visit) refused(what, name string, why error) (enough bool) {
+	v.mu.Lock()
+	v.refusals++
+	n := v.refusals
+	v.mu.Unlock()
+	if n <= maxRefusals {
+		v.log.Warn("refused", "what", what, "name", plain(name, 64), "err", why, "count", n)
+	}
+	return n >= maxRefusals
 }

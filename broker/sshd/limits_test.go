@@ -1,0 +1,407 @@
+package sshd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+func addr(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
+
+func TestCrowd(t *testing.T) {
+	var c crowd
+	enter := func(a string) func() {
+		t.Helper()
+		leave, err := c.enter(addr(a))
+		if err != nil {
+			t.Fatalf("%s: %v", a, err)
+		}
+		return leave
+	}
+	var first func()
+	for i := range maxUnauthenticatedIP {
+		leave := enter(fmt.Sprintf("192.0.2.1:%d", 1000+i))
+		if i == 0 {
+			first = leave
+		}
+	}
+	for _, same := range []string{"192.0.2.1:9", "[::ffff:192.0.2.1]:9"} {
+		if _, err := c.enter(addr(same)); err == nil {
+			t.Errorf("an eleventh connection from %s", same)
+		}
+	}
+	first()
+	first() // counts once
+	enter("192.0.2.1:9")
+	if _, err := c.enter(addr("192.0.2.1:10")); err == nil {
+		t.Error("leaving twice made two places")
+	}
+	for i := range maxUnauthenticatedIP { // one /64 is one neighbour
+		enter(fmt.Sprintf("[2001:db8:0:1::%x]:22", i+1))
+	}
+	if _, err := c.enter(addr("[2001:db8:0:1:ffff::1]:22")); err == nil {
+		t.Error("an eleventh connection from one /64")
+	}
+	enter("[2001:db8:0:2::1]:22")
+	for i := c.total; i < maxUnauthenticated; i++ {
+		enter(fmt.Sprintf("198.51.100.%d:22", i))
+	}
+	if _, err := c.enter(addr("203.0.113.1:22")); err == nil {
+		t.Error("connection 101 was let in")
+	}
+}
+
+// Strangers who say nothing fill their own places, not the engineers'.
+func TestSilentStrangersDoNotKeepEngineersOut(t *testing.T) {
+	o := openDoor(t)
+	var silent []net.Conn
+	for range maxUnauthenticatedIP - 1 {
+		nc, err := net.Dial("tcp", o.addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		silent = append(silent, nc)
+		if _, err := bufio.NewReader(nc).ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 2 * maxUnauthenticatedIP { // signing in frees the tenth place each time
+		o.signedIn(t, jana)
+	}
+	nc, err := net.Dial("tcp", o.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	if _, err := bufio.NewReader(nc).ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	turned, err := net.Dial("tcp", o.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer turned.Close()
+	if n, err := turned.Read(make([]byte, 1)); n != 0 || err == nil {
+		t.Error("the eleventh stranger of one address was greeted")
+	}
+}
+
+func TestConnectionsOfOneEngineer(t *testing.T) {
+	o := openDoor(t)
+	signer, _ := o.key(t, jana)
+	for i := range maxPerEngineer {
+		if _, err := o.client(t, User, gossh.PublicKeys(signer)); err != nil {
+			t.Fatalf("connection %d: %v", i+1, err)
+		}
+	}
+	var banner string
+	_, err := gossh.Dial("tcp", o.addr, &gossh.ClientConfig{
+		User: User, Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
+		HostKeyCallback: gossh.FixedHostKey(o.signer.PublicKey()),
+		BannerCallback:  func(m string) error { banner += m; return nil },
+	})
+	if err == nil || banner != wordsTooMany {
+		t.Errorf("connection 65: %v, banner %q", err, banner)
+	}
+	o.signedIn(t, luis)
+}
+
+// queue is a listener fed by a test.
+type queue struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (q *queue) Accept() (net.Conn, error) {
+	select {
+	case c := <-q.conns:
+		return c, nil
+	case <-q.done:
+		return nil, net.ErrClosed
+	}
+}
+func (q *queue) Close() error   { close(q.done); return nil }
+func (q *queue) Addr() net.Addr { return addr("127.0.0.1:22") }
+
+// pipe is net.Pipe with room for what both sides say at once.
+func pipe() (near, far net.Conn) {
+	here, there := make(chan []byte, 1<<10), make(chan []byte, 1<<10)
+	over := make(chan struct{})
+	hangUp := sync.OnceFunc(func() { close(over) })
+	return &end{in: here, out: there, over: over, hangUp: hangUp}, &end{in: there, out: here, over: over, hangUp: hangUp}
+}
+
+type end struct {
+	net.Conn // no deadlines here
+	in, out  chan []byte
+	rest     []byte
+	over     chan struct{}
+	hangUp   func()
+}
+
+func (e *end) Read(p []byte) (int, error) {
+	if len(e.rest) == 0 {
+		select {
+		case e.rest = <-e.in:
+		case <-e.over:
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, e.rest)
+	e.rest = e.rest[n:]
+	return n, nil
+}
+
+func (e *end) Write(p []byte) (int, error) {
+	select {
+	case <-e.over:
+		return 0, net.ErrClosed
+	case e.out <- bytes.Clone(p):
+		return len(p), nil
+	}
+}
+
+func (e *end) Close() error                { e.hangUp(); return nil }
+func (e *end) RemoteAddr() net.Addr        { return addr("127.0.0.1:4242") }
+func (e *end) LocalAddr() net.Addr         { return addr("127.0.0.1:22") }
+func (e *end) SetDeadline(time.Time) error { return nil }
+
+// serveQueue runs a server inside a synctest bubble.
+func serveQueue(t *testing.T) (*Server, *desk, *queue, func()) {
+	t.Helper()
+	d := newDesk(t)
+	s, err := New(Config{HostKeyFile: filepath.Join(t.TempDir(), "k"), Access: d, Streams: d})
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := &queue{conns: make(chan net.Conn), done: make(chan struct{})}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(ctx, q) }()
+	return s, d, q, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// Whoever has not proven a key after ten seconds is gone, at whatever step they
+// dawdle, and however busy they look.
+func TestHandshakeTakesTenSeconds(t *testing.T) {
+	for name, speak := range map[string]func(net.Conn){
+		"says nothing": func(net.Conn) {},
+		"version only": func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n") },
+		"byte by byte": drip,
+		"line by line": func(c net.Conn) { // before its version a peer may send other lines
+			for err := error(nil); err == nil; time.Sleep(time.Second) {
+				_, err = io.WriteString(c, "hello\r\n")
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, _, q, stop := serveQueue(t)
+				near, far := pipe()
+				q.conns <- far
+				began := time.Now()
+				go speak(near)
+				_, _ = io.Copy(io.Discard, near)
+				if took := time.Since(began); took != handshakeTime {
+					t.Errorf("hung up after %v, want %v", took, handshakeTime)
+				}
+				time.Sleep(time.Minute) // speak notices
+				stop()
+			})
+		})
+	}
+}
+
+// Nor does an exchange of keys buy time: only a proven key does.
+func TestHandshakeEndsWithAProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, d, q, stop := serveQueue(t)
+		known, _ := d.key(t, jana)
+		near, far := pipe()
+		q.conns <- far
+		began := time.Now()
+		c := &raw{nc: near, r: bufio.NewReader(near)}
+		if err := c.handshake(); err != nil {
+			t.Fatal(err)
+		}
+		for c.query(User, known.PublicKey()) == msgPKOK {
+			time.Sleep(time.Second)
+		}
+		if took := time.Since(began); took != handshakeTime {
+			t.Errorf("hung up after %v, want %v", took, handshakeTime)
+		}
+		stop()
+	})
+}
+
+func drip(c net.Conn) {
+	for {
+		if _, err := c.Write([]byte("S")); err != nil {
+			return
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// A proven connection without a stream is not kept for ever; one with a stream is.
+func TestIdleConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d, q, stop := serveQueue(t)
+		d.pipe = pipe
+		signer, _ := d.key(t, jana)
+		near, far := pipe()
+		q.conns <- far
+		conn, chans, reqs, err := gossh.NewClientConn(near, "", &gossh.ClientConfig{
+			User: User, Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(s.signer.PublicKey()),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := gossh.NewClient(conn, chans, reqs)
+		ch := stream(t, client)
+		time.Sleep(10 * idleTime)
+		if _, err := ch.Write([]byte("x")); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(ch, make([]byte, 1)); err != nil {
+			t.Fatalf("a stream of a quiet engineer ended: %v", err)
+		}
+		ch.Close()
+		synctest.Wait()
+		began := time.Now()
+		_ = client.Wait()
+		if took := time.Since(began); took != idleTime {
+			t.Errorf("hung up after %v, want %v", took, idleTime)
+		}
+		stop()
+	})
+}
+
+// What the agent has ended does not stay half open for an engineer who says nothing.
+func TestLinger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d, q, stop := serveQueue(t)
+		d.pipe = pipe
+		d.agent = func(c net.Conn) { c.Close() }
+		signer, _ := d.key(t, jana)
+		near, far := pipe()
+		q.conns <- far
+		conn, chans, reqs, err := gossh.NewClientConn(near, "", &gossh.ClientConfig{
+			User: User, Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(s.signer.PublicKey()),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		client := gossh.NewClient(conn, chans, reqs)
+		ch, ended, err := client.OpenChannel("direct-tcpip", direct(granted, 22))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(ch); err != nil || len(got) != 0 {
+			t.Fatalf("read %q, %v", got, err)
+		}
+		began := time.Now()
+		for range ended { // until the server closes the channel
+		}
+		if took := time.Since(began); took != lingerTime {
+			t.Errorf("closed after %v, want %v", took, lingerTime)
+		}
+		client.Close()
+		stop()
+	})
+}
+
+// Serve ends when it is told to, with everybody in it.
+func TestServeEndsItsConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, _, q, stop := serveQueue(t)
+		near, far := pipe()
+		q.conns <- far
+		synctest.Wait()
+		go func() {
+			_, _ = io.Copy(io.Discard, near)
+			near.Close()
+		}()
+		stop()
+	})
+}
+
+// A listener that others close is an error; one that stumbles is not.
+func TestListenerTroubles(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _, _, stop := serveQueue(t)
+		ln := &stumbling{queue{conns: make(chan net.Conn), done: make(chan struct{})}, 20}
+		if err := s.Serve(t.Context(), ln); err == nil {
+			t.Error("no error for a listener that somebody closed")
+		}
+		if ln.left != 0 {
+			t.Error("gave up on a listener that stumbled")
+		}
+		stop()
+	})
+}
+
+type stumbling struct {
+	queue
+	left int
+}
+
+func (s *stumbling) Accept() (net.Conn, error) {
+	if s.left == 0 {
+		return nil, net.ErrClosed
+	}
+	s.left--
+	return nil, session.Errorf(session.Internal, "too many open files")
+}
+
+func TestAlgorithms(t *testing.T) {
+	o := openDoor(t)
+	signer, _ := o.key(t, jana)
+	try := func(c gossh.Config, host ...string) error {
+		conn, err := gossh.Dial("tcp", o.addr, &gossh.ClientConfig{
+			Config: c, User: User, Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
+			HostKeyAlgorithms: host, HostKeyCallback: gossh.FixedHostKey(o.signer.PublicKey()),
+		})
+		if err == nil {
+			conn.Close()
+		}
+		return err
+	}
+	good, bad := gossh.SupportedAlgorithms(), gossh.InsecureAlgorithms()
+	allowed := map[string]bool{
+		"mlkem768x25519-sha256": true, "curve25519-sha256": true, "curve25519-sha256@libssh.org": true,
+		"aes256-gcm@openssh.com": true, "aes128-gcm@openssh.com": true, "chacha20-poly1305@openssh.com": true,
+	}
+	for _, k := range append(good.KeyExchanges, bad.KeyExchanges...) {
+		if err := try(gossh.Config{KeyExchanges: []string{k}}); (err == nil) != allowed[k] {
+			t.Errorf("key exchange %s: %v", k, err)
+		}
+	}
+	for _, c := range append(good.Ciphers, bad.Ciphers...) {
+		if err := try(gossh.Config{Ciphers: []string{c}}); (err == nil) != allowed[c] {
+			t.Errorf("cipher %s: %v", c, err)
+		}
+	}
+	if err := try(gossh.Config{}, gossh.KeyAlgoED25519); err != nil {
+		t.Errorf("host key: %v", err)
+	}
+}
