@@ -1,0 +1,58 @@
+# Sallyport. The two commands: make demo, make test.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := build
+
+GO       ?= go
+BINARIES := sallyport sallyport-broker sallyport-agent
+STATE    ?= .demo
+WEB      ?=
+SSH      ?=
+FUZZTIME ?= 20s
+TOOL     := $(GO) tool -modfile=.tools/go.mod
+
+.PHONY: build demo test lint prove bench fuzz peers clean
+
+build: ## the three binaries, static, into bin/
+	@mkdir -p bin
+	@for b in $(BINARIES); do \
+	  echo "build bin/$$b"; \
+	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o bin/$$b ./cmd/$$b; \
+	done
+
+demo: build ## everything on loopback, with a fresh state; ends with Ctrl-C
+	@rm -rf '$(STATE)'
+	@mkdir -p '$(STATE)'
+	@exec bin/sallyport demo --state '$(abspath $(STATE))/state' --ready '$(abspath $(STATE))/ready.json' \
+	  $(if $(WEB),--web '$(WEB)') $(if $(SSH),--ssh '$(SSH)')
+
+test: peers ## everything, with real peers and the race detector
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+lint: ## formatting, vet, staticcheck
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
+	if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+
+prove: lint test fuzz ## what a release must pass
+	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...
+
+bench: ## every benchmark, once
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+fuzz: ## every fuzz target for FUZZTIME
+	@targets=$$(git grep -lE '^func Fuzz[A-Z]' -- '*_test.go'); \
+	for file in $$targets; do \
+	  for f in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' $$file); do \
+	    echo "fuzz $$f of $$(dirname $$file)"; \
+	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
+	  done; \
+	done
+
+peers: ## the programs that the tests talk to
+	@.ci/peers
+
+clean:
+	rm -rf bin build '$(STATE)'
