@@ -25,8 +25,8 @@ var budgets = map[string]struct {
 	from []string
 	max  int
 }{
-	"agent":  {from: []string{"agent", "cmd/sallyport-agent"}, max: 19},
-	"broker": {from: []string{"broker", "cmd/sallyport-broker"}, max: 22},
+	"agent":  {from: []string{"agent", "cmd/sallyport-agent"}, max: 18},
+	"broker": {from: []string{"broker", "cmd/sallyport-broker"}, max: 20},
 }
 
 // stages are the worlds of demo and tests.

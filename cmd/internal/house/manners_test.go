@@ -122,6 +122,8 @@ var constants = map[string]string{
 	"template.Must":                  "a parsed template",
 	"base32.StdEncoding.WithPadding": "an encoding",
 	"base64.RawURLEncoding.Strict":   "an encoding",
+	"crc32.MakeTable":                "a table",
+	"reflect.TypeFor":                "a type",
 	"base64.StdEncoding.Strict":      "an encoding",
 }
 
@@ -164,8 +166,14 @@ func embedded(doc *ast.CommentGroup) bool {
 
 // constant reports whether an initial value is of a kind that nobody changes.
 func constant(e ast.Expr) bool {
-	call, ok := e.(*ast.CallExpr)
-	return ok && constants[called(call.Fun)] != ""
+	switch e := e.(type) {
+	case *ast.CallExpr:
+		return constants[called(e.Fun)] != ""
+	case *ast.UnaryExpr: // &session.Error{...}, a sentinel error with its advice
+		lit, ok := e.X.(*ast.CompositeLit)
+		return ok && called(lit.Type) == "session.Error"
+	}
+	return false
 }
 
 // called spells what is called, "a.b.c", with () for calls inside.

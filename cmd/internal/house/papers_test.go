@@ -8,11 +8,10 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"filippo.io/age"
 	"github.com/goccy/go-yaml"
 
 	"github.com/sallyport/sallyport/session"
@@ -192,15 +191,13 @@ func TestSamples(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	type groups struct {
-		Engineers, Approvers, Auditors []string
-	}
 	var agent struct {
 		Site, Agent, State, Socket string
-		Nodes                      []struct{ Name, URL string }
+		Nodes                      []struct{ Name, Address string }
 		Issuers                    []session.Issuer
-		Groups                     groups
-		InputRecipient             string `yaml:"input_recipient"`
+		Groups                     struct{ Engineer, Approver string }
+		JWKSMaxStale               string `yaml:"jwks_max_stale"`
+		KeepRecordings             string `yaml:"keep_recordings"`
 		Assets                     []struct {
 			Name, Label, Modality string
 			Policy                struct {
@@ -223,8 +220,10 @@ func TestSamples(t *testing.T) {
 		}
 	}
 	read("agent.example.yaml", &agent)
-	if _, err := age.ParseX25519Recipient(agent.InputRecipient); err != nil {
-		t.Errorf("input_recipient: %v", err)
+	for what, long := range map[string]string{"jwks_max_stale": agent.JWKSMaxStale, "keep_recordings": agent.KeepRecordings} {
+		if d, err := time.ParseDuration(long); err != nil || d <= 0 {
+			t.Errorf("%s: %v, %v", what, d, err)
+		}
 	}
 	checkIssuers(t, agent.Issuers)
 	for _, a := range agent.Assets {
@@ -252,17 +251,16 @@ func TestSamples(t *testing.T) {
 	var broker struct {
 		Listen, Node, URL, State string
 		TLS                      struct{ Certificate, Key string }
-		SSH                      struct {
-			Listen, Address string
-			HostKey         string `yaml:"host_key"`
+		SSH                      struct{ Listen, Address string }
+		Redis                    struct {
+			URL       string
+			Ephemeral bool
 		}
-		Store   struct{ Redis string }
-		Vault   struct{ Dir string }
+		Vault   string
 		Issuers []struct {
 			session.Issuer `yaml:",inline"`
 			Sites          []string
 		}
-		Groups groups
 	}
 	read("broker.example.yaml", &broker)
 	if strings.HasSuffix(broker.URL, "/") || !strings.HasPrefix(broker.URL, "https://") {
@@ -273,8 +271,11 @@ func TestSamples(t *testing.T) {
 		issuers = append(issuers, i.Issuer)
 	}
 	checkIssuers(t, issuers)
-	if !slices.ContainsFunc(agent.Nodes, func(n struct{ Name, URL string }) bool { return n.Name == broker.Node && n.URL == broker.URL }) {
-		t.Errorf("the agent's nodes %v do not have the broker's %s", agent.Nodes, broker.Node)
+	if broker.Redis.Ephemeral {
+		t.Error("the sample forgets")
+	}
+	if n := agent.Nodes[0]; n.Name != broker.Node || !strings.HasPrefix(broker.URL, "https://"+strings.TrimSuffix(n.Address, ":443")) {
+		t.Errorf("the agent's node %v is not the broker's %s at %s", n, broker.Node, broker.URL)
 	}
 }
 

@@ -55,6 +55,7 @@ var levelPaths = []struct {
 	{[]string{"session/grant"}, []string{"session/idtoken"}, "a proof is a token; strict checking lives once"},
 	{[]string{"recordings"}, []string{"recordings"}, "the container and its edges are one room with a witness"},
 	{[]string{"session/vnc", "session/rdp"}, []string{"session/screen"}, "both draw into the one screen"},
+	{[]string{"agent/device"}, []string{"agent/ledger"}, "a device is opened with a Ticket, and only the ledger prints one"},
 	{[]string{"broker/store"}, []string{"broker/store"}, "the conformance suite stands beside the contract"},
 	{[]string{"cmd"}, []string{"cmd"}, "the roof is one floor: the demo is a world, a world has a simulator"},
 }
