@@ -275,6 +275,7 @@ func TestIdleConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		client := gossh.NewClient(conn, chans, reqs)
+		time.Sleep(idleTime - time.Second) // a while without any stream is fine
 		ch := stream(t, client)
 		time.Sleep(10 * idleTime)
 		if _, err := ch.Write([]byte("x")); err != nil {
@@ -287,6 +288,28 @@ func TestIdleConnections(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		_ = client.Wait()
+		if took := time.Since(began); took != idleTime {
+			t.Errorf("hung up after %v, want %v", took, idleTime)
+		}
+		stop()
+	})
+}
+
+// A connection that never opens a stream does not stay either.
+func TestNeverUsedConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, d, q, stop := serveQueue(t)
+		signer, _ := d.key(t, jana)
+		near, far := pipe()
+		q.conns <- far
+		conn, chans, reqs, err := gossh.NewClientConn(near, "", &gossh.ClientConfig{
+			User: User, Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(s.signer.PublicKey()),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		_ = gossh.NewClient(conn, chans, reqs).Wait()
 		if took := time.Since(began); took != idleTime {
 			t.Errorf("hung up after %v, want %v", took, idleTime)
 		}
