@@ -166,7 +166,7 @@ func (t Target) explain(err error) error {
 		out.Kind = session.Refused
 		out.Message = fmt.Sprintf("The agent cannot read its login for %s.", where)
 		out.Next = "Ask the hospital to check the secret files of this service; the agent's log has the details."
-	case strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "authentication failures"):
+	case errors.Is(err, errPrompt), strings.Contains(err.Error(), "unable to authenticate"), strings.Contains(err.Error(), "authentication failures"):
 		out.Kind = session.Refused
 		out.Message = fmt.Sprintf("The device did not accept the agent's login for %s.", where)
 		out.Next = "Ask the hospital to check user and password or key of this service in the agent's configuration."

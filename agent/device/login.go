@@ -69,6 +69,9 @@ func (l Login) signer(legacy bool) (ssh.Signer, error) {
 	return signer, nil
 }
 
+// errPrompt is a keyboard-interactive question that the agent does not answer.
+var errPrompt = errors.New("device asks for more than one hidden password")
+
 // answer answers one hidden prompt that asks for a password, once, and empty
 // rounds; everything else fails the login, so that a device cannot ask for more.
 func answer(password string) ssh.KeyboardInteractiveChallenge {
@@ -77,11 +80,11 @@ func answer(password string) ssh.KeyboardInteractiveChallenge {
 		rounds++
 		switch {
 		case rounds > 4:
-			return nil, errors.New("device asks too often")
+			return nil, errPrompt
 		case len(questions) == 0:
 			return nil, nil
 		case len(questions) != 1 || echos[0] || given || !asksPassword(questions[0]):
-			return nil, errors.New("device asks for something other than a password")
+			return nil, errPrompt
 		}
 		given = true
 		return []string{password}, nil
