@@ -1,0 +1,629 @@
+package files
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pkg/sftp"
+	"go.uber.org/goleak"
+	"golang.org/x/crypto/ssh"
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// openGate lets everything pass until it is shut.
+type openGate struct {
+	mu   sync.Mutex
+	shut bool
+}
+
+func (g *openGate) Pass(send func() error) error {
+	g.mu.Lock()
+	shut := g.shut
+	g.mu.Unlock()
+	if shut {
+		return errors.New("shut")
+	}
+	return send()
+}
+
+// tape records in memory; content is only counted when light is set.
+type tape struct {
+	mu     sync.Mutex
+	events []session.Event
+	light  bool
+	bytes  int64
+	fail   func(session.Event) bool
+}
+
+func (r *tape) Record(e session.Event) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(e.Data) > session.MaxEventData {
+		return errors.New("too large")
+	}
+	if r.fail != nil && r.fail(e) {
+		return errors.New("disk full")
+	}
+	if r.light && (e.Kind == session.Upload || e.Kind == session.Download) {
+		r.bytes += int64(len(e.Data) - 8)
+		return nil
+	}
+	e.Data = bytes.Clone(e.Data)
+	r.events = append(r.events, e)
+	return nil
+}
+
+func (r *tape) Close(session.EndReason) error { return nil }
+
+func documents[T any](t *testing.T, r *tape, kind session.EventKind) []T {
+	t.Helper()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []T
+	for _, e := range r.events {
+		if e.Kind == kind {
+			var d T
+			must(t, json.Unmarshal(e.Data, &d))
+			out = append(out, d)
+		}
+	}
+	return out
+}
+
+// content puts a file's recorded chunks together.
+func (r *tape) content(stream uint32, kind session.EventKind) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []byte
+	for _, e := range r.events {
+		if e.Kind == kind && e.Stream == stream {
+			at := int(binary.BigEndian.Uint64(e.Data))
+			if need := at + len(e.Data) - 8; need > len(out) {
+				out = append(out, make([]byte, need-len(out))...)
+			}
+			copy(out[at:], e.Data[8:])
+		}
+	}
+	return out
+}
+
+// bench is a device with a real file system behind pkg/sftp's server, Serve in front of
+// it and an engineer's client.
+type bench struct {
+	root    string
+	tape    *tape
+	gate    *openGate
+	refused []session.Refusal
+	client  *sftp.Client
+	served  chan error
+}
+
+func newBench(t *testing.T, in, out bool, server func(ssh.Channel)) *bench {
+	t.Helper()
+	b := &bench{root: t.TempDir(), tape: &tape{}, gate: &openGate{}, served: make(chan error, 1)}
+	if server == nil {
+		server = func(ch ssh.Channel) {
+			s, err := sftp.NewServer(ch, sftp.WithServerWorkingDirectory(b.root))
+			if err == nil {
+				_ = s.Serve()
+			}
+			_ = ch.Close()
+		}
+	}
+	device := dialDevice(t, server)
+	near, far := net.Pipe()
+	var mu sync.Mutex
+	stream := uint32(1)
+	go func() {
+		b.served <- Serve(far, Config{Recorder: b.tape, Gate: b.gate, Stream: 1, In: in, Out: out,
+			Device: func() (ssh.Channel, <-chan *ssh.Request, error) { return device.OpenChannel("session", nil) },
+			Next:   func() uint32 { mu.Lock(); defer mu.Unlock(); stream++; return stream },
+			Refused: func(what, detail string) {
+				mu.Lock()
+				defer mu.Unlock()
+				b.refused = append(b.refused, session.Refusal{What: what, Detail: detail})
+			}})
+		_ = far.Close()
+	}()
+	t.Cleanup(func() { _ = near.Close(); _ = device.Close() })
+	var err error
+	b.client, err = sftp.NewClientPipe(near, near, sftp.UseConcurrentWrites(true))
+	if err == nil {
+		t.Cleanup(func() { _ = b.client.Close() })
+	}
+	return b
+}
+
+// dialDevice is a connection to a device whose sftp subsystem is server.
+func dialDevice(t *testing.T, server func(ssh.Channel)) *ssh.Client {
+	t.Helper()
+	signer := newSigner(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	defer l.Close()
+	var work sync.WaitGroup
+	work.Go(func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		config := &ssh.ServerConfig{NoClientAuth: true}
+		config.AddHostKey(signer)
+		_, channels, requests, err := ssh.NewServerConn(c, config)
+		if err != nil {
+			return
+		}
+		work.Go(func() { ssh.DiscardRequests(requests) })
+		for nc := range channels {
+			ch, reqs, err := nc.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				for r := range reqs {
+					_ = r.Reply(r.Type == "subsystem", nil)
+					if r.Type == "subsystem" {
+						work.Go(func() { server(ch) })
+					}
+				}
+			})
+		}
+	})
+	c, err := ssh.Dial("tcp", l.Addr().String(), &ssh.ClientConfig{HostKeyCallback: ssh.FixedHostKey(signer.PublicKey())})
+	must(t, err)
+	t.Cleanup(func() { _ = c.Close(); work.Wait() })
+	return c
+}
+
+func sum(b []byte) string { s := sha256.Sum256(b); return hex.EncodeToString(s[:]) }
+
+// Content is on record chunk by chunk and hashed, whatever order it moves in.
+func TestUploadAndDownload(t *testing.T) {
+	b := newBench(t, true, true, nil)
+	for i, size := range []int{0, 1, 32<<10 - 8, 32<<10 - 7, 32 << 10, 1<<20 + 13, 3 << 20} {
+		content := make([]byte, size)
+		_, _ = rand.Read(content)
+		path := filepath.Join(b.root, fmt.Sprint("f", i))
+		f, err := b.client.Create(path)
+		must(t, err)
+		_, err = f.ReadFrom(bytes.NewReader(content))
+		must(t, err)
+		must(t, f.Close())
+		if onDisk, err := os.ReadFile(path); err != nil || !bytes.Equal(onDisk, content) {
+			t.Fatalf("%d bytes on the device, %v", len(onDisk), err)
+		}
+		g, err := b.client.Open(path)
+		must(t, err)
+		var back bytes.Buffer
+		_, err = g.WriteTo(&back)
+		must(t, err)
+		must(t, g.Close())
+		if !bytes.Equal(back.Bytes(), content) {
+			t.Fatalf("%d bytes came back", back.Len())
+		}
+		up, down := uint32(2+2*i), uint32(3+2*i)
+		if !bytes.Equal(b.tape.content(up, session.Upload), content) || !bytes.Equal(b.tape.content(down, session.Download), content) {
+			t.Error("the recording does not hold every byte")
+		}
+		for j, s := range documents[session.FileSummary](t, b.tape, session.FileClosed)[2*i:] {
+			want := session.FileSummary{Path: path, Direction: []session.Channel{session.FilesIn, session.FilesOut}[j], Size: int64(size), SHA256: sum(content)}
+			if j == 0 { // pkg/sftp's client opens for reading and writing
+				want.SHA256, want.Reason = "", "the file was opened for reading and writing"
+			}
+			if s != want {
+				t.Errorf("got %+v, want %+v", s, want)
+			}
+		}
+	}
+	f, err := b.client.OpenFile(filepath.Join(b.root, "w"), os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	must(t, err)
+	content := make([]byte, 2<<20)
+	_, _ = rand.Read(content)
+	_, err = f.ReadFrom(bytes.NewReader(content))
+	must(t, err)
+	must(t, f.Close())
+	all := documents[session.FileSummary](t, b.tape, session.FileClosed)
+	if last := all[len(all)-1]; last.SHA256 != sum(content) || last.Reason != "" {
+		t.Errorf("%+v", last)
+	}
+}
+
+// What is not granted never reaches the device, and listing is always allowed.
+func TestGrants(t *testing.T) {
+	for _, test := range []struct{ in, out bool }{{true, false}, {false, true}} {
+		b := newBench(t, test.in, test.out, nil)
+		path := filepath.Join(b.root, "there")
+		must(t, os.WriteFile(path, []byte("42"), 0o600))
+		c := b.client
+		for name, op := range map[string]struct {
+			write bool
+			do    func() error
+		}{
+			"create":   {true, func() error { f, err := c.OpenFile(path+"2", os.O_WRONLY|os.O_CREATE); return closed(f, err) }},
+			"truncate": {true, func() error { f, err := c.OpenFile(path, os.O_WRONLY|os.O_TRUNC); return closed(f, err) }},
+			"append":   {true, func() error { f, err := c.OpenFile(path, os.O_WRONLY|os.O_APPEND); return closed(f, err) }},
+			"mkdir":    {true, func() error { return c.Mkdir(path + "d") }},
+			"rmdir":    {true, func() error { return c.RemoveDirectory(path + "d") }},
+			"rename":   {true, func() error { return c.Rename(path, path+"3") }},
+			"posix":    {true, func() error { return c.PosixRename(path+"3", path) }},
+			"symlink":  {true, func() error { return c.Symlink(path, path+"s") }},
+			"link":     {true, func() error { return c.Link(path, path+"l") }},
+			"chmod":    {true, func() error { return c.Chmod(path, 0o600) }},
+			"resize":   {true, func() error { return c.Truncate(path, 1) }},
+		} {
+			if name == "rmdir" || name == "posix" {
+				continue // need what an earlier one made; below
+			}
+			err := op.do()
+			if test.in != (err == nil) {
+				t.Errorf("%s with files-in %v: %v", name, test.in, err)
+			}
+			if test.in && name == "mkdir" {
+				must(t, c.RemoveDirectory(path+"d"))
+			}
+			if test.in && name == "rename" {
+				must(t, c.PosixRename(path+"3", path))
+			}
+		}
+		if !test.in && (c.RemoveDirectory(path) == nil || c.Remove(path) == nil || c.PosixRename(path, path+"x") == nil) {
+			t.Error("removed or renamed without files-in")
+		}
+		f, err := c.Open(path)
+		if test.out != (err == nil) {
+			t.Errorf("read with files-out %v: %v", test.out, err)
+		}
+		_ = closed(f, err)
+		if f, err := c.OpenFile(path, os.O_RDWR); err == nil {
+			_ = f.Close()
+			t.Error("opened both ways with one grant")
+		}
+		if _, err := c.Stat(path); err != nil {
+			t.Errorf("stat: %v", err)
+		}
+		if l, err := c.ReadDir(b.root); err != nil || len(l) == 0 {
+			t.Errorf("list: %v, %v", l, err)
+		}
+		if len(b.refused) == 0 {
+			t.Error("nothing on record as refused")
+		}
+		if left, err := os.ReadDir(b.root); !test.in && (err != nil || len(left) != 1) {
+			t.Errorf("the device was changed: %v", left)
+		}
+	}
+}
+
+func closed(f *sftp.File, err error) error {
+	if err == nil {
+		return f.Close()
+	}
+	return err
+}
+
+// Names, attributes and link targets are on record before the engineer sees them, and
+// attributes with their values before the device does.
+func TestActionsAreRecorded(t *testing.T) {
+	b := newBench(t, true, true, nil)
+	c := b.client
+	must(t, os.WriteFile(filepath.Join(b.root, "a\xffb"), []byte("1234567"), 0o640))
+	must(t, os.Symlink("/somewhere/else", filepath.Join(b.root, "link")))
+	_, err := c.ReadDir(b.root)
+	must(t, err)
+	_, err = c.ReadLink(filepath.Join(b.root, "link"))
+	must(t, err)
+	must(t, c.Chmod(filepath.Join(b.root, "a\xffb"), 0o600))
+	_, err = c.Stat(filepath.Join(b.root, "none"))
+	if !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v", err)
+	}
+	if _, err = c.RealPath("."); err != nil {
+		t.Error(err)
+	}
+	got := documents[session.FileChange](t, b.tape, session.FileAction)
+	has := func(want session.FileChange) {
+		t.Helper()
+		if !slices.ContainsFunc(got, func(c session.FileChange) bool {
+			return c.Action == want.Action && c.Path == want.Path && strings.HasPrefix(c.Target, want.Target) && c.Error == want.Error
+		}) {
+			t.Errorf("%+v is not on record: %+v", want, got)
+		}
+	}
+	quoted := fmt.Sprintf("%q", b.root+"/a\xffb")
+	has(session.FileChange{Action: "list", Path: b.root})
+	has(session.FileChange{Action: "entry", Path: quoted, Target: "-rw-r----- 7 bytes"})
+	has(session.FileChange{Action: "found", Path: b.root + "/link", Target: "/somewhere/else"})
+	has(session.FileChange{Action: "setstat", Path: quoted, Target: "mode 600"})
+	has(session.FileChange{Action: "stat", Path: b.root + "/none", Error: "no such file"})
+}
+
+// A recorder that fails stops every kind of step before it happens.
+func TestNothingWithoutRecord(t *testing.T) {
+	b := newBench(t, true, true, nil)
+	path := filepath.Join(b.root, "f")
+	f, err := b.client.OpenFile(path, os.O_WRONLY|os.O_CREATE)
+	must(t, err)
+	_, err = f.Write([]byte("before"))
+	must(t, err)
+	must(t, os.WriteFile(filepath.Join(b.root, "g"), []byte("secret"), 0o600))
+	g, err := b.client.Open(filepath.Join(b.root, "g"))
+	must(t, err)
+	b.tape.mu.Lock()
+	b.tape.fail = func(session.Event) bool { return true }
+	b.tape.mu.Unlock()
+	if _, err := f.Write([]byte("after")); err == nil {
+		t.Error("wrote without a record")
+	}
+	buf := make([]byte, 10)
+	if n, err := g.ReadAt(buf, 0); err == nil || n != 0 || bytes.Contains(buf, []byte("secret")) {
+		t.Errorf("read without a record: %q, %v", buf[:n], err)
+	}
+	if b.client.Mkdir(path+"d") == nil || b.client.Remove(path) == nil || b.client.Chmod(path, 0) == nil {
+		t.Error("changed without a record")
+	}
+	if _, err := b.client.Stat(path); err == nil {
+		t.Error("told of a file without a record")
+	}
+	if _, err := b.client.Open(path); err == nil {
+		t.Error("opened without a record")
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != "before" {
+		t.Errorf("on the device: %q, %v", got, err)
+	}
+}
+
+// Behind a shut gate nothing reaches the device.
+func TestShutGate(t *testing.T) {
+	b := newBench(t, true, true, nil)
+	f, err := b.client.OpenFile(filepath.Join(b.root, "f"), os.O_WRONLY|os.O_CREATE)
+	must(t, err)
+	b.gate.mu.Lock()
+	b.gate.shut = true
+	b.gate.mu.Unlock()
+	if _, err := f.Write([]byte("x")); err == nil {
+		t.Error("wrote")
+	}
+	if b.client.Mkdir(filepath.Join(b.root, "d")) == nil {
+		t.Error("made a directory")
+	}
+	if left, _ := os.ReadDir(b.root); len(left) != 1 {
+		t.Errorf("%v", left)
+	}
+}
+
+// 256 MiB pass in bounded memory, both ways.
+func TestBigFile(t *testing.T) {
+	b := newBench(t, true, true, nil)
+	b.tape.light = true
+	const size = 256 << 20
+	path := filepath.Join(b.root, "big")
+	f, err := b.client.OpenFile(path, os.O_WRONLY|os.O_CREATE)
+	must(t, err)
+	before := heap()
+	h := sha256.New()
+	_, err = f.ReadFrom(io.TeeReader(&counter{left: size}, h))
+	must(t, err)
+	must(t, f.Close())
+	g, err := b.client.Open(path)
+	must(t, err)
+	back := sha256.New()
+	_, err = g.WriteTo(back)
+	must(t, err)
+	must(t, g.Close())
+	if grown := heap() - before; grown > 48<<20 {
+		t.Errorf("the heap grew by %d MiB", grown>>20)
+	}
+	want := hex.EncodeToString(h.Sum(nil))
+	for _, s := range documents[session.FileSummary](t, b.tape, session.FileClosed) {
+		if s.SHA256 != want || s.Size != size {
+			t.Errorf("%+v", s)
+		}
+	}
+	if hex.EncodeToString(back.Sum(nil)) != want || b.tape.bytes != 2*size {
+		t.Errorf("%d bytes on record", b.tape.bytes)
+	}
+}
+
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// counter is a long input that costs nothing to make.
+type counter struct{ left, n int }
+
+func (c *counter) Read(p []byte) (int, error) {
+	if c.left == 0 {
+		return 0, io.EOF
+	}
+	p = p[:min(len(p), c.left)]
+	for i := 0; i < len(p); i += 512 {
+		c.n++
+		p[i] = byte(c.n)
+	}
+	c.left -= len(p)
+	return len(p), nil
+}
+
+// A device whose sftp server lies, hangs up or never ends a listing harms nobody.
+func TestHostileDevice(t *testing.T) {
+	t.Run("no sftp", func(t *testing.T) {
+		b := newBench(t, true, true, func(ch ssh.Channel) { _ = ch.Close() })
+		if b.client != nil {
+			t.Error("a client was served")
+		}
+		var plain *session.Error
+		if err := <-b.served; !errors.As(err, &plain) || plain.Message != "The device offers no sftp." {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("noise", func(t *testing.T) {
+		b := newBench(t, true, true, func(ch ssh.Channel) {
+			_, _ = ch.Write(bytes.Repeat([]byte{0xff}, 1<<20))
+			_ = ch.Close()
+		})
+		if err := <-b.served; err == nil || b.client != nil {
+			t.Errorf("%v", err)
+		}
+	})
+	t.Run("a listing without end", func(t *testing.T) {
+		b := newBench(t, true, true, endless)
+		if l, err := b.client.ReadDir("/x"); err == nil {
+			t.Errorf("%d entries", len(l))
+		}
+	})
+	t.Run("error texts stay", func(t *testing.T) {
+		b := newBench(t, true, true, endless)
+		_, err := b.client.Stat("/x")
+		if err == nil || strings.Contains(err.Error(), "\x1b") {
+			t.Errorf("%q", err)
+		}
+	})
+}
+
+// endless answers every readdir with entries and every stat with a hostile text.
+func endless(ch ssh.Channel) {
+	packet := func(body []byte) {
+		_, _ = ch.Write(append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...))
+	}
+	str := func(b []byte, s string) []byte { return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...) }
+	for {
+		var head [4]byte
+		if _, err := io.ReadFull(ch, head[:]); err != nil {
+			_ = ch.Close()
+			return
+		}
+		body := make([]byte, binary.BigEndian.Uint32(head[:]))
+		if _, err := io.ReadFull(ch, body); err != nil {
+			return
+		}
+		switch body[0] {
+		case 1: // INIT
+			packet([]byte{2, 0, 0, 0, 3})
+		case 11: // OPENDIR
+			packet(str(append([]byte{102}, body[1:5]...), "h"))
+		case 12: // READDIR
+			names := binary.BigEndian.AppendUint32(append([]byte{104}, body[1:5]...), 100)
+			for range 100 {
+				names = append(str(str(names, strings.Repeat("n", 1000)), "long"), 0, 0, 0, 0)
+			}
+			packet(names)
+		case 16: // REALPATH
+			packet(append(str(str(append(append([]byte{104}, body[1:5]...), 0, 0, 0, 1), "/"), ""), 0, 0, 0, 0))
+		default:
+			packet(str(str(append(append([]byte{101}, body[1:5]...), 0, 0, 0, 4), "\x1b]0;owned\x07"), ""))
+		}
+	}
+}
+
+// The digest equals the plain hash for every order within the window, and gives a
+// reason for everything else.
+func TestDigestProperty(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		content := rapid.SliceOfN(rapid.Byte(), 0, 4000).Draw(t, "content")
+		type chunk struct {
+			at   int
+			data []byte
+		}
+		var chunks []chunk
+		for at := 0; at < len(content); {
+			n := min(rapid.IntRange(1, 700).Draw(t, "n"), len(content)-at)
+			chunks = append(chunks, chunk{at, content[at : at+n]})
+			at += n
+		}
+		moved := rapid.Permutation(chunks).Draw(t, "order")
+		d := newDigest()
+		for _, c := range moved {
+			d.add(int64(c.at), c.data)
+		}
+		if size, got, reason := d.result(); got != sum(content) || reason != "" || size != int64(len(content)) {
+			t.Fatalf("%d, %s, %s", size, got, reason)
+		}
+		if len(chunks) == 0 {
+			return
+		}
+		spoilt := newDigest()
+		missing := rapid.IntRange(0, len(moved)-1).Draw(t, "which")
+		for i, c := range moved {
+			if i != missing || rapid.Bool().Draw(t, "twice") {
+				spoilt.add(int64(c.at), c.data)
+				if i == missing {
+					spoilt.add(int64(c.at), c.data)
+				}
+			}
+		}
+		_, got, reason := spoilt.result()
+		whole := got != "" && reason == ""
+		// Only a missing end is invisible: what was moved is then a prefix.
+		if whole && !strings.HasPrefix(string(content), string(content[:spoilt.next])) || (got == "") == (reason == "") {
+			t.Fatalf("%q, %q", got, reason)
+		}
+		if whole && got != sum(content[:spoilt.next]) {
+			t.Fatalf("a hash of something that was not moved once each")
+		}
+	})
+	d := newDigest()
+	for i := range window/(32<<10) + 2 {
+		d.add(int64(i+1)*(32<<10), make([]byte, 32<<10))
+	}
+	if _, got, reason := d.result(); got != "" || reason != "the bytes were not moved in order" || d.ahead != nil {
+		t.Errorf("%q, %q", got, reason)
+	}
+}
+
+// Whatever bytes an engineer's client sends, Serve neither panics nor hangs.
+func FuzzServe(f *testing.F) {
+	packet := func(body ...byte) []byte {
+		return append(binary.BigEndian.AppendUint32(nil, uint32(len(body))), body...)
+	}
+	init := packet(1, 0, 0, 0, 3)
+	f.Add(init)
+	f.Add(append(init, packet(3, 0, 0, 0, 1, 0, 0, 0, 2, '/', 'x', 0, 0, 0, 2, 0, 0, 0, 4, 0, 0, 1, 0xff)...)) // OPEN
+	f.Add(append(init, packet(11, 0, 0, 0, 1, 0, 0, 0, 1, '/')...))                                            // OPENDIR
+	f.Add(append(init, packet(9, 0, 0, 0, 1, 0, 0, 0, 1, '/', 0, 0, 0, 15, 0, 0, 0, 0, 0, 0, 0, 1)...))        // SETSTAT
+	f.Add(append(init, packet(200, 0, 0, 0, 1, 0, 0, 0, 3, 'a', '@', 'b')...))                                 // EXTENDED
+	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0})
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		near, far := net.Pipe()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			// A device without sftp's answers would end Serve at once, so the handlers
+			// get a gate that is shut: everything is parsed, nothing is asked.
+			h := &handlers{cfg: Config{Recorder: &tape{light: true}, Gate: &openGate{shut: true}, In: true, Out: true,
+				Next: func() uint32 { return 2 }, Refused: func(string, string) {}}, far: &remote{}}
+			_ = sftp.NewRequestServer(far, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h}).Serve()
+			_ = far.Close()
+		}()
+		go func() { _, _ = io.Copy(io.Discard, near) }()
+		_, _ = near.Write(sent)
+		_ = near.Close()
+		<-done
+	})
+}
