@@ -1,0 +1,80 @@
+package console
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+const host = "sallyport-agent"
+
+// Client talks to an agent's console. Errors are *session.Error.
+type Client struct {
+	Socket string // path
+}
+
+// Status asks how the agent stands.
+func (c Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	err := c.call(ctx, http.MethodGet, "/status", nil, &s)
+	return s, err
+}
+
+// Kill ends sessions and returns which. It returns when their device connections are closed.
+func (c Client) Kill(ctx context.Context, k Kill) (Killed, error) {
+	var out Killed
+	err := c.call(ctx, http.MethodPost, "/kill", k, &out)
+	return out, err
+}
+
+func (c Client) call(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	transport := &http.Transport{
+		DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", c.Socket)
+		},
+	}
+	defer transport.CloseIdleConnections()
+	var body io.Reader
+	if in != nil {
+		b, err := json.Marshal(in)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(b)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, body)
+	if err != nil {
+		return err
+	}
+	resp, err := (&http.Client{Transport: transport}).Do(req)
+	if err != nil {
+		return &session.Error{Kind: session.Unreachable, Message: fmt.Sprintf("No agent answers on %s.", c.Socket),
+			Next: "Check that the agent runs and that you are root or its user; --socket names another socket.", Err: err}
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err == nil && resp.StatusCode != http.StatusOK {
+		var p Problem
+		if err = json.Unmarshal(b, &p); err == nil {
+			return &session.Error{Kind: p.Kind, Message: p.Message, Next: p.Next}
+		}
+	}
+	if err == nil {
+		err = json.Unmarshal(b, out)
+	}
+	if err != nil {
+		return &session.Error{Kind: session.Internal, Message: "The agent's answer makes no sense.", Next: "Check that agent and command have the same version.", Err: err}
+	}
+	return nil
+}

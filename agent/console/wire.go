@@ -1,0 +1,145 @@
+package console
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+const (
+	maxRequest = 4 << 10 // bytes of a request's body
+	maxAnswer  = 4 << 20 // bytes of an answer
+)
+
+// Status is how the agent stands.
+type Status struct {
+	Site     string    `json:"site"`
+	Agent    string    `json:"agent"`
+	Version  string    `json:"version"`
+	Link     Link      `json:"link"`
+	Sessions []Session `json:"sessions"`
+}
+
+// Link is the connection to the broker.
+type Link struct {
+	Up    bool      `json:"up"`
+	Since time.Time `json:"since,omitzero"`
+}
+
+// Session is one live session.
+type Session struct {
+	ID          string         `json:"id"` // S-...
+	Asset       string         `json:"asset"`
+	Service     string         `json:"service"`
+	Engineer    session.Person `json:"engineer"`
+	Opened      time.Time      `json:"opened"`
+	Deadline    time.Time      `json:"deadline"`
+	Connections int            `json:"connections"`
+	Recordings  []string       `json:"recordings,omitempty"` // V-...
+}
+
+// Kill says what to end: exactly one of the three.
+type Kill struct {
+	Session string `json:"session,omitempty"` // S-...
+	Asset   string `json:"asset,omitempty"`
+	All     bool   `json:"all,omitempty"`
+}
+
+// Killed lists the sessions that were ended.
+type Killed struct {
+	Sessions []string `json:"sessions"` // S-...
+}
+
+// Problem is an error on the wire.
+type Problem struct {
+	Kind    session.Kind `json:"kind"`
+	Message string       `json:"message"`
+	Next    string       `json:"next,omitempty"`
+}
+
+// parseKill reads a kill strictly: one object, known fields once each, one target.
+func parseKill(body []byte) (Kill, error) {
+	bad := func(message string) (Kill, error) {
+		return Kill{}, session.Errorf(session.Invalid, "%s", message).
+			WithNext(`Send {"session": "S-..."}, {"asset": "NAME"} or {"all": true}.`)
+	}
+	if err := flat(body); err != nil {
+		return bad("The kill request is not one plain JSON object.")
+	}
+	var k Kill
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&k); err != nil {
+		return bad("The kill request is malformed.")
+	}
+	targets := 0
+	for _, set := range []bool{k.Session != "", k.Asset != "", k.All} {
+		if set {
+			targets++
+		}
+	}
+	if targets != 1 {
+		return bad("A kill names exactly one of session, asset and all.")
+	}
+	if k.Session != "" {
+		if _, err := session.ParseSessionID(k.Session); err != nil {
+			return Kill{}, err
+		}
+	}
+	if k.Asset != "" && !session.ValidName(k.Asset) {
+		return bad("That is not the name of an asset.")
+	}
+	return k, nil
+}
+
+// flat checks that body is one JSON object whose names are exact and stand once each.
+func flat(body []byte) error {
+	d := json.NewDecoder(bytes.NewReader(body))
+	if t, err := d.Token(); err != nil || t != json.Delim('{') {
+		return errors.New("not an object")
+	}
+	seen := map[string]bool{}
+	for d.More() {
+		name, err := d.Token()
+		key, ok := name.(string)
+		if err != nil || !ok || seen[key] || key != "session" && key != "asset" && key != "all" {
+			return errors.New("a name is unknown or stands twice")
+		}
+		seen[key] = true
+		if value, err := d.Token(); err != nil {
+			return err
+		} else if _, nested := value.(json.Delim); nested || value == nil {
+			return errors.New("a value is not plain")
+		}
+	}
+	if _, err := d.Token(); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("something follows the object")
+	}
+	return nil
+}
+
+// statusOf is the HTTP status of a kind.
+func statusOf(kind session.Kind) int {
+	switch kind {
+	case session.Invalid:
+		return http.StatusBadRequest
+	case session.Denied:
+		return http.StatusForbidden
+	case session.Refused:
+		return http.StatusConflict
+	case session.Expired:
+		return http.StatusGone
+	case session.Unreachable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
