@@ -193,7 +193,7 @@ func TestOtherServiceIsRefused(t *testing.T) {
 	<-done
 }
 
-// The engineer's leg speaks only what security.md 7.1 lists.
+// The engineer's leg speaks only modern algorithms.
 func TestAlgorithms(t *testing.T) {
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
