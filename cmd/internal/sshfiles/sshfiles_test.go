@@ -1,0 +1,117 @@
+package sshfiles
+
+import (
+	"crypto/ed25519"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+func key(t *testing.T, seed byte) string {
+	t.Helper()
+	raw := make([]byte, ed25519.SeedSize)
+	raw[0] = seed
+	return session.KeyLine(ed25519.NewKeyFromSeed(raw).Public().(ed25519.PublicKey))
+}
+
+// effective is what the real ssh makes of a configuration.
+func effective(t *testing.T, config []byte, host string) map[string][]string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ssh config")
+	if err := os.WriteFile(file, config, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("ssh", "-G", "-F", file, host).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ssh does not accept it: %v\n%s\n%s", err, out, config)
+	}
+	got := map[string][]string{}
+	for _, line := range strings.Split(string(out), "\n") {
+		name, value, _ := strings.Cut(line, " ")
+		got[name] = append(got[name], value)
+	}
+	return got
+}
+
+func TestSSHUnderstandsEveryLine(t *testing.T) {
+	home := "/home/jana brandt/100% mine"
+	var keys []string
+	for i := range 5 {
+		keys = append(keys, fmt.Sprintf("%s/keys/R-%d.key", home, i))
+	}
+	config, known, err := Render(Files{Door: "broker.example:2222", DoorKey: key(t, 1), KnownHosts: home + "/known_hosts", Hosts: []Host{
+		{Asset: "NGH-PETCT1", Service: "recon-ssh", Identity: key(t, 2), Keys: keys},
+		{Asset: "NGH-CT2", Service: "irs-ssh", Identity: key(t, 2)},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := func(host, name string, values ...string) {
+		t.Helper()
+		if got := effective(t, config, host)[name]; fmt.Sprint(got) != fmt.Sprint(values) {
+			t.Errorf("%s %s is %q, want %q", host, name, got, values)
+		}
+	}
+	const inner, jump = "recon-ssh.ngh-petct1", "jump--recon-ssh.ngh-petct1"
+	for _, host := range []string{inner, jump} {
+		want(host, "user", "sallyport")
+		want(host, "identitiesonly", "yes")
+		want(host, "hostkeyalias", host)
+		want(host, "hostkeyalgorithms", "ssh-ed25519")
+		want(host, "forwardagent", "no")
+		want(host, "stricthostkeychecking", "true")
+		want(host, "controlmaster", "false")
+		got := effective(t, config, host)
+		if len(got["identityfile"]) != MaxKeys || got["identityfile"][0] != strings.ReplaceAll(keys[0], "%", "%%") && got["identityfile"][0] != keys[0] {
+			t.Errorf("%s offers %q", host, got["identityfile"])
+		}
+		if _, ok := got["remotecommand"]; ok {
+			t.Errorf("%s has a remote command", host)
+		}
+	}
+	want(inner, "proxyjump", jump)
+	want(inner, "port", "22")
+	want(jump, "hostname", "broker.example")
+	want(jump, "port", "2222")
+	want("irs-ssh.ngh-ct2", "identityfile", "none")
+	want("jump--irs-ssh.ngh-ct2", "user", "sallyport-nokey")
+	for _, line := range []string{inner + " " + key(t, 2), jump + " " + key(t, 1)} {
+		if !strings.Contains(string(known), line+"\n") {
+			t.Errorf("known_hosts lacks %q:\n%s", line, known)
+		}
+	}
+	if strings.Count(string(known), key(t, 1)) != 2 {
+		t.Errorf("the broker's key must stand for jump hosts alone:\n%s", known)
+	}
+}
+
+func TestNobodyWritesALineOfTheirOwn(t *testing.T) {
+	good := Files{Door: "b.example:22", DoorKey: key(t, 1), KnownHosts: "/k", Hosts: []Host{{Asset: "A", Service: "s", Identity: key(t, 2)}}}
+	for name, spoil := range map[string]func(*Files){
+		"door with a command": func(f *Files) { f.Door = "x\n\tProxyCommand touch /tmp/owned:22" },
+		"door with a space":   func(f *Files) { f.Door = "x y:22" },
+		"door as an option":   func(f *Files) { f.Door = "-oProxyCommand=x:22" },
+		"door without port":   func(f *Files) { f.Door = "b.example" },
+		"port out of range":   func(f *Files) { f.Door = "b.example:70000" },
+		"key with a line":     func(f *Files) { f.DoorKey += "\n* " + f.DoorKey },
+		"agent without key":   func(f *Files) { f.Hosts[0].Identity = "" },
+	} {
+		f := good
+		f.Hosts = append([]Host(nil), good.Hosts...)
+		spoil(&f)
+		if config, _, err := Render(f); err == nil {
+			t.Errorf("%s was written:\n%s", name, config)
+		}
+	}
+	f := good
+	f.Hosts = []Host{{Asset: "A\n\tProxyCommand x", Service: "s", Identity: key(t, 2)}, {Asset: "*", Service: "s", Identity: key(t, 2)}}
+	config, _, err := Render(f)
+	if err != nil || strings.Contains(string(config), "ProxyCommand") || strings.Contains(string(config), "Host ") {
+		t.Errorf("a name wrote a line: %v\n%s", err, config)
+	}
+}
