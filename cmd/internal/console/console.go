@@ -54,9 +54,7 @@ type Console struct {
 	URL string
 
 	narrow    func(Limits) (View, error)
-	page      *template.Template
-	step      *template.Template
-	style     []byte
+	look      look
 	host      string
 	root      string // "/" + token
 	server    *http.Server
@@ -65,25 +63,36 @@ type Console struct {
 	leave     chan struct{} // closed by Leave
 	finished  chan struct{} // closed by Finish
 
-	mu      sync.Mutex // guards what follows
+	mu  sync.Mutex // guards now
+	now state
+}
+
+// look is what pages are drawn with.
+type look struct {
+	page, step *template.Template
+	style      []byte
+}
+
+// state is where the page's story stands.
+type state struct {
 	view    View
 	decided bool
-	target  string
-	outcome Outcome
+	target  string  // set before leave is closed
+	outcome Outcome // set before finished is closed
 }
 
 // Open serves the page on a random loopback port until Close.
 func Open(ctx context.Context, cfg Config) (*Console, error) {
-	c := &Console{narrow: cfg.Narrow, view: cfg.View, decisions: make(chan Decision, 1), served: make(chan struct{}),
+	c := &Console{narrow: cfg.Narrow, now: state{view: cfg.View}, decisions: make(chan Decision, 1), served: make(chan struct{}),
 		leave: make(chan struct{}), finished: make(chan struct{})}
 	var err error
-	if c.page, err = template.ParseFS(files, "page.html"); err != nil {
+	if c.look.page, err = template.ParseFS(files, "page.html"); err != nil {
 		return nil, err
 	}
-	if c.step, err = template.ParseFS(files, "step.html"); err != nil {
+	if c.look.step, err = template.ParseFS(files, "step.html"); err != nil {
 		return nil, err
 	}
-	if c.style, err = files.ReadFile("style.css"); err != nil {
+	if c.look.style, err = files.ReadFile("style.css"); err != nil {
 		return nil, err
 	}
 	var lc net.ListenConfig
@@ -119,7 +128,7 @@ func (c *Console) Decide(ctx context.Context) (Decision, error) {
 func (c *Console) Shown() View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.view
+	return c.now.view
 }
 
 // Done is where a sign-in sends the browser back to.
@@ -128,7 +137,7 @@ func (c *Console) Done() string { return "http://" + c.host + c.root + "/done" }
 // Leave sends the waiting browser to the sign-in. It may be called once.
 func (c *Console) Leave(url string) {
 	c.mu.Lock()
-	c.target = url
+	c.now.target = url
 	c.mu.Unlock()
 	close(c.leave)
 }
@@ -136,7 +145,7 @@ func (c *Console) Leave(url string) {
 // Finish tells the waiting browser how it ended. It may be called once.
 func (c *Console) Finish(o Outcome) {
 	c.mu.Lock()
-	c.outcome = o
+	c.now.outcome = o
 	c.mu.Unlock()
 	close(c.finished)
 }
@@ -199,13 +208,13 @@ func (c *Console) post(take http.HandlerFunc) http.HandlerFunc {
 
 func (c *Console) show(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
-	view, decided := c.view, c.decided
+	view, decided := c.now.view, c.now.decided
 	c.mu.Unlock()
 	if decided {
-		c.render(w, c.step, step{Style: c.root + "/style.css", Title: "Already decided", Text: "The terminal shows what came of it."})
+		c.render(w, c.look.step, step{Style: c.root + "/style.css", Title: "Already decided", Text: "The terminal shows what came of it."})
 		return
 	}
-	c.render(w, c.page, struct {
+	c.render(w, c.look.page, struct {
 		View
 		Root string
 	}{view, c.root})
@@ -213,7 +222,7 @@ func (c *Console) show(w http.ResponseWriter, r *http.Request) {
 
 func (c *Console) css(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/css; charset=utf-8")
-	_, _ = w.Write(c.style)
+	_, _ = w.Write(c.look.style)
 }
 
 func (c *Console) takeNarrow(w http.ResponseWriter, r *http.Request) {
@@ -227,12 +236,12 @@ func (c *Console) takeNarrow(w http.ResponseWriter, r *http.Request) {
 	}
 	view, err := c.narrow(l)
 	c.mu.Lock()
-	if c.decided {
+	if c.now.decided {
 		err = nil
 	} else if err != nil {
-		c.view.Problem = sentence(err)
+		c.now.view.Problem = sentence(err)
 	} else {
-		c.view = view
+		c.now.view = view
 	}
 	c.mu.Unlock()
 	http.Redirect(w, r, c.root+"/", http.StatusSeeOther)
@@ -243,12 +252,12 @@ func (c *Console) takeDecision(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !d.Approve && (d.Reason == "" || r.PostForm.Get("decision") != "deny") {
-		c.view.Problem = "Say why, so that the engineer knows what to do: for example when to ask again."
+		c.now.view.Problem = "Say why, so that the engineer knows what to do: for example when to ask again."
 		http.Redirect(w, r, c.root+"/#deny", http.StatusSeeOther)
 		return
 	}
-	if !c.decided {
-		c.decided = true
+	if !c.now.decided {
+		c.now.decided = true
 		c.decisions <- d
 	}
 	if d.Approve {
@@ -269,13 +278,13 @@ func (c *Console) next(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	case <-time.After(30 * time.Second):
-		c.render(w, c.step, step{Style: c.root + "/style.css", Title: "One moment", Text: "Still reaching your sign-in.", Target: c.root + "/next"})
+		c.render(w, c.look.step, step{Style: c.root + "/style.css", Title: "One moment", Text: "Still reaching your sign-in.", Target: c.root + "/next"})
 		return
 	}
 	c.mu.Lock()
-	target := c.target
+	target := c.now.target
 	c.mu.Unlock()
-	c.render(w, c.step, step{Style: c.root + "/style.css", Doors: "requested", Title: "Now prove that it is you",
+	c.render(w, c.look.step, step{Style: c.root + "/style.css", Doors: "requested", Title: "Now prove that it is you",
 		Text: "Your hospital's sign-in opens. What you sign there covers exactly the grant you read.", Target: target, Label: "Go to the sign-in"})
 }
 
@@ -285,18 +294,18 @@ func (c *Console) done(w http.ResponseWriter, r *http.Request) {
 	case <-r.Context().Done():
 		return
 	case <-time.After(20 * time.Second):
-		c.render(w, c.step, step{Style: c.root + "/style.css", Doors: "requested", Title: "Waiting for the hospital's agent",
+		c.render(w, c.look.step, step{Style: c.root + "/style.css", Doors: "requested", Title: "Waiting for the hospital's agent",
 			Text: "It checks your word now.", Target: c.root + "/done", Label: "Look again"})
 		return
 	}
 	c.mu.Lock()
-	o := c.outcome
+	o := c.now.outcome
 	c.mu.Unlock()
 	doors := "closed"
 	if o.Good {
 		doors = "open"
 	}
-	c.render(w, c.step, step{Style: c.root + "/style.css", Doors: doors, Title: o.Title, Text: o.Text, Last: true})
+	c.render(w, c.look.step, step{Style: c.root + "/style.css", Doors: doors, Title: o.Title, Text: o.Text, Last: true})
 }
 
 // step is a page between the decision and its end.
