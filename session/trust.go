@@ -17,7 +17,9 @@ type Trust struct {
 	Agent    string   `json:"agent"`
 	Identity string   `json:"identity"` // the agent's long-lived key, "ssh-ed25519 AAAA..."
 	Issuers  []Issuer `json:"issuers"`
-	Broker   string   `json:"broker,omitempty"` // the broker's countersigning key, once it has one
+	// EngineerGroup is the group that engineers' tokens must carry; default field-service.
+	EngineerGroup string `json:"engineer_group,omitempty"`
+	Broker        string `json:"broker,omitempty"` // the broker's countersigning key, once it has one
 }
 
 // Issuer pins one identity provider.

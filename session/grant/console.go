@@ -1,6 +1,7 @@
 package grant
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/sallyport/sallyport/session"
@@ -29,6 +30,7 @@ func NewConsole(t session.Trust, keys *idtoken.KeySets) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
+	pinned.engineers = cmp.Or(t.EngineerGroup, pinned.engineers)
 	return &Console{site: t.Site, agent: session.Fingerprint(identity), pins: pinned}, nil
 }
 
