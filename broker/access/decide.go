@@ -24,7 +24,7 @@ func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byt
 	if err := stillOpen(r, a.now()); err != nil {
 		return Request{}, false, err
 	}
-	g, err := parseGrant(raw)
+	g, err := grant.ParseGrant(raw)
 	if err == nil {
 		err = checkGrant(g, r, a.now())
 	}

@@ -107,7 +107,7 @@ func (r record) grant() (grant.Grant, bool) {
 	if len(r.Answer.Grant) == 0 {
 		return grant.Grant{}, false
 	}
-	g, err := parseGrant(r.Answer.Grant)
+	g, err := grant.ParseGrant(r.Answer.Grant)
 	return g, err == nil
 }
 
@@ -134,7 +134,7 @@ func readRecord(d store.Doc) (record, error) {
 		return record{}, session.Errorf(session.Internal, "read request %s: %w", d.ID, err)
 	}
 	var err error
-	if r.doc, err = parseRequest(r.Request); err != nil {
+	if r.doc, err = grant.ParseRequest(r.Request); err != nil {
 		return record{}, session.Errorf(session.Internal, "read the document of request %s: %w", d.ID, err)
 	}
 	if r.doc.RID != d.ID {

@@ -92,7 +92,7 @@ func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.P
 	if !c.Is(session.Engineer) {
 		return grant.Request{}, Asset{}, refusal(session.Denied, "Sign in as an engineer.", "Only engineers ask for access.")
 	}
-	doc, err := parseRequest(raw)
+	doc, err := grant.ParseRequest(raw)
 	if err != nil {
 		return grant.Request{}, Asset{}, err
 	}
