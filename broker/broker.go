@@ -1,0 +1,209 @@
+// Package broker wires the meeting place together: store, identity, access, fleet,
+// vault and the doors. It holds components and decides nothing itself.
+package broker
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/broker/fleet"
+	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/broker/sshd"
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings/vault"
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Broker is one node.
+type Broker struct {
+	cfg    Config
+	log    *slog.Logger
+	store  *store.Store
+	access *access.Access
+	fleet  *fleet.Fleet
+	vault  *vault.Directory
+	port   *port
+	web    *http.Server
+	ssh    *sshd.Server
+
+	arrived chan arrival
+}
+
+// New connects to the store and makes the rooms. Run opens the doors.
+func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
+	if err := os.MkdirAll(cfg.State, 0o700); err != nil {
+		return nil, fmt.Errorf("make the state directory: %w", err)
+	}
+	st, err := openStore(ctx, cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024)}
+	if err := b.furnish(); err != nil {
+		return nil, errors.Join(err, st.Close())
+	}
+	return b, nil
+}
+
+func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store, error) {
+	return store.Open(ctx, store.Config{URL: cfg.Redis.URL, Ephemeral: cfg.Redis.Ephemeral, Log: log})
+}
+
+func (b *Broker) furnish() error {
+	var err error
+	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
+		return err
+	}
+	ca, err := fleet.LoadCA(filepath.Join(b.cfg.State, "ca"), time.Now)
+	if err != nil {
+		return err
+	}
+	if b.fleet, err = newFleet(b.cfg, ca, b.store, b, b.log); err != nil {
+		return err
+	}
+	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Now: time.Now, Log: b.log}); err != nil {
+		return err
+	}
+	if b.ssh, err = sshd.New(sshd.Config{
+		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
+		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
+	}); err != nil {
+		return err
+	}
+	if err := b.makeWeb(); err != nil {
+		return err
+	}
+	webTLS, err := b.cfg.webTLS()
+	if err != nil {
+		return err
+	}
+	b.port = newPort(b.fleet.TLSConfig(), webTLS, b.fleet.Serve, b.log)
+	return nil
+}
+
+// newFleet makes the room of the agents; the join-token command makes one too.
+func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, log *slog.Logger) (*fleet.Fleet, error) {
+	return fleet.New(fleet.Config{
+		Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
+		CA: ca, Once: once{st}, Denied: fleet.OpenDenyFile(filepath.Join(cfg.State, "denied.json"), time.Now),
+		Handler: h, Now: time.Now, Log: log,
+	})
+}
+
+func (b *Broker) makeWeb() error {
+	tokens, err := newTokens(b.cfg.Issuers)
+	if err != nil {
+		return err
+	}
+	var issuers []identity.Issuer
+	for _, iss := range b.cfg.Issuers {
+		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites})
+	}
+	people, err := identity.New(identity.Config{
+		BrokerURL: b.cfg.URL, Issuers: issuers, Tokens: tokens, Sessions: b.store, Attempts: b.store,
+		Nonce: func(subject, extra, salt [32]byte) string { return grant.Nonce(grant.RoleLogin, subject, extra, salt) }, Now: time.Now, Log: b.log,
+	})
+	if err != nil {
+		return err
+	}
+	handler, err := api.New(api.Config{
+		Access: b.access, Identity: people, Vault: library{b.vault}, Node: b.cfg.Node, Version: Version,
+		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
+		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
+	})
+	if err != nil {
+		return err
+	}
+	b.web = &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
+		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
+	}
+	return nil
+}
+
+// Version is what the broker says of itself.
+const Version = "1"
+
+// Run opens the doors and serves until ctx ends.
+func (b *Broker) Run(ctx context.Context) error {
+	defer b.store.Close()
+	people, err := net.Listen("tcp", b.cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("listen for web and link: %w", err)
+	}
+	jump, err := net.Listen("tcp", b.cfg.SSH.Listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen for ssh: %w", err), people.Close())
+	}
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return b.fleet.Run(gctx) })
+	group.Go(func() error { return b.settleArrivals(gctx) })
+	group.Go(func() error { return b.port.serve(gctx, people) })
+	group.Go(func() error { return b.ssh.Serve(gctx, jump) })
+	group.Go(func() error {
+		if err := b.web.Serve(b.port.web); !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		<-gctx.Done()
+		drain, cancel := context.WithTimeout(context.WithoutCancel(gctx), 3*time.Second)
+		defer cancel()
+		if b.web.Shutdown(drain) != nil {
+			return b.web.Close()
+		}
+		return nil
+	})
+	b.log.Info("broker started", "node", b.cfg.Node, "url", b.cfg.URL, "listen", b.cfg.Listen, "ssh", b.cfg.SSH.Listen)
+	err = group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// JoinToken makes a one-time token for an agent, beside a running broker: it shares
+// the store and the CA with it.
+func JoinToken(ctx context.Context, cfg Config, site, agent string, valid time.Duration) (string, error) {
+	quiet := slog.New(slog.DiscardHandler)
+	st, err := openStore(ctx, cfg, quiet)
+	if err != nil {
+		return "", err
+	}
+	defer st.Close()
+	ca, err := fleet.LoadCA(filepath.Join(cfg.State, "ca"), time.Now)
+	if err != nil {
+		return "", err
+	}
+	f, err := newFleet(cfg, ca, st, &Broker{}, quiet)
+	if err != nil {
+		return "", err
+	}
+	return f.JoinToken(ctx, site, agent, valid)
+}
+
+// webTLS is the web's own certificate; nil means plain HTTP, on loopback only.
+func (c *Config) webTLS() (*tls.Config, error) {
+	if c.TLS.Certificate == "" {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(c.TLS.Certificate, c.TLS.Key)
+	if err != nil {
+		return nil, fmt.Errorf("load the web's certificate: %w", err)
+	}
+	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, NextProtos: []string{"h2", "http/1.1"}}, nil
+}

@@ -1,0 +1,122 @@
+package broker
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Config is everything a broker node is told.
+type Config struct {
+	Node   string `yaml:"node"`   // this node's name, as agents' configurations know it
+	URL    string `yaml:"url"`    // where people reach it: "https://broker.example.org"
+	Listen string `yaml:"listen"` // web and link share this one port
+	SSH    SSH    `yaml:"ssh"`
+	TLS    TLS    `yaml:"tls"`
+	State  string `yaml:"state"` // the link's CA, host keys; 0700
+	Vault  string `yaml:"vault"` // directory of recordings; default STATE/vault
+	Redis  Redis  `yaml:"redis"`
+	// Issuers are the identity providers whose people may sign in, and the sites
+	// they have to do with. The agents pin their own; this list opens no device.
+	Issuers []Issuer `yaml:"issuers"`
+}
+
+// linkAddress is where agents dial this node: the web's host, and the port that it
+// listens on where the URL has none of its own.
+func (c *Config) linkAddress() string {
+	if c.loopbackOnly() {
+		return c.Listen
+	}
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		return c.Listen
+	}
+	port := u.Port()
+	if port == "" {
+		port = "443"
+	}
+	return net.JoinHostPort(u.Hostname(), port)
+}
+
+// SSH is the jump host's door.
+type SSH struct {
+	Listen  string `yaml:"listen"`
+	Address string `yaml:"address"` // host:port that engineers' clients dial; default: listen
+}
+
+// TLS names the web's certificate files. Both empty is allowed on loopback only:
+// the link has its own certificate from the broker's CA in any case.
+type TLS struct {
+	Certificate string `yaml:"certificate"`
+	Key         string `yaml:"key"`
+}
+
+// Redis is the broker's only store.
+type Redis struct {
+	URL string `yaml:"url"` // redis://host:6379/0, rediss://, unix:///path
+	// Ephemeral accepts a server that forgets at its restart. For demonstrations.
+	Ephemeral bool `yaml:"ephemeral"`
+}
+
+// Issuer is an identity provider and the sites its people have to do with.
+type Issuer struct {
+	session.Issuer `yaml:",inline"`
+	Sites          []string `yaml:"sites"`
+}
+
+// Validate reports every value that cannot be used, as *session.BadField.
+func (c *Config) Validate() error {
+	var errs []error
+	require := func(path string, ok bool, problem string) {
+		if !ok {
+			errs = append(errs, &session.BadField{Path: path, Problem: problem})
+		}
+	}
+	require("$.node", session.ValidName(c.Node), "a name has 1 to 64 letters, digits and inner hyphens")
+	require("$.state", c.State != "", "the broker needs a directory for its CA and host keys")
+	require("$.redis.url", c.Redis.URL != "", "the broker needs a Redis server, such as redis://127.0.0.1:6379/0")
+	if c.Vault == "" {
+		c.Vault = filepath.Join(c.State, "vault")
+	}
+	if c.SSH.Address == "" {
+		c.SSH.Address = c.SSH.Listen
+	}
+	_, _, err := net.SplitHostPort(c.Listen)
+	require("$.listen", err == nil, "an address to listen on looks like 0.0.0.0:443")
+	_, _, err = net.SplitHostPort(c.SSH.Listen)
+	require("$.ssh.listen", err == nil, "an address to listen on looks like 0.0.0.0:2222")
+	require("$.tls", (c.TLS.Certificate == "") == (c.TLS.Key == ""), "certificate and key go together")
+	require("$.tls", c.TLS.Certificate != "" || c.loopbackOnly(), "without a certificate the broker serves loopback only")
+	u, err := url.Parse(c.URL)
+	require("$.url", err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())),
+		"the URL people use is https://host without a path (http on loopback only)")
+	require("$.issuers", len(c.Issuers) > 0, "nobody can sign in without an issuer")
+	for i, iss := range c.Issuers {
+		path := fmt.Sprintf("$.issuers[%d]", i)
+		u, err := url.Parse(iss.URL)
+		ok := err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && iss.InsecureLoopback && loopback(u.Hostname()))
+		require(path+".issuer", ok, "an issuer is an https URL (http only on loopback, with insecure_loopback: true)")
+		require(path+".side", iss.Side == session.VendorSide || iss.Side == session.HospitalSide, `a side is "vendor" or "hospital"`)
+		require(path+".login", iss.Login != "", "the client id with which the command line signs people in is needed")
+		require(path+".sites", len(iss.Sites) > 0, "the sites these people have to do with are needed")
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) loopbackOnly() bool {
+	host, _, err := net.SplitHostPort(c.Listen)
+	return err == nil && loopback(host)
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}

@@ -1,0 +1,221 @@
+package broker
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/broker/sshd"
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/vault"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// What agents say, handed to the room it concerns: link.BrokerHandler. Site and
+// agent come from the certificate, so an agent speaks for its own site only.
+
+func (b *Broker) Hello(ctx context.Context, h link.Hello) error {
+	if err := b.access.Announce(ctx, h); err != nil {
+		return err
+	}
+	select {
+	case b.arrived <- arrival{h.Site, h.Agent}:
+	default: // a storm of arrivals: session reports settle what they concern
+	}
+	return nil
+}
+
+// arrival is an agent that dialled in and is owed whatever it missed.
+type arrival struct{ site, agent string }
+
+// settleArrivals tells agents what they missed, each once its connection serves.
+func (b *Broker) settleArrivals(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case a := <-b.arrived:
+			if !b.awaitOnline(ctx, a) {
+				continue
+			}
+			if err := b.access.Settle(ctx, a.site, a.agent); err != nil {
+				b.log.Warn("an agent could not be told what it missed", "site", a.site, "agent", a.agent, "err", err)
+			}
+		}
+	}
+}
+
+func (b *Broker) awaitOnline(ctx context.Context, a arrival) bool {
+	for range 100 {
+		if b.fleet.Online(a.site, a.agent) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return false
+}
+
+func (b *Broker) Report(ctx context.Context, site, agent string, r link.SessionReport) error {
+	return b.access.ReportSession(ctx, site, agent, r)
+}
+
+// maxSmallPart bounds header and seal, which are read here; segments pass unread.
+const maxSmallPart = 1 << 20
+
+// Put stores one part and lists it. The vault is written first: what is listed can
+// be fetched.
+func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body io.Reader) error {
+	id, err := session.ParseRecordingID(p.Recording)
+	if err != nil {
+		return err
+	}
+	var small []byte
+	if p.Part == recordings.HeaderPart || p.Part == recordings.SealPart {
+		if p.Size > maxSmallPart {
+			return session.Errorf(session.Invalid, "The %s of a recording is at most %d bytes", p.Part, maxSmallPart)
+		}
+		if small, err = io.ReadAll(io.LimitReader(body, p.Size)); err != nil {
+			return fmt.Errorf("receive the %s of %s: %w", p.Part, p.Recording, err)
+		}
+		body = bytes.NewReader(small)
+	}
+	if p.Part == recordings.HeaderPart {
+		if err := b.listRecording(ctx, site, agent, p, small); err != nil {
+			return err
+		}
+	}
+	err = b.vault.Put(ctx, vault.Part{Site: site, Recording: p.Recording, Name: p.Part, Size: p.Size, SHA256: p.SHA256}, body)
+	if errors.Is(err, vault.ErrConflict) {
+		return fmt.Errorf("%w: %w", link.ErrConflict, err)
+	}
+	if err != nil {
+		return err
+	}
+	if err := b.access.AppendPart(ctx, site, agent, id, p.Part, p.Size); err != nil {
+		return err
+	}
+	if p.Part != recordings.SealPart {
+		return nil
+	}
+	seal, err := recordings.ReadSeal(small)
+	if err != nil {
+		return err
+	}
+	return b.access.SealRecording(ctx, site, agent, id, seal.Ended, seal.State == recordings.Torn)
+}
+
+// listRecording lists a recording by its header, which must be the sender's own.
+func (b *Broker) listRecording(ctx context.Context, site, agent string, p link.Put, part []byte) error {
+	h, err := recordings.ReadHeader(part)
+	if err != nil {
+		return err
+	}
+	if h.Recording != p.Recording || h.Site != site {
+		return session.Errorf(session.Denied, "The header names recording %s of site %s", h.Recording, h.Site)
+	}
+	of, err := session.ParseSessionID(h.Session)
+	if err != nil {
+		return err
+	}
+	return b.access.StartRecording(ctx, site, agent, of, link.RecordingReport{Recording: h.Recording, Service: h.Service, Started: h.Started})
+}
+
+// relayDial is how long an issuer may take to answer a connection.
+const relayDial = 10 * time.Second
+
+// Relay connects an agent to an issuer of its site. The agent speaks TLS through it.
+func (b *Broker) Relay(ctx context.Context, site, agent, issuer string) (net.Conn, error) {
+	for _, iss := range b.cfg.Issuers {
+		if iss.URL != issuer || !slices.Contains(iss.Sites, site) && !slices.Contains(iss.Sites, identity.AnySite) {
+			continue
+		}
+		u, err := url.Parse(issuer)
+		if err != nil {
+			return nil, err
+		}
+		port := u.Port()
+		if port == "" {
+			port = "443"
+		}
+		b.log.Debug("relay to an issuer", "site", site, "agent", agent, "issuer", issuer)
+		return (&net.Dialer{Timeout: relayDial}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	}
+	return nil, session.Errorf(session.Denied, "The broker knows no identity provider %.200q of site %s", issuer, site).
+		WithNext("Add it to the broker's configuration.")
+}
+
+// once is the store as the fleet wants it: things that can be taken one time.
+type once struct{ st *store.Store }
+
+func (o once) Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration) error {
+	return o.st.Create(ctx, kind, id, body, ttl)
+}
+
+func (o once) Take(ctx context.Context, kind, id string) ([]byte, error) {
+	doc, err := o.st.Take(ctx, kind, id)
+	return doc.Body, err
+}
+
+// library is the vault as the web reads it.
+type library struct{ vault *vault.Directory }
+
+func (l library) Assemble(ctx context.Context, site, recording string, w io.Writer) error {
+	parts, err := l.vault.Parts(ctx, site, recording)
+	if err != nil {
+		return err
+	}
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.Name)
+	}
+	return recordings.Assemble(w, func(part string) (io.ReadCloser, error) { return l.vault.Open(ctx, site, recording, part) }, names)
+}
+
+// routes is access as the jump host wants it.
+type routes struct{ access *access.Access }
+
+func (r routes) KeyOwner(ctx context.Context, line string) (session.Identity, string, error) {
+	owner, err := r.access.KeyOwner(ctx, line)
+	return owner.Identity, owner.Request.Request(), err
+}
+
+func (r routes) Route(ctx context.Context, engineer session.Identity, host string) (sshd.Route, error) {
+	to, err := r.access.Route(ctx, engineer, host)
+	return sshd.Route{Site: to.Site, Agent: to.Agent, Asset: to.Asset, Service: to.Service, Session: to.Session.Session()}, err
+}
+
+// tokens checks sign-ins with the issuers' own keys.
+type tokens struct{ keys *idtoken.KeySets }
+
+func newTokens(issuers []Issuer) (tokens, error) {
+	var all []session.Issuer
+	for _, iss := range issuers {
+		all = append(all, iss.Issuer)
+	}
+	// At the broker keys count for an hour without a refresh: it has the internet.
+	keys, err := idtoken.NewKeySets(all, func(session.Issuer) idtoken.Options { return idtoken.Options{MaxStale: time.Hour} })
+	return tokens{keys}, err
+}
+
+func (t tokens) Verify(ctx context.Context, issuer, compact string, e idtoken.Expect) (idtoken.Claims, error) {
+	keys, ok := t.keys.For(issuer)
+	if !ok {
+		return idtoken.Claims{}, session.Errorf(session.Denied, "The broker does not know the identity provider %.200q", issuer)
+	}
+	return idtoken.Verify(ctx, keys, compact, e)
+}
