@@ -21,6 +21,8 @@ type Status struct {
 	Site     string    `json:"site"`
 	Agent    string    `json:"agent"`
 	Version  string    `json:"version"`
+	Identity string    `json:"identity"` // fingerprint of the long-lived key
+	Assets   []string  `json:"assets"`
 	Link     Link      `json:"link"`
 	Sessions []Session `json:"sessions"`
 }

@@ -1,0 +1,279 @@
+// Package agent wires the hospital's side together: the link to the broker, the
+// desk that checks what it brings, the ledger, the engine that runs sessions, the
+// spool and the local control socket. It holds components; each decides for itself.
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/agent/device"
+	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/agent/spool"
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Version is what the agent says of itself on the link.
+const Version = "1"
+
+// Agent is one running agent.
+type Agent struct {
+	cfg       Config
+	log       *slog.Logger
+	state     state
+	identity  ed25519.PrivateKey
+	recipient string // to which typed input is sealed
+	creds     *credentials
+	ledger    *ledger.Ledger
+	client    *link.Client
+	desk      *desk
+	engine    *engine.Engine
+	spool     *spool.Spool
+	reporter  *reporter
+}
+
+// New checks the configuration against the state on disk and returns an agent that
+// can run. It takes the ledger's lock, so that no two agents share one state.
+func New(cfg Config, log *slog.Logger) (*Agent, error) {
+	a := &Agent{cfg: cfg, log: log, state: state{cfg.State}}
+	var err error
+	if a.identity, err = a.state.identity(); err != nil {
+		return nil, err
+	}
+	if a.recipient, err = a.state.inputRecipient(); err != nil {
+		return nil, err
+	}
+	if a.creds, err = loadCredentials(a.state); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(a.state.path("spool"), 0o700); err != nil {
+		return nil, fmt.Errorf("make the spool: %w", err)
+	}
+	if a.ledger, err = ledger.Open(a.state.path("ledger")); err != nil {
+		return nil, err
+	}
+	if err := a.furnish(); err != nil {
+		return nil, errors.Join(err, a.ledger.Close())
+	}
+	return a, nil
+}
+
+// furnish makes the rooms. The link comes first: others speak through it.
+func (a *Agent) furnish() error {
+	var err error
+	a.client, err = link.NewClient(link.ClientConfig{
+		Nodes: a.cfg.nodes(), Certificate: a.creds.certificate, Roots: a.creds.pool, Renew: a.creds.renewed,
+		Hello: a.hello(), Handler: a, OnState: a.linkState, Log: a.log,
+	})
+	if err != nil {
+		return err
+	}
+	if err := a.makeDesk(); err != nil {
+		return err
+	}
+	a.reporter = newReporter(a.ledger.Report, a.client.Report, a.log)
+	keep, _ := time.ParseDuration(a.cfg.KeepRecordings)
+	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep))
+	return a.makeEngine()
+}
+
+func (a *Agent) makeDesk() error {
+	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
+	keys, err := idtoken.NewKeySets(a.cfg.Issuers, func(iss session.Issuer) idtoken.Options {
+		o := idtoken.Options{MaxStale: keep}
+		if iss.Reach == "broker" {
+			// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
+			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.client.Relay(ctx, iss.URL) }
+		}
+		return o
+	})
+	if err != nil {
+		return err
+	}
+	policy := a.cfg.policy(a.fingerprint())
+	verifier, err := grant.NewVerifier(policy, keys)
+	if err != nil {
+		return err
+	}
+	a.desk = &desk{verifier: verifier, ledger: a.ledger, end: a.end, now: time.Now, log: a.log}
+	return nil
+}
+
+func (a *Agent) makeEngine() error {
+	devices, err := device.New(a.cfg.targets(), a.log)
+	if err != nil {
+		return err
+	}
+	a.engine, err = engine.New(engine.Config{
+		Ledger: a.ledger, Devices: devices, Identity: a.identity, Site: a.cfg.Site,
+		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: time.Now,
+	})
+	return err
+}
+
+// record begins a recording in the spool.
+func (a *Agent) record(h recordings.Header) (session.Recorder, error) {
+	h.Agent = a.fingerprint()
+	return recordings.Create(filepath.Join(a.state.path("spool"), h.Recording), h, recordings.Options{
+		Signer: a.identity, InputRecipient: a.recipient, OnPart: a.spool.Kick,
+	})
+}
+
+// Warm connections to the broker: two while somebody works, one otherwise.
+func (a *Agent) busy(live int) {
+	if live > 0 {
+		a.client.KeepSpares(2)
+		return
+	}
+	a.client.KeepSpares(1)
+}
+
+// Run serves until ctx ends, then closes every connection and seals what is open.
+func (a *Agent) Run(ctx context.Context) error {
+	defer a.ledger.Close()
+	if err := a.recover(); err != nil {
+		return err
+	}
+	a.resume()
+	a.client.KeepSpares(1)
+	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return a.client.Run(gctx) })
+	group.Go(func() error { return a.reporter.run(gctx) })
+	group.Go(func() error { return a.spool.Run(gctx) })
+	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}) })
+	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "identity", a.fingerprint(), "assets", len(a.cfg.Assets))
+	<-gctx.Done()
+	a.engine.Close()
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// recover seals the recordings that a crash left open.
+func (a *Agent) recover() error {
+	dirs, err := os.ReadDir(a.state.path("spool"))
+	if err != nil {
+		return fmt.Errorf("look for unfinished recordings: %w", err)
+	}
+	for _, d := range dirs {
+		if _, err := session.ParseRecordingID(d.Name()); err != nil {
+			continue
+		}
+		info, err := recordings.Recover(filepath.Join(a.state.path("spool"), d.Name()), a.identity)
+		if err != nil {
+			// One damaged recording must not keep the hospital from the others.
+			a.log.Error("a recording could not be sealed after a crash", "recording", d.Name(), "err", err)
+			continue
+		}
+		a.log.Info("recording found at start", "recording", d.Name(), "state", info.State)
+	}
+	return nil
+}
+
+// resume takes up the sessions that were live when the agent stopped, so that each
+// still ends at its deadline.
+func (a *Agent) resume() {
+	var open []engine.Resumed
+	for _, e := range a.ledger.Entries(time.Now()) {
+		if e.Session.IsZero() || e.Facts.Session.Opened.IsZero() || !e.Facts.Session.Ended.IsZero() {
+			continue
+		}
+		open = append(open, engine.Resumed{
+			ID: e.Session, Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
+			Engineer: e.Engineer, Facts: e.Facts.Session,
+		})
+	}
+	a.engine.Resume(open)
+}
+
+func (a *Agent) fingerprint() string {
+	return session.Fingerprint(a.identity.Public().(ed25519.PublicKey))
+}
+
+// hello is what the agent says of itself whenever it connects.
+func (a *Agent) hello() func() link.Hello {
+	h := link.Hello{
+		V: link.Version, Site: a.cfg.Site, Agent: a.cfg.Agent, Boot: session.NewID().Text(), Version: Version,
+		Identity: session.KeyLine(a.identity.Public().(ed25519.PublicKey)), Assets: a.cfg.catalogue(),
+	}
+	return func() link.Hello { return h }
+}
+
+func (a *Agent) linkState(up bool) {
+	a.engine.LinkState(up, time.Now())
+	if up {
+		a.log.Info("connected to the broker")
+		a.announceGrants()
+		a.reporter.kick()
+		a.spool.Kick()
+		return
+	}
+	a.log.Warn("the broker is away; live sessions have a minute")
+}
+
+// recentEnough is how long after its end a session is reported again at a
+// reconnection, in case the broker lost what it heard.
+const recentEnough = 7 * 24 * time.Hour
+
+// announceGrants reports every grant that stands or stood lately. A report of an
+// admitted grant, opened or not, mends a yes that the broker lost.
+func (a *Agent) announceGrants() {
+	now := time.Now()
+	for _, e := range a.ledger.Entries(now) {
+		s := e.Facts.Session
+		if e.Session.IsZero() || !s.Ended.IsZero() && now.Sub(s.Ended) > recentEnough {
+			continue
+		}
+		a.reporter.remind(link.SessionReport{
+			Session: e.Session.Session(), Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
+			Opened: s.Opened, Deadline: s.Deadline, Ended: s.Ended, Reason: s.Reason,
+		})
+	}
+}
+
+// Deliver, End and Stream are what the broker can ask: link.AgentHandler.
+func (a *Agent) Deliver(ctx context.Context, d link.Deliver) link.Verdict {
+	return a.desk.deliver(ctx, d)
+}
+
+// End narrows, so it needs no token; only the reasons that a broker may give are taken.
+func (a *Agent) End(_ context.Context, e link.End) link.Verdict {
+	id, err := session.ParseSessionID(e.Session)
+	if err == nil && e.Reason != session.KilledRemote && e.Reason != session.Completed && e.Reason != session.RevokedGrant {
+		err = session.Errorf(session.Invalid, "A broker cannot end a session as %.32q", e.Reason)
+	}
+	if err == nil {
+		err = a.end(id, e.Reason, e.By.Email)
+	}
+	if err != nil {
+		return verdictOf(err)
+	}
+	return link.Verdict{OK: true}
+}
+
+func (a *Agent) end(id session.ID, reason session.EndReason, by string) error {
+	return a.engine.End(id, reason, by)
+}
+
+// Stream serves a stream that the broker asked for. Who is at its other end shows
+// in the inner SSH: the broker's word counts for nothing.
+func (a *Agent) Stream(ctx context.Context, o link.Open, conn net.Conn) {
+	a.engine.ServeSSH(ctx, o.Asset, o.Service, o.Peer, conn)
+}

@@ -1,0 +1,321 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"net/url"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/device"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Config is everything an agent is told. It is the hospital's file: what stands
+// here is what the agent believes, whatever the broker says.
+type Config struct {
+	Site   string `yaml:"site"`  // "NGH"
+	Agent  string `yaml:"agent"` // "ngh-1", unique within the site
+	State  string `yaml:"state"` // directory for keys, ledger and spool; 0700
+	Socket string `yaml:"socket"`
+	// Nodes are the broker's nodes: the name that their certificates carry, and
+	// where to dial. The broker may name a node, never an address.
+	Nodes   []Node           `yaml:"nodes"`
+	Issuers []session.Issuer `yaml:"issuers"`
+	Groups  Groups           `yaml:"groups"`
+	// ACR, when set, lists the authentication contexts that approvals must have.
+	ACR []string `yaml:"acr"`
+	// JWKSMaxStale is how long pinned issuers' keys may be used without a refresh
+	// ("24h"). Shorter limits what a broker gains by withholding key changes.
+	JWKSMaxStale string `yaml:"jwks_max_stale"`
+	// KeepRecordings is how long a sealed recording stays in the spool after the
+	// broker has acknowledged it ("0s").
+	KeepRecordings string  `yaml:"keep_recordings"`
+	Assets         []Asset `yaml:"assets"`
+}
+
+// Node is a broker node as the agent knows it.
+type Node struct {
+	Name    string `yaml:"name"`
+	Address string `yaml:"address"` // host:port
+}
+
+// Groups are the groups that tokens must carry. Defaults: field-service, scanner-approvers.
+type Groups struct {
+	Engineer string `yaml:"engineer"`
+	Approver string `yaml:"approver"`
+}
+
+// Asset is one scanner.
+type Asset struct {
+	Name      string     `yaml:"name"`
+	Label     string     `yaml:"label"`
+	Modality  string     `yaml:"modality"`
+	Policy    Policy     `yaml:"policy"`
+	Endpoints []Endpoint `yaml:"endpoints"`
+}
+
+// Policy is what the hospital allows on an asset. What is not said is strict: one
+// approver, engineer by CLI, approver at the hospital's console, shell and exec only.
+type Policy struct {
+	Approvals int               `yaml:"approvals"`
+	Accept    session.Accept    `yaml:"accept"`
+	Longest   string            `yaml:"longest"` // longest session, "8h"
+	Window    string            `yaml:"window"`  // widest not-before to not-after, "24h"
+	Channels  []session.Channel `yaml:"channels"`
+}
+
+// Endpoint is one host of an asset.
+type Endpoint struct {
+	Name     string    `yaml:"name"`
+	Address  string    `yaml:"address"` // host name or IP; never leaves the agent
+	Services []Service `yaml:"services"`
+}
+
+// Service is one protocol on one port of an endpoint.
+type Service struct {
+	Name     string           `yaml:"name"`
+	Protocol session.Protocol `yaml:"protocol"`
+	Port     int              `yaml:"port"`
+	Class    session.Class    `yaml:"class"`
+	Login    device.Login     `yaml:"login"`
+	HostKey  string           `yaml:"host_key"`
+	// Legacy allows the old algorithms that unpatched devices need. Shown in audit.
+	Legacy bool `yaml:"legacy"`
+}
+
+const (
+	defaultLongest = 8 * time.Hour
+	defaultWindow  = 24 * time.Hour
+)
+
+// Validate reports every value that cannot be used, as *session.BadField.
+func (c *Config) Validate() error {
+	v := &checker{}
+	v.name("$.site", c.Site)
+	v.name("$.agent", c.Agent)
+	v.require("$.state", c.State != "", "the agent needs a directory for its keys and ledger")
+	if c.Socket == "" {
+		c.Socket = filepath.Join(c.State, "agent.sock")
+	}
+	v.require("$.nodes", len(c.Nodes) > 0, "at least one broker node is needed")
+	for i, n := range c.Nodes {
+		path := fmt.Sprintf("$.nodes[%d]", i)
+		v.name(path+".name", n.Name)
+		_, _, err := net.SplitHostPort(n.Address)
+		v.require(path+".address", err == nil, "an address looks like broker.example.org:443")
+	}
+	for i, iss := range c.Issuers {
+		v.issuer(fmt.Sprintf("$.issuers[%d]", i), iss)
+	}
+	v.require("$.issuers", c.hasSide(session.VendorSide) && c.hasSide(session.HospitalSide), "a vendor's and the hospital's issuer are needed")
+	v.duration("$.jwks_max_stale", c.JWKSMaxStale)
+	v.duration("$.keep_recordings", c.KeepRecordings)
+	v.assets(c.Assets)
+	return errors.Join(v.errs...)
+}
+
+func (c *Config) hasSide(s session.Side) bool {
+	for _, iss := range c.Issuers {
+		if iss.Side == s {
+			return true
+		}
+	}
+	return false
+}
+
+// checker collects bad fields.
+type checker struct{ errs []error }
+
+func (v *checker) require(path string, ok bool, problem string) {
+	if !ok {
+		v.errs = append(v.errs, &session.BadField{Path: path, Problem: problem})
+	}
+}
+
+func (v *checker) name(path, s string) {
+	v.require(path, session.ValidName(s), "a name has 1 to 64 letters, digits and inner hyphens")
+}
+
+func (v *checker) duration(path, s string) time.Duration {
+	if s == "" {
+		return 0
+	}
+	d, err := time.ParseDuration(s)
+	v.require(path, err == nil && d >= 0, `a duration looks like "30m" or "8h"`)
+	return d
+}
+
+func (v *checker) issuer(path string, iss session.Issuer) {
+	u, err := url.Parse(iss.URL)
+	good := err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == ""
+	switch {
+	case good && u.Scheme == "https":
+	case good && u.Scheme == "http" && iss.InsecureLoopback && loopback(u.Hostname()):
+		v.require(path+".reach", iss.Reach != "broker", "an issuer without TLS must be reached directly: the broker could swap its keys")
+	default:
+		v.require(path+".issuer", false, "an issuer is an https URL (http only on loopback, with insecure_loopback: true)")
+	}
+	v.require(path+".side", iss.Side == session.VendorSide || iss.Side == session.HospitalSide, `a side is "vendor" or "hospital"`)
+	v.require(path+".reach", iss.Reach == "" || iss.Reach == "direct" || iss.Reach == "broker", `reach is "direct" or "broker"`)
+	v.require(path+".clients", len(iss.Clients) > 0, "the client ids whose tokens count are needed, with their class")
+	for id, class := range iss.Clients {
+		allowed := class == session.Web || (class == session.CLI && iss.Side == session.VendorSide) || (class == session.Console && iss.Side == session.HospitalSide)
+		v.require(path+".clients", allowed && id != "", "vendor clients are cli or web, hospital clients console or web")
+	}
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback()
+}
+
+func (v *checker) assets(assets []Asset) {
+	v.require("$.assets", len(assets) > 0, "an agent without assets has nothing to do")
+	seen := map[string]bool{}
+	for i, a := range assets {
+		path := fmt.Sprintf("$.assets[%d]", i)
+		v.name(path+".name", a.Name)
+		v.require(path+".name", !seen[strings.ToLower(a.Name)], "another asset has this name")
+		seen[strings.ToLower(a.Name)] = true
+		v.policy(path+".policy", a.Policy)
+		v.endpoints(path+".endpoints", a.Endpoints)
+	}
+}
+
+func (v *checker) policy(path string, p Policy) {
+	v.require(path+".approvals", p.Approvals >= 0 && p.Approvals <= 8, "between 1 and 8 approvers can be asked for")
+	v.duration(path+".longest", p.Longest)
+	v.duration(path+".window", p.Window)
+	for _, c := range p.Channels {
+		v.require(path+".channels", c.Known(), fmt.Sprintf("%q is no channel; known are %v", c, session.Channels()))
+	}
+	for _, c := range p.Accept.Engineer {
+		v.require(path+".accept.engineer", c == session.CLI || c == session.Web, "engineers come by cli or web")
+	}
+	for _, c := range p.Accept.Approver {
+		v.require(path+".accept.approver", c == session.Console || c == session.Web, "approvers come by console or web")
+	}
+}
+
+func (v *checker) endpoints(path string, endpoints []Endpoint) {
+	v.require(path, len(endpoints) > 0, "an asset has at least one endpoint")
+	seen := map[string]bool{}
+	for i, e := range endpoints {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		v.name(at+".name", e.Name)
+		v.require(at+".address", e.Address != "", "the host's name or address is needed")
+		v.require(at+".services", len(e.Services) > 0, "an endpoint has at least one service")
+		for j, s := range e.Services {
+			v.service(fmt.Sprintf("%s.services[%d]", at, j), s, seen)
+		}
+	}
+}
+
+func (v *checker) service(path string, s Service, seen map[string]bool) {
+	v.name(path+".name", s.Name)
+	v.require(path+".name", !seen[strings.ToLower(s.Name)], "another service of this asset has this name")
+	seen[strings.ToLower(s.Name)] = true
+	v.require(path+".protocol", s.Protocol == session.SSH, `the protocol spoken so far is "ssh"`)
+	v.require(path+".port", s.Port > 0 && s.Port < 65536, "a port is a number from 1 to 65535")
+	v.require(path+".class", s.Class.Known(), fmt.Sprintf("a class is one of %v", session.Classes()))
+	if err := s.target("x", Endpoint{Name: "x", Address: "x"}).Check(); err != nil {
+		v.require(path+".login", false, err.Error())
+	}
+}
+
+// target is what the device room needs to log in to the service.
+func (s Service) target(asset string, e Endpoint) device.Target {
+	return device.Target{
+		Asset: asset, Endpoint: e.Name, Service: s.Name, Address: e.Address, Port: s.Port,
+		Protocol: s.Protocol, Login: s.Login, HostKey: s.HostKey, Legacy: s.Legacy,
+	}
+}
+
+// Public is the asset as everybody may know it: no address, no login.
+func (a Asset) Public() session.Asset {
+	pub := session.Asset{Name: a.Name, Label: a.Label, Modality: a.Modality, Policy: a.Policy.rules()}
+	for _, e := range a.Endpoints {
+		for _, s := range e.Services {
+			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.Class})
+		}
+	}
+	return pub
+}
+
+// rules fills in the strict defaults. Durations were checked by Validate.
+func (p Policy) rules() session.Policy {
+	r := session.Policy{Approvals: max(p.Approvals, 1), Accept: p.Accept, Longest: defaultLongest, Window: defaultWindow, Channels: p.Channels}
+	if d, err := time.ParseDuration(p.Longest); err == nil && d > 0 {
+		r.Longest = d
+	}
+	if d, err := time.ParseDuration(p.Window); err == nil && d > 0 {
+		r.Window = d
+	}
+	r.Window = max(r.Window, r.Longest)
+	if len(r.Accept.Engineer) == 0 {
+		r.Accept.Engineer = []session.ClientClass{session.CLI}
+	}
+	if len(r.Accept.Approver) == 0 {
+		r.Accept.Approver = []session.ClientClass{session.Console}
+	}
+	if len(r.Channels) == 0 {
+		r.Channels = []session.Channel{session.Exec, session.Shell}
+	}
+	return r
+}
+
+func (c *Config) catalogue() []session.Asset {
+	var all []session.Asset
+	for _, a := range c.Assets {
+		all = append(all, a.Public())
+	}
+	return all
+}
+
+func (c *Config) targets() []device.Target {
+	var all []device.Target
+	for _, a := range c.Assets {
+		for _, e := range a.Endpoints {
+			for _, s := range e.Services {
+				all = append(all, s.target(a.Name, e))
+			}
+		}
+	}
+	return all
+}
+
+// policy is the part of the configuration that decides about grants.
+func (c *Config) policy(fingerprint string) grant.Policy {
+	p := grant.Policy{
+		Site: c.Site, Agent: fingerprint, Issuers: c.Issuers, ACR: c.ACR,
+		EngineerGroup: session.GroupEngineers, ApproverGroup: session.GroupApprovers,
+		Assets: map[string]session.Asset{},
+	}
+	if c.Groups.Engineer != "" {
+		p.EngineerGroup = c.Groups.Engineer
+	}
+	if c.Groups.Approver != "" {
+		p.ApproverGroup = c.Groups.Approver
+	}
+	for _, a := range c.catalogue() {
+		p.Assets[a.Name] = a
+	}
+	return p
+}
+
+func (c *Config) nodes() []link.Node {
+	var all []link.Node
+	for _, n := range c.Nodes {
+		all = append(all, link.Node{Name: n.Name, Address: n.Address})
+	}
+	return all
+}

@@ -1,0 +1,63 @@
+package agent
+
+import (
+	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/session"
+)
+
+// controls is the agent as its local socket steers it. What is ended here was ended
+// by the hospital's own hand.
+type controls struct{ a *Agent }
+
+const localOperator = "the operator at the agent"
+
+func (c controls) Status() console.Status {
+	up, since := c.a.client.Connected()
+	s := console.Status{
+		Site: c.a.cfg.Site, Agent: c.a.cfg.Agent, Version: Version, Identity: c.a.fingerprint(),
+		Link: console.Link{Up: up, Since: since.UTC()}, Assets: []string{}, Sessions: []console.Session{},
+	}
+	for _, a := range c.a.cfg.Assets {
+		s.Assets = append(s.Assets, a.Name)
+	}
+	for _, l := range c.a.engine.Live() {
+		live := console.Session{
+			ID: l.ID.Session(), Asset: l.Asset, Service: l.Service, Engineer: l.Engineer,
+			Opened: l.Opened.UTC(), Deadline: l.Deadline.UTC(), Connections: l.Connections,
+		}
+		for _, r := range l.Recordings {
+			live.Recordings = append(live.Recordings, r.Recording)
+		}
+		s.Sessions = append(s.Sessions, live)
+	}
+	return s
+}
+
+func (c controls) Kill(k console.Kill) (console.Killed, error) {
+	ids, err := c.end(k)
+	done := console.Killed{Sessions: []string{}}
+	for _, id := range ids {
+		done.Sessions = append(done.Sessions, id.Session())
+	}
+	return done, err
+}
+
+func (c controls) end(k console.Kill) ([]session.ID, error) {
+	switch {
+	case k.All:
+		return c.a.engine.EndAll(session.KilledLocal, localOperator)
+	case k.Asset != "":
+		for _, a := range c.a.cfg.Assets {
+			if a.Name == k.Asset {
+				return c.a.engine.EndAsset(k.Asset, session.KilledLocal, localOperator)
+			}
+		}
+		return nil, session.Errorf(session.Invalid, "This agent has no asset %.64q", k.Asset).WithNext("See sallyport-agent status.")
+	default:
+		id, err := session.ParseSessionID(k.Session)
+		if err != nil {
+			return nil, err
+		}
+		return []session.ID{id}, c.a.engine.End(id, session.KilledLocal, localOperator)
+	}
+}

@@ -1,0 +1,157 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// desk takes what the broker delivers, checks it as if the broker were an enemy,
+// and writes down what passed. It is the only way into the ledger.
+type desk struct {
+	verifier *grant.Verifier
+	ledger   *ledger.Ledger
+	end      func(session.ID, session.EndReason, string) error
+	now      func() time.Time
+	log      *slog.Logger
+}
+
+// deliver answers every delivery with a verdict; an error becomes the sentence
+// that the person at the other end will read.
+func (d *desk) deliver(ctx context.Context, in link.Deliver) link.Verdict {
+	var v link.Verdict
+	var err error
+	switch in.Kind {
+	case "request":
+		v, err = d.request(ctx, in)
+	case "approval":
+		v, err = d.approval(ctx, in)
+	case "withdraw", "deny":
+		v, err = d.withdraw(in)
+	case "revoke":
+		v, err = d.revoke(in)
+	default:
+		err = session.Errorf(session.Invalid, "The agent does not know how to take a delivery of kind %.32q", in.Kind)
+	}
+	if err != nil {
+		d.log.Warn("delivery refused", "kind", in.Kind, "err", err)
+		return verdictOf(err)
+	}
+	return v
+}
+
+func verdictOf(err error) link.Verdict {
+	v := link.Verdict{Kind: session.KindOf(err), Message: "The agent could not take this because of a fault of its own.", Next: "Tell the hospital's IT; the agent's log has the details."}
+	var e *session.Error
+	if errors.As(err, &e) && e.Kind != session.Internal {
+		v.Message, v.Next = e.Message, e.Next
+	}
+	return v
+}
+
+func (d *desk) request(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+	now := d.now()
+	req, receipt, err := d.verifier.CheckRequest(ctx, in.Request, grant.Proof{Token: in.Token, Salt: in.Salt}, now)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	if err := d.ledger.Pend(in.Request, receipt); err != nil {
+		return link.Verdict{}, err
+	}
+	d.log.Info("request taken", "request", idOf(req.RID).Request(), "asset", req.Asset, "services", req.Services, "engineer", receipt.Person.Sub)
+	return link.Verdict{OK: true, Needed: d.verifier.Needed(req.Asset), Received: &receipt.Received}, nil
+}
+
+func (d *desk) approval(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+	// The bytes only say which request is meant; what counts is what we stored.
+	named, err := grant.ParseRequest(in.Request)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	rid := idOf(named.RID)
+	if v, ok := d.admitted(in.Grant); ok {
+		return v, nil
+	}
+	pending, err := d.ledger.PendingRequest(rid)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	now := d.now()
+	g, receipt, err := d.verifier.CheckApproval(ctx, pending.Request, pending.Engineer, in.Grant, grant.Proof{Token: in.Token, Salt: in.Salt}, now)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	approvals, err := d.ledger.AddApproval(rid, in.Grant, receipt)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	v := link.Verdict{OK: true, Count: len(approvals), Needed: d.verifier.Needed(g.Asset), Received: &receipt.Received}
+	verified, err := d.verifier.Verify(pending.Request, pending.Engineer, in.Grant, approvals, now)
+	if errors.Is(err, grant.ErrMoreApprovals) {
+		d.log.Info("approval taken, more are needed", "request", rid.Request(), "have", v.Count, "need", v.Needed)
+		return v, nil
+	}
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	ticket, err := d.ledger.Admit(verified, now)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	v.Admitted = true
+	d.log.Info("grant admitted", "request", rid.Request(), "session", ticket.ID().Session(), "asset", g.Asset, "approver", receipt.Person.Sub, "client", receipt.Client)
+	return v, nil
+}
+
+// admitted answers an approval whose yes the broker lost on the way: the very same
+// grant stands in the ledger already, and saying so again opens nothing new.
+func (d *desk) admitted(doc []byte) (link.Verdict, bool) {
+	g, err := grant.ParseGrant(doc)
+	if err != nil {
+		return link.Verdict{}, false
+	}
+	t, err := d.ledger.Ticket(idOf(g.GID))
+	if err != nil || !bytes.Equal(t.Grant().GrantBytes(), doc) {
+		return link.Verdict{}, false
+	}
+	approvers := t.Grant().Approvers()
+	last := approvers[len(approvers)-1].Received
+	return link.Verdict{OK: true, Admitted: true, Count: len(approvers), Needed: d.verifier.Needed(g.Asset), Received: &last}, true
+}
+
+// withdraw forgets a request that nobody admitted, or takes an unopened grant back.
+// It narrows, so it needs no token.
+func (d *desk) withdraw(in link.Deliver) (link.Verdict, error) {
+	rid, err := session.ParseRequestID(in.ID)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	if err := d.ledger.Withdraw(rid, d.now()); err != nil {
+		return link.Verdict{}, err
+	}
+	d.log.Info("request withdrawn", "request", in.ID, "kind", in.Kind)
+	return link.Verdict{OK: true}, nil
+}
+
+func (d *desk) revoke(in link.Deliver) (link.Verdict, error) {
+	id, err := session.ParseSessionID(in.ID)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	if err := d.end(id, session.RevokedGrant, "the hospital, through the broker"); err != nil {
+		return link.Verdict{}, err
+	}
+	return link.Verdict{OK: true}, nil
+}
+
+func idOf(text string) session.ID {
+	id, _ := session.ParseText(text)
+	return id
+}

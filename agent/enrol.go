@@ -1,0 +1,150 @@
+package agent
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Enrolled is what an enrolment leaves behind.
+type Enrolled struct {
+	Site          string `json:"site"`
+	Agent         string `json:"agent"`
+	Fingerprint   string `json:"fingerprint"`              // of the identity key
+	InputIdentity string `json:"input_identity,omitempty"` // file that was written, if one was
+}
+
+// Enrol makes the agent's long-lived keys where they are missing and trades a join
+// token for the first link certificate. inputIdentity is the file that takes the
+// hospital's input identity; it must not exist yet.
+func Enrol(ctx context.Context, cfg Config, joinToken, inputIdentity string) (Enrolled, error) {
+	s := state{cfg.State}
+	if err := s.prepare(); err != nil {
+		return Enrolled{}, err
+	}
+	token, err := link.ParseJoinToken(strings.TrimSpace(joinToken))
+	if err != nil {
+		return Enrolled{}, err
+	}
+	if token.Site != cfg.Site || token.Agent != cfg.Agent {
+		return Enrolled{}, session.Errorf(session.Invalid, "The join token is for agent %s of site %s, this is agent %s of site %s", token.Agent, token.Site, cfg.Agent, cfg.Site).
+			WithNext("Ask the broker's operator for a token of this agent.")
+	}
+	_, statErr := s.inputRecipient()
+	hadRecipient := statErr == nil
+	if err := s.makeInputIdentity(inputIdentity); err != nil {
+		return Enrolled{}, &session.Error{Kind: session.Invalid, Message: "The hospital's input identity cannot be written", Next: "Name another file with --input-identity.", Err: err}
+	}
+	key, err := s.makeIdentity()
+	if err != nil {
+		return Enrolled{}, err
+	}
+	issued, err := link.Enrol(ctx, link.EnrolRequest{JoinToken: strings.TrimSpace(joinToken), Identity: key})
+	if err != nil {
+		return Enrolled{}, err
+	}
+	if err := s.keepLink(issued); err != nil {
+		return Enrolled{}, err
+	}
+	done := Enrolled{Site: cfg.Site, Agent: cfg.Agent, Fingerprint: session.Fingerprint(key.Public().(ed25519.PublicKey))}
+	if !hadRecipient {
+		done.InputIdentity = inputIdentity
+	}
+	return done, nil
+}
+
+// Trust is the bundle that the hospital hands to approvers, engineers and verifiers.
+func Trust(cfg Config) (session.Trust, error) {
+	key, err := state{cfg.State}.identity()
+	if err != nil {
+		return session.Trust{}, err
+	}
+	return session.Trust{
+		V: 1, Site: cfg.Site, Agent: cfg.Agent,
+		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer,
+	}, nil
+}
+
+// keepLink stores a certificate with its key.
+func (s state) keepLink(issued link.Issued) error {
+	data, err := json.Marshal(issued)
+	if err != nil {
+		return err
+	}
+	return s.write("link.json", data)
+}
+
+// credentials are the link's certificate and CA; renewals replace them.
+type credentials struct {
+	state state
+
+	mu    sync.Mutex
+	kept  link.Issued
+	pair  *tls.Certificate
+	roots *x509.CertPool
+}
+
+func loadCredentials(s state) (*credentials, error) {
+	raw, err := os.ReadFile(s.path("link.json"))
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, notEnrolled(err)
+		}
+		return nil, fmt.Errorf("read the link's certificate: %w", err)
+	}
+	var kept link.Issued
+	if err := json.Unmarshal(raw, &kept); err != nil {
+		return nil, fmt.Errorf("read the link's certificate: %w", err)
+	}
+	c := &credentials{state: s}
+	return c, c.use(kept)
+}
+
+func (c *credentials) use(issued link.Issued) error {
+	pair, err := issued.Certificate()
+	if err != nil {
+		return err
+	}
+	roots, err := issued.Roots()
+	if err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept, c.pair, c.roots = issued, pair, roots
+	return nil
+}
+
+func (c *credentials) certificate() (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.pair, nil
+}
+
+func (c *credentials) pool() *x509.CertPool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.roots
+}
+
+// renewed stores a renewed certificate, which keeps the key it was asked with.
+func (c *credentials) renewed(issued link.Issued) error {
+	c.mu.Lock()
+	issued.KeyPEM = c.kept.KeyPEM
+	issued.Nodes = c.kept.Nodes
+	c.mu.Unlock()
+	if err := c.use(issued); err != nil {
+		return err
+	}
+	return c.state.keepLink(issued)
+}

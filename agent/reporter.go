@@ -1,0 +1,111 @@
+package agent
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// reporter tells the broker what became of sessions. It keeps the newest report
+// of each session until the broker has acknowledged it; the broker may be away
+// for days. Reports are idempotent, so telling twice does no harm.
+//
+// The engine numbers reports within one run of the agent. What the broker sees is
+// drawn from the ledger just before sending, so that numbers rise over restarts too.
+type reporter struct {
+	number func(session.ID) (uint64, error)
+	send   func(context.Context, link.SessionReport) error
+	log    *slog.Logger
+	wake   chan struct{}
+
+	mu      sync.Mutex
+	waiting map[string]link.SessionReport // by session
+}
+
+func newReporter(number func(session.ID) (uint64, error), send func(context.Context, link.SessionReport) error, log *slog.Logger) *reporter {
+	return &reporter{number: number, send: send, log: log, wake: make(chan struct{}, 1), waiting: map[string]link.SessionReport{}}
+}
+
+// add never blocks.
+func (r *reporter) add(rep link.SessionReport) {
+	r.mu.Lock()
+	if old, ok := r.waiting[rep.Session]; !ok || old.Seq <= rep.Seq {
+		r.waiting[rep.Session] = rep
+	}
+	r.mu.Unlock()
+	r.kick()
+}
+
+// remind adds a report unless a fresher one of the session waits already.
+func (r *reporter) remind(rep link.SessionReport) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if _, ok := r.waiting[rep.Session]; !ok {
+		r.waiting[rep.Session] = rep
+	}
+}
+
+// kick tries again now: the link came up.
+func (r *reporter) kick() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run sends until ctx ends. Between failures it waits for a kick or a few seconds.
+func (r *reporter) run(ctx context.Context) error {
+	retry := time.NewTicker(5 * time.Second)
+	defer retry.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.wake:
+		case <-retry.C:
+		}
+		r.flush(ctx)
+	}
+}
+
+func (r *reporter) flush(ctx context.Context) {
+	for _, rep := range r.pending() {
+		if err := r.deliver(ctx, rep); err != nil {
+			r.log.Debug("report not delivered yet", "session", rep.Session, "err", err)
+			if session.KindOf(err) == session.Unreachable {
+				return
+			}
+			continue
+		}
+		r.mu.Lock()
+		if r.waiting[rep.Session].Seq == rep.Seq {
+			delete(r.waiting, rep.Session)
+		}
+		r.mu.Unlock()
+	}
+}
+
+func (r *reporter) deliver(ctx context.Context, rep link.SessionReport) error {
+	id, err := session.ParseSessionID(rep.Session)
+	if err != nil {
+		return err
+	}
+	if rep.Seq, err = r.number(id); err != nil {
+		return err
+	}
+	return r.send(ctx, rep)
+}
+
+func (r *reporter) pending() []link.SessionReport {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := make([]link.SessionReport, 0, len(r.waiting))
+	for _, rep := range r.waiting {
+		all = append(all, rep)
+	}
+	return all
+}
