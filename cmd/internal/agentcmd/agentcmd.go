@@ -1,0 +1,157 @@
+// Package agentcmd is the hospital operator's command: serve, enrol, trust export,
+// status and kill. Status and kill speak to the running agent over its unix
+// socket, so they work with the broker gone.
+package agentcmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/agent"
+	"github.com/sallyport/sallyport/cmd/internal/config"
+	"github.com/sallyport/sallyport/cmd/internal/operator"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Main runs the command and returns its exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	return operator.Run(New(), args, stdout, stderr)
+}
+
+// New is the command tree.
+func New() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sallyport-agent",
+		Short: "The hospital's side of Sallyport: verifies, logs in, records, ends",
+	}
+	root.PersistentFlags().String("config", "/etc/sallyport/agent.yaml", "configuration file")
+	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
+	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
+	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand())
+	return root
+}
+
+func load(cmd *cobra.Command) (agent.Config, error) {
+	var cfg agent.Config
+	path, _ := cmd.Flags().GetString("config")
+	return cfg, config.Load(path, &cfg)
+}
+
+func serveCommand() *cobra.Command {
+	var verbose, tied bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the agent until it is told to stop",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if tied {
+				bound, cancel := operator.UntilInputEnds(ctx, os.Stdin)
+				defer cancel()
+				ctx = bound
+			}
+			a, err := agent.New(cfg, operator.Logger(cmd.ErrOrStderr(), verbose))
+			if err != nil {
+				return err
+			}
+			return a.Run(ctx)
+		},
+	}
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "log more")
+	cmd.Flags().BoolVar(&tied, "until-stdin-ends", false, "stop when standard input ends")
+	_ = cmd.Flags().MarkHidden("until-stdin-ends")
+	return cmd
+}
+
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Read the configuration and say whether it can be used",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := load(cmd); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "The configuration can be used.")
+			return nil
+		},
+	}
+}
+
+func enrolCommand() *cobra.Command {
+	var token, tokenFile, identity string
+	cmd := &cobra.Command{
+		Use:   "enrol (--token TOKEN | --token-file FILE)",
+		Short: "Make this agent's keys and join the broker",
+		Long: `Make this agent's keys and join the broker with a one-time token.
+
+Two things are made that outlive every certificate: the agent's identity key,
+which signs recordings and never leaves this machine, and the input identity,
+which opens what engineers typed. The input identity is written to the file you
+name and NOT kept here: store it offline, at the hospital.`,
+		Example: "  sallyport-agent enrol --token-file /run/secrets/join --input-identity /root/ngh-input.txt",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			if tokenFile != "" {
+				raw, err := os.ReadFile(tokenFile)
+				if err != nil {
+					return &session.Error{Kind: session.Invalid, Message: "The join token's file cannot be read", Err: err}
+				}
+				token = string(raw)
+			}
+			done, err := agent.Enrol(cmd.Context(), cfg, token, identity)
+			if err != nil {
+				return err
+			}
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(done)
+			}
+			fmt.Fprintf(cmd.OutOrStdout(), "Enrolled as agent %s of site %s.\nIdentity key: %s\n", done.Agent, done.Site, done.Fingerprint)
+			if done.InputIdentity != "" {
+				fmt.Fprintf(cmd.OutOrStdout(), "The hospital's input identity is in %s. Move it to a safe place: it is not kept here.\n", done.InputIdentity)
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "Next: sallyport-agent trust export > trust.json, and hand that file to approvers, engineers and auditors.")
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&token, "token", "", "the join token")
+	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a file that holds the join token")
+	cmd.Flags().StringVar(&identity, "input-identity", "input-identity.txt", "where to write the hospital's input identity")
+	return cmd
+}
+
+func trustCommand() *cobra.Command {
+	parent := &cobra.Command{Use: "trust", Short: "The trust bundle that people import out of band"}
+	parent.AddCommand(&cobra.Command{
+		Use:     "export",
+		Short:   "Print the trust bundle: site, identity key, issuers, clients",
+		Example: "  sallyport-agent trust export > ngh-trust.json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			bundle, err := agent.Trust(cfg)
+			if err != nil {
+				return err
+			}
+			enc := json.NewEncoder(cmd.OutOrStdout())
+			enc.SetIndent("", "  ")
+			return enc.Encode(bundle)
+		},
+	})
+	return parent
+}

@@ -1,0 +1,120 @@
+// Package brokercmd is the broker operator's command: serve, and join-token.
+package brokercmd
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker"
+	"github.com/sallyport/sallyport/cmd/internal/config"
+	"github.com/sallyport/sallyport/cmd/internal/operator"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Main runs the command and returns its exit code.
+func Main(args []string, stdout, stderr io.Writer) int {
+	return operator.Run(New(), args, stdout, stderr)
+}
+
+// New is the command tree.
+func New() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "sallyport-broker",
+		Short: "The meeting place of Sallyport: sign-in, requests, approvals, routing, vault",
+	}
+	root.PersistentFlags().String("config", "/etc/sallyport/broker.yaml", "configuration file")
+	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
+	root.AddCommand(serveCommand(), joinTokenCommand(), checkCommand())
+	return root
+}
+
+func load(cmd *cobra.Command) (broker.Config, error) {
+	var cfg broker.Config
+	path, _ := cmd.Flags().GetString("config")
+	return cfg, config.Load(path, &cfg)
+}
+
+func serveCommand() *cobra.Command {
+	var verbose, tied bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run this broker node until it is told to stop",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			if tied {
+				bound, cancel := operator.UntilInputEnds(ctx, os.Stdin)
+				defer cancel()
+				ctx = bound
+			}
+			b, err := broker.New(ctx, cfg, operator.Logger(cmd.ErrOrStderr(), verbose))
+			if err != nil {
+				return err
+			}
+			return b.Run(ctx)
+		},
+	}
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "log more")
+	cmd.Flags().BoolVar(&tied, "until-stdin-ends", false, "stop when standard input ends")
+	_ = cmd.Flags().MarkHidden("until-stdin-ends")
+	return cmd
+}
+
+func checkCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Read the configuration and say whether it can be used",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if _, err := load(cmd); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "The configuration can be used.")
+			return nil
+		},
+	}
+}
+
+func joinTokenCommand() *cobra.Command {
+	var site, agent string
+	var valid time.Duration
+	cmd := &cobra.Command{
+		Use:     "join-token --site SITE --agent NAME",
+		Short:   "Make a one-time token with which an agent enrols",
+		Long:    "Make a one-time token with which one agent of one site enrols. Hand it to the hospital over a channel you trust: it names this broker, carries the fingerprint of its CA, and works once, for an hour at most.",
+		Example: "  sallyport-broker join-token --site NGH --agent ngh-1",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !session.ValidName(site) || !session.ValidName(agent) {
+				return session.Errorf(session.Invalid, "A join token names a site and an agent").WithNext("Example: sallyport-broker join-token --site NGH --agent ngh-1")
+			}
+			cfg, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			token, err := broker.JoinToken(cmd.Context(), cfg, site, agent, valid)
+			if err != nil {
+				return err
+			}
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]any{"token": token, "site": site, "agent": agent, "expires": time.Now().Add(valid).UTC().Truncate(time.Second)})
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), token)
+			fmt.Fprintf(cmd.ErrOrStderr(), "Valid once, for %s. On the agent's machine: sallyport-agent enrol --token TOKEN\n", valid)
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&site, "site", "", "the hospital site")
+	cmd.Flags().StringVar(&agent, "agent", "", "the agent's name within the site")
+	cmd.Flags().DurationVar(&valid, "valid", time.Hour, "how long it works, at most 1h")
+	return cmd
+}
