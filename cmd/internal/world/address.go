@@ -1,0 +1,44 @@
+package world
+
+import (
+	"net"
+	"net/netip"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// settle decides on which loopback address a door stands. A named address is
+// taken as it is, with port 0 made real now so that it survives the broker's
+// restarts; without one, the usual port is preferred and any free one will do.
+func settle(flag, named, usual string) (string, error) {
+	if named == "" {
+		if addr, err := reserve(usual); err == nil {
+			return addr, nil
+		}
+		return reserve("127.0.0.1:0")
+	}
+	host, _, err := net.SplitHostPort(named)
+	if err != nil || !loopback(host) {
+		return "", session.Errorf(session.Invalid, "The demonstration speaks plain HTTP and serves loopback only; %s %q is something else", flag, named).
+			WithNext("Use an address such as " + usual + ".")
+	}
+	addr, err := reserve(named)
+	if err != nil {
+		return "", session.Errorf(session.Invalid, "The address of %s cannot be used: %w", flag, err).WithNext("Choose another port, or leave the flag away.")
+	}
+	return addr, nil
+}
+
+func loopback(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
+}
+
+// reserve finds out whether an address can be listened on, and its real port.
+func reserve(addr string) (string, error) {
+	ln, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", err
+	}
+	return ln.Addr().String(), ln.Close()
+}

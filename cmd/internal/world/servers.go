@@ -1,0 +1,207 @@
+package world
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/sallyport/sallyport/agent"
+	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/agent/device"
+	"github.com/sallyport/sallyport/broker"
+	"github.com/sallyport/sallyport/cmd/internal/config"
+	"github.com/sallyport/sallyport/session"
+)
+
+// issuers are the identity providers as both sides know them.
+func (w *world) issuers() (vendor, hospital session.Issuer) {
+	vendor = session.Issuer{
+		URL: w.peers.vendor, Side: session.VendorSide, Domains: []string{"meridian.example"},
+		Clients: map[string]session.ClientClass{"sallyport-cli": session.CLI, "sallyport-web": session.Web},
+		Login:   "sallyport-cli", Reach: "direct", InsecureLoopback: true,
+	}
+	hospital = session.Issuer{
+		URL: w.peers.hospital, Side: session.HospitalSide, Domains: []string{"northfield.example"},
+		Clients: map[string]session.ClientClass{"sallyport-console": session.Console, "sallyport-web": session.Web},
+		Login:   "sallyport-cli", Reach: "direct", InsecureLoopback: true,
+	}
+	return vendor, hospital
+}
+
+// startBroker writes the broker's configuration and keeps it running.
+func (w *world) startBroker(ctx context.Context) error {
+	cfg := w.brokerConfig()
+	if err := writeYAML(w.path("broker.yaml"), cfg); err != nil {
+		return err
+	}
+	w.group.Go(func() error {
+		return w.keep(ctx, "broker", BrokerChild, "serve", "--until-stdin-ends", "--config", w.path("broker.yaml"))
+	})
+	return await(ctx, "the broker did not become ready; its log is "+w.path("logs", "broker.log"), func(ctx context.Context) error {
+		return answers(ctx, w.url()+"/readyz")
+	})
+}
+
+func (w *world) brokerConfig() broker.Config {
+	vendor, hospital := w.issuers()
+	return broker.Config{
+		Node: nodeName, URL: w.url(), Listen: w.web, State: w.path("broker"),
+		SSH:   broker.SSH{Listen: w.ssh, Address: w.ssh},
+		Redis: broker.Redis{URL: w.peers.redis, Ephemeral: true},
+		Issuers: []broker.Issuer{
+			{Issuer: vendor, Sites: []string{site}},
+			{Issuer: hospital, Sites: []string{site}},
+		},
+	}
+}
+
+// startAgent writes the agent's configuration, enrols it and keeps it running.
+func (w *world) startAgent(ctx context.Context) error {
+	if err := w.agentConfig(); err != nil {
+		return err
+	}
+	if err := writeYAML(w.path("agent.yaml"), w.agent); err != nil {
+		return err
+	}
+	if err := w.enrol(ctx); err != nil {
+		return err
+	}
+	w.group.Go(func() error {
+		return w.keep(ctx, "agent", AgentChild, "serve", "--until-stdin-ends", "--config", w.path("agent.yaml"))
+	})
+	return await(ctx, "the agent did not reach the broker; its log is "+w.path("logs", "agent.log"), func(ctx context.Context) error {
+		st, err := (&console.Client{Socket: w.agent.Socket}).Status(ctx)
+		if err == nil && !st.Link.Up {
+			err = errors.New("not connected yet")
+		}
+		return err
+	})
+}
+
+// enrol joins the broker with a fresh token. A state directory that was enrolled
+// before keeps its identity, because people pinned it; only the certificate is new.
+func (w *world) enrol(ctx context.Context) error {
+	token, err := broker.JoinToken(ctx, w.brokerConfig(), site, agentName, 10*time.Minute)
+	if err != nil {
+		return err
+	}
+	_, err = agent.Enrol(ctx, w.agent, token, w.path("hospital-input-identity.txt"))
+	return err
+}
+
+// agentConfig is the demonstration's agent, with the simulated assets or those of
+// the file that replaces them.
+func (w *world) agentConfig() error {
+	vendor, hospital := w.issuers()
+	w.agent = agent.Config{
+		Site: site, Agent: agentName, State: w.path("agent"), Socket: w.path("agent", "agent.sock"),
+		Nodes:   []agent.Node{{Name: nodeName, Address: w.web}},
+		Issuers: []session.Issuer{vendor, hospital},
+	}
+	if w.o.AgentConfig == "" {
+		assets, err := w.simulatedAssets()
+		w.agent.Assets = assets
+		return errors.Join(err, w.agent.Validate())
+	}
+	file := assetsFile{base: w.agent}
+	if err := config.Load(w.o.AgentConfig, &file); err != nil {
+		return err
+	}
+	w.agent.Assets = file.Assets
+	return w.agent.Validate()
+}
+
+// assetsFile is an --agent-config: assets only, the rest is inherited.
+type assetsFile struct {
+	Assets []agent.Asset `yaml:"assets"`
+	base   agent.Config
+}
+
+func (f *assetsFile) Validate() error {
+	whole := f.base
+	whole.Assets = f.Assets
+	return whole.Validate()
+}
+
+func (w *world) simulatedAssets() ([]agent.Asset, error) {
+	password, err := device.ParseSecret("file:" + w.path("agent", "secrets", deviceUser))
+	if err != nil {
+		return nil, err
+	}
+	var all []agent.Asset
+	for _, s := range w.peers.scanners {
+		host, port, err := net.SplitHostPort(s.addr)
+		if err != nil {
+			return nil, err
+		}
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, agent.Asset{
+			Name: s.asset, Label: s.label, Modality: s.modality,
+			Policy: agent.Policy{
+				Approvals: s.approvals, Longest: "8h",
+				Accept:   session.Accept{Engineer: []session.ClientClass{session.CLI, session.Web}, Approver: []session.ClientClass{session.Console, session.Web}},
+				Channels: []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell},
+			},
+			Endpoints: []agent.Endpoint{{Name: s.endpoint, Address: host, Services: []agent.Service{{
+				Name: s.service, Protocol: session.SSH, Port: n, Class: session.NonDisruptive, HostKey: s.hostKey,
+				Login: device.Login{User: deviceUser, Password: password},
+			}}}},
+		})
+	}
+	return all, nil
+}
+
+// await tries until a part is up, patience ends, or ctx does.
+func await(ctx context.Context, otherwise string, up func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		err := up(ctx)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%s: %w", otherwise, err)
+		case <-time.After(50 * time.Millisecond):
+		}
+	}
+}
+
+func answers(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s answered %s", url, res.Status)
+	}
+	return nil
+}
+
+func writeYAML(path string, v any) error {
+	data, err := yaml.Marshal(v)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return replace(path, data)
+}
