@@ -119,7 +119,7 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, e
 	if err != nil {
 		return nil, err
 	}
-	unverified, err := parseRequest(docs.Request)
+	unverified, err := grant.ParseRequest(docs.Request)
 	if err != nil {
 		return nil, err
 	}
@@ -134,7 +134,7 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, e
 	if m.hospital, m.client, err = consoleOf(m.trust, who.login.Person.Iss); err != nil {
 		return nil, err
 	}
-	check, err := newVerifier(m.trust)
+	check, err := verifierOf(m.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -260,7 +260,7 @@ func (p *program) carryThrough(ctx context.Context, who signedIn, m *matter, d d
 // covers the grant and the engineer's token.
 func (p *program) signGrant(ctx context.Context, who signedIn, m *matter, d draft, e errand) (string, []byte, error) {
 	e.issuer, e.client, e.role, e.fresh = m.hospital, m.client, grant.RoleApprove, true
-	e.subject, e.extra = grantHash(d.bytes), sha256.Sum256([]byte(m.docs.Token))
+	e.subject, e.extra = grant.GrantHash(d.bytes), sha256.Sum256([]byte(m.docs.Token))
 	e.hint, e.ports, e.what = who.hint(), who.config.RedirectPorts, "to sign this approval"
 	token, salt, _, err := p.prove(ctx, e)
 	return token, salt, err

@@ -21,7 +21,7 @@ func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft
 	if err != nil {
 		return draft{}, err
 	}
-	qh := requestHash(m.docs.Request)
+	qh := grant.RequestHash(m.docs.Request)
 	g := grant.Grant{V: 1, Typ: "sallyport-grant", GID: session.NewID().Text(), Req: hex.EncodeToString(qh[:]), Site: r.Site,
 		Agent: session.Fingerprint(identity), Asset: r.Asset, Services: r.Services, Class: r.Class, Channels: r.Channels,
 		NBF: r.NBF, EXP: r.EXP, MaxS: r.MaxS, Obl: []string{"record"}}
@@ -59,18 +59,18 @@ func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft
 			return draft{grant: before, bytes: m.docs.Grant, joined: true, narrowed: before.MaxS < r.MaxS || len(before.Channels) < len(r.Channels)}, nil
 		}
 	}
-	bytes, err := marshalGrant(g)
+	bytes, err := g.Marshal()
 	return draft{grant: g, bytes: bytes, narrowed: narrowed}, err
 }
 
 // partial reads the grant that somebody else approved and checks that it answers
 // this request, at this agent, and goes nowhere beyond it.
 func (m *matter) partial(like grant.Grant) (grant.Grant, error) {
-	g, err := parseGrant(m.docs.Grant)
+	g, err := grant.ParseGrant(m.docs.Grant)
 	if err != nil {
 		return g, err
 	}
-	if err := within(g, m.request); err != nil {
+	if err := grant.Within(g, m.request); err != nil {
 		return g, err
 	}
 	if g.Req != like.Req || g.Agent != like.Agent || g.Site != like.Site || g.Asset != like.Asset || !slices.Contains(g.Obl, "record") {
@@ -90,7 +90,7 @@ func channelList(list []session.Channel) string {
 // view is the draft as its approver reads it.
 func (m *matter) view(d draft) console.View {
 	r, g, p := m.request, d.grant, m.engineer.Person
-	gh, qh := grantHash(d.bytes), requestHash(m.docs.Request)
+	gh, qh := grant.GrantHash(d.bytes), grant.RequestHash(m.docs.Request)
 	signed := m.engineer.IssuedAt
 	v := console.View{
 		Request: m.id, Site: r.Site, Asset: r.Asset, Label: m.label, Services: strings.Join(g.Services, ", "),

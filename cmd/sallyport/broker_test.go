@@ -150,7 +150,7 @@ func (b *broker) login(r *http.Request, _ session.Person) (any, *refusal) {
 	if err != nil || len(p.Salt) != 32 || !ed25519.Verify(key, append([]byte("sallyport/v1/login-proof\x00"), sum[:]...), p.Signature) {
 		return nil, invalid("The login proof does not hold")
 	}
-	if claims["nonce"] != nonce(grant.RoleLogin, sha256.Sum256([]byte(b.URL)), sha256.Sum256([]byte(p.Key)), [32]byte(p.Salt)) {
+	if claims["nonce"] != grant.Nonce(grant.RoleLogin, sha256.Sum256([]byte(b.URL)), sha256.Sum256([]byte(p.Key)), [32]byte(p.Salt)) {
 		return nil, invalid("The login nonce does not hold")
 	}
 	who := session.Person{Identity: session.Identity{Iss: claims["iss"].(string), Sub: claims["sub"].(string)}, Email: claims["email"].(string), Name: claims["name"].(string)}
@@ -194,9 +194,9 @@ func (b *broker) request(r *http.Request, who session.Person) (any, *refusal) {
 		Token   string `json:"token"`
 		Salt    []byte `json:"salt"`
 	}](r)
-	doc, err := parseRequest(in.Request)
+	doc, err := grant.ParseRequest(in.Request)
 	claims := claimsOf(in.Token)
-	if err != nil || len(in.Salt) != 32 || claims["nonce"] != nonce(grant.RoleRequest, requestHash(in.Request), [32]byte{}, [32]byte(in.Salt)) || claims["aud"] != "sallyport-cli" {
+	if err != nil || len(in.Salt) != 32 || claims["nonce"] != grant.Nonce(grant.RoleRequest, grant.RequestHash(in.Request), [32]byte{}, [32]byte(in.Salt)) || claims["aud"] != "sallyport-cli" {
 		return nil, invalid("The request's nonce does not hold")
 	}
 	if strings.Contains(doc.Reason, "offline") {
@@ -276,9 +276,9 @@ func (b *broker) approve(r *http.Request, who session.Person) (any, *refusal) {
 		return nil, refused
 	}
 	claims := claimsOf(in.Token)
-	g, err := parseGrant(in.Grant)
-	qh := requestHash(s.docs.Request)
-	want := nonce(grant.RoleApprove, grantHash(in.Grant), sha256.Sum256([]byte(s.docs.Token)), [32]byte(in.Salt))
+	g, err := grant.ParseGrant(in.Grant)
+	qh := grant.RequestHash(s.docs.Request)
+	want := grant.Nonce(grant.RoleApprove, grant.GrantHash(in.Grant), sha256.Sum256([]byte(s.docs.Token)), [32]byte(in.Salt))
 	if err != nil || claims["nonce"] != want || claims["aud"] != "sallyport-console" || claims["auth_time"] == nil || g.Req != hex.EncodeToString(qh[:]) || rolesOf(who)[0] != session.Approver {
 		return nil, &refusal{409, session.Refused, "The agent refused the approval", "Read the request again."}
 	}

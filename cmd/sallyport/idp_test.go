@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"github.com/sallyport/sallyport/session"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -102,7 +103,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now().Unix()
-	claims := map[string]any{"iss": p.URL, "sub": "sub-" + who, "aud": q.Get("client_id"), "nonce": q.Get("nonce"), "iat": now, "exp": now + 300, "email": who, "name": "Person " + strings.Split(who, "@")[0]}
+	claims := map[string]any{"iss": p.URL, "sub": "sub-" + who, "aud": q.Get("client_id"), "nonce": q.Get("nonce"), "iat": now, "exp": now + 300, "email": who, "name": "Person " + strings.Split(who, "@")[0], "groups": []string{session.GroupEngineers}}
 	if q.Get("max_age") == "0" && q.Get("prompt") == "login" {
 		claims["auth_time"] = now
 	}

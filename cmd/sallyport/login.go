@@ -147,7 +147,7 @@ type errand struct {
 func (p *program) prove(ctx context.Context, e errand) (token string, salt []byte, claims signin.Claims, err error) {
 	var s [32]byte
 	_, _ = rand.Read(s[:])
-	flow, err := signin.Begin(ctx, signin.Config{Issuer: e.issuer, ClientID: e.client, Nonce: nonce(e.role, e.subject, e.extra, s),
+	flow, err := signin.Begin(ctx, signin.Config{Issuer: e.issuer, ClientID: e.client, Nonce: grant.Nonce(e.role, e.subject, e.extra, s),
 		Hint: e.hint, Fresh: e.fresh, Ports: e.ports, After: e.after})
 	if err != nil {
 		return "", nil, signin.Claims{}, err

@@ -90,8 +90,8 @@ An auditor looks and checks:   recordings, verify`,
 	add("access", p.assetsCommand(), p.requestCommand(), p.approveCommand(), p.denyCommand(), p.sshCommand(), p.sshConfigCommand())
 	add("work", p.sessionsCommand(), p.recordingsCommand(), p.verifyCommand())
 	add("setup", p.trustCommand(), p.versionCommand())
-	// REGISTER HERE: the demo brings its own file.
-	//	add("setup", newDemoCommand())
+	add("setup", p.demoCommand())
+	root.AddCommand(demoChildren()...)
 	return root
 }
 

@@ -1,11 +1,11 @@
 package main
 
-// SWAP HERE. Everything that this command needs of recordings and recordings/cast is
-// in this file: replace the bodies of containers' methods by the calls named beside them.
-
 import (
+	"fmt"
 	"io"
 
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -22,7 +22,7 @@ type tape interface {
 	Close() error
 }
 
-// verdict is what a verification found. The JSON is recordings.Result's.
+// verdict is what a verification found, with its words for people.
 type verdict struct {
 	Result  string   `json:"result"`
 	Segment *int     `json:"segment"`
@@ -31,24 +31,27 @@ type verdict struct {
 	Explain []string `json:"-"`
 }
 
-// The verdicts.
+// The verdicts that are not a failure by themselves.
 const (
-	intact = "intact"
-	live   = "live"
-	torn   = "torn"
+	intact = string(recordings.VerdictIntact)
+	live   = string(recordings.VerdictLive)
+	torn   = string(recordings.VerdictTorn)
 )
 
 // containers are the recordings of the package recordings.
 type containers struct{}
 
-func (containers) Open(io.ReaderAt, int64) (tape, error) { // recordings.Open(r, size)
-	return nil, session.Errorf(session.Internal, "Recordings cannot be read yet")
+func (containers) Open(r io.ReaderAt, size int64) (tape, error) { return recordings.Open(r, size) }
+
+func (containers) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
+	v := recordings.Verify(r, size, trust)
+	return verdict{Result: string(v.Result), Segment: v.Segment, Offset: v.Offset, Reason: v.Reason, Explain: v.Explain()}
 }
 
-func (containers) Verify(io.ReaderAt, int64, []session.Trust) verdict { // recordings.Verify(r, size, trust), Explain: result.Explain()
-	return verdict{Result: "tampered", Reason: "recordings cannot be read yet", Explain: []string{"Recordings cannot be read yet."}}
-}
-
-func (containers) WriteCast(io.Writer, tape) error { // cast.WriteV2(w, t.(*recordings.Reader))
-	return session.Errorf(session.Internal, "Recordings cannot be exported yet")
+func (containers) WriteCast(w io.Writer, t tape) error {
+	source, ok := t.(cast.Source)
+	if !ok {
+		return fmt.Errorf("a %T cannot be exported", t)
+	}
+	return cast.Write(w, source, cast.Options{Format: cast.V2})
 }

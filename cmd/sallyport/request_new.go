@@ -257,11 +257,11 @@ func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust
 			_ = who.home.DropKey(id.Request())
 		}
 	}()
-	document, err := marshalRequest(r)
+	document, err := r.Marshal()
 	if err != nil {
 		return answer, err
 	}
-	token, salt, claims, err := p.prove(ctx, errand{issuer: issuer, client: clientID, role: grant.RoleRequest, subject: requestHash(document),
+	token, salt, claims, err := p.prove(ctx, errand{issuer: issuer, client: clientID, role: grant.RoleRequest, subject: grant.RequestHash(document),
 		hint: who.hint(), ports: who.config.RedirectPorts, noBrowser: noBrowser, what: "to sign this request"})
 	if err != nil {
 		_ = who.home.DropKey(id.Request())

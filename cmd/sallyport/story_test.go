@@ -17,6 +17,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 )
 
 // TestMain lets scripts run the command: the test binary is "sallyport" to them.
@@ -32,13 +33,13 @@ func TestMain(m *testing.M) {
 	}})
 }
 
-// world is what a script stands in.
-type world struct {
+// scene is what a script stands in.
+type scene struct {
 	broker           *broker
 	vendor, hospital *provider
 }
 
-type worldKey struct{}
+type sceneKey struct{}
 
 func TestStories(t *testing.T) {
 	found, err := filepath.Glob("testdata/*.txtar")
@@ -57,9 +58,9 @@ func TestStories(t *testing.T) {
 }
 
 func setup(env *testscript.Env) error {
-	w := &world{broker: newBroker(), vendor: newProvider(), hospital: newProvider()}
+	w := &scene{broker: newBroker(), vendor: newProvider(), hospital: newProvider()}
 	env.Defer(func() { w.broker.Close(); w.vendor.Close(); w.hospital.Close() })
-	env.Values[worldKey{}] = w
+	env.Values[sceneKey{}] = w
 	agent := ed25519.NewKeyFromSeed([]byte("an agent's seed of 32 bytes, yes"))
 	bundle := session.Trust{V: 1, Site: "NGH", Agent: "ngh-agent", Identity: session.KeyLine(agent.Public().(ed25519.PublicKey)), Issuers: []session.Issuer{
 		{URL: w.vendor.URL, Side: session.VendorSide, Domains: []string{"meridian.example"}, Login: "sallyport-cli", InsecureLoopback: true,
@@ -118,7 +119,7 @@ func wantStatus(ts *testscript.TestScript, neg bool, args []string) {
 
 // broker WORD changes what the broker does.
 func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
-	b := ts.Value(worldKey{}).(*world)
+	b := ts.Value(sceneKey{}).(*scene)
 	b.broker.mu.Lock()
 	defer b.broker.mu.Unlock()
 	switch args[0] {
@@ -132,11 +133,11 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		b.broker.people = map[string]session.Person{}
 	case "widens-grant": // as if an approver before had allowed more than was asked
 		s := b.broker.requests[0]
-		g, err := parseGrant(s.docs.Grant)
+		g, err := grant.ParseGrant(s.docs.Grant)
 		ts.Check(err)
 		g.MaxS *= 2
 		s.kept = s.docs.Grant
-		s.docs.Grant, err = marshalGrant(g)
+		s.docs.Grant, err = g.Marshal()
 		ts.Check(err)
 	case "restores-grant":
 		b.broker.requests[0].docs.Grant = b.broker.requests[0].kept
@@ -168,7 +169,7 @@ func tapeEvents() []session.Event {
 
 // idp SIDE WORD makes an identity provider misbehave.
 func tellProvider(ts *testscript.TestScript, _ bool, args []string) {
-	w := ts.Value(worldKey{}).(*world)
+	w := ts.Value(sceneKey{}).(*scene)
 	p := w.vendor
 	if args[0] == "hospital" {
 		p = w.hospital
