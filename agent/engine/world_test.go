@@ -46,7 +46,6 @@ type fakeRights struct {
 	facts  map[session.ID]session.SessionFacts
 	maxS   time.Duration
 	device func(ctx context.Context) (*gossh.Client, error)
-	now    func() time.Time
 	begun  int
 	asked  []string // keys that find was asked for
 	endErr error

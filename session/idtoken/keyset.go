@@ -138,7 +138,7 @@ func (k *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error
 
 // verify checks a signature with the one key that the token's header names.
 func (k *KeySet) verify(ctx context.Context, jwt string) ([]byte, signingKey, error) {
-	jws, err := jose.ParseSigned(jwt, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
+	jws, err := jose.ParseSignedCompact(jwt, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, signingKey{}, malformed("The sign-in token cannot be read.", err)
 	}

@@ -190,12 +190,6 @@ func (n *node) nudge() {
 	}
 }
 
-func (n *node) isUp() bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.control != nil
-}
-
 // dial opens a connection to n and says what it is for.
 func (c *Client) dial(ctx context.Context, n *node, r Role) (*tls.Conn, error) {
 	cfg := baseTLS()

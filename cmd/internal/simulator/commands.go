@@ -105,23 +105,24 @@ func sleep(ctx context.Context, c *call) int {
 	return 0
 }
 
-// stopper ends a copy when the command is interrupted.
-type stopper struct {
-	ctx context.Context
-	w   io.Writer
+// stoppable ends a copy into w when the command is interrupted.
+func stoppable(ctx context.Context, w io.Writer) io.Writer {
+	return writerFunc(func(p []byte) (int, error) {
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		return w.Write(p)
+	})
 }
 
-func (s stopper) Write(p []byte) (int, error) {
-	if err := s.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return s.w.Write(p)
-}
+type writerFunc func([]byte) (int, error)
+
+func (f writerFunc) Write(p []byte) (int, error) { return f(p) }
 
 // cat copies files, or what comes in, byte for byte.
 func cat(ctx context.Context, c *call) int {
 	return eachFile(c, func(_ string, r io.Reader) error {
-		_, err := io.Copy(stopper{ctx, c.out}, r)
+		_, err := io.Copy(stoppable(ctx, c.out), r)
 		return err
 	})
 }
@@ -129,7 +130,7 @@ func cat(ctx context.Context, c *call) int {
 func checksum(ctx context.Context, c *call) int {
 	return eachFile(c, func(name string, r io.Reader) error {
 		h := sha256.New()
-		if _, err := io.Copy(stopper{ctx, h}, r); err != nil {
+		if _, err := io.Copy(stoppable(ctx, h), r); err != nil {
 			return err
 		}
 		c.printf("%x  %s\n", h.Sum(nil), printable(name))
@@ -260,7 +261,7 @@ func flood(ctx context.Context, c *call) int {
 	if !ok {
 		return c.fail(statusUsage, "%s is not a number of bytes", printable(c.args[0]))
 	}
-	w := stopper{ctx, c.out}
+	w := stoppable(ctx, c.out)
 	var block []byte
 	for line := int64(0); n > 0; line += 512 {
 		block = block[:0]

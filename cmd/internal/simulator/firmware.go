@@ -108,7 +108,7 @@ func (s *Scanner) hashFile(ctx context.Context, abs string) (sum [sha256.Size]by
 	}
 	defer f.Close()
 	h := sha256.New()
-	size, err = io.Copy(stopper{ctx, h}, f)
+	size, err = io.Copy(stoppable(ctx, h), f)
 	h.Sum(sum[:0])
 	return sum, size, err
 }
