@@ -87,6 +87,16 @@ type Policy struct {
 	Longest   time.Duration // longest session
 	Window    time.Duration // widest not-before to not-after
 	Channels  []Channel     //
+	Quorum    []Quorum      // who the approvers must be; empty: anyone with the approvers' group
+	Idle      time.Duration // a connection without a byte for this long ends; 0: never
+	Sessions  int           // live sessions of one engineer on the asset at a time; 0: no limit
+	Zone      string        // the site's time zone, "Europe/Berlin"; empty: UTC
+}
+
+// Quorum asks for a number of distinct approvers of one group.
+type Quorum struct {
+	Group string `json:"group" yaml:"group"`
+	Count int    `json:"count" yaml:"count"`
 }
 
 // Asset is one scanner, as biomed tags it.

@@ -189,7 +189,7 @@ func TestReports(t *testing.T) {
 	}
 	send("live  recon-ssh 1")
 	send("live  recon-ssh 1")
-	rep.Seq, rep.Frozen = 2, true // late
+	rep.Seq, rep.Frozen = 2, []string{"local"} // late
 	send("live  recon-ssh 1")
 	rep.Seq = 4
 	send("frozen  recon-ssh 1")

@@ -210,7 +210,7 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	if rep.Seq <= s.Seq {
 		return
 	}
-	s.Seq, s.Frozen = rep.Seq, rep.Frozen
+	s.Seq, s.Frozen = rep.Seq, len(rep.Frozen) > 0
 	if s.Service == "" {
 		s.Service = rep.Service
 	}

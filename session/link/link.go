@@ -172,6 +172,7 @@ type Ack struct {
 	Time     time.Time    `json:"time"` // the broker's clock
 	Kind     session.Kind `json:"kind,omitempty"`
 	Conflict bool         `json:"conflict,omitempty"` // put: other bytes are stored under this name
+	Receipt  []byte       `json:"receipt,omitempty"`  // put of a head: the broker's countersignature
 	Message  string       `json:"message,omitempty"`
 	Next     string       `json:"next,omitempty"`
 }
@@ -205,12 +206,15 @@ type Hello struct {
 
 // Deliver hands the agent one thing to check and remember. Answered by a Verdict.
 type Deliver struct {
-	Kind    string `json:"kind"`              // "request", "approval", "withdraw", "revoke"
+	Kind    string `json:"kind"`              // "request", "approval", "activate", "withdraw", "revoke", "freeze", "thaw", "disable", "checkpoint"
 	Request []byte `json:"request,omitempty"` // exact document bytes
 	Grant   []byte `json:"grant,omitempty"`
 	Token   string `json:"token,omitempty"`
 	Salt    []byte `json:"salt,omitempty"`
-	ID      string `json:"id,omitempty"` // R-... or S-... for withdraw, revoke
+	ID      string `json:"id,omitempty"`  // R-... or S-... that it is about
+	Key     string `json:"key,omitempty"` // key line that joins, for activate
+	// By is who asked, for withdraw, revoke, freeze, thaw; whose access ends, for disable.
+	By *session.Person `json:"by,omitempty"`
 }
 
 // Verdict is the agent's answer.
@@ -244,7 +248,8 @@ type SessionReport struct {
 	Service    string            `json:"service"` // of the first connection
 	Opened     time.Time         `json:"opened,omitzero"`
 	Deadline   time.Time         `json:"deadline,omitzero"`
-	Frozen     bool              `json:"frozen,omitempty"`
+	Frozen     []string          `json:"frozen,omitempty"` // causes, while it is frozen
+	Keys       int               `json:"keys,omitempty"`   // that may open connections
 	Ended      time.Time         `json:"ended,omitzero"`
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []RecordingReport `json:"recordings,omitempty"`
