@@ -61,7 +61,7 @@ func TestStories(t *testing.T) {
 			"granted": cmdGranted, "background": cmdBackground, "ends": cmdEnds, "signal": cmdSignal,
 			"wait-live": cmdWaitLive, "wait-ended": cmdWaitEnded, "wait-sealed": cmdWaitSealed,
 			"grep-tree": cmdGrepTree, "flip": cmdFlip, "random": cmdRandom, "sshd": cmdSSHD,
-			"each-recording-intact": cmdEachIntact, "agent-idle": cmdAgentIdle,
+			"each-recording-intact": cmdEachIntact, "agent-idle": cmdAgentIdle, "edit": cmdEdit,
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BROWSER", "curl -sSLo /dev/null")
@@ -426,6 +426,19 @@ func cmdFlip(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	raw[len(raw)/2] ^= 1
 	ts.Check(os.WriteFile(path, raw, 0o600))
+}
+
+// edit FROM TO old=new...: copy a file with replacements, each of which must apply.
+func cmdEdit(ts *testscript.TestScript, _ bool, args []string) {
+	text := ts.ReadFile(args[0])
+	for _, change := range args[2:] {
+		old, replacement, _ := strings.Cut(change, "=")
+		if !strings.Contains(text, old) {
+			ts.Fatalf("%s does not hold %q", args[0], old)
+		}
+		text = strings.ReplaceAll(text, old, replacement)
+	}
+	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }
 
 // random FILE BYTES

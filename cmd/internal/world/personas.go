@@ -20,12 +20,12 @@ func (w *world) writePersonas(context.Context) error {
 	if err != nil {
 		return err
 	}
-	config, err := json.Marshal(map[string]string{"broker": w.url()})
-	if err != nil {
-		return err
-	}
 	for _, p := range devidp.Personas() {
 		home := w.path("personas", p.Key)
+		config, err := json.Marshal(map[string]string{"broker": w.url(), "hint": p.Email})
+		if err != nil {
+			return err
+		}
 		if err := os.MkdirAll(home+"/trust.d", 0o700); err != nil {
 			return err
 		}

@@ -2,6 +2,8 @@ package world
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -68,6 +70,9 @@ func (w *world) startAgent(ctx context.Context) error {
 	if err := w.agentConfig(); err != nil {
 		return err
 	}
+	if err := os.MkdirAll(filepath.Dir(w.agent.Socket), 0o700); err != nil {
+		return err
+	}
 	if err := writeYAML(w.path("agent.yaml"), w.agent); err != nil {
 		return err
 	}
@@ -86,6 +91,18 @@ func (w *world) startAgent(ctx context.Context) error {
 	})
 }
 
+// socket is where the agent's control socket stands. The path of a unix socket is
+// short (107 bytes on Linux); where the state directory's is too long, a private
+// directory for temporary files takes it.
+func (w *world) socket() string {
+	const longest = 100
+	if path := w.path("agent", "agent.sock"); len(path) <= longest {
+		return path
+	}
+	sum := sha256.Sum256([]byte(w.o.State))
+	return filepath.Join(os.TempDir(), "sallyport-"+hex.EncodeToString(sum[:8]), "agent.sock")
+}
+
 // enrol joins the broker with a fresh token. A state directory that was enrolled
 // before keeps its identity, because people pinned it; only the certificate is new.
 func (w *world) enrol(ctx context.Context) error {
@@ -102,7 +119,7 @@ func (w *world) enrol(ctx context.Context) error {
 func (w *world) agentConfig() error {
 	vendor, hospital := w.issuers()
 	w.agent = agent.Config{
-		Site: site, Agent: agentName, State: w.path("agent"), Socket: w.path("agent", "agent.sock"),
+		Site: site, Agent: agentName, State: w.path("agent"), Socket: w.socket(),
 		Nodes:   []agent.Node{{Name: nodeName, Address: w.web}},
 		Issuers: []session.Issuer{vendor, hospital},
 	}
