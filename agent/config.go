@@ -92,7 +92,7 @@ type Service struct {
 const (
 	defaultLongest = 8 * time.Hour
 	defaultWindow  = 24 * time.Hour
-	maxSocket      = 107 // sun_path has 108 bytes with its NUL (unix(7))
+	maxSocket      = 94 // sun_path has 108 bytes (unix(7)), and the console makes it under a longer name
 )
 
 // Validate reports every value that cannot be used, as *session.BadField.
@@ -104,7 +104,7 @@ func (c *Config) Validate() error {
 	if c.Socket == "" {
 		c.Socket = filepath.Join(c.State, "agent.sock")
 	}
-	v.require("$.socket", len(c.Socket) <= maxSocket, "the path of a unix socket has at most 107 bytes")
+	v.require("$.socket", len(c.Socket) <= maxSocket, "the path of a unix socket has at most 94 bytes")
 	v.require("$.nodes", len(c.Nodes) > 0, "at least one broker node is needed")
 	for i, n := range c.Nodes {
 		path := fmt.Sprintf("$.nodes[%d]", i)

@@ -39,6 +39,7 @@ type siege struct {
 	hospital *devidp.Provider
 	device   *simulator.Scanner
 	agent    session.Trust
+	spool    string // the agent's, on disk
 }
 
 const (
@@ -65,6 +66,7 @@ func besiege(t *testing.T) *siege {
 				Clients: map[string]session.ClientClass{"sallyport-console": session.Console, "sallyport-web": session.Web}},
 		},
 	}
+	s.spool = filepath.Join(cfg.State, "spool")
 	cfg.Assets = s.assets(ctx, dir, &running)
 	node := s.takeOver(ctx, dir, &running)
 	cfg.Nodes = []agent.Node{{Name: "broker", Address: node}}

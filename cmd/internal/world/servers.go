@@ -95,7 +95,7 @@ func (w *world) startAgent(ctx context.Context) error {
 // short (107 bytes on Linux); where the state directory's is too long, a private
 // directory for temporary files takes it.
 func (w *world) socket() string {
-	const longest = 100
+	const longest = 90
 	if path := w.path("agent", "agent.sock"); len(path) <= longest {
 		return path
 	}
