@@ -63,6 +63,7 @@ type Receipt struct {
 	Received time.Time           `json:"received"`
 	Person   session.Person      `json:"person"`
 	Client   session.ClientClass `json:"client"`
+	Groups   []string            `json:"groups,omitempty"` // what the token said, for quorums
 	IssuedAt time.Time           `json:"issued_at"`
 	AuthTime time.Time           `json:"auth_time"`
 	KeyID    string              `json:"kid"`

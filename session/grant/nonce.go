@@ -48,6 +48,11 @@ func ApproveNonce(grant []byte, requestToken string, salt [32]byte) string {
 	return Nonce(RoleApprove, GrantHash(grant), sha256.Sum256([]byte(requestToken)), salt)
 }
 
+// ActivateNonce is the nonce of the engineer's token by which a key joins a grant.
+func ActivateNonce(grant []byte, keyLine string, salt [32]byte) string {
+	return Nonce(RoleActivate, GrantHash(grant), KeyHash(keyLine), salt)
+}
+
 // LoginNonce is the nonce of a CLI's sign-in at a broker, for the session whose key
 // line is given.
 func LoginNonce(brokerURL, keyLine string, salt [32]byte) string {

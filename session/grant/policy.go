@@ -19,8 +19,12 @@ const (
 
 	// KeyReach is how far ahead a session may begin whose key stands in the request,
 	// and how long after the request's receipt its first connection may come. Beyond
-	// it an activation is needed, which does not exist yet.
-	KeyReach = time.Hour
+	// it an activation is needed that came in at most ActivationTime ago.
+	KeyReach       = time.Hour
+	ActivationTime = 15 * time.Minute
+
+	// MaxKeys bounds the keys of one grant, the request's own included.
+	MaxKeys = 4
 )
 
 // Policy is what one agent holds true, from its own configuration.
@@ -78,6 +82,9 @@ func (v *Verifier) Needed(asset string) int { return v.assets[asset].Policy.Appr
 
 func withDefaults(a session.Asset) (session.Asset, error) {
 	p := a.Policy
+	if err := sumUp(a.Name, &p); err != nil {
+		return a, err
+	}
 	p.Approvals = cmp.Or(p.Approvals, 1)
 	p.Longest = cmp.Or(p.Longest, defaultLongest)
 	p.Window = cmp.Or(p.Window, max(defaultWindow, p.Longest))
@@ -93,6 +100,8 @@ func withDefaults(a session.Asset) (session.Asset, error) {
 	switch {
 	case p.Approvals < 0 || p.Approvals > maxApprovers:
 		return a, misconfigured("%s asks for %d approvals; 1 to %d are possible", a.Name, p.Approvals, maxApprovers)
+	case p.Idle < 0 || p.Sessions < 0:
+		return a, misconfigured("%s has an idle time or a number of sessions below zero", a.Name)
 	case p.Longest < time.Second || p.Window < time.Second:
 		return a, misconfigured("%s has a longest session or window of no length", a.Name)
 	case !subset(p.Accept.Engineer, engineerClasses()) || !subset(p.Accept.Approver, approverClasses()):
@@ -159,13 +168,16 @@ func inTime(t terms, p session.Policy, now time.Time) error {
 	return nil
 }
 
-// supported refuses what documents can say but this agent cannot keep yet.
-func supported(r Request, now time.Time) error {
+// supported refuses what documents can say but this agent does not keep, as it stood
+// when the request came in.
+func supported(r Request, received time.Time) error {
 	switch {
+	case r.Kind == KindExtension:
+		return extends(r, received)
 	case r.Kind != KindSession:
 		return refused("Requests of the kind "+r.Kind+" are not supported yet.", "Ask for a new session.")
-	case r.Key == "", time.Unix(r.NBF, 0).After(now.Add(KeyReach)):
-		return refused("Sessions that begin more than one hour ahead are not supported yet.", "Ask within the hour before the session.")
+	case r.Key != "" && time.Unix(r.NBF, 0).After(received.Add(KeyReach)):
+		return refused("A session that begins more than one hour ahead cannot have its key yet.", "Ask without a key, and activate one when the session begins.")
 	}
 	return nil
 }

@@ -96,7 +96,7 @@ func (p pins) answer(ctx context.Context, q question, proof Proof) (Receipt, err
 	return Receipt{
 		Role: q.role, Proof: Proof{Token: proof.Token, Salt: slices.Clone(proof.Salt)}, Received: received.Round(0).UTC(),
 		Person: claims.Person, Client: class, IssuedAt: claims.IssuedAt, AuthTime: claims.AuthTime,
-		KeyID: claims.KeyID, Key: claims.Key, Subject: q.subject,
+		KeyID: claims.KeyID, Key: claims.Key, Subject: q.subject, Groups: slices.Clone(claims.Groups),
 	}, nil
 }
 

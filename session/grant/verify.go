@@ -85,11 +85,11 @@ func (v *Verifier) Verify(requestDoc []byte, engineer Receipt, grantDoc []byte, 
 	if err := distinct(approvals); err != nil {
 		return Verified{}, err
 	}
-	if needed := v.Needed(set.grant.Asset); len(approvals) < needed || needed < 1 {
+	if have, needed := v.Covered(set.grant.Asset, approvals), v.Needed(set.grant.Asset); have < needed || needed < 1 {
 		return Verified{}, &session.Error{
 			Kind:    session.Refused,
-			Message: fmt.Sprintf("%d of %d approvals are there.", len(approvals), needed),
-			Next:    "Wait for the other approvers.",
+			Message: fmt.Sprintf("%d of %d approvals are there.", have, needed),
+			Next:    v.waitFor(set.grant.Asset),
 			Err:     ErrMoreApprovals,
 		}
 	}
@@ -121,7 +121,7 @@ func (v *Verifier) documents(requestDoc []byte, engineer Receipt, grantDoc []byt
 	if err := v.offers(set.grant.terms(), now); err != nil {
 		return documentSet{}, err
 	}
-	if err := supported(set.request, now); err != nil {
+	if err := supported(set.request, engineer.Received); err != nil {
 		return documentSet{}, err
 	}
 	if !slices.Equal(set.grant.Obl, []string{Record}) {
@@ -173,7 +173,10 @@ func (v *Verifier) approver(s documentSet, a Receipt) error {
 	if _, err := v.pins.pin(question{role: RoleApprove, issuer: a.Person.Iss}); err != nil {
 		return err
 	}
-	return v.accepts(s.grant.Asset, a)
+	if err := v.accepts(s.grant.Asset, a); err != nil {
+		return err
+	}
+	return v.places(s.grant.Asset, a)
 }
 
 // signedBy checks that a receipt approves this grant and is not the engineer's own.

@@ -89,7 +89,6 @@ func TestRequestsThatPolicyRefuses(t *testing.T) {
 		{"already over", func(w *world, r *grant.Request) { r.NBF, r.EXP = w.now.Unix()-60, w.now.Unix() }, session.Expired},
 		{"31 days ahead", func(w *world, r *grant.Request) { r.NBF += 31 * 24 * 3600; r.EXP += 31 * 24 * 3600 }, session.Refused},
 		{"more than an hour ahead", func(w *world, r *grant.Request) { r.NBF += 3601 }, session.Refused},
-		{"without a key", func(_ *world, r *grant.Request) { r.Key = "" }, session.Refused},
 		{"extension", func(_ *world, r *grant.Request) { r.Kind, r.Parent = "extension", session.NewID().Text() }, session.Refused},
 		{"handover", func(_ *world, r *grant.Request) { r.Kind, r.Parent = "handover", session.NewID().Text() }, session.Refused},
 		{"engineer of the hospital's issuer", func(w *world, r *grant.Request) { r.Eng.Iss = w.hospital }, session.Denied},
