@@ -60,7 +60,10 @@ func interpret(rec record) (*entry, error) {
 	}
 	e.ticket, e.granted = Ticket{grant: v}, v.Grant()
 	e.gid = e.ticket.ID()
-	return e, nil
+	if err := e.checkKeys(); err != nil {
+		return nil, err
+	}
+	return e, e.checkDeadline()
 }
 
 // check refuses combinations that no transition makes.
@@ -89,8 +92,10 @@ func (r record) check() error {
 		return errRecord("grant without approvals, or the other way round")
 	case open && (!r.Deadline.After(r.Opened) || r.Opened.Before(r.Admitted.Add(-maxBackwards))):
 		return errRecord("deadline before its beginning")
+	case !admit && len(r.Activations)+len(r.Extensions) > 0:
+		return errRecord("keys or extensions without a grant")
 	}
-	return nil
+	return r.checkFrozen()
 }
 
 func (r record) pendingView() Pending {
@@ -101,6 +106,9 @@ func (r record) pendingView() Pending {
 
 // take replaces the entry's record by one that is on disk.
 func (e *entry) take(next *entry) {
+	if !e.until.IsZero() { // an extension moves both clocks by as much
+		e.until = e.until.Add(next.rec.Deadline.Sub(e.rec.Deadline))
+	}
 	e.rec, e.request, e.granted = next.rec, next.request, next.granted
 	e.ticket, e.gid, e.thin = next.ticket, next.gid, false
 	e.shut = e.shut || e.rec.State == closed
@@ -116,6 +124,7 @@ func (e *entry) slim() {
 	for i := range e.rec.Approvals {
 		e.rec.Approvals[i].Proof, e.rec.Approvals[i].Key = grant.Proof{}, nil
 	}
+	e.rec.Activations = nil
 	e.ticket, e.thin = Ticket{}, true
 }
 
@@ -133,8 +142,7 @@ func (e *entry) sameDelivery(again *entry) error {
 // bind ties the deadline to the monotonic clock of this process, once.
 func (e *entry) bind(now time.Time) {
 	if e.until.IsZero() {
-		longest := time.Duration(e.granted.MaxS) * time.Second
-		e.until = now.Add(min(e.rec.Deadline.Sub(plain(now)), longest))
+		e.until = now.Add(min(e.rec.Deadline.Sub(plain(now)), e.longest()))
 	}
 }
 
@@ -150,7 +158,7 @@ func (e *entry) left(now time.Time) time.Duration {
 
 // facts is what happened to the session so far.
 func (e *entry) facts() session.SessionFacts {
-	f := session.SessionFacts{Opened: e.rec.Opened, Deadline: e.rec.Deadline, Ended: e.rec.Closed, Reason: e.rec.Reason}
+	f := session.SessionFacts{Opened: e.rec.Opened, Deadline: e.rec.Deadline, Ended: e.rec.Closed, Reason: e.rec.Reason, Frozen: len(e.rec.Frozen) > 0}
 	if !e.until.IsZero() && e.until.Round(0).Equal(e.rec.Deadline) {
 		f.Deadline = e.until
 	}

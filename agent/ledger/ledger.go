@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -35,6 +36,7 @@ type Ledger struct {
 	entries map[session.ID]*entry     // by rid
 	grants  map[session.ID]session.ID // gid to rid, of everything admitted
 	keys    map[string][]session.ID   // key line to rids
+	most    func(asset string) int    // see LimitSessions; nil: no limit
 }
 
 // Open reads a ledger directory, makes it when there is none, and holds it alone
@@ -134,7 +136,9 @@ func (l *Ledger) AddApproval(rid session.ID, grantDoc []byte, r grant.Receipt) (
 }
 
 // Admit turns a verified grant into the right to open it. Each request and each
-// grant is admitted once, ever; a second time is Refused and wraps ErrUsed.
+// grant is admitted once, ever; a second time is Refused and wraps ErrUsed. An
+// extension gives no right of its own: it moves the deadline of its live session,
+// whose ticket is returned.
 func (l *Ledger) Admit(v grant.Verified, now time.Time) (Ticket, error) {
 	if !v.Valid() {
 		return Ticket{}, denied("Only a verified grant can be admitted.", "Tell whoever runs this Sallyport.")
@@ -148,6 +152,9 @@ func (l *Ledger) Admit(v grant.Verified, now time.Time) (Ticket, error) {
 	e, err := l.find(rid)
 	if err != nil {
 		return Ticket{}, err
+	}
+	if v.Request().Kind == grant.KindExtension {
+		return l.extend(e, v, now)
 	}
 	next, err := e.admit(v, now)
 	if err != nil {
@@ -184,6 +191,9 @@ func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
 		return session.SessionFacts{}, denied("This grant is not the one that was admitted.", "Ask for access first.")
 	}
 	if e.rec.State != opened {
+		if err := l.room(e, now); err != nil {
+			return session.SessionFacts{}, err
+		}
 		if err := l.write(e, next); err != nil {
 			return session.SessionFacts{}, err
 		}
@@ -294,8 +304,10 @@ func (l *Ledger) gidFree(grantDoc []byte, rid session.ID) error {
 func (l *Ledger) index(e *entry) {
 	if _, known := l.entries[e.rid]; !known {
 		l.entries[e.rid] = e
-		if e.request.Key != "" {
-			l.keys[e.request.Key] = append(l.keys[e.request.Key], e.rid)
+	}
+	for _, key := range e.keys() {
+		if !slices.Contains(l.keys[key], e.rid) {
+			l.keys[key] = append(l.keys[key], e.rid)
 		}
 	}
 	if e.admitted() {

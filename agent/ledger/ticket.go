@@ -128,6 +128,9 @@ type Entry struct {
 	Facts     session.RequestFacts
 	Status    session.Status // derived at now
 	Seq       uint64         // of the last report
+	Keys      int            // that may open connections
+	Frozen    []string       // causes
+	Kind      string         // of the request: session or extension
 }
 
 // Entries lists everything that is known, newest first.
@@ -149,9 +152,13 @@ func (e *entry) view(now time.Time) Entry {
 	switch {
 	case e.admitted():
 		f.Session = e.facts()
-		f.NotAfter = time.Unix(e.granted.EXP, 0).UTC()
+		f.NotAfter = e.end().UTC()
 	case e.rec.State == closed:
 		f.Withdrawn = e.rec.Closed
+	}
+	usable := len(e.keys())
+	if e.shut || !e.admitted() {
+		usable = 0
 	}
 	services := e.request.Services
 	if e.admitted() {
@@ -165,5 +172,6 @@ func (e *entry) view(now time.Time) Entry {
 		Request: e.rid, Session: e.gid, Asset: e.request.Asset, Services: slices.Clone(services),
 		Engineer: e.rec.Engineer.Person, Received: e.rec.Engineer.Received, Approvers: approvers,
 		Facts: f, Status: f.Status(now), Seq: e.rec.Seq,
+		Frozen: slices.Clone(e.rec.Frozen), Kind: e.request.Kind, Keys: usable,
 	}
 }

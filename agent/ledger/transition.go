@@ -19,7 +19,9 @@ import (
 //	            │                   │                  │
 //	            └─────withdraw──────┴───────end────────┴──▶ closed, for good
 //
-// That a window or a session is over is derived from the time, never stored.
+// While admitted or opened, keys join (keys.go); while opened, the deadline moves
+// (extend.go) and causes freeze it (freeze.go). An extension goes from pending to
+// closed at once. That a window or a session is over is derived from the time, never stored.
 type state string
 
 const (
@@ -43,6 +45,10 @@ type record struct {
 	Closed    time.Time         `json:"closed"`
 	Reason    session.EndReason `json:"reason"`
 	Seq       uint64            `json:"seq"`
+	// What came in during the grant's life; see keys.go, extend.go, freeze.go.
+	Activations []activation `json:"activations,omitempty"`
+	Extensions  []extension  `json:"extensions,omitempty"`
+	Frozen      []string     `json:"frozen,omitempty"`
 }
 
 // approve adds a receipt; changed is false when the person already approved this
@@ -109,7 +115,7 @@ func (e *entry) close(reason session.EndReason, now time.Time) (next record, cha
 	if next.State == closed {
 		return next, false
 	}
-	next.State, next.Closed, next.Reason = closed, plain(now), reason
+	next.State, next.Closed, next.Reason, next.Frozen = closed, plain(now), reason, nil
 	return next, true
 }
 
@@ -123,7 +129,7 @@ func (e *entry) openable(now time.Time) error {
 		return refused("The hospital has not approved this request yet.", "Wait for the approval.", nil)
 	}
 	g := e.granted
-	end := time.Unix(g.EXP, 0)
+	end := e.end()
 	switch {
 	case e.rec.State == opened && e.left(now) <= 0:
 		return expired("The session's time is over.", "Ask again.")
@@ -133,8 +139,8 @@ func (e *entry) openable(now time.Time) error {
 		return expired("The grant's time window is over.", "Ask again with a new window.")
 	case now.Before(time.Unix(g.NBF, 0)):
 		return refused(fmt.Sprintf("The grant begins at %s.", time.Unix(g.NBF, 0).UTC().Format(time.RFC3339)), "Connect then.", nil)
-	case e.rec.State == admitted && now.After(e.rec.Engineer.Received.Add(grant.KeyReach)):
-		return refused("The first connection comes more than one hour after the request.", "Request again and connect within the hour.", nil)
+	case e.rec.State == admitted && !e.fresh(now):
+		return refused("The session begins more than one hour after the request, so its engineer must sign in once more.", "Run sallyport activate, then connect within 15 minutes.", nil)
 	}
 	return nil
 }
