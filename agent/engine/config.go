@@ -19,9 +19,10 @@ import (
 
 // Ledger is what the engine asks of the agent's memory; see package ledger.
 type Ledger interface {
-	ByKey(line string, now time.Time) (ledger.Ticket, error)
+	ByKeyFor(line, asset, service string, now time.Time) (ledger.Ticket, error)
 	Begin(t ledger.Ticket, now time.Time) (session.SessionFacts, error)
 	End(id session.ID, reason session.EndReason, now time.Time) error
+	Freeze(id session.ID, causes []string, now time.Time) error
 }
 
 // Devices reaches devices for tickets; see package device.
@@ -29,7 +30,7 @@ type Devices interface {
 	Dial(ctx context.Context, t ledger.Ticket, service string) (*gossh.Client, error)
 }
 
-// Config is everything that an Engine needs. All fields but Busy are mandatory.
+// Config is everything that an Engine needs. All fields but Busy and Idle are mandatory.
 type Config struct {
 	Ledger   Ledger
 	Devices  Devices
@@ -42,6 +43,8 @@ type Config struct {
 	Report func(link.SessionReport)
 	// Busy is told the number of live sessions whenever it changes. It must not block.
 	Busy func(live int)
+	// Idle is how long a connection to an asset may carry nothing; 0: as long as it likes.
+	Idle func(asset string) time.Duration
 	Site string
 	Log  *slog.Logger
 	Now  func() time.Time // wall clock
@@ -68,6 +71,9 @@ type Engine struct {
 	rights rights
 	signer gossh.Signer
 	clock  clock
+	born   time.Time // idle times count from here
+	// remember writes down why a session is frozen.
+	remember func(id session.ID, causes []string, now time.Time) error
 
 	mu       sync.Mutex // guards what follows; never held across I/O
 	sessions map[session.ID]*liveSession
@@ -84,7 +90,12 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Ledger == nil || cfg.Devices == nil {
 		return nil, errors.New("engine needs a ledger and devices")
 	}
-	return newEngine(cfg, tickets{cfg.Ledger, cfg.Devices})
+	e, err := newEngine(cfg, tickets{cfg.Ledger, cfg.Devices})
+	if err != nil {
+		return nil, err
+	}
+	e.remember = cfg.Ledger.Freeze
+	return e, nil
 }
 
 func newEngine(cfg Config, r rights) (*Engine, error) {
@@ -97,12 +108,16 @@ func newEngine(cfg Config, r rights) (*Engine, error) {
 	if cfg.Busy == nil {
 		cfg.Busy = func(int) {}
 	}
+	if cfg.Idle == nil {
+		cfg.Idle = func(string) time.Duration { return 0 }
+	}
 	signer, err := gossh.NewSignerFromKey(cfg.Identity)
 	if err != nil {
 		return nil, err
 	}
 	return &Engine{
-		cfg: cfg, rights: r, signer: signer, clock: clock{cfg.Now},
+		cfg: cfg, rights: r, signer: signer, clock: clock{cfg.Now}, born: time.Now(),
+		remember: func(session.ID, []string, time.Time) error { return nil },
 		sessions: map[session.ID]*liveSession{}, conns: map[*conn]struct{}{}, stop: make(chan struct{}),
 	}, nil
 }

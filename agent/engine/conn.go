@@ -44,6 +44,7 @@ type asked struct {
 
 // life is how long a connection works, and who works for it.
 type life struct {
+	active   atomic.Int64   // when something passed last, since the engine was made
 	over     chan struct{}  // closed when it is stopped
 	gone     chan struct{}  // closed when the engineer's side is gone
 	handlers sync.WaitGroup // of channels
@@ -71,6 +72,7 @@ func (e *Engine) newConn(ctx context.Context, asset, service, peer string, nc ne
 		life:  life{over: make(chan struct{}), gone: make(chan struct{})},
 		state: connState{relays: map[*terminal.Relay]struct{}{}},
 	}
+	c.touch()
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closing || len(e.conns) >= maxTotal || ctx.Err() != nil {

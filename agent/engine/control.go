@@ -21,6 +21,7 @@ type LiveSession struct {
 	Deadline    time.Time
 	Connections int
 	Recordings  []link.RecordingReport
+	Frozen      []string // causes
 }
 
 // Live lists the sessions that were opened and have not ended, oldest first.
@@ -32,7 +33,7 @@ func (e *Engine) Live() []LiveSession {
 			out = append(out, LiveSession{
 				ID: s.id, Request: s.request, Asset: s.asset, Service: s.state.service, Engineer: s.person,
 				Opened: f.Opened, Deadline: f.Deadline, Connections: len(s.state.conns),
-				Recordings: slices.Clone(s.state.recordings),
+				Recordings: slices.Clone(s.state.recordings), Frozen: s.gate.frozen(),
 			})
 		}
 		s.mu.Unlock()
@@ -96,6 +97,11 @@ func (e *Engine) EndAsset(asset string, reason session.EndReason, by string) ([]
 	return e.endWhere(func(s *liveSession) bool { return s.asset == asset }, reason, by)
 }
 
+// EndPerson ends every live session of an engineer and returns their ids.
+func (e *Engine) EndPerson(who session.Identity, reason session.EndReason, by string) ([]session.ID, error) {
+	return e.endWhere(func(s *liveSession) bool { return s.person.Identity == who }, reason, by)
+}
+
 // EndAll ends every live session and returns their ids.
 func (e *Engine) EndAll(reason session.EndReason, by string) ([]session.ID, error) {
 	return e.endWhere(func(*liveSession) bool { return true }, reason, by)
@@ -149,6 +155,7 @@ type Resumed struct {
 	Engineer   session.Person
 	Facts      session.SessionFacts
 	Recordings []link.RecordingReport
+	Frozen     []string // causes that were set and not lifted
 }
 
 // Resume takes up the sessions that the ledger holds open, so that each ends at its
@@ -169,6 +176,9 @@ func (e *Engine) Resume(open []Resumed) {
 		s.state.facts.Opened, s.state.facts.Deadline = r.Facts.Opened, r.Facts.Deadline
 		s.state.service, s.state.recordings = r.Service, slices.Clone(r.Recordings)
 		s.mu.Unlock()
+		for _, cause := range r.Frozen {
+			s.gate.freeze(cause)
+		}
 		e.mu.Unlock()
 		s.report()
 	}

@@ -437,13 +437,20 @@ func TestWarnings(t *testing.T) {
 	w.engine.mu.Lock()
 	s := w.engine.sessions[p.id]
 	w.engine.mu.Unlock()
-	coming := warnings()
+	warn := func(left time.Duration) {
+		s.mu.Lock()
+		due := s.state.due(left)
+		s.mu.Unlock()
+		for _, d := range due {
+			s.tell(warning(d))
+		}
+	}
 	for _, left := range []time.Duration{time.Hour, 15 * time.Minute, 14 * time.Minute, 5*time.Minute - time.Second, 50 * time.Second, 20 * time.Second} {
-		coming = s.warn(coming, left)
+		warn(left)
 	}
 	w.until("the engineer read them", func() bool { return strings.Count(errOut.String(), "This session ends in") == 3 })
-	if got := s.warn(warnings(), 20*time.Second); len(got) != 0 {
-		t.Errorf("still coming: %v", got)
+	if got := (&liveState{coming: warnings()}).due(20 * time.Second); len(got) != 0 {
+		t.Errorf("a session that was never that long is warned: %v", got)
 	}
 	if n := strings.Count(errOut.String(), "This session ends in"); n != 3 {
 		t.Errorf("%d warnings: %q", n, errOut)

@@ -54,7 +54,7 @@ func TestTapIsLostForGood(t *testing.T) {
 	for _, how := range []string{"fail", "panic", "too large"} {
 		r := &flaky{tape: newTape(recordings.Header{}), how: how}
 		lost := 0
-		tap := &tap{recorder: r, lost: func(error) { lost++ }}
+		tap := &tap{recorder: r, passed: func() {}, lost: func(error) { lost++ }}
 		e := session.Event{Kind: session.Input, Data: []byte("x")}
 		if how == "too large" {
 			e.Data = make([]byte, session.MaxEventData+1)

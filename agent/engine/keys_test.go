@@ -240,7 +240,10 @@ func pair(t *testing.T) (near, far net.Conn) {
 // refusingLedger hands out what nobody may take: the zero ticket.
 type refusingLedger struct{}
 
-func (refusingLedger) ByKey(string, time.Time) (ledger.Ticket, error) { return ledger.Ticket{}, nil }
+func (refusingLedger) ByKeyFor(string, string, string, time.Time) (ledger.Ticket, error) {
+	return ledger.Ticket{}, nil
+}
+func (refusingLedger) Freeze(session.ID, []string, time.Time) error { return nil }
 func (refusingLedger) Begin(ledger.Ticket, time.Time) (session.SessionFacts, error) {
 	return session.SessionFacts{}, errors.New("begun with a zero ticket")
 }

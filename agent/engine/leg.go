@@ -59,6 +59,9 @@ func (c *conn) open(p *permit) (*leg, error) {
 	if stopped || s == nil || s.id != p.id {
 		return nil, errOver
 	}
+	if len(s.gate.frozen()) > 0 {
+		return nil, errFrozen
+	}
 	if l != nil {
 		return l, nil
 	}
@@ -98,7 +101,7 @@ func (c *conn) record(s *liveSession, p *permit) (*tap, error) {
 		return nil, &session.Error{Kind: session.Unreachable, Message: "The session cannot be recorded, so it was not opened.",
 			Next: "Tell the hospital to look at the disk of its agent.", Err: err}
 	}
-	t := &tap{recorder: recorder, lost: func(err error) {
+	t := &tap{recorder: recorder, passed: c.touch, lost: func(err error) {
 		c.log.Error("recorder lost", "session", s.id.Session(), "err", err)
 		s.end(session.RecorderLost)
 	}}
@@ -242,13 +245,13 @@ func (c *conn) channel(sc *gossh.ServerConn, nc gossh.NewChannel) {
 
 func (c *conn) relayConfig(p *permit, l *leg) terminal.Config {
 	s := c.sessionOf()
-	stream := l.streams.Add(1)
+	stream, way := l.streams.Add(1), connGate{&s.gate, c.over}
 	return terminal.Config{
-		Recorder: l.tap.channelRecorder(), Gate: &s.gate, Stream: stream, May: p.may,
+		Recorder: l.tap.channelRecorder(), Gate: way, Stream: stream, May: p.may,
 		Device: l.channel,
 		Files: func(engineer gossh.Channel) error {
 			return files.Serve(engineer, files.Config{
-				Recorder: l.tap.channelRecorder(), Gate: &s.gate, Stream: stream,
+				Recorder: l.tap.channelRecorder(), Gate: way, Stream: stream,
 				Device: l.channel, Next: func() uint32 { return l.streams.Add(1) },
 				In: p.may(session.FilesIn), Out: p.may(session.FilesOut), Refused: c.refused.add,
 			})

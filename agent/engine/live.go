@@ -22,6 +22,8 @@ type liveSession struct {
 	over    chan struct{} // closed at the end
 	closed  chan struct{} // closed when the ledger knows, or failed once to be told
 
+	freezing sync.Mutex // held while a freeze or thaw is written down, recorded and told
+
 	mu    sync.Mutex
 	state liveState
 }
@@ -30,6 +32,7 @@ type liveSession struct {
 type liveState struct {
 	conns      map[*conn]struct{}
 	countdown  countdown
+	coming     []time.Duration      // warnings
 	facts      session.SessionFacts // Opened is zero until the first device connection
 	service    string               // of the first connection
 	recordings []link.RecordingReport
@@ -68,7 +71,7 @@ func (e *Engine) newSession(id session.ID, request, asset string, person session
 	s := &liveSession{
 		e: e, id: id, request: request, asset: asset, person: person,
 		over: make(chan struct{}), closed: make(chan struct{}),
-		state: liveState{conns: map[*conn]struct{}{}, countdown: countdown{until, e.clock.read()}},
+		state: liveState{conns: map[*conn]struct{}{}, countdown: countdown{until, e.clock.read()}, coming: warnings()},
 	}
 	e.sessions[id] = s
 	e.work.Go(s.watch)
@@ -156,7 +159,6 @@ func (s *liveSession) end(reason session.EndReason) bool {
 
 // watch ends the session in time, warns before, and closes it in the ledger after.
 func (s *liveSession) watch() {
-	coming := warnings()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -178,7 +180,8 @@ func (s *liveSession) watch() {
 			continue
 		}
 		if live {
-			coming = s.warn(coming, left)
+			s.warn()
+			s.dropIdle()
 		}
 		timer.Reset(min(left, watchEvery))
 	}
@@ -192,20 +195,25 @@ func (s *liveSession) left() (left time.Duration, live bool) {
 
 // warn tells every connection once when a warning falls due. A warning that was due
 // before the session was that long is dropped.
-func (s *liveSession) warn(coming []time.Duration, left time.Duration) []time.Duration {
-	for len(coming) > 0 && left <= coming[0] {
-		due := coming[0]
-		coming = coming[1:]
-		if left > due-time.Minute/2 {
-			s.mu.Lock()
-			conns := slices.Collect(maps.Keys(s.state.conns))
-			s.mu.Unlock()
-			for _, c := range conns {
-				c.tell(warning(due))
-			}
-		}
+func (s *liveSession) warn() {
+	s.mu.Lock()
+	due := s.state.due(s.state.countdown.left(s.e.clock.read()))
+	s.mu.Unlock()
+	for _, d := range due {
+		s.tell(warning(d))
 	}
-	return coming
+}
+
+// due takes the warnings that fall due when so much is left.
+func (st *liveState) due(left time.Duration) []time.Duration {
+	var due []time.Duration
+	for len(st.coming) > 0 && left <= st.coming[0] {
+		if left > st.coming[0]-time.Minute/2 {
+			due = append(due, st.coming[0])
+		}
+		st.coming = st.coming[1:]
+	}
+	return due
 }
 
 // close writes the end down, as often as it takes, and tells the broker.
@@ -259,7 +267,7 @@ func (s *liveSession) report() {
 	r := link.SessionReport{
 		Session: s.id.Session(), Request: s.request, Seq: st.seq, Asset: s.asset, Service: st.service,
 		Opened: st.facts.Opened, Deadline: st.facts.Deadline, Ended: st.facts.Ended, Reason: st.facts.Reason,
-		Recordings: slices.Clone(st.recordings),
+		Recordings: slices.Clone(st.recordings), Frozen: s.gate.frozen(),
 	}
 	s.mu.Unlock()
 	s.e.cfg.Report(r)

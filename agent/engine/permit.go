@@ -71,7 +71,7 @@ type tickets struct {
 }
 
 func (t tickets) find(line, asset, service string, now time.Time) (*permit, error) {
-	ticket, err := t.ledger.ByKey(line, now)
+	ticket, err := t.ledger.ByKeyFor(line, asset, service, now)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 type tap struct {
 	recorder session.Recorder
 	lost     func(error)
+	passed   func() // something went one way or the other
 	failed   atomic.Bool
 	once     sync.Once
 }
@@ -34,6 +35,9 @@ func (t *tap) Record(e session.Event) (err error) {
 	}()
 	if len(e.Data) > session.MaxEventData {
 		return fmt.Errorf("event of %d bytes is too large", len(e.Data))
+	}
+	if e.Kind != session.Marker && e.Kind != session.NotAllowed {
+		t.passed()
 	}
 	return t.recorder.Record(e)
 }

@@ -59,9 +59,19 @@ func (l *Ledger) ByKey(line string, now time.Time) (Ticket, error) {
 // ByKeyFor is ByKey among the requests that name a service of an asset, for people
 // who use one key for several.
 func (l *Ledger) ByKeyFor(line, asset, service string, now time.Time) (Ticket, error) {
-	return l.byKey(line, now, func(e *entry) bool {
+	t, err := l.byKey(line, now, func(e *entry) bool {
 		return e.request.Asset == asset && slices.Contains(e.request.Services, service)
 	})
+	if session.KindOf(err) == session.Denied && l.knows(line) {
+		return t, denied("No grant of this key opens "+service+" of "+asset+".", "Request that service with sallyport request new.")
+	}
+	return t, err
+}
+
+func (l *Ledger) knows(line string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.keys[line]) > 0
 }
 
 // byKey prefers what can be opened, then the newest.

@@ -15,8 +15,13 @@ import (
 // Gate decides whether something of the engineer may go to the device now. Pass
 // runs send while the gate is held open, or returns why it is shut. Everything
 // that reaches the device - data, end of file, resize, signals, requests - passes it.
+//
+// While the session is frozen, Pass waits for the thaw and Try fails: the client's
+// requests must go on being read, or its connection would stand still and with it
+// the device's output.
 type Gate interface {
 	Pass(send func() error) error
+	Try(send func() error) error
 }
 
 // Config says what one relay may do and where its record goes.
@@ -52,6 +57,7 @@ type Relay struct {
 	pty      *ptyRequest
 	started  bool
 	recorded bool // ChannelOpened is on record
+	resizes  resizes
 	work     sync.WaitGroup
 	relayed  chan struct{}
 }
@@ -160,10 +166,8 @@ func (r *Relay) handleWindow(req *ssh.Request) {
 		r.refuse(req, "window-change", "no terminal")
 		return
 	}
-	err = r.tell("window-change", ssh.Marshal(windowChange{Cols: size.Cols, Rows: size.Rows}), func() error {
-		return r.record(session.Resize, size)
-	})
-	_ = req.Reply(err == nil, nil)
+	r.resize(size)
+	_ = req.Reply(true, nil)
 }
 
 func (r *Relay) handleSignal(req *ssh.Request) {
@@ -175,7 +179,11 @@ func (r *Relay) handleSignal(req *ssh.Request) {
 	err = r.tell("signal", ssh.Marshal(oneString{name}), func() error {
 		return r.cfg.Recorder.Record(session.Event{Kind: session.Signal, Stream: r.cfg.Stream, Data: []byte(name)})
 	})
-	_ = req.Reply(err == nil, nil)
+	if err != nil {
+		r.refuse(req, "signal", "did not pass")
+		return
+	}
+	_ = req.Reply(true, nil)
 }
 
 func (r *Relay) handleShell(req *ssh.Request) {
@@ -240,7 +248,10 @@ func (r *Relay) start(req *ssh.Request, open session.ChannelOpen, payload []byte
 		r.recorded = r.recorded || err == nil
 		return err
 	})
+	var shut *session.Error
 	switch {
+	case errors.As(err, &shut) && shut.Kind == session.Refused:
+		r.deny(req, string(open.Type), "not started", shut.Message+" "+shut.Next)
 	case err != nil:
 		r.deny(req, string(open.Type), "not started", "The device opened no channel for it. Close other sessions of this connection, or try again.")
 	case !ok:
@@ -293,7 +304,7 @@ func (r *Relay) attach() error {
 
 // ask sends the device a request that it answers, recorded first.
 func (r *Relay) ask(kind string, payload []byte, record func() error) (ok bool, err error) {
-	err = r.cfg.Gate.Pass(func() error {
+	err = r.cfg.Gate.Try(func() error {
 		if err := r.attach(); err != nil {
 			return err
 		}
@@ -308,13 +319,15 @@ func (r *Relay) ask(kind string, payload []byte, record func() error) (ok bool, 
 
 // tell sends the device a request without an answer, recorded first.
 func (r *Relay) tell(kind string, payload []byte, record func() error) error {
-	return r.cfg.Gate.Pass(func() error {
-		if err := record(); err != nil {
-			return err
-		}
-		_, err := r.device.SendRequest(kind, false, payload)
+	return r.cfg.Gate.Try(func() error { return r.request(kind, payload, record) })
+}
+
+func (r *Relay) request(kind string, payload []byte, record func() error) error {
+	if err := record(); err != nil {
 		return err
-	})
+	}
+	_, err := r.device.SendRequest(kind, false, payload)
+	return err
 }
 
 // record puts one event with a JSON document on record; nil for none.

@@ -1,0 +1,176 @@
+package engine
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// settleTime is how long a freeze waits for input that was being written.
+const settleTime = 2 * time.Second
+
+// Freeze stops everything of the engineer in a live session, on all its connections,
+// for a cause, and returns all causes. When it returns without error nothing is being
+// written to the device and nothing begins until every cause is lifted; output goes
+// on and so does the deadline. The causes are written down, recorded and reported.
+//
+// An Unreachable error says that the device still has not taken what was sent
+// before; the freeze holds for everything else. by says who did it.
+func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
+	s, err := e.one(id)
+	if err != nil {
+		return nil, err
+	}
+	fresh := s.gate.freeze(cause)
+	settled := s.gate.settle(settleTime)
+	s.freezing.Lock()
+	defer s.freezing.Unlock()
+	causes := s.gate.frozen()
+	if fresh {
+		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", plain(by, 200))
+		s.mark("Frozen (" + cause + ") by " + plain(by, 200) + ": nothing goes to the device.")
+		err = e.remember(id, causes, e.cfg.Now())
+		s.tell("The hospital froze this session. What you type waits; the time runs on.")
+		s.report()
+	}
+	if err == nil && !settled {
+		err = session.Errorf(session.Unreachable, "The device has not yet taken what was sent before the freeze; nothing else goes there.").
+			WithNext("End the session if that is not enough.")
+	}
+	return causes, err
+}
+
+// Thaw lifts one cause of a freeze and returns those that remain. A cause is lifted
+// only where it was set; lifting none of a session that is not frozen does nothing.
+func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
+	s, err := e.one(id)
+	if err != nil {
+		return nil, err
+	}
+	s.freezing.Lock()
+	defer s.freezing.Unlock()
+	causes := s.gate.frozen()
+	if len(causes) == 0 {
+		return nil, nil
+	}
+	if !slices.Contains(causes, cause) {
+		return causes, session.Errorf(session.Refused, "This session was frozen elsewhere (%s).", strings.Join(causes, ", ")).
+			WithNext("A freeze is lifted where it was set: at the agent, or through the broker.")
+	}
+	left := slices.DeleteFunc(slices.Clone(causes), func(c string) bool { return c == cause })
+	if err := e.remember(id, left, e.cfg.Now()); err != nil {
+		return causes, err
+	}
+	e.cfg.Log.Info("thaw session", "session", id.Session(), "cause", cause, "left", left, "user", plain(by, 200))
+	s.mark("Freeze (" + cause + ") lifted by " + plain(by, 200) + ".")
+	s.touch()
+	s.gate.thaw(cause)
+	if len(left) == 0 {
+		s.tell("The hospital lifted the freeze.")
+	}
+	s.report()
+	return left, nil
+}
+
+// Extend gives a live session a later deadline, which the ledger admitted. Nothing
+// drops; the warnings come again for the new end. false when there is no such live
+// session.
+func (e *Engine) Extend(id session.ID, deadline time.Time) bool {
+	s, err := e.one(id)
+	if err != nil {
+		return false
+	}
+	s.mu.Lock()
+	later := deadline.After(s.state.facts.Deadline)
+	if later {
+		s.state.facts.Deadline = deadline
+		s.state.countdown.deadline = deadline
+		s.state.coming = warnings()
+	}
+	s.mu.Unlock()
+	if later {
+		words := "This session was extended: it ends at " + deadline.UTC().Format("15:04:05 MST on 2006-01-02") + "."
+		s.mark(words)
+		s.tell(words)
+		s.report()
+	}
+	return true
+}
+
+// Announce reports a live session once more; false when there is none.
+func (e *Engine) Announce(id session.ID) bool {
+	s, err := e.one(id)
+	if err == nil {
+		s.report()
+	}
+	return err == nil
+}
+
+// one is a session that was opened and has not ended.
+func (e *Engine) one(id session.ID) (*liveSession, error) {
+	e.mu.Lock()
+	s := e.sessions[id]
+	e.mu.Unlock()
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if f := s.state.facts; !f.Opened.IsZero() && f.Ended.IsZero() {
+			return s, nil
+		}
+	}
+	return nil, session.Errorf(session.Invalid, "The session %s is not live here.", id.Session()).
+		WithNext("See what is live with sallyport-agent status.")
+}
+
+// mark puts a remark on every recording of the session that runs now.
+func (s *liveSession) mark(text string) {
+	for _, c := range s.connected() {
+		c.mu.Lock()
+		l := c.state.leg
+		c.mu.Unlock()
+		if l != nil {
+			_ = l.tap.note(text)
+		}
+	}
+}
+
+// tell says something on every open channel.
+func (s *liveSession) tell(line string) {
+	for _, c := range s.connected() {
+		c.tell(line)
+	}
+}
+
+// touch begins the idle time of every connection anew.
+func (s *liveSession) touch() {
+	for _, c := range s.connected() {
+		c.touch()
+	}
+}
+
+func (s *liveSession) connected() []*conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return keys(s.state.conns)
+}
+
+// dropIdle ends connections on which nothing has passed for as long as the hospital
+// allows. A frozen session is idle by no fault of its engineer.
+func (s *liveSession) dropIdle() {
+	limit := s.e.cfg.Idle(s.asset)
+	if limit <= 0 || len(s.gate.frozen()) > 0 {
+		return
+	}
+	for _, c := range s.connected() {
+		if c.idle() > limit {
+			c.log.Info("idle connection closed", "session", s.id.Session())
+			c.stop(session.OutOfTime, "This connection was idle for "+limit.String()+" and is closed. Connect again while the session lasts.")
+		}
+	}
+}
+
+// touch notes that something passed; idle is how long ago that was.
+func (c *conn) touch()              { c.active.Store(int64(time.Since(c.e.born))) }
+func (c *conn) idle() time.Duration { return time.Since(c.e.born) - time.Duration(c.active.Load()) }

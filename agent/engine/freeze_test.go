@@ -1,0 +1,371 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// A frozen gate lets nothing begin; what waits passes at the last thaw, or learns
+// that the session or its connection is over.
+func TestGateFrozen(t *testing.T) {
+	var g gate
+	passed := make(chan error, 1)
+	var sent atomic.Int32
+	send := func() error { sent.Add(1); return nil }
+	if !g.freeze("local") || g.freeze("local") || !g.freeze("broker") || !g.settle(time.Second) {
+		t.Fatal("not frozen")
+	}
+	if err := g.Try(send); !errors.Is(err, errFrozen) {
+		t.Errorf("%v", err)
+	}
+	gone := make(chan struct{})
+	left := make(chan error, 1)
+	go func() { left <- g.pass(send, gone) }()
+	close(gone)
+	if err := <-left; !errors.Is(err, errOver) {
+		t.Errorf("a connection that is gone: %v", err)
+	}
+	go func() { passed <- g.Pass(send) }()
+	g.thaw("unknown")
+	g.thaw("broker")
+	if err := g.Try(send); !errors.Is(err, errFrozen) || sent.Load() != 0 || !slices.Equal(g.frozen(), []string{"local"}) {
+		t.Errorf("one of two causes was lifted: %v, %d passed", err, sent.Load())
+	}
+	g.thaw("local")
+	if err := <-passed; err != nil || sent.Load() != 1 {
+		t.Errorf("after the thaw: %v, %d passed", err, sent.Load())
+	}
+	if err := g.Try(send); err != nil || len(g.frozen()) != 0 {
+		t.Errorf("%v", err)
+	}
+	g.freeze("local")
+	go func() { passed <- g.Pass(send) }()
+	g.shut()
+	if err := <-passed; !errors.Is(err, errOver) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// A freeze is acknowledged when what was being written has been written, and not before.
+func TestGateSettles(t *testing.T) {
+	var g gate
+	entered, release := make(chan struct{}), make(chan struct{})
+	passed := make(chan error, 1)
+	go func() { passed <- g.Pass(func() error { close(entered); <-release; return nil }) }()
+	<-entered
+	g.freeze("local")
+	if g.settle(time.Millisecond) {
+		t.Error("settled while a write is under way")
+	}
+	settled := make(chan bool, 1)
+	go func() { settled <- g.settle(10 * time.Second) }()
+	close(release)
+	if !<-settled || <-passed != nil {
+		t.Error("not settled")
+	}
+}
+
+// Many write while others freeze and thaw: between an acknowledged freeze and its
+// thaw nothing is being written.
+func TestGateUnderLoad(t *testing.T) {
+	var g gate
+	var writing atomic.Int32
+	stop := make(chan struct{})
+	done := make(chan struct{}, 4)
+	for range 4 {
+		go func() {
+			defer func() { done <- struct{}{} }()
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				_ = g.pass(func() error { writing.Add(1); writing.Add(-1); return nil }, stop)
+			}
+		}()
+	}
+	for range 500 {
+		g.freeze("local")
+		if !g.settle(5 * time.Second) {
+			t.Fatal("not settled")
+		}
+		for range 20 {
+			if writing.Load() != 0 {
+				t.Fatal("something is written while frozen")
+			}
+		}
+		g.thaw("local")
+	}
+	close(stop)
+	for range 4 {
+		<-done
+	}
+}
+
+// While a session is frozen nothing of the engineer reaches the device, on no channel
+// and no connection; output goes on; the thaw lets what was typed pass, once.
+func TestFrozenSession(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	signer, p := w.grant(all()...)
+	c := w.mustConnect(signer)
+	ch, reqs, err := c.OpenChannel("session", nil)
+	must(t, err)
+	go gossh.DiscardRequests(reqs)
+	for _, r := range []struct {
+		kind    string
+		payload []byte
+	}{{"pty-req", ptyPayload("xterm", "")}, {"shell", nil}} {
+		if ok, err := ch.SendRequest(r.kind, true, r.payload); err != nil || !ok {
+			t.Fatalf("%s: %v, %v", r.kind, ok, err)
+		}
+	}
+	_, err = ch.Write([]byte("a"))
+	must(t, err)
+	w.until("the device hears a", func() bool { _, in := o.seen(); return string(in) == "a" })
+	before, _ := o.seen()
+
+	causes, err := w.engine.Freeze(p.id, "local", "the operator")
+	must(t, err)
+	if !slices.Equal(causes, []string{"local"}) || !slices.Equal(w.lastReport().Frozen, []string{"local"}) {
+		t.Errorf("causes %v, report %+v", causes, w.lastReport())
+	}
+	if live := w.engine.Live(); len(live) != 1 || !slices.Equal(live[0].Frozen, causes) {
+		t.Errorf("%+v", live)
+	}
+	_, err = ch.Write([]byte("b"))
+	must(t, err)
+	for i := range byte(60) { // more than any queue of requests holds
+		if _, err := ch.SendRequest("window-change", i%20 == 0, []byte{0, 0, 0, 100 + i, 0, 0, 0, 50, 0, 0, 0, 0, 0, 0, 0, 0}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if ok, _ := ch.SendRequest("signal", true, str("INT")); ok {
+		t.Error("a signal passed")
+	}
+	if _, err := c.NewSession(); err == nil || !strings.Contains(err.Error(), "frozen") {
+		t.Errorf("a new channel of the connection: %v", err)
+	}
+	other := w.mustConnect(signer)
+	if _, err := other.NewSession(); err == nil || !strings.Contains(err.Error(), "frozen") {
+		t.Errorf("a new connection: %v", err)
+	}
+	if after, in := o.seen(); string(in) != "a" || !slices.Equal(before, after) {
+		t.Errorf("the device got %q and %q", after, in)
+	}
+
+	if left, err := w.engine.Thaw(p.id, "broker", "somebody"); err == nil || !slices.Equal(left, causes) {
+		t.Error("lifted from elsewhere")
+	}
+	if after, in := o.seen(); string(in) != "a" || !slices.Equal(before, after) {
+		t.Errorf("the device got %q and %q", after, in)
+	}
+	left, err := w.engine.Thaw(p.id, "local", "the operator")
+	if err != nil || len(left) != 0 || len(w.lastReport().Frozen) != 0 {
+		t.Errorf("%v, %v, %+v", left, err, w.lastReport())
+	}
+	w.until("the device hears b", func() bool { _, in := o.seen(); return string(in) == "ab" })
+	w.until("the device learns the size", func() bool { got, _ := o.seen(); return len(got) == len(before)+1 })
+	must(t, ch.CloseWrite())
+	_ = c.Close()
+	tape := w.tape(0)
+	tape.wait(t)
+	if got, _ := o.seen(); len(got) != len(before)+1 || got[len(before)][:16] != "window-change \x00\x00" || got[len(before)][17] != 159 {
+		t.Errorf("after the thaw the device got %q", got[len(before):])
+	}
+	var marks []string
+	for _, n := range documents[session.Note](t, tape, session.Marker) {
+		marks = append(marks, n.Text)
+	}
+	all := strings.Join(marks, "\n")
+	if !strings.Contains(all, "Frozen (local) by the operator") || !strings.Contains(all, "Freeze (local) lifted by the operator") {
+		t.Errorf("marks: %s", all)
+	}
+}
+
+// Output goes on while a session is frozen, whatever the client sends.
+func TestOutputGoesOnWhileFrozen(t *testing.T) {
+	o := newOracle(t)
+	said := make(chan struct{})
+	o.exec = func(ch gossh.Channel, _ string) bool {
+		<-said
+		for range 64 { // more than one window
+			if _, err := ch.Write(make([]byte, 64<<10)); err != nil {
+				return true
+			}
+		}
+		_, _ = ch.SendRequest("exit-status", false, []byte{0, 0, 0, 0})
+		_ = ch.Close()
+		return true
+	}
+	w := newWorld(t, o.dial)
+	signer, p := w.grant(session.Exec)
+	s, err := w.mustConnect(signer).NewSession()
+	must(t, err)
+	in, err := s.StdinPipe()
+	must(t, err)
+	out, err := s.StdoutPipe()
+	must(t, err)
+	must(t, s.Start("x"))
+	w.until("it runs", func() bool { return len(w.engine.Live()) == 1 })
+	_, err = w.engine.Freeze(p.id, "broker", "the hospital")
+	must(t, err)
+	_, err = in.Write([]byte("typed"))
+	must(t, err)
+	close(said)
+	n, buf := 0, make([]byte, 32<<10)
+	for n < 64*64<<10 {
+		m, err := out.Read(buf)
+		if n += m; err != nil {
+			break
+		}
+	}
+	if n != 64*64<<10 {
+		t.Errorf("%d bytes of output", n)
+	}
+}
+
+func TestFreezeOfNothing(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	if _, err := w.engine.Freeze(session.NewID(), "local", "x"); session.KindOf(err) != session.Invalid {
+		t.Errorf("%v", err)
+	}
+	if _, err := w.engine.Thaw(session.NewID(), "local", "x"); session.KindOf(err) != session.Invalid {
+		t.Errorf("%v", err)
+	}
+	if w.engine.Extend(session.NewID(), time.Now().Add(time.Hour)) || w.engine.Announce(session.NewID()) {
+		t.Error("something was live")
+	}
+}
+
+// A freeze that cannot be written down holds all the same; a thaw that cannot be is none.
+func TestFreezeWithALedgerThatFails(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	signer, p := w.grant(all()...)
+	running(t, w.mustConnect(signer))
+	w.engine.remember = func(session.ID, []string, time.Time) error { return errors.New("disk full") }
+	if _, err := w.engine.Freeze(p.id, "local", "x"); err == nil {
+		t.Error("no error")
+	}
+	if _, err := w.engine.Thaw(p.id, "local", "x"); err == nil {
+		t.Error("no error")
+	}
+	if live := w.engine.Live(); len(live) != 1 || len(live[0].Frozen) != 1 {
+		t.Errorf("%+v", live)
+	}
+}
+
+// After a restart a frozen session is frozen, and its freeze can be lifted.
+func TestFrozenOverARestart(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	signer, p := w.grant(all()...)
+	facts := session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}
+	w.rights.facts[p.id] = facts
+	w.engine.Resume([]Resumed{{ID: p.id, Request: p.request, Asset: p.asset, Service: "recon-ssh", Engineer: p.engineer,
+		Facts: facts, Frozen: []string{"local"}}})
+	c := w.mustConnect(signer)
+	if _, err := c.NewSession(); err == nil || !strings.Contains(err.Error(), "frozen") {
+		t.Errorf("%v", err)
+	}
+	_, err := w.engine.Thaw(p.id, "local", "x")
+	must(t, err)
+	s, err := c.NewSession()
+	must(t, err)
+	must(t, s.Run("true"))
+}
+
+// An engineer who leaves a frozen session leaves nothing behind.
+func TestLeavingAFrozenSession(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	signer, p := w.grant(all()...)
+	c := w.mustConnect(signer)
+	s, err := c.NewSession()
+	must(t, err)
+	in, err := s.StdinPipe()
+	must(t, err)
+	must(t, s.Start("wait"))
+	_, err = w.engine.Freeze(p.id, "local", "x")
+	must(t, err)
+	_, err = in.Write([]byte("typed"))
+	must(t, err)
+	must(t, c.Close())
+	if r := w.tape(0).wait(t); r != session.Completed {
+		t.Errorf("sealed with %s", r)
+	}
+	if _, heard := o.seen(); len(heard) != 0 {
+		t.Errorf("the device heard %q", heard)
+	}
+}
+
+// A session that is extended goes on at its old deadline and ends at the new one.
+func TestExtend(t *testing.T) {
+	t.Parallel()
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	w.rights.maxS = 700 * time.Millisecond
+	signer, p := w.grant(all()...)
+	start := time.Now()
+	wait, errOut := running(t, w.mustConnect(signer))
+	device := <-o.accepted
+	until := w.lastReport().Deadline.Add(800 * time.Millisecond)
+	if !w.engine.Extend(p.id, until) || !w.lastReport().Deadline.Equal(until) {
+		t.Fatalf("not extended: %+v", w.lastReport())
+	}
+	if !w.engine.Extend(p.id, until.Add(-time.Hour)) || !w.lastReport().Deadline.Equal(until) {
+		t.Error("a deadline went back")
+	}
+	_ = device.Wait()
+	if took := time.Since(start); took < 1500*time.Millisecond || took > 2500*time.Millisecond {
+		t.Errorf("cut after %v", took)
+	}
+	if wait() == nil || !strings.Contains(errOut.String(), "This session was extended") {
+		t.Errorf("the engineer read %q", errOut)
+	}
+	if w.engine.Extend(p.id, time.Now().Add(time.Hour)) {
+		t.Error("an ended session was extended")
+	}
+}
+
+// A connection on which nothing passes is closed, its session is not; a frozen one is kept.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	var limit atomic.Int64
+	limit.Store(int64(time.Hour))
+	w.engine.cfg.Idle = func(string) time.Duration { return time.Duration(limit.Load()) }
+	signer, p := w.grant(all()...)
+	wait, errOut := running(t, w.mustConnect(signer))
+	_, err := w.engine.Freeze(p.id, "local", "x")
+	must(t, err)
+	limit.Store(int64(100 * time.Millisecond))
+	s := w.engine.all()[0]
+	s.dropIdle()
+	if s.connected()[0].stopped() {
+		t.Error("dropped while frozen")
+	}
+	_, err = w.engine.Thaw(p.id, "local", "x")
+	must(t, err)
+	if wait() == nil || !strings.Contains(errOut.String(), "idle") {
+		t.Errorf("the engineer read %q", errOut)
+	}
+	if r := w.tape(0).wait(t); r != session.OutOfTime {
+		t.Errorf("sealed with %s", r)
+	}
+	if live := w.engine.Live(); len(live) != 1 {
+		t.Error("the session ended too")
+	}
+}
