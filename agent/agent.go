@@ -86,7 +86,7 @@ func (a *Agent) furnish() error {
 	if err := a.makeDesk(); err != nil {
 		return err
 	}
-	a.reporter = newReporter(a.ledger.Report, a.client.Report, a.log)
+	a.reporter = newReporter(a.ledger, a.client.Report, a.log)
 	keep, _ := time.ParseDuration(a.cfg.KeepRecordings)
 	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep))
 	return a.makeEngine()
@@ -110,7 +110,8 @@ func (a *Agent) makeDesk() error {
 	if err != nil {
 		return err
 	}
-	a.desk = &desk{verifier: verifier, ledger: a.ledger, end: a.end, now: time.Now, log: a.log}
+	a.desk = &desk{verifier: verifier, ledger: a.ledger, changed: a.announce, now: time.Now, log: a.log}
+	a.ledger.LimitSessions(func(asset string) int { return policy.Assets[asset].Policy.Sessions })
 	return nil
 }
 
@@ -119,11 +120,20 @@ func (a *Agent) makeEngine() error {
 	if err != nil {
 		return err
 	}
+	idle := map[string]time.Duration{}
+	for _, asset := range a.cfg.catalogue() {
+		idle[asset.Name] = asset.Policy.Idle
+	}
 	a.engine, err = engine.New(engine.Config{
 		Ledger: a.ledger, Devices: devices, Identity: a.identity, Site: a.cfg.Site,
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: time.Now,
+		Idle: func(asset string) time.Duration { return idle[asset] },
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	a.desk.live, a.desk.extend = a.engine, a.engine.Extend
+	return nil
 }
 
 // record begins a recording in the spool.
@@ -197,7 +207,7 @@ func (a *Agent) resume() {
 		}
 		open = append(open, engine.Resumed{
 			ID: e.Session, Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
-			Engineer: e.Engineer, Facts: e.Facts.Session,
+			Engineer: e.Engineer, Facts: e.Facts.Session, Frozen: e.Frozen,
 		})
 	}
 	a.engine.Resume(open)
@@ -241,10 +251,32 @@ func (a *Agent) announceGrants() {
 		if e.Session.IsZero() || !s.Ended.IsZero() && now.Sub(s.Ended) > recentEnough {
 			continue
 		}
-		a.reporter.remind(link.SessionReport{
-			Session: e.Session.Session(), Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
-			Opened: s.Opened, Deadline: s.Deadline, Ended: s.Ended, Reason: s.Reason,
-		})
+		a.reporter.remind(reportOf(e))
+	}
+}
+
+// announce tells the broker how a grant stands now: a live session by the engine, one
+// that was never opened from the ledger. The end of a session is the engine's to tell.
+func (a *Agent) announce(id session.ID) {
+	if a.engine.Announce(id) {
+		return
+	}
+	now := time.Now()
+	for _, e := range a.ledger.Entries(now) {
+		if e.Session == id && e.Facts.Session.Opened.IsZero() {
+			r := reportOf(e)
+			r.Seq = uint64(max(0, now.UnixMicro()))
+			a.reporter.add(r)
+			return
+		}
+	}
+}
+
+func reportOf(e ledger.Entry) link.SessionReport {
+	s := e.Facts.Session
+	return link.SessionReport{
+		Session: e.Session.Session(), Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
+		Opened: s.Opened, Deadline: s.Deadline, Frozen: e.Frozen, Ended: s.Ended, Reason: s.Reason,
 	}
 }
 

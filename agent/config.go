@@ -7,8 +7,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
+	_ "time/tzdata" // zones must be known on the barest machine
 
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/session"
@@ -68,6 +70,12 @@ type Policy struct {
 	Longest   string            `yaml:"longest"` // longest session, "8h"
 	Window    string            `yaml:"window"`  // widest not-before to not-after, "24h"
 	Channels  []session.Channel `yaml:"channels"`
+	// Quorum says how many distinct approvers of which groups are needed; Approvals is
+	// then their sum and need not be given.
+	Quorum   []session.Quorum `yaml:"quorum"`
+	Idle     string           `yaml:"idle"`     // a connection on which nothing passes for this long is closed, "30m"
+	Sessions int              `yaml:"sessions"` // live sessions of one engineer at a time; 0: no limit
+	Zone     string           `yaml:"zone"`     // time zone in which people here read times, "Europe/Berlin"
 }
 
 // Endpoint is one host of an asset.
@@ -197,6 +205,11 @@ func (v *checker) policy(path string, p Policy) {
 	v.require(path+".approvals", p.Approvals >= 0 && p.Approvals <= 8, "between 1 and 8 approvers can be asked for")
 	v.duration(path+".longest", p.Longest)
 	v.duration(path+".window", p.Window)
+	v.duration(path+".idle", p.Idle)
+	v.require(path+".sessions", p.Sessions >= 0, "a number of sessions, or 0 for no limit")
+	_, err := time.LoadLocation(p.Zone)
+	v.require(path+".zone", err == nil && p.Zone != "Local", `a time zone looks like "Europe/Berlin"`)
+	v.quorum(path, p)
 	for _, c := range p.Channels {
 		v.require(path+".channels", c.Known(), fmt.Sprintf("%q is no channel; known are %v", c, session.Channels()))
 	}
@@ -206,6 +219,28 @@ func (v *checker) policy(path string, p Policy) {
 	for _, c := range p.Accept.Approver {
 		v.require(path+".accept.approver", c == session.Console || c == session.Web, "approvers come by console or web")
 	}
+}
+
+func (v *checker) quorum(path string, p Policy) {
+	seen := map[string]bool{}
+	for i, q := range p.Quorum {
+		at := fmt.Sprintf("%s.quorum[%d]", path, i)
+		v.require(at+".group", q.Group != "" && !seen[q.Group], "a quorum names each group once")
+		v.require(at+".count", q.Count >= 1 && q.Count <= 8, "between 1 and 8 people of a group can be asked for")
+		seen[q.Group] = true
+	}
+	sum := places(p.Quorum)
+	v.require(path+".quorum", sum <= 8, "at most 8 approvers can be asked for")
+	v.require(path+".approvals", sum == 0 || p.Approvals == 0 || p.Approvals == sum, "with a quorum, the approvals are its sum; leave this out")
+}
+
+// places is how many approvers a quorum asks for.
+func places(quorum []session.Quorum) int {
+	sum := 0
+	for _, q := range quorum {
+		sum += q.Count
+	}
+	return sum
 }
 
 func (v *checker) endpoints(path string, endpoints []Endpoint) {
@@ -255,7 +290,14 @@ func (a Asset) Public() session.Asset {
 
 // rules fills in the strict defaults. Durations were checked by Validate.
 func (p Policy) rules() session.Policy {
-	r := session.Policy{Approvals: max(p.Approvals, 1), Accept: p.Accept, Longest: defaultLongest, Window: defaultWindow, Channels: p.Channels}
+	r := session.Policy{Approvals: max(p.Approvals, 1), Accept: p.Accept, Longest: defaultLongest, Window: defaultWindow, Channels: p.Channels,
+		Quorum: slices.Clone(p.Quorum), Sessions: p.Sessions, Zone: p.Zone}
+	if n := places(p.Quorum); n > 0 {
+		r.Approvals = n
+	}
+	if d, err := time.ParseDuration(p.Idle); err == nil {
+		r.Idle = d
+	}
 	if d, err := time.ParseDuration(p.Longest); err == nil && d > 0 {
 		r.Longest = d
 	}

@@ -23,7 +23,7 @@ func (c controls) Status() console.Status {
 	for _, l := range c.a.engine.Live() {
 		live := console.Session{
 			ID: l.ID.Session(), Asset: l.Asset, Service: l.Service, Engineer: l.Engineer,
-			Opened: l.Opened.UTC(), Deadline: l.Deadline.UTC(), Connections: l.Connections,
+			Opened: l.Opened.UTC(), Deadline: l.Deadline.UTC(), Connections: l.Connections, Frozen: l.Frozen,
 		}
 		for _, r := range l.Recordings {
 			live.Recordings = append(live.Recordings, r.Recording)
@@ -40,6 +40,24 @@ func (c controls) Kill(k console.Kill) (console.Killed, error) {
 		done.Sessions = append(done.Sessions, id.Session())
 	}
 	return done, err
+}
+
+func (c controls) Freeze(f console.Freeze) (console.Frozen, error) {
+	return c.steer(f, c.a.engine.Freeze)
+}
+
+func (c controls) Thaw(f console.Freeze) (console.Frozen, error) {
+	return c.steer(f, c.a.engine.Thaw)
+}
+
+// steer sets or lifts the local cause; the broker's is the broker's.
+func (c controls) steer(f console.Freeze, do func(id session.ID, cause, by string) ([]string, error)) (console.Frozen, error) {
+	id, err := session.ParseSessionID(f.Session)
+	if err != nil {
+		return console.Frozen{}, err
+	}
+	causes, err := do(id, causeLocal, localOperator)
+	return console.Frozen{Session: f.Session, Frozen: append([]string{}, causes...)}, err
 }
 
 func (c controls) end(k console.Kill) ([]session.ID, error) {

@@ -18,9 +18,19 @@ import (
 type desk struct {
 	verifier *grant.Verifier
 	ledger   *ledger.Ledger
-	end      func(session.ID, session.EndReason, string) error
+	live     live
+	extend   func(id session.ID, deadline time.Time) bool
+	changed  func(session.ID) // tells the broker how a grant stands now
 	now      func() time.Time
 	log      *slog.Logger
+}
+
+// live is the sessions that run now, and the grants that could; see package engine.
+type live interface {
+	End(id session.ID, reason session.EndReason, by string) error
+	EndPerson(who session.Identity, reason session.EndReason, by string) ([]session.ID, error)
+	Freeze(id session.ID, cause, by string) ([]string, error)
+	Thaw(id session.ID, cause, by string) ([]string, error)
 }
 
 // deliver answers every delivery with a verdict; an error becomes the sentence
@@ -37,6 +47,12 @@ func (d *desk) deliver(ctx context.Context, in link.Deliver) link.Verdict {
 		v, err = d.withdraw(in)
 	case "revoke":
 		v, err = d.revoke(in)
+	case "activate":
+		v, err = d.activate(ctx, in)
+	case "freeze", "thaw":
+		v, err = d.freeze(in)
+	case "disable":
+		v, err = d.disable(in)
 	default:
 		err = session.Errorf(session.Invalid, "The agent does not know how to take a delivery of kind %.32q", in.Kind)
 	}
@@ -60,6 +76,9 @@ func (d *desk) request(ctx context.Context, in link.Deliver) (link.Verdict, erro
 	now := d.now()
 	req, receipt, err := d.verifier.CheckRequest(ctx, in.Request, grant.Proof{Token: in.Token, Salt: in.Salt}, now)
 	if err != nil {
+		return link.Verdict{}, err
+	}
+	if err := d.extendable(req, now); err != nil {
 		return link.Verdict{}, err
 	}
 	if err := d.ledger.Pend(in.Request, receipt); err != nil {
@@ -88,11 +107,14 @@ func (d *desk) approval(ctx context.Context, in link.Deliver) (link.Verdict, err
 	if err != nil {
 		return link.Verdict{}, err
 	}
+	if err := d.useful(named, pending, in.Grant, receipt, now); err != nil {
+		return link.Verdict{}, err
+	}
 	approvals, err := d.ledger.AddApproval(rid, in.Grant, receipt)
 	if err != nil {
 		return link.Verdict{}, err
 	}
-	v := link.Verdict{OK: true, Count: len(approvals), Needed: d.verifier.Needed(g.Asset), Received: &receipt.Received}
+	v := link.Verdict{OK: true, Count: d.verifier.Covered(g.Asset, approvals), Needed: d.verifier.Needed(g.Asset), Received: &receipt.Received}
 	verified, err := d.verifier.Verify(pending.Request, pending.Engineer, in.Grant, approvals, now)
 	if errors.Is(err, grant.ErrMoreApprovals) {
 		d.log.Info("approval taken, more are needed", "request", rid.Request(), "have", v.Count, "need", v.Needed)
@@ -106,6 +128,7 @@ func (d *desk) approval(ctx context.Context, in link.Deliver) (link.Verdict, err
 		return link.Verdict{}, err
 	}
 	v.Admitted = true
+	d.admit(ticket, verified)
 	d.log.Info("grant admitted", "request", rid.Request(), "session", ticket.ID().Session(), "asset", g.Asset, "approver", receipt.Person.Sub, "client", receipt.Client)
 	return v, nil
 }
@@ -118,12 +141,15 @@ func (d *desk) admitted(doc []byte) (link.Verdict, bool) {
 		return link.Verdict{}, false
 	}
 	t, err := d.ledger.Ticket(idOf(g.GID))
-	if err != nil || !bytes.Equal(t.Grant().GrantBytes(), doc) {
-		return link.Verdict{}, false
-	}
 	approvers := t.Grant().Approvers()
+	if err != nil || !bytes.Equal(t.Grant().GrantBytes(), doc) {
+		var ok bool
+		if approvers, ok = d.ledger.Extended(doc); !ok {
+			return link.Verdict{}, false
+		}
+	}
 	last := approvers[len(approvers)-1].Received
-	return link.Verdict{OK: true, Admitted: true, Count: len(approvers), Needed: d.verifier.Needed(g.Asset), Received: &last}, true
+	return link.Verdict{OK: true, Admitted: true, Count: d.verifier.Covered(g.Asset, approvers), Needed: d.verifier.Needed(g.Asset), Received: &last}, true
 }
 
 // withdraw forgets a request that nobody admitted, or takes an unopened grant back.
@@ -145,9 +171,10 @@ func (d *desk) revoke(in link.Deliver) (link.Verdict, error) {
 	if err != nil {
 		return link.Verdict{}, err
 	}
-	if err := d.end(id, session.RevokedGrant, "the hospital, through the broker"); err != nil {
+	if err := d.live.End(id, session.RevokedGrant, broughtBy(in)); err != nil {
 		return link.Verdict{}, err
 	}
+	d.changed(id)
 	return link.Verdict{OK: true}, nil
 }
 

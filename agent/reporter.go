@@ -17,17 +17,23 @@ import (
 // The engine numbers reports within one run of the agent. What the broker sees is
 // drawn from the ledger just before sending, so that numbers rise over restarts too.
 type reporter struct {
-	number func(session.ID) (uint64, error)
-	send   func(context.Context, link.SessionReport) error
-	log    *slog.Logger
-	wake   chan struct{}
+	book book
+	send func(context.Context, link.SessionReport) error
+	log  *slog.Logger
+	wake chan struct{}
 
 	mu      sync.Mutex
 	waiting map[string]link.SessionReport // by session
 }
 
-func newReporter(number func(session.ID) (uint64, error), send func(context.Context, link.SessionReport) error, log *slog.Logger) *reporter {
-	return &reporter{number: number, send: send, log: log, wake: make(chan struct{}, 1), waiting: map[string]link.SessionReport{}}
+// book is what the reporter looks up just before it sends; see package ledger.
+type book interface {
+	Report(id session.ID) (uint64, error)
+	Keys(id session.ID) int
+}
+
+func newReporter(b book, send func(context.Context, link.SessionReport) error, log *slog.Logger) *reporter {
+	return &reporter{book: b, send: send, log: log, wake: make(chan struct{}, 1), waiting: map[string]link.SessionReport{}}
 }
 
 // add never blocks.
@@ -94,7 +100,8 @@ func (r *reporter) deliver(ctx context.Context, rep link.SessionReport) error {
 	if err != nil {
 		return err
 	}
-	if rep.Seq, err = r.number(id); err != nil {
+	rep.Keys = r.book.Keys(id)
+	if rep.Seq, err = r.book.Report(id); err != nil {
 		return err
 	}
 	return r.send(ctx, rep)

@@ -34,6 +34,21 @@ func (c Client) Kill(ctx context.Context, k Kill) (Killed, error) {
 	return out, err
 }
 
+// Freeze stops the engineer's input in a session; when it returns without error
+// nothing more goes to the device until every cause is lifted.
+func (c Client) Freeze(ctx context.Context, f Freeze) (Frozen, error) {
+	var out Frozen
+	err := c.call(ctx, http.MethodPost, "/freeze", f, &out)
+	return out, err
+}
+
+// Thaw lifts the local freeze of a session and returns what still holds it.
+func (c Client) Thaw(ctx context.Context, f Freeze) (Frozen, error) {
+	var out Frozen
+	err := c.call(ctx, http.MethodPost, "/thaw", f, &out)
+	return out, err
+}
+
 func (c Client) call(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

@@ -30,6 +30,14 @@ func (c *controls) Status() Status {
 	return Status{Site: "NGH", Agent: "a1", Sessions: []Session{{ID: "S-x", Asset: "NGH-PETCT1"}}}
 }
 
+func (c *controls) Freeze(f Freeze) (Frozen, error) {
+	return Frozen{f.Session, []string{"local"}}, nil
+}
+
+func (c *controls) Thaw(f Freeze) (Frozen, error) {
+	return Frozen{f.Session, []string{}}, session.Errorf(session.Refused, "Frozen elsewhere.").WithNext("Lift it there.")
+}
+
 func (c *controls) Kill(k Kill) (Killed, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -194,4 +202,26 @@ func FuzzParseKill(f *testing.F) {
 			t.Errorf("%s reads as %+v, %v", out, again, err)
 		}
 	})
+}
+
+func TestFreezeAndThaw(t *testing.T) {
+	path, _, _ := serve(t)
+	client, id := Client{path}, session.NewID().Session()
+	if got, err := client.Freeze(t.Context(), Freeze{id}); err != nil || got.Session != id || len(got.Frozen) != 1 {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := client.Thaw(t.Context(), Freeze{id}); session.KindOf(err) != session.Refused {
+		t.Errorf("%v", err)
+	}
+	for _, bad := range []string{"", "S-x", "R-" + id[2:]} {
+		if _, err := client.Freeze(t.Context(), Freeze{bad}); session.KindOf(err) != session.Invalid {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+	for _, body := range []string{"", "null", "[]", `{"session":"` + id + `","session":"` + id + `"}`, `{"Session":"` + id + `"}`,
+		`{"session":"` + id + `","all":true}`, `{"session":["` + id + `"]}`, `{"session":"` + id + `"} x`} {
+		if _, err := parseFreeze([]byte(body)); err == nil {
+			t.Errorf("%s: taken", body)
+		}
+	}
 }

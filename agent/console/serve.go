@@ -20,6 +20,10 @@ import (
 type Controls interface {
 	Status() Status
 	Kill(k Kill) (Killed, error)
+	// Freeze returns when nothing of the engineer goes to the device any more; Thaw
+	// lifts only what was frozen here. Both return all causes that hold.
+	Freeze(f Freeze) (Frozen, error)
+	Thaw(f Freeze) (Frozen, error)
 }
 
 // Serve answers on a unix socket at path, mode 0600, until ctx is done; then it removes
@@ -31,7 +35,9 @@ func Serve(ctx context.Context, path string, c Controls) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.Status()) })
-	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { kill(w, r, c) })
+	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseKill, c.Kill) })
+	mux.HandleFunc("POST /freeze", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseFreeze, c.Freeze) })
+	mux.HandleFunc("POST /thaw", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseFreeze, c.Thaw) })
 	server := &http.Server{
 		Handler: onlyHere(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 5 * time.Second,
 		MaxHeaderBytes: 8 << 10,
@@ -113,23 +119,24 @@ func onlyHere(next http.Handler) http.Handler {
 	})
 }
 
-func kill(w http.ResponseWriter, r *http.Request, c Controls) {
+// take reads one request strictly, does it and answers.
+func take[In, Out any](w http.ResponseWriter, r *http.Request, parse func([]byte) (In, error), do func(In) (Out, error)) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		problem(w, session.Errorf(session.Invalid, "The request is too large or was cut off."))
 		return
 	}
-	k, err := parseKill(body)
+	in, err := parse(body)
 	if err != nil {
 		problem(w, err)
 		return
 	}
-	killed, err := c.Kill(k)
+	out, err := do(in)
 	if err != nil {
 		problem(w, err)
 		return
 	}
-	answer(w, http.StatusOK, killed)
+	answer(w, http.StatusOK, out)
 }
 
 func problem(w http.ResponseWriter, err error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -43,6 +44,18 @@ type Session struct {
 	Deadline    time.Time      `json:"deadline"`
 	Connections int            `json:"connections"`
 	Recordings  []string       `json:"recordings,omitempty"` // V-...
+	Frozen      []string       `json:"frozen,omitempty"`     // causes
+}
+
+// Freeze names the session to freeze or thaw.
+type Freeze struct {
+	Session string `json:"session"` // S-...
+}
+
+// Frozen says why a session is frozen now; no cause means that it is not.
+type Frozen struct {
+	Session string   `json:"session"`
+	Frozen  []string `json:"frozen"`
 }
 
 // Kill says what to end: exactly one of the three.
@@ -70,7 +83,7 @@ func parseKill(body []byte) (Kill, error) {
 		return Kill{}, session.Errorf(session.Invalid, "%s", message).
 			WithNext(`Send {"session": "S-..."}, {"asset": "NAME"} or {"all": true}.`)
 	}
-	if err := flat(body); err != nil {
+	if err := flat(body, "session", "asset", "all"); err != nil {
 		return bad("The kill request is not one plain JSON object.")
 	}
 	var k Kill
@@ -99,8 +112,18 @@ func parseKill(body []byte) (Kill, error) {
 	return k, nil
 }
 
+// parseFreeze reads what to freeze or thaw, as strictly.
+func parseFreeze(body []byte) (Freeze, error) {
+	var f Freeze
+	if flat(body, "session") != nil || json.Unmarshal(body, &f) != nil {
+		return Freeze{}, session.Errorf(session.Invalid, "The request is not one plain JSON object.").WithNext(`Send {"session": "S-..."}.`)
+	}
+	_, err := session.ParseSessionID(f.Session)
+	return f, err
+}
+
 // flat checks that body is one JSON object whose names are exact and stand once each.
-func flat(body []byte) error {
+func flat(body []byte, names ...string) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	if t, err := d.Token(); err != nil || t != json.Delim('{') {
 		return errors.New("not an object")
@@ -109,7 +132,7 @@ func flat(body []byte) error {
 	for d.More() {
 		name, err := d.Token()
 		key, ok := name.(string)
-		if err != nil || !ok || seen[key] || key != "session" && key != "asset" && key != "all" {
+		if err != nil || !ok || seen[key] || !slices.Contains(names, key) {
 			return errors.New("a name is unknown or stands twice")
 		}
 		seen[key] = true

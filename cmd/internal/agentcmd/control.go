@@ -1,8 +1,10 @@
 package agentcmd
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -59,7 +61,11 @@ func show(cmd *cobra.Command, st console.Status) error {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "ASSET\tSTATE\tENGINEER\tSESSION\tENDS")
 	for _, l := range st.Sessions {
-		fmt.Fprintf(table, "%s\tlive on %s\t%s\t%s\t%s (in %s)\n", l.Asset, l.Service, clean(l.Engineer.Email), l.ID,
+		state := "live"
+		if len(l.Frozen) > 0 {
+			state = "frozen (" + strings.Join(l.Frozen, ", ") + ")"
+		}
+		fmt.Fprintf(table, "%s\t%s on %s\t%s\t%s\t%s (in %s)\n", l.Asset, state, l.Service, clean(l.Engineer.Email), l.ID,
 			l.Deadline.Local().Format("15:04"), time.Until(l.Deadline).Round(time.Second))
 	}
 	for _, a := range st.Assets {
@@ -131,4 +137,48 @@ func btoi(b bool) int {
 		return 1
 	}
 	return 0
+}
+
+func freezeCommand() *cobra.Command {
+	return steerCommand(&cobra.Command{
+		Use:   "freeze SESSION",
+		Short: "Stop what an engineer types and sends, at once; the connection stays",
+		Long: `Stop everything of the engineer in a session - typing, commands, uploads - before this
+command returns. Output goes on, and so does the session's time. Only thaw on this
+machine lifts it. This speaks to the agent itself and needs neither broker nor network.`,
+		Example: "  sallyport-agent freeze S-ktn5c2qdxw3e4y7zq6r2m5hbni",
+	}, console.Client.Freeze)
+}
+
+func thawCommand() *cobra.Command {
+	return steerCommand(&cobra.Command{
+		Use:     "thaw SESSION",
+		Short:   "Lift a freeze that was made on this machine",
+		Example: "  sallyport-agent thaw S-ktn5c2qdxw3e4y7zq6r2m5hbni",
+	}, console.Client.Thaw)
+}
+
+// steerCommand completes a command that freezes or thaws one session.
+func steerCommand(cmd *cobra.Command, do func(console.Client, context.Context, console.Freeze) (console.Frozen, error)) *cobra.Command {
+	cmd.Args = cobra.ExactArgs(1)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		c, err := running(cmd)
+		if err != nil {
+			return err
+		}
+		got, err := do(*c, cmd.Context(), console.Freeze{Session: args[0]})
+		if err != nil {
+			return err
+		}
+		if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+			return json.NewEncoder(cmd.OutOrStdout()).Encode(got)
+		}
+		if len(got.Frozen) == 0 {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s goes on.\n", got.Session)
+			return nil
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "%s is frozen: %s.\n", got.Session, strings.Join(got.Frozen, ", "))
+		return nil
+	}
+	return cmd
 }

@@ -205,6 +205,9 @@ func TestSamples(t *testing.T) {
 				Accept          session.Accept
 				Longest, Window string
 				Channels        []session.Channel
+				Quorum          []session.Quorum
+				Idle, Zone      string
+				Sessions        int
 			}
 			Endpoints []struct {
 				Name, Address string

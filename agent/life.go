@@ -1,0 +1,142 @@
+package agent
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// What can freeze a session. Each is lifted only where it was set.
+const (
+	causeLocal  = "local"
+	causeBroker = "broker"
+)
+
+// broughtBy is who asked, as the broker says: good for a log and a remark, no more.
+func broughtBy(in link.Deliver) string {
+	if in.By == nil || in.By.Email == "" {
+		return "the hospital, through the broker"
+	}
+	return in.By.Email + ", through the broker"
+}
+
+// activate lets a key of the grant's engineer join it.
+func (d *desk) activate(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+	id, err := session.ParseSessionID(in.ID)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	ticket, err := d.ledger.Ticket(id)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	now := d.now()
+	receipt, err := d.verifier.CheckActivation(ctx, ticket.Grant(), in.Key, grant.Proof{Token: in.Token, Salt: in.Salt}, now)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	keys, err := d.ledger.Activate(id, in.Key, receipt, now)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	d.log.Info("key activated", "session", in.ID, "keys", keys, "engineer", receipt.Person.Sub)
+	d.changed(id)
+	return link.Verdict{OK: true, Received: &receipt.Received}, nil
+}
+
+// extendable refuses an extension whose session does not live or would grow beyond
+// the hospital's policy. Other requests pass.
+func (d *desk) extendable(r grant.Request, now time.Time) error {
+	if r.Kind != grant.KindExtension {
+		return nil
+	}
+	parent, err := d.ledger.Extendable(r, now)
+	if err != nil {
+		return err
+	}
+	return d.verifier.CheckExtension(r, parent)
+}
+
+// useful refuses an approval that cannot help: of an extension whose session is over,
+// or by somebody whose group's places are taken.
+func (d *desk) useful(named grant.Request, p ledger.Pending, doc []byte, r grant.Receipt, now time.Time) error {
+	stored, err := grant.ParseRequest(p.Request)
+	if err != nil {
+		return err
+	}
+	if err := d.extendable(stored, now); err != nil {
+		return err
+	}
+	var others []grant.Receipt
+	if bytes.Equal(p.Grant, doc) {
+		others = p.Approvals
+	}
+	again := slices.ContainsFunc(others, func(o grant.Receipt) bool { return o.Person.Identity == r.Person.Identity })
+	if again || d.verifier.Helps(named.Asset, others, r) {
+		return nil
+	}
+	return session.Errorf(session.Refused, "Enough people of this approver's groups have approved.").
+		WithNext("Somebody of another group must approve now.")
+}
+
+// admit passes on what an admission changed: an extension moves a running deadline.
+func (d *desk) admit(t ledger.Ticket, v grant.Verified) {
+	if v.Request().Kind != grant.KindExtension {
+		return
+	}
+	facts, _ := d.ledger.Facts(t.ID())
+	d.extend(t.ID(), facts.Deadline)
+	d.log.Info("session extended", "session", t.ID().Session(), "deadline", facts.Deadline)
+	d.changed(idOf(v.Grant().GID))
+}
+
+// freeze and thaw on the broker's word concern the broker's own cause only.
+func (d *desk) freeze(in link.Deliver) (link.Verdict, error) {
+	id, err := session.ParseSessionID(in.ID)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	if in.Kind == "freeze" {
+		_, err = d.live.Freeze(id, causeBroker, broughtBy(in))
+	} else {
+		_, err = d.live.Thaw(id, causeBroker, broughtBy(in))
+	}
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	return link.Verdict{OK: true}, nil
+}
+
+// disable ends everything of an engineer: live sessions first and at once, then open
+// grants and requests that wait. It narrows, so it needs no token.
+func (d *desk) disable(in link.Deliver) (link.Verdict, error) {
+	if in.By == nil || in.By.Iss == "" || in.By.Sub == "" {
+		return link.Verdict{}, session.Errorf(session.Invalid, "It is not said whose access ends").WithNext("Name the engineer.")
+	}
+	const by = "the broker, which disabled the engineer"
+	ended, err := d.live.EndPerson(in.By.Identity, session.RevokedGrant, by)
+	errs := []error{err}
+	now := d.now()
+	for _, e := range d.ledger.Entries(now) {
+		switch {
+		case e.Engineer.Identity != in.By.Identity || slices.Contains(ended, e.Session):
+		case e.Status == session.Pending:
+			errs = append(errs, d.ledger.Withdraw(e.Request, now))
+		case e.Status == session.Approved:
+			errs = append(errs, d.live.End(e.Session, session.RevokedGrant, by))
+			d.changed(e.Session)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return link.Verdict{}, err
+	}
+	d.log.Info("engineer disabled", "engineer", in.By.Sub, "ended", len(ended))
+	return link.Verdict{OK: true}, nil
+}
