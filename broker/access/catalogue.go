@@ -19,6 +19,8 @@ const (
 	maxServices = 64
 	maxLabel    = 100
 	maxAgents   = 32
+
+	maxApprovals = 10 // approvers of one request
 )
 
 // everySite is the name under which all sites are listed.
@@ -132,9 +134,12 @@ func checkHello(h link.Hello) error {
 		}
 		seen[low] = true
 		if len(x.Label) > maxLabel || len(x.Modality) > maxLabel || !plain(x.Label+x.Modality) || len(x.Services) > maxServices ||
-			x.Policy.Approvals < 1 || x.Policy.Approvals > 10 || x.Policy.Longest <= 0 || x.Policy.Window < 0 ||
+			x.Policy.Approvals < 1 || x.Policy.Approvals > maxApprovals || x.Policy.Longest <= 0 || x.Policy.Window < 0 ||
 			len(x.Policy.Channels) > len(session.Channels()) || len(x.Policy.Accept.Engineer)+len(x.Policy.Accept.Approver) > 8 {
 			return wrong("The description of %s is out of bounds.", x.Name)
+		}
+		if !boundedPolicy(x.Policy) {
+			return wrong("The policy of %s is out of bounds.", x.Name)
 		}
 		for _, s := range x.Services {
 			host := session.HostName(x.Name, s.Name)
@@ -146,6 +151,19 @@ func checkHello(h link.Hello) error {
 		}
 	}
 	return nil
+}
+
+// boundedPolicy checks the parts of a policy that are optional.
+func boundedPolicy(p session.Policy) bool {
+	if len(p.Quorum) > maxApprovals || p.Idle < 0 || p.Sessions < 0 || len(p.Zone) > 64 || !plain(p.Zone) {
+		return false
+	}
+	for _, q := range p.Quorum {
+		if q.Count < 1 || q.Count > maxApprovals || !sentence(q.Group, maxLabel) {
+			return false
+		}
+	}
+	return true
 }
 
 // Assets lists the scanners that the caller may know of, by site and name; only

@@ -21,7 +21,7 @@ func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byt
 	if r.approvedWith(raw, p) {
 		return r.view(a.now()), !r.Answer.Granted.IsZero(), nil
 	}
-	if err := stillOpen(r, a.now()); err != nil {
+	if err := a.decidable(ctx, r); err != nil {
 		return Request{}, false, err
 	}
 	g, err := grant.ParseGrant(raw)
@@ -162,6 +162,7 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 		r.Answer.Needed = max(v.Needed, 1)
 		if v.Admitted && r.Answer.Granted.IsZero() {
 			r.Answer.Granted = a.utc()
+			r.used()
 		}
 		return nil
 	}
@@ -175,6 +176,9 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 	if late {
 		a.settle(ctx, r)
 		return Request{}, false, stillOpen(r, a.now())
+	}
+	if v.Admitted && r.extension() {
+		a.extended(ctx, r)
 	}
 	a.log.Info("approval", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset, "admitted", v.Admitted)
 	return r.view(a.now()), !r.Answer.Granted.IsZero(), nil

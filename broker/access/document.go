@@ -23,15 +23,17 @@ const (
 // checkRequest refuses what no agent would take.
 func checkRequest(r grant.Request, asset session.Asset, now time.Time) error {
 	switch {
-	case r.Kind != "session" || r.Parent != "":
-		return refusal(session.Refused, "Ask for a new session.", "Only new sessions can be asked for.")
+	case r.Kind != grant.KindSession && r.Kind != grant.KindExtension:
+		return refusal(session.Refused, "Ask for a new session.", "Only new sessions and extensions can be asked for.")
 	case r.EXP <= now.Unix():
 		return refusal(session.Expired, "Ask again with sallyport request new.", "The window that was asked for is over.")
 	case !sentence(r.Reason, grant.MaxReason):
 		return refusal(session.Invalid, "Say why, with --reason.", "A request needs a reason.")
-	case r.Key == "":
-		return refusal(session.Refused, "Ask within the hour before you start.",
-			"A request without a key cannot be opened yet.")
+	case r.Kind == grant.KindExtension && r.Key != "":
+		return refusal(session.Invalid, "Ask with sallyport request extend.", "An extension brings no key.")
+	case r.Kind == grant.KindSession && r.Key == "" && r.NBF <= now.Unix():
+		return refusal(session.Refused, "Ask again with sallyport request new.",
+			"A request for now brings its key.")
 	}
 	for _, c := range r.Channels {
 		if len(asset.Policy.Channels) > 0 && !slices.Contains(asset.Policy.Channels, c) {

@@ -13,8 +13,11 @@ import (
 )
 
 // firstOpen is how long after its request a session may open for the first time.
-// Later the engineer has to prove again who they are, which takes a new request.
+// Later the engineer has to prove again who they are, by an activation.
 const firstOpen = time.Hour
+
+// freshFor is how long an activation lets a session open that needs one.
+const freshFor = 15 * time.Minute
 
 // Answer says whether an engineer may connect now and, if not, what is missing.
 type Answer struct {
@@ -63,6 +66,11 @@ func (a *Access) Access(ctx context.Context, c Caller, asset, service string) (A
 	if err != nil {
 		return Answer{}, err
 	}
+	if found && best.answer.Ready {
+		if err := a.allowed(ctx, best.record.doc.Site, c.Who().Identity); err != nil {
+			return Answer{}, err
+		}
+	}
 	switch {
 	case found:
 		return best.answer, nil
@@ -100,7 +108,7 @@ func (a *Access) KeyOwner(ctx context.Context, line string) (Owner, error) {
 		return Owner{}, err
 	}
 	r, err := a.fetch(ctx, id)
-	if errors.Is(err, ErrUnknown) || err == nil && r.doc.Key != line {
+	if errors.Is(err, ErrUnknown) || err == nil && !r.has(line) {
 		return Owner{}, stranger // the request was never taken, or is another's
 	}
 	if err != nil {
@@ -108,6 +116,9 @@ func (a *Access) KeyOwner(ctx context.Context, line string) (Owner, error) {
 	}
 	if a.now().After(time.Unix(r.doc.EXP, 0).Add(keysAfter)) {
 		return Owner{}, refusal(session.Expired, "Ask again with sallyport request new.", "The request of this key is long over.")
+	}
+	if err := a.allowed(ctx, r.doc.Site, r.Engineer.Identity); err != nil {
+		return Owner{}, err
 	}
 	return Owner{Person: r.Engineer, Request: id}, nil
 }
@@ -130,6 +141,9 @@ func (a *Access) Route(ctx context.Context, engineer session.Identity, host stri
 		return Route{}, err
 	}
 	r := best.record
+	if err := a.allowed(ctx, r.doc.Site, engineer); err != nil {
+		return Route{}, err
+	}
 	return Route{Site: r.doc.Site, Agent: r.Agent, Asset: r.doc.Asset, Service: best.service,
 		Session: best.answer.Session, Request: r.id}, nil
 }
@@ -152,7 +166,7 @@ func (a *Access) best(ctx context.Context, engineer session.Identity, host strin
 	var best candidate
 	found := false
 	for _, r := range all {
-		if r.Engineer.Identity != engineer {
+		if r.Engineer.Identity != engineer || r.extension() {
 			continue
 		}
 		for _, service := range r.doc.Services {
@@ -160,7 +174,7 @@ func (a *Access) best(ctx context.Context, engineer session.Identity, host strin
 				continue
 			}
 			c := candidate{record: r, service: service}
-			c.answer, c.rank = explain(r, service, a.agents.Online(r.doc.Site, r.Agent), a.now())
+			c.answer, c.rank = explain(r, service, a.agents.Online(r.doc.Site, r.Agent), a.at(ctx, r.doc))
 			if !found || c.rank < best.rank {
 				best, found = c, true
 			}
@@ -200,6 +214,9 @@ func explain(r record, service string, online bool, now time.Time) (Answer, int)
 		}
 		return no(3, session.Expired, again, "The window ended before anybody connected.")
 	case session.Revoked:
+		if x := r.Answer.Revoked; x != nil && x.Reason != "" {
+			return no(3, session.Denied, "Call the hospital.", "The hospital took its approval back: %s", stop(x.Reason))
+		}
 		return no(3, session.Denied, "Call the hospital.", "The hospital took its approval back.")
 	case session.Closed:
 		return no(3, session.Expired, again, "The session is over: %s.", ended(r.sessionFacts().WhyEnded(now)))
@@ -214,9 +231,14 @@ func explain(r record, service string, online bool, now time.Time) (Answer, int)
 	case !slices.Contains(g.Services, service):
 		return no(3, session.Denied, again, "The hospital approved the request without %s.", service)
 	case now.Unix() < g.NBF:
-		return no(1, session.Refused, "Connect then.", "The window opens at %s.", time.Unix(g.NBF, 0).UTC().Format("2006-01-02 15:04 UTC"))
-	case r.Session.Opened.IsZero() && now.After(r.Proof.Received.Add(firstOpen)):
-		return no(1, session.Refused, again, "The request is older than an hour and was never opened; request again.")
+		next := "Connect then."
+		if !r.opens(time.Unix(g.NBF, 0)) {
+			next = "Then run sallyport activate " + r.id.Request() + " and connect."
+		}
+		return no(1, session.Refused, next, "The window opens at %s.", shown(time.Unix(g.NBF, 0), now))
+	case r.Session.Opened.IsZero() && !r.opens(now):
+		return no(1, session.Refused, "Run sallyport activate "+r.id.Request()+".",
+			"The window is open; before you connect, prove once more that it is you.")
 	case !online:
 		return no(1, session.Unreachable, "Try again in a minute, or call the hospital.", "The agent at %s is not connected.", r.doc.Site)
 	}

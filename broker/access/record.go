@@ -22,6 +22,7 @@ const (
 	keyKind       = "key"       // by the key line's hash: the rid that brought it
 	recordingKind = "recording" // by V-...
 	siteKind      = "site"      // by name: what its agents announced
+	standingKind  = "standing"  // by site and engineer: who disabled or enabled them
 )
 
 // maxListed bounds every list that people get.
@@ -29,15 +30,18 @@ const maxListed = 500
 
 // record is everything known about a request, as it is stored.
 type record struct {
-	Request  []byte         `json:"request"` // exact bytes
-	Proof    proof          `json:"proof"`
-	Engineer session.Person `json:"engineer"`
-	Agent    string         `json:"agent"`    // name of the agent that has it
-	Identity string         `json:"identity"` // fingerprint of that agent's key
-	Created  time.Time      `json:"created"`
-	Answer   answer         `json:"answer"`
-	Session  sessionFacts   `json:"session"`
-	Owed     *debt          `json:"owed,omitempty"`
+	Request  []byte           `json:"request"` // exact bytes
+	Proof    proof            `json:"proof"`
+	Engineer session.Person   `json:"engineer"`
+	Agent    string           `json:"agent"`    // name of the agent that has it
+	Identity string           `json:"identity"` // fingerprint of that agent's key
+	Created  time.Time        `json:"created"`
+	Answer   answer           `json:"answer"`
+	Session  sessionFacts     `json:"session"`
+	Keys     []joined         `json:"keys,omitempty"` // that came after the request's own
+	Proposal *Proposal        `json:"proposal,omitempty"`
+	Quorum   []session.Quorum `json:"quorum,omitempty"` // as the policy was when it was asked
+	Owed     *debt            `json:"owed,omitempty"`
 
 	doc grant.Request // of Request
 	id  session.ID
@@ -63,6 +67,7 @@ type answer struct {
 	DeniedBy   session.Person `json:"denied_by,omitzero"`
 	DenyReason string         `json:"deny_reason,omitempty"`
 	Withdrawn  time.Time      `json:"withdrawn,omitzero"`
+	Revoked    *revocation    `json:"revoked,omitempty"`
 }
 
 // sessionFacts is what the agent reported.
@@ -71,7 +76,8 @@ type sessionFacts struct {
 	Service    string            `json:"service,omitempty"`
 	Opened     time.Time         `json:"opened,omitzero"`
 	Deadline   time.Time         `json:"deadline,omitzero"`
-	Frozen     bool              `json:"frozen,omitempty"`
+	Frozen     []string          `json:"frozen_by,omitempty"` // causes
+	Keys       int               `json:"keys,omitempty"`
 	Ended      time.Time         `json:"ended,omitzero"`
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []string          `json:"recordings,omitempty"`
@@ -80,6 +86,7 @@ type sessionFacts struct {
 // debt is what the agent still has to be told.
 type debt struct {
 	Reason session.EndReason `json:"reason,omitempty"` // of a session to end; empty: the request is over
+	Revoke bool              `json:"revoke,omitempty"` // the grant is taken back, opened or not
 	By     session.Person    `json:"by"`
 }
 
@@ -97,10 +104,21 @@ func (r record) facts() session.RequestFacts {
 
 func (r record) sessionFacts() session.SessionFacts {
 	s := r.Session
-	return session.SessionFacts{Opened: s.Opened, Deadline: s.Deadline, Frozen: s.Frozen, Ended: s.Ended, Reason: s.Reason}
+	return session.SessionFacts{Opened: s.Opened, Deadline: s.Deadline, Frozen: len(s.Frozen) > 0, Ended: s.Ended, Reason: s.Reason}
 }
 
-func (r record) status(now time.Time) session.Status { return r.facts().Status(now) }
+// status is where the request stands. A grant that was taken back is revoked from
+// then on, though its session lives until the agent has heard of it.
+func (r record) status(now time.Time) session.Status {
+	if r.Answer.Revoked != nil && r.Session.Ended.IsZero() {
+		return session.Revoked
+	}
+	return r.facts().Status(now)
+}
+
+// extension reports whether the request asks for more time of a session. It never
+// becomes a session itself.
+func (r record) extension() bool { return r.doc.Kind == grant.KindExtension }
 
 // grant is the pinned grant; whether it was admitted is Answer.Granted.
 func (r record) grant() (grant.Grant, bool) {

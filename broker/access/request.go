@@ -30,6 +30,12 @@ type Request struct {
 	Created    time.Time
 	DeniedBy   session.Person
 	DenyReason string
+	Missing    []string  // groups that still have to approve, one entry a place
+	Proposal   *Proposal // another window, by an approver
+	Revoked    time.Time // zero unless the hospital took it back
+	RevokedBy  session.Person
+	RevokeWhy  string
+	Extends    session.ID // the session that an extension makes longer, or zero
 }
 
 // view derives a request from its record.
@@ -40,6 +46,15 @@ func (r record) view(now time.Time) Request {
 	}
 	if g, ok := r.grant(); ok && !r.Answer.Granted.IsZero() {
 		v.Grant, v.Session = &g, r.sessionID()
+	}
+	if x := r.Answer.Revoked; x != nil {
+		v.Revoked, v.RevokedBy, v.RevokeWhy = x.At, x.By, x.Reason
+	}
+	if v.Status == session.Pending {
+		v.Missing, v.Proposal = r.missing(), r.Proposal
+	}
+	if r.extension() {
+		v.Extends, _ = session.ParseText(r.doc.Parent)
 	}
 	return v
 }
@@ -65,12 +80,8 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	if !asset.Online {
 		return Request{}, silent(doc.Site, nil)
 	}
-	window := time.Unix(doc.EXP, 0).Sub(a.now())
-	if mine, err := a.point(ctx, keyKind, doc.Key, id, window+keysAfter); err != nil {
+	if err := a.pointKey(ctx, doc.Key, id, time.Unix(doc.EXP, 0)); err != nil {
 		return Request{}, err
-	} else if !mine {
-		return Request{}, refusal(session.Refused, "Ask again with sallyport request new, which makes a key of its own.",
-			"The key belongs to another request.")
 	}
 	v, err := a.agents.Deliver(ctx, doc.Site, asset.Agent, link.Deliver{Kind: "request", Request: raw, Token: p.Token, Salt: p.Salt})
 	if err != nil {
@@ -82,8 +93,22 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	return a.keep(ctx, c, raw, record{
 		Request: raw, Engineer: c.Who(), Agent: asset.Agent, Identity: asset.Identity, Created: a.utc(),
 		Proof:  proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v)},
+		Quorum: asset.Policy.Quorum,
 		Answer: answer{Needed: max(v.Needed, asset.Policy.Approvals, 1)}, doc: doc, id: id,
 	})
+}
+
+// pointKey lets a key find its request, if there is a key and no other has it.
+func (a *Access) pointKey(ctx context.Context, key string, id session.ID, notAfter time.Time) error {
+	if key == "" {
+		return nil
+	}
+	mine, err := a.point(ctx, keyKind, key, id, notAfter.Sub(a.now())+keysAfter)
+	if err == nil && !mine {
+		err = refusal(session.Refused, "Ask again with sallyport request new, which makes a key of its own.",
+			"The key belongs to another request.")
+	}
+	return err
 }
 
 // acceptable is the courtesy check of a request: the caller's own, for a scanner
@@ -108,7 +133,13 @@ func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.P
 		err = refusal(session.Invalid, "See sallyport assets.", "%.64s has no scanner %.64s.", doc.Site, doc.Asset)
 	}
 	if err == nil {
+		err = a.allowed(ctx, doc.Site, doc.Eng)
+	}
+	if err == nil {
 		err = checkRequest(doc, asset.Asset, a.now())
+	}
+	if err == nil && doc.Kind == grant.KindExtension {
+		err = a.checkExtension(ctx, doc)
 	}
 	return doc, asset, err
 }
@@ -220,8 +251,8 @@ func (a *Access) Get(ctx context.Context, c Caller, id session.ID) (Request, err
 	return r.view(a.now()), nil
 }
 
-// Wait reads a request as soon as its status is not the given one, or when d is
-// over. A window that ends counts as a change though nothing is written.
+// Wait reads a request as soon as its status is not the given one, another window
+// is proposed, or d is over. A window that ends counts as a change though nothing is written.
 func (a *Access) Wait(ctx context.Context, c Caller, id session.ID, while session.Status, d time.Duration) (Request, error) {
 	r, err := a.load(ctx, c, id)
 	if err != nil {
@@ -233,6 +264,7 @@ func (a *Access) Wait(ctx context.Context, c Caller, id session.ID, while sessio
 	}
 	ctx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
+	known := r.Proposal
 	for version := uint64(0); ; {
 		doc, err := a.list.Wait(ctx, requestKind, id.Text(), version)
 		if err != nil {
@@ -241,7 +273,7 @@ func (a *Access) Wait(ctx context.Context, c Caller, id session.ID, while sessio
 		if r, err = readRecord(doc); err != nil {
 			return Request{}, err
 		}
-		if v := r.view(a.now()); v.Status != while || ctx.Err() != nil {
+		if v := r.view(a.now()); v.Status != while || ctx.Err() != nil || !r.Proposal.same(known) {
 			return v, nil
 		}
 		version = doc.Version

@@ -64,7 +64,7 @@ func TestWhatIsMissing(t *testing.T) {
 	reads(false, session.Unreachable, "The agent at NGH is not connected.")
 	w.agent.SetOnline(true)
 	w.advance(time.Hour + time.Second)
-	reads(false, session.Refused, "The request is older than an hour and was never opened; request again.")
+	reads(false, session.Refused, "The window is open; before you connect, prove once more that it is you.")
 	w.advance(3 * time.Hour)
 	reads(false, session.Expired, "The window ended before anybody connected.")
 
@@ -94,7 +94,7 @@ func TestWhatIsMissing(t *testing.T) {
 	w.must(err)
 	_, _, err = w.Approve(t.Context(), ben, er.ID, accesstest.Bytes(w.agent.Grant(raw)), accesstest.Proof("ben"))
 	w.must(err)
-	reads(false, session.Refused, "The window opens at "+w.clock().Add(10*time.Minute).UTC().Format("2006-01-02 15:04 UTC")+".")
+	reads(false, session.Refused, "The window opens at "+w.clock().Add(10*time.Minute).UTC().Format("15:04 UTC")+" (in 10 min).")
 }
 
 func TestRouteToOtherNames(t *testing.T) {

@@ -12,8 +12,12 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// maxRecordings bounds the recordings of one session.
-const maxRecordings = 1000
+// Bounds of what is kept of one session.
+const (
+	maxRecordings = 1000
+	maxCauses     = 8 // for which it is frozen
+	maxKeys       = 4 // that open it, the request's own among them
+)
 
 // Session is a session as it stands at one moment.
 type Session struct {
@@ -28,6 +32,8 @@ type Session struct {
 	Ended      time.Time // zero while it lives
 	Recordings []string  // V-...
 	Request    session.ID
+	Frozen     []string // causes, while it is frozen
+	Keys       int      // that may open connections, as the agent says; 0 when it did not say
 }
 
 // session derives the session of a record.
@@ -36,6 +42,10 @@ func (r record) session(now time.Time) Session {
 	s := Session{
 		ID: r.sessionID(), State: f.State(now), Asset: r.doc.Asset, Service: r.Session.Service, Engineer: r.Engineer,
 		Opened: f.Opened, Deadline: f.Deadline, Ended: f.Ended, Recordings: slices.Clone(r.Session.Recordings), Request: r.id,
+		Keys: r.Session.Keys,
+	}
+	if s.State == session.Frozen {
+		s.Frozen = slices.Clone(r.Session.Frozen)
 	}
 	if s.State == session.Ended {
 		s.Reason = f.WhyEnded(now)
@@ -77,7 +87,7 @@ func (a *Access) Session(ctx context.Context, c Caller, id session.ID) (Session,
 // granted finds the request of a session that the caller may know of.
 func (a *Access) granted(ctx context.Context, c Caller, id session.ID) (record, error) {
 	r, err := a.bySession(ctx, id)
-	if errors.Is(err, ErrUnknown) || err == nil && (!r.seenBy(c) || r.Answer.Granted.IsZero()) {
+	if errors.Is(err, ErrUnknown) || err == nil && (!r.seenBy(c) || r.Answer.Granted.IsZero() || r.extension()) {
 		err = unknown("session", id.Session())
 	}
 	if err != nil {
@@ -210,7 +220,7 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	if rep.Seq <= s.Seq {
 		return
 	}
-	s.Seq, s.Frozen = rep.Seq, len(rep.Frozen) > 0
+	s.Seq, s.Frozen, s.Keys = rep.Seq, rep.Frozen, rep.Keys
 	if s.Service == "" {
 		s.Service = rep.Service
 	}
@@ -254,6 +264,10 @@ func checkReport(r record, rep link.SessionReport) error {
 		return wrong("end")
 	case len(rep.Recordings) > maxRecordings:
 		return wrong("recordings")
+	case len(rep.Frozen) > maxCauses || rep.Keys < 0 || rep.Keys > maxKeys || slices.ContainsFunc(rep.Frozen, func(s string) bool { return !session.ValidName(s) }):
+		return wrong("state")
+	case r.extension():
+		return wrong("request")
 	}
 	for _, x := range rep.Recordings {
 		if _, err := session.ParseRecordingID(x.Recording); err != nil || !slices.Contains(g.Services, x.Service) {

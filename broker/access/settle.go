@@ -11,6 +11,9 @@ import (
 // sessions to end. To be called when Agents.Online says so and its control connection
 // serves: not from within its hello.
 func (a *Access) Settle(ctx context.Context, site, agent string) error {
+	if err := a.settleDisabled(ctx, site, agent); err != nil {
+		return err
+	}
 	all, err := a.under(ctx, ofSite(site), maxListed)
 	if err != nil {
 		return err
@@ -48,6 +51,10 @@ func (a *Access) settle(ctx context.Context, r record) {
 
 // tell delivers. The agent's no is an answer too: it knows nothing that could be closed.
 func (a *Access) tell(ctx context.Context, r record) error {
+	if r.Owed.Revoke {
+		_, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: "revoke", ID: r.sessionID().Session(), By: &r.Owed.By})
+		return err
+	}
 	if r.Owed.Reason != "" {
 		_, err := a.agents.End(ctx, r.doc.Site, r.Agent,
 			link.End{Session: r.sessionID().Session(), Reason: r.Owed.Reason, By: r.Owed.By})

@@ -45,7 +45,20 @@ type (
 		ID   string `path:"id" maxLength:"60"`
 		Body Denial
 	}
-	signIn struct {
+	activation struct {
+		ID   string `path:"id" maxLength:"60"`
+		Body Activation
+	}
+	counter struct {
+		ID   string `path:"id" maxLength:"60"`
+		Body Counter
+	}
+	revocation struct {
+		ID   string `path:"id" maxLength:"60"`
+		Body Revocation
+	}
+	standing struct{ Body Standing }
+	signIn   struct {
 		Body SignIn
 		from string
 	}
@@ -77,6 +90,7 @@ func (d *door) register(api huma.API) {
 	})
 	d.registerRequests(api)
 	d.registerSessions(api)
+	d.registerLife(api)
 	d.registerRecordings(api)
 }
 
@@ -142,9 +156,12 @@ func (d *door) getRequest(ctx context.Context, who signedIn, in *waitQuery) (*of
 // identified is a call about a request.
 type identified interface{ id() string }
 
-func (p byID) id() string     { return p.ID }
-func (p decision) id() string { return p.ID }
-func (p denial) id() string   { return p.ID }
+func (p byID) id() string       { return p.ID }
+func (p decision) id() string   { return p.ID }
+func (p denial) id() string     { return p.ID }
+func (p activation) id() string { return p.ID }
+func (p counter) id() string    { return p.ID }
+func (p revocation) id() string { return p.ID }
 
 // withRequest reads the request's id before the call.
 func withRequest[I identified, O any](f func(context.Context, signedIn, session.ID, *I) (*O, error)) func(context.Context, signedIn, *I) (*O, error) {
@@ -162,22 +179,22 @@ func (d *door) registerSessions(api huma.API) {
 		all, err := d.Access.Sessions(ctx, who)
 		return answer(each(all, sessionView)), err
 	})
-	handle(d, api, "get-session", func(ctx context.Context, who signedIn, in *byID) (*of[Session], error) {
+	handle(d, api, "get-session", withSession(d.Access.Session))
+	handle(d, api, "kill-session", withSession(d.Access.Kill))
+	handle(d, api, "freeze-session", withSession(d.Access.Freeze))
+	handle(d, api, "thaw-session", withSession(d.Access.Thaw))
+}
+
+// withSession reads the session's id before the call.
+func withSession(f func(context.Context, access.Caller, session.ID) (access.Session, error)) func(context.Context, signedIn, *byID) (*of[Session], error) {
+	return func(ctx context.Context, who signedIn, in *byID) (*of[Session], error) {
 		id, err := session.ParseSessionID(in.ID)
 		if err != nil {
 			return nil, err
 		}
-		s, err := d.Access.Session(ctx, who, id)
+		s, err := f(ctx, who, id)
 		return answer(sessionView(s)), err
-	})
-	handle(d, api, "kill-session", func(ctx context.Context, who signedIn, in *byID) (*of[Session], error) {
-		id, err := session.ParseSessionID(in.ID)
-		if err != nil {
-			return nil, err
-		}
-		s, err := d.Access.Kill(ctx, who, id)
-		return answer(sessionView(s)), err
-	})
+	}
 }
 
 func (d *door) registerRecordings(api huma.API) {

@@ -6,7 +6,9 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -41,6 +43,14 @@ func matrix() map[string]verdict {
 		"approve-request":    roles(403, 403, 403, ok, 403, 404, 403),
 		"deny-request":       roles(403, 403, 403, ok, 403, 404, 403),
 		"withdraw-request":   roles(ok, 404, 404, 403, 403, 403, 403),
+		"activate-request":   roles(ok, 404, 404, 403, 403, 403, 403),
+		"propose-window":     roles(403, 403, 403, ok, 403, 404, 403),
+		"revoke-request":     roles(403, 403, 403, ok, 403, 404, 403),
+		"freeze-session":     roles(403, 403, 403, ok, 403, 404, 403),
+		"thaw-session":       roles(403, 403, 403, ok, 403, 404, 403),
+		"list-engineers":     roles(403, 403, 403, ok, 403, ok, 403),
+		"disable-engineer":   roles(403, 403, 403, ok, 403, 404, 403),
+		"enable-engineer":    roles(403, 403, 403, ok, 403, 404, 403),
 		"explain-access":     roles(ok, ok, 404, 403, 403, 403, 403),
 		"list-sessions":      everybody,
 		"get-session":        readers,
@@ -123,6 +133,17 @@ func (w *world) aim(r route, x things) (path string, body any) {
 		body = w.decision(x.raw, "ben")
 	case "deny-request":
 		body = Denial{Reason: "in use"}
+	case "activate-request":
+		p := accesstest.Proof("ada")
+		path = strings.Replace(path, x.pending, x.request, 1)
+		body = Activation{Key: accesstest.NewKey(), Token: p.Token, Salt: p.Salt}
+	case "propose-window":
+		body = Counter{From: w.clock().Add(time.Hour), Until: w.clock().Add(2 * time.Hour)}
+	case "revoke-request":
+		path = strings.Replace(path, x.pending, x.request, 1)
+		body = Revocation{Reason: "in use"}
+	case "disable-engineer", "enable-engineer":
+		body = Standing{Site: "NGH", Iss: people()["ada"].Iss, Sub: "ada", Reason: "left"}
 	}
 	return path, body
 }
@@ -131,7 +152,14 @@ func (w *world) aim(r route, x things) (path string, body any) {
 func TestListsAreFenced(t *testing.T) {
 	w := newWorld(t)
 	w.things()
-	for _, path := range []string{"/assets", "/assets?site=NGH", "/requests", "/sessions", "/recordings"} {
+	for _, path := range []string{"/assets", "/assets?site=NGH", "/requests", "/sessions", "/recordings", "/engineers"} {
+		if path == "/engineers" {
+			a := w.call("fay", "GET", "/api/v1"+path, nil)
+			if b := w.call("ben", "GET", "/api/v1"+path, nil); string(a.body) != "[]\n" || !strings.Contains(string(b.body), `"sub":"ada"`) {
+				t.Errorf("%s: fay sees %s, ben %s", path, a.body, b.body)
+			}
+			continue
+		}
 		for who, sees := range map[string]bool{"ada": true, "ben": true, "audrey": true, "fay": false, "al": false, "abroad": false} {
 			a := w.call(who, "GET", "/api/v1"+path, nil)
 			if a.status != 200 || (string(a.body) == "[]\n") == sees {

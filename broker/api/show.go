@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/access"
@@ -54,6 +55,13 @@ func requestView(r access.Request) Request {
 		Channels: list(q.Channels), NotBefore: time.Unix(q.NBF, 0).UTC(), NotAfter: time.Unix(q.EXP, 0).UTC(), MaxSeconds: q.MaxS,
 		Approvals: r.Approvals, Needed: r.Needed, Engineer: r.Engineer, Reason: q.Reason, WorkOrder: q.Ref,
 		Created: r.Created.UTC(), DeniedBy: known(r.DeniedBy), DenyReason: r.DenyReason,
+		Kind: q.Kind, Missing: list(r.Missing), RevokedBy: known(r.RevokedBy), RevokeWhy: r.RevokeWhy,
+	}
+	if !r.Extends.IsZero() {
+		v.Extends = r.Extends.Session()
+	}
+	if p := r.Proposal; p != nil {
+		v.Proposal = &Proposal{From: p.From.UTC(), Until: p.Until.UTC(), Reason: p.Reason, By: known(p.By), At: p.At.UTC()}
 	}
 	if g := r.Grant; g != nil {
 		id := r.Session.Session()
@@ -72,7 +80,8 @@ func documentsView(e access.Evidence) Documents {
 
 func sessionView(s access.Session) Session {
 	v := Session{ID: s.ID.Session(), State: s.State, Asset: s.Asset, Service: s.Service, Engineer: known(s.Engineer),
-		Opened: s.Opened.UTC(), Deadline: s.Deadline.UTC(), Ended: orNull(s.Ended), Recordings: list(s.Recordings), Request: s.Request.Request()}
+		Opened: s.Opened.UTC(), Deadline: s.Deadline.UTC(), Ended: orNull(s.Ended), Recordings: list(s.Recordings), Request: s.Request.Request(),
+		Frozen: list(s.Frozen), Keys: s.Keys}
 	if s.Reason != "" {
 		v.Reason = &s.Reason
 	}
@@ -91,7 +100,13 @@ func recordingView(r access.Recording) Recording {
 func assetView(a access.Asset) Asset {
 	return Asset{Name: a.Name, Site: a.Site, Label: a.Label, Modality: a.Modality, Online: a.Online, Needed: a.Policy.Approvals,
 		Longest: int64(a.Policy.Longest / time.Second), Channels: list(a.Policy.Channels), Services: list(a.Services),
-		Accept: session.Accept{Engineer: list(a.Policy.Accept.Engineer), Approver: list(a.Policy.Accept.Approver)}}
+		Accept: session.Accept{Engineer: list(a.Policy.Accept.Engineer), Approver: list(a.Policy.Accept.Approver)},
+		Window: int64(a.Policy.Window / time.Second), Zone: cmp.Or(a.Policy.Zone, "UTC"), Quorum: list(a.Policy.Quorum)}
+}
+
+func engineerView(e access.Engineer) Engineer {
+	return Engineer{Person: e.Person, Site: e.Site, Disabled: e.Disabled, By: known(e.By), At: orNull(e.At), Reason: e.Reason,
+		Waiting: list(e.Waiting), Asked: orNull(e.Asked)}
 }
 
 func accessView(x access.Answer) Access {

@@ -33,6 +33,21 @@ type Request struct {
 	Created    time.Time         `json:"created"`
 	DeniedBy   string            `json:"denied_by,omitempty"`
 	DenyReason string            `json:"deny_reason,omitempty"`
+	Kind       string            `json:"kind"`                    // session or extension
+	Extends    string            `json:"extends,omitempty"`       // S-... that an extension makes longer
+	Missing    []string          `json:"missing"`                 // groups that still have to approve, one entry a place
+	Proposal   *Proposal         `json:"proposal,omitempty"`      // another window, by an approver
+	RevokedBy  string            `json:"revoked_by,omitempty"`    // who took the approval back
+	RevokeWhy  string            `json:"revoke_reason,omitempty"` // and why
+}
+
+// Proposal is another window for a request, by an approver.
+type Proposal struct {
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason,omitempty"`
+	By     string    `json:"by"`
+	At     time.Time `json:"at"`
 }
 
 // Documents are the exact bytes and proofs of a request, for an approver's console.
@@ -65,6 +80,8 @@ type Session struct {
 	Ended      *time.Time         `json:"ended"`
 	Recordings []string           `json:"recordings"`
 	Request    string             `json:"request"`
+	Frozen     []string           `json:"frozen"` // causes; none while it runs
+	Keys       int                `json:"keys"`   // that may open connections; 0 when the agent did not say
 }
 
 // Recording is a recording in the vault or on its way there.
@@ -92,6 +109,21 @@ type Asset struct {
 	Channels []session.Channel `json:"channels"`
 	Accept   session.Accept    `json:"accept"`
 	Services []session.Service `json:"services"`
+	Window   int64             `json:"window_seconds"` // widest not-before to not-after
+	Zone     string            `json:"zone"`           // the site's time zone, as in Europe/Berlin
+	Quorum   []session.Quorum  `json:"quorum"`         // who the approvers must be; none: anyone who may approve
+}
+
+// Engineer is an engineer as a site's approvers know them.
+type Engineer struct {
+	session.Person
+	Site     string     `json:"site"`
+	Disabled bool       `json:"disabled"`
+	By       string     `json:"by,omitempty"` // who disabled or enabled them last
+	At       *time.Time `json:"at"`
+	Reason   string     `json:"reason,omitempty"`
+	Waiting  []string   `json:"waiting"` // agents that have still to hear of it
+	Asked    *time.Time `json:"asked"`   // their latest request
 }
 
 // Login is what a signed-in CLI gets.
@@ -164,6 +196,33 @@ type Decision struct {
 type Decided struct {
 	Request  Request `json:"request"`
 	Admitted bool    `json:"admitted"` // the quorum is complete
+}
+
+// Activation is a key that joins an approved request, with the engineer's proof.
+type Activation struct {
+	Key   string `json:"key" maxLength:"512"` // key line
+	Token string `json:"token" maxLength:"16384"`
+	Salt  []byte `json:"salt"`
+}
+
+// Counter is another window that an approver proposes.
+type Counter struct {
+	From   time.Time `json:"from"`
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason,omitempty" maxLength:"500"`
+}
+
+// Revocation says why an approval is taken back.
+type Revocation struct {
+	Reason string `json:"reason" maxLength:"500"`
+}
+
+// Standing names an engineer whose access to a site ends, or begins again.
+type Standing struct {
+	Site   string `json:"site" maxLength:"64"`
+	Iss    string `json:"iss" maxLength:"500"`
+	Sub    string `json:"sub" maxLength:"255"`
+	Reason string `json:"reason" maxLength:"500"`
 }
 
 // Denial says why not.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -59,6 +60,10 @@ type entry struct {
 	admitted bool
 	closed   bool
 	gids     map[string]bool // ever admitted
+	doc      grant.Request
+	keys     map[string]bool // that open it
+	frozen   bool
+	until    int64 // seconds from its start, as granted or extended
 }
 
 // Key is the agent's identity key, the same in every test.
@@ -170,6 +175,12 @@ func (a *Agents) deliver(d link.Deliver) link.Verdict {
 		return a.approve(d)
 	case "withdraw", "revoke":
 		return a.shut(d)
+	case "activate":
+		return a.activate(d)
+	case "freeze", "thaw":
+		return a.hold(d)
+	case "disable":
+		return a.disable(d)
 	}
 	return no(session.Invalid, "The agent knows no such delivery.")
 }
@@ -180,8 +191,15 @@ func (a *Agents) pend(d link.Deliver) link.Verdict {
 		return no(session.Denied, "The engineer's proof does not belong to this request.")
 	}
 	x := a.entries[r.RID]
-	if x == nil {
-		x = &entry{request: d.Request, token: d.Token, by: map[string]bool{}, gids: map[string]bool{}}
+	switch {
+	case x != nil:
+	case r.Kind == grant.KindExtension && (r.Key != "" || a.session(r.Parent) == nil || a.session(r.Parent).doc.Eng != r.Eng):
+		return no(session.Refused, "There is no such session to extend.")
+	default:
+		x = &entry{request: d.Request, token: d.Token, by: map[string]bool{}, gids: map[string]bool{}, doc: r, keys: map[string]bool{}}
+		if r.Key != "" {
+			x.keys[r.Key] = true
+		}
 		a.entries[r.RID] = x
 	}
 	if !bytes.Equal(x.request, d.Request) || x.token != d.Token {
@@ -204,9 +222,11 @@ func (a *Agents) approve(d link.Deliver) link.Verdict {
 		return no(session.Refused, "The grant is for another request or agent.")
 	case who == r.Eng.Sub || who == "":
 		return no(session.Denied, "Engineers do not approve their own requests.")
+	case bytes.Equal(x.grant, d.Grant) && x.by[who] && (!x.closed || r.Kind == grant.KindExtension): // a repetition
 	case x.closed:
 		return no(session.Refused, "This request was closed and stays closed.")
-	case bytes.Equal(x.grant, d.Grant) && x.by[who]: // a repetition
+	case r.Kind == grant.KindExtension && a.session(r.Parent) == nil:
+		return no(session.Refused, "The session is over.")
 	case x.admitted:
 		return no(session.Refused, "This request was granted before.")
 	case !bytes.Equal(x.grant, d.Grant):
@@ -215,8 +235,11 @@ func (a *Agents) approve(d link.Deliver) link.Verdict {
 		x.by[who] = true
 	}
 	if len(x.by) >= max(a.Needed, 1) {
-		x.admitted = true
+		x.admitted, x.until = true, g.MaxS
 		x.gids[x.gid] = true
+		if parent := a.session(r.Parent); r.Kind == grant.KindExtension && parent != nil && !x.closed {
+			parent.until, x.closed = max(parent.until, g.MaxS), true
+		}
 	}
 	return a.yes(link.Verdict{Admitted: x.admitted, Count: len(x.by), Needed: max(a.Needed, 1)})
 }
@@ -234,6 +257,53 @@ func (a *Agents) shut(d link.Deliver) link.Verdict {
 		}
 	}
 	return no(session.Invalid, "The agent knows nothing of that.")
+}
+
+// session finds an admitted grant that is open, by gid.
+func (a *Agents) session(gid string) *entry {
+	for _, x := range a.entries {
+		if x.gid == gid && x.admitted && !x.closed && x.doc.Kind == grant.KindSession {
+			return x
+		}
+	}
+	return nil
+}
+
+func (a *Agents) activate(d link.Deliver) link.Verdict {
+	id, err := session.ParseSessionID(d.ID)
+	x := a.session(id.Text())
+	switch {
+	case err != nil || x == nil:
+		return no(session.Invalid, "There is no such session.")
+	case len(d.Salt) != 32 || Person(d.Token) != x.doc.Eng.Sub:
+		return no(session.Denied, "The engineer's proof does not belong to this key.")
+	case !x.keys[d.Key] && len(x.keys) >= 4:
+		return no(session.Refused, "Four keys have joined.")
+	}
+	x.keys[d.Key] = true
+	return a.yes(link.Verdict{})
+}
+
+func (a *Agents) hold(d link.Deliver) link.Verdict {
+	id, err := session.ParseSessionID(d.ID)
+	x := a.session(id.Text())
+	if err != nil || x == nil || d.By == nil || d.By.Sub == "" {
+		return no(session.Invalid, "That names no session, or nobody holds it.")
+	}
+	x.frozen = d.Kind == "freeze"
+	return link.Verdict{OK: true}
+}
+
+func (a *Agents) disable(d link.Deliver) link.Verdict {
+	if d.By == nil || d.By.Sub == "" || d.By.Iss == "" {
+		return no(session.Invalid, "That names no engineer.")
+	}
+	for _, x := range a.entries {
+		if x.doc.Eng == d.By.Identity {
+			x.closed = true
+		}
+	}
+	return link.Verdict{OK: true}
 }
 
 func (a *Agents) yes(v link.Verdict) link.Verdict {
@@ -254,6 +324,9 @@ type Entry struct {
 	Known, Admitted, Closed bool
 	Granted                 int // grants that were ever admitted for it
 	GID                     string
+	Keys                    int
+	Frozen                  bool
+	Until                   int64 // seconds from the session's start
 }
 
 // Entry looks a request up.
@@ -264,7 +337,8 @@ func (a *Agents) Entry(id session.ID) Entry {
 	if x == nil {
 		return Entry{}
 	}
-	return Entry{Known: true, Admitted: x.admitted, Closed: x.closed, Granted: len(x.gids), GID: x.gid}
+	return Entry{Known: true, Admitted: x.admitted, Closed: x.closed, Granted: len(x.gids), GID: x.gid,
+		Keys: len(x.keys), Frozen: x.frozen, Until: x.until}
 }
 
 // Arrived is what arrived so far.
@@ -283,7 +357,35 @@ func Person(token string) string {
 	if len(parts) != 3 {
 		return ""
 	}
+	var claims struct {
+		Sub string `json:"sub"`
+	}
+	if body, err := base64.RawURLEncoding.DecodeString(parts[1]); err == nil && json.Unmarshal(body, &claims) == nil {
+		return claims.Sub
+	}
 	return parts[1]
+}
+
+// ProofIn is a test proof of a person whose token names groups.
+func ProofIn(sub string, groups ...string) grant.Proof {
+	p := Proof(sub)
+	body, _ := json.Marshal(map[string]any{"sub": sub, "groups": groups})
+	p.Token = "e30." + base64.RawURLEncoding.EncodeToString(body) + "." + session.NewID().Text()
+	return p
+}
+
+// NewKey is a public key line that was not there before.
+func NewKey() string {
+	id := session.NewID()
+	return session.KeyLine(ed25519.NewKeyFromSeed(append(id[:], id[:]...)).Public().(ed25519.PublicKey))
+}
+
+// Extension asks for a session of a request to last maxs seconds from its start.
+func Extension(parent grant.Request, of session.ID, maxs int64, until, now time.Time) grant.Request {
+	r := parent
+	r.RID, r.Kind, r.Parent, r.Key = session.NewID().Text(), grant.KindExtension, of.Text(), ""
+	r.NBF, r.EXP, r.MaxS, r.Reason = now.Unix(), until.Unix(), maxs, "not done yet"
+	return r
 }
 
 // Proof is a test proof of a person.

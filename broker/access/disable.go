@@ -1,0 +1,294 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Engineer is an engineer as a site's approvers know them.
+type Engineer struct {
+	session.Person
+	Site     string
+	Disabled bool
+	By       session.Person // who disabled or enabled them last
+	At       time.Time      // zero when nobody ever did
+	Reason   string
+	Waiting  []string  // agents that have still to hear of it
+	Asked    time.Time // their latest request, zero when there is none
+}
+
+// standing is what is kept of an engineer at a site.
+type standing struct {
+	Site     string         `json:"site"`
+	Person   session.Person `json:"person"`
+	Disabled bool           `json:"disabled"`
+	By       session.Person `json:"by"`
+	At       time.Time      `json:"at"`
+	Reason   string         `json:"reason"`
+	Owed     []string       `json:"owed,omitempty"` // agents that have still to hear of it
+}
+
+func standingID(site string, who session.Identity) string {
+	return hashed(site + "\n" + who.Iss + "\n" + who.Sub)
+}
+
+// Barred reports whether an engineer's access to a site is disabled.
+func (a *Access) Barred(ctx context.Context, who session.Identity, site string) (bool, error) {
+	s, err := a.standing(ctx, site, who)
+	return s.Disabled, err
+}
+
+func (a *Access) standing(ctx context.Context, site string, who session.Identity) (standing, error) {
+	d, err := a.docs.Get(ctx, standingKind, standingID(site, who))
+	if errors.Is(err, os.ErrNotExist) {
+		return standing{}, nil
+	}
+	if err != nil {
+		return standing{}, err
+	}
+	s, err := readStanding(d.Body)
+	if err == nil && (s.Site != site || s.Person.Identity != who) {
+		err = session.Errorf(session.Internal, "the standing of an engineer at %s is another's", site)
+	}
+	return s, err
+}
+
+func readStanding(body []byte) (standing, error) {
+	var s standing
+	if err := json.Unmarshal(body, &s); err != nil {
+		return standing{}, session.Errorf(session.Internal, "read the standing of an engineer: %w", err)
+	}
+	return s, nil
+}
+
+// allowed refuses an engineer whose access to a site is disabled. What cannot be
+// looked up is refused too.
+func (a *Access) allowed(ctx context.Context, site string, who session.Identity) error {
+	s, err := a.standing(ctx, site, who)
+	if err == nil && s.Disabled {
+		err = refusal(session.Denied, "Call the hospital.", "%s disabled the access of this engineer.", site)
+	}
+	return err
+}
+
+// Engineers lists who asked for access to the caller's sites, and who is disabled
+// there, by site and e-mail.
+func (a *Access) Engineers(ctx context.Context, c Caller) ([]Engineer, error) {
+	if !c.Is(session.Approver) {
+		return nil, refusal(session.Denied, "Ask an approver of the hospital.", "Only the hospital's approvers see its engineers.")
+	}
+	all := []Engineer{}
+	for _, site := range c.Places() {
+		if !c.At(site) || !session.ValidName(site) {
+			continue
+		}
+		some, err := a.engineersOf(ctx, site)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+func (a *Access) engineersOf(ctx context.Context, site string) ([]Engineer, error) {
+	known := map[session.Identity]*Engineer{}
+	records, err := a.under(ctx, ofSite(site), maxListed) // newest first
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		if known[r.Engineer.Identity] == nil {
+			known[r.Engineer.Identity] = &Engineer{Person: r.Engineer, Site: site, Asked: r.Created}
+		}
+	}
+	docs, err := a.list.ListUnder(ctx, standingKind, ofSite(site), maxListed)
+	if err != nil {
+		return nil, err
+	}
+	for _, d := range docs {
+		s, err := readStanding(d.Body)
+		if err != nil {
+			return nil, err
+		}
+		e := s.view()
+		if old := known[s.Person.Identity]; old != nil {
+			e.Person, e.Asked = old.Person, old.Asked
+		}
+		known[s.Person.Identity] = &e
+	}
+	all := []Engineer{}
+	for _, e := range known {
+		all = append(all, *e)
+	}
+	slices.SortFunc(all, func(x, y Engineer) int {
+		return strings.Compare(x.Email+"\n"+x.Iss+"\n"+x.Sub, y.Email+"\n"+y.Iss+"\n"+y.Sub)
+	})
+	return all, nil
+}
+
+func (s standing) view() Engineer {
+	return Engineer{Person: s.Person, Site: s.Site, Disabled: s.Disabled, By: s.By, At: s.At, Reason: s.Reason, Waiting: slices.Clone(s.Owed)}
+}
+
+// Disable ends an engineer's access to a site, by an approver of it: the fact first,
+// then whatever is open or asked for, and every agent of the site is told, at once
+// or when it is back. They can still sign in here, for other sites.
+func (a *Access) Disable(ctx context.Context, c Caller, site string, who session.Identity, reason string) (Engineer, error) {
+	agents, err := a.agentsOf(ctx, site)
+	if err != nil {
+		return Engineer{}, err
+	}
+	s, err := a.stand(ctx, c, site, who, reason, func(s *standing) { s.Disabled, s.Owed = true, agents })
+	if err != nil {
+		return Engineer{}, err
+	}
+	a.log.Info("engineer disabled", "site", site, "engineer", who.Sub, "user", c.Who().Sub)
+	ctx = context.WithoutCancel(ctx) // a caller that hangs up does not keep the door open
+	for _, agent := range agents {
+		a.tellDisabled(ctx, s, agent)
+	}
+	if err := a.closeAll(ctx, c, s); err != nil {
+		return Engineer{}, err
+	}
+	s, err = a.standing(ctx, site, who)
+	return s.view(), err
+}
+
+// Enable lets an engineer ask again. What was taken back stays so.
+func (a *Access) Enable(ctx context.Context, c Caller, site string, who session.Identity, reason string) (Engineer, error) {
+	s, err := a.stand(ctx, c, site, who, reason, func(s *standing) { s.Disabled, s.Owed = false, nil })
+	if err != nil {
+		return Engineer{}, err
+	}
+	a.log.Info("engineer enabled", "site", site, "engineer", who.Sub, "user", c.Who().Sub)
+	return s.view(), nil
+}
+
+// stand writes how an engineer stands at a site.
+func (a *Access) stand(ctx context.Context, c Caller, site string, who session.Identity, reason string, change func(*standing)) (standing, error) {
+	switch {
+	case !c.Is(session.Approver):
+		return standing{}, refusal(session.Denied, "Ask an approver of the hospital.", "Only the hospital's approvers disable and enable engineers.")
+	case !session.ValidName(site) || !c.At(site):
+		return standing{}, unknown("site", site)
+	case who.Iss == "" || !sentence(who.Iss, 500) || !sentence(who.Sub, 255):
+		return standing{}, refusal(session.Invalid, "See sallyport engineers ls.", "That names no engineer.")
+	case !sentence(reason, maxDenial):
+		return standing{}, refusal(session.Invalid, "Say why in one line.", "This needs a reason of one plain line, at most %d characters.", maxDenial)
+	}
+	person := session.Person{Identity: who}
+	if mine, err := a.under(ctx, ofEngineer(who), 1); err == nil && len(mine) > 0 {
+		person = mine[0].Engineer
+	}
+	s := standing{Site: site, Person: person, By: c.Who(), At: a.utc(), Reason: reason}
+	change(&s)
+	body, err := json.Marshal(s)
+	if err != nil {
+		return standing{}, session.Errorf(session.Internal, "write the standing of an engineer: %w", err)
+	}
+	err = a.docs.Create(ctx, standingKind, standingID(site, who), body, 0, ofSite(site))
+	if errors.Is(err, store.ErrExists) {
+		err = a.docs.Update(ctx, standingKind, standingID(site, who), func([]byte) ([]byte, error) { return body, nil })
+	}
+	return s, err
+}
+
+func (a *Access) agentsOf(ctx context.Context, name string) ([]string, error) {
+	d, err := a.docs.Get(ctx, siteKind, name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := readSite(d.Body)
+	var names []string
+	for agent := range s.Agents {
+		names = append(names, agent)
+	}
+	slices.Sort(names)
+	return names, err
+}
+
+// tellDisabled tells one agent and crosses it out. What cannot be told stays owed.
+func (a *Access) tellDisabled(ctx context.Context, s standing, agent string) {
+	if !s.Disabled || !a.agents.Online(s.Site, agent) {
+		return
+	}
+	v, err := a.agents.Deliver(ctx, s.Site, agent, link.Deliver{Kind: "disable", By: &s.Person})
+	if err == nil && !v.OK {
+		err = said(v)
+	}
+	if err == nil {
+		err = a.docs.Update(ctx, standingKind, standingID(s.Site, s.Person.Identity), func(old []byte) ([]byte, error) {
+			now, err := readStanding(old)
+			if err != nil || !now.At.Equal(s.At) {
+				return old, err
+			}
+			now.Owed = slices.DeleteFunc(now.Owed, func(name string) bool { return name == agent })
+			return json.Marshal(now)
+		})
+	}
+	if err != nil {
+		a.log.Warn("an agent has still to hear that an engineer is disabled", "site", s.Site, "agent", agent, "engineer", s.Person.Sub, "err", err)
+	}
+}
+
+// settleDisabled tells an agent of the engineers that were disabled while it was away.
+func (a *Access) settleDisabled(ctx context.Context, site, agent string) error {
+	docs, err := a.list.ListUnder(ctx, standingKind, ofSite(site), 0)
+	if err != nil {
+		return err
+	}
+	for _, d := range docs {
+		s, err := readStanding(d.Body)
+		if err != nil {
+			return err
+		}
+		if slices.Contains(s.Owed, agent) {
+			a.tellDisabled(ctx, s, agent)
+		}
+	}
+	return nil
+}
+
+// closeAll ends what a disabled engineer has asked for or was granted at the site.
+func (a *Access) closeAll(ctx context.Context, c Caller, s standing) error {
+	all, err := a.under(ctx, ofEngineer(s.Person.Identity), 0)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if r.doc.Site != s.Site || r.Engineer.Identity != s.Person.Identity {
+			continue
+		}
+		if status := r.status(a.now()); status != session.Pending && status != session.Approved {
+			continue
+		}
+		r, err := a.edit(ctx, r.id, func(r *record) error {
+			switch r.status(a.now()) {
+			case session.Pending:
+				r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), "access disabled: "+s.Reason
+				r.Owed = &debt{By: c.Who()}
+			case session.Approved:
+				return r.revoke(revocation{At: a.utc(), By: c.Who(), Reason: "access disabled: " + s.Reason}, a.now())
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+		a.settle(ctx, r)
+	}
+	return nil
+}

@@ -1,0 +1,66 @@
+package access
+
+import (
+	"context"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// maxAhead is how far ahead a window may begin.
+const maxAhead = 30 * 24 * time.Hour
+
+// Proposal is another window that an approver would rather see. It decides nothing:
+// the engineer takes it by a new request, or waits.
+type Proposal struct {
+	From   time.Time      `json:"from"`
+	Until  time.Time      `json:"until"`
+	Reason string         `json:"reason,omitempty"`
+	By     session.Person `json:"by"`
+	At     time.Time      `json:"at"`
+}
+
+func (p *Proposal) same(q *Proposal) bool {
+	return p == q || p != nil && q != nil && *p == *q
+}
+
+// Propose answers a request with another window, in place of what was proposed before.
+func (a *Access) Propose(ctx context.Context, c Caller, id session.ID, p Proposal) (Request, error) {
+	r, err := a.mayDecide(ctx, c, id)
+	if err != nil {
+		return Request{}, err
+	}
+	p.From, p.Until = p.From.UTC().Truncate(time.Second), p.Until.UTC().Truncate(time.Second)
+	now := a.now()
+	switch {
+	case r.doc.Kind != grant.KindSession:
+		return Request{}, refusal(session.Refused, "Approve or deny it.", "A running session cannot have another window.")
+	case !p.Until.After(now) || !p.Until.After(p.From):
+		return Request{}, refusal(session.Invalid, "Give a window that lies ahead.", "The window that you propose is over, or ends before it begins.")
+	case p.From.After(now.Add(maxAhead)):
+		return Request{}, refusal(session.Invalid, "Propose an earlier one.", "A window begins at most 30 days ahead.")
+	case p.Reason != "" && !sentence(p.Reason, maxDenial):
+		return Request{}, refusal(session.Invalid, "Leave it out, or write one line.", "The reason is one plain line, at most %d characters.", maxDenial)
+	}
+	asset, err := a.asset(ctx, r.doc.Site, r.doc.Asset)
+	if err == nil && asset.Policy.Window > 0 && p.Until.Sub(p.From) > asset.Policy.Window {
+		err = refusal(session.Refused, "Propose a narrower one.", "%s allows windows of %s at most.", asset.Name, asset.Policy.Window)
+	}
+	if err != nil {
+		return Request{}, err
+	}
+	p.By, p.At = c.Who(), a.utc()
+	r, err = a.edit(ctx, id, func(r *record) error {
+		if err := stillOpen(*r, a.now()); err != nil {
+			return err
+		}
+		r.Proposal = &p
+		return nil
+	})
+	if err != nil {
+		return Request{}, err
+	}
+	a.log.Info("another window proposed", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset)
+	return r.view(a.now()), nil
+}
