@@ -199,6 +199,10 @@ func (r routes) Route(ctx context.Context, engineer session.Identity, host strin
 	return sshd.Route{Site: to.Site, Agent: to.Agent, Asset: to.Asset, Service: to.Service, Session: to.Session.Session()}, err
 }
 
+func (r routes) Barred(ctx context.Context, engineer session.Identity, site string) (bool, error) {
+	return r.access.Barred(ctx, engineer, site)
+}
+
 // tokens checks sign-ins with the issuers' own keys.
 type tokens struct{ keys *idtoken.KeySets }
 

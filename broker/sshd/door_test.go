@@ -38,7 +38,8 @@ type desk struct {
 	mu       sync.Mutex
 	owners   map[string]session.Identity // by key line
 	ownerErr error
-	refusal  error // of Route; nil: granted leads to the agent
+	refusal  error                       // of Route; nil: granted leads to the agent
+	barred   map[session.Identity]string // to a site
 	openErr  error
 	asked    []session.Identity // who Route was asked for
 	lookups  int
@@ -87,6 +88,18 @@ func (d *desk) Route(_ context.Context, engineer session.Identity, host string) 
 		return Route{}, session.Errorf(session.Denied, "you have no grant for %s", host)
 	}
 	return Route{Site: "NGH", Agent: "ngh-1", Asset: "NGH-PETCT1", Service: "recon-ssh", Session: "S-1"}, nil
+}
+
+func (d *desk) Barred(_ context.Context, engineer session.Identity, site string) (bool, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.barred[engineer] == site, nil
+}
+
+func (d *desk) bar(engineer session.Identity, site string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.barred = map[session.Identity]string{engineer: site}
 }
 
 func (d *desk) Open(_ context.Context, site, agent string, o link.Open) (net.Conn, error) {
@@ -174,7 +187,7 @@ func openDoor(t *testing.T) *opened {
 	}
 	o := &opened{desk: newDesk(t), addr: ln.Addr().String(), log: &journal{}}
 	o.Server, err = New(Config{
-		HostKeyFile: filepath.Join(t.TempDir(), "host_key"), Access: o.desk, Streams: o.desk,
+		HostKeyFile: filepath.Join(t.TempDir(), "host_key"), Access: o.desk, Streams: o.desk, Recheck: 5 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(o.log, nil)),
 	})
 	if err != nil {

@@ -35,6 +35,7 @@ const (
 	openTime             = 15 * time.Second // Streams.Open
 	lingerTime           = 10 * time.Second // what is left of a stream whose agent end is over
 	relayBuffer          = 64 << 10         // bytes per direction of a stream
+	recheckTime          = 2 * time.Second  // between two looks at who may go on
 )
 
 // Route is where a host name leads for one engineer, now.
@@ -54,6 +55,9 @@ type Access interface {
 	// Route finds the granted service behind a host name such as
 	// "recon-ssh.ngh-petct1", or says why there is none. It is asked for every stream.
 	Route(ctx context.Context, engineer session.Identity, host string) (Route, error)
+	// Barred reports whether an engineer's access to a site is disabled. It is asked
+	// again and again while streams to the site are open.
+	Barred(ctx context.Context, engineer session.Identity, site string) (bool, error)
 }
 
 // Streams reaches agents. Token and Node of o are the implementation's to fill in.
@@ -62,11 +66,12 @@ type Streams interface {
 	Open(ctx context.Context, site, agent string, o link.Open) (net.Conn, error)
 }
 
-// Config is everything a Server needs. All fields are required except Log and Now.
+// Config is everything a Server needs. HostKeyFile, Access and Streams are required.
 type Config struct {
 	HostKeyFile string // ed25519, made on first use, mode 0600
 	Access      Access
 	Streams     Streams
+	Recheck     time.Duration    // between two questions whether open streams may go on; default 2 s
 	Log         *slog.Logger     // default: discard
 	Now         func() time.Time // default: time.Now
 }
@@ -78,6 +83,7 @@ type Server struct {
 	log     *slog.Logger
 	now     func() time.Time
 	signer  gossh.Signer
+	recheck time.Duration
 	crowd   crowd
 
 	mu     sync.Mutex
@@ -99,8 +105,11 @@ func New(c Config) (*Server, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Recheck <= 0 {
+		c.Recheck = recheckTime
+	}
 	return &Server{
-		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signer: signer,
+		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signer: signer, recheck: c.Recheck,
 		visits: map[*visit]struct{}{},
 	}, nil
 }
@@ -120,6 +129,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		_ = ln.Close() // Accept reports it
 	})
 	var visits sync.WaitGroup
+	visits.Go(func() { s.watch(ctx) })
 	err := s.accept(ctx, ln, &visits)
 	cancel()
 	<-closed

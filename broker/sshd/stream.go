@@ -97,6 +97,7 @@ func (v *visit) direct(_ *ssh.Server, conn *gossh.ServerConn, nc gossh.NewChanne
 		return
 	}
 	defer stream.Close()
+	defer v.note(stream, route.Site)()
 	ch, reqs, err := nc.Accept()
 	if err != nil {
 		log.Info("engineer left before the stream was open", "err", err)

@@ -114,6 +114,35 @@ func TestEngineerVanishes(t *testing.T) {
 	close(release)
 }
 
+// An engineer who is barred from a site loses the streams that lead there, and keeps
+// the connection; nobody else loses anything.
+func TestBarredInMidStream(t *testing.T) {
+	o := openDoor(t)
+	hers, his := o.signedIn(t, jana), o.signedIn(t, luis)
+	a, b := stream(t, hers), stream(t, his)
+	alive := func(who string, ch gossh.Channel) {
+		t.Helper()
+		if _, err := ch.Write([]byte("x")); err != nil {
+			t.Errorf("%s: %v", who, err)
+		}
+		if _, err := io.ReadFull(ch, make([]byte, 1)); err != nil {
+			t.Errorf("%s: %v", who, err)
+		}
+	}
+	o.bar(jana, "XYZ")
+	alive("barred elsewhere", a)
+	o.bar(jana, "NGH")
+	if _, err := io.ReadAll(a); err != nil { // returns when the stream is cut
+		t.Logf("her stream ended: %v", err)
+	}
+	alive("another engineer", b)
+	o.bar(jana, "")
+	alive("her connection", stream(t, hers))
+	if n := o.DropAt(luis, "XYZ"); n != 0 {
+		t.Errorf("%d streams cut at another site", n)
+	}
+}
+
 // Dropping an engineer closes their connections and nobody else's.
 func TestDrop(t *testing.T) {
 	o := openDoor(t)

@@ -37,8 +37,9 @@ type visit struct {
 	running sync.WaitGroup // channel handlers; Add only under mu and before over
 
 	mu       sync.Mutex
-	owner    *owner // set once, after proof
-	streams  int    // channels open or being opened
+	owner    *owner              // set once, after proof
+	streams  int                 // channels open or being opened
+	open     map[net.Conn]string // streams to agents, with their site
 	refusals int
 	told     bool // has read why a key was not let in
 	over     bool
