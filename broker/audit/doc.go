@@ -1,0 +1,40 @@
+// Package audit is the broker's audit log: an append-only transparency log in the
+// C2SP tlog-tiles layout, with checkpoints signed by the log's key. It knows entries,
+// trees and one directory; what an event means and who may read it is not its
+// business, and it parses nothing that came from a person.
+//
+// On disk, under the log's directory (0700, one broker at a time by flock):
+//
+//	journal             entries since the last full tile, in groups; the only file appended to
+//	tile/L/N            full tiles of 256 hashes, immutable
+//	tile/entries/N      full bundles of 256 entries (16 bit length, big endian, and bytes), immutable
+//	tile/…/N.p/W        the partial ones that the published checkpoint needs; derived
+//	checkpoint          the last published checkpoint, a C2SP signed note
+//
+// Append returns when the entry is durable: entries that wait together are written
+// as one group with one checksum and one sync, so a crash leaves a group whole or
+// not at all. A full tile is synced before the journal is cut. A checkpoint is
+// synced to disk before anybody gets it, and its entries before that. So after a
+// crash at any point the log opens with at least every entry that Append reported
+// and at least the last checkpoint that anybody saw; where the disk itself lost
+// either, Open refuses rather than tell a shorter history. After a failed write the
+// log takes nothing more until it is opened again.
+//
+// Order of event and effect. An event is in the log before the answer that depends
+// on it, and whoever cannot write it refuses:
+//
+//   - login, logout, denial, withdrawal, kill, join token, enrolment, recording
+//     fetched: event, then effect. A fault in between leaves an event whose effect
+//     did not happen; never the reverse.
+//   - request, approval, grant admitted: the agent's yes, event, broker's record. If
+//     the event cannot be written the caller gets an internal error and the broker
+//     records nothing, so nothing can be opened through it. Asking again with the
+//     same bytes finds the agent's yes and writes event and record.
+//   - session opened and ended, recording sealed, changed catalogue: the agent's
+//     report, event, record. If the event cannot be written the report is refused
+//     and the agent repeats it. A report that comes twice at once can stand in the
+//     log twice.
+//   - join token, made by a command beside the running broker: a durable note in the
+//     log's inbox before the token is printed; the broker takes it into the log
+//     before it answers an enrolment, and within a minute otherwise.
+package audit

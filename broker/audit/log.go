@@ -1,0 +1,358 @@
+package audit
+
+import (
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Config is what a log needs.
+type Config struct {
+	Dir    string // made if missing
+	Key    ed25519.PrivateKey
+	Origin string // names the log: the broker's host
+	Now    func() time.Time
+}
+
+// Figures of the log.
+const (
+	height    = 8 // of tiles: 256 hashes
+	width     = 1 << height
+	maxGroup  = 256        // entries written with one sync
+	cacheSize = 512        // full tiles kept in memory, 8 KiB each
+	saltSize  = 16         // of an entry
+	maxFrame  = 4<<20 + 64 // of the journal: a group of the largest entries
+)
+
+// Log is an open log. Safe for concurrent use.
+type Log struct {
+	cfg     Config
+	unlock  func() error
+	journal *os.File
+	failed  error // guarded by commit: nothing more is written
+
+	commit  sync.Mutex // held while something is written
+	queued  sync.Mutex // guards queue
+	queue   []*waiting
+	mu      sync.RWMutex // guards tree and published
+	tree    *tree
+	publish published
+}
+
+// published is the last checkpoint that left the log.
+type published struct {
+	at       witness.Checkpoint
+	note     []byte
+	partials []string // files that it needs and the next one does not
+}
+
+// waiting is an event on its way to the disk.
+type waiting struct {
+	event witness.Event
+	done  bool // guarded by commit
+	seq   int64
+	err   error
+}
+
+// ErrLost is in the chain when the directory holds less than the log once published.
+var ErrLost = errors.New("the audit log lost entries")
+
+// Open opens a log or begins one. It takes the directory's lock and repairs what a
+// crash left; it refuses a directory that holds less than its checkpoint says.
+func Open(cfg Config) (*Log, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if !witness.ValidOrigin(cfg.Origin) || len(cfg.Key) != ed25519.PrivateKeySize {
+		return nil, fmt.Errorf("audit: the log needs a key and an origin")
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the audit log's directory: %w", err)
+	}
+	unlock, err := lock(filepath.Join(cfg.Dir, "lock"))
+	if err != nil {
+		return nil, fmt.Errorf("lock the audit log: %w", err)
+	}
+	l := &Log{cfg: cfg, unlock: unlock}
+	if err := l.load(); err != nil {
+		if l.journal != nil {
+			err = errors.Join(err, l.journal.Close())
+		}
+		return nil, errors.Join(err, unlock())
+	}
+	return l, nil
+}
+
+// load reads tiles, journal and checkpoint, in this order.
+func (l *Log) load() error {
+	base, groups, err := l.openJournal()
+	if err != nil {
+		return err
+	}
+	if l.tree, err = openTree(l.cfg.Dir, base); err != nil {
+		return err
+	}
+	for _, entries := range groups {
+		for _, entry := range entries {
+			e, err := witness.ParseEvent(entry)
+			if err != nil || e.Seq != l.tree.size {
+				return fmt.Errorf("%w: entry %d of the journal is another", ErrLost, l.tree.size)
+			}
+			if err := l.tree.add(entry); err != nil {
+				return err
+			}
+		}
+	}
+	return l.checkPublished()
+}
+
+// checkPublished compares the log with the last checkpoint that anybody saw.
+func (l *Log) checkPublished() error {
+	note, err := os.ReadFile(filepath.Join(l.cfg.Dir, "checkpoint"))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the audit log's checkpoint: %w", err)
+	}
+	c, err := witness.OpenCheckpoint(note, l.cfg.Key.Public().(ed25519.PublicKey))
+	if err != nil {
+		return fmt.Errorf("the audit log's own checkpoint: %w", err)
+	}
+	if c.Size > l.tree.size {
+		return fmt.Errorf("%w: %d were published and %d are here", ErrLost, c.Size, l.tree.size)
+	}
+	if root, err := tlog.TreeHash(c.Size, l.tree); err != nil || root != c.Root {
+		return errors.Join(fmt.Errorf("%w: they are not those of its checkpoint", ErrLost), err)
+	}
+	if c.Origin == l.cfg.Origin {
+		l.publish = published{at: c, note: note}
+	}
+	return nil
+}
+
+// Close gives the directory back.
+func (l *Log) Close() error {
+	l.commit.Lock()
+	defer l.commit.Unlock()
+	if errors.Is(l.failed, os.ErrClosed) {
+		return nil
+	}
+	l.failed = os.ErrClosed
+	return errors.Join(l.journal.Close(), l.unlock())
+}
+
+// Append writes an event and returns when it is durable. Number, time and salt are
+// the log's. An error means that the caller must not go on; the entry may still be
+// found in the log later.
+func (l *Log) Append(ctx context.Context, e witness.Event) error {
+	_, err := l.Add(ctx, e)
+	return err
+}
+
+// Add is Append, and tells the entry's number.
+func (l *Log) Add(ctx context.Context, e witness.Event) (int64, error) {
+	if err := ctx.Err(); err != nil {
+		return 0, notWritten(err)
+	}
+	e.Salt = make([]byte, saltSize)
+	_, _ = rand.Read(e.Salt)
+	w := &waiting{event: e}
+	l.queued.Lock()
+	l.queue = append(l.queue, w)
+	l.queued.Unlock()
+	l.commit.Lock()
+	defer l.commit.Unlock()
+	for !w.done { // whoever comes first writes for all that wait
+		l.writeGroup()
+	}
+	return w.seq, w.err
+}
+
+func notWritten(err error) error {
+	return &session.Error{Kind: session.Internal, Message: "The audit log could not be written, so nothing was done",
+		Next: "Try again; if it stays so, the broker's operators find the fault in its log.", Err: err}
+}
+
+// writeGroup writes the oldest of the queue. l.commit is held.
+func (l *Log) writeGroup() {
+	l.queued.Lock()
+	n := min(len(l.queue), maxGroup)
+	group := l.queue[:n:n]
+	l.queue = l.queue[n:]
+	l.queued.Unlock()
+	var entries [][]byte
+	seq, now := l.Size(), l.cfg.Now()
+	for _, w := range group {
+		w.done, w.err = true, l.failed
+		if w.err != nil {
+			w.err = notWritten(w.err)
+			continue
+		}
+		w.event.Seq, w.event.Time = seq, now
+		entry, err := w.event.Entry()
+		if err != nil {
+			w.err = notWritten(err)
+			continue
+		}
+		w.seq = seq
+		entries = append(entries, entry)
+		seq++
+	}
+	if len(entries) == 0 {
+		return
+	}
+	if err := l.write(entries); err != nil {
+		l.failed = err
+		for _, w := range group {
+			if w.err == nil {
+				w.err = notWritten(err)
+			}
+		}
+	}
+}
+
+// write makes a group durable and takes it into the tree.
+func (l *Log) write(entries [][]byte) error {
+	if err := l.appendJournal(entries); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	before := l.tree.size
+	var err error
+	for _, entry := range entries {
+		if err = l.tree.add(entry); err != nil {
+			break
+		}
+	}
+	after := l.tree.size
+	l.mu.Unlock()
+	if err == nil && before/width != after/width {
+		err = l.cutJournal()
+	}
+	return err
+}
+
+// Size is the number of durable entries.
+func (l *Log) Size() int64 {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.tree.size
+}
+
+// Key is the log's public key.
+func (l *Log) Key() ed25519.PublicKey { return l.cfg.Key.Public().(ed25519.PublicKey) }
+
+// Checkpoint signs the log as it stands. It is on disk when it returns.
+func (l *Log) Checkpoint() ([]byte, error) {
+	note, _, err := l.checkpoint()
+	return note, err
+}
+
+func (l *Log) checkpoint() ([]byte, witness.Checkpoint, error) {
+	l.commit.Lock()
+	defer l.commit.Unlock()
+	l.mu.RLock()
+	size, last := l.tree.size, l.publish
+	root, err := tlog.TreeHash(size, l.tree)
+	l.mu.RUnlock()
+	switch {
+	case err != nil:
+		return nil, witness.Checkpoint{}, fmt.Errorf("hash the audit log: %w", err)
+	case last.note != nil && last.at.Size == size:
+		return last.note, last.at, nil
+	case l.failed != nil:
+		return nil, witness.Checkpoint{}, notWritten(l.failed)
+	}
+	c := witness.Checkpoint{Origin: l.cfg.Origin, Size: size, Root: root}
+	note, err := c.Signed(l.cfg.Key)
+	if err != nil {
+		return nil, c, err
+	}
+	partials, err := l.tree.writePartials()
+	if err == nil {
+		err = writeFile(l.cfg.Dir, "checkpoint", note, true)
+	}
+	if err != nil {
+		return nil, c, fmt.Errorf("publish a checkpoint: %w", err)
+	}
+	l.tree.removePartials(last.partials, partials)
+	l.mu.Lock()
+	l.publish = published{at: c, note: note, partials: partials}
+	l.mu.Unlock()
+	return note, c, nil
+}
+
+// Consistency is the newest checkpoint with the proof that the log goes on from its
+// first old entries. An old size that the log never had gives an empty proof, which
+// whoever knows that size will refuse.
+func (l *Log) Consistency(old int64) (note []byte, p witness.Consistency, err error) {
+	note, c, err := l.checkpoint()
+	if err != nil {
+		return nil, p, err
+	}
+	p.Old = max(old, 0)
+	if old <= 0 || old >= c.Size {
+		return note, p, nil
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	hashes, err := tlog.ProveTree(c.Size, old, l.tree)
+	if err != nil {
+		return nil, p, fmt.Errorf("prove that the audit log goes on: %w", err)
+	}
+	p.Hashes = hashes
+	return note, p, nil
+}
+
+// Prove proves that an entry is in the log. An entry that is not there is os.ErrNotExist.
+func (l *Log) Prove(index int64) (witness.Inclusion, error) {
+	note, c, err := l.checkpoint()
+	if err != nil {
+		return witness.Inclusion{}, err
+	}
+	if index < 0 || index >= c.Size {
+		return witness.Inclusion{}, os.ErrNotExist
+	}
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	hashes, err := tlog.ProveRecord(c.Size, index, l.tree)
+	if err != nil {
+		return witness.Inclusion{}, fmt.Errorf("prove entry %d of the audit log: %w", index, err)
+	}
+	entry, err := l.tree.entries(index, index+1)
+	if err != nil {
+		return witness.Inclusion{}, err
+	}
+	return witness.Inclusion{Index: index, Entry: entry[0], Hashes: hashes, Checkpoint: note}, nil
+}
+
+// Entries are the entries from one number up to and without another, as far as they
+// are there and lie in the bundle of the first: at most 256.
+func (l *Log) Entries(from, to int64) ([][]byte, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.tree.entries(from, to)
+}
+
+// Leaves are the hashes of entries, 32 bytes each, from one number up to and without
+// another, as far as they are there.
+func (l *Log) Leaves(from, to int64) ([]byte, error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return l.tree.leaves(from, to)
+}
+
+// ErrLocked is in the chain when another broker has the directory.
+var ErrLocked = errors.New("another broker writes this audit log")

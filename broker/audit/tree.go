@@ -1,0 +1,265 @@
+package audit
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// tree is the Merkle tree: full tiles on disk, the right edge in memory.
+type tree struct {
+	dir  string
+	size int64
+	tail [][]byte // entries after the last full bundle
+	edge [][]byte // by tile level: hashes of the tile that is not full yet
+
+	mu    sync.Mutex // guards cache: readers share the tree
+	cache map[string][]byte
+}
+
+// openTree reads the right edge of a tree of size entries, a multiple of 256, from
+// its full tiles.
+func openTree(dir string, size int64) (*tree, error) {
+	t := &tree{dir: dir, size: size, edge: [][]byte{nil}, cache: map[string][]byte{}}
+	full := size / width // full tiles of the level below
+	for level := 1; full > 0; level++ {
+		var hashes []byte
+		for n := full / width * width; n < full; n++ {
+			data, err := t.tile(level-1, n)
+			if err != nil {
+				return nil, err
+			}
+			h := perfect(data)
+			hashes = append(hashes, h[:]...)
+		}
+		t.edge = append(t.edge, hashes)
+		full /= width
+	}
+	return t, nil
+}
+
+// perfect is the root over the hashes of a full tile.
+func perfect(data []byte) tlog.Hash {
+	if len(data) == tlog.HashSize {
+		return tlog.Hash(data)
+	}
+	return tlog.NodeHash(perfect(data[:len(data)/2]), perfect(data[len(data)/2:]))
+}
+
+// add takes an entry that the journal has. Tiles that become full are synced.
+func (t *tree) add(entry []byte) error {
+	t.tail = append(t.tail, entry)
+	leaf := tlog.RecordHash(entry)
+	t.edge[0] = append(t.edge[0], leaf[:]...)
+	t.size++
+	if len(t.tail) < width {
+		return nil
+	}
+	n := t.size/width - 1
+	if err := t.settle(tilePath("entries", n, 0), bundle(t.tail)); err != nil {
+		return err
+	}
+	for level := 0; len(t.edge[level]) == width*tlog.HashSize; level++ {
+		if err := t.settle(tilePath(strconv.Itoa(level), n, 0), t.edge[level]); err != nil {
+			return err
+		}
+		if level+1 == len(t.edge) {
+			t.edge = append(t.edge, nil)
+		}
+		root := perfect(t.edge[level])
+		t.edge[level] = nil
+		t.edge[level+1] = append(t.edge[level+1], root[:]...)
+		n /= width
+	}
+	t.tail = nil
+	return nil
+}
+
+// settle writes a full tile for good. One that is there already must be the same.
+func (t *tree) settle(name string, data []byte) error {
+	old, err := os.ReadFile(filepath.Join(t.dir, name))
+	if err == nil && string(old) != string(data) {
+		return fmt.Errorf("%w: %s holds others", ErrLost, name)
+	}
+	if err == nil {
+		return nil
+	}
+	if err := writeFile(t.dir, name, data, true); err != nil {
+		return err
+	}
+	return os.RemoveAll(filepath.Join(t.dir, name+".p"))
+}
+
+// writePartials writes the tiles at the right edge, for whoever reads the directory.
+// Nothing of ours depends on them.
+func (t *tree) writePartials() ([]string, error) {
+	var names []string
+	put := func(name string, data []byte) error {
+		names = append(names, name)
+		return writeFile(t.dir, name, data, false)
+	}
+	if n := len(t.tail); n > 0 {
+		if err := put(tilePath("entries", t.size/width, n), bundle(t.tail)); err != nil {
+			return nil, err
+		}
+	}
+	n := t.size
+	for level, hashes := range t.edge {
+		n /= width
+		if len(hashes) == 0 {
+			continue
+		}
+		if err := put(tilePath(strconv.Itoa(level), n, len(hashes)/tlog.HashSize), hashes); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
+}
+
+// removePartials removes those that no checkpoint needs any more.
+func (t *tree) removePartials(old, needed []string) {
+	keep := map[string]bool{}
+	for _, name := range needed {
+		keep[name] = true
+	}
+	for _, name := range old {
+		if !keep[name] {
+			_ = os.Remove(filepath.Join(t.dir, name))
+		}
+	}
+}
+
+// ReadHashes finds stored hashes: tlog.HashReader.
+func (t *tree) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
+	out := make([]tlog.Hash, len(indexes))
+	for i, index := range indexes {
+		place := tlog.TileForIndex(height, index)
+		data, err := t.tile(place.L, place.N)
+		if err != nil {
+			return nil, err
+		}
+		if out[i], err = tlog.HashFromTile(place, data, index); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// tile is a tile's hashes: all 256, or those there are of the last one.
+func (t *tree) tile(level int, n int64) ([]byte, error) {
+	full := t.size
+	for range level + 1 {
+		full /= width
+	}
+	if n < full {
+		return t.file(tilePath(strconv.Itoa(level), n, 0), width*tlog.HashSize)
+	}
+	if n > full || level >= len(t.edge) {
+		return nil, fmt.Errorf("the audit log has no tile %d of level %d", n, level)
+	}
+	return t.edge[level], nil
+}
+
+// file reads a full tile, from memory where it was read lately. size -1: any.
+func (t *tree) file(name string, size int) ([]byte, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if data, ok := t.cache[name]; ok {
+		return data, nil
+	}
+	data, err := os.ReadFile(filepath.Join(t.dir, name))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrLost, err)
+	}
+	if size >= 0 && len(data) != size {
+		return nil, fmt.Errorf("%w: %s has %d bytes", ErrLost, name, len(data))
+	}
+	for other := range t.cache {
+		if len(t.cache) < cacheSize {
+			break
+		}
+		delete(t.cache, other)
+	}
+	t.cache[name] = data
+	return data, nil
+}
+
+func (t *tree) entries(from, to int64) ([][]byte, error) {
+	from, to = max(from, 0), min(to, t.size)
+	if from >= to {
+		return nil, nil
+	}
+	n := from / width
+	to = min(to, (n+1)*width)
+	all := t.tail
+	if n < t.size/width {
+		data, err := t.file(tilePath("entries", n, 0), -1)
+		if err != nil {
+			return nil, err
+		}
+		if all, err = unbundle(data); err != nil || len(all) != width {
+			return nil, errors.Join(fmt.Errorf("%w: bundle %d cannot be read", ErrLost, n), err)
+		}
+	}
+	return all[from-n*width : to-n*width], nil
+}
+
+func (t *tree) leaves(from, to int64) ([]byte, error) {
+	from, to = max(from, 0), min(to, t.size)
+	var out []byte
+	for from < to {
+		n := from / width
+		data, err := t.tile(0, n)
+		if err != nil {
+			return nil, err
+		}
+		end := min(to, (n+1)*width)
+		out = append(out, data[(from-n*width)*tlog.HashSize:(end-n*width)*tlog.HashSize]...)
+		from = end
+	}
+	return out, nil
+}
+
+// bundle is entries as C2SP tlog-tiles stores them.
+func bundle(entries [][]byte) []byte {
+	var b []byte
+	for _, e := range entries {
+		b = binary.BigEndian.AppendUint16(b, uint16(len(e)))
+		b = append(b, e...)
+	}
+	return b
+}
+
+func unbundle(b []byte) ([][]byte, error) {
+	var entries [][]byte
+	for len(b) > 0 {
+		if len(b) < 2 || len(b) < 2+int(binary.BigEndian.Uint16(b)) {
+			return nil, errors.New("a bundle of entries is cut off")
+		}
+		n := 2 + int(binary.BigEndian.Uint16(b))
+		entries = append(entries, b[2:n:n])
+		b = b[n:]
+	}
+	return entries, nil
+}
+
+// tilePath names a tile as c2sp.org/tlog-tiles does: tile/0/x001/234, and with a
+// width 1 to 255 tile/0/x001/234.p/17.
+func tilePath(level string, n int64, partial int) string {
+	name := fmt.Sprintf("%03d", n%1000)
+	for n /= 1000; n > 0; n /= 1000 {
+		name = fmt.Sprintf("x%03d/%s", n%1000, name)
+	}
+	name = strings.Join([]string{"tile", level, name}, "/")
+	if partial > 0 {
+		name += ".p/" + strconv.Itoa(partial)
+	}
+	return name
+}
