@@ -45,6 +45,8 @@ type Agent struct {
 	engine    *engine.Engine
 	spool     *spool.Spool
 	reporter  *reporter
+
+	checkpoints *checkpoints // of the broker's audit log
 }
 
 // New checks the configuration against the state on disk and returns an agent that
@@ -59,6 +61,9 @@ func New(cfg Config, log *slog.Logger) (*Agent, error) {
 		return nil, err
 	}
 	if a.creds, err = loadCredentials(a.state); err != nil {
+		return nil, err
+	}
+	if a.checkpoints, err = openCheckpoints(a.state, time.Now, log); err != nil {
 		return nil, err
 	}
 	if err := os.MkdirAll(a.state.path("spool"), 0o700); err != nil {
@@ -110,7 +115,7 @@ func (a *Agent) makeDesk() error {
 	if err != nil {
 		return err
 	}
-	a.desk = &desk{verifier: verifier, ledger: a.ledger, changed: a.announce, now: time.Now, log: a.log}
+	a.desk = &desk{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log}
 	a.ledger.LimitSessions(func(asset string) int { return policy.Assets[asset].Policy.Sessions })
 	return nil
 }

@@ -17,6 +17,12 @@ func (c controls) Status() console.Status {
 		Site: c.a.cfg.Site, Agent: c.a.cfg.Agent, Version: Version, Identity: c.a.fingerprint(),
 		Link: console.Link{Up: up, Since: since.UTC()}, Assets: []string{}, Sessions: []console.Session{},
 	}
+	if kept, at := c.a.checkpoints.look(); kept.Note != nil || kept.Trouble != "" {
+		s.Log = &console.Log{Origin: at.Origin, Size: at.Size, Taken: kept.Taken, Trouble: kept.Trouble, Since: kept.Since}
+		if pub, err := session.ParseKeyLine(kept.Key); err == nil {
+			s.Log.Key = session.Fingerprint(pub)
+		}
+	}
 	for _, a := range c.a.cfg.Assets {
 		s.Assets = append(s.Assets, a.Name)
 	}
@@ -32,6 +38,9 @@ func (c controls) Status() console.Status {
 	}
 	return s
 }
+
+// ForgetLog is an operator's word that the broker's audit log may begin anew.
+func (c controls) ForgetLog() error { return c.a.checkpoints.forget() }
 
 func (c controls) Kill(k console.Kill) (console.Killed, error) {
 	ids, err := c.end(k)

@@ -16,13 +16,14 @@ import (
 // desk takes what the broker delivers, checks it as if the broker were an enemy,
 // and writes down what passed. It is the only way into the ledger.
 type desk struct {
-	verifier *grant.Verifier
-	ledger   *ledger.Ledger
-	live     live
-	extend   func(id session.ID, deadline time.Time) bool
-	changed  func(session.ID) // tells the broker how a grant stands now
-	now      func() time.Time
-	log      *slog.Logger
+	verifier    *grant.Verifier
+	ledger      *ledger.Ledger
+	live        live
+	extend      func(id session.ID, deadline time.Time) bool
+	changed     func(session.ID) // tells the broker how a grant stands now
+	now         func() time.Time
+	log         *slog.Logger
+	checkpoints *checkpoints // of the broker's audit log
 }
 
 // live is the sessions that run now, and the grants that could; see package engine.
@@ -38,11 +39,19 @@ type live interface {
 func (d *desk) deliver(ctx context.Context, in link.Deliver) link.Verdict {
 	var v link.Verdict
 	var err error
+	if widens(in.Kind) {
+		if err := d.checkpoints.trouble(); err != nil {
+			d.log.Warn("delivery refused", "kind", in.Kind, "err", err)
+			return verdictOf(err)
+		}
+	}
 	switch in.Kind {
 	case "request":
 		v, err = d.request(ctx, in)
 	case "approval":
 		v, err = d.approval(ctx, in)
+	case "checkpoint":
+		v, err = d.checkpoints.take(in)
 	case "withdraw", "deny":
 		v, err = d.withdraw(in)
 	case "revoke":
@@ -61,6 +70,16 @@ func (d *desk) deliver(ctx context.Context, in link.Deliver) link.Verdict {
 		return verdictOf(err)
 	}
 	return v
+}
+
+// widens says which deliveries let somebody do more than before. They are refused
+// while the broker's audit log cannot be believed; what narrows is always taken.
+func widens(kind string) bool {
+	switch kind {
+	case "request", "approval", "activate":
+		return true
+	}
+	return false
 }
 
 func verdictOf(err error) link.Verdict {

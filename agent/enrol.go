@@ -69,9 +69,13 @@ func Trust(cfg Config) (session.Trust, error) {
 	if err != nil {
 		return session.Trust{}, err
 	}
+	kept, err := state{cfg.State}.checkpoint()
+	if err != nil {
+		return session.Trust{}, err
+	}
 	return session.Trust{
 		V: 1, Site: cfg.Site, Agent: cfg.Agent,
-		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer,
+		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer, Broker: kept.Key,
 	}, nil
 }
 

@@ -22,6 +22,7 @@ import (
 //	identity.key      ed25519, PKCS #8: signs recordings, is the inner SSH host key
 //	input.recipient   age recipient to which typed input is sealed; the identity is the hospital's
 //	link.json         certificate and key of the link, the broker's CA
+//	checkpoint.json   key and newest checkpoint of the broker's audit log
 //	ledger/ spool/    see their packages
 type state struct{ dir string }
 

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/fleet"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/sshd"
@@ -35,11 +36,13 @@ type Broker struct {
 	access *access.Access
 	fleet  *fleet.Fleet
 	vault  *vault.Directory
+	audit  *audit.Log
 	port   *port
 	web    *http.Server
 	ssh    *sshd.Server
 
 	arrived chan arrival
+	news    chan string // sites with a new event in the audit log
 }
 
 // New connects to the store and makes the rooms. Run opens the doors.
@@ -51,9 +54,12 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024)}
-	if err := b.furnish(); err != nil {
+	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), news: make(chan string, 1024)}
+	if b.audit, err = b.openAudit(); err != nil {
 		return nil, errors.Join(err, st.Close())
+	}
+	if err := b.furnish(); err != nil {
+		return nil, errors.Join(err, b.audit.Close(), st.Close())
 	}
 	return b, nil
 }
@@ -71,10 +77,10 @@ func (b *Broker) furnish() error {
 	if err != nil {
 		return err
 	}
-	if b.fleet, err = newFleet(b.cfg, ca, b.store, b, b.log); err != nil {
+	if b.fleet, err = newFleet(b.cfg, ca, b.store, b, enrolments{b.audit}, b.log); err != nil {
 		return err
 	}
-	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Now: time.Now, Log: b.log}); err != nil {
+	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Audit: b.audit, Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
 	if b.ssh, err = sshd.New(sshd.Config{
@@ -95,11 +101,11 @@ func (b *Broker) furnish() error {
 }
 
 // newFleet makes the room of the agents; the join-token command makes one too.
-func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, log *slog.Logger) (*fleet.Fleet, error) {
+func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, log fleet.Auditor, out *slog.Logger) (*fleet.Fleet, error) {
 	return fleet.New(fleet.Config{
 		Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
 		CA: ca, Once: once{st}, Denied: fleet.OpenDenyFile(filepath.Join(cfg.State, "denied.json"), time.Now),
-		Handler: h, Now: time.Now, Log: log,
+		Handler: h, Audit: log, Now: time.Now, Log: out,
 	})
 }
 
@@ -114,13 +120,13 @@ func (b *Broker) makeWeb() error {
 	}
 	people, err := identity.New(identity.Config{
 		BrokerURL: b.cfg.URL, Issuers: issuers, Tokens: tokens, Sessions: b.store, Attempts: b.store,
-		Nonce: func(subject, extra, salt [32]byte) string { return grant.Nonce(grant.RoleLogin, subject, extra, salt) }, Now: time.Now, Log: b.log,
+		Nonce: func(subject, extra, salt [32]byte) string { return grant.Nonce(grant.RoleLogin, subject, extra, salt) }, Now: time.Now, Log: b.log, Audit: b.audit,
 	})
 	if err != nil {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Access: b.access, Identity: people, Vault: library{b.vault}, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: library{b.vault}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})
@@ -140,6 +146,7 @@ const Version = "1"
 // Run opens the doors and serves until ctx ends.
 func (b *Broker) Run(ctx context.Context) error {
 	defer b.store.Close()
+	defer b.audit.Close()
 	people, err := net.Listen("tcp", b.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for web and link: %w", err)
@@ -148,9 +155,13 @@ func (b *Broker) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for ssh: %w", err), people.Close())
 	}
+	if err := b.auditStart(ctx); err != nil {
+		return errors.Join(err, people.Close(), jump.Close())
+	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.fleet.Run(gctx) })
 	group.Go(func() error { return b.settleArrivals(gctx) })
+	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.port.serve(gctx, people) })
 	group.Go(func() error { return b.ssh.Serve(gctx, jump) })
 	group.Go(func() error {
@@ -189,8 +200,11 @@ func JoinToken(ctx context.Context, cfg Config, site, agent string, valid time.D
 	if err != nil {
 		return "", err
 	}
-	f, err := newFleet(cfg, ca, st, &Broker{}, quiet)
+	f, err := newFleet(cfg, ca, st, &Broker{}, nil, quiet)
 	if err != nil {
+		return "", err
+	}
+	if err := noteJoinToken(cfg, site, agent, valid); err != nil {
 		return "", err
 	}
 	return f.JoinToken(ctx, site, agent, valid)

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/vault"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
@@ -49,6 +50,7 @@ func (b *Broker) settleArrivals(ctx context.Context) error {
 			if !b.awaitOnline(ctx, a) {
 				continue
 			}
+			b.appended(witness.Event{Site: a.site}) // it gets the checkpoint now
 			if err := b.access.Settle(ctx, a.site, a.agent); err != nil {
 				b.log.Warn("an agent could not be told what it missed", "site", a.site, "agent", a.agent, "err", err)
 			}
@@ -116,7 +118,7 @@ func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body i
 	if err != nil {
 		return err
 	}
-	return b.access.SealRecording(ctx, site, agent, id, seal.Ended, seal.State == recordings.Torn)
+	return b.access.Seal(ctx, site, agent, id, access.Seal{Ended: seal.Ended, Torn: seal.State == recordings.Torn, SHA256: p.SHA256})
 }
 
 // listRecording lists a recording by its header, which must be the sender's own.

@@ -26,6 +26,17 @@ type Status struct {
 	Assets   []string  `json:"assets"`
 	Link     Link      `json:"link"`
 	Sessions []Session `json:"sessions"`
+	Log      *Log      `json:"log,omitempty"` // nil: no checkpoint was seen yet
+}
+
+// Log is what the agent keeps of the broker's audit log.
+type Log struct {
+	Origin  string    `json:"origin"`
+	Key     string    `json:"key"`  // fingerprint of the pinned key
+	Size    int64     `json:"size"` // entries of the kept checkpoint
+	Taken   time.Time `json:"taken"`
+	Trouble string    `json:"trouble,omitempty"` // why nothing new is taken from the broker
+	Since   time.Time `json:"since,omitzero"`    // of the trouble
 }
 
 // Link is the connection to the broker.

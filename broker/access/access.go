@@ -31,6 +31,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -56,6 +57,11 @@ type Listing interface {
 	Wait(ctx context.Context, kind, id string, since uint64) (store.Doc, error)
 }
 
+// Auditor writes an event down for good before anything follows from it.
+type Auditor interface {
+	Append(ctx context.Context, e witness.Event) error
+}
+
 // Caller is somebody who signed in.
 type Caller interface {
 	Who() session.Person
@@ -69,6 +75,7 @@ type Config struct {
 	Documents Documents
 	Listing   Listing
 	Agents    Agents
+	Audit     Auditor // nil: nothing is written down (tests)
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -78,6 +85,7 @@ type Access struct {
 	docs   Documents
 	list   Listing
 	agents Agents
+	audit  Auditor
 	now    func() time.Time
 	log    *slog.Logger
 }
@@ -87,7 +95,7 @@ func New(c Config) (*Access, error) {
 	if c.Documents == nil || c.Listing == nil || c.Agents == nil {
 		return nil, session.Errorf(session.Internal, "access: the configuration is not complete")
 	}
-	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, now: c.Now, log: c.Log}
+	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log}
 	if a.now == nil {
 		a.now = time.Now
 	}

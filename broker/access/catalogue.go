@@ -55,6 +55,9 @@ func (a *Access) Announce(ctx context.Context, h link.Hello) error {
 	if err := a.docs.Create(ctx, siteKind, h.Site, first, 0, everySite); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
+	if err := a.enterAnnouncement(ctx, h); err != nil {
+		return err
+	}
 	return a.docs.Update(ctx, siteKind, h.Site, func(old []byte) ([]byte, error) {
 		s, err := readSite(old)
 		if err != nil {
@@ -71,6 +74,38 @@ func (a *Access) Announce(ctx context.Context, h link.Hello) error {
 		return json.Marshal(s)
 	})
 }
+
+// enterAnnouncement writes a changed catalogue into the audit log.
+func (a *Access) enterAnnouncement(ctx context.Context, h link.Hello) error {
+	d, err := a.docs.Get(ctx, siteKind, h.Site)
+	if err != nil {
+		return err
+	}
+	s, err := readSite(d.Body)
+	if err != nil {
+		return err
+	}
+	if _, _, taken := s.clash(h); taken {
+		return nil // it is about to be refused
+	}
+	old, known := s.Agents[h.Agent]
+	if e, news := announced(old, known, h); news {
+		return a.enter(ctx, e)
+	}
+	return nil
+}
+
+// catalogueText is an announcement without what changes at every start.
+func catalogueText(h link.Hello) string {
+	h.Boot = ""
+	b, err := json.Marshal(h)
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
+func sameCatalogue(x, y link.Hello) bool { return catalogueText(x) == catalogueText(y) }
 
 // Forget takes an agent out of the catalogue.
 func (a *Access) Forget(ctx context.Context, name, agent string) error {

@@ -3,8 +3,10 @@ package access
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
@@ -143,6 +145,9 @@ func (a *Access) unpin(ctx context.Context, id session.ID, raw []byte) error {
 // meantime, that wins: the agent is told to take the grant back.
 func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []byte, p grant.Proof, v link.Verdict) (Request, bool, error) {
 	ctx = context.WithoutCancel(ctx) // the agent said yes; a caller that hangs up does not undo it
+	if err := a.enterApproval(ctx, c, id, raw, v); err != nil {
+		return Request{}, false, err // the pin stays: approving again finds the agent's yes
+	}
 	late := false
 	enter := func(r *record) error {
 		if string(r.Answer.Grant) != string(raw) {
@@ -184,6 +189,29 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 	return r.view(a.now()), !r.Answer.Granted.IsZero(), nil
 }
 
+// enterApproval writes an approval into the audit log, and the grant that it completed.
+func (a *Access) enterApproval(ctx context.Context, c Caller, id session.ID, raw []byte, v link.Verdict) error {
+	r, err := a.fetch(ctx, id)
+	if err != nil {
+		return err
+	}
+	g, err := grant.ParseGrant(raw)
+	if err != nil {
+		return err
+	}
+	details := map[string]string{"document": hashed(string(raw)), "approvals": strconv.Itoa(v.Count), "needed": strconv.Itoa(v.Needed)}
+	events := []witness.Event{r.event(witness.Approved, c.Who(), details)}
+	if v.Admitted {
+		events = append(events, r.event(witness.Granted, session.Person{}, details))
+	}
+	for i := range events {
+		if gid, err := session.ParseText(g.GID); err == nil {
+			events[i].Session = gid.Session()
+		}
+	}
+	return a.enter(ctx, events...)
+}
+
 // Deny says no, with a reason that the engineer reads.
 func (a *Access) Deny(ctx context.Context, c Caller, id session.ID, reason string) (Request, error) {
 	if _, err := a.mayDecide(ctx, c, id); err != nil {
@@ -193,7 +221,7 @@ func (a *Access) Deny(ctx context.Context, c Caller, id session.ID, reason strin
 		return Request{}, refusal(session.Invalid, "Say why in one line, for example: scanner in use until 15:00.",
 			"A denial needs a reason of one plain line, at most %d characters.", maxDenial)
 	}
-	return a.close(ctx, id, c, func(r *record) error {
+	return a.close(ctx, id, c, witness.Denied, func(r *record) error {
 		if err := stillOpen(*r, a.now()); err != nil {
 			return err
 		}
@@ -211,7 +239,7 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id session.ID) (Request
 	if c.Who().Identity != r.Engineer.Identity {
 		return Request{}, refusal(session.Denied, "Deny it instead.", "Only its engineer takes a request back.")
 	}
-	return a.close(ctx, id, c, func(r *record) error {
+	return a.close(ctx, id, c, witness.Withdrawn, func(r *record) error {
 		switch s := r.status(a.now()); {
 		case s == session.Pending, s == session.Approved && r.Session.Opened.IsZero():
 			r.Answer.Withdrawn = a.utc()
@@ -226,7 +254,18 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id session.ID) (Request
 }
 
 // close records that a request is over and tells the agent, now or later.
-func (a *Access) close(ctx context.Context, id session.ID, c Caller, change func(*record) error) (Request, error) {
+func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string, change func(*record) error) (Request, error) {
+	before, err := a.fetch(ctx, id)
+	if err != nil {
+		return Request{}, err
+	}
+	event := before.event(what, c.Who(), nil)
+	if err := change(&before); err != nil { // what is refused anyway is no event
+		return Request{}, err
+	}
+	if err := a.enter(ctx, event); err != nil {
+		return Request{}, err
+	}
 	r, err := a.edit(ctx, id, func(r *record) error {
 		if err := change(r); err != nil {
 			return err

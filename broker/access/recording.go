@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -131,14 +132,58 @@ func (a *Access) AppendPart(ctx context.Context, site, agent string, id session.
 	})
 }
 
+// Seal is what is noted of a recording that is complete.
+type Seal struct {
+	Ended  time.Time
+	Torn   bool
+	SHA256 string // of the seal's part, hex
+}
+
 // SealRecording notes that a recording is complete. The first seal counts.
 func (a *Access) SealRecording(ctx context.Context, site, agent string, id session.ID, ended time.Time, torn bool) error {
+	return a.Seal(ctx, site, agent, id, Seal{Ended: ended, Torn: torn})
+}
+
+// Seal is SealRecording with the seal's hash, which the audit log keeps.
+func (a *Access) Seal(ctx context.Context, site, agent string, id session.ID, s Seal) error {
+	if err := a.enterSeal(ctx, site, agent, id, s); err != nil {
+		return err // the agent sends the seal again
+	}
+	ended, torn := s.Ended, s.Torn
 	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
 		if x.Sealed.IsZero() {
 			x.Sealed, x.Torn = ended.UTC(), torn
 		}
 		return nil
 	})
+}
+
+// enterSeal writes the first seal of a recording into the audit log.
+func (a *Access) enterSeal(ctx context.Context, site, agent string, id session.ID, s Seal) error {
+	e := witness.Event{Event: witness.RecordingSealed, Site: site, Recording: id.Recording(), Details: map[string]string{
+		"agent": agent, "ended": s.Ended.UTC().Format(time.RFC3339), "seal": s.SHA256, "state": "sealed"}}
+	if s.Torn {
+		e.Details["state"] = "torn"
+	}
+	d, err := a.docs.Get(ctx, recordingKind, id.Text())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return a.enter(ctx, e)
+	case err != nil:
+		return err
+	}
+	x, err := readRecording(d.Body, id)
+	if err != nil || x.Site != site || x.Agent != agent || !x.Sealed.IsZero() {
+		return err // editRecording says what is wrong
+	}
+	e.Session = x.Session
+	if x.Asset != "" {
+		e.Details["asset"] = x.Asset
+	}
+	if x.Engineer.Sub != "" {
+		e.Of = &x.Engineer.Identity
+	}
+	return a.enter(ctx, e)
 }
 
 // editRecording changes what is kept of an agent's own recording, or begins to keep it.

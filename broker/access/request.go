@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
@@ -149,6 +151,10 @@ func (a *Access) keep(ctx context.Context, c Caller, raw []byte, r record) (Requ
 	body, err := json.Marshal(r)
 	if err != nil {
 		return Request{}, session.Errorf(session.Internal, "write request %s: %w", r.id.Request(), err)
+	}
+	if err := a.enter(ctx, r.event(witness.Requested, c.Who(), map[string]string{
+		"services": strings.Join(r.doc.Services, " "), "class": string(r.doc.Class), "document": hashed(string(raw))})); err != nil {
+		return Request{}, err
 	}
 	err = a.docs.Create(ctx, requestKind, r.id.Text(), body, 0, ofEngineer(r.Engineer.Identity), ofSite(r.doc.Site))
 	if errors.Is(err, store.ErrExists) { // a twin was quicker, or an earlier try did arrive

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -135,6 +136,9 @@ func (a *Access) Kill(ctx context.Context, c Caller, id session.ID) (Session, er
 	if s := r.status(now); s != session.Approved {
 		return r.session(now), nil
 	}
+	if err := a.enter(ctx, r.event(witness.SessionKilled, c.Who(), map[string]string{"reason": string(reason)})); err != nil {
+		return Session{}, err
+	}
 	owed := &debt{Reason: reason, By: c.Who()}
 	if r, err = a.edit(ctx, r.id, func(r *record) error { r.Owed = owed; return nil }); err != nil {
 		return Session{}, err
@@ -145,6 +149,12 @@ func (a *Access) Kill(ctx context.Context, c Caller, id session.ID) (Session, er
 	v, err := a.agents.End(ctx, r.doc.Site, r.Agent, link.End{Session: id.Session(), Reason: reason, By: c.Who()})
 	if err != nil {
 		return Session{}, later(r.doc.Site, id, err)
+	}
+	if v.OK && r.Session.Ended.IsZero() {
+		err := a.enter(ctx, r.event(witness.SessionEnded, session.Person{}, map[string]string{"reason": string(reason)}))
+		if err != nil {
+			return Session{}, err // it has ended; the agent's report says so again
+		}
 	}
 	r, err = a.edit(ctx, r.id, func(r *record) error {
 		if r.Owed != nil && *r.Owed == *owed {
@@ -189,6 +199,9 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 	}
 	if err := checkReport(r, rep); err != nil {
 		return err
+	}
+	if err := a.enter(ctx, r.reported(rep)...); err != nil {
+		return err // the agent reports again
 	}
 	r, err = a.edit(ctx, r.id, func(r *record) error {
 		if r.sessionID() != id {

@@ -15,6 +15,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
 )
@@ -46,6 +47,7 @@ type Config struct {
 	Identity Doorkeeper
 	Access   *access.Access
 	Vault    Vault
+	Audit    *audit.Log
 	Checks   []Check // of /readyz
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -68,7 +70,7 @@ func New(c Config) (http.Handler, error) {
 
 // build makes the handler and the description of its API.
 func build(c Config) (http.Handler, huma.API, error) {
-	if c.Identity == nil || c.Access == nil || c.Vault == nil {
+	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Audit == nil {
 		return nil, nil, session.Errorf(session.Internal, "api: the configuration is not complete")
 	}
 	if c.Now == nil {

@@ -24,6 +24,10 @@ type (
 	byID      struct {
 		ID string `path:"id" maxLength:"60"`
 	}
+	fileQuery struct {
+		ID     string `path:"id" maxLength:"60"`
+		Reason string `query:"reason" maxLength:"300" doc:"why it is read; stands in the audit log"`
+	}
 	assetsQuery struct {
 		Site string `query:"site" maxLength:"64"`
 	}
@@ -92,6 +96,7 @@ func (d *door) register(api huma.API) {
 	d.registerSessions(api)
 	d.registerLife(api)
 	d.registerRecordings(api)
+	d.registerAudit(api)
 }
 
 func (d *door) login(ctx context.Context, _ signedIn, in *signIn) (*of[Login], error) {
@@ -206,9 +211,12 @@ func (d *door) registerRecordings(api huma.API) {
 		r, err := d.recording(ctx, who, in.ID)
 		return answer(recordingView(r)), err
 	})
-	handle(d, api, "get-recording-file", func(ctx context.Context, who signedIn, in *byID) (*huma.StreamResponse, error) {
+	handle(d, api, "get-recording-file", func(ctx context.Context, who signedIn, in *fileQuery) (*huma.StreamResponse, error) {
 		r, err := d.recording(ctx, who, in.ID)
 		if err != nil {
+			return nil, err
+		}
+		if err := d.Audit.Append(ctx, fetched(who, r, in.Reason)); err != nil {
 			return nil, err
 		}
 		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)

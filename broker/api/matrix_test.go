@@ -58,6 +58,11 @@ func matrix() map[string]verdict {
 		"list-recordings":    everybody,
 		"get-recording":      readers,
 		"get-recording-file": readers,
+
+		"list-audit-events":    everybody,
+		"prove-audit-event":    roles(ok, 404, 404, ok, ok, 404, 404), // ada's request
+		"get-audit-checkpoint": everybody,
+		"list-audit-leaves":    everybody,
 	}
 }
 
@@ -123,7 +128,7 @@ func (w *world) aim(r route, x things) (path string, body any) {
 	case strings.Contains(r.path, "/recordings/"):
 		id = x.recording
 	}
-	path = strings.NewReplacer("{id}", id, "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
+	path = strings.NewReplacer("{id}", id, "{index}", "1", "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
 	switch r.id {
 	case "login":
 		body = SignIn{IDToken: "a.b.c", Salt: make([]byte, 32), Key: "k", Signature: make([]byte, 64)}

@@ -225,6 +225,36 @@ type Standing struct {
 	Reason string `json:"reason" maxLength:"500"`
 }
 
+// AuditEvents is a stretch of the audit log. Entries are exact bytes, for hashing.
+type AuditEvents struct {
+	Size   int64        `json:"size"` // entries of the whole log
+	Next   int64        `json:"next"` // where to go on
+	Events []AuditEvent `json:"events"`
+}
+
+// AuditEvent is one entry.
+type AuditEvent struct {
+	Index int64  `json:"index"`
+	Entry []byte `json:"entry"`
+}
+
+// AuditCheckpoint is a signed note, and the key that the broker says is its log's.
+type AuditCheckpoint struct {
+	Checkpoint []byte `json:"checkpoint"`
+	Key        string `json:"key"` // key line
+}
+
+// AuditLeaves are 32 bytes for each entry from From on.
+type AuditLeaves struct {
+	From   int64  `json:"from"`
+	Hashes []byte `json:"hashes"`
+}
+
+// AuditProof is a C2SP tlog-proof.
+type AuditProof struct {
+	Proof []byte `json:"proof"`
+}
+
 // Denial says why not.
 type Denial struct {
 	Reason string `json:"reason" maxLength:"500"`

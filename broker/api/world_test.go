@@ -3,6 +3,7 @@ package api
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"io"
@@ -20,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/access/accesstest"
+	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
@@ -101,6 +103,7 @@ type world struct {
 	access *access.Access
 	doors  *doors
 	vault  *shelf
+	audit  *audit.Log
 	api    huma.API
 	store  *store.Store
 	redis  *miniredis.Miniredis
@@ -117,11 +120,15 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	t.Cleanup(func() { s.Close() })
 	w.store = s
 	w.agent = &accesstest.Agents{Site: "NGH", Name: "main", Now: w.clock}
-	w.access, err = access.New(access.Config{Documents: s, Listing: s, Agents: w.agent, Now: w.clock})
+	key := ed25519.NewKeyFromSeed(make([]byte, 32))
+	w.audit, err = audit.Open(audit.Config{Dir: t.TempDir(), Key: key, Origin: "broker.example.org", Now: w.clock})
+	w.must(err)
+	t.Cleanup(func() { w.must(w.audit.Close()) })
+	w.access, err = access.New(access.Config{Documents: s, Listing: s, Agents: w.agent, Audit: w.audit, Now: w.clock})
 	w.must(err)
 	w.must(w.access.Announce(t.Context(), w.agent.Hello("NGH-PETCT1")))
 	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
-		Identity: w.doors, Access: w.access, Vault: w.vault, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+		Identity: w.doors, Access: w.access, Vault: w.vault, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
 	for _, f := range change {
 		f(w, &c)
 	}

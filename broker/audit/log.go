@@ -23,6 +23,8 @@ type Config struct {
 	Key    ed25519.PrivateKey
 	Origin string // names the log: the broker's host
 	Now    func() time.Time
+	// Appended hears of every event once it is durable. It must not block.
+	Appended func(witness.Event)
 }
 
 // Figures of the log.
@@ -213,12 +215,17 @@ func (l *Log) writeGroup() {
 	if len(entries) == 0 {
 		return
 	}
-	if err := l.write(entries); err != nil {
+	err := l.write(entries)
+	if err != nil {
 		l.failed = err
-		for _, w := range group {
-			if w.err == nil {
-				w.err = notWritten(err)
-			}
+	}
+	for _, w := range group {
+		switch {
+		case w.err != nil:
+		case err != nil:
+			w.err = notWritten(err)
+		case l.cfg.Appended != nil:
+			l.cfg.Appended(w.event)
 		}
 	}
 }

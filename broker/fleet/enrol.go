@@ -9,6 +9,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -81,6 +82,12 @@ func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error)
 		return link.Chain{}, err
 	}
 	identity := session.Fingerprint(pub)
+	if f.cfg.Audit != nil {
+		if err := f.cfg.Audit.Append(ctx, witness.Event{Event: witness.AgentEnrolled, Site: r.Site,
+			Details: map[string]string{"agent": r.Agent, "identity": identity}}); err != nil {
+			return link.Chain{}, err // the token is spent: nothing was won
+		}
+	}
 	chain, err := f.cfg.CA.agent(r.Site, r.Agent, identity, csr.PublicKey)
 	if err == nil {
 		f.cfg.Log.Info("agent enrolled", "site", r.Site, "agent", r.Agent, "identity", identity)

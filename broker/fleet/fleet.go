@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -43,6 +44,11 @@ type DenyList interface {
 	List(ctx context.Context) ([]Denial, error)
 }
 
+// Auditor writes an event down for good before anything follows from it.
+type Auditor interface {
+	Append(ctx context.Context, e witness.Event) error
+}
+
 // Config is what a fleet needs.
 type Config struct {
 	Node    string      // this node's name
@@ -53,6 +59,7 @@ type Config struct {
 	Denied  DenyList
 	Handler link.BrokerHandler
 	Limits  link.Limits
+	Audit   Auditor // nil: nothing is written down (tests)
 	Now     func() time.Time
 	Log     *slog.Logger
 }
@@ -125,6 +132,22 @@ func (f *Fleet) certificate() (*tls.Certificate, error) {
 
 // Online reports whether an agent has a control connection to this node.
 func (f *Fleet) Online(site, agent string) bool { return f.control(name{site, agent}) != nil }
+
+// Agent names an agent.
+type Agent struct{ Site, Agent string }
+
+// Connected lists the agents that have a control connection to this node.
+func (f *Fleet) Connected() []Agent {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var all []Agent
+	for n, a := range f.agents {
+		if a.control != nil {
+			all = append(all, Agent{n.site, n.agent})
+		}
+	}
+	return all
+}
 
 func (f *Fleet) control(n name) *link.Control {
 	f.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
@@ -46,11 +47,14 @@ func (d *Identity) begin(ctx context.Context, c idtoken.Claims) (Granted, error)
 	if err != nil {
 		return Granted{}, fmt.Errorf("write a login: %w", err)
 	}
-	if err := d.cfg.Sessions.Create(ctx, loginKind, hashed(token), body, d.cfg.Absolute); err != nil {
-		return Granted{}, err
-	}
 	caller, err := d.caller(l, now)
 	if err != nil {
+		return Granted{}, err
+	}
+	if err := d.audit(ctx, d.about(witness.LoggedIn, caller)); err != nil {
+		return Granted{}, err
+	}
+	if err := d.cfg.Sessions.Create(ctx, loginKind, hashed(token), body, d.cfg.Absolute); err != nil {
 		return Granted{}, err
 	}
 	d.cfg.Log.Info("signed in", "user", caller.Sub, "issuer", caller.Iss, "roles", caller.Roles)
@@ -89,8 +93,23 @@ func (d *Identity) Authenticate(ctx context.Context, bearer string) (Caller, err
 	return caller, nil
 }
 
+// about is an event of a person's own login.
+func (d *Identity) about(what string, c Caller) witness.Event {
+	return witness.Event{Event: what, Site: siteOf(d.issuers[c.Iss]), Who: &c.Identity, Details: map[string]string{"client": c.Client}}
+}
+
 // Logout ends a login. One that is over already is fine.
 func (d *Identity) Logout(ctx context.Context, bearer string) error {
+	caller, err := d.Authenticate(ctx, bearer)
+	switch {
+	case err == nil:
+		err = d.audit(ctx, d.about(witness.LoggedOut, caller))
+	case errors.Is(err, ErrNotSignedIn):
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
 	return d.cfg.Sessions.Delete(ctx, loginKind, hashed(bearer))
 }
 

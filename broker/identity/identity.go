@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
@@ -59,6 +60,11 @@ type Attempts interface {
 	Count(ctx context.Context, key string, window time.Duration, limit int) (ok bool, wait time.Duration, err error)
 }
 
+// Auditor writes an event down for good before anything follows from it.
+type Auditor interface {
+	Append(ctx context.Context, e witness.Event) error
+}
+
 // NonceFunc computes the login nonce: grant.Nonce with the role login.
 type NonceFunc func(subject, extra, salt [32]byte) string
 
@@ -70,6 +76,7 @@ type Config struct {
 	Sessions  Sessions
 	Attempts  Attempts
 	Nonce     NonceFunc
+	Audit     Auditor       // nil: nothing is written down (tests)
 	Idle      time.Duration // default DefaultIdle
 	Absolute  time.Duration // default DefaultAbsolute
 	Now       func() time.Time

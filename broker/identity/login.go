@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
@@ -40,11 +41,59 @@ func ProofMessage(idToken string) []byte {
 	return append([]byte("sallyport/v1/login-proof\x00"), sum[:]...)
 }
 
-// Login checks, in this order: how often this address tried; shapes and sizes;
+// Login signs somebody in. Both outcomes are in the audit log before they are
+// answered, except what is refused for coming too often.
+func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
+	g, err := d.login(ctx, a)
+	if err == nil || errors.Is(err, ErrTooOften) {
+		return g, err
+	}
+	switch session.KindOf(err) {
+	case session.Internal, session.Unreachable:
+		return Granted{}, err
+	}
+	var e *session.Error
+	errors.As(err, &e)
+	refused := witness.Event{Event: witness.LoginRefused, Details: map[string]string{"why": e.Message}}
+	if i, known := d.issuers[issuerOf(a.IDToken)]; known {
+		refused.Site, refused.Details["issuer"] = siteOf(i), i.URL
+	}
+	if err := d.audit(ctx, refused); err != nil {
+		return Granted{}, err
+	}
+	return Granted{}, err
+}
+
+// audit writes an event down, where there is a log.
+func (d *Identity) audit(ctx context.Context, e witness.Event) error {
+	if d.cfg.Audit == nil {
+		return nil
+	}
+	return d.cfg.Audit.Append(ctx, e)
+}
+
+// siteOf is the site to which a sign-in of an issuer belongs: a hospital's own
+// people to it, everybody else to the broker as a whole.
+func siteOf(i Issuer) string {
+	if i.Side == session.HospitalSide && len(i.Sites) == 1 {
+		return i.Sites[0]
+	}
+	return ""
+}
+
+// issuerOf is claimedIssuer of whatever was sent.
+func issuerOf(token string) string {
+	if len(token) > maxToken || strings.Count(token, ".") != 2 {
+		return ""
+	}
+	return claimedIssuer(token)
+}
+
+// login checks, in this order: how often this address tried; shapes and sizes;
 // possession of the session key; the token, by its pinned issuer, for the login
 // client and with a nonce that covers this broker and that key; how often this
 // person came; groups; and that the token signs in once only.
-func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
+func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
 	if err := d.limit(ctx, "login:address:"+hashed(a.Address), perAddress); err != nil {
 		return Granted{}, err
 	}

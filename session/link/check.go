@@ -32,7 +32,7 @@ func (o Open) check() error {
 
 func (d Deliver) check() error {
 	switch d.Kind {
-	case "request", "approval", "withdraw", "revoke":
+	case "request", "approval", "withdraw", "revoke", "checkpoint":
 		return nil
 	}
 	return invalid("a delivery of an unknown kind")

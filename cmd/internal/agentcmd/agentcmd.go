@@ -31,7 +31,7 @@ func New() *cobra.Command {
 	root.PersistentFlags().String("config", "/etc/sallyport/agent.yaml", "configuration file")
 	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
 	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
-	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(), freezeCommand(), thawCommand())
+	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(), freezeCommand(), thawCommand(), logCommand())
 	return root
 }
 

@@ -1,0 +1,87 @@
+package access
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// enter writes events into the audit log, in order, where there is one. Package
+// audit's documentation says in which order event and effect stand.
+func (a *Access) enter(ctx context.Context, events ...witness.Event) error {
+	if a.audit == nil {
+		return nil
+	}
+	for _, e := range events {
+		if err := a.audit.Append(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// event is something about a request. nobody did it when by is zero: an agent told it.
+func (r record) event(what string, by session.Person, details map[string]string) witness.Event {
+	engineer := r.Engineer.Identity
+	e := witness.Event{Event: what, Site: r.doc.Site, Of: &engineer, Request: r.id.Request(), Details: map[string]string{"asset": r.doc.Asset}}
+	if by.Sub != "" {
+		who := by.Identity
+		e.Who = &who
+	}
+	for k, v := range details {
+		e.Details[k] = v
+	}
+	if id := r.sessionID(); !id.IsZero() && !r.Answer.Granted.IsZero() {
+		e.Session = id.Session()
+	}
+	return e
+}
+
+// reported are the events that a report is news of.
+func (r record) reported(rep link.SessionReport) []witness.Event {
+	var news []witness.Event
+	if rep.Seq <= r.Session.Seq {
+		return nil
+	}
+	add := func(what string, details map[string]string) {
+		e := r.event(what, session.Person{}, details)
+		e.Session = rep.Session
+		news = append(news, e)
+	}
+	if r.Answer.Granted.IsZero() && r.Answer.Denied.IsZero() && r.Answer.Withdrawn.IsZero() {
+		add(witness.Granted, map[string]string{"told-by": "the agent's report"})
+	}
+	if r.Session.Opened.IsZero() && !rep.Opened.IsZero() {
+		add(witness.SessionOpened, map[string]string{"service": rep.Service,
+			"opened": rep.Opened.UTC().Format(time.RFC3339), "deadline": rep.Deadline.UTC().Format(time.RFC3339)})
+	}
+	if r.Session.Ended.IsZero() && !rep.Ended.IsZero() || !rep.Ended.IsZero() && rep.Reason != r.Session.Reason {
+		add(witness.SessionEnded, map[string]string{"reason": string(rep.Reason), "ended": rep.Ended.UTC().Format(time.RFC3339)})
+	}
+	return news
+}
+
+// announced is the event of a catalogue that is not what the agent said before.
+func announced(old link.Hello, known bool, now link.Hello) (witness.Event, bool) {
+	if known && sameCatalogue(old, now) {
+		return witness.Event{}, false
+	}
+	var names []string
+	for _, x := range now.Assets {
+		names = append(names, x.Name)
+	}
+	slices.Sort(names)
+	what := "changed"
+	if !known {
+		what = "first"
+	}
+	return witness.Event{Event: witness.CatalogueChanged, Site: now.Site, Details: map[string]string{
+		"agent": now.Agent, "what": what, "assets": strings.Join(names, " "),
+		"identity": now.Identity, "version": now.Version, "catalogue": hashed(catalogueText(now)),
+	}}, true
+}

@@ -1,0 +1,180 @@
+package broker
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/sallyport/sallyport/broker/audit"
+	"github.com/sallyport/sallyport/broker/fleet"
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Figures of the round in which agents get checkpoints.
+const (
+	roundEvery = time.Minute
+	roundWait  = 10 * time.Second // for one agent
+	roundWidth = 64               // agents at a time
+)
+
+func auditDir(cfg Config) string { return filepath.Join(cfg.State, "audit") }
+
+func (b *Broker) openAudit() (*audit.Log, error) {
+	u, err := url.Parse(b.cfg.URL)
+	if err != nil {
+		return nil, fmt.Errorf("name the audit log: %w", err)
+	}
+	key, err := audit.LoadKey(filepath.Join(b.cfg.State, "log.key"))
+	if err != nil {
+		return nil, err
+	}
+	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: key, Origin: u.Host, Now: time.Now, Appended: b.appended})
+}
+
+// auditStart writes down that the broker runs, and with which configuration.
+func (b *Broker) auditStart(ctx context.Context) error {
+	if err := b.audit.TakeNotes(ctx); err != nil {
+		return err
+	}
+	cfg := b.cfg
+	if u, err := url.Parse(cfg.Redis.URL); err == nil {
+		cfg.Redis.URL = u.Redacted() // nobody shall guess the password from the hash
+	}
+	text, err := json.Marshal(cfg)
+	if err != nil {
+		return fmt.Errorf("hash the configuration: %w", err)
+	}
+	sum := sha256.Sum256(text)
+	return b.audit.Append(ctx, witness.Event{Event: witness.BrokerStarted, Details: map[string]string{
+		"node": b.cfg.Node, "version": Version, "configuration": hex.EncodeToString(sum[:])}})
+}
+
+// noteJoinToken leaves word of a join token, which is made beside the running broker.
+func noteJoinToken(cfg Config, site, agent string, valid time.Duration) error {
+	return audit.Leave(auditDir(cfg), witness.Event{Event: witness.JoinTokenMade, Site: site, Details: map[string]string{
+		"agent": agent, "made": time.Now().UTC().Format(time.RFC3339), "valid": valid.String()}})
+}
+
+// enrolments is the audit log as enrolling wants it: the token's own event first.
+type enrolments struct{ log *audit.Log }
+
+func (e enrolments) Append(ctx context.Context, event witness.Event) error {
+	if err := e.log.TakeNotes(ctx); err != nil {
+		return err
+	}
+	return e.log.Append(ctx, event)
+}
+
+// appended wakes the round for the agents of an event's site. What finds no room is
+// made good within a minute.
+func (b *Broker) appended(e witness.Event) {
+	if e.Site == "" {
+		return
+	}
+	select {
+	case b.news <- e.Site:
+	default:
+	}
+}
+
+// keepWitnesses brings every agent the checkpoints that concern it: when it connects,
+// after each event of its site, and every minute.
+func (b *Broker) keepWitnesses(ctx context.Context) error {
+	r := &round{b: b, sizes: map[fleet.Agent]int64{}}
+	tick := time.NewTicker(roundEvery)
+	defer tick.Stop()
+	for {
+		sites := map[string]bool{}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			sites = nil // all
+			if err := b.audit.TakeNotes(ctx); err != nil {
+				b.log.Error("the audit log's inbox stays full", "err", err)
+			}
+		case site := <-b.news:
+			sites[site] = true
+			for more := true; more; {
+				select {
+				case site = <-b.news:
+					sites[site] = true
+				default:
+					more = false
+				}
+			}
+		}
+		r.tell(ctx, sites)
+	}
+}
+
+// round is what is known of the agents' checkpoints.
+type round struct {
+	b     *Broker
+	mu    sync.Mutex
+	sizes map[fleet.Agent]int64 // of the last checkpoint that each said it has
+}
+
+// tell gives the agents of some sites, or all, the newest checkpoint.
+func (r *round) tell(ctx context.Context, sites map[string]bool) {
+	var group errgroup.Group
+	group.SetLimit(roundWidth)
+	for _, a := range r.b.fleet.Connected() {
+		if sites != nil && !sites[a.Site] {
+			continue
+		}
+		group.Go(func() error {
+			ctx, cancel := context.WithTimeout(ctx, roundWait)
+			defer cancel()
+			if err := r.deliver(ctx, a); err != nil {
+				r.b.log.Warn("an agent did not take the audit log's checkpoint", "site", a.Site, "agent", a.Agent, "err", err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+}
+
+// deliver proves from where the agent stands. The first try guesses; an agent that
+// stands elsewhere says where.
+func (r *round) deliver(ctx context.Context, a fleet.Agent) error {
+	r.mu.Lock()
+	from := r.sizes[a]
+	r.mu.Unlock()
+	for range 3 {
+		note, proof, err := r.b.audit.Consistency(from)
+		if err != nil {
+			return err
+		}
+		now, err := witness.ReadCheckpoint(note)
+		if err != nil {
+			return err
+		}
+		v, err := r.b.fleet.Deliver(ctx, a.Site, a.Agent, link.Deliver{
+			Kind: "checkpoint", Request: note, Grant: proof.Bytes(), Key: session.KeyLine(r.b.audit.Key())})
+		if err != nil {
+			return err
+		}
+		if !v.OK {
+			return &session.Error{Kind: session.Refused, Message: v.Message, Next: v.Next}
+		}
+		r.mu.Lock()
+		r.sizes[a] = int64(v.Count)
+		r.mu.Unlock()
+		if int64(v.Count) >= now.Size {
+			return nil
+		}
+		from = int64(v.Count)
+	}
+	return fmt.Errorf("it does not say where it stands")
+}
