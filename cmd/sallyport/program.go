@@ -88,7 +88,7 @@ An auditor looks and checks:   recordings, verify`,
 	}
 	add("you", p.loginCommand(), p.logoutCommand(), p.statusCommand())
 	add("access", p.assetsCommand(), p.requestCommand(), p.approveCommand(), p.denyCommand(), p.sshCommand(), p.sshConfigCommand())
-	add("work", p.sessionsCommand(), p.recordingsCommand(), p.verifyCommand())
+	add("work", p.sessionsCommand(), p.recordingsCommand(), p.verifyCommand(), p.auditCommand())
 	add("setup", p.trustCommand(), p.versionCommand())
 	add("setup", p.demoCommand())
 	root.AddCommand(demoChildren()...)

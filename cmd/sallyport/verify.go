@@ -12,11 +12,14 @@ func (p *program) verifyCommand() *cobra.Command {
 	var bundles []string
 	c := &cobra.Command{
 		Use:   "verify FILE",
-		Short: "Check a recording file offline, without an account",
+		Short: "Check a recording, or the proof of an audit event, offline and without an account",
 		Long: `Check that a recording is what the hospital's agent signed, byte for byte. It asks
 nobody and needs no account, only the site's trust bundle: an imported one, or the
 one that --trust names. Status 0 means intact, or torn: sealed by the agent after it
-was interrupted, with nothing lost unseen. Anything else is status 1.`,
+was interrupted, with nothing lost unseen. Anything else is status 1.
+
+A proof that "sallyport audit prove" wrote is told apart by its first line. It is
+checked against the broker's key in the trust bundle.`,
 		Example: "  sallyport verify evidence.sally\n  sallyport verify evidence.sally --trust northfield.json -o json",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -32,6 +35,9 @@ was interrupted, with nothing lost unseen. Anything else is status 1.`,
 			info, err := f.Stat()
 			if err != nil || !info.Mode().IsRegular() {
 				return unreadable(args[0], err)
+			}
+			if isProof(f) {
+				return p.verifyProof(f, trust)
 			}
 			return p.judge(p.tapes.Verify(f, info.Size(), trust), false)
 		},

@@ -181,6 +181,27 @@ func (c *Client) RecordingFile(ctx context.Context, id string, w io.Writer) (int
 	return n, nil
 }
 
+// AuditAfter reads audit events from a number on; AuditLast the newest n.
+func (c *Client) AuditAfter(ctx context.Context, from int64) (api.AuditEvents, error) {
+	return get[api.AuditEvents](ctx, c, fmt.Sprintf("/audit/events?after=%d", from))
+}
+
+func (c *Client) AuditLast(ctx context.Context, n int) (api.AuditEvents, error) {
+	return get[api.AuditEvents](ctx, c, fmt.Sprintf("/audit/events?last=%d", n))
+}
+
+func (c *Client) AuditProof(ctx context.Context, index int64) (api.AuditProof, error) {
+	return get[api.AuditProof](ctx, c, fmt.Sprintf("/audit/events/%d/proof", index))
+}
+
+func (c *Client) AuditCheckpoint(ctx context.Context) (api.AuditCheckpoint, error) {
+	return get[api.AuditCheckpoint](ctx, c, "/audit/checkpoint")
+}
+
+func (c *Client) AuditLeaves(ctx context.Context, from, to int64) (api.AuditLeaves, error) {
+	return get[api.AuditLeaves](ctx, c, fmt.Sprintf("/audit/leaves?from=%d&to=%d", from, to))
+}
+
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {
 	return call[T](ctx, c, http.MethodGet, path, nil)
 }

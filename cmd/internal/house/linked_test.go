@@ -20,13 +20,13 @@ import (
 
 // budgets is how many modules, ours left out, each binary may link on linux/amd64.
 // Hospital IT reads the agent's list before it lets the agent in: a module more is
-// a decision, made here.
+// a decision, made here. Both link x/mod for notes and trees of the audit log.
 var budgets = map[string]struct {
 	from []string
 	max  int
 }{
-	"agent":  {from: []string{"agent", "cmd/sallyport-agent"}, max: 18},
-	"broker": {from: []string{"broker", "cmd/sallyport-broker"}, max: 20},
+	"agent":  {from: []string{"agent", "cmd/sallyport-agent"}, max: 19},
+	"broker": {from: []string{"broker", "cmd/sallyport-broker"}, max: 21},
 }
 
 // stages are the worlds of demo and tests.

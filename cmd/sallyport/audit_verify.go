@@ -1,0 +1,329 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+)
+
+// auditVerdict is the answer of audit verify.
+type auditVerdict struct {
+	Log     string   `json:"log"`
+	Size    int64    `json:"size"`
+	Read    int64    `json:"read"`              // entries that you may see and that are what their hashes say
+	Key     string   `json:"key"`               // trusted, unknown
+	Since   int64    `json:"since"`             // size of the checkpoint that you saw before
+	Seen    string   `json:"seen,omitempty"`    // file that keeps the new one
+	Explain []string `json:"explain,omitempty"` // the same in words
+}
+
+func (p *program) auditVerifyCommand() *cobra.Command {
+	var bundles []string
+	c := &cobra.Command{
+		Use:   "verify",
+		Short: "Check the whole audit log: nothing was changed, nothing taken away",
+		Long: `Check the whole audit log. The hashes of all entries are fetched and the tree is
+computed from them; every entry that you may see is compared with its hash; the root
+must be the one that the broker signed, and the log must go on from the checkpoint
+that you saw last, which is kept in your Sallyport directory under checkpoints. The
+signing key is the one in the trust bundle; without one the log key is unknown.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			who, err := p.session()
+			if err != nil {
+				return err
+			}
+			trust, err := p.anchors(bundles)
+			if err != nil {
+				return err
+			}
+			v, err := p.verifyLog(c.Context(), who, trust)
+			if err != nil {
+				return err
+			}
+			return p.answer(v, func() error {
+				for _, line := range v.Explain {
+					p.print("%s", line)
+				}
+				return nil
+			})
+		},
+	}
+	c.Flags().StringSliceVar(&bundles, "trust", nil, "use this trust bundle instead of the imported ones")
+	return c
+}
+
+// logKey is the broker's key of the bundles. They must agree.
+func logKey(trust []session.Trust) (ed25519.PublicKey, error) {
+	var line string
+	for _, t := range trust {
+		if t.Broker == "" {
+			continue
+		}
+		if line != "" && line != t.Broker {
+			return nil, session.Errorf(session.Refused, "Your trust bundles name two keys of the broker").
+				WithNext("Name the bundle to use with --trust.")
+		}
+		line = t.Broker
+	}
+	if line == "" {
+		return nil, nil
+	}
+	return session.ParseKeyLine(line)
+}
+
+// verifyLog checks the log against itself, its key and what was seen before.
+func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.Trust) (auditVerdict, error) {
+	got, err := who.broker.AuditCheckpoint(ctx)
+	if err != nil {
+		return auditVerdict{}, err
+	}
+	pinned, err := logKey(trust)
+	if err != nil {
+		return auditVerdict{}, err
+	}
+	v := auditVerdict{Key: "trusted"}
+	key := pinned
+	if key == nil {
+		v.Key = "unknown"
+		if key, err = session.ParseKeyLine(got.Key); err != nil {
+			return auditVerdict{}, badLog("The broker names no key of its log", err)
+		}
+	}
+	now, err := witness.OpenCheckpoint(got.Checkpoint, key)
+	if err != nil {
+		return auditVerdict{}, badLog("The checkpoint of the audit log is not signed by its key", err)
+	}
+	v.Log, v.Size = now.Origin, now.Size
+	leaves, err := p.leaves(ctx, who, now.Size)
+	if err != nil {
+		return auditVerdict{}, err
+	}
+	before, was, seen, err := seenBefore(who)
+	if err != nil {
+		return auditVerdict{}, err
+	}
+	v.Since = before.Size
+	if was != nil && (before.Origin != now.Origin || !was.Equal(key)) {
+		return auditVerdict{}, badLog("The audit log has another name or key than the one that you saw", witness.ErrForked)
+	}
+	if before.Size > now.Size {
+		return auditVerdict{}, badLog(fmt.Sprintf("The audit log shrank: you saw %d entries, and it has %d", before.Size, now.Size), witness.ErrForked)
+	}
+	roots, err := witness.Roots(leaves, now.Size, before.Size)
+	if err != nil {
+		return auditVerdict{}, err
+	}
+	switch {
+	case roots[0] != now.Root:
+		return auditVerdict{}, badLog("The entries of the audit log are not those that the broker signed", nil)
+	case before.Size > 0 && roots[1] != before.Root:
+		return auditVerdict{}, badLog(fmt.Sprintf("The audit log was rewritten: its first %d entries are not those that you saw", before.Size), witness.ErrForked)
+	}
+	if v.Read, err = p.entriesMatch(ctx, who, leaves); err != nil {
+		return auditVerdict{}, err
+	}
+	if err := home.WriteFile(seen, keptSeen(session.KeyLine(key), got.Checkpoint)); err != nil {
+		return auditVerdict{}, err
+	}
+	v.Seen = seen
+	v.Explain = explainLog(v, now, pinned)
+	return v, nil
+}
+
+func explainLog(v auditVerdict, now witness.Checkpoint, pinned ed25519.PublicKey) []string {
+	lines := []string{
+		fmt.Sprintf("The audit log of %s has %d entries; their hashes make the root that it signed.", now.Origin, now.Size),
+		fmt.Sprintf("The %d of them that you may see are what their hashes say.", v.Read),
+	}
+	if v.Since > 0 {
+		lines = append(lines, fmt.Sprintf("It goes on from the %d entries that you saw last.", v.Since))
+	} else {
+		lines = append(lines, "You see it for the first time; from now on you would notice if it were rewritten.")
+	}
+	if pinned != nil {
+		return append(lines, "It is signed by the key in your trust bundle.")
+	}
+	return append(lines, "Log key unknown: no trust bundle names the broker's key.")
+}
+
+// leaves fetches the hashes of all entries.
+func (p *program) leaves(ctx context.Context, who signedIn, size int64) ([][32]byte, error) {
+	var all [][32]byte
+	for int64(len(all)) < size {
+		part, err := retry(ctx, func() (api.AuditLeaves, error) { return who.broker.AuditLeaves(ctx, int64(len(all)), size) })
+		if err != nil {
+			return nil, err
+		}
+		n := len(part.Hashes) / 32
+		if part.From != int64(len(all)) || len(part.Hashes)%32 != 0 || n == 0 || int64(len(all)+n) > size {
+			return nil, badLog("The broker does not show the hashes of its audit log", nil)
+		}
+		for b := part.Hashes; len(b) > 0; b = b[32:] {
+			all = append(all, [32]byte(b))
+		}
+	}
+	return all, nil
+}
+
+// retry asks again where the broker wants a pause.
+func retry[T any](ctx context.Context, ask func() (T, error)) (T, error) {
+	for try := 0; ; try++ {
+		v, err := ask()
+		if err == nil || try == 5 || session.KindOf(err) != session.Refused {
+			return v, err
+		}
+		select {
+		case <-ctx.Done():
+			return v, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// entriesMatch reads every entry that the person may see and compares it with its
+// hash. What was written after the checkpoint is left for the next time.
+func (p *program) entriesMatch(ctx context.Context, who signedIn, leaves [][32]byte) (int64, error) {
+	var n, at int64
+	for at < int64(len(leaves)) {
+		page, err := retry(ctx, func() (api.AuditEvents, error) { return who.broker.AuditAfter(ctx, at) })
+		if err != nil {
+			return n, err
+		}
+		for _, e := range page.Events {
+			if e.Index < at || e.Index >= page.Next {
+				return n, badLog("The broker shows entries of its audit log out of their order", nil)
+			}
+			if e.Index >= int64(len(leaves)) {
+				continue
+			}
+			if witness.LeafHash(e.Entry) != leaves[e.Index] {
+				return n, badLog(fmt.Sprintf("Entry %d of the audit log is not the one that was signed", e.Index), nil)
+			}
+			n++
+		}
+		if page.Next <= at {
+			return n, badLog("The broker does not show the entries of its audit log", nil)
+		}
+		at = page.Next
+	}
+	return n, nil
+}
+
+// What a person saw last is the key line, and the signed checkpoint.
+
+func keptSeen(key string, note []byte) []byte { return append([]byte(key+"\n"), note...) }
+
+// seenBefore reads the checkpoint that the person saw last of their broker's log, and
+// the key that signed it; nil when they saw none. file is where the next one goes.
+func seenBefore(who signedIn) (c witness.Checkpoint, key ed25519.PublicKey, file string, err error) {
+	_, host, _ := strings.Cut(who.config.Broker, "://") // the broker's own words would do for a second history
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
+			return r
+		}
+		return '_'
+	}, host)
+	file = who.home.Path("checkpoints", "log-"+filepath.Base(name)+".txt")
+	b, err := home.ReadBounded(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return witness.Checkpoint{}, nil, file, nil
+	}
+	if err == nil {
+		line, note, _ := bytes.Cut(b, []byte("\n"))
+		if key, err = session.ParseKeyLine(string(line)); err == nil {
+			c, err = witness.OpenCheckpoint(note, key)
+		}
+	}
+	if err != nil {
+		return c, nil, file, &session.Error{Kind: session.Refused, Message: "The checkpoint that you saw last cannot be read", Err: err,
+			Next: "Look at " + file + "; without it the log is seen for the first time."}
+	}
+	return c, key, file, nil
+}
+
+// isProof tells an inclusion proof by its first line, and leaves the file at its start.
+func isProof(f *os.File) bool {
+	line := []byte(witness.ProofLine + "\n")
+	head := make([]byte, len(line))
+	n, err := f.ReadAt(head, 0)
+	return (err == nil || errors.Is(err, io.EOF)) && bytes.Equal(head[:n], line)
+}
+
+// provedEvent is the answer of verify about a proof.
+type provedEvent struct {
+	Result string        `json:"result"` // proved, signer-unknown
+	Log    string        `json:"log"`
+	Index  int64         `json:"index"`
+	Size   int64         `json:"size"` // of the log then
+	Event  witness.Event `json:"event"`
+}
+
+// verifyProof checks the proof of an audit event offline.
+func (p *program) verifyProof(f io.Reader, trust []session.Trust) error {
+	b, err := io.ReadAll(io.LimitReader(f, witness.MaxInclusion+1))
+	if err != nil {
+		return err
+	}
+	key, err := logKey(trust)
+	if err != nil {
+		return err
+	}
+	proof, err := witness.ParseInclusion(b)
+	if err != nil {
+		return p.notProved("The file is damaged: it is not an inclusion proof any more")
+	}
+	at, err := proof.Included(key)
+	if err != nil {
+		return p.notProved("NOT PROVED: " + err.Error())
+	}
+	e, err := witness.ParseEvent(proof.Entry)
+	if err != nil || e.Seq != proof.Index {
+		return p.notProved("NOT PROVED: the entry is no event of an audit log")
+	}
+	v := provedEvent{Result: "proved", Log: at.Origin, Index: proof.Index, Size: at.Size, Event: e}
+	if key == nil {
+		v.Result = "signer-unknown"
+	}
+	if err := p.answer(v, func() error {
+		p.print("Event %s of the audit log of %s, which had %s entries:", fmt.Sprint(proof.Index), at.Origin, fmt.Sprint(at.Size))
+		p.print("  %s", strings.Join(p.eventCells(e), "  "))
+		if key == nil {
+			p.print("Consistent, signer unknown: no trust bundle names the broker's key.")
+			return nil
+		}
+		p.print("It is in the log, and the log is signed by the key in your trust bundle.")
+		return nil
+	}); err != nil {
+		return err
+	}
+	if key == nil {
+		return quietFailure{}
+	}
+	return nil
+}
+
+func (p *program) notProved(why string) error {
+	if err := p.answer(map[string]string{"result": "failed", "why": why}, func() error {
+		p.print("%s.", why)
+		return nil
+	}); err != nil {
+		return err
+	}
+	return quietFailure{}
+}
