@@ -83,7 +83,11 @@ func (s *site) desk(t fataler, dir string) *desk {
 		t.Fatalf("%v", err)
 	}
 	l.LimitSessions(func(string) int { return 1 })
-	d := &desk{verifier: s.verifier, ledger: l, now: func() time.Time { return s.now }, log: slog.New(slog.DiscardHandler),
+	log, err := openCheckpoints(state{dir}, func() time.Time { return s.now }, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	d := &desk{verifier: s.verifier, ledger: l, checkpoints: log, now: func() time.Time { return s.now }, log: slog.New(slog.DiscardHandler),
 		changed: func(session.ID) {}, extend: func(session.ID, time.Time) bool { return true }}
 	d.live = paper{d}
 	return d
