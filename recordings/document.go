@@ -170,6 +170,15 @@ func ReadHeader(part []byte) (Header, error) {
 	return o.Session, nil
 }
 
+// ReadSigner is ReadHeader with the key that signed.
+func ReadSigner(part []byte) (Header, ed25519.PublicKey, error) {
+	o, pub, err := parseHeader(part)
+	if err != nil {
+		return Header{}, nil, session.Errorf(session.Invalid, "read the header of a recording: %w", err)
+	}
+	return o.Session, pub, nil
+}
+
 // ReadSeal reads a seal part for listings. It does not check the signature, which
 // needs the header's key: Verify does.
 func ReadSeal(part []byte) (SealInfo, error) {

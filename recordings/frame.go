@@ -113,6 +113,7 @@ type scanner struct {
 	index uint32
 	prev  [32]byte // chain before this segment
 	floor int64    // no frame may be earlier: at of the last frame of the segment before
+	heads func(witness.Head)
 }
 
 // next takes one frame from the front of b and returns it with its length in b.
@@ -198,6 +199,9 @@ func (s *scanner) headed(f frame) error {
 	}
 	if !h.Verify(s.pub) {
 		return errors.New("the signature of a head does not fit")
+	}
+	if s.heads != nil {
+		s.heads(h)
 	}
 	return nil
 }

@@ -28,6 +28,30 @@ func SegmentPart(index uint32) string { return fmt.Sprintf("%s%06d", segmentPref
 
 func openName(index uint32) string { return fmt.Sprintf("%s%06d", openPrefix, index) }
 
+// Companions of a recording: kept and sent beside its parts, and none of them. Package
+// exchange says what is in them.
+const (
+	PapersPart   = "papers"   // who asked and who allowed; from the recording's beginning
+	ReceiptsPart = "receipts" // the broker's countersignatures; after the seal
+)
+
+// MaxCompanion bounds a companion, in bytes.
+const MaxCompanion = 32 << 20
+
+// Companion reports whether name is the name of a companion.
+func Companion(name string) bool { return name == PapersPart || name == ReceiptsPart }
+
+// Largest is the bound of what may be stored under a name, in bytes; 0: nothing may.
+func Largest(name string) int64 {
+	switch {
+	case ValidPart(name):
+		return MaxPart
+	case name == PapersPart, name == ReceiptsPart:
+		return MaxCompanion
+	}
+	return 0
+}
+
 // Part is one part of a recording as it is stored somewhere.
 type Part struct {
 	Name string

@@ -11,6 +11,7 @@ import (
 	"filippo.io/age"
 	"golang.org/x/crypto/chacha20poly1305"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -32,6 +33,7 @@ type Reader struct {
 	sealed *SealInfo
 	locked int   // length of the event just returned, when it is locked; -1: it is not
 	err    error // damage, for good
+	heads  func(witness.Head)
 }
 
 // segmentInHand is the segment that is being read.
@@ -232,7 +234,7 @@ func (r *Reader) advance() error {
 }
 
 func (r *Reader) scanner(n uint32) scanner {
-	return scanner{tally: newTally(), id: r.id, pub: r.pub, index: n, prev: r.totals.chain, floor: r.totals.at}
+	return scanner{tally: newTally(), id: r.id, pub: r.pub, index: n, prev: r.totals.chain, floor: r.totals.at, heads: r.heads}
 }
 
 // closedSegment checks and unpacks segment n. It continues the one in hand, which was

@@ -1,10 +1,12 @@
 package recordings
 
 import (
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -27,20 +29,45 @@ type Result struct {
 	Reason  string  `json:"reason"`  // one sentence without its full stop
 
 	header Header
+	signer ed25519.PublicKey
 	seal   *SealInfo
 	totals totals
 }
+
+// Header is the recording's, as far as it could be read.
+func (r Result) Header() Header { return r.header }
+
+// Signer is the key that signed the recording; nil when the header could not be read.
+func (r Result) Signer() ed25519.PublicKey { return r.signer }
+
+// Seal is how the recording ended; false when no sound seal was found.
+func (r Result) Seal() (SealInfo, bool) {
+	if r.seal == nil {
+		return SealInfo{}, false
+	}
+	return *r.seal, true
+}
+
+// Extent is how many closed segments are sound, and the chain over them.
+func (r Result) Extent() (segments uint32, chain [32]byte) { return r.totals.segments, r.totals.chain }
 
 // Verify checks a recording in its single-file form against the trust bundles. It
 // needs nothing else: no account, no network, no clock. A bundle counts when it names
 // the recording's site and the very key that signed.
 func Verify(r io.ReaderAt, size int64, trust []session.Trust) Result {
+	return VerifyHeads(r, size, trust, nil)
+}
+
+// VerifyHeads is Verify that also hands over each signed head that stands in the
+// recording and fits it, in order; each may be nil.
+func VerifyHeads(r io.ReaderAt, size int64, trust []session.Trust, each func(witness.Head)) Result {
 	reader, err := Open(r, size)
 	if err != nil {
 		return broken(Result{}, err)
 	}
 	defer reader.Close()
-	result := Result{header: reader.Header()}
+	reader.heads = each
+	result := Result{header: reader.Header(), signer: reader.Signer()}
 	for err == nil {
 		_, err = reader.Next()
 	}

@@ -19,7 +19,8 @@ type Trust struct {
 	Issuers  []Issuer `json:"issuers"`
 	// EngineerGroup is the group that engineers' tokens must carry; default field-service.
 	EngineerGroup string `json:"engineer_group,omitempty"`
-	Broker        string `json:"broker,omitempty"` // the broker's countersigning key, once it has one
+	ApproverGroup string `json:"approver_group,omitempty"` // that approvers' tokens must carry; default scanner-approvers
+	Broker        string `json:"broker,omitempty"`         // the broker's countersigning key, once it has one
 }
 
 // Issuer pins one identity provider.

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"sync"
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
@@ -20,7 +21,10 @@ import (
 // Directory is a Vault in a directory of a local file system that has hard links:
 // SITE/RECORDING/PART, parts read-only. A part arrives in incoming/ and is linked to
 // its name when it is whole and synced; a link, unlike a rename, never replaces.
-type Directory struct{ root *os.Root }
+type Directory struct {
+	root     *os.Root
+	receipts sync.Mutex // one countersignature is added at a time
+}
 
 var _ Vault = (*Directory)(nil)
 
@@ -59,7 +63,7 @@ func (d *Directory) Put(ctx context.Context, p Part, body io.Reader) error {
 	if err != nil || len(sum) != sha256.Size {
 		return session.Errorf(session.Invalid, "%.70q is not a SHA-256 in hex", p.SHA256)
 	}
-	if p.Size <= 0 || p.Size > recordings.MaxPart {
+	if p.Size <= 0 || p.Size > recordings.Largest(p.Name) {
 		return session.Errorf(session.Invalid, "a part of %d bytes is out of bounds", p.Size)
 	}
 	arrived := path.Join(incoming, rand.Text())

@@ -31,7 +31,7 @@ type Vault interface {
 type Part struct {
 	Site      string
 	Recording string // V-...
-	Name      string // header, seg-000000, seal
+	Name      string // header, seg-000000, seal; papers, receipts
 	Size      int64
 	SHA256    string
 }
@@ -51,7 +51,7 @@ func checkName(site, recording, part string) error {
 	if err := checkRecording(site, recording); err != nil {
 		return err
 	}
-	if !recordings.ValidPart(part) {
+	if recordings.Largest(part) == 0 {
 		return session.Errorf(session.Invalid, "%.60q is not the name of a part", part)
 	}
 	return nil

@@ -3,14 +3,15 @@
 // the agent's statement of how far a recording had come at a moment. It knows keys
 // and bytes, and nothing of files, networks or storage.
 //
-// A countersignature is meant to be made over the 180 bytes of a signed head in a
-// domain of its own; checkpoints likewise. Neither exists yet.
+// The broker's countersignature is made over the 180 bytes of a signed head and its
+// own time, in a domain of its own: neither side can say what only the other may.
 package witness
 
 import (
 	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 
@@ -27,6 +28,14 @@ const (
 	Segment Domain = "sallyport/v1/recording-segment"
 	AtHead  Domain = "sallyport/v1/recording-head"
 	Seal    Domain = "sallyport/v1/recording-seal"
+	Papers  Domain = "sallyport/v1/recording-papers"
+	List    Domain = "sallyport/v1/recording-receipts"
+)
+
+// The domains of the broker's countersigning key.
+const (
+	Countersign Domain = "sallyport/v1/recording-countersignature"
+	Pack        Domain = "sallyport/v1/evidence-pack"
 )
 
 // SignatureSize is the length of every signature, in bytes.
@@ -92,6 +101,8 @@ type Head struct {
 // 8 offset, 8 at, 8 wall, 8 boot, 32 chain, 32 plain, 64 signature; integers are
 // big endian.
 const HeadSize = 116 + SignatureSize
+
+func emptyPlain() [32]byte { return sha256.Sum256(nil) }
 
 func (h Head) statement() []byte {
 	b := make([]byte, 0, HeadSize)

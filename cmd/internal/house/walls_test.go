@@ -53,6 +53,7 @@ var levelPaths = []struct {
 	why      string
 }{
 	{[]string{"session/grant"}, []string{"session/idtoken"}, "a proof is a token; strict checking lives once"},
+	{[]string{"recordings/exchange"}, []string{"session/grant"}, "a pack's papers are judged by the code that judged the grant"},
 	{[]string{"recordings"}, []string{"recordings"}, "the container and its edges are one room with a witness"},
 	{[]string{"session/vnc", "session/rdp"}, []string{"session/screen"}, "both draw into the one screen"},
 	{[]string{"agent/device"}, []string{"agent/ledger"}, "a device is opened with a Ticket, and only the ledger prints one"},

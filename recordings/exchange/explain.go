@@ -1,0 +1,124 @@
+package exchange
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+// result is the verdict over a pack in which everything fits.
+func (c *check) result() Result {
+	r := Result{Result: c.recording.Result, Segment: c.recording.Segment, Offset: c.recording.Offset, Reason: c.recording.Reason}
+	if c.ahead > 0 {
+		r.Reason += fmt.Sprintf("; the broker countersigned more than is here, up to %s", stamp(c.receipts[len(c.receipts)-1].Time()))
+	}
+	if c.lost > 0 {
+		r.Reason += fmt.Sprintf("; %d countersigned states of its last moments were lost", c.lost)
+	}
+	r.lines = append(r.lines, c.recording.Explain()...)
+	r.lines = append(r.lines, c.whoAsked()...)
+	r.lines = append(r.lines, c.whoAllowed()...)
+	r.lines = append(r.lines, c.countersigned()...)
+	r.lines = append(r.lines, c.unproven()...)
+	return r
+}
+
+func (c *check) whoAsked() []string {
+	if c.audited == nil {
+		return nil
+	}
+	q, e := c.audited.Request, c.audited.Engineer
+	lines := []string{fmt.Sprintf("Who asked: %s, on %s, for %s of %s, work order %q: %q.", person(e.Receipt.Person),
+		stamp(e.Receipt.Received), strings.Join(q.Services, ", "), q.Asset, q.Ref, q.Reason)}
+	return append(lines, "  "+proven(e, "request"))
+}
+
+func (c *check) whoAllowed() []string {
+	if c.audited == nil {
+		return nil
+	}
+	var lines []string
+	g := c.audited.Grant
+	for _, a := range c.audited.Approvers {
+		lines = append(lines, fmt.Sprintf("Who allowed it: %s, on %s.", person(a.Receipt.Person), stamp(a.Receipt.Received)), "  "+proven(a, "grant"))
+	}
+	return append(lines, fmt.Sprintf("What was allowed: %s of %s, %s, %s, between %s and %s, at most %s.", strings.Join(g.Services, ", "), g.Asset,
+		g.Class, channels(g.Channels), stamp(time.Unix(g.NBF, 0)), stamp(time.Unix(g.EXP, 0)), time.Duration(g.MaxS)*time.Second))
+}
+
+func channels(all []session.Channel) string {
+	words := make([]string, 0, len(all))
+	for _, c := range all {
+		words = append(words, string(c))
+	}
+	return strings.Join(words, ", ")
+}
+
+// proven says what was found out about a token.
+func proven(f grant.Finding, document string) string {
+	if f.Err != nil {
+		return fmt.Sprintf("Not verified: no trust bundle names the identity provider %q.", f.Receipt.Person.Iss)
+	}
+	return fmt.Sprintf("Verified again: the token of %s is signed with its key %q and was made for exactly this %s.", f.Receipt.Person.Iss, f.Receipt.KeyID, document)
+}
+
+func (c *check) countersigned() []string {
+	if len(c.receipts) == 0 {
+		return []string{"Countersigned: nothing yet."}
+	}
+	first, last := c.receipts[0], c.receipts[len(c.receipts)-1]
+	upTo := fmt.Sprintf("byte %d of segment %d", last.Head.Offset, last.Head.Segment)
+	if c.closed {
+		upTo = "its end"
+	}
+	lines := []string{fmt.Sprintf("Countersigned: %d times by the broker (key %s), first on %s, last on %s, up to %s.",
+		len(c.receipts), session.Fingerprint(c.broker), stamp(first.Time()), stamp(last.Time()), upTo)}
+	if c.ahead > 0 {
+		lines = append(lines, fmt.Sprintf("  %d of them are about more than is here: fetch it again for the rest.", c.ahead))
+	}
+	if c.lost > 0 {
+		lines = append(lines, fmt.Sprintf("  %d of them are about the last moments before the recorder was lost, which were not saved.", c.lost))
+	}
+	return lines
+}
+
+// unproven lists what nobody can tell from this file.
+func (c *check) unproven() []string {
+	var lines []string
+	say := func(format string, args ...any) {
+		lines = append(lines, "Not verified: "+fmt.Sprintf(format, args...))
+	}
+	switch {
+	case c.trust == nil:
+		say("who asked and who allowed it: that takes the trust bundle of the site.")
+	case c.trust.Broker == "":
+		say("whose countersigning key %s is: the trust bundle names no broker.", session.Fingerprint(c.broker))
+	}
+	if c.papers == nil {
+		say("who asked and who allowed it: the papers have not arrived.")
+	} else if c.trust != nil {
+		say("that the identity providers published the keys that the agent kept, and how many approvals its policy asked for: both are the agent's word.")
+	}
+	if n := c.pack.span[auditSection].size; n > 0 {
+		say("the audit proof of %d bytes: this program does not look into it.", n)
+	} else {
+		say("an entry in the audit log: the pack holds no proof of one.")
+	}
+	if c.recording.Result == recordings.VerdictLive {
+		say("%s.", c.recording.Reason)
+	}
+	return lines
+}
+
+func person(p session.Person) string {
+	if p.Email != "" {
+		return fmt.Sprintf("%q", p.Email)
+	}
+	return fmt.Sprintf("%q", p.Sub)
+}
+
+func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
