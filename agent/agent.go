@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/agent/spool"
 	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
@@ -60,7 +61,7 @@ func New(cfg Config, log *slog.Logger) (*Agent, error) {
 	if a.recipient, err = a.state.inputRecipient(); err != nil {
 		return nil, err
 	}
-	if a.creds, err = loadCredentials(a.state); err != nil {
+	if a.creds, err = loadCredentials(a.state, log); err != nil {
 		return nil, err
 	}
 	if a.checkpoints, err = openCheckpoints(a.state, time.Now, log); err != nil {
@@ -93,7 +94,10 @@ func (a *Agent) furnish() error {
 	}
 	a.reporter = newReporter(a.ledger, a.client.Report, a.log)
 	keep, _ := time.ParseDuration(a.cfg.KeepRecordings)
-	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep))
+	heads := spool.NewHeads(spool.HeadsConfig{
+		Dir: a.state.path("spool"), Putter: a.client, Signer: a.identity, Pin: a.creds.pinBroker, Log: a.log,
+	})
+	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads))
 	return a.makeEngine()
 }
 
@@ -141,12 +145,39 @@ func (a *Agent) makeEngine() error {
 	return nil
 }
 
-// record begins a recording in the spool.
+// record begins a recording in the spool, with the papers that opened its session
+// beside it. Without papers nothing is recorded, and so nothing is opened.
 func (a *Agent) record(h recordings.Header) (session.Recorder, error) {
 	h.Agent = a.fingerprint()
-	return recordings.Create(filepath.Join(a.state.path("spool"), h.Recording), h, recordings.Options{
-		Signer: a.identity, InputRecipient: a.recipient, OnPart: a.spool.Kick,
+	papers, err := a.papers(h)
+	if err != nil {
+		return nil, err
+	}
+	dir := filepath.Join(a.state.path("spool"), h.Recording)
+	w, err := recordings.Create(dir, h, recordings.Options{
+		Signer: a.identity, InputRecipient: a.recipient, OnPart: a.spool.Kick, OnHead: a.spool.Head,
 	})
+	if err != nil {
+		return nil, err
+	}
+	if err := spool.WritePapers(dir, papers); err != nil {
+		return nil, errors.Join(err, w.Close(session.RecorderLost))
+	}
+	a.spool.Kick()
+	return w, nil
+}
+
+// papers are the documents and tokens of a recording's session, signed.
+func (a *Agent) papers(h recordings.Header) ([]byte, error) {
+	id, err := session.ParseSessionID(h.Session)
+	if err != nil {
+		return nil, err
+	}
+	ticket, err := a.ledger.Ticket(id)
+	if err != nil {
+		return nil, err
+	}
+	return exchange.SignPapers(a.identity, exchange.PapersOf(h, ticket.Grant()))
 }
 
 // Warm connections to the broker: two while somebody works, one otherwise.

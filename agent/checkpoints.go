@@ -89,6 +89,12 @@ func (c *checkpoints) take(in link.Deliver) (link.Verdict, error) {
 	if err != nil {
 		return link.Verdict{}, err
 	}
+	// The key that signs the log is the one that countersigns heads, pinned at enrolment.
+	if err := c.state.pinBroker(in.Key); errors.Is(err, errOtherBroker) {
+		return link.Verdict{}, c.refuse(in.Request, "its audit log has another key than the pinned one")
+	} else if err != nil {
+		return link.Verdict{}, err
+	}
 	newer, err := witness.OpenCheckpoint(in.Request, pub)
 	if err != nil && c.kept.Key != "" {
 		return link.Verdict{}, c.refuse(in.Request, "a checkpoint of its audit log is not signed by the pinned key")

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -53,6 +54,9 @@ func Enrol(ctx context.Context, cfg Config, joinToken, inputIdentity string) (En
 	if err != nil {
 		return Enrolled{}, err
 	}
+	if err := s.pinBroker(issued.Broker); err != nil {
+		return Enrolled{}, err
+	}
 	if err := s.keepLink(issued); err != nil {
 		return Enrolled{}, err
 	}
@@ -69,13 +73,14 @@ func Trust(cfg Config) (session.Trust, error) {
 	if err != nil {
 		return session.Trust{}, err
 	}
-	kept, err := state{cfg.State}.checkpoint()
+	broker, err := state{cfg.State}.broker()
 	if err != nil {
 		return session.Trust{}, err
 	}
 	return session.Trust{
+		Broker: broker, ApproverGroup: cfg.Groups.Approver,
 		V: 1, Site: cfg.Site, Agent: cfg.Agent,
-		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer, Broker: kept.Key,
+		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer,
 	}, nil
 }
 
@@ -91,6 +96,7 @@ func (s state) keepLink(issued link.Issued) error {
 // credentials are the link's certificate and CA; renewals replace them.
 type credentials struct {
 	state state
+	log   *slog.Logger
 
 	mu    sync.Mutex
 	kept  link.Issued
@@ -98,7 +104,7 @@ type credentials struct {
 	roots *x509.CertPool
 }
 
-func loadCredentials(s state) (*credentials, error) {
+func loadCredentials(s state, log *slog.Logger) (*credentials, error) {
 	raw, err := os.ReadFile(s.path("link.json"))
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {
@@ -110,7 +116,7 @@ func loadCredentials(s state) (*credentials, error) {
 	if err := json.Unmarshal(raw, &kept); err != nil {
 		return nil, fmt.Errorf("read the link's certificate: %w", err)
 	}
-	c := &credentials{state: s}
+	c := &credentials{state: s, log: log}
 	return c, c.use(kept)
 }
 
@@ -147,8 +153,31 @@ func (c *credentials) renewed(issued link.Issued) error {
 	issued.KeyPEM = c.kept.KeyPEM
 	issued.Nodes = c.kept.Nodes
 	c.mu.Unlock()
+	if issued.Broker != "" {
+		pub, err := session.ParseKeyLine(issued.Broker)
+		if err != nil {
+			return err
+		}
+		// Another key is not taken; the certificate is, or the agent would be lost to everybody.
+		if err := c.pinBroker(pub); err != nil && !errors.Is(err, errOtherBroker) {
+			return err
+		}
+	}
 	if err := c.use(issued); err != nil {
 		return err
 	}
 	return c.state.keepLink(issued)
+}
+
+// pinBroker checks a countersigning key against the one that is known, or learns the
+// first. Another key is refused and said loudly: only the hospital can tell whether
+// the broker was replaced or somebody stands in its place.
+func (c *credentials) pinBroker(pub ed25519.PublicKey) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err := c.state.pinBroker(session.KeyLine(pub))
+	if errors.Is(err, errOtherBroker) {
+		c.log.Error("THE BROKER'S COUNTERSIGNING KEY CHANGED; its countersignatures are refused", "key", session.Fingerprint(pub), "err", err)
+	}
+	return err
 }

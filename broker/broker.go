@@ -4,6 +4,7 @@ package broker
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -24,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/broker/sshd"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/recordings/vault"
+	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -42,7 +44,8 @@ type Broker struct {
 	ssh    *sshd.Server
 
 	arrived chan arrival
-	news    chan string // sites with a new event in the audit log
+	news    chan string        // sites with a new event in the audit log
+	signer  ed25519.PrivateKey // countersigns heads and evidence packs
 }
 
 // New connects to the store and makes the rooms. Run opens the doors.
@@ -102,8 +105,12 @@ func (b *Broker) furnish() error {
 
 // newFleet makes the room of the agents; the join-token command makes one too.
 func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, log fleet.Auditor, out *slog.Logger) (*fleet.Fleet, error) {
+	known := ""
+	if b, ok := h.(*Broker); ok && b.signer != nil {
+		known = session.KeyLine(b.signer.Public().(ed25519.PublicKey))
+	}
 	return fleet.New(fleet.Config{
-		Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
+		Broker: known, Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
 		CA: ca, Once: once{st}, Denied: fleet.OpenDenyFile(filepath.Join(cfg.State, "denied.json"), time.Now),
 		Handler: h, Audit: log, Now: time.Now, Log: out,
 	})
@@ -126,7 +133,7 @@ func (b *Broker) makeWeb() error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Access: b.access, Identity: people, Vault: library{b.vault}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: library{b.vault, b.signer}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})

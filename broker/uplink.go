@@ -173,21 +173,6 @@ func (o once) Take(ctx context.Context, kind, id string) ([]byte, error) {
 	return doc.Body, err
 }
 
-// library is the vault as the web reads it.
-type library struct{ vault *vault.Directory }
-
-func (l library) Assemble(ctx context.Context, site, recording string, w io.Writer) error {
-	parts, err := l.vault.Parts(ctx, site, recording)
-	if err != nil {
-		return err
-	}
-	var names []string
-	for _, p := range parts {
-		names = append(names, p.Name)
-	}
-	return recordings.Assemble(w, func(part string) (io.ReadCloser, error) { return l.vault.Open(ctx, site, recording, part) }, names)
-}
-
 // routes is access as the jump host wants it.
 type routes struct{ access *access.Access }
 

@@ -34,11 +34,11 @@ func (b *Broker) openAudit() (*audit.Log, error) {
 	if err != nil {
 		return nil, fmt.Errorf("name the audit log: %w", err)
 	}
-	key, err := audit.LoadKey(filepath.Join(b.cfg.State, "log.key"))
-	if err != nil {
+	// One key vouches for what the broker saw: the log, heads and packs. Agents pin it.
+	if b.signer, err = audit.LoadKey(filepath.Join(b.cfg.State, "log.key")); err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: key, Origin: u.Host, Now: time.Now, Appended: b.appended})
+	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: b.signer, Origin: u.Host, Now: time.Now, Appended: b.appended})
 }
 
 // auditStart writes down that the broker runs, and with which configuration.

@@ -128,6 +128,20 @@ func Assemble(w io.Writer, open func(part string) (io.ReadCloser, error), parts 
 	return nil
 }
 
+// AssembledSize is how many bytes Assemble writes for these parts.
+func AssembledSize(parts []Part) (int64, error) {
+	sizes, names := map[string]int64{}, make([]string, 0, len(parts))
+	for _, p := range parts {
+		sizes[p.Name], names = p.Size, append(names, p.Name)
+	}
+	var total int64
+	err := Assemble(io.Discard, func(name string) (io.ReadCloser, error) {
+		total += sizes[name]
+		return io.NopCloser(strings.NewReader("")), nil
+	}, names)
+	return total, err
+}
+
 func copyPart(w io.Writer, open func(string) (io.ReadCloser, error), name string) error {
 	r, err := open(name)
 	if err != nil {

@@ -28,6 +28,11 @@ type record struct {
 	parts   []*part           // those on disk, in the recording's order
 	earlier map[string]string // part to hash, acknowledged before this start
 	acked   time.Time         // when the last part was acknowledged
+
+	awaits      bool      // somebody countersigns
+	finished    bool      // it was countersigned to its end
+	finishAfter time.Time // not tried before
+	refusals    int       // of that
 }
 
 // part is one part of it.
@@ -60,27 +65,38 @@ func (r *record) free(i int) bool {
 		return false
 	case i == 0:
 		return true
+	case r.parts[i].name == recordings.SealPart && r.awaits && !r.finished && r.refusals < badAfter:
+		return false // its countersignature goes first
 	case r.parts[i].name == recordings.SealPart:
 		return !slices.ContainsFunc(r.parts[:i], func(p *part) bool { return !p.settled() })
 	}
 	return r.parts[0].settled()
 }
 
+// onlySealLeft: there is a seal, and everything before it was uploaded or refused.
+func (r *record) onlySealLeft() bool {
+	last := len(r.parts) - 1
+	return last > 0 && r.parts[last].name == recordings.SealPart &&
+		!slices.ContainsFunc(r.parts[:last], func(p *part) bool { return !p.settled() })
+}
+
 func (r *record) complete() bool {
-	return len(r.parts) > 0 && r.parts[len(r.parts)-1].name == recordings.SealPart &&
+	return len(r.parts) > 0 && (!r.awaits || r.finished) && r.parts[len(r.parts)-1].name == recordings.SealPart &&
 		!slices.ContainsFunc(r.parts, func(p *part) bool { return !p.acked })
 }
 
 // read reads a part and checks it against itself: what the disk spoiled is not sent.
 func (r *record) read(root *os.Root, p *part) (link.Put, io.Reader, error) {
-	b, err := readFile(root, path.Join(r.id, p.name), recordings.MaxPart)
+	b, err := readFile(root, path.Join(r.id, p.name), recordings.Largest(p.name))
 	if err != nil {
 		return link.Put{}, nil, fmt.Errorf("read a part: %w", err)
 	}
 	hash := sha256.Sum256(b)
 	if sum := hex.EncodeToString(hash[:]); sum != p.sum {
-		if err := recordings.CheckPart(p.name, b); err != nil {
-			return link.Put{}, nil, err
+		if !recordings.Companion(p.name) {
+			if err := recordings.CheckPart(p.name, b); err != nil {
+				return link.Put{}, nil, err
+			}
 		}
 		p.sum = sum
 	}
@@ -130,7 +146,7 @@ func (r *record) recall(root *os.Root) {
 	lines := bufio.NewScanner(bytes.NewReader(b))
 	for lines.Scan() {
 		words := strings.Split(lines.Text(), " ")
-		if len(words) != 3 || !recordings.ValidPart(words[0]) || len(words[1]) != hex.EncodedLen(sha256.Size) {
+		if len(words) != 3 || recordings.Largest(words[0]) == 0 || len(words[1]) != hex.EncodedLen(sha256.Size) {
 			continue
 		}
 		if at, err := strconv.ParseInt(words[2], 10, 64); err == nil {
@@ -159,7 +175,7 @@ func (s *Spool) scan(root *os.Root) {
 		}
 		r := s.records[e.Name()]
 		if r == nil {
-			r = &record{id: e.Name()}
+			r = &record{id: e.Name(), awaits: s.heads != nil}
 			r.recall(root)
 			s.records[r.id] = r
 		}
@@ -181,7 +197,7 @@ func (r *record) list(root *os.Root) error {
 	for _, p := range r.parts {
 		known[p.name] = p
 	}
-	if known[recordings.SealPart] != nil {
+	if known[recordings.SealPart] != nil && (!r.awaits || known[recordings.ReceiptsPart] != nil) {
 		return nil
 	}
 	entries, err := fs.ReadDir(root.FS(), r.id)
@@ -189,14 +205,18 @@ func (r *record) list(root *os.Root) error {
 		return err
 	}
 	var names []string
+	beside := map[string]bool{}
 	for _, e := range entries {
 		if recordings.ValidPart(e.Name()) {
 			names = append(names, e.Name())
 		}
+		beside[e.Name()] = recordings.Companion(e.Name())
 	}
 	if names, err = recordings.ParseParts(names); err != nil {
 		return err
 	}
+	names = among(names, beside)
+	r.finished = r.finished || beside[recordings.ReceiptsPart]
 	parts := make([]*part, 0, len(names))
 	for _, n := range names {
 		p := known[n]
@@ -207,6 +227,18 @@ func (r *record) list(root *os.Root) error {
 	}
 	r.parts = parts
 	return nil
+}
+
+// among puts the companions where they belong: the papers after the header, the
+// receipts before the seal.
+func among(names []string, beside map[string]bool) []string {
+	if beside[recordings.PapersPart] && len(names) > 0 {
+		names = slices.Insert(names, 1, recordings.PapersPart)
+	}
+	if last := len(names) - 1; beside[recordings.ReceiptsPart] && last > 0 && names[last] == recordings.SealPart {
+		names = slices.Insert(names, last, recordings.ReceiptsPart)
+	}
+	return names
 }
 
 // inOrder lists the recordings, always in the same order.
@@ -250,6 +282,9 @@ func (s *Spool) untilNext(now time.Time) time.Duration {
 			if d := p.after.Sub(now); !p.acked && d > 0 {
 				wait = min(wait, d)
 			}
+		}
+		if d := r.finishAfter.Sub(now); r.awaits && !r.finished && d > 0 {
+			wait = min(wait, d)
 		}
 		if d := r.acked.Add(s.keep).Sub(now); r.complete() && d > 0 {
 			wait = min(wait, d)

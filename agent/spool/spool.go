@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -49,12 +50,17 @@ type Option func(*Spool)
 // acknowledged. The default is 0: it is deleted at once.
 func Keep(d time.Duration) Option { return func(s *Spool) { s.keep = d } }
 
+// Countersigned has every sealed recording countersigned as a whole before its seal is
+// uploaded: where there is a seal, there is a list of receipts.
+func Countersigned(h *Heads) Option { return func(s *Spool) { s.heads = h } }
+
 // Spool uploads what is in one directory: a recording per directory, named V-....
 type Spool struct {
 	dir    string
 	putter Putter
 	log    *slog.Logger
 	keep   time.Duration
+	heads  *Heads // nil: nothing is countersigned
 	kick   chan struct{}
 
 	mu      sync.Mutex // one Run at a time
@@ -71,6 +77,13 @@ func New(dir string, putter Putter, log *slog.Logger, options ...Option) *Spool 
 		o(s)
 	}
 	return s
+}
+
+// Head hands a head over to be countersigned. It never blocks.
+func (s *Spool) Head(h witness.Head) {
+	if s.heads != nil {
+		s.heads.Add(h)
+	}
 }
 
 // Kick says that a part was closed or that the broker can be reached again. It never
@@ -93,6 +106,11 @@ func (s *Spool) Run(ctx context.Context) error {
 			Next: "Check that " + s.dir + " exists and belongs to the agent."}
 	}
 	defer root.Close()
+	if s.heads != nil {
+		var heads sync.WaitGroup
+		defer heads.Wait()
+		heads.Go(func() { _ = s.heads.Run(ctx) }) // it ends with ctx, as we do
+	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -131,6 +149,10 @@ func (s *Spool) round(ctx context.Context, root *os.Root) time.Duration {
 			if ctx.Err() != nil {
 				return 0
 			}
+			if err := s.finish(ctx, root, r); err != nil && session.KindOf(err) == session.Unreachable {
+				s.failed++
+				return jitter(s.failed, pauseMost)
+			}
 			p := r.next(time.Now())
 			if p == nil {
 				s.retire(root, r)
@@ -150,6 +172,26 @@ func (s *Spool) round(ctx context.Context, root *os.Root) time.Duration {
 			s.scan(root)
 		}
 	}
+}
+
+// finish has a recording countersigned as a whole once all but its seal is uploaded.
+func (s *Spool) finish(ctx context.Context, root *os.Root, r *record) error {
+	if s.heads == nil || r.finished || time.Now().Before(r.finishAfter) || !r.onlySealLeft() {
+		return nil
+	}
+	err := s.heads.Finish(ctx, r.id)
+	if err == nil {
+		r.finished = true
+		return r.list(root)
+	}
+	if ctx.Err() == nil {
+		r.refusals++
+		r.finishAfter = time.Now().Add(jitter(r.refusals, deferMost))
+		if session.KindOf(err) != session.Unreachable {
+			s.log.Error("recording not countersigned to its end, will be tried again", "recording", r.id, "err", err)
+		}
+	}
+	return err
 }
 
 // upload hands one part over and remembers the answer.

@@ -45,7 +45,19 @@ type recording struct {
 	Parts    map[string]int64 `json:"parts,omitempty"` // stored bytes by name
 	Sealed   time.Time        `json:"sealed,omitzero"`
 	Torn     bool             `json:"torn,omitempty"`
+	Viewed   []viewing        `json:"viewed,omitempty"` // the newest, oldest first
 }
+
+// viewing is one look at a recording that was announced before.
+type viewing struct {
+	By     session.Person `json:"by"`
+	At     time.Time      `json:"at"`
+	Input  bool           `json:"input,omitempty"`
+	Reason string         `json:"reason"`
+}
+
+// maxViewings bounds what is kept of them with one recording; the log has them all.
+const maxViewings = 200
 
 func (x recording) view() (Recording, error) {
 	id, err := session.ParseRecordingID(x.ID)
@@ -275,6 +287,25 @@ func showRecording(d store.Doc, c Caller) (Recording, bool, error) {
 	}
 	v, err := x.view()
 	return v, err == nil, err
+}
+
+// NoteViewing keeps with a recording that the caller looks at it, and why.
+func (a *Access) NoteViewing(ctx context.Context, c Caller, id session.ID, input bool, reason string) error {
+	if len(reason) == 0 || len(reason) > 500 || !plain(reason) {
+		return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at for a reason.")
+	}
+	if _, err := a.Recording(ctx, c, id); err != nil {
+		return err
+	}
+	return a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
+		x, err := readRecording(old, id)
+		if err != nil {
+			return nil, err
+		}
+		x.Viewed = append(x.Viewed, viewing{By: c.Who(), At: a.utc(), Input: input, Reason: reason})
+		x.Viewed = x.Viewed[max(0, len(x.Viewed)-maxViewings):]
+		return json.Marshal(x)
+	})
 }
 
 // Recording reads one recording that the caller may know of.

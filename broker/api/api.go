@@ -31,6 +31,8 @@ type Doorkeeper interface {
 // the answer; a later one breaks the transfer off.
 type Vault interface {
 	Assemble(ctx context.Context, site, recording string, w io.Writer) error
+	// Pack writes the evidence pack: the recording with all that explains it.
+	Pack(ctx context.Context, site, recording string, w io.Writer) error
 }
 
 // Check is something that must work for the broker to be of use.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"time"
 
@@ -62,7 +63,11 @@ type (
 		Body Revocation
 	}
 	standing struct{ Body Standing }
-	signIn   struct {
+	viewing  struct {
+		ID   string `path:"id" maxLength:"60"`
+		Body Viewing
+	}
+	signIn struct {
 		Body SignIn
 		from string
 	}
@@ -220,7 +225,26 @@ func (d *door) registerRecordings(api huma.API) {
 			return nil, err
 		}
 		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)
-		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID) }}, nil
+		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ".sally", d.Vault.Assemble) }}, nil
+	})
+	handle(d, api, "get-recording-pack", func(ctx context.Context, who signedIn, in *byID) (*huma.StreamResponse, error) {
+		r, err := d.recording(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		d.Log.Info("evidence pack read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)
+		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ".sallypack", d.Vault.Pack) }}, nil
+	})
+	handle(d, api, "view-recording", func(ctx context.Context, who signedIn, in *viewing) (*none, error) {
+		id, err := session.ParseRecordingID(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		if err := d.Access.NoteViewing(ctx, who, id, in.Body.Input, in.Body.Reason); err != nil {
+			return nil, err
+		}
+		d.Log.Info("recording viewed", "recording", id.Recording(), "user", who.Sub, "issuer", who.Iss, "input", in.Body.Input)
+		return nil, nil
 	})
 }
 
@@ -234,14 +258,14 @@ func (d *door) recording(ctx context.Context, who signedIn, id string) (access.R
 
 // sendFile streams a recording. Trouble before the first byte is answered; later
 // the connection breaks, so that nobody takes a part for the whole.
-func (d *door) sendFile(out huma.Context, site string, id session.ID) {
+func (d *door) sendFile(out huma.Context, site string, id session.ID, ending string, send func(context.Context, string, string, io.Writer) error) {
 	w := &lateWriter{ctx: out, begin: func() {
 		out.SetHeader("Content-Type", "application/octet-stream")
-		out.SetHeader("Content-Disposition", `attachment; filename="`+id.Recording()+`.sally"`)
+		out.SetHeader("Content-Disposition", `attachment; filename="`+id.Recording()+ending+`"`)
 		out.SetHeader("Content-Security-Policy", "default-src 'none'; sandbox")
 		out.SetStatus(http.StatusOK)
 	}}
-	err := d.Vault.Assemble(out.Context(), site, id.Recording(), w)
+	err := send(out.Context(), site, id.Recording(), w)
 	switch {
 	case err == nil && !w.begun:
 		w.start()

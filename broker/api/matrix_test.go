@@ -63,6 +63,8 @@ func matrix() map[string]verdict {
 		"prove-audit-event":    roles(ok, 404, 404, ok, ok, 404, 404), // ada's request
 		"get-audit-checkpoint": everybody,
 		"list-audit-leaves":    everybody,
+		"get-recording-pack":   readers,
+		"view-recording":       readers,
 	}
 }
 
@@ -149,6 +151,8 @@ func (w *world) aim(r route, x things) (path string, body any) {
 		body = Revocation{Reason: "in use"}
 	case "disable-engineer", "enable-engineer":
 		body = Standing{Site: "NGH", Iss: people()["ada"].Iss, Sub: "ada", Reason: "left"}
+	case "view-recording":
+		body = Viewing{Input: true, Reason: "incident 7"}
 	}
 	return path, body
 }
@@ -188,6 +192,7 @@ func TestForeignIDsTellNothing(t *testing.T) {
 		"/sessions/" + x.session:                "/sessions/" + none.Session(),
 		"/recordings/" + x.recording:            "/recordings/" + none.Recording(),
 		"/recordings/" + x.recording + "/file":  "/recordings/" + none.Recording() + "/file",
+		"/recordings/" + x.recording + "/pack":  "/recordings/" + none.Recording() + "/pack",
 	} {
 		for _, who := range []string{"adam", "fay", "al", "abroad"} {
 			here, missing := w.call(who, "GET", "/api/v1"+path, nil), w.call(who, "GET", "/api/v1"+unknown, nil)

@@ -57,5 +57,7 @@ func table() []route {
 		{"prove-audit-event", http.MethodGet, v1 + "/audit/events/{index}/proof", false, everybody, "The proof that an event is in the log", 0},
 		{"get-audit-checkpoint", http.MethodGet, v1 + "/audit/checkpoint", false, everybody, "The newest signed checkpoint of the audit log, and its key", 0},
 		{"list-audit-leaves", http.MethodGet, v1 + "/audit/leaves", false, everybody, "Hashes of the log's entries, from which its tree is computed", 0},
+		{"get-recording-pack", http.MethodGet, v1 + "/recordings/{id}/pack", false, everybody, "The evidence pack: the recording with its papers and countersignatures", 0},
+		{"view-recording", http.MethodPost, v1 + "/recordings/{id}/viewed", false, everybody, "Note that the caller looks at a recording, before they do", http.StatusNoContent},
 	}
 }

@@ -259,3 +259,9 @@ type AuditProof struct {
 type Denial struct {
 	Reason string `json:"reason" maxLength:"500"`
 }
+
+// Viewing says that somebody is about to look at a recording, and why.
+type Viewing struct {
+	Input  bool   `json:"input"` // also at what was typed
+	Reason string `json:"reason" maxLength:"500"`
+}

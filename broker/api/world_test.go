@@ -81,6 +81,10 @@ type shelf struct {
 	after   error
 }
 
+func (s *shelf) Pack(ctx context.Context, site, recording string, w io.Writer) error {
+	return s.Assemble(ctx, site, recording, w)
+}
+
 func (s *shelf) Assemble(_ context.Context, site, recording string, w io.Writer) error {
 	if _, err := session.ParseRecordingID(recording); err != nil || site != "NGH" {
 		return errors.New("asked for " + site + " " + recording)

@@ -89,6 +89,7 @@ func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error)
 		}
 	}
 	chain, err := f.cfg.CA.agent(r.Site, r.Agent, identity, csr.PublicKey)
+	chain.Broker = f.cfg.Broker
 	if err == nil {
 		f.cfg.Log.Info("agent enrolled", "site", r.Site, "agent", r.Agent, "identity", identity)
 	}
@@ -127,5 +128,7 @@ func (i issuer) Renew(ctx context.Context, p link.Peer, csr []byte) (link.Chain,
 		return link.Chain{}, session.Errorf(session.Denied, "A certificate is renewed for the key it has.").
 			WithNext("Enrol the agent again with a new join token.")
 	}
-	return i.f.cfg.CA.agent(p.Site, p.Agent, p.Identity, r.PublicKey)
+	chain, err := i.f.cfg.CA.agent(p.Site, p.Agent, p.Identity, r.PublicKey)
+	chain.Broker = i.f.cfg.Broker
+	return chain, err
 }

@@ -58,6 +58,7 @@ type Config struct {
 	Once    Once
 	Denied  DenyList
 	Handler link.BrokerHandler
+	Broker  string // key line of the countersigning key, told at enrolment and renewal; may be empty
 	Limits  link.Limits
 	Audit   Auditor // nil: nothing is written down (tests)
 	Now     func() time.Time

@@ -96,6 +96,8 @@ func newBroker() *broker {
 	handle("GET /recordings", func(*http.Request, session.Person) (any, *refusal) { return b.listed, nil })
 	handle("GET /recordings/{id}", b.recording)
 	handle("GET /recordings/{id}/file", b.file)
+	handle("GET /recordings/{id}/pack", b.file)
+	handle("POST /recordings/{id}/viewed", func(*http.Request, session.Person) (any, *refusal) { return nil, nil })
 	b.Server = httptest.NewServer(mux)
 	return b
 }

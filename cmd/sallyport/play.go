@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -20,6 +21,7 @@ type pace struct {
 	speed float64
 	idle  time.Duration
 	plain bool
+	typed withInput
 }
 
 func (p *program) recordingsPlayCommand() *cobra.Command {
@@ -39,6 +41,7 @@ replay is a plain transcript at once. Replaying does not verify: see "recordings
 	}
 	c.Flags().Float64Var(&how.speed, "speed", 1, "how many times faster")
 	c.Flags().DurationVar(&how.idle, "idle", 2*time.Second, "show no pause longer than this")
+	how.typed.flags(c)
 	c.Flags().BoolVar(&how.plain, "plain", false, "write a transcript without timing and colours")
 	return c
 }
@@ -47,25 +50,16 @@ func (p *program) play(ctx context.Context, id string, how pace) error {
 	if how.speed < 0.01 || how.speed > 1000 || how.idle < 0 {
 		return usage("Speed is a number from 0.01 to 1000, and idle is not negative").WithNext("Try --speed 4 --idle 1s.")
 	}
-	who, id, err := p.aboutRecording(id)
-	if err != nil {
-		return err
-	}
-	f, size, done, err := p.download(ctx, who, id)
+	t, done, err := p.tape(ctx, id, how.typed)
 	if err != nil {
 		return err
 	}
 	defer done()
-	t, err := p.tapes.Open(f, size)
-	if err != nil {
-		return err
-	}
-	defer t.Close()
 	switch {
 	case p.asJSON():
-		return p.playJSON(t)
+		return p.playJSON(t, how.typed.wanted)
 	case how.plain || !isTerminal(p.stdout):
-		return p.transcript(t)
+		return p.transcript(t, how.typed.wanted)
 	default:
 		return p.replay(ctx, t, how)
 	}
@@ -73,7 +67,7 @@ func (p *program) play(ctx context.Context, id string, how pace) error {
 
 // replay shows output in time. Remarks stand on lines of their own, marked.
 func (p *program) replay(ctx context.Context, t tape, how pace) error {
-	screen := display.NewFilter(p.stdout)
+	screen, input := display.NewFilter(p.stdout), how.typed.wanted
 	defer func() {
 		// Whatever the recording did to the terminal, it is undone: alternate screen,
 		// hidden cursor, colours, character set, scroll region.
@@ -104,7 +98,7 @@ func (p *program) replay(ctx context.Context, t tape, how pace) error {
 			}
 			continue
 		}
-		if words := remark(e); words != "" {
+		if words := remark(e, input); words != "" {
 			fmt.Fprintf(p.stdout, "\r\n\x1b[2m[%s] %s\x1b[0m\r\n", offset(e.At), display.Clean(words))
 		}
 	}
@@ -112,7 +106,7 @@ func (p *program) replay(ctx context.Context, t tape, how pace) error {
 
 // transcript writes text for files and pipes: remarks between brackets, output as
 // plain text, each channel's line ends kept apart from remarks.
-func (p *program) transcript(t tape) error {
+func (p *program) transcript(t tape, input bool) error {
 	out := &lineKeeper{w: p.stdout}
 	text := map[uint32]*display.Filter{}
 	for {
@@ -133,7 +127,7 @@ func (p *program) transcript(t tape) error {
 			}
 			continue
 		}
-		if words := remark(e); words != "" {
+		if words := remark(e, input); words != "" {
 			if err := out.fresh(); err != nil {
 				return err
 			}
@@ -177,7 +171,7 @@ type playedEvent struct {
 }
 
 // playJSON writes a bare array, event by event.
-func (p *program) playJSON(t tape) error {
+func (p *program) playJSON(t tape, input bool) error {
 	between := "[\n"
 	for {
 		e, err := t.Next()
@@ -192,9 +186,9 @@ func (p *program) playJSON(t tape) error {
 		if err != nil {
 			return err
 		}
-		v := playedEvent{At: e.At, Kind: kindWord(e.Kind), Stream: e.Stream, Bytes: len(e.Data)}
+		v := playedEvent{At: e.At, Kind: cast.KindWord(e.Kind), Stream: e.Stream, Bytes: len(e.Data)}
 		switch {
-		case e.Kind == session.Output || e.Kind == session.ErrorOutput || e.Kind == session.Signal:
+		case e.Kind == session.Output || e.Kind == session.ErrorOutput || e.Kind == session.Signal || input && e.Kind == session.Input:
 			v.Text = string(e.Data)
 		case json.Valid(e.Data) && !e.Kind.Sealed() && e.Kind != session.Download:
 			v.Detail = e.Data
@@ -209,47 +203,13 @@ func (p *program) playJSON(t tape) error {
 	}
 }
 
-func kindWord(k session.EventKind) string {
-	switch k {
-	case session.ChannelOpened:
-		return "channel-opened"
-	case session.ChannelClosed:
-		return "channel-closed"
-	case session.Output:
-		return "output"
-	case session.ErrorOutput:
-		return "error-output"
-	case session.Input:
-		return "input"
-	case session.InputEnd:
-		return "input-end"
-	case session.Resize:
-		return "resize"
-	case session.Signal:
-		return "signal"
-	case session.Exit:
-		return "exit"
-	case session.FileOpened:
-		return "file-opened"
-	case session.Download:
-		return "download"
-	case session.Upload:
-		return "upload"
-	case session.FileClosed:
-		return "file-closed"
-	case session.FileAction:
-		return "file-action"
-	case session.NotAllowed:
-		return "not-allowed"
-	case session.Marker:
-		return "marker"
-	}
-	return string(rune(k))
-}
-
-// remark says what an event was, for people; empty for those that say nothing.
-func remark(e session.Event) string {
+// remark says what an event was, for people, with what was typed on request; empty for those that say nothing.
+func remark(e session.Event, input bool) string {
 	switch e.Kind {
+	case session.Input:
+		if input && len(e.Data) > 0 { // it was opened
+			return "typed: " + typedWords(e.Data)
+		}
 	case session.ChannelOpened:
 		var c session.ChannelOpen
 		if json.Unmarshal(e.Data, &c) != nil {
@@ -297,6 +257,11 @@ func remark(e session.Event) string {
 		return n.Text
 	}
 	return ""
+}
+
+// typedWords shows keys as people name them.
+func typedWords(b []byte) string {
+	return strings.NewReplacer("\r", "<Enter>", "\n", "<Enter>", "\t", "<Tab>", "\x7f", "<Backspace>", "\x1b", "<Esc>", "\x03", "<Ctrl-C>", "\x04", "<Ctrl-D>").Replace(string(b))
 }
 
 func directionWord(c session.Channel) string {

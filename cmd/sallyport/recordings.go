@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -67,9 +68,14 @@ func lasted(r api.Recording) string {
 
 func (p *program) recordingsFetchCommand() *cobra.Command {
 	var file string
+	var bare bool
 	c := &cobra.Command{
-		Use:               "fetch RECORDING -o FILE",
-		Short:             "Save a recording as one file that verifies offline",
+		Use:   "fetch RECORDING -o FILE",
+		Short: "Save a recording as one file that verifies offline",
+		Long: `Save the evidence pack of a recording: the recording itself, the request and the grant
+with the sign-ins that prove them, and the broker's countersignatures. The one file can
+be checked by anybody who has the site's trust bundle, without an account or a network.
+With --recording-only it is the recording alone.`,
 		Example:           "  sallyport recordings fetch V-aaaaaaaaaaaaaaaaaaaaaaaaaa -o evidence.sally\n  sallyport verify evidence.sally",
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: p.completeRecordings,
@@ -81,7 +87,11 @@ func (p *program) recordingsFetchCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			n, err := p.fetch(c.Context(), who, id, file)
+			fetch := who.broker.RecordingPack
+			if bare {
+				fetch = who.broker.RecordingFile
+			}
+			n, err := p.fetch(c.Context(), fetch, id, file)
 			if err != nil {
 				return err
 			}
@@ -91,19 +101,23 @@ func (p *program) recordingsFetchCommand() *cobra.Command {
 			})
 		},
 	}
+	c.Flags().BoolVar(&bare, "recording-only", false, "save the recording without papers and countersignatures")
 	// Shadows the global -o: here it names the file, and --json asks for JSON.
 	c.Flags().StringVarP(&file, "output", "o", "", "the file to write")
 	return c
 }
 
+// fetcher brings a file from the broker.
+type fetcher func(ctx context.Context, id string, w io.Writer) (int64, error)
+
 // fetch saves the container under its name only when it is complete.
-func (p *program) fetch(ctx context.Context, who signedIn, id, file string) (int64, error) {
+func (p *program) fetch(ctx context.Context, fetch fetcher, id, file string) (int64, error) {
 	f, err := home.Create(file)
 	if err != nil {
 		return 0, err
 	}
 	defer f.Abort()
-	n, err := who.broker.RecordingFile(ctx, id, f)
+	n, err := fetch(ctx, id, f)
 	if err != nil {
 		return n, err
 	}
@@ -119,56 +133,16 @@ func (p *program) aboutRecording(id string) (signedIn, string, error) {
 }
 
 // download brings a recording into a temporary file that the returned func removes.
-func (p *program) download(ctx context.Context, who signedIn, id string) (f *os.File, size int64, done func(), err error) {
+func (p *program) download(ctx context.Context, id string, fetch fetcher) (f *os.File, size int64, done func(), err error) {
 	f, err = os.CreateTemp("", "sallyport-recording-*")
 	if err != nil {
 		return nil, 0, nil, fmt.Errorf("make room for the recording: %w", err)
 	}
 	done = func() { _ = f.Close(); _ = os.Remove(f.Name()) }
-	size, err = who.broker.RecordingFile(ctx, id, f)
+	size, err = fetch(ctx, id, f)
 	if err != nil {
 		done()
 		return nil, 0, nil, err
 	}
 	return f, size, done, nil
-}
-
-func (p *program) recordingsExportCommand() *cobra.Command {
-	var format string
-	c := &cobra.Command{
-		Use:   "export RECORDING --format asciicast-v2",
-		Short: "Write a recording for another player",
-		Long: `Write a recording to standard output in the format of another player. It shows what
-the scanner answered; what was typed stays sealed. An export proves nothing: keep the
-fetched file as evidence.`,
-		Example:           "  sallyport recordings export V-aaaaaaaaaaaaaaaaaaaaaaaaaa --format asciicast-v2 > session.cast",
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: p.completeRecordings,
-		RunE: func(c *cobra.Command, args []string) error {
-			if format != "asciicast-v2" {
-				return usage("%.40q is not a format to export", format).WithNext("Use --format asciicast-v2.")
-			}
-			if isTerminal(p.stdout) {
-				return usage("An export is a file for another program").WithNext("Send it to one: sallyport recordings export ID --format asciicast-v2 > session.cast")
-			}
-			who, id, err := p.aboutRecording(args[0])
-			if err != nil {
-				return err
-			}
-			f, size, done, err := p.download(c.Context(), who, id)
-			if err != nil {
-				return err
-			}
-			defer done()
-			t, err := p.tapes.Open(f, size)
-			if err != nil {
-				return err
-			}
-			defer t.Close()
-			return p.tapes.WriteCast(p.stdout, t)
-		},
-	}
-	c.Flags().StringVar(&format, "format", "asciicast-v2", "the format: asciicast-v2")
-	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"asciicast-v2"}, cobra.ShellCompDirectiveNoFileComp))
-	return c
 }

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/cast"
+	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -13,7 +15,7 @@ import (
 type tapes interface {
 	Open(r io.ReaderAt, size int64) (tape, error)
 	Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict
-	WriteCast(w io.Writer, t tape) error
+	Export(w io.Writer, t tape, o cast.Options) error
 }
 
 // tape is a recording's events in order; Next ends with io.EOF.
@@ -44,14 +46,14 @@ type containers struct{}
 func (containers) Open(r io.ReaderAt, size int64) (tape, error) { return recordings.Open(r, size) }
 
 func (containers) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
-	v := recordings.Verify(r, size, trust)
+	v := exchange.Verify(context.Background(), r, size, trust)
 	return verdict{Result: string(v.Result), Segment: v.Segment, Offset: v.Offset, Reason: v.Reason, Explain: v.Explain()}
 }
 
-func (containers) WriteCast(w io.Writer, t tape) error {
+func (containers) Export(w io.Writer, t tape, o cast.Options) error {
 	source, ok := t.(cast.Source)
 	if !ok {
 		return fmt.Errorf("a %T cannot be exported", t)
 	}
-	return cast.Write(w, source, cast.Options{Format: cast.V2})
+	return cast.Write(w, source, o)
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -44,7 +45,7 @@ func (paperTapes) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdi
 	return v
 }
 
-func (paperTapes) WriteCast(w io.Writer, t tape) error {
+func (paperTapes) Export(w io.Writer, t tape, _ cast.Options) error {
 	for {
 		e, err := t.Next()
 		if err == io.EOF {

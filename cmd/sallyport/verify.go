@@ -105,7 +105,7 @@ with a file. A recording that is listed live has no seal yet; live is status 0 t
 			if err != nil {
 				return err
 			}
-			f, size, done, err := p.download(c.Context(), who, id)
+			f, size, done, err := p.download(c.Context(), id, who.broker.RecordingPack)
 			if err != nil {
 				return err
 			}

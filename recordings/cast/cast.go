@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/recordings"
@@ -25,12 +26,17 @@ type Source interface {
 // Format is a version of asciicast.
 type Format string
 
-// V2 is what Debian's asciinema 2.2.0 and everything newer opens. A further format
-// is a further encoder.
-const V2 Format = "asciicast-v2"
+// V2 is what Debian's asciinema 2.2.0 and everything newer opens; V3 what asciinema 3
+// writes. Text is a transcript for people, JSON all events for programs.
+const (
+	V2   Format = "asciicast-v2"
+	V3   Format = "asciicast-v3"
+	Text Format = "text"
+	JSON Format = "json"
+)
 
 // Formats lists what Write can write.
-func Formats() []Format { return []Format{V2} }
+func Formats() []Format { return []Format{V2, V3, Text, JSON} }
 
 // Options say what to write.
 type Options struct {
@@ -53,17 +59,24 @@ type head struct {
 	started    time.Time
 }
 
-// Write writes the cast of one terminal. A recording without shell or command is
-// refused, so that nobody takes an empty cast for an idle session.
+// Write writes a recording in a format. A cast shows one terminal; a recording without
+// shell or command is refused there, so that nobody takes an empty cast for an idle
+// session.
 func Write(w io.Writer, src Source, o Options) error {
 	out := bufio.NewWriter(w)
 	var enc encoder
 	switch o.Format {
 	case V2, "":
 		enc = &v2{w: out}
+	case V3:
+		enc = &v3{w: out}
+	case Text:
+		return writeText(w, src, o)
+	case JSON:
+		return writeJSON(w, src, o)
 	default:
 		return session.Errorf(session.Invalid, "%.40q is not a format that can be exported", o.Format).
-			WithNext("Use " + string(V2) + ".")
+			WithNext("Use " + string(V2) + ", " + string(V3) + ", text or json.")
 	}
 	v := view{enc: enc, options: o, header: src.Header()}
 	for {
@@ -124,6 +137,8 @@ func (v *view) take(e session.Event) error {
 		}
 	case session.Resize:
 		return v.resize(e.Data)
+	case session.Exit:
+		return v.exit(e.Data)
 	}
 	return nil
 }
@@ -178,6 +193,21 @@ func (v *view) resize(data []byte) error {
 		return fmt.Errorf("read a new window size: %w", err)
 	}
 	return v.emit("r", fmt.Sprintf("%dx%d", size(w.Cols, 80), size(w.Rows, 24)))
+}
+
+// exit ends a v3 cast with the status; v2 has no such event.
+func (v *view) exit(data []byte) error {
+	var x session.ExitStatus
+	if err := json.Unmarshal(data, &x); err != nil {
+		return fmt.Errorf("read how a command ended: %w", err)
+	}
+	if _, ok := v.enc.(*v3); !ok {
+		return nil
+	}
+	if err := v.flush(); err != nil {
+		return err
+	}
+	return v.emit("x", strconv.FormatUint(uint64(x.Status), 10))
 }
 
 func (v *view) marker(e session.Event) error {

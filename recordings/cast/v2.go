@@ -35,12 +35,21 @@ func (c *v2) head(h head) error {
 }
 
 func (c *v2) event(at int64, code, data string) error {
+	text, err := quote(data)
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.w, "[%d.%06d, %q, %s]\n", at/1e6, at%1e6, code, text)
+	return err
+}
+
+// quote is a JSON string without the escapes that only web pages need.
+func quote(s string) ([]byte, error) {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
-	if err := enc.Encode(data); err != nil {
-		return err
+	if err := enc.Encode(s); err != nil {
+		return nil, err
 	}
-	_, err := fmt.Fprintf(c.w, "[%d.%06d, %q, %s]\n", at/1e6, at%1e6, code, bytes.TrimSpace(b.Bytes()))
-	return err
+	return bytes.TrimSpace(b.Bytes()), nil
 }

@@ -38,6 +38,7 @@ type Client struct {
 	streams chan struct{}  // a slot per stream
 	tasks   sync.WaitGroup // streams: they outlive the control connection; Run waits for them
 	uploads uploads
+	heads   uploads
 	renewal chan struct{} // held while a renewal is under way
 
 	mu     sync.Mutex
@@ -66,7 +67,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	c := &Client{
 		cfg: cfg, streams: make(chan struct{}, MaxStreams), renewal: make(chan struct{}, 1),
-		uploads: newUploads(), since: time.Now(),
+		uploads: newUploads(), heads: newUploads(), since: time.Now(),
 	}
 	for _, n := range cfg.Nodes {
 		c.nodes = append(c.nodes, &node{Node: n, wake: make(chan struct{}, 1), idle: make(map[*idleSpare]struct{})})
@@ -85,6 +86,7 @@ func (c *Client) Run(ctx context.Context) error {
 	nodes.Wait()
 	c.tasks.Wait()
 	c.uploads.close()
+	c.heads.close()
 	return ctx.Err()
 }
 

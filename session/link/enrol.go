@@ -37,6 +37,7 @@ type Issued struct {
 	CAPEM   string    `json:"ca"`
 	KeyPEM  string    `json:"key,omitempty"`
 	Expires time.Time `json:"expires"`
+	Broker  string    `json:"broker,omitempty"` // key line of the broker's countersigning key
 }
 
 // Certificate is the pair of CertPEM and KeyPEM.
@@ -226,6 +227,11 @@ func checkChain(chain Chain, ca *x509.Certificate, site, agent string, key *ecds
 	if err != nil {
 		return Issued{}, err
 	}
+	if chain.Broker != "" {
+		if _, err := session.ParseKeyLine(chain.Broker); err != nil {
+			return Issued{}, err
+		}
+	}
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	usage := []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
@@ -243,7 +249,7 @@ func checkChain(chain Chain, ca *x509.Certificate, site, agent string, key *ecds
 	}
 	return Issued{
 		Site: site, Agent: agent, Expires: leaf.NotAfter.UTC(),
-		CertPEM: certPEM(leaf.Raw), CAPEM: certPEM(ca.Raw),
+		CertPEM: certPEM(leaf.Raw), CAPEM: certPEM(ca.Raw), Broker: chain.Broker,
 	}, nil
 }
 

@@ -190,6 +190,7 @@ type Enrolment struct {
 type Chain struct {
 	Certificate []byte `json:"certificate"`
 	CA          []byte `json:"ca"`
+	Broker      string `json:"broker,omitempty"` // key line of the broker's countersigning key
 }
 
 // Hello is what an agent says of itself on its control connection. No addresses,
@@ -276,6 +277,18 @@ type Put struct {
 	Part      string `json:"part"`
 	Size      int64  `json:"size"`
 	SHA256    string `json:"sha256"`
+}
+
+// HeadPart is the name under which a signed head of a recording is put. It is not
+// stored as a part: the ack carries the broker's countersignature.
+const HeadPart = "head"
+
+// maxHead bounds the body of such a put, in bytes.
+const maxHead = 1 << 10
+
+// Countersigner may be implemented by a BrokerHandler that countersigns heads.
+type Countersigner interface {
+	Countersign(ctx context.Context, site, agent, recording string, head []byte) (receipt []byte, err error)
 }
 
 // AgentHandler is what the agent does with what the broker says. Implemented by package agent.

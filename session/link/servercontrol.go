@@ -327,7 +327,13 @@ func (s *Server) upload(ctx context.Context, f *framer, p Peer) error {
 // is read, so that the next frame is one; an error is one of the connection.
 func (s *Server) put(ctx context.Context, f *framer, p Peer, put Put, id uint32) error {
 	b := &body{conn: f.conn, left: put.Size, hash: sha256.New(), want: put.SHA256}
-	err := s.cfg.Handler.Put(ctx, p.Site, p.Agent, put, b)
+	var receipt []byte
+	var err error
+	if put.Part == HeadPart {
+		receipt, err = s.countersign(ctx, p, put, b)
+	} else {
+		err = s.cfg.Handler.Put(ctx, p.Site, p.Agent, put, b)
+	}
 	if _, rest := io.Copy(io.Discard, b); rest != nil && err == nil {
 		err = rest
 	}
@@ -338,7 +344,22 @@ func (s *Server) put(ctx context.Context, f *framer, p Peer, put Put, id uint32)
 		s.cfg.Log.Warn("part not stored", "site", p.Site, "agent", p.Agent,
 			"recording", put.Recording, "part", put.Part, "err", err)
 	}
-	return write(f, verbAck, id, ackOf(err, s.cfg.Now()))
+	ack := ackOf(err, s.cfg.Now())
+	ack.Receipt = receipt
+	return write(f, verbAck, id, ack)
+}
+
+// countersign reads a whole head and asks the handler for its receipt.
+func (s *Server) countersign(ctx context.Context, p Peer, put Put, b io.Reader) ([]byte, error) {
+	signer, ok := s.cfg.Handler.(Countersigner)
+	if !ok || put.Size > maxHead {
+		return nil, invalid("a head that it cannot countersign")
+	}
+	head, err := io.ReadAll(b)
+	if err != nil {
+		return nil, err
+	}
+	return signer.Countersign(ctx, p.Site, p.Agent, put.Recording, head)
 }
 
 // body is a part's bytes. It ends with io.EOF only when they are what was announced.

@@ -1,8 +1,11 @@
 package link
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -51,20 +54,34 @@ func (u *uploads) close() {
 // broker holds these very bytes, now or already; an error that wraps ErrConflict
 // that it holds others. Puts take turns on one connection.
 func (c *Client) Put(ctx context.Context, p Put, body io.Reader) error {
+	_, err := c.put(ctx, &c.uploads, p, body)
+	return err
+}
+
+// PutHead has a signed head countersigned and returns the broker's receipt. Heads
+// have a connection of their own, so that no large part delays them.
+func (c *Client) PutHead(ctx context.Context, recording string, head []byte) ([]byte, error) {
+	sum := sha256.Sum256(head)
+	p := Put{Recording: recording, Part: HeadPart, Size: int64(len(head)), SHA256: hex.EncodeToString(sum[:])}
+	a, err := c.put(ctx, &c.heads, p, bytes.NewReader(head))
+	return a.Receipt, err
+}
+
+func (c *Client) put(ctx context.Context, u *uploads, p Put, body io.Reader) (Ack, error) {
 	if err := p.check(); err != nil {
-		return err
+		return Ack{}, err
 	}
 	select {
-	case c.uploads.turn <- struct{}{}:
-		defer func() { <-c.uploads.turn }()
+	case u.turn <- struct{}{}:
+		defer func() { <-u.turn }()
 	case <-ctx.Done():
-		return ctx.Err()
+		return Ack{}, ctx.Err()
 	}
-	conn := c.uploads.take()
+	conn := u.take()
 	if conn == nil {
 		var err error
 		if conn, err = c.dial(ctx, c.anyNode(), Role{Role: RoleUpload}); err != nil {
-			return err
+			return Ack{}, err
 		}
 	}
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
@@ -74,10 +91,13 @@ func (c *Client) Put(ctx context.Context, p Put, body io.Reader) error {
 	}
 	if err != nil {
 		_ = conn.Close()
-		return fmt.Errorf("put %s of %s: %w", p.Part, p.Recording, err)
+		return Ack{}, fmt.Errorf("put %s of %s: %w", p.Part, p.Recording, err)
 	}
-	c.uploads.keep(conn)
-	return readAck(answer)
+	u.keep(conn)
+	if err := readAck(answer); err != nil {
+		return Ack{}, err
+	}
+	return decode[Ack](answer.payload)
 }
 
 // putOn sends one part and reads the answer. A broker that refuses before it has

@@ -169,7 +169,16 @@ func (c *Client) Recording(ctx context.Context, id string) (api.Recording, error
 // RecordingFile copies the assembled container to w. How large it may be is for
 // the disk to say; a transfer that breaks off is an error.
 func (c *Client) RecordingFile(ctx context.Context, id string, w io.Writer) (int64, error) {
-	resp, err := c.do(ctx, http.MethodGet, "/recordings/"+url.PathEscape(id)+"/file", nil)
+	return c.stream(ctx, id, "/file", w)
+}
+
+// RecordingPack copies the evidence pack of a recording to w, as RecordingFile does.
+func (c *Client) RecordingPack(ctx context.Context, id string, w io.Writer) (int64, error) {
+	return c.stream(ctx, id, "/pack", w)
+}
+
+func (c *Client) stream(ctx context.Context, id, what string, w io.Writer) (int64, error) {
+	resp, err := c.do(ctx, http.MethodGet, "/recordings/"+url.PathEscape(id)+what, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -200,6 +209,12 @@ func (c *Client) AuditCheckpoint(ctx context.Context) (api.AuditCheckpoint, erro
 
 func (c *Client) AuditLeaves(ctx context.Context, from, to int64) (api.AuditLeaves, error) {
 	return get[api.AuditLeaves](ctx, c, fmt.Sprintf("/audit/leaves?from=%d&to=%d", from, to))
+}
+
+// Viewed has it noted that the caller looks at a recording.
+func (c *Client) Viewed(ctx context.Context, id string, v api.Viewing) error {
+	_, err := post[struct{}](ctx, c, "/recordings/"+url.PathEscape(id)+"/viewed", v)
+	return err
 }
 
 func get[T any](ctx context.Context, c *Client, path string) (T, error) {

@@ -1,0 +1,124 @@
+package broker
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"io"
+	"io/fs"
+	"time"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/exchange"
+	"github.com/sallyport/sallyport/recordings/vault"
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Countersign gives the receipt for a head: link.Countersigner. The head must be
+// signed by the key that began the recording, and cover more than the last.
+func (b *Broker) Countersign(ctx context.Context, site, _, recording string, head []byte) ([]byte, error) {
+	h, err := witness.ParseHead(head)
+	if err != nil {
+		return nil, session.Errorf(session.Invalid, "read a head: %w", err)
+	}
+	header, err := b.vault.Open(ctx, site, recording, recordings.HeaderPart)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, session.Errorf(session.Refused, "The recording's header has not arrived yet")
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer header.Close()
+	part, err := io.ReadAll(io.LimitReader(header, maxSmallPart))
+	if err != nil {
+		return nil, err
+	}
+	of, key, err := recordings.ReadSigner(part)
+	if err != nil {
+		return nil, err
+	}
+	if of.Recording != recording || h.Recording.Recording() != recording || !h.Verify(key) {
+		return nil, session.Errorf(session.Denied, "The head is not signed by the agent that began this recording")
+	}
+	r, err := witness.Countersigned(b.signer, h, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	if r, err = b.vault.AppendReceipt(ctx, site, r); err != nil {
+		return nil, err
+	}
+	return r.Bytes(), nil
+}
+
+// library is the vault as the web reads it.
+type library struct {
+	vault  *vault.Directory
+	signer ed25519.PrivateKey
+}
+
+// Assemble writes the recording alone.
+func (l library) Assemble(ctx context.Context, site, recording string, w io.Writer) error {
+	parts, err := l.vault.Parts(ctx, site, recording)
+	if err != nil {
+		return err
+	}
+	return l.assemble(ctx, site, recording, parts, w)
+}
+
+func (l library) assemble(ctx context.Context, site, recording string, parts []recordings.Part, w io.Writer) error {
+	var names []string
+	for _, p := range parts {
+		names = append(names, p.Name)
+	}
+	return recordings.Assemble(w, func(part string) (io.ReadCloser, error) { return l.vault.Open(ctx, site, recording, part) }, names)
+}
+
+// Pack writes the evidence pack. The recording is listed first: what arrives
+// meanwhile is not in it, and what goes with what is listed has arrived before.
+func (l library) Pack(ctx context.Context, site, recording string, w io.Writer) error {
+	parts, err := l.vault.Parts(ctx, site, recording)
+	if err != nil {
+		return err
+	}
+	var c exchange.Contents
+	if c.Size, err = recordings.AssembledSize(parts); err != nil {
+		return err
+	}
+	if c.Papers, err = l.companion(ctx, site, recording, recordings.PapersPart); err != nil {
+		return err
+	}
+	if len(parts) > 0 && parts[len(parts)-1].Name == recordings.SealPart {
+		c.Receipts, err = l.companion(ctx, site, recording, recordings.ReceiptsPart)
+	}
+	if err == nil && len(c.Receipts) == 0 {
+		c.Countersigned, err = l.vault.Receipts(ctx, site, recording)
+	}
+	if err != nil {
+		return err
+	}
+	from, to := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		to.CloseWithError(l.assemble(ctx, site, recording, parts, to))
+	}()
+	c.Recording = from
+	err = exchange.Write(w, c, l.signer)
+	from.CloseWithError(io.ErrClosedPipe)
+	<-done
+	return err
+}
+
+// companion reads what stands beside a recording; nothing when it has not arrived.
+func (l library) companion(ctx context.Context, site, recording, name string) ([]byte, error) {
+	f, err := l.vault.Open(ctx, site, recording, name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, recordings.MaxCompanion))
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"bytes"
+	"context"
+
+	"filippo.io/age"
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/session"
+)
+
+// withInput is the wish to see what was typed. It takes the hospital's identity, and
+// the broker keeps who wished it and why.
+type withInput struct {
+	wanted   bool
+	identity string
+	reason   string
+}
+
+func (w *withInput) flags(c *cobra.Command) {
+	c.Flags().BoolVar(&w.wanted, "with-input", false, "also show what was typed; this is recorded under your name")
+	c.Flags().StringVar(&w.identity, "identity", "", "file with the hospital's age identity that opens typed input")
+	c.Flags().StringVar(&w.reason, "reason", "", "why you look at what was typed")
+	_ = c.MarkFlagFilename("identity")
+}
+
+// open reads the identity; nil without the wish. Nothing is asked of anybody.
+func (w *withInput) open() ([]age.Identity, error) {
+	if !w.wanted {
+		if w.identity != "" {
+			return nil, usage("An identity is of no use without --with-input").WithNext("Add --with-input, or leave --identity out.")
+		}
+		return nil, nil
+	}
+	if w.identity == "" {
+		return nil, usage("What was typed is sealed for the hospital").WithNext("Add --identity FILE with the hospital's age identity.")
+	}
+	if w.reason == "" {
+		return nil, usage("It is not said why what was typed is to be seen").WithNext("Add --reason \"...\".")
+	}
+	data, err := home.ReadBounded(w.identity)
+	if err != nil {
+		return nil, unreadable(w.identity, err)
+	}
+	ids, err := age.ParseIdentities(bytes.NewReader(data))
+	if err != nil {
+		return nil, &session.Error{Kind: session.Invalid, Message: "The file " + w.identity + " holds no age identity", Err: err,
+			Next: "Use the file that the agent's enrolment wrote for the hospital."}
+	}
+	return ids, nil
+}
+
+// locked is a tape whose typed input can be opened.
+type locked interface {
+	Unlock(identity age.Identity) error
+}
+
+// tape fetches a recording and opens it, with what was typed when that is wanted: the
+// viewing is noted before the first typed byte is there. The func frees it.
+func (p *program) tape(ctx context.Context, id string, typed withInput) (tape, func(), error) {
+	ids, err := typed.open()
+	if err != nil {
+		return nil, nil, err
+	}
+	who, id, err := p.aboutRecording(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, size, done, err := p.download(ctx, id, who.broker.RecordingFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	t, err := p.tapes.Open(f, size)
+	if err != nil {
+		done()
+		return nil, nil, err
+	}
+	free := func() { _ = t.Close(); done() }
+	if typed.wanted {
+		if err := p.unlock(ctx, who, id, t, ids, typed.reason); err != nil {
+			free()
+			return nil, nil, err
+		}
+	}
+	return t, free, nil
+}
+
+func (p *program) unlock(ctx context.Context, who signedIn, id string, t tape, ids []age.Identity, reason string) error {
+	l, ok := t.(locked)
+	if !ok {
+		return session.Errorf(session.Refused, "This recording holds no typed input that could be opened")
+	}
+	var err error
+	for _, identity := range ids {
+		if err = l.Unlock(identity); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	if err := who.broker.Viewed(ctx, id, api.Viewing{Input: true, Reason: reason}); err != nil {
+		return err
+	}
+	p.warn("Recorded: %s looks at what was typed in %s, because: %s", who.login.Person.Email, id, reason)
+	return nil
+}
