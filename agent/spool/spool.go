@@ -185,9 +185,10 @@ func (s *Spool) finish(ctx context.Context, root *os.Root, r *record) error {
 		return r.list(root)
 	}
 	if ctx.Err() == nil {
-		r.refusals++
-		r.finishAfter = time.Now().Add(jitter(r.refusals, deferMost))
+		r.finishAfter = time.Now().Add(jitter(r.refusals+1, pauseMost))
 		if session.KindOf(err) != session.Unreachable {
+			r.refusals++
+			r.finishAfter = time.Now().Add(jitter(r.refusals, deferMost))
 			s.log.Error("recording not countersigned to its end, will be tried again", "recording", r.id, "err", err)
 		}
 	}
