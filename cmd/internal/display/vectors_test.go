@@ -1,0 +1,63 @@
+package display
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"testing"
+)
+
+// vectors are ways to drive a terminal: single controls in 7 and 8 bits, every final
+// of a control sequence, strings with every terminator, and reordering marks.
+func vectors() []string {
+	var all []string
+	for c := range 0x20 {
+		if c != '\n' && c != '\t' && c != '\r' {
+			all = append(all, string(rune(c)))
+		}
+	}
+	for c := rune(0x7f); c <= 0x9f; c++ {
+		all = append(all, string(c), string([]byte{byte(c)}))
+	}
+	for final := byte(0x40); final <= 0x7e; final++ {
+		all = append(all, fmt.Sprintf("\x1b[?1;2%c", final), fmt.Sprintf("\u009b6%c", final))
+	}
+	for _, intro := range []string{"]", "P", "_", "^", "X"} {
+		for _, end := range []string{"\x07", "\x1b\\", "\u009c", "\x18", ""} {
+			all = append(all, "\x1b"+intro+"52;c;ZXZpbA=="+end)
+		}
+	}
+	for _, r := range "\u061c\u200e\u202a\u202e\u2066\u2069\u2028\u2029\ufeff\U000e0041" {
+		all = append(all, string(r))
+	}
+	return all
+}
+
+// None of more than two hundred gets through a list, a fact, JSON or a transcript,
+// whole or byte by byte.
+func TestNoVectorGetsThrough(t *testing.T) {
+	all := vectors()
+	if len(all) < 200 {
+		t.Fatalf("only %d vectors", len(all))
+	}
+	for _, v := range all {
+		var b bytes.Buffer
+		plain := NewPlain(&b)
+		for i := range len(v) {
+			if _, err := plain.Write([]byte{v[i]}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, err := range []error{
+			Table(&b, []string{"A", "B"}, [][]string{{v, "x" + v}}), Facts(&b, [][2]string{{"name", v}}), JSON(&b, map[string]string{"k": v}),
+		} {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		b.WriteString(Clean(v))
+		if i := strings.IndexFunc(b.String(), hostile); i >= 0 {
+			t.Errorf("%q comes out in %q", v, b.String())
+		}
+	}
+}
