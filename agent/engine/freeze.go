@@ -28,10 +28,10 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 	s.freezing.Lock()
 	defer s.freezing.Unlock()
 	causes := s.gate.frozen()
+	err = e.remember(id, causes, e.cfg.Now()) // again, too: the first time may have failed
 	if fresh {
 		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", plain(by, 200))
 		s.mark("Frozen (" + cause + ") by " + plain(by, 200) + ": nothing goes to the device.")
-		err = e.remember(id, causes, e.cfg.Now())
 		s.tell("The hospital froze this session. What you type waits; the time runs on.")
 		s.report()
 	}
