@@ -100,7 +100,8 @@ type matter struct {
 	docs     api.Documents
 	request  grant.Request
 	engineer grant.Receipt
-	label    string // the broker's words for the asset
+	label    string      // the broker's words for the asset
+	parent   api.Session // what an extension makes longer, in the broker's words
 	now      func() time.Time
 	clock    func(time.Time) string
 }
@@ -146,6 +147,11 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, e
 	if err != nil || rid.Request() != id {
 		return nil, session.Errorf(session.Refused, "The broker handed out another request than %s", id).
 			WithNext("Do not approve it. Tell your security contact.")
+	}
+	if parent, err := session.ParseText(m.request.Parent); err == nil && m.request.Kind == grant.KindExtension {
+		if m.parent, err = who.broker.Session(ctx, parent.Session()); err != nil {
+			return nil, err
+		}
 	}
 	if assets, err := who.broker.Assets(ctx, m.request.Site); err == nil {
 		for _, a := range assets {
@@ -279,8 +285,16 @@ func (p *program) denyFromPage(ctx context.Context, who signedIn, m *matter, pag
 
 func (p *program) admitted(a client.Admission) error {
 	return p.answer(a, func() error {
+		if a.Admitted && a.Request.Kind == grant.KindExtension {
+			p.print("%s is admitted: the session goes on until %s.", a.Request.ID, p.local(a.Request.NotAfter))
+			return nil
+		}
 		if a.Admitted {
 			p.print("%s is admitted: the hospital's agent checked everything and will let the engineer in.", a.Request.ID)
+			return nil
+		}
+		if len(a.Request.Missing) > 0 {
+			p.print("%s has your approval; still needed: %s.", a.Request.ID, strings.Join(a.Request.Missing, ", "))
 			return nil
 		}
 		more := max(a.Request.Needed-a.Request.Approvals, 1)
@@ -298,11 +312,17 @@ func outcome(a client.Admission, err error, m *matter) console.Outcome {
 	case err != nil:
 		e := explain(err)
 		return console.Outcome{Title: "Not approved", Text: sentence(e.Message) + " " + e.Next}
+	case a.Admitted && m.request.Kind == grant.KindExtension:
+		return console.Outcome{Good: true, Title: "Extended", Text: "The session goes on. You can end it at any time."}
 	case a.Admitted:
 		return console.Outcome{Good: true, Title: "Approved and admitted",
 			Text: "The hospital's agent checked everything and will let the engineer on to " + m.request.Asset + ". You can end it at any time."}
 	default:
-		return console.Outcome{Good: true, Title: "Your approval is in", Text: "One more is needed before anything opens."}
+		text := "One more is needed before anything opens."
+		if len(a.Request.Missing) > 0 {
+			text = "Still needed before anything opens: " + strings.Join(a.Request.Missing, ", ") + "."
+		}
+		return console.Outcome{Good: true, Title: "Your approval is in", Text: text}
 	}
 }
 

@@ -49,6 +49,9 @@ func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft
 		narrowed = narrowed || len(list) < len(r.Channels)
 		g.Channels = list
 	}
+	if narrowed && r.Kind == grant.KindExtension {
+		return draft{}, usage("An extension is approved as it was asked, or denied").WithNext("To allow less time: sallyport deny " + m.id + " --reason ... and say how much.")
+	}
 	if len(m.docs.Grant) > 0 {
 		before, err := m.partial(g)
 		if err != nil {
@@ -104,10 +107,15 @@ func (m *matter) view(d draft) console.View {
 		},
 		Cautions: m.cautions(g, d),
 	}
+	if r.Kind == grant.KindExtension {
+		v.Longest = v.Longest[len(v.Longest)-1:] // as asked, or not at all
+	}
 	for _, c := range r.Channels {
 		v.Channels = append(v.Channels, console.Choice{Value: string(c), Words: channelWords(c), On: slices.Contains(g.Channels, c)})
 	}
-	if m.standing.Needed > 1 {
+	if len(m.standing.Missing) > 0 {
+		v.Count = fmt.Sprintf("This scanner needs %d approvers; the broker says %d answered before you. Still needed: %s.", m.standing.Needed, m.standing.Approvals, strings.Join(m.standing.Missing, ", "))
+	} else if m.standing.Needed > 1 {
 		v.Count = fmt.Sprintf("This scanner needs %d approvers; the broker says %d answered before you. Nothing opens before all have.", m.standing.Needed, m.standing.Approvals)
 	}
 	who := firstOf(p.Email, p.Sub)
@@ -123,7 +131,7 @@ func (m *matter) view(d draft) console.View {
 		{"Engineer's side", classWords(m.engineer.Client)},
 		{"Your side", classWords(session.Console)},
 		{"The agent", "only the one with key " + g.Agent + ", from your trust bundle"},
-		{"Engineer's ssh key", keyWords(r.Key)},
+		{"Engineer's ssh key", m.keyWords()},
 		{"Name and e-mail", "as " + host(p.Iss) + " says; identity is " + p.Sub},
 		{"Not verified", "reason, work order, and whatever the broker says: " + firstOf(m.label, "the scanner's description") + ", how many have answered"},
 	}
@@ -147,17 +155,29 @@ func (m *matter) wants(g grant.Grant) []string {
 	if len(does) > 0 {
 		lines = append(lines, fmt.Sprintf("%s on %s, %s", strings.Join(does, " and "), strings.Join(g.Services, ", "), classWord(g.Class)))
 	}
+	if m.request.Kind == grant.KindExtension {
+		return append(append([]string{m.extends(g)}, lines...), filesLine(files))
+	}
 	start := "starting when they connect"
 	if begin := time.Unix(g.NBF, 0); begin.After(m.now()) {
 		start = "starting when they connect, not before " + m.clock(begin)
 	}
 	lines = append(lines, fmt.Sprintf("for up to %s, %s, not after %s", display.Span(time.Duration(g.MaxS)*time.Second), start, m.clock(time.Unix(g.EXP, 0))))
+	return append(lines, filesLine(files))
+}
+
+func filesLine(files []string) string {
 	if len(files) > 0 {
-		lines = append(lines, strings.Join(files, " and "))
-	} else {
-		lines = append(lines, "copy no files")
+		return strings.Join(files, " and ")
 	}
-	return lines
+	return "copy no files"
+}
+
+// extends says what an extension comes to. The new end is signed; the old one is the
+// broker's word.
+func (m *matter) extends(g grant.Grant) string {
+	end := session.Deadline(m.parent.Opened, time.Duration(g.MaxS)*time.Second, time.Unix(g.EXP, 0))
+	return fmt.Sprintf("go on with a session that is open, until %s instead of %s", m.clock(end), m.clock(m.parent.Deadline))
 }
 
 func (m *matter) cautions(g grant.Grant, d draft) []string {
@@ -201,6 +221,16 @@ func classWords(c session.ClientClass) string {
 		return "web: signed on the broker's page, which is trusted to be honest"
 	}
 	return string(c)
+}
+
+func (m *matter) keyWords() string {
+	switch {
+	case m.request.Kind == grant.KindExtension:
+		return "those of the session; an extension brings none"
+	case m.request.Key == "":
+		return "none yet: the engineer proves who they are again when the window opens, and the agent checks it"
+	}
+	return keyWords(m.request.Key)
 }
 
 func keyWords(line string) string {

@@ -35,6 +35,12 @@ type broker struct {
 	changed    chan struct{} // closed and replaced at every change
 	hostile    bool          // answers carry terminal escapes
 	swap       bool          // documents of another request
+	zone       string        // of the site
+	quorum     []session.Quorum
+	engineers  map[string]api.Engineer // disabled or enabled, by subject
+	keys       map[string]int          // that joined, by request
+	at         time.Time               // the story's clock; zero: the machine's
+	away       bool                    // the agent is
 }
 
 type stored struct {
@@ -53,7 +59,7 @@ type refusal struct {
 
 func newBroker() *broker {
 	pub, _, _ := ed25519.GenerateKey(nil)
-	b := &broker{doorKey: session.KeyLine(pub), people: map[string]session.Person{}, recordings: map[string][]byte{}, needed: 1, changed: make(chan struct{})}
+	b := &broker{doorKey: session.KeyLine(pub), people: map[string]session.Person{}, recordings: map[string][]byte{}, needed: 1, engineers: map[string]api.Engineer{}, keys: map[string]int{}, changed: make(chan struct{})}
 	mux := http.NewServeMux()
 	handle := func(pattern string, f func(*http.Request, session.Person) (any, *refusal)) {
 		method, path, _ := strings.Cut(pattern, " ")
@@ -89,6 +95,14 @@ func newBroker() *broker {
 	handle("POST /requests/{id}/approvals", b.approve)
 	handle("POST /requests/{id}/deny", b.deny)
 	handle("POST /requests/{id}/withdraw", b.withdraw)
+	handle("POST /requests/{id}/activate", b.activate)
+	handle("POST /requests/{id}/propose", b.propose)
+	handle("POST /requests/{id}/revoke", b.revoke)
+	handle("POST /sessions/{id}/freeze", b.hold)
+	handle("POST /sessions/{id}/thaw", b.hold)
+	handle("GET /engineers", b.listEngineers)
+	handle("POST /engineers/disable", b.stand)
+	handle("POST /engineers/enable", b.stand)
 	handle("GET /access/{asset}/{service}", b.access)
 	handle("GET /sessions", func(*http.Request, session.Person) (any, *refusal) { return b.sessions, nil })
 	handle("GET /sessions/{id}", b.session)
@@ -173,7 +187,7 @@ func (b *broker) assets(site string) []api.Asset {
 	}
 	all := []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell}
 	return []api.Asset{
-		{Name: "NGH-PETCT1", Site: "NGH", Label: label, Modality: "PT/CT", Online: true, Needed: b.needed, Longest: 8 * 3600, Channels: all,
+		{Name: "NGH-PETCT1", Site: "NGH", Label: label, Modality: "PT/CT", Online: true, Needed: b.needed, Longest: 8 * 3600, Channels: all, Window: 24 * 3600, Zone: b.zone, Quorum: b.quorum,
 			Services: []session.Service{{Name: "recon-ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.NonDisruptive}}},
 		{Name: "NGH-CT2", Site: "NGH", Label: "Rotor 128", Modality: "CT", Needed: 1, Longest: 1800, Channels: all[:1],
 			Services: []session.Service{{Name: "irs-ssh", Endpoint: "irs", Protocol: session.SSH, Port: 22, Class: session.Observe}}},
@@ -207,10 +221,19 @@ func (b *broker) request(r *http.Request, who session.Person) (any, *refusal) {
 	if strings.Contains(doc.Reason, "refuse me") {
 		return nil, &refusal{409, session.Refused, "The agent refused the request", "Ask for less."}
 	}
+	if refused := b.keyOrWindow(doc); refused != nil {
+		return nil, refused
+	}
 	rid, _ := session.ParseText(doc.RID)
 	s := &stored{voted: map[string]bool{}, docs: api.Documents{Request: in.Request, Token: in.Token, Salt: in.Salt, Received: time.Now()},
 		view: api.Request{ID: rid.Request(), Status: session.Pending, Asset: doc.Asset, Services: doc.Services, NotBefore: time.Unix(doc.NBF, 0).UTC(), NotAfter: time.Unix(doc.EXP, 0).UTC(),
-			MaxSeconds: doc.MaxS, Needed: b.needed, Site: doc.Site, Class: doc.Class, Channels: doc.Channels, Engineer: who, Reason: doc.Reason, WorkOrder: doc.Ref, Created: time.Now().UTC()}}
+			MaxSeconds: doc.MaxS, Needed: b.needed, Site: doc.Site, Class: doc.Class, Channels: doc.Channels, Engineer: who, Reason: doc.Reason, WorkOrder: doc.Ref, Created: time.Now().UTC(), Kind: doc.Kind}}
+	if parent, err := session.ParseText(doc.Parent); err == nil {
+		s.view.Extends = parent.Session()
+	}
+	for _, q := range b.quorum {
+		s.view.Missing = append(s.view.Missing, q.Group)
+	}
 	b.mu.Lock()
 	b.requests = append(b.requests, s)
 	b.mu.Unlock()
@@ -290,11 +313,18 @@ func (b *broker) approve(r *http.Request, who session.Person) (any, *refusal) {
 	s.voted[fmt.Sprint(claims["sub"])] = true
 	s.docs.Grant = in.Grant
 	s.view.Approvals = len(s.voted)
+	if len(s.view.Missing) > 0 {
+		s.view.Missing = s.view.Missing[1:]
+	}
 	admitted := s.view.Approvals >= s.view.Needed
 	if admitted {
 		gid, _ := session.ParseText(g.GID)
 		text := gid.Session()
 		s.view.Grant, s.view.Status, s.view.MaxSeconds, s.view.Channels = &text, session.Approved, g.MaxS, g.Channels
+		if s.view.Kind == grant.KindExtension {
+			s.view.Status = session.Closed
+			b.sessions[0].Deadline = session.Deadline(b.sessions[0].Opened, time.Duration(g.MaxS)*time.Second, time.Unix(g.EXP, 0).UTC())
+		}
 		b.change()
 	}
 	return client.Admission{Request: s.view, Admitted: admitted}, nil
@@ -340,6 +370,9 @@ func (b *broker) access(r *http.Request, _ session.Person) (any, *refusal) {
 		case session.Pending:
 			return api.Access{Pending: true, Kind: session.Refused, Message: "Northfield has not answered yet", Request: s.ID}, nil
 		case session.Approved:
+			if s.NotBefore.After(b.now()) {
+				return api.Access{Kind: session.Refused, Message: "The window opens at 18:30 CET (in 2 h)", Next: "Then run sallyport activate " + s.ID + " and connect.", Request: s.ID}, nil
+			}
 			return api.Access{Ready: true, Request: s.ID}, nil
 		}
 		return api.Access{Kind: session.Denied, Message: "Northfield declined", Request: s.ID}, nil

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -59,6 +61,19 @@ func (p *program) completeRequests(status session.Status) completer {
 		}
 		return ids
 	})
+}
+
+func (p *program) completeEngineers(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	return p.complete(func(ctx context.Context, who signedIn) []string {
+		var names []string
+		list, _ := who.broker.Engineers(ctx)
+		for _, e := range list {
+			if name := firstOf(e.Email, e.Sub); display.Clean(name) == name && !strings.ContainsAny(name, " \t\n") {
+				names = append(names, name)
+			}
+		}
+		return names
+	})(c, args, typed)
 }
 
 func (p *program) completeSessions(liveOnly bool) completer {

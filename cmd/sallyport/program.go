@@ -87,8 +87,8 @@ An auditor looks and checks:   recordings, verify`,
 		}
 	}
 	add("you", p.loginCommand(), p.logoutCommand(), p.statusCommand())
-	add("access", p.assetsCommand(), p.requestCommand(), p.approveCommand(), p.denyCommand(), p.sshCommand(), p.sshConfigCommand())
-	add("work", p.sessionsCommand(), p.recordingsCommand(), p.verifyCommand(), p.auditCommand())
+	add("access", p.assetsCommand(), p.requestCommand(), p.approveCommand(), p.denyCommand(), p.proposeCommand(), p.revokeCommand(), p.activateCommand(), p.sshCommand(), p.sshConfigCommand())
+	add("work", p.sessionsCommand(), p.engineersCommand(), p.recordingsCommand(), p.verifyCommand(), p.auditCommand())
 	add("setup", p.trustCommand(), p.versionCommand())
 	add("setup", p.demoCommand())
 	root.AddCommand(demoChildren()...)

@@ -44,6 +44,12 @@ func (p *program) requestTable(list []api.Request) error {
 		if r.Status == session.Pending && r.Needed > 1 {
 			state = fmt.Sprintf("pending %d of %d", r.Approvals, r.Needed)
 		}
+		if r.Status == session.Pending && r.Proposal != nil {
+			state += ", other window proposed"
+		}
+		if extended(r) {
+			state = "extended"
+		}
 		rows = append(rows, []string{r.ID, state, r.Asset + "/" + strings.Join(r.Services, ","), display.Span(time.Duration(r.MaxSeconds) * time.Second),
 			p.local(r.NotAfter), firstOf(r.Engineer.Email, r.Engineer.Sub), r.Reason})
 	}
@@ -66,21 +72,40 @@ func (p *program) requestShowCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.answer(r, func() error { return p.requestStory(r) })
+			return p.answer(r, func() error { return p.requestStory(r, p.siteZone(c.Context(), who, r)) })
 		},
 	}
 }
 
-func (p *program) requestStory(r api.Request) error {
+// siteZone is the time zone of a request's scanner; empty when it is not known.
+func (p *program) siteZone(ctx context.Context, who signedIn, r api.Request) string {
+	catalogue, err := who.broker.Assets(ctx, r.Site)
+	if err != nil {
+		return ""
+	}
+	for _, a := range catalogue {
+		if a.Name == r.Asset && a.Site == r.Site {
+			return a.Zone
+		}
+	}
+	return ""
+}
+
+func (p *program) requestStory(r api.Request, zone string) error {
 	p.print("%s", p.whereItStands(r))
 	started := ""
 	if r.Grant != nil {
 		started = *r.Grant
 	}
+	proposed := ""
+	if w := r.Proposal; w != nil {
+		proposed = strings.TrimSuffix(fmt.Sprintf("%s until %s, by %s: %s", p.both(w.From, zone), p.both(w.Until, zone), w.By, w.Reason), ": ")
+	}
 	return display.Facts(p.stdout, [][2]string{
 		{"Request", r.ID}, {"Scanner", r.Asset + " at " + r.Site}, {"Services", strings.Join(r.Services, ", ")}, {"Class", string(r.Class)},
 		{"May", may(r.Channels)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
-		{"Not before", p.local(r.NotBefore)}, {"Not after", p.local(r.NotAfter)},
+		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
+		{"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
 		{"Engineer", fmt.Sprintf("%s <%s>", firstOf(r.Engineer.Name, r.Engineer.Sub), r.Engineer.Email)},
 		{"Reason", r.Reason}, {"Work order", r.WorkOrder}, {"Asked", p.local(r.Created)}, {"Grant", started},
 	})
@@ -156,6 +181,12 @@ func (p *program) aboutRequest(id string) (signedIn, string, error) {
 func (p *program) whereItStands(r api.Request) string {
 	switch r.Status {
 	case session.Pending:
+		if w := r.Proposal; w != nil {
+			return fmt.Sprintf("%s proposes another window: %s until %s.", firstOf(w.By, r.Site), p.local(w.From), p.local(w.Until))
+		}
+		if len(r.Missing) > 0 && r.Approvals > 0 {
+			return fmt.Sprintf("%d of %d approvers at %s said yes; still needed: %s.", r.Approvals, r.Needed, r.Site, strings.Join(r.Missing, ", "))
+		}
 		if r.Needed > 1 && r.Approvals > 0 {
 			return fmt.Sprintf("%d of %d approvers at %s said yes; the others have not answered yet.", r.Approvals, r.Needed, r.Site)
 		}
@@ -164,6 +195,9 @@ func (p *program) whereItStands(r api.Request) string {
 		first := r.Asset
 		if len(r.Services) > 0 {
 			first += "/" + r.Services[0]
+		}
+		if r.NotBefore.After(p.now()) {
+			return fmt.Sprintf("Approved: opens at %s; then run: sallyport ssh %s", p.local(r.NotBefore), first)
 		}
 		return fmt.Sprintf("Approved: connect before %s with: sallyport ssh %s", p.local(r.NotAfter), first)
 	case session.DeniedBy:
@@ -179,8 +213,14 @@ func (p *program) whereItStands(r api.Request) string {
 		}
 		return fmt.Sprintf("%s did not answer in time.", r.Site)
 	case session.Revoked:
+		if r.RevokeWhy != "" {
+			return fmt.Sprintf("%s took the approval back: %s", firstOf(r.RevokedBy, r.Site), sentence(r.RevokeWhy))
+		}
 		return fmt.Sprintf("%s took the approval back.", r.Site)
 	case session.Closed:
+		if extended(r) {
+			return fmt.Sprintf("Extended: %s goes on until %s.", r.Extends, p.local(r.NotAfter))
+		}
 		return "Its session is over."
 	}
 	return "Status " + string(r.Status) + "."

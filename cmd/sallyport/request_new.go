@@ -29,6 +29,8 @@ type wish struct {
 	workOrder string
 	class     string
 	longest   time.Duration
+	from      string
+	until     string
 	files     []string
 	wait      bool
 	timeout   time.Duration
@@ -43,7 +45,8 @@ func (p *program) requestCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.requestNewCommand(), p.requestListCommand(), p.requestShowCommand(), p.requestWithdrawCommand())
+	c.AddCommand(p.requestNewCommand(), p.requestListCommand(), p.requestShowCommand(), p.requestWithdrawCommand(),
+		p.requestExtendCommand(), p.requestAcceptCommand())
 	return c
 }
 
@@ -59,10 +62,15 @@ checks that signature itself. A fresh ssh key is made for it and stays on this
 machine. The request is good for four hours from now; --for is how long the session
 may last once you connect.
 
+For later work give a window with --from and --until, in the site's time zone. When
+it begins more than an hour ahead, no key is made yet: run "sallyport activate" when
+it opens.
+
 You ask for a shell and for commands. With --files you also ask to copy files:
 "in" is towards the scanner, "out" is from it.`,
 		Example: `  sallyport request new NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
-  sallyport request new NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait`,
+  sallyport request new NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait
+  sallyport request new NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			w.target, w.services = args[0], args[1:]
@@ -75,6 +83,8 @@ You ask for a shell and for commands. With --files you also ask to copy files:
 	f.StringVar(&w.workOrder, "work-order", "", "the work order, incident or change")
 	f.StringVar(&w.class, "class", "", "observe, non-disruptive or disruptive (default: the service's)")
 	f.DurationVar(&w.longest, "for", 0, "how long the session may last, as in 30m (default 1h, or the scanner's limit)")
+	f.StringVar(&w.from, "from", "", "when the window opens, as in \"2026-11-24 18:30\" or 18:30 at the site (default now)")
+	f.StringVar(&w.until, "until", "", "when the window closes (default four hours after it opens)")
 	f.StringSliceVar(&w.files, "files", nil, "copy files: in, out or in,out")
 	f.BoolVar(&w.wait, "wait", false, "wait for the hospital's answer")
 	f.DurationVar(&w.timeout, "timeout", 15*time.Minute, "how long --wait waits")
@@ -134,6 +144,9 @@ func (p *program) requestNew(ctx context.Context, w wish) error {
 	return p.answer(answer, func() error {
 		p.print("%s", answer.ID)
 		p.say("Asked for %s/%s. %s", answer.Asset, strings.Join(answer.Services, ","), p.whereItStands(answer))
+		if request.NBF > now.Unix() {
+			p.say("The window opens at %s and closes at %s.", p.both(answer.NotBefore, scanner.Zone), p.both(answer.NotAfter, scanner.Zone))
+		}
 		return nil
 	})
 }
@@ -166,7 +179,23 @@ func compose(w wish, scanner api.Asset, services []session.Service, now time.Tim
 				WithNext("Ask without it.")
 		}
 	}
-	longest, limit := w.longest, time.Duration(scanner.Longest)*time.Second
+	begin, end, longest, err := frame(w, scanner, now)
+	if err != nil {
+		return grant.Request{}, err
+	}
+	reason, order := strings.TrimSpace(w.reason), strings.TrimSpace(w.workOrder)
+	if reason == "" || order == "" || display.Clean(reason) != reason || display.Clean(order) != order || strings.ContainsAny(reason+order, "\n\r\t") {
+		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
+	}
+	return grant.Request{
+		V: 1, Typ: "sallyport-request", RID: session.NewID().Text(), Kind: "session", Site: scanner.Site, Asset: scanner.Name, Services: names,
+		Class: class, Channels: channels, NBF: begin.Unix(), EXP: end.Unix(), MaxS: int64(longest.Seconds()), Reason: reason, Ref: order,
+	}, nil
+}
+
+// longestFor is how long the session may last: as asked, or an hour, or the limit.
+func longestFor(asked time.Duration, scanner api.Asset) (time.Duration, error) {
+	longest, limit := asked, time.Duration(scanner.Longest)*time.Second
 	if longest == 0 {
 		longest = time.Hour
 		if limit > 0 {
@@ -175,19 +204,12 @@ func compose(w wish, scanner api.Asset, services []session.Service, now time.Tim
 	}
 	switch {
 	case longest < time.Second || longest%time.Second != 0:
-		return grant.Request{}, usage("A session lasts whole seconds, at least one").WithNext("Write --for 30m, for example.")
+		return 0, usage("A session lasts whole seconds, at least one").WithNext("Write --for 30m, for example.")
 	case limit > 0 && longest > limit:
-		return grant.Request{}, session.Errorf(session.Refused, "The hospital allows %s on %s at most", display.Span(limit), scanner.Name).
+		return 0, session.Errorf(session.Refused, "The hospital allows %s on %s at most", display.Span(limit), scanner.Name).
 			WithNext("Ask with --for " + short(limit) + " or less.")
 	}
-	reason, order := strings.TrimSpace(w.reason), strings.TrimSpace(w.workOrder)
-	if reason == "" || order == "" || display.Clean(reason) != reason || display.Clean(order) != order || strings.ContainsAny(reason+order, "\n\r\t") {
-		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
-	}
-	return grant.Request{
-		V: 1, Typ: "sallyport-request", RID: session.NewID().Text(), Kind: "session", Site: scanner.Site, Asset: scanner.Name, Services: names,
-		Class: class, Channels: channels, NBF: now.Unix(), EXP: now.Add(max(window, longest)).Unix(), MaxS: int64(longest.Seconds()), Reason: reason, Ref: order,
-	}, nil
+	return longest, nil
 }
 
 // pick sorts the services and finds the class: the one asked for, or the mildest
@@ -233,23 +255,23 @@ func channelsFor(files []string) ([]session.Channel, error) {
 	return slices.Compact(channels), nil
 }
 
-// handIn makes the key, has the engineer sign the exact bytes, and delivers them.
+// handIn makes the key where one is needed, has the engineer sign the exact bytes, and delivers them.
 // When anything fails the key is gone again: nothing half-done stays behind.
 func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust, r grant.Request, noBrowser bool) (answer api.Request, err error) {
-	issuer, ok := home.IssuerAt(bundle, r.Eng.Iss)
-	clientID, hasClient := home.Client(issuer, session.CLI)
-	if !ok || !hasClient || issuer.Side != session.VendorSide {
-		return answer, session.Errorf(session.Refused, "%s does not accept sign-ins of %s", r.Site, host(r.Eng.Iss)).
-			WithNext("Ask the hospital for its current trust bundle and import it.")
+	issuer, clientID, err := engineersOf(bundle, r.Eng.Iss)
+	if err != nil {
+		return answer, err
 	}
 	id, err := session.ParseText(r.RID)
 	if err != nil {
 		return answer, err
 	}
-	r.Key, err = who.home.NewKey(home.Key{Request: id.Request(), Site: r.Site, Asset: r.Asset, Services: r.Services,
-		Created: p.now().UTC(), NotAfter: time.Unix(r.EXP, 0).UTC()})
-	if err != nil {
-		return answer, err
+	if r.Key = ""; r.Kind == grant.KindSession && !time.Unix(r.NBF, 0).After(p.now().Add(keyReach)) {
+		r.Key, err = who.home.NewKey(home.Key{Request: id.Request(), Site: r.Site, Asset: r.Asset, Services: r.Services,
+			Created: p.now().UTC(), NotAfter: time.Unix(r.EXP, 0).UTC()})
+		if err != nil {
+			return answer, err
+		}
 	}
 	defer func() {
 		// Unreachable may mean that the request arrived and the answer was lost.
@@ -279,6 +301,17 @@ func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust
 	return answer, err
 }
 
+// engineersOf finds the vendor's identity provider and its command-line client.
+func engineersOf(bundle session.Trust, iss string) (session.Issuer, string, error) {
+	issuer, ok := home.IssuerAt(bundle, iss)
+	clientID, hasClient := home.Client(issuer, session.CLI)
+	if !ok || !hasClient || issuer.Side != session.VendorSide {
+		return issuer, "", session.Errorf(session.Refused, "%s does not accept sign-ins of %s", bundle.Site, host(iss)).
+			WithNext("Ask the hospital for its current trust bundle and import it.")
+	}
+	return issuer, clientID, nil
+}
+
 func (s signedIn) hint() string { return firstOf(s.config.Hint, s.login.Person.Email) }
 
 func firstOf(list ...string) string {
@@ -299,8 +332,11 @@ func (p *program) wait(ctx context.Context, who signedIn, r api.Request, timeout
 	for r.Status == session.Pending {
 		left := until.Sub(p.now())
 		line := p.whereItStands(r)
-		if left <= 0 || ctx.Err() != nil {
+		if left <= 0 || ctx.Err() != nil || r.Proposal != nil {
 			p.endLine(live)
+			if r.Proposal != nil {
+				return &session.Error{Kind: session.Refused, Message: line, Err: errWaiting, Next: "Take it with: sallyport request accept " + r.ID}
+			}
 			return &session.Error{Kind: session.Expired, Message: line, Err: errWaiting,
 				Next: "The request stays open until " + p.local(r.NotAfter) + ". Look again with: sallyport request show " + r.ID}
 		}
@@ -329,7 +365,7 @@ func (p *program) wait(ctx context.Context, who signedIn, r api.Request, timeout
 		}
 	}
 	p.endLine(live)
-	if r.Status != session.Approved {
+	if r.Status != session.Approved && !extended(r) {
 		return &session.Error{Kind: session.Denied, Message: p.whereItStands(r), Next: "Details: sallyport request show " + r.ID}
 	}
 	return p.answer(r, func() error {

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -18,7 +20,7 @@ func (p *program) sessionsCommand() *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.sessionsListCommand(), p.sessionsShowCommand(), p.sessionsKillCommand())
+	c.AddCommand(p.sessionsListCommand(), p.sessionsShowCommand(), p.sessionsKillCommand(), p.sessionsFreezeCommand(), p.sessionsThawCommand())
 	return c
 }
 
@@ -56,12 +58,33 @@ func (p *program) sessionState(s api.Session) string {
 	if s.State == session.Ended && s.Reason != nil {
 		return "ended: " + endWords(*s.Reason)
 	}
+	if s.State == session.Frozen && len(s.Frozen) > 0 {
+		return "frozen (" + strings.Join(s.Frozen, ", ") + ")"
+	}
 	return string(s.State)
+}
+
+// last is which of the last minutes a live session is in: 15, 5 or 1, as the
+// engineer is warned; 0 before.
+func (p *program) last(s api.Session) int {
+	if s.State == session.Ended {
+		return 0
+	}
+	left := s.Deadline.Sub(p.now())
+	for _, minutes := range []int{1, 5, 15} {
+		if left <= time.Duration(minutes)*time.Minute {
+			return minutes
+		}
+	}
+	return 0
 }
 
 func (p *program) sessionEnd(s api.Session) string {
 	if s.Ended != nil {
 		return p.local(*s.Ended)
+	}
+	if n := p.last(s); n > 0 {
+		return fmt.Sprintf("%s, last %d min", p.local(s.Deadline), n)
 	}
 	return p.local(s.Deadline)
 }
@@ -121,9 +144,19 @@ func (p *program) sessionStory(s api.Session) error {
 	if s.Ended != nil {
 		ended = p.local(*s.Ended)
 	}
+	remaining, warning, keys := "", "", ""
+	if s.State != session.Ended {
+		remaining = display.Span(max(s.Deadline.Sub(p.now()), 0))
+		if n := p.last(s); n > 0 {
+			warning = fmt.Sprintf("the last %d min; its engineer asks for more with: sallyport request extend %s --for 30m --reason ...", n, s.ID)
+		}
+	}
+	if s.Keys > 0 {
+		keys = fmt.Sprint(s.Keys)
+	}
 	return display.Facts(p.stdout, [][2]string{
 		{"Session", s.ID}, {"State", p.sessionState(s)}, {"Scanner", s.Asset + "/" + s.Service}, {"Engineer", s.Engineer}, {"Opened", p.local(s.Opened)},
-		{"Must end", p.local(s.Deadline)}, {"Ended", ended}, {"Recordings", strings.Join(s.Recordings, " ")}, {"Request", s.Request},
+		{"Must end", p.local(s.Deadline)}, {"Remaining", remaining}, {"Warning", warning}, {"Keys", keys}, {"Ended", ended}, {"Recordings", strings.Join(s.Recordings, " ")}, {"Request", s.Request},
 	})
 }
 

@@ -80,7 +80,7 @@ func (p *program) ssh(ctx context.Context, target string, command []string) erro
 		}
 		if _, err := os.Stat(who.home.Path("keys", id+".key")); err != nil {
 			return session.Errorf(session.Refused, "The key of %s is not on this machine", id).
-				WithNext("Connect where you made the request, or ask again here: sallyport request new " + target)
+				WithNext("Connect where you made the request, or join from here: sallyport activate " + id)
 		}
 	}
 	return p.runSSH(written.Path, name, command)

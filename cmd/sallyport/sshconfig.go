@@ -105,8 +105,9 @@ func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error
 
 // prune drops the keys of requests that are over and returns the others, newest first.
 func (p *program) prune(h home.Home, requests []api.Request) ([]home.Key, error) {
-	over := map[string]bool{}
+	over, good := map[string]bool{}, map[string]bool{}
 	for _, r := range requests {
+		good[r.ID] = r.Status == session.Approved // an extended session outlives its window
 		if r.Status != session.Pending && r.Status != session.Approved {
 			over[r.ID] = true
 		}
@@ -117,7 +118,7 @@ func (p *program) prune(h home.Home, requests []api.Request) ([]home.Key, error)
 	}
 	var kept []home.Key
 	for _, k := range keys {
-		if over[k.Request] || p.now().After(k.NotAfter) {
+		if over[k.Request] || !good[k.Request] && p.now().After(k.NotAfter) {
 			if err := h.DropKey(k.Request); err != nil {
 				return nil, err
 			}

@@ -141,9 +141,30 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	case "restores-grant":
 		b.broker.requests[0].docs.Grant = b.broker.requests[0].kept
+	case "at": // the story's clock
+		at, err := time.Parse(time.RFC3339, args[1])
+		ts.Check(err)
+		b.broker.at = at
+		ts.Setenv("TEST_NOW", args[1])
+	case "zone":
+		b.broker.zone = args[1]
+	case "quorum":
+		b.broker.needed = len(args) - 1
+		for _, group := range args[1:] {
+			b.broker.quorum = append(b.broker.quorum, session.Quorum{Group: group, Count: 1})
+		}
+	case "away":
+		b.broker.away = true
+	case "session-of": // the session of a request that was approved
+		s, refused := b.broker.find(args[1])
+		if refused != nil {
+			ts.Fatalf("%s", refused.text)
+		}
+		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Asset: "NGH-PETCT1", Service: "recon-ssh", Engineer: s.view.Engineer.Email,
+			Opened: day(12, 16), Deadline: day(12, 46), Recordings: []string{}, Request: s.view.ID, Frozen: []string{}, Keys: 2}}
 	case "session":
 		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Asset: "NGH-PETCT1", Service: "recon-ssh", Engineer: "jana@meridian.example\x1b[2J",
-			Opened: day(12, 1), Deadline: day(12, 31), Recordings: []string{session.ID{2}.Recording()}, Request: session.ID{3}.Request()}}
+			Opened: day(12, 1), Deadline: day(12, 31), Recordings: []string{session.ID{2}.Recording()}, Request: session.ID{3}.Request(), Frozen: []string{}}}
 	case "recording":
 		ended := day(12, 9)
 		b.broker.listed = append(b.broker.listed, api.Recording{ID: session.ID{2}.Recording(), Session: session.ID{1}.Session(), State: args[1], Asset: "NGH-PETCT1",

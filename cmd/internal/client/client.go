@@ -142,6 +142,36 @@ func (c *Client) Withdraw(ctx context.Context, id string) (api.Request, error) {
 	return post[api.Request](ctx, c, "/requests/"+url.PathEscape(id)+"/withdraw", nil)
 }
 
+// Activate adds a key to an approved request, with the engineer's proof.
+func (c *Client) Activate(ctx context.Context, id, key, token string, salt []byte) (api.Request, error) {
+	return post[api.Request](ctx, c, "/requests/"+url.PathEscape(id)+"/activate", api.Activation{Key: key, Token: token, Salt: salt})
+}
+
+// Propose answers a request with another window.
+func (c *Client) Propose(ctx context.Context, id string, w api.Counter) (api.Request, error) {
+	return post[api.Request](ctx, c, "/requests/"+url.PathEscape(id)+"/propose", w)
+}
+
+// Revoke takes an approval back.
+func (c *Client) Revoke(ctx context.Context, id, reason string) (api.Request, error) {
+	return post[api.Request](ctx, c, "/requests/"+url.PathEscape(id)+"/revoke", api.Revocation{Reason: reason})
+}
+
+// Engineers lists who asked for the caller's sites.
+func (c *Client) Engineers(ctx context.Context) ([]api.Engineer, error) {
+	return get[[]api.Engineer](ctx, c, "/engineers")
+}
+
+// Disable ends an engineer's access to a site.
+func (c *Client) Disable(ctx context.Context, s api.Standing) (api.Engineer, error) {
+	return post[api.Engineer](ctx, c, "/engineers/disable", s)
+}
+
+// Enable lets an engineer ask again.
+func (c *Client) Enable(ctx context.Context, s api.Standing) (api.Engineer, error) {
+	return post[api.Engineer](ctx, c, "/engineers/enable", s)
+}
+
 func (c *Client) Access(ctx context.Context, asset, service string) (api.Access, error) {
 	return get[api.Access](ctx, c, "/access/"+url.PathEscape(asset)+"/"+url.PathEscape(service))
 }
@@ -156,6 +186,16 @@ func (c *Client) Session(ctx context.Context, id string) (api.Session, error) {
 
 func (c *Client) Kill(ctx context.Context, id string) (api.Session, error) {
 	return post[api.Session](ctx, c, "/sessions/"+url.PathEscape(id)+"/kill", nil)
+}
+
+// Freeze stops what the engineer of a session types.
+func (c *Client) Freeze(ctx context.Context, id string) (api.Session, error) {
+	return post[api.Session](ctx, c, "/sessions/"+url.PathEscape(id)+"/freeze", nil)
+}
+
+// Thaw lets the engineer type again.
+func (c *Client) Thaw(ctx context.Context, id string) (api.Session, error) {
+	return post[api.Session](ctx, c, "/sessions/"+url.PathEscape(id)+"/thaw", nil)
 }
 
 func (c *Client) Recordings(ctx context.Context) ([]api.Recording, error) {

@@ -31,26 +31,41 @@ type Key struct {
 
 // NewKey draws the key of a request and keeps it. It returns the public line.
 func (h Home) NewKey(k Key) (line string, err error) {
-	if _, err := session.ParseRequestID(k.Request); err != nil {
+	line, keep, err := h.DraftKey(k)
+	if err == nil {
+		err = keep()
+	}
+	if err != nil {
 		return "", err
+	}
+	return line, nil
+}
+
+// DraftKey draws a key of a request. Nothing is on disk before keep is called, which
+// puts it in place of the one that this machine had for the request.
+func (h Home) DraftKey(k Key) (line string, keep func() error, err error) {
+	if _, err := session.ParseRequestID(k.Request); err != nil {
+		return "", nil, err
 	}
 	pub, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
+		return "", nil, fmt.Errorf("make a key: %w", err)
 	}
 	block, err := ssh.MarshalPrivateKey(private, k.Request)
 	if err != nil {
-		return "", fmt.Errorf("encode the key: %w", err)
+		return "", nil, fmt.Errorf("encode the key: %w", err)
 	}
-	// The description goes first: a private key that nothing describes would never be pruned.
-	if err := h.writeJSON(filepath.Join("keys", k.Request+".json"), k); err != nil {
-		return "", err
-	}
-	if err := h.Write(filepath.Join("keys", k.Request+".key"), pem.EncodeToMemory(block)); err != nil {
-		_ = h.DropKey(k.Request)
-		return "", err
-	}
-	return session.KeyLine(pub), nil
+	return session.KeyLine(pub), func() error {
+		// The description goes first: a private key that nothing describes would never be pruned.
+		if err := h.writeJSON(filepath.Join("keys", k.Request+".json"), k); err != nil {
+			return err
+		}
+		err := h.Write(filepath.Join("keys", k.Request+".key"), pem.EncodeToMemory(block))
+		if err != nil {
+			_ = h.DropKey(k.Request)
+		}
+		return err
+	}, nil
 }
 
 // DropKey removes the key of a request; a missing one is fine.
