@@ -12,7 +12,7 @@ import (
 
 // What the stand-in broker does in the life of a grant.
 
-// now is the stories' clock: the agent's in them, too.
+// now is the stories' clock, the agent's in them, too. Call it with the lock held.
 func (b *broker) now() time.Time {
 	if b.at.IsZero() {
 		return time.Now()
@@ -22,6 +22,8 @@ func (b *broker) now() time.Time {
 
 // keyOrWindow is what the agent says about keys and windows.
 func (b *broker) keyOrWindow(doc grant.Request) *refusal {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	ahead := time.Unix(doc.NBF, 0).After(b.now().Add(time.Hour))
 	switch {
 	case doc.Kind == grant.KindSession && (doc.Key == "") != ahead:

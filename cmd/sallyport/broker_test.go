@@ -174,7 +174,7 @@ func (b *broker) login(r *http.Request, _ session.Person) (any, *refusal) {
 	defer b.mu.Unlock()
 	token := "token-" + who.Email
 	b.people[token] = who
-	return api.Login{Token: token, Expires: time.Now().Add(8 * time.Hour).UTC(), Person: who, Roles: rolesOf(who), SSH: b.door()}, nil
+	return api.Login{Token: token, Expires: b.now().Add(8 * time.Hour).UTC(), Person: who, Roles: rolesOf(who), SSH: b.door()}, nil
 }
 
 func (b *broker) assets(site string) []api.Asset {
