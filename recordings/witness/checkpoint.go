@@ -124,10 +124,22 @@ func ReadCheckpoint(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, bad
 	}
 	c := Checkpoint{Origin: lines[0], Size: size, Root: [32]byte(root)}
-	if !strings.HasPrefix(string(signed), c.text()+"\n") {
+	signatures, ok := strings.CutPrefix(string(signed), c.text()+"\n")
+	if !ok || !oneSpelling(signatures) {
 		return Checkpoint{}, bad
 	}
 	return c, nil
+}
+
+// oneSpelling refuses signature lines whose base64 could be written in another way.
+func oneSpelling(lines string) bool {
+	for line := range strings.Lines(lines) {
+		_, sig, ok := strings.Cut(strings.TrimPrefix(strings.TrimSuffix(line, "\n"), "— "), " ")
+		if _, err := base64.StdEncoding.Strict().DecodeString(sig); !ok || err != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // Consistency is the proof that a log of New entries begins with the log of Old

@@ -1,0 +1,178 @@
+package access_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/access/accesstest"
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// book is an audit log that can fail.
+type book struct {
+	mu     sync.Mutex
+	events []witness.Event
+	full   bool
+}
+
+func (b *book) Append(_ context.Context, e witness.Event) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.full {
+		return session.Errorf(session.Internal, "The audit log could not be written: %w", errors.New("disk full")).WithNext("Try again.")
+	}
+	e.Salt = make([]byte, 16)
+	if _, err := e.Entry(); err != nil {
+		return err
+	}
+	b.events = append(b.events, e)
+	return nil
+}
+
+func (b *book) set(full bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.full = full
+}
+
+// kinds are the events since the last look.
+func (b *book) kinds() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var all []string
+	for _, e := range b.events {
+		all = append(all, e.Event)
+	}
+	b.events = nil
+	return all
+}
+
+func newAudited(t *testing.T) (*world, *book) {
+	w, b := newWorld(t), &book{}
+	var err error
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Agents: w.agent, Audit: b, Now: w.clock})
+	w.must(err)
+	return w, b
+}
+
+func (w *world) wrote(b *book, want ...string) {
+	w.t.Helper()
+	if got := b.kinds(); !slices.Equal(got, want) {
+		w.t.Errorf("the log says %v, want %v", got, want)
+	}
+}
+
+func TestEveryStepIsWrittenDown(t *testing.T) {
+	w, b := newAudited(t)
+	ctx := t.Context()
+	w.must(w.Announce(ctx, w.agent.Hello("NGH-PETCT1", "NGH-CT2")))
+	w.wrote(b) // as it was
+	w.must(w.Announce(ctx, w.agent.Hello("NGH-PETCT1")))
+	w.wrote(b, witness.CatalogueChanged)
+
+	r, _ := w.approved(ada)
+	w.wrote(b, witness.Requested, witness.Approved, witness.Granted)
+	rep := w.report(r, 1)
+	w.must(w.ReportSession(ctx, "NGH", "main", rep))
+	w.must(w.ReportSession(ctx, "NGH", "main", rep)) // twice is once
+	w.wrote(b, witness.SessionOpened)
+	_, err := w.Kill(ctx, ben, r.Session)
+	w.must(err)
+	w.wrote(b, witness.SessionKilled, witness.SessionEnded)
+	rep.Seq, rep.Ended, rep.Reason = 2, w.clock(), session.KilledRemote
+	w.must(w.ReportSession(ctx, "NGH", "main", rep))
+	w.wrote(b)
+
+	id := session.NewID()
+	for range 2 {
+		w.must(w.Seal(ctx, "NGH", "main", id, access.Seal{Ended: w.clock(), SHA256: "ab"}))
+	}
+	w.wrote(b, witness.RecordingSealed)
+
+	denied, _ := w.submit(ada)
+	_, err = w.Deny(ctx, ben, denied.ID, "in use")
+	w.must(err)
+	if _, err := w.Deny(ctx, ben, denied.ID, "in use"); err == nil {
+		t.Error("denied twice")
+	}
+	taken, _ := w.submit(ada)
+	_, err = w.Withdraw(ctx, ada, taken.ID)
+	w.must(err)
+	w.wrote(b, witness.Requested, witness.Denied, witness.Requested, witness.Withdrawn)
+}
+
+// Where the log cannot be written nothing happens, and the same again goes through
+// once it can.
+func TestNothingHappensUnwritten(t *testing.T) {
+	w, b := newAudited(t)
+	ctx := t.Context()
+	unwritten := func(what string, err error) {
+		t.Helper()
+		if session.KindOf(err) != session.Internal {
+			t.Errorf("%s without a log: %v", what, err)
+		}
+		b.set(false)
+	}
+	status := func(id session.ID, want session.Status) {
+		t.Helper()
+		if r, err := w.Get(ctx, ada, id); err != nil || r.Status != want {
+			t.Errorf("%s, want %s (%v)", r.Status, want, err)
+		}
+	}
+
+	raw := accesstest.Bytes(accesstest.Request(ada.id(), "NGH", "NGH-PETCT1", w.clock()))
+	proof := accesstest.Proof("ada")
+	b.set(true)
+	_, err := w.Submit(ctx, ada, raw, proof)
+	unwritten("request", err)
+	if all, err := w.List(ctx, ada); err != nil || len(all) != 0 {
+		t.Errorf("stored: %v, %v", all, err)
+	}
+	r, err := w.Submit(ctx, ada, raw, proof)
+	w.must(err)
+
+	b.set(true)
+	_, err = w.Deny(ctx, ben, r.ID, "in use")
+	unwritten("denial", err)
+	status(r.ID, session.Pending)
+	b.set(true)
+	_, err = w.Withdraw(ctx, ada, r.ID)
+	unwritten("withdrawal", err)
+	status(r.ID, session.Pending)
+
+	g := accesstest.Bytes(w.agent.Grant(raw))
+	yes := accesstest.Proof("ben")
+	b.set(true)
+	_, _, err = w.Approve(ctx, ben, r.ID, g, yes)
+	unwritten("approval", err)
+	status(r.ID, session.Pending)
+	r, admitted, err := w.Approve(ctx, ben, r.ID, g, yes)
+	w.must(err)
+	if !admitted {
+		t.Error("the agent's yes was not found again")
+	}
+
+	b.set(true)
+	unwritten("report", w.ReportSession(ctx, "NGH", "main", w.report(r, 1)))
+	w.must(w.ReportSession(ctx, "NGH", "main", w.report(r, 1)))
+	b.set(true)
+	_, err = w.Kill(ctx, ada, r.Session)
+	unwritten("kill", err)
+	if s, err := w.Session(ctx, ada, r.Session); err != nil || s.State != session.Live {
+		t.Errorf("%s, %v", s.State, err)
+	}
+	id := session.NewID()
+	w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Started: w.clock()}))
+	b.set(true)
+	unwritten("seal", w.Seal(ctx, "NGH", "main", id, access.Seal{Ended: w.clock().Add(time.Minute)}))
+	if x, err := w.Recording(ctx, ada, id); err != nil || x.State != "live" {
+		t.Errorf("%s, %v", x.State, err)
+	}
+}
