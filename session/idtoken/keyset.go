@@ -130,6 +130,19 @@ func (k *KeySet) Skew() (skew time.Duration, known bool) {
 	return s.skew, s.skewed
 }
 
+// Check fetches the keys, if that is allowed now, and says until when they count and
+// why they could not be fetched. It is how an operator asks whether an issuer works.
+func (k *KeySet) Check(ctx context.Context) (until time.Time, err error) {
+	s := k.refresh(ctx, k.snapshot())
+	if !s.fetched.IsZero() {
+		until = s.fetched.Add(k.opts.MaxStale)
+	}
+	if s.failure == nil && s.fetched.IsZero() {
+		return until, unreachable(s, k.opts.Now())
+	}
+	return until, s.failure
+}
+
 // VerifySignature implements oidc.KeySet.
 func (k *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
 	payload, _, err := k.verify(ctx, jwt)
