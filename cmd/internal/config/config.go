@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 
@@ -53,8 +55,25 @@ func Parse(path string, source []byte, into Validator) error {
 }
 
 func refusal(path, details string) error {
-	return &session.Error{Kind: session.Invalid, Message: path + ": " + details, Next: "Mend the file and start again."}
+	return &session.Error{Kind: session.Invalid, Message: path + ": " + conceal(details), Next: "Mend the file and start again."}
 }
+
+// conceal hides the values of fields that hold secrets from the source that is shown:
+// somebody may have written one inline. References stay, they are no secret.
+func conceal(source string) string {
+	return secretField.ReplaceAllStringFunc(source, func(line string) string {
+		at := secretField.FindStringSubmatchIndex(line)
+		value := line[at[4]:at[5]]
+		for _, reference := range []string{"file:", "env:", "credential:"} {
+			if strings.HasPrefix(strings.TrimLeft(value, `"' `), reference) {
+				return line
+			}
+		}
+		return line[:at[4]] + "(not shown)"
+	})
+}
+
+var secretField = regexp.MustCompile(`(?mi)\b(password|passphrase|secret|token|key)["']?\s*:[ \t]*("[^"\n]*"?|'[^'\n]*'?|[^\s,}"'][^\n,}]*)`)
 
 // annotate points at each bad field in the source.
 func annotate(source []byte, err error) string {
