@@ -1,6 +1,6 @@
-// Package agentcmd is the hospital operator's command: serve, enrol, trust export,
-// status, kill, freeze and thaw. The last four speak to the running agent over its unix
-// socket, so they work with the broker gone.
+// Package agentcmd is the hospital operator's command: serve, doctor, enrol, trust
+// export, status, kill, freeze and thaw. The last four speak to the running agent over
+// its unix socket, so they work with the broker gone.
 package agentcmd
 
 import (
@@ -31,7 +31,7 @@ func New() *cobra.Command {
 	root.PersistentFlags().String("config", "/etc/sallyport/agent.yaml", "configuration file")
 	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
 	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
-	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(), freezeCommand(), thawCommand(), logCommand())
+	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(), freezeCommand(), thawCommand(), logCommand(), doctorCommand())
 	return root
 }
 

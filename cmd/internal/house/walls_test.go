@@ -32,7 +32,7 @@ var floors = []struct {
 	{name: "third", rooms: []string{
 		"broker/identity", "broker/access", "broker/fleet", "broker/notify", "broker/audit",
 		"agent/ledger", "agent/spool", "agent/device", "agent/modality"}},
-	{name: "fourth", rooms: []string{"broker/api", "broker/web", "broker/sshd", "agent/engine", "agent/console"}},
+	{name: "fourth", rooms: []string{"broker/api", "broker/web", "broker/sshd", "agent/engine", "agent/console", "agent/doctor"}},
 	{name: "fifth", whole: []string{"broker", "agent"}},
 	{name: "roof", rooms: []string{"cmd"}},
 	{name: "garden", rooms: []string{"deploy"}}, // tests that load the samples

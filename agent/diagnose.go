@@ -1,0 +1,59 @@
+package agent
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"crypto/ed25519"
+
+	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/agent/doctor"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Diagnose looks an agent over: this configuration, the state directory that it
+// names, the network from here. It reads and takes no lock, so it works beside the
+// running agent, which is asked how its link stands, and without one.
+func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
+	s := state{cfg.State}
+	p := doctor.Patient{
+		State: cfg.State, Private: []string{"identity.key", "link.json", "input.recipient"},
+		Nodes: cfg.nodes(), Issuers: cfg.Issuers, Devices: cfg.targets(),
+	}
+	key, err := s.identity()
+	if p.IdentityErr = err; err == nil {
+		p.Identity = session.Fingerprint(key.Public().(ed25519.PublicKey))
+		identity := session.KeyLine(key.Public().(ed25519.PublicKey))
+		p.Hello = func() link.Hello {
+			return link.Hello{
+				V: link.Version, Site: cfg.Site, Agent: cfg.Agent, Boot: session.NewID().Text(), Version: Version,
+				Identity: identity, Assets: cfg.catalogue(),
+			}
+		}
+	}
+	p.Issued, p.IssuedErr = s.issued()
+	o := doctor.Options{Login: login}
+	if st, err := (console.Client{Socket: cfg.Socket}).Status(ctx); err == nil {
+		o.Running = &doctor.Running{Up: st.Link.Up, Since: st.Link.Since}
+	}
+	return doctor.Examine(ctx, p, o)
+}
+
+// issued reads the link's certificate as it was kept.
+func (s state) issued() (*link.Issued, error) {
+	raw, err := os.ReadFile(s.path("link.json"))
+	if os.IsNotExist(err) {
+		return nil, notEnrolled(err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the link's certificate: %w", err)
+	}
+	var kept link.Issued
+	if err := json.Unmarshal(raw, &kept); err != nil {
+		return nil, fmt.Errorf("read the link's certificate: %w", err)
+	}
+	return &kept, nil
+}

@@ -1,0 +1,210 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+	"time"
+
+	"crypto/tls"
+	"crypto/x509"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// node checks one broker node from the name to the hello; the first fault ends it.
+func (x *examination) node(ctx context.Context, n link.Node) {
+	ctx, cancel := context.WithTimeout(ctx, 3*perTry)
+	defer cancel()
+	host, _, err := net.SplitHostPort(n.Address)
+	if err != nil {
+		x.add("dns "+n.Name, Fail, fmt.Sprintf("%s is no address.", n.Address), "Write host:port in the configuration.")
+		return
+	}
+	if !x.name(ctx, n.Name, host) || !x.reach(ctx, n) || x.p.Issued == nil {
+		return
+	}
+	x.link(ctx, n)
+}
+
+// name resolves a node's host; an IP address needs no DNS.
+func (x *examination) name(ctx context.Context, node, host string) bool {
+	if net.ParseIP(host) != nil {
+		return true
+	}
+	ctx, cancel := context.WithTimeout(ctx, perTry)
+	defer cancel()
+	addrs, err := x.o.Resolve(ctx, host)
+	if err != nil || len(addrs) == 0 {
+		x.add("dns "+node, Fail, fmt.Sprintf("DNS does not know %s.", host), "Check the node's address in the configuration, and the DNS server of this machine.")
+		return false
+	}
+	x.add("dns "+node, OK, fmt.Sprintf("%s is %s.", host, addrs[0]), "")
+	return true
+}
+
+func (x *examination) reach(ctx context.Context, n link.Node) bool {
+	ctx, cancel := context.WithTimeout(ctx, perTry)
+	defer cancel()
+	conn, err := x.o.Dial(ctx, n.Address)
+	if err == nil {
+		_ = conn.Close()
+		x.add("tcp "+n.Name, OK, n.Address+" accepts connections.", "")
+		return true
+	}
+	says := fmt.Sprintf("%s cannot be reached.", n.Address)
+	next := "Check the hospital's firewall: the agent must be let out to this address."
+	var op net.Error
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED):
+		says, next = fmt.Sprintf("%s refuses connections: the machine is there, but no broker listens.", n.Address), "Check the port in the configuration, or ask the broker's operators whether it runs."
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Timeout():
+		says = fmt.Sprintf("%s does not answer; something on the way drops the packets.", n.Address)
+	}
+	x.add("tcp "+n.Name, Fail, says, next)
+	return false
+}
+
+// link tries TLS and hello. While the agent is connected it already proves the
+// hello, and another would push it off; then only the broker's clock is asked.
+func (x *examination) link(ctx context.Context, n link.Node) {
+	p := link.Probe{Node: n, Issued: *x.p.Issued, Dial: x.o.Dial, Now: x.o.Now}
+	connected := x.o.Running != nil && x.o.Running.Up
+	if connected || x.p.Hello == nil {
+		p.Issuer = x.p.Issuers[0].URL
+	} else {
+		h := x.p.Hello()
+		p.Hello = &h
+	}
+	got := p.Run(ctx)
+	says, next := words(got)
+	switch got.Fault {
+	case link.NoFault:
+		x.add("tls "+n.Name, OK, "The node proved to be ours, and took this agent's certificate.", "")
+		x.add("link "+n.Name, OK, "The broker welcomes this agent.", "")
+	case link.Dismissed, link.Silent:
+		x.add("tls "+n.Name, OK, "The node proved to be ours.", "")
+		x.add("link "+n.Name, Fail, says, next)
+	default:
+		x.add("tls "+n.Name, Fail, says, next)
+	}
+	if x.o.Running != nil && !connected {
+		x.add("link of the running agent", Warn, fmt.Sprintf("The running agent is not connected, since %s.", x.o.Running.Since.UTC().Format(time.RFC3339)), "Its log says why; it tries again by itself.")
+	}
+	if !got.Broker.IsZero() {
+		x.clock("the broker", x.o.Now().Sub(got.Broker))
+	}
+}
+
+// words says what a fault of the link means.
+func words(got link.Probed) (says, next string) {
+	again := "Enrol the agent again with a new join token: sallyport-agent enrol."
+	switch got.Fault {
+	case link.Resigned:
+		return fmt.Sprintf("Something on the way opens TLS: the certificate shown is signed by %s, not by the broker's CA.", got.Signer),
+			"Ask the hospital's network people to exempt the broker's address from TLS inspection."
+	case link.OtherCA:
+		return "The broker has another CA than the one with which this agent was enrolled.", "Ask the broker's operators whether it was set up anew. If so: " + again
+	case link.NodeExpired:
+		return "The broker node's certificate is not valid at this time.", "Compare this machine's clock; if it is right, tell the broker's operators."
+	case link.WrongName:
+		return "Another broker node answers at this address.", "Check the node's name and address in the configuration."
+	case link.NoLink:
+		return "What answers at this address does not speak the link.", "Check the address and port in the configuration, and for a proxy in between."
+	case link.AgentUnknown:
+		return "The broker does not accept this agent's certificate: it is expired, or not of its CA.", again
+	case link.Dismissed:
+		return plain(got.Err, again)
+	case link.Silent:
+		return "The broker took the connection and did not answer; the agent may be revoked.", "Ask the broker's operators. " + again
+	}
+	return "The broker node cannot be reached.", "Check the hospital's firewall."
+}
+
+// issuer checks that an identity provider's signing keys can be had.
+func (x *examination) issuer(ctx context.Context, iss session.Issuer) {
+	name := "keys of " + iss.URL
+	o := idtoken.Options{Now: x.o.Now}
+	if iss.Reach == "broker" {
+		relay, err := x.relay()
+		if err != nil {
+			x.add(name, Fail, "The keys come through the broker, and there is no certificate to reach it with.", "Enrol the agent first.")
+			return
+		}
+		o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return relay.Relay(ctx, iss.URL) }
+	}
+	keys, err := idtoken.NewKeySet(iss, o)
+	if err != nil {
+		says, next := plain(err, "Mend the issuer in the configuration.")
+		x.add(name, Fail, says, next)
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, 2*perTry)
+	defer cancel()
+	if _, err := keys.Check(ctx); err != nil {
+		says, next := x.unfetched(iss, err)
+		x.add(name, Fail, says, next)
+		return
+	}
+	way := "directly"
+	if iss.Reach == "broker" {
+		way = "through the broker"
+	}
+	x.add(name, OK, "The signing keys were fetched "+way+" just now.", "")
+	if skew, known := keys.Skew(); known {
+		x.clock(iss.URL, skew)
+	}
+}
+
+func (x *examination) unfetched(iss session.Issuer, err error) (says, next string) {
+	var dns *net.DNSError
+	var cert *tls.CertificateVerificationError
+	var authority x509.UnknownAuthorityError
+	next = "Check the issuer in the configuration, and this machine's way to it; approvals fail until it works."
+	switch {
+	case errors.As(err, &dns):
+		return fmt.Sprintf("DNS does not know the host of %s.", iss.URL), next
+	case errors.As(err, &cert) && errors.As(err, &authority):
+		return fmt.Sprintf("The certificate of %s is of an authority that this machine does not trust; something may open TLS on the way.", iss.URL),
+			"Compare the certificate with what a browser outside the hospital shows."
+	case errors.As(err, &cert):
+		return fmt.Sprintf("The certificate of %s is not valid now, or not for that name.", iss.URL), "Compare this machine's clock; if it is right, tell the identity provider's people."
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Sprintf("The host of %s refuses connections.", iss.URL), next
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Sprintf("%s did not answer in time.", iss.URL), next
+	}
+	return fmt.Sprintf("The signing keys of %s could not be fetched.", iss.URL), next
+}
+
+// relay is a link client that only relays.
+func (x *examination) relay() (*link.Client, error) {
+	if x.p.Issued == nil {
+		return nil, errors.New("not enrolled")
+	}
+	pair, err := x.p.Issued.Certificate()
+	if err != nil {
+		return nil, err
+	}
+	roots, err := x.p.Issued.Roots()
+	if err != nil {
+		return nil, err
+	}
+	return link.NewClient(link.ClientConfig{
+		Nodes: x.p.Nodes, Certificate: func() (*tls.Certificate, error) { return pair, nil },
+		Roots: func() *x509.CertPool { return roots }, Hello: func() link.Hello { return link.Hello{} },
+		Handler: nobody{}, Dial: x.o.Dial, Log: slog.New(slog.DiscardHandler),
+	})
+}
+
+// nobody is asked nothing, because a client that only relays is asked nothing.
+type nobody struct{}
+
+func (nobody) Deliver(context.Context, link.Deliver) link.Verdict   { return link.Verdict{} }
+func (nobody) End(context.Context, link.End) link.Verdict           { return link.Verdict{} }
+func (nobody) Stream(_ context.Context, _ link.Open, conn net.Conn) { _ = conn.Close() }

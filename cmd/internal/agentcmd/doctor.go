@@ -1,0 +1,70 @@
+package agentcmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/agent"
+	"github.com/sallyport/sallyport/agent/doctor"
+	"github.com/sallyport/sallyport/session"
+)
+
+func doctorCommand() *cobra.Command {
+	var noLogin bool
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look this agent over and name what is wrong, with the next step",
+		Long: `Look this agent over: configuration, state directory, disk, certificate, clock, the
+way to each broker node, each identity provider's keys, and each device up to a real
+login, which is logged out at once. It changes nothing and works beside the running
+agent. It exits with 1 when something fails; no secret is printed.`,
+		Example: "  sallyport-agent doctor\n  sallyport-agent doctor --no-login --json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			report := diagnose(cmd, !noLogin)
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(report); err != nil {
+					return err
+				}
+			} else {
+				tell(cmd, report)
+			}
+			if report.Failed() {
+				return &session.Error{Kind: session.Unreachable, Message: "Something is wrong with this agent", Next: "See the lines that say fail."}
+			}
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&noLogin, "no-login", false, "do not log in to the devices")
+	return cmd
+}
+
+// diagnose is the report, of which the configuration is the first line.
+func diagnose(cmd *cobra.Command, login bool) doctor.Report {
+	cfg, err := load(cmd)
+	path, _ := cmd.Flags().GetString("config")
+	if err != nil {
+		c := doctor.Check{Name: "configuration", Result: doctor.Fail, Says: err.Error(), Next: "Mend the file and run this again."}
+		var e *session.Error
+		if errors.As(err, &e) {
+			c.Says, c.Next = e.Message, e.Next
+		}
+		return doctor.Report{Checks: []doctor.Check{c}}
+	}
+	report := agent.Diagnose(cmd.Context(), cfg, login)
+	first := doctor.Check{Name: "configuration", Result: doctor.OK, Says: path + " can be used."}
+	report.Checks = append([]doctor.Check{first}, report.Checks...)
+	return report
+}
+
+func tell(cmd *cobra.Command, r doctor.Report) {
+	for _, c := range r.Checks {
+		fmt.Fprintf(cmd.OutOrStdout(), "%-4s  %s: %s\n", c.Result, clean(c.Name), clean(c.Says))
+		if c.Next != "" {
+			fmt.Fprintf(cmd.OutOrStdout(), "      Next: %s\n", clean(c.Next))
+		}
+	}
+}
