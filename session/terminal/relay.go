@@ -205,13 +205,35 @@ func (r *Relay) handleExec(req *ssh.Request) {
 		r.refuse(req, "exec", "something is running already")
 	case err != nil:
 		r.deny(req, "exec", err.Error(), "The command was refused: the "+err.Error()+".")
+	case oldSCP(command):
+		r.deny(req, "exec", command, r.noSCP(files))
+	case rsyncServer(command) != "" && !(r.cfg.May(session.Exec) && r.cfg.May(rsyncServer(command))):
+		r.deny(req, "exec", command, r.noRsync(rsyncServer(command)))
 	case r.cfg.May(session.Exec):
 		r.start(req, session.ChannelOpen{Type: session.Exec, Command: command}, ssh.Marshal(oneString{command}))
-	case files && oldSCP(command):
-		r.deny(req, "exec", command, "This grant moves files by sftp, and this is scp's old protocol. Use scp without -O, or sftp.")
 	default:
 		r.deny(req, "exec", command, "This grant does not include running commands. "+r.instead("Request the exec channel to run them."))
 	}
+}
+
+// noSCP refuses scp's old protocol, which would pass files that are neither hashed
+// nor listed.
+func (r *Relay) noSCP(files bool) string {
+	if files {
+		return "This is scp's old protocol, whose files would not be listed. Use scp without -O, or sftp."
+	}
+	return "This is scp's old protocol. Request file transfer with --files in,out, then use scp without -O, or sftp."
+}
+
+// noRsync says what rsync lacks: it is a command that moves files.
+func (r *Relay) noRsync(way session.Channel) string {
+	if !r.cfg.May(session.Exec) {
+		return "rsync runs a command on the device, and this grant does not include commands. " + r.instead("Request the exec channel for rsync.")
+	}
+	if way == session.FilesIn {
+		return "rsync would copy files to the device, which this grant does not include. Request it with --files in."
+	}
+	return "rsync would copy files from the device, which this grant does not include. Request it with --files out."
 }
 
 func (r *Relay) handleSubsystem(req *ssh.Request) {

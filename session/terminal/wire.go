@@ -161,6 +161,25 @@ func oldSCP(command string) bool {
 	return false
 }
 
+// rsyncServer is the direction of an rsync whose remote half is this command, empty
+// when it is something else. Who means to deceive can spell it otherwise: a command
+// can carry files whatever the file policy says, and approvals say so.
+func rsyncServer(command string) session.Channel {
+	words := strings.Fields(command)
+	if len(words) < 2 || path.Base(words[0]) != "rsync" || words[1] != "--server" {
+		return ""
+	}
+	for _, w := range words[2:] {
+		switch {
+		case w == "--sender":
+			return session.FilesOut
+		case !strings.HasPrefix(w, "-"):
+			return session.FilesIn
+		}
+	}
+	return session.FilesIn
+}
+
 // printable reports whether s is ASCII without spaces and control characters.
 func printable(s string) bool {
 	for i := range len(s) {

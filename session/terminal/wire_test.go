@@ -124,3 +124,21 @@ func TestSayGivesUp(t *testing.T) {
 		t.Errorf("gave up after %v", took)
 	}
 }
+
+func TestRsyncServer(t *testing.T) {
+	for command, want := range map[string]session.Channel{
+		"rsync --server -logDtpre.iLsfxCIvu . /tmp/x":          session.FilesIn,
+		"rsync --server --sender -logDtpre.iLsfxCIvu . /tmp/x": session.FilesOut,
+		"/usr/bin/rsync --server -vlogDtpre.i --sender . x":    session.FilesOut,
+		"rsync --server . --sender":                            session.FilesIn,
+		"rsync --server":                                       session.FilesIn,
+		"rsync -a x y":                                         "",
+		"rsync":                                                "",
+		"echo rsync --server":                                  "",
+		"":                                                     "",
+	} {
+		if got := rsyncServer(command); got != want {
+			t.Errorf("%q goes %q, want %q", command, got, want)
+		}
+	}
+}

@@ -48,7 +48,7 @@ func withBinaries(m *testing.M) int {
 // TestStories walks whole stories against the real thing: real OpenSSH, real
 // logins, real files, broker and agent as processes of their own.
 func TestStories(t *testing.T) {
-	for _, peer := range []string{"ssh", "scp", "sftp", "curl", "asciinema", "/usr/sbin/sshd"} {
+	for _, peer := range []string{"ssh", "scp", "sftp", "rsync", "curl", "asciinema", "/usr/sbin/sshd"} {
 		if _, err := exec.LookPath(peer); err != nil {
 			t.Fatalf("%s is missing; .ci/peers installs it", peer)
 		}
@@ -62,6 +62,7 @@ func TestStories(t *testing.T) {
 			"wait-live": cmdWaitLive, "wait-ended": cmdWaitEnded, "wait-sealed": cmdWaitSealed,
 			"grep-tree": cmdGrepTree, "flip": cmdFlip, "random": cmdRandom, "sshd": cmdSSHD,
 			"each-recording-intact": cmdEachIntact, "agent-idle": cmdAgentIdle, "edit": cmdEdit,
+			"take": func(ts *testscript.TestScript, _ bool, args []string) { take(ts, args[0], args[1]) },
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BROWSER", "curl -sSLo /dev/null")
