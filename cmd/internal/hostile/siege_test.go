@@ -38,6 +38,8 @@ type siege struct {
 	vendor   *devidp.Provider
 	hospital *devidp.Provider
 	device   *simulator.Scanner
+	mode     simulator.Mode
+	state    string // the agent's directory
 	agent    session.Trust
 	spool    string // the agent's, on disk
 }
@@ -47,10 +49,14 @@ const (
 	patience        = 30 * time.Second
 )
 
-func besiege(t *testing.T) *siege {
+func besiege(t *testing.T) *siege { return besiegeWith(t, simulator.Honest) }
+
+// besiegeWith puts a device that misbehaves behind the agent.
+func besiegeWith(t *testing.T, mode simulator.Mode) *siege {
 	t.Helper()
-	s := &siege{t: t}
+	s := &siege{t: t, mode: mode}
 	dir := t.TempDir() // first, so that it is removed after the agent has stopped
+	s.state = filepath.Join(dir, "agent")
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	t.Cleanup(func() { cancel(); running.Wait() })
@@ -58,7 +64,7 @@ func besiege(t *testing.T) *siege {
 	vendorURL := s.issuer(devidp.Vendor, &s.vendor)
 	hospitalURL := s.issuer(devidp.Hospital, &s.hospital)
 	cfg := agent.Config{
-		Site: site, Agent: agentName, State: filepath.Join(dir, "agent"),
+		Site: site, Agent: agentName, State: s.state, KeepRecordings: "1h",
 		Issuers: []session.Issuer{
 			{URL: vendorURL, Side: session.VendorSide, Login: "sallyport-cli", InsecureLoopback: true,
 				Clients: map[string]session.ClientClass{"sallyport-cli": session.CLI, "sallyport-web": session.Web}},
@@ -100,7 +106,7 @@ func (s *siege) assets(ctx context.Context, dir string, running *sync.WaitGroup)
 		s.t.Fatal(err)
 	}
 	var err error
-	s.device, err = simulator.New(simulator.Config{Asset: session.Asset{Name: "NGH-PETCT1", Modality: "PT/CT"}, Dir: filepath.Join(dir, "device"), Password: "device-password"})
+	s.device, err = simulator.New(simulator.Config{Asset: session.Asset{Name: "NGH-PETCT1", Modality: "PT/CT"}, Dir: filepath.Join(dir, "device"), Mode: s.mode, Password: "device-password"})
 	if err != nil {
 		s.t.Fatal(err)
 	}

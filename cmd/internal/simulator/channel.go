@@ -33,7 +33,8 @@ type sessionChannel struct {
 }
 
 // serveSession answers a channel's requests until it closes.
-func (s *Scanner) serveSession(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.Request) {
+// deafen is called when its program runs.
+func (s *Scanner) serveSession(ctx context.Context, ch ssh.Channel, reqs <-chan *ssh.Request, deafen func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	c := &sessionChannel{s: s, ch: ch, in: newStdin(), cancel: cancel}
 	c.wg.Go(func() { s.pump(ch, c.in) })
@@ -46,6 +47,7 @@ func (s *Scanner) serveSession(ctx context.Context, ch ssh.Channel, reqs <-chan 
 		if c.launch != nil {
 			c.wg.Go(c.launch)
 			c.launch = nil
+			deafen()
 		}
 	}
 	cancel(errHungUp)
@@ -154,6 +156,9 @@ func (c *sessionChannel) start(ctx context.Context, program func(context.Context
 		return false
 	}
 	c.started = true
+	if c.s.cfg.Mode != Honest {
+		program = c.misbehave
+	}
 	c.launch = func() {
 		status := program(ctx)
 		c.in.close()

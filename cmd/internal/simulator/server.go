@@ -106,7 +106,14 @@ func (s *Scanner) serveConn(ctx context.Context, nc net.Conn) {
 		s.mu.Unlock()
 	}()
 	_ = nc.SetDeadline(time.Now().Add(handshakeMax)) // a dead socket shows at the handshake
-	conn, channels, globals, err := ssh.NewServerConn(nc, s.ssh)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wire, config := s.sabotage(ctx, nc)
+	if s.cfg.Mode == NoLogin || s.cfg.Mode == Banners {
+		timer := time.AfterFunc(handshakeMax, cancel)
+		defer timer.Stop()
+	}
+	conn, channels, globals, err := ssh.NewServerConn(wire, config)
 	if err != nil {
 		s.cfg.Log.Info("login refused", "target", s.cfg.Asset.Name, "err", err)
 		return
@@ -114,8 +121,10 @@ func (s *Scanner) serveConn(ctx context.Context, nc net.Conn) {
 	_ = nc.SetDeadline(time.Time{})
 	s.record("I", "SRV", "RSV_100", "Remote service session opened by "+conn.User())
 
-	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	if s.cfg.Mode == Intruder {
+		wg.Go(func() { s.intrude(ctx, conn) })
+	}
 	wg.Go(func() {
 		for req := range globals {
 			s.note(&s.seen, "global %.100s", req.Type)
@@ -124,14 +133,18 @@ func (s *Scanner) serveConn(ctx context.Context, nc net.Conn) {
 			}
 		}
 	})
-	s.serveChannels(ctx, &wg, channels)
+	deafen := func() {}
+	if d, ok := wire.(*deafConn); ok {
+		deafen = func() { d.deaf.Store(true) }
+	}
+	s.serveChannels(ctx, &wg, channels, deafen)
 	cancel()
 	wg.Wait()
 	s.record("I", "SRV", "RSV_101", "Remote service session closed by "+conn.User())
 }
 
 // serveChannels accepts sessions and nothing else, until the connection ends.
-func (s *Scanner) serveChannels(ctx context.Context, wg *sync.WaitGroup, channels <-chan ssh.NewChannel) {
+func (s *Scanner) serveChannels(ctx context.Context, wg *sync.WaitGroup, channels <-chan ssh.NewChannel, deafen func()) {
 	slots := make(chan struct{}, maxChannels)
 	for nch := range channels {
 		s.note(&s.seen, "open %.100s", nch.ChannelType())
@@ -152,7 +165,7 @@ func (s *Scanner) serveChannels(ctx context.Context, wg *sync.WaitGroup, channel
 		}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			s.serveSession(ctx, ch, reqs)
+			s.serveSession(ctx, ch, reqs, deafen)
 		})
 	}
 }

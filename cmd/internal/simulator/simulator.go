@@ -50,6 +50,7 @@ type Config struct {
 	Keyboard       string          // method keyboard-interactive: the answer to "Password: "
 	AuthorizedKeys []ssh.PublicKey // method publickey
 
+	Mode Mode // default Honest; any other misbehaves, whatever is run
 	Seed uint64
 	Now  func() time.Time // default time.Now
 	Pace time.Duration    // between progress lines; 0: 150 ms; negative: none
