@@ -10,6 +10,7 @@ STATE    ?= .demo
 WEB      ?=
 SSH      ?=
 FUZZTIME ?= 20s
+BENCHARGS ?=
 TOOL     := $(GO) tool -modfile=.tools/go.mod
 
 .PHONY: build demo test lint prove bench fuzz peers clean
@@ -39,8 +40,8 @@ lint: ## formatting, vet, staticcheck
 prove: lint test fuzz ## what a release must pass
 	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...
 
-bench: ## every benchmark, once
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+bench: peers ## the table of ratios against OpenSSH; takes a few quiet minutes
+	$(GO) test -tags bench -count=1 -timeout 30m -run '^TestTable$$' -v ./cmd/internal/bench $(BENCHARGS)
 
 fuzz: ## every fuzz target for FUZZTIME
 	@targets=$$(git grep -lE '^func Fuzz[A-Z]' -- '*_test.go'); \

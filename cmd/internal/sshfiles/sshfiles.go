@@ -88,6 +88,8 @@ func writeHost(c *strings.Builder, f Files, h Host, doorHost, doorPort string) {
 func writePins(c *strings.Builder, f Files, h Host, alias string) {
 	fmt.Fprintf(c, "\tHostKeyAlias %s\n\tHostKeyAlgorithms ssh-ed25519\n\tUserKnownHostsFile %s\n\tGlobalKnownHostsFile /dev/null\n\tStrictHostKeyChecking yes\n\tUpdateHostKeys no\n",
 		alias, quote(f.KnownHosts))
+	// Processors have instructions for AES-GCM; OpenSSH's own first choice costs a third of the rate.
+	c.WriteString("\tCiphers aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com\n")
 	c.WriteString("\tIdentitiesOnly yes\n\tIdentityAgent none\n\tPreferredAuthentications publickey\n\tForwardAgent no\n\tForwardX11 no\n\tServerAliveInterval 15\n\tServerAliveCountMax 4\n")
 	if len(h.Keys) == 0 {
 		c.WriteString("\tIdentityFile none\n")

@@ -1,0 +1,196 @@
+//go:build bench
+
+package bench
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// samples are figures of one measurement by route.
+type samples map[string][]float64
+
+func compareSSH(t *testing.T, tb *table) {
+	s := raise(t)
+	blob := s.path("blob")
+	f, err := os.Create(blob)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.CopyN(f, &rng{seed: 1}, int64(*size)<<20); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+
+	got := s.keystrokes()
+	tb.versus("keystroke echo p50, against ProxyJump", "µs", got["sallyport"], got["ProxyJump"], 1.5, true)
+	tb.versus("keystroke echo p50, against direct", "µs", got["sallyport"], got["direct"], 0, true)
+	got = s.each(*opens, func(r route) float64 { return s.open(r) })
+	tb.versus("open to first output, against ProxyJump", "ms", got["sallyport"], got["ProxyJump"], 0.8, true)
+	tb.versus("open to first output, against direct", "ms", got["sallyport"], got["direct"], 0, true)
+	for _, bulk := range []struct {
+		what string
+		run  func(route) float64
+	}{
+		{"cat down", func(r route) float64 { return s.catDown(r, blob) }},
+		{"cat up", func(r route) float64 { return s.catUp(r, blob) }},
+		{"sftp get", func(r route) float64 { return s.sftp(r, "get "+blob+" /dev/null") }},
+		{"sftp put", func(r route) float64 { return s.sftp(r, "put "+blob+" "+s.path("put-"+r.name)) }},
+	} {
+		got := s.each(*rounds, bulk.run)
+		tb.versus(bulk.what+", against ProxyJump", "MB/s", got["sallyport"], got["ProxyJump"], 0.9, false)
+		tb.versus(bulk.what+", against direct", "MB/s", got["sallyport"], got["direct"], 0, false)
+	}
+}
+
+// rng is a fast source of bytes that do not compress, the same in every run.
+type rng struct{ seed uint64 }
+
+func (r *rng) Read(p []byte) (int, error) {
+	for i := range p {
+		if i%8 == 0 {
+			r.seed ^= r.seed << 13
+			r.seed ^= r.seed >> 7
+			r.seed ^= r.seed << 17
+		}
+		p[i] = byte(r.seed >> (8 * (i % 8)))
+	}
+	return len(p), nil
+}
+
+// each takes one sample of every route in turn, n times, beginning with another one
+// each time; the first turn warms up and does not count.
+func (s *stage) each(n int, take func(route) float64) samples {
+	out := samples{}
+	all := s.routes()
+	for i := range n + 1 {
+		for j := range all {
+			r := all[(i+j)%len(all)]
+			if v := take(r); i > 0 {
+				out[r.name] = append(out[r.name], v)
+			}
+		}
+	}
+	return out
+}
+
+// keystrokes types single bytes on sessions that stand side by side, in turns.
+func (s *stage) keystrokes() samples {
+	type typing struct {
+		in  io.Writer
+		out io.Reader
+	}
+	at := map[string]typing{}
+	for _, r := range s.routes() {
+		cmd := r.ssh("-tt", r.host, "stty raw -echo; echo ready; exec cat")
+		in, _ := cmd.StdinPipe()
+		out, _ := cmd.StdoutPipe()
+		if err := cmd.Start(); err != nil {
+			s.t.Fatal(err)
+		}
+		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+		seen := ""
+		for b := make([]byte, 1); !strings.HasSuffix(seen, "ready\n"); {
+			if _, err := io.ReadFull(out, b); err != nil {
+				s.t.Fatalf("%s: %v after %q", r.name, err, seen)
+			}
+			seen += string(b)
+		}
+		at[r.name] = typing{in, out}
+	}
+	b := make([]byte, 1)
+	return s.each(*keys, func(r route) float64 {
+		time.Sleep(2 * time.Millisecond) // as between keys: nothing is warm
+		began := time.Now()
+		if _, err := at[r.name].in.Write([]byte("k")); err != nil {
+			s.t.Fatal(err)
+		}
+		if _, err := io.ReadFull(at[r.name].out, b); err != nil {
+			s.t.Fatal(err)
+		}
+		return float64(time.Since(began).Microseconds())
+	})
+}
+
+// open is the time from starting ssh to the first byte that the device says.
+func (s *stage) open(r route) float64 {
+	began := time.Now()
+	cmd := r.ssh(r.host, "echo ready")
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, 1)); err != nil {
+		s.t.Fatalf("%s: %v", r.name, err)
+	}
+	took := time.Since(began)
+	_, _ = io.Copy(io.Discard, out)
+	_ = cmd.Wait()
+	return float64(took.Microseconds()) / 1000
+}
+
+func (s *stage) rate(took time.Duration) float64 {
+	return float64(int64(*size)<<20) / 1e6 / took.Seconds()
+}
+
+// catDown counts from the first byte to the last.
+func (s *stage) catDown(r route, blob string) float64 {
+	cmd := r.ssh(r.host, "cat "+blob)
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	buf := make([]byte, 256<<10)
+	n, err := out.Read(buf)
+	began := time.Now()
+	rest, _ := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{out}, buf)
+	took := time.Since(began)
+	if err := cmd.Wait(); err != nil || int64(n)+rest != int64(*size)<<20 {
+		s.t.Fatalf("%s: %d bytes, %v", r.name, int64(n)+rest, err)
+	}
+	_ = err
+	return s.rate(took)
+}
+
+// catUp counts from the moment at which the device reads to its count of the bytes.
+func (s *stage) catUp(r route, blob string) float64 {
+	cmd := r.ssh(r.host, "echo ready; wc -c")
+	in, _ := cmd.StdinPipe()
+	out, _ := cmd.StdoutPipe()
+	if err := cmd.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := io.ReadFull(out, make([]byte, len("ready\n"))); err != nil {
+		s.t.Fatalf("%s: %v", r.name, err)
+	}
+	f, err := os.Open(blob)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	began := time.Now()
+	_, _ = io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{f}, make([]byte, 256<<10))
+	_ = in.Close()
+	count, _ := io.ReadAll(out)
+	took := time.Since(began)
+	if err := cmd.Wait(); err != nil || strings.TrimSpace(string(count)) != fmt.Sprint(int64(*size)<<20) {
+		s.t.Fatalf("%s: %s, %v", r.name, count, err)
+	}
+	return s.rate(took)
+}
+
+// sftp counts the whole command, login included.
+func (s *stage) sftp(r route, line string) float64 {
+	cmd := exec.Command("sftp", "-q", "-b", "-", "-F", r.config, r.host)
+	cmd.Stdin = strings.NewReader(line + "\n")
+	began := time.Now()
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", r.name, err, out)
+	}
+	return s.rate(time.Since(began))
+}

@@ -1,0 +1,119 @@
+//go:build bench
+
+package bench
+
+import (
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"text/tabwriter"
+	"time"
+)
+
+var (
+	size   = flag.Int("mib", 256, "MiB of a bulk transfer")
+	rounds = flag.Int("rounds", 5, "pairs of a bulk transfer")
+	opens  = flag.Int("opens", 15, "pairs of an opening")
+	keys   = flag.Int("keys", 400, "pairs of a keystroke")
+	agents = flag.Int("agents", 1000, "idle agents")
+	only   = flag.String("only", "", "comma-separated parts: ssh, recorder, idle, grant, audit")
+	prof   = flag.String("profile", "", "directory for processor profiles")
+)
+
+func TestMain(m *testing.M) {
+	if os.Getenv(crowdSocket) != "" {
+		os.Exit(crowd())
+	}
+	os.Exit(m.Run())
+}
+
+// row is one line of the table.
+type row struct {
+	what, ours, theirs, ratio, target, verdict string
+}
+
+type table struct{ rows []row }
+
+// versus adds a ratio with its target; atMost says which side of it is good. The
+// spread is the middle half of the pairs' ratios: what the machine's noise makes of it.
+func (tb *table) versus(what, unit string, ours, theirs []float64, target float64, atMost bool) {
+	o, th := median(ours), median(theirs)
+	pairs := make([]float64, min(len(ours), len(theirs)))
+	for i := range pairs {
+		pairs[i] = ours[i] / theirs[i]
+	}
+	ratio := median(pairs)
+	slices.Sort(pairs)
+	limit, good := fmt.Sprintf("≥ %.2f", target), ratio >= target
+	if atMost {
+		limit, good = fmt.Sprintf("≤ %.2f", target), ratio <= target
+	}
+	verdict := "met"
+	switch {
+	case target == 0:
+		limit, verdict = "", ""
+	case !good:
+		verdict = "MISSED"
+	}
+	tb.rows = append(tb.rows, row{what, fmt.Sprintf("%.0f %s", o, unit), fmt.Sprintf("%.0f %s", th, unit),
+		fmt.Sprintf("%.2f (%.2f-%.2f)", ratio, pairs[len(pairs)/4], pairs[len(pairs)*3/4]), limit, verdict})
+}
+
+// absolute adds a figure with an upper limit.
+func (tb *table) absolute(what string, value, limit float64, unit string) {
+	verdict := "met"
+	if value > limit {
+		verdict = "MISSED"
+	}
+	tb.rows = append(tb.rows, row{what, fmt.Sprintf("%.3g %s", value, unit), "", "", fmt.Sprintf("≤ %g %s", limit, unit), verdict})
+}
+
+func (tb *table) print() {
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "WHAT\tSALLYPORT\tAGAINST\tRATIO (MIDDLE HALF)\tTARGET\t")
+	for _, r := range tb.rows {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", r.what, r.ours, r.theirs, r.ratio, r.target, r.verdict)
+	}
+	_ = w.Flush()
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return math.NaN()
+	}
+	s := slices.Sorted(slices.Values(v))
+	return s[len(s)/2]
+}
+
+func wanted(part string) bool {
+	return *only == "" || slices.Contains(strings.Split(*only, ","), part)
+}
+
+// TestTable measures everything and prints the table. It fails when something cannot
+// be measured, not when a target is missed: a busy machine is no bug.
+func TestTable(t *testing.T) {
+	ssh, _ := exec.Command("ssh", "-V").CombinedOutput()
+	load, _ := os.ReadFile("/proc/loadavg")
+	fmt.Printf("%s, %d processors, %s, %s; load before: %s\n", time.Now().UTC().Format(time.DateTime), runtime.NumCPU(), runtime.Version(), strings.TrimSpace(string(ssh)), load)
+	fmt.Printf("bulk %d MiB × %d, openings × %d, keystrokes × %d, all in turns; no randomness but the keys'; every path aes128-gcm.\n", *size, *rounds, *opens, *keys)
+	tb := &table{}
+	for _, part := range []struct {
+		name string
+		run  func(*testing.T, *table)
+	}{
+		{"ssh", compareSSH}, {"recorder", compareRecorder}, {"idle", idleAgents}, {"grant", grantVerification}, {"audit", auditLog},
+	} {
+		if wanted(part.name) {
+			part.run(t, tb)
+		}
+	}
+	load, _ = os.ReadFile("/proc/loadavg")
+	fmt.Printf("load after: %s\n", load)
+	tb.print()
+}
