@@ -94,7 +94,7 @@ func gather(t *testing.T, p plan) (stop func()) {
 	if err := json.NewEncoder(in).Encode(p); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	timer := time.AfterFunc(time.Minute, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "connected\n" {
 		t.Fatalf("the crowd said %q, %v", line, err)
@@ -167,7 +167,9 @@ func idle(p plan, i int) (*link.Client, error) {
 		Certificate: func() (*tls.Certificate, error) { return pair, nil },
 		Hello: func() link.Hello {
 			return link.Hello{V: link.Version, Site: "IDLE", Agent: name, Boot: "b", Version: "1", Identity: session.KeyLine(pub),
-				Assets: []session.Asset{{Name: "CT-" + strconv.Itoa(i), Services: []session.Service{{Name: "ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.Observe}}}}}
+				Assets: []session.Asset{{Name: "CT-" + strconv.Itoa(i), Label: "CT", Modality: "CT",
+					Policy: session.Policy{Approvals: 1, Longest: time.Hour, Window: time.Hour, Channels: session.Channels(),
+						Accept: session.Accept{Engineer: []session.ClientClass{session.CLI}, Approver: []session.ClientClass{session.Console}}}, Services: []session.Service{{Name: "ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.Observe}}}}}
 		},
 		Handler: nobody{}, Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})

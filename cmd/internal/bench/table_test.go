@@ -63,6 +63,7 @@ func (tb *table) versus(what, unit string, ours, theirs []float64, target float6
 	}
 	tb.rows = append(tb.rows, row{what, fmt.Sprintf("%.0f %s", o, unit), fmt.Sprintf("%.0f %s", th, unit),
 		fmt.Sprintf("%.2f (%.2f-%.2f)", ratio, pairs[len(pairs)/4], pairs[len(pairs)*3/4]), limit, verdict})
+	fmt.Println("measured:", tb.rows[len(tb.rows)-1])
 }
 
 // absolute adds a figure with an upper limit.
