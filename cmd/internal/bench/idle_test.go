@@ -153,7 +153,7 @@ func idle(p plan, i int) (*link.Client, error) {
 	name := fmt.Sprintf("idle-%d", i)
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(int64(i + 1000)), Subject: pkix.Name{CommonName: name, SerialNumber: session.Fingerprint(pub)},
-		URIs: []*url.URL{link.AgentURI("IDLE", name)}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
+		URIs: []*url.URL{link.AgentURI("S"+strconv.Itoa(i), name)}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	}, ca, &key.PublicKey, signer)
 	if err != nil {
@@ -166,7 +166,7 @@ func idle(p plan, i int) (*link.Client, error) {
 		Nodes: []link.Node{{Name: "broker", Address: p.Address}}, Roots: func() *x509.CertPool { return roots },
 		Certificate: func() (*tls.Certificate, error) { return pair, nil },
 		Hello: func() link.Hello {
-			return link.Hello{V: link.Version, Site: "IDLE", Agent: name, Boot: "b", Version: "1", Identity: session.KeyLine(pub),
+			return link.Hello{V: link.Version, Site: "S" + strconv.Itoa(i), Agent: name, Boot: "b", Version: "1", Identity: session.KeyLine(pub),
 				Assets: []session.Asset{{Name: "CT-" + strconv.Itoa(i), Label: "CT", Modality: "CT",
 					Policy: session.Policy{Approvals: 1, Longest: time.Hour, Window: time.Hour, Channels: session.Channels(),
 						Accept: session.Accept{Engineer: []session.ClientClass{session.CLI}, Approver: []session.ClientClass{session.Console}}}, Services: []session.Service{{Name: "ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.Observe}}}}}
