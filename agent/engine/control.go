@@ -75,7 +75,8 @@ func (e *Engine) settled(s *liveSession, reason session.EndReason) error {
 	select {
 	case <-s.closed:
 	case <-e.stop:
-		return session.Errorf(session.Unreachable, "The agent is stopping.")
+		// Whoever watched the session may be gone already. The ledger takes an end twice.
+		return e.rights.end(s.id, reason, e.cfg.Now())
 	}
 	if s.never() {
 		return e.rights.end(s.id, reason, e.cfg.Now())

@@ -132,6 +132,7 @@ func TestReportsGrow(t *testing.T) {
 	must(t, s.Run("true"))
 	must(t, w.engine.End(p.id, session.KilledLocal, "biomed"))
 	w.until("the end is reported", func() bool { return w.lastReport().Reason == session.KilledLocal })
+	w.until("the session is forgotten", func() bool { return len(w.engine.all()) == 0 })
 	w.engine.Resume([]Resumed{{ID: p.id, Request: "R-x", Facts: session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}}})
 	w.mu.Lock()
 	defer w.mu.Unlock()

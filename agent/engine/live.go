@@ -147,7 +147,7 @@ func (s *liveSession) end(reason session.EndReason) bool {
 		return false
 	}
 	s.gate.shut()
-	s.state.facts.Ended, s.state.facts.Reason = s.e.cfg.Now(), reason
+	s.state.facts.Ended, s.state.facts.Reason = s.endedAt(reason), reason
 	conns := slices.Collect(maps.Keys(s.state.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
@@ -157,6 +157,24 @@ func (s *liveSession) end(reason session.EndReason) bool {
 	return true
 }
 
+// endedAt is when a session that ends now was over. Where nobody was connected it was
+// over at its deadline, however much later an agent that was away finds that out. It
+// is called with s.mu held.
+func (s *liveSession) endedAt(reason session.EndReason) time.Time {
+	now, deadline := s.e.cfg.Now(), s.state.facts.Deadline
+	if reason == session.OutOfTime && len(s.state.conns) == 0 && !deadline.IsZero() && deadline.Before(now) {
+		return deadline
+	}
+	return now
+}
+
+// ending reports whether the session was told to end.
+func (s *liveSession) ending() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.state.facts.Reason != ""
+}
+
 // watch ends the session in time, warns before, and closes it in the ledger after.
 func (s *liveSession) watch() {
 	timer := time.NewTimer(0)
@@ -164,6 +182,10 @@ func (s *liveSession) watch() {
 	for {
 		select {
 		case <-s.e.stop:
+			if s.ending() { // a kill that came first still counts after the restart
+				<-s.over
+				s.close()
+			}
 			return
 		case <-s.over:
 			s.close()
