@@ -192,10 +192,11 @@ func (a *Agent) busy(live int) {
 // Run serves until ctx ends, then closes every connection and seals what is open.
 func (a *Agent) Run(ctx context.Context) error {
 	defer a.ledger.Close()
-	if err := a.recover(); err != nil {
+	found, err := a.recover()
+	if err != nil {
 		return err
 	}
-	a.resume()
+	a.resume(found)
 	a.client.KeepSpares(1)
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return a.client.Run(gctx) })
@@ -205,48 +206,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "identity", a.fingerprint(), "assets", len(a.cfg.Assets))
 	<-gctx.Done()
 	a.engine.Close()
-	err := group.Wait()
+	err = group.Wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
 	return err
-}
-
-// recover seals the recordings that a crash left open.
-func (a *Agent) recover() error {
-	dirs, err := os.ReadDir(a.state.path("spool"))
-	if err != nil {
-		return fmt.Errorf("look for unfinished recordings: %w", err)
-	}
-	for _, d := range dirs {
-		if _, err := session.ParseRecordingID(d.Name()); err != nil {
-			continue
-		}
-		info, err := recordings.Recover(filepath.Join(a.state.path("spool"), d.Name()), a.identity)
-		if err != nil {
-			// One damaged recording must not keep the hospital from the others.
-			a.log.Error("a recording could not be sealed after a crash", "recording", d.Name(), "err", err)
-			continue
-		}
-		a.log.Info("recording found at start", "recording", d.Name(), "state", info.State)
-	}
-	return nil
-}
-
-// resume takes up the sessions that were live when the agent stopped, so that each
-// still ends at its deadline.
-func (a *Agent) resume() {
-	var open []engine.Resumed
-	for _, e := range a.ledger.Entries(time.Now()) {
-		if e.Session.IsZero() || e.Facts.Session.Opened.IsZero() || !e.Facts.Session.Ended.IsZero() {
-			continue
-		}
-		open = append(open, engine.Resumed{
-			ID: e.Session, Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
-			Engineer: e.Engineer, Facts: e.Facts.Session, Frozen: e.Frozen,
-		})
-	}
-	a.engine.Resume(open)
 }
 
 func (a *Agent) fingerprint() string {
