@@ -91,8 +91,9 @@ func (x recording) seenBy(c Caller) bool {
 	return c.At(x.Site) && (c.Is(session.Approver) || c.Is(session.Auditor))
 }
 
-// StartRecording lists a recording of a session before its first part arrives.
-// ReportSession does it for every recording that it names.
+// StartRecording lists a recording, by itself and under its session, before its
+// first part arrives. ReportSession does it for every recording that it names; an
+// agent that died before it could report has the recording to show for it.
 func (a *Access) StartRecording(ctx context.Context, site, agent string, of session.ID, x link.RecordingReport) error {
 	r, err := a.bySession(ctx, of)
 	if err != nil {
@@ -101,7 +102,17 @@ func (a *Access) StartRecording(ctx context.Context, site, agent string, of sess
 	if r.doc.Site != site || r.Agent != agent {
 		return unknown("session", of.Session())
 	}
-	return a.startRecording(ctx, r, x)
+	if err := a.startRecording(ctx, r, x); err != nil || slices.Contains(r.Session.Recordings, x.Recording) {
+		return err
+	}
+	_, err = a.edit(ctx, r.id, func(r *record) error {
+		if r.sessionID() != of {
+			return unknown("session", of.Session())
+		}
+		r.Session.list(x.Recording)
+		return nil
+	})
+	return err
 }
 
 func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingReport) error {

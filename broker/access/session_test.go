@@ -352,3 +352,26 @@ func TestRecordings(t *testing.T) {
 	w.must(w.SealRecording(t.Context(), "NGH", "main", id, w.clock(), false))
 	both("torn 150 NGH-PETCT1 true true", "torn 150 NGH-PETCT1 true true")
 }
+
+// An agent that was killed before it could report has only the recording to show;
+// the session lists it all the same, once, whatever is reported after.
+func TestAHeaderListsTheRecordingUnderItsSession(t *testing.T) {
+	w := newWorld(t)
+	r, sid := w.approved(ada)
+	id := session.NewID()
+	w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
+	x := link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Started: w.clock()}
+	for range 2 {
+		w.must(w.StartRecording(t.Context(), "NGH", "main", sid, x))
+	}
+	rep := w.report(r, 2)
+	rep.Recordings = []link.RecordingReport{x}
+	for _, next := range []link.SessionReport{rep, w.report(r, 3)} { // the last one names none
+		w.must(w.ReportSession(t.Context(), "NGH", "main", next))
+		s, err := w.Session(t.Context(), ada, sid)
+		w.must(err)
+		if len(s.Recordings) != 1 || s.Recordings[0] != id.Recording() {
+			t.Errorf("the session lists %v", s.Recordings)
+		}
+	}
+}

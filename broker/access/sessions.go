@@ -222,13 +222,18 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 	return nil
 }
 
+// list adds a recording to the session's.
+func (s *sessionFacts) list(recording string) {
+	if !slices.Contains(s.Recordings, recording) && len(s.Recordings) < maxRecordings {
+		s.Recordings = append(s.Recordings, recording)
+	}
+}
+
 // take merges a report into the facts.
 func (r *record) take(rep link.SessionReport, now time.Time) {
 	s := &r.Session
 	for _, x := range rep.Recordings {
-		if !slices.Contains(s.Recordings, x.Recording) && len(s.Recordings) < maxRecordings {
-			s.Recordings = append(s.Recordings, x.Recording)
-		}
+		s.list(x.Recording)
 	}
 	if rep.Seq <= s.Seq {
 		return
