@@ -26,36 +26,85 @@ import (
 // What agents say, handed to the room it concerns: link.BrokerHandler. Site and
 // agent come from the certificate, so an agent speaks for its own site only.
 
+// Hello takes an agent in. A store that is away turns nobody out: the agent's live
+// sessions would end with its link. What it announced is written down later.
 func (b *Broker) Hello(ctx context.Context, h link.Hello) error {
+	a := arrival{site: h.Site, agent: h.Agent}
 	if err := b.access.Announce(ctx, h); err != nil {
-		return err
+		if session.KindOf(err) != session.Unreachable {
+			return err
+		}
+		b.log.Warn("an agent is taken in without the store", "site", h.Site, "agent", h.Agent, "err", err)
+		a.hello = &h
 	}
 	select {
-	case b.arrived <- arrival{h.Site, h.Agent}:
+	case b.arrived <- a:
 	default: // a storm of arrivals: session reports settle what they concern
+		if a.hello != nil { // and nothing else would announce this one
+			return session.Errorf(session.Unreachable, "The broker's store did not answer.").WithNext("The agent tries again by itself.")
+		}
 	}
 	return nil
 }
 
 // arrival is an agent that dialled in and is owed whatever it missed.
-type arrival struct{ site, agent string }
+type arrival struct {
+	site, agent string
+	hello       *link.Hello // still to be announced
+}
+
+// settleAgain is how long what could not be settled waits for the store.
+const settleAgain = time.Second
 
 // settleArrivals tells agents what they missed, each once its connection serves.
+// What the store cannot do now is tried until it can or the agent has left.
 func (b *Broker) settleArrivals(ctx context.Context) error {
+	var late []arrival
+	again := time.NewTicker(settleAgain)
+	defer again.Stop()
 	for {
+		var todo []arrival
 		select {
 		case <-ctx.Done():
 			return nil
 		case a := <-b.arrived:
-			if !b.awaitOnline(ctx, a) {
-				continue
-			}
-			b.appended(witness.Event{Site: a.site}) // it gets the checkpoint now
-			if err := b.access.Settle(ctx, a.site, a.agent); err != nil {
-				b.log.Warn("an agent could not be told what it missed", "site", a.site, "agent", a.agent, "err", err)
+			// A newer word of the same agent replaces what it said before.
+			late = slices.DeleteFunc(late, func(old arrival) bool { return old.site == a.site && old.agent == a.agent })
+			todo = []arrival{a}
+		case <-again.C:
+			todo, late = late, nil
+		}
+		for i, a := range todo {
+			if !b.settleOne(ctx, &a) {
+				late = append(late, a)
+				late = append(late, todo[i+1:]...) // the store is away for them too
+				break
 			}
 		}
 	}
+}
+
+// settleOne reports whether nothing is left to do for an arrival.
+func (b *Broker) settleOne(ctx context.Context, a *arrival) bool {
+	if !b.awaitOnline(ctx, *a) {
+		return true
+	}
+	if a.hello != nil {
+		err := b.access.Announce(ctx, *a.hello)
+		if session.KindOf(err) == session.Unreachable && err != nil {
+			return false
+		}
+		if err != nil {
+			b.log.Error("an agent's announcement is refused", "site", a.site, "agent", a.agent, "err", err)
+		}
+		a.hello = nil
+	}
+	b.appended(witness.Event{Site: a.site}) // it gets the log's checkpoint now
+	err := b.access.Settle(ctx, a.site, a.agent)
+	if err != nil {
+		b.log.Warn("an agent could not be told what it missed", "site", a.site, "agent", a.agent, "err", err)
+	}
+	return err == nil || session.KindOf(err) != session.Unreachable
 }
 
 func (b *Broker) awaitOnline(ctx context.Context, a arrival) bool {
