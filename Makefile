@@ -11,6 +11,7 @@ WEB      ?=
 SSH      ?=
 FUZZTIME ?= 20s
 BENCHARGS ?=
+CRASHES  ?= 120
 TOOL     := $(GO) tool -modfile=.tools/go.mod
 
 .PHONY: build demo test lint prove bench fuzz peers clean
@@ -39,6 +40,7 @@ lint: ## formatting, vet, staticcheck
 
 prove: lint test fuzz ## what a release must pass
 	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...
+	SALLYPORT_CRASHES=$(CRASHES) CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 60m ./cmd/internal/crash
 
 bench: peers ## the table of ratios against OpenSSH; takes a few quiet minutes
 	$(GO) test -tags bench -count=1 -timeout 30m -run '^TestTable$$' -v ./cmd/internal/bench $(BENCHARGS)

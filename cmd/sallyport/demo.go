@@ -42,6 +42,8 @@ person. With BROWSER='curl -sSLo /dev/null' sign-ins need no browser.`,
 	cmd.Flags().StringVar(&o.Web, "web", "", "loopback address of web and link (default 127.0.0.1:7080, or a free port)")
 	cmd.Flags().StringVar(&o.SSH, "ssh", "", "loopback address of the jump host (default 127.0.0.1:7022, or a free port)")
 	cmd.Flags().StringVar(&o.AgentConfig, "agent-config", "", "YAML whose assets replace the simulated ones")
+	cmd.Flags().StringVar(&o.Redis, "redis", "", "URL of a Redis server to use instead of the one in memory")
+	_ = cmd.Flags().MarkHidden("redis") // for tests that stop it
 	return cmd
 }
 

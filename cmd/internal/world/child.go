@@ -14,7 +14,7 @@ import (
 const (
 	shortestPause = 200 * time.Millisecond // before a child is started again
 	longestPause  = 5 * time.Second
-	stableAfter   = 10 * time.Second // a child that ran this long died of something new
+	stableAfter   = 3 * time.Second // a child that ran this long died of something new
 	stopPatience  = 8 * time.Second
 )
 

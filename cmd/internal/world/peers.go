@@ -41,6 +41,10 @@ const deviceUser = "svc_meridian"
 
 // startRedis runs the store in memory. Nothing survives; the page says so.
 func (w *world) startRedis(ctx context.Context) error {
+	if w.o.Redis != "" {
+		w.peers.redis = w.o.Redis
+		return nil
+	}
 	m := miniredis.NewMiniRedis()
 	if err := m.StartAddr("127.0.0.1:0"); err != nil {
 		return err

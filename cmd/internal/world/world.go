@@ -29,6 +29,7 @@ type Options struct {
 	Web         string       // loopback address of web and link; default 127.0.0.1:7080, or a free port
 	SSH         string       // loopback address of the jump host; default 127.0.0.1:7022, or a free port
 	AgentConfig string       // YAML whose assets replace the simulated ones; may be empty
+	Redis       string       // URL of a server that others keep; empty: one in memory
 	Exe         string       // this binary, for the children; default os.Executable
 	Out         io.Writer    // takes the page for people
 	Log         *slog.Logger //
