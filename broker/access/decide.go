@@ -102,6 +102,9 @@ func (r record) approvedWith(raw []byte, p grant.Proof) bool {
 		slices.ContainsFunc(r.Answer.Approvals, func(x proof) bool { return x.Token == p.Token })
 }
 
+// answerDue is longer than anybody waits for an agent's answer.
+const answerDue = time.Minute
+
 // pin makes raw the only grant that this request can get.
 func (a *Access) pin(ctx context.Context, c Caller, id session.ID, raw []byte) error {
 	_, err := a.edit(ctx, id, func(r *record) error {
@@ -118,7 +121,10 @@ func (a *Access) pin(ctx context.Context, c Caller, id session.ID, raw []byte) e
 			}
 			r.Answer.InFlight = 0
 		}
-		r.Answer.Grant = raw
+		if a.now().Sub(r.Answer.Delivered) > answerDue {
+			r.Answer.InFlight = 0 // whoever waited for those answers is gone, perhaps with a broker that died
+		}
+		r.Answer.Grant, r.Answer.Delivered = raw, a.utc()
 		r.Answer.InFlight++
 		return nil
 	})

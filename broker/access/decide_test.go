@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
 )
 
 func TestGrantsThatAreNotTaken(t *testing.T) {
@@ -363,3 +364,33 @@ func TestRacesNeverMakeTwoGrants(t *testing.T) {
 }
 
 var _ access.Agents = (*accesstest.Agents)(nil)
+
+// An answer that never came (the broker died while it waited) does not keep terms
+// pinned that the agent refuses: not for longer than anybody waits for an answer.
+func TestALostAnswerDoesNotPinForEver(t *testing.T) {
+	for _, later := range []bool{false, true} {
+		w := newWorld(t)
+		r, raw := w.submit(ada)
+		first, second := accesstest.Bytes(w.agent.Grant(raw)), accesstest.Bytes(w.agent.Grant(raw))
+		w.agent.Fail = func() accesstest.Failure { return accesstest.NotDone }
+		_, _, err := w.Approve(t.Context(), ben, r.ID, first, accesstest.Proof("ben"))
+		w.wants(err, session.Unreachable, "")
+		w.agent.Fail = nil
+		if later {
+			w.advance(2 * time.Minute)
+		}
+		w.agent.Refuse = &link.Verdict{Kind: session.Denied, Message: "The agent refuses these terms.", Next: "Approve other ones."}
+		_, _, err = w.Approve(t.Context(), ben, r.ID, first, accesstest.Proof("ben"))
+		w.wants(err, session.Denied, "refuses these terms")
+		w.agent.Refuse = nil
+		_, admitted, err := w.Approve(t.Context(), ben, r.ID, second, accesstest.Proof("ben"))
+		if !later {
+			w.wants(err, session.Refused, "other terms")
+			continue
+		}
+		w.must(err)
+		if !admitted {
+			t.Error("the second grant was not admitted")
+		}
+	}
+}

@@ -59,6 +59,7 @@ type proof struct {
 type answer struct {
 	Grant      []byte         `json:"grant,omitempty"` // exact bytes, pinned before the agent sees them
 	InFlight   int            `json:"in_flight,omitempty"`
+	Delivered  time.Time      `json:"delivered,omitzero"` // when the last one in flight set out
 	Approvals  []proof        `json:"approvals,omitempty"`
 	Count      int            `json:"count,omitempty"` // distinct approvers, as the agent counts
 	Needed     int            `json:"needed"`
