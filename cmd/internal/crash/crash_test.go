@@ -21,7 +21,7 @@ import (
 const (
 	scanner    = "recon-ssh.ngh-petct1"
 	other      = "recon-ssh.ngh-ct2"
-	usualKills = 12 // without SALLYPORT_CRASHES
+	usualKills = 10 // without SALLYPORT_CRASHES
 	shortGrant = 30 * time.Second
 )
 

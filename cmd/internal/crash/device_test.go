@@ -22,6 +22,7 @@ echo "connection $1"
 case $2 in
 drip) ( i=0; while :; do i=$((i+1)); echo "line $i" || exit; sleep 0.01; done ) & ;;
 flood) ( seq 1 1500000; while :; do echo more || exit; sleep 0.05; done ) & ;;
+once) exit ;;
 clock) ( while :; do echo tick || exit; date +%s%N >> "$dir/$1.clock"; sleep 0.05; done ) & ;;
 esac
 cat > "$dir/$1.in"

@@ -3,6 +3,7 @@ package crash
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -162,4 +163,57 @@ func TestStopping(t *testing.T) {
 	}
 	g.opensAgain("third", id)
 	g.proves(g.tapes(nil), next)
+}
+
+// TestVisitsLeaveNothingOpen: connections that come and go leave no descriptor behind,
+// neither at the agent nor at the broker.
+func TestVisitsLeaveNothingOpen(t *testing.T) {
+	t.Parallel()
+	g := raise(t, newGround(t))
+	g.granted("NGH-PETCT1", "1h")
+	round := func(name string) {
+		var visits []*visit
+		for i := range 4 {
+			visits = append(visits, g.connect(fmt.Sprintf("%s-%d", name, i), scanner, "once"))
+		}
+		for _, v := range visits {
+			g.ended(v)
+			if !strings.Contains(string(v.screen.text()), "connection "+v.name) {
+				t.Errorf("ssh %s: %v: %s", v.name, v.err, v.stderr.text())
+			}
+		}
+	}
+	round("first")
+	g.nothingLeft()
+	before := g.descriptors()
+	for i := range int(number(t, "SALLYPORT_CRASHES", usualKills)) / 2 { // 6 of 4 usually, 240 visits to prove
+		round(fmt.Sprint("round", i))
+	}
+	g.nothingLeft()
+	until(t, "the descriptors are given back", patience, seldom, func() error {
+		for child, n := range g.descriptors() {
+			if n > before[child]+4 { // spares and idle connections come and go
+				return fmt.Errorf("the %s had %d open and has %d", child, before[child], n)
+			}
+		}
+		return nil
+	})
+}
+
+// descriptors counts the open files of agent and broker.
+func (g *ground) descriptors() map[string]int {
+	g.t.Helper()
+	ready, err := g.published()
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	open := map[string]int{}
+	for _, child := range []string{"agent", "broker"} {
+		list, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", ready.PIDs[child]))
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		open[child] = len(list)
+	}
+	return open
 }

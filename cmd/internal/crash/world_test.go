@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -36,6 +37,10 @@ func withBinaries(m *testing.M) int {
 		return 1
 	}
 	os.Setenv("PATH", dir+":"+os.Getenv("PATH"))
+	flag.Parse()
+	if err := flag.Set("test.parallel", "5"); err != nil { // the tests wait more than they work
+		panic(err)
+	}
 	return m.Run()
 }
 
