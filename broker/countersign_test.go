@@ -28,32 +28,6 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// The countersigning key is made once, stays, and is nobody else's to read.
-func TestCountersigningKey(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "countersign.key")
-	first, err := loadCountersigner(path)
-	must(t, err)
-	again, err := loadCountersigner(path)
-	must(t, err)
-	if !first.Equal(again) {
-		t.Error("the key changed")
-	}
-	info, err := os.Stat(path)
-	must(t, err)
-	if info.Mode().Perm() != 0o600 {
-		t.Errorf("mode %v", info.Mode())
-	}
-	must(t, os.Chmod(path, 0o644))
-	if _, err := loadCountersigner(path); err == nil {
-		t.Error("a key that others can read is used")
-	}
-	must(t, os.Chmod(path, 0o600))
-	must(t, os.WriteFile(path, []byte("nonsense"), 0o600))
-	if _, err := loadCountersigner(path); err == nil {
-		t.Error("nonsense is a key")
-	}
-}
-
 // A head is countersigned only for a recording that is here, when its own agent
 // signed it, and never backwards.
 func TestCountersign(t *testing.T) {
