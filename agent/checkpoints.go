@@ -188,7 +188,7 @@ func (c *checkpoints) forget() error {
 	if err := c.state.write("checkpoint-forgotten-"+c.now().UTC().Format("20060102T150405Z")+".json", data); err != nil {
 		return err
 	}
-	if err := c.keep(keptCheckpoint{}); err != nil {
+	if err := errors.Join(c.keep(keptCheckpoint{}), c.state.unpinBroker()); err != nil {
 		return err
 	}
 	c.log.Warn("the checkpoint of the broker's audit log was forgotten by an operator", "size", c.at.Size)

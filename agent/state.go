@@ -157,6 +157,14 @@ func (s state) broker() (string, error) {
 	return line, nil
 }
 
+// unpinBroker forgets the broker's key, on an operator's word.
+func (s state) unpinBroker() error {
+	if err := os.Remove(s.path("broker.key")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget the broker's key: %w", err)
+	}
+	return nil
+}
+
 // pinBroker keeps the first countersigning key and refuses every other one.
 func (s state) pinBroker(line string) error {
 	if line == "" {
@@ -171,7 +179,7 @@ func (s state) pinBroker(line string) error {
 	}
 	if known != line {
 		return &session.Error{Kind: session.Refused, Message: "The broker countersigns with another key than the one that this agent knows", Err: errOtherBroker,
-			Next: "Ask the broker's operators. If they did replace it, remove " + s.path("broker.key") + " and hand out a new trust bundle."}
+			Next: "Ask the broker's operators. If they did replace it, run sallyport-agent log forget --yes and hand out a new trust bundle."}
 	}
 	return nil
 }
