@@ -133,7 +133,7 @@ func (b *Broker) makeWeb() error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Access: b.access, Identity: people, Vault: library{b.vault, b.signer}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: library{b.vault, b.signer, b.audit}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/recordings/vault"
@@ -55,6 +57,7 @@ func (b *Broker) Countersign(ctx context.Context, site, _, recording string, hea
 type library struct {
 	vault  *vault.Directory
 	signer ed25519.PrivateKey
+	log    *audit.Log
 }
 
 // Assemble writes the recording alone.
@@ -97,6 +100,9 @@ func (l library) Pack(ctx context.Context, site, recording string, w io.Writer) 
 	if err != nil {
 		return err
 	}
+	if c.Audit, err = l.sealing(recording); err != nil {
+		return err
+	}
 	from, to := io.Pipe()
 	done := make(chan struct{})
 	go func() {
@@ -108,6 +114,27 @@ func (l library) Pack(ctx context.Context, site, recording string, w io.Writer) 
 	from.CloseWithError(io.ErrClosedPipe)
 	<-done
 	return err
+}
+
+// sealing proves that a recording's seal is in the audit log; nothing while it is not.
+// A pack is only made of what the log has: the seal is logged before it is listed.
+func (l library) sealing(recording string) ([]byte, error) {
+	name := []byte(`"recording":"` + recording + `"`)
+	at, found, err := l.log.Find(func(entry []byte) bool {
+		if !bytes.Contains(entry, name) {
+			return false
+		}
+		e, err := witness.ParseEvent(entry)
+		return err == nil && e.Event == witness.RecordingSealed && e.Recording == recording
+	})
+	if err != nil || !found {
+		return nil, err
+	}
+	proof, err := l.log.Prove(at)
+	if err != nil {
+		return nil, err
+	}
+	return proof.Text(), nil
 }
 
 // companion reads what stands beside a recording; nothing when it has not arrived.

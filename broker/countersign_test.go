@@ -14,6 +14,7 @@ import (
 
 	"filippo.io/age"
 
+	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/recordings/vault"
@@ -68,15 +69,19 @@ func TestCountersign(t *testing.T) {
 		t.Errorf("for another site: %v", err)
 	}
 
+	log, err := audit.Open(audit.Config{Dir: t.TempDir(), Key: own, Origin: "broker.example", Now: time.Now})
+	must(t, err)
+	defer log.Close()
+
 	// The pack of the recording so far holds the receipt.
 	var pack bytes.Buffer
-	must(t, library{v, own}.Pack(t.Context(), "NGH", id.Recording(), &pack))
+	must(t, library{v, own, log}.Pack(t.Context(), "NGH", id.Recording(), &pack))
 	trust := session.Trust{V: 1, Site: "NGH", Identity: session.KeyLine(agent.Public().(ed25519.PublicKey)), Broker: session.KeyLine(own.Public().(ed25519.PublicKey))}
 	verdict := exchange.Verify(t.Context(), bytes.NewReader(pack.Bytes()), int64(pack.Len()), []session.Trust{trust})
 	if verdict.Result != recordings.VerdictLive || !strings.Contains(verdict.Reason, "countersigned more than is here") {
 		t.Errorf("%s: %s", verdict.Result, verdict.Reason)
 	}
-	if err := (library{v, own}).Pack(t.Context(), "NGH", session.NewID().Recording(), &pack); err == nil {
+	if err := (library{v, own, log}).Pack(t.Context(), "NGH", session.NewID().Recording(), &pack); err == nil {
 		t.Error("a pack of nothing")
 	}
 }

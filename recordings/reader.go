@@ -3,6 +3,7 @@ package recordings
 import (
 	"crypto/cipher"
 	"crypto/ed25519"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -22,18 +23,19 @@ import (
 //
 // It does not know whose key signed; Verify with a trust bundle tells that.
 type Reader struct {
-	source source
-	begun  opening
-	pub    ed25519.PublicKey
-	id     session.ID
-	unpack unpacker
-	totals totals
-	seg    *segmentInHand
-	input  cipher.AEAD
-	sealed *SealInfo
-	locked int   // length of the event just returned, when it is locked; -1: it is not
-	err    error // damage, for good
-	heads  func(witness.Head)
+	source  source
+	begun   opening
+	pub     ed25519.PublicKey
+	id      session.ID
+	unpack  unpacker
+	totals  totals
+	seg     *segmentInHand
+	input   cipher.AEAD
+	sealed  *SealInfo
+	sealSum [sha256.Size]byte // of the seal part, once sealed is set
+	locked  int               // length of the event just returned, when it is locked; -1: it is not
+	err     error             // damage, for good
+	heads   func(witness.Head)
 }
 
 // segmentInHand is the segment that is being read.
@@ -319,6 +321,6 @@ func (r *Reader) end(part []byte, at int64) error {
 	if file, ok := r.source.(*stream); ok && at+int64(len(part)) != file.size {
 		return &Damage{Offset: at + int64(len(part)), Reason: "something follows the seal"}
 	}
-	r.sealed = &info
+	r.sealed, r.sealSum = &info, sha256.Sum256(part)
 	return io.EOF
 }

@@ -28,10 +28,11 @@ type Result struct {
 	Offset  *int64  `json:"offset"`  // of the first bad thing in the file
 	Reason  string  `json:"reason"`  // one sentence without its full stop
 
-	header Header
-	signer ed25519.PublicKey
-	seal   *SealInfo
-	totals totals
+	header  Header
+	signer  ed25519.PublicKey
+	seal    *SealInfo
+	sealSum [32]byte
+	totals  totals
 }
 
 // Header is the recording's, as far as it could be read.
@@ -47,6 +48,9 @@ func (r Result) Seal() (SealInfo, bool) {
 	}
 	return *r.seal, true
 }
+
+// SealHash is the SHA-256 of the seal part, as the broker logs it; zero without a seal.
+func (r Result) SealHash() [32]byte { return r.sealSum }
 
 // Extent is how many closed segments are sound, and the chain over them.
 func (r Result) Extent() (segments uint32, chain [32]byte) { return r.totals.segments, r.totals.chain }
@@ -71,7 +75,7 @@ func VerifyHeads(r io.ReaderAt, size int64, trust []session.Trust, each func(wit
 	for err == nil {
 		_, err = reader.Next()
 	}
-	result.totals, result.seal = reader.totals, reader.sealed
+	result.totals, result.seal, result.sealSum = reader.totals, reader.sealed, reader.sealSum
 	if !errors.Is(err, io.EOF) {
 		return broken(result, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
@@ -62,7 +63,11 @@ func (a *Access) Activate(ctx context.Context, c Caller, id session.ID, key stri
 	if !v.OK {
 		return Request{}, said(v)
 	}
-	r, err = a.edit(context.WithoutCancel(ctx), id, func(r *record) error {
+	ctx = context.WithoutCancel(ctx)
+	if err := a.enter(ctx, r.event(witness.Activated, c.Who(), map[string]string{"key": hashed(key)})); err != nil {
+		return Request{}, err
+	}
+	r, err = a.edit(ctx, id, func(r *record) error {
 		fresh := joined{Key: key, Proof: proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v)}}
 		r.Keys = append(slices.DeleteFunc(r.Keys, func(k joined) bool { return k.Key == key }), fresh)
 		return nil

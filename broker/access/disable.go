@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -152,6 +153,9 @@ func (a *Access) Disable(ctx context.Context, c Caller, site string, who session
 	if err != nil {
 		return Engineer{}, err
 	}
+	if err := a.enter(ctx, standingEvent(witness.EngineerDisabled, c, site, who)); err != nil {
+		return Engineer{}, err
+	}
 	a.log.Info("engineer disabled", "site", site, "engineer", who.Sub, "user", c.Who().Sub)
 	ctx = context.WithoutCancel(ctx) // a caller that hangs up does not keep the door open
 	for _, agent := range agents {
@@ -170,8 +174,17 @@ func (a *Access) Enable(ctx context.Context, c Caller, site string, who session.
 	if err != nil {
 		return Engineer{}, err
 	}
+	if err := a.enter(ctx, standingEvent(witness.EngineerEnabled, c, site, who)); err != nil {
+		return Engineer{}, err
+	}
 	a.log.Info("engineer enabled", "site", site, "engineer", who.Sub, "user", c.Who().Sub)
 	return s.view(), nil
+}
+
+// standingEvent is about an engineer and a site, and no request.
+func standingEvent(what string, c Caller, site string, who session.Identity) witness.Event {
+	by := c.Who().Identity
+	return witness.Event{Event: what, Site: site, Who: &by, Of: &who}
 }
 
 // stand writes how an engineer stands at a site.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -62,7 +63,15 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb string,
 	if !v.OK {
 		return Session{}, said(v)
 	}
-	r, err = a.edit(context.WithoutCancel(ctx), r.id, func(r *record) error {
+	ctx = context.WithoutCancel(ctx)
+	what := witness.Froze
+	if verb == "thaw" {
+		what = witness.Thawed
+	}
+	if err := a.enter(ctx, r.event(what, by, nil)); err != nil {
+		return Session{}, err
+	}
+	r, err = a.edit(ctx, r.id, func(r *record) error {
 		r.Session.Frozen = change(r.Session.Frozen)
 		return nil
 	})
@@ -92,8 +101,16 @@ func (a *Access) Revoke(ctx context.Context, c Caller, id session.ID, reason str
 		return Request{}, refusal(session.Invalid, "Say why in one line.",
 			"Taking an approval back needs a reason of one plain line, at most %d characters.", maxDenial)
 	}
+	taken := revocation{At: a.utc(), By: c.Who(), Reason: reason}
+	trial := r
+	if err := trial.revoke(taken, a.now()); err != nil {
+		return Request{}, err
+	}
+	if err := a.enter(ctx, r.event(witness.Revoked, c.Who(), nil)); err != nil {
+		return Request{}, err
+	}
 	r, err = a.edit(ctx, id, func(r *record) error {
-		return r.revoke(revocation{At: a.utc(), By: c.Who(), Reason: reason}, a.now())
+		return r.revoke(taken, a.now())
 	})
 	if err != nil {
 		return Request{}, err

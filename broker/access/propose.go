@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 )
@@ -51,6 +52,10 @@ func (a *Access) Propose(ctx context.Context, c Caller, id session.ID, p Proposa
 		return Request{}, err
 	}
 	p.By, p.At = c.Who(), a.utc()
+	window := map[string]string{"from": p.From.Format(time.RFC3339), "until": p.Until.Format(time.RFC3339)}
+	if err := a.enter(ctx, r.event(witness.Proposed, c.Who(), window)); err != nil {
+		return Request{}, err
+	}
 	r, err = a.edit(ctx, id, func(r *record) error {
 		if err := stillOpen(*r, a.now()); err != nil {
 			return err

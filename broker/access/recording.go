@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
@@ -305,7 +306,20 @@ func (a *Access) NoteViewing(ctx context.Context, c Caller, id session.ID, input
 	if len(reason) == 0 || len(reason) > 500 || !plain(reason) {
 		return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at for a reason.")
 	}
-	if _, err := a.Recording(ctx, c, id); err != nil {
+	v, err := a.Recording(ctx, c, id)
+	if err != nil {
+		return err
+	}
+	by := c.Who().Identity
+	e := witness.Event{Event: witness.RecordingViewed, Site: v.Site, Who: &by, Recording: id.Recording(),
+		Details: map[string]string{"asset": v.Asset, "reason": reason, "input": strconv.FormatBool(input)}}
+	if v.Engineer.Sub != "" {
+		e.Of = &v.Engineer.Identity
+	}
+	if !v.Session.IsZero() {
+		e.Session = v.Session.Session()
+	}
+	if err := a.enter(ctx, e); err != nil {
 		return err
 	}
 	return a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {

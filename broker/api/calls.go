@@ -227,9 +227,12 @@ func (d *door) registerRecordings(api huma.API) {
 		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)
 		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ".sally", d.Vault.Assemble) }}, nil
 	})
-	handle(d, api, "get-recording-pack", func(ctx context.Context, who signedIn, in *byID) (*huma.StreamResponse, error) {
+	handle(d, api, "get-recording-pack", func(ctx context.Context, who signedIn, in *fileQuery) (*huma.StreamResponse, error) {
 		r, err := d.recording(ctx, who, in.ID)
 		if err != nil {
+			return nil, err
+		}
+		if err := d.Audit.Append(ctx, fetched(who, r, in.Reason)); err != nil {
 			return nil, err
 		}
 		d.Log.Info("evidence pack read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)

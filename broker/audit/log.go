@@ -353,6 +353,24 @@ func (l *Log) Entries(from, to int64) ([][]byte, error) {
 	return l.tree.entries(from, to)
 }
 
+// Find looks for the newest entry that fits, from the end of the log.
+func (l *Log) Find(fits func(entry []byte) bool) (index int64, found bool, err error) {
+	for to := l.Size(); to > 0; {
+		from := (to - 1) / width * width
+		entries, err := l.Entries(from, to)
+		if err != nil {
+			return 0, false, err
+		}
+		for i := len(entries) - 1; i >= 0; i-- {
+			if fits(entries[i]) {
+				return from + int64(i), true, nil
+			}
+		}
+		to = from
+	}
+	return 0, false, nil
+}
+
 // Leaves are the hashes of entries, 32 bytes each, from one number up to and without
 // another, as far as they are there.
 func (l *Log) Leaves(from, to int64) ([]byte, error) {

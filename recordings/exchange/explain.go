@@ -23,6 +23,7 @@ func (c *check) result() Result {
 	r.lines = append(r.lines, c.whoAsked()...)
 	r.lines = append(r.lines, c.whoAllowed()...)
 	r.lines = append(r.lines, c.countersigned()...)
+	r.lines = append(r.lines, c.inLog()...)
 	r.lines = append(r.lines, c.unproven()...)
 	return r
 }
@@ -48,6 +49,15 @@ func (c *check) whoAllowed() []string {
 	}
 	return append(lines, fmt.Sprintf("What was allowed: %s of %s, %s, %s, between %s and %s, at most %s.", strings.Join(g.Services, ", "), g.Asset,
 		g.Class, channels(g.Channels), stamp(time.Unix(g.NBF, 0)), stamp(time.Unix(g.EXP, 0)), time.Duration(g.MaxS)*time.Second))
+}
+
+// inLog says what the audit log holds of it.
+func (c *check) inLog() []string {
+	if c.logged == nil {
+		return nil
+	}
+	return []string{fmt.Sprintf("In the audit log: entry %d of the log %q, that this very seal arrived on %s; proved against a checkpoint of %d entries.",
+		c.logged.event.Seq, c.logged.log.Origin, stamp(c.logged.event.Time), c.logged.log.Size)}
 }
 
 func channels(all []session.Channel) string {
@@ -103,9 +113,7 @@ func (c *check) unproven() []string {
 	} else if c.trust != nil {
 		say("that the identity providers published the keys that the agent kept, and how many approvals its policy asked for: both are the agent's word.")
 	}
-	if n := c.pack.span[auditSection].size; n > 0 {
-		say("the audit proof of %d bytes: this program does not look into it.", n)
-	} else {
+	if c.logged == nil {
 		say("an entry in the audit log: the pack holds no proof of one.")
 	}
 	if c.recording.Result == recordings.VerdictLive {

@@ -45,7 +45,7 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, trust []session.Trus
 		return tampered(&recordings.Damage{Segment: c.recording.Segment, Offset: at, Reason: c.recording.Reason})
 	}
 	c.trust = bundleOf(c.recording, trust)
-	for _, step := range []func(context.Context) *recordings.Damage{c.checkPapers, c.checkReceipts, c.checkBroker} {
+	for _, step := range []func(context.Context) *recordings.Damage{c.checkPapers, c.checkReceipts, c.checkBroker, c.checkAudit} {
 		if damage := step(ctx); damage != nil {
 			return tampered(damage)
 		}
@@ -74,6 +74,7 @@ type check struct {
 	lost      int  // receipts of what a crash took
 	ahead     int  // receipts of what is not here yet
 	broker    ed25519.PublicKey
+	logged    *logged // the entry of the audit log that the pack proves
 }
 
 func bundleOf(r recordings.Result, trust []session.Trust) *session.Trust {

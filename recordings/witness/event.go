@@ -47,6 +47,14 @@ const (
 	AgentEnrolled    = "agent-enrolled"
 	CatalogueChanged = "configuration"
 	BrokerStarted    = "broker-started"
+	Activated        = "activation"
+	Proposed         = "proposal"
+	Froze            = "freeze"
+	Thawed           = "thaw"
+	Revoked          = "revocation"
+	EngineerDisabled = "engineer-disabled"
+	EngineerEnabled  = "engineer-enabled"
+	RecordingViewed  = "recording-viewed"
 )
 
 // Bounds of an event.
