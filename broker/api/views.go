@@ -4,6 +4,7 @@
 package api
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -82,6 +83,17 @@ type Session struct {
 	Request    string             `json:"request"`
 	Frozen     []string           `json:"frozen"` // causes; none while it runs
 	Keys       int                `json:"keys"`   // that may open connections; 0 when the agent did not say
+}
+
+// MarshalJSON writes a time that did not happen as null: a grant that was ended before
+// anybody opened it has neither beginning nor deadline.
+func (s Session) MarshalJSON() ([]byte, error) {
+	type plain Session
+	return json.Marshal(struct {
+		plain
+		Opened   *time.Time `json:"opened"`
+		Deadline *time.Time `json:"deadline"`
+	}{plain(s), orNull(s.Opened), orNull(s.Deadline)})
 }
 
 // Recording is a recording in the vault or on its way there.
