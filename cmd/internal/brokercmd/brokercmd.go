@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
+	"log/slog"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -40,48 +40,17 @@ func load(cmd *cobra.Command) (broker.Config, error) {
 }
 
 func serveCommand() *cobra.Command {
-	var verbose, tied bool
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run this broker node until it is told to stop",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := load(cmd)
-			if err != nil {
-				return err
-			}
-			ctx := cmd.Context()
-			if tied {
-				bound, cancel := operator.UntilInputEnds(ctx, os.Stdin)
-				defer cancel()
-				ctx = bound
-			}
-			b, err := broker.New(ctx, cfg, operator.Logger(cmd.ErrOrStderr(), verbose))
-			if err != nil {
-				return err
-			}
-			return b.Run(ctx)
-		},
-	}
-	cmd.Flags().BoolVar(&verbose, "verbose", false, "log more")
-	cmd.Flags().BoolVar(&tied, "until-stdin-ends", false, "stop when standard input ends")
-	_ = cmd.Flags().MarkHidden("until-stdin-ends")
-	return cmd
+	return operator.Serve("Run this broker node until it is told to stop", func(cmd *cobra.Command, log *slog.Logger) (operator.Server, error) {
+		cfg, err := load(cmd)
+		if err != nil {
+			return nil, err
+		}
+		return broker.New(cmd.Context(), cfg, log)
+	})
 }
 
 func checkCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "check",
-		Short: "Read the configuration and say whether it can be used",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if _, err := load(cmd); err != nil {
-				return err
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), "The configuration can be used.")
-			return nil
-		},
-	}
+	return operator.Check(func(cmd *cobra.Command) error { _, err := load(cmd); return err })
 }
 
 func joinTokenCommand() *cobra.Command {

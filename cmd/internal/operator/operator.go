@@ -94,3 +94,51 @@ func UntilInputEnds(ctx context.Context, in io.Reader) (context.Context, context
 	}()
 	return ctx, cancel
 }
+
+// Server is a service that runs until its context ends.
+type Server interface {
+	Run(ctx context.Context) error
+}
+
+// Serve is the command that runs a service; open makes it ready from its configuration.
+func Serve(short string, open func(cmd *cobra.Command, log *slog.Logger) (Server, error)) *cobra.Command {
+	var verbose, tied bool
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx := cmd.Context()
+			if tied {
+				bound, cancel := UntilInputEnds(ctx, os.Stdin)
+				defer cancel()
+				ctx = bound
+			}
+			s, err := open(cmd, Logger(cmd.ErrOrStderr(), verbose))
+			if err != nil {
+				return err
+			}
+			return s.Run(ctx)
+		},
+	}
+	cmd.Flags().BoolVar(&verbose, "verbose", false, "log more")
+	cmd.Flags().BoolVar(&tied, "until-stdin-ends", false, "stop when standard input ends")
+	_ = cmd.Flags().MarkHidden("until-stdin-ends")
+	return cmd
+}
+
+// Check is the command that reads a configuration and says whether it can be used.
+func Check(load func(cmd *cobra.Command) error) *cobra.Command {
+	return &cobra.Command{
+		Use:   "check",
+		Short: "Read the configuration and say whether it can be used",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := load(cmd); err != nil {
+				return err
+			}
+			fmt.Fprintln(cmd.OutOrStdout(), "The configuration can be used.")
+			return nil
+		},
+	}
+}
