@@ -188,10 +188,26 @@ func (c *conn) stopped() bool {
 	return c.state.stopped
 }
 
+// whoLeft is the reason for a connection that nobody stopped. An engineer's client
+// goes as soon as it hears that the device went, and is often faster than we are.
+func (c *conn) whoLeft() session.EndReason {
+	c.mu.Lock()
+	l := c.state.leg
+	c.mu.Unlock()
+	if l != nil {
+		select {
+		case <-l.gone:
+			return session.DeviceClosed
+		default:
+		}
+	}
+	return session.Completed
+}
+
 // finish waits for all that worked for the connection and seals its recording.
 func (c *conn) finish() {
 	close(c.gone)
-	c.stop(session.Completed, "")
+	c.stop(c.whoLeft(), "")
 	c.mu.Lock()
 	c.state.finished = true
 	s, l, reason := c.state.session, c.state.leg, c.state.reason
