@@ -32,7 +32,7 @@ func (o Open) check() error {
 
 func (d Deliver) check() error {
 	switch d.Kind {
-	case "request", "approval", "withdraw", "revoke", "checkpoint":
+	case "request", "approval", "withdraw", "revoke", "checkpoint", "activate", "freeze", "thaw", "disable":
 		return nil
 	}
 	return invalid("a delivery of an unknown kind")
