@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -62,6 +63,8 @@ func TestStories(t *testing.T) {
 			"wait-live": cmdWaitLive, "wait-ended": cmdWaitEnded, "wait-sealed": cmdWaitSealed,
 			"grep-tree": cmdGrepTree, "flip": cmdFlip, "random": cmdRandom, "sshd": cmdSSHD,
 			"each-recording-intact": cmdEachIntact, "agent-idle": cmdAgentIdle, "edit": cmdEdit,
+			"terminal": cmdTerminal, "type": cmdType, "shows": cmdShows, "hangs-up": cmdHangsUp, "running": cmdRunning,
+			"clock": cmdClock, "passed": cmdPassed, "by": cmdBy, "each-line": cmdEachLine, "await": cmdAwait, "flips": cmdFlips, "wait-torn": cmdWaitTorn, "agent-back": cmdAgentBack,
 			"take": func(ts *testscript.TestScript, _ bool, args []string) { take(ts, args[0], args[1]) },
 		},
 		Setup: func(env *testscript.Env) error {
@@ -79,6 +82,7 @@ type stage struct {
 	ready   world.Ready
 	running map[string]*exec.Cmd
 	done    map[string]chan error
+	screens map[string]*screen
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value("stage").(*stage) }
@@ -245,6 +249,13 @@ func cmdBackground(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func start(ts *testscript.TestScript, name, command string, args ...string) {
+	var out bytes.Buffer
+	run(ts, name, &out, nil, command, args...)
+	ts.Defer(func() { ts.Logf("[%s]\n%s", name, out.String()) })
+}
+
+// run starts something that is ended, and waited for, with the script at the latest.
+func run(ts *testscript.TestScript, name string, out io.Writer, in io.Reader, command string, args ...string) {
 	st := stageOf(ts)
 	path, err := lookPath(ts, command)
 	ts.Check(err)
@@ -253,8 +264,7 @@ func start(ts *testscript.TestScript, name, command string, args ...string) {
 	for _, key := range []string{"PATH", "HOME", "BROWSER", "SALLYPORT_HOME", "NO_COLOR", "WORK"} {
 		cmd.Env = append(cmd.Env, key+"="+ts.Getenv(key))
 	}
-	var out bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	ts.Check(cmd.Start())
 	done := make(chan error, 1)
@@ -272,7 +282,6 @@ func start(ts *testscript.TestScript, name, command string, args ...string) {
 			ts.Logf("%s had to be killed", name)
 		}
 		close(done)
-		ts.Logf("[%s]\n%s", name, out.String())
 	})
 }
 
