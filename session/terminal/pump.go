@@ -120,19 +120,22 @@ func (r *Relay) inputEnd() error {
 	})
 }
 
-// toEngineer forwards one of the device's outputs: record, write.
+// toEngineer forwards one of the device's outputs: record, write. Bulk is written by
+// a goroutine of its own, so that the next bytes are recorded meanwhile.
 func (r *Relay) toEngineer(kind session.EventKind, from io.Reader, to io.Writer) {
+	b := newBehind(to)
+	defer b.finish()
 	_ = guarded(func() error {
-		buf := make([]byte, session.MaxEventData)
 		for {
+			buf := b.buffer()
 			n, err := from.Read(buf)
 			if n > 0 {
 				if err := r.cfg.Recorder.Record(session.Event{Kind: kind, Stream: r.cfg.Stream, Data: buf[:n]}); err != nil {
 					return err
 				}
-				if _, err := to.Write(buf[:n]); err != nil {
-					return err
-				}
+			}
+			if werr := b.write(buf, n); werr != nil {
+				return werr
 			}
 			if err != nil {
 				return err
