@@ -45,7 +45,7 @@ type binder struct {
 	pub    ed25519.PublicKey
 	id     session.ID
 	header Header
-	packer packer
+	packer *packer
 	totals totals
 }
 

@@ -83,17 +83,25 @@ func chainNext(d descriptor) [32]byte {
 }
 
 // packer compresses segments; not safe for concurrent use.
-type packer struct{ zstd *zstd.Encoder }
-
-func newPacker() (packer, error) {
-	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
-		zstd.WithWindowSize(zstdWindow), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
-	return packer{zstd: e}, err
+type packer struct {
+	zstd *zstd.Encoder
+	part []byte // reused: what pack returned last
 }
 
-// pack makes the part of a segment from its plain bytes and their tally.
-func (p packer) pack(s crypto.Signer, index uint32, prev [32]byte, plain []byte, t *tally) ([]byte, descriptor, error) {
-	stored := p.zstd.EncodeAll(plain, make([]byte, segmentHead, segmentHead+len(plain)/2+1024))
+func newPacker() (*packer, error) {
+	e, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1),
+		zstd.WithWindowSize(zstdWindow), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+	return &packer{zstd: e}, err
+}
+
+// pack makes the part of a segment from its plain bytes and their tally. The part is
+// good until the next pack.
+func (p *packer) pack(s crypto.Signer, index uint32, prev [32]byte, plain []byte, t *tally) ([]byte, descriptor, error) {
+	if cap(p.part) < segmentHead {
+		p.part = make([]byte, segmentHead, segmentHead+len(plain)/2+1024)
+	}
+	p.part = p.zstd.EncodeAll(plain, p.part[:segmentHead])
+	stored := p.part
 	d := descriptor{
 		index: index, codec: codecZstd, frames: t.frames, events: t.events,
 		plain: uint32(len(plain)), stored: uint32(len(stored) - segmentHead),
