@@ -20,7 +20,9 @@ import (
 	"filippo.io/age"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/terminal"
 )
@@ -34,6 +36,7 @@ func (discard) Close(session.EndReason) error { return nil }
 type open struct{}
 
 func (open) Pass(send func() error) error { return send() }
+func (open) Try(send func() error) error  { return send() }
 
 // compareRecorder relays the same output of a real sshd through the agent's relay, with
 // the real recorder and with none, in turns.
@@ -167,10 +170,51 @@ func grantVerification(t *testing.T, tb *table) {
 	tb.absolute("full grant verification, keys cached", median(took), 1, "ms")
 }
 
-// auditLog is where the append and the proof at 10⁵ events go once broker/audit is
-// there: add two tb.absolute rows, as grantVerification does.
-func auditLog(_ *testing.T, tb *table) {
-	if _, err := os.Stat("../../../broker/audit"); err != nil {
-		tb.rows = append(tb.rows, row{what: "audit append and proof at 100,000 events", verdict: "there is no audit log yet"})
+// auditLog appends to a log of 10^5 events, one by one and from many at once, and
+// proves entries of it.
+func auditLog(t *testing.T, tb *table) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
 	}
+	log, err := audit.Open(audit.Config{Dir: t.TempDir(), Key: key, Origin: "bench.example"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	e := witness.Event{Event: witness.Requested, Site: "NGH", Who: &session.Identity{Iss: "https://idp.example", Sub: "jana"},
+		Request: session.NewID().Request()}
+	const events, writers = 100_000, 200
+	began := time.Now()
+	var work sync.WaitGroup
+	for range writers {
+		work.Go(func() {
+			for range events / writers {
+				if err := log.Append(t.Context(), e); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	tb.absolute("audit append among 200 writers, 100,000 events", float64(time.Since(began).Microseconds())/events, 0, "µs each")
+	if _, err := log.Checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	timed := func(n int, do func(i int) error) float64 {
+		var took []float64
+		for i := range n {
+			began := time.Now()
+			if err := do(i); err != nil {
+				t.Fatal(err)
+			}
+			took = append(took, float64(time.Since(began).Microseconds())/1000)
+		}
+		return median(took)
+	}
+	tb.absolute("audit append alone p50, at 100,000 events", timed(200, func(int) error { return log.Append(t.Context(), e) }), 0, "ms")
+	tb.absolute("audit proof of one event p50, of 100,000", timed(1000, func(i int) error {
+		_, err := log.Prove(int64(i) * 7919 % events)
+		return err
+	}), 0, "ms")
 }

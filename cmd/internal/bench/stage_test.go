@@ -35,11 +35,73 @@ func raise(t *testing.T) *stage {
 	t.Helper()
 	s := &stage{t: t, dir: t.TempDir()}
 	s.bin = filepath.Join(s.dir, "bin")
-	s.run("go", "build", "-trimpath", "-ldflags=-s -w", "-o", s.bin+"/", "../../sallyport", "../../sallyport-agent", "../../sallyport-broker")
+	s.build()
 	s.sshd()
 	s.demo()
 	s.grant()
 	return s
+}
+
+// build makes the binaries as they ship. With -profile an overlay adds a profiler,
+// which lives in no file of the product.
+func (s *stage) build() {
+	args := []string{"build", "-trimpath", "-ldflags=-s -w", "-o", s.bin + "/"}
+	if *prof != "" {
+		args = append(args, "-overlay", s.overlay())
+	}
+	s.run("go", append(args, "../../sallyport", "../../sallyport-agent", "../../sallyport-broker")...)
+}
+
+const profiler = `package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime/pprof"
+	"time"
+)
+
+func init() {
+	f, err := os.Create(fmt.Sprintf("%%s/%%s-%%d.cpu", %q, filepath.Base(os.Args[0]), os.Getpid()))
+	if err != nil || pprof.StartCPUProfile(f) != nil {
+		return
+	}
+	go func() {
+		for i := 0; ; i++ {
+			time.Sleep(5 * time.Second)
+			pprof.StopCPUProfile()
+			_ = f.Close()
+			f, err = os.Create(fmt.Sprintf("%%s/%%s-%%d-%%03d.cpu", %q, filepath.Base(os.Args[0]), os.Getpid(), i))
+			if err != nil || pprof.StartCPUProfile(f) != nil {
+				return
+			}
+		}
+	}()
+}
+`
+
+func (s *stage) overlay() string {
+	dir, err := filepath.Abs(*prof)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = os.MkdirAll(dir, 0o755)
+	_ = os.WriteFile(s.path("profiler.go"), fmt.Appendf(nil, profiler, dir, dir), 0o600)
+	replace := map[string]string{}
+	for _, name := range []string{"sallyport-agent", "sallyport-broker"} {
+		at, err := filepath.Abs("../../" + name + "/profiler.go")
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		replace[at] = s.path("profiler.go")
+	}
+	raw, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	_ = os.WriteFile(s.path("overlay.json"), raw, 0o600)
+	return s.path("overlay.json")
 }
 
 func (s *stage) path(name string) string { return filepath.Join(s.dir, name) }

@@ -66,13 +66,16 @@ func (tb *table) versus(what, unit string, ours, theirs []float64, target float6
 	fmt.Println("measured:", tb.rows[len(tb.rows)-1])
 }
 
-// absolute adds a figure with an upper limit.
+// absolute adds a figure with an upper limit; 0 for none.
 func (tb *table) absolute(what string, value, limit float64, unit string) {
-	verdict := "met"
-	if value > limit {
+	target, verdict := fmt.Sprintf("≤ %g %s", limit, unit), "met"
+	switch {
+	case limit == 0:
+		target, verdict = "", ""
+	case value > limit:
 		verdict = "MISSED"
 	}
-	tb.rows = append(tb.rows, row{what, fmt.Sprintf("%.3g %s", value, unit), "", "", fmt.Sprintf("≤ %g %s", limit, unit), verdict})
+	tb.rows = append(tb.rows, row{what, fmt.Sprintf("%.3g %s", value, unit), "", "", target, verdict})
 }
 
 func (tb *table) print() {
