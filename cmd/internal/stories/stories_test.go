@@ -250,8 +250,9 @@ func cmdBackground(ts *testscript.TestScript, _ bool, args []string) {
 
 func start(ts *testscript.TestScript, name, command string, args ...string) {
 	var out bytes.Buffer
-	run(ts, name, &out, nil, command, args...)
+	// Deferred first, so run last: when nothing writes there any more.
 	ts.Defer(func() { ts.Logf("[%s]\n%s", name, out.String()) })
+	run(ts, name, &out, nil, command, args...)
 }
 
 // run starts something that is ended, and waited for, with the script at the latest.
