@@ -62,8 +62,17 @@ import (
 	"time"
 )
 
+// args names a process after its first words.
+func args() string {
+	name := filepath.Base(os.Args[0])
+	if len(os.Args) > 1 {
+		name += "-" + filepath.Base(os.Args[1])
+	}
+	return name
+}
+
 func init() {
-	f, err := os.Create(fmt.Sprintf("%%s/%%s-%%d.cpu", %q, filepath.Base(os.Args[0]), os.Getpid()))
+	f, err := os.Create(fmt.Sprintf("%%s/%%s-%%d.cpu", %q, args(), os.Getpid()))
 	if err != nil || pprof.StartCPUProfile(f) != nil {
 		return
 	}
@@ -72,7 +81,7 @@ func init() {
 			time.Sleep(5 * time.Second)
 			pprof.StopCPUProfile()
 			_ = f.Close()
-			f, err = os.Create(fmt.Sprintf("%%s/%%s-%%d-%%03d.cpu", %q, filepath.Base(os.Args[0]), os.Getpid(), i))
+			f, err = os.Create(fmt.Sprintf("%%s/%%s-%%d-%%03d.cpu", %q, args(), os.Getpid(), i))
 			if err != nil || pprof.StartCPUProfile(f) != nil {
 				return
 			}
@@ -89,7 +98,7 @@ func (s *stage) overlay() string {
 	_ = os.MkdirAll(dir, 0o755)
 	_ = os.WriteFile(s.path("profiler.go"), fmt.Appendf(nil, profiler, dir, dir), 0o600)
 	replace := map[string]string{}
-	for _, name := range []string{"sallyport-agent", "sallyport-broker"} {
+	for _, name := range []string{"sallyport", "sallyport-agent", "sallyport-broker"} {
 		at, err := filepath.Abs("../../" + name + "/profiler.go")
 		if err != nil {
 			s.t.Fatal(err)
