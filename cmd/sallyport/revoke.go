@@ -19,7 +19,7 @@ func (p *program) revokeCommand() *cobra.Command {
 		Short: "Take an approval back, opened or not",
 		Long: `Take an approval back. A session that is open ends within seconds; nothing opens with it
 again. The engineer reads your reason. This goes through the broker; at the hospital
-"sallyport-agent" does it with the broker gone.`,
+"sallyport-agent kill SESSION" closes a grant for good with the broker gone.`,
 		Example:           `  sallyport revoke R-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason "Wrong scanner"`,
 		Args:              cobra.ExactArgs(1),
 		ValidArgsFunction: p.completeRequests(session.Approved),
