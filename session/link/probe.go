@@ -143,6 +143,27 @@ func (p Probe) explain(ctx context.Context, ca *x509.Certificate, pair *tls.Cert
 	}
 }
 
+// alertWait is how long a probe listens before it speaks. A node judges our certificate
+// after our side of the handshake is done; what we say too early makes its connection
+// end with a reset, and the alert that names the reason is lost.
+const alertWait = 300 * time.Millisecond
+
+// listen waits for the alert of a node that does not take our certificate.
+func listen(conn *tls.Conn) error {
+	if err := conn.SetReadDeadline(time.Now().Add(alertWait)); err != nil {
+		return err
+	}
+	_, err := conn.Read(make([]byte, 1))
+	var quiet net.Error
+	if errors.As(err, &quiet) && quiet.Timeout() {
+		return conn.SetReadDeadline(time.Time{})
+	}
+	if err == nil {
+		err = errors.New("the node spoke first")
+	}
+	return err
+}
+
 // ask says hello, or asks for an issuer, and reads the broker's answer.
 func (p Probe) ask(conn *tls.Conn, out *Probed) {
 	f := &framer{conn: conn}
@@ -150,7 +171,10 @@ func (p Probe) ask(conn *tls.Conn, out *Probed) {
 	if p.Hello != nil {
 		role = Role{V: Version, Role: RoleControl}
 	}
-	err := write(f, verbRole, 0, role)
+	err := listen(conn)
+	if err == nil {
+		err = write(f, verbRole, 0, role)
+	}
 	if err == nil && p.Hello != nil {
 		err = write(f, verbHello, 1, *p.Hello)
 	}
