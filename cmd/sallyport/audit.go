@@ -161,18 +161,15 @@ func (p *program) followEvents(ctx context.Context, who signedIn, page api.Audit
 func (p *program) auditProveCommand() *cobra.Command {
 	var file string
 	c := &cobra.Command{
-		Use:     "prove EVENT -o FILE",
-		Short:   "Save one event with the proof that it is in the log",
-		Long:    "Save one event, named by its number in \"audit tail\", with the proof that it is in the log: a small text file that \"sallyport verify\" checks offline.",
+		Use:     "prove EVENT [-o FILE]",
+		Short:   "Print one event with the proof that it is in the log",
+		Long:    "Print one event, named by its number in \"audit tail\", with the proof that it is in the log: a small text that \"sallyport verify FILE\" checks offline. With -o it goes into a file.",
 		Example: "  sallyport audit prove 4711 -o event-4711.proof\n  sallyport verify event-4711.proof",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			index, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || index < 0 {
 				return usage("%.40q is not the number of an event", args[0]).WithNext("See the numbers with: sallyport audit tail")
-			}
-			if file == "" {
-				return usage("It is not said where to save the proof").WithNext("Add -o FILE.")
 			}
 			who, err := p.session()
 			if err != nil {
@@ -192,6 +189,10 @@ func (p *program) auditProveCommand() *cobra.Command {
 			if err != nil {
 				return badLog("The broker's proof proves nothing", err)
 			}
+			if file == "" { // base64 and hashes: nothing in it can drive a terminal
+				_, err := p.stdout.Write(proof.Text())
+				return err
+			}
 			if err := home.WriteFile(file, proof.Text()); err != nil {
 				return err
 			}
@@ -202,7 +203,7 @@ func (p *program) auditProveCommand() *cobra.Command {
 		},
 	}
 	// Shadows the global -o: here it names the file, and --json asks for JSON.
-	c.Flags().StringVarP(&file, "output", "o", "", "the file to write")
+	c.Flags().StringVarP(&file, "output", "o", "", "the file to write (default: print it)")
 	return c
 }
 
