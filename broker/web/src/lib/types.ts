@@ -1,0 +1,303 @@
+// What the browser and the broker say to each other. Times are RFC 3339 UTC or null;
+// bytes are standard base64. The broker's openapi.json is the full description;
+// src/lib/agree.ts makes the type checker compare the two.
+
+export interface Person {
+  iss: string;
+  sub: string;
+  email: string;
+  name: string;
+}
+export type Role = 'engineer' | 'approver' | 'auditor';
+export type ClientClass = 'cli' | 'console' | 'web';
+export type ServiceClass = 'observe' | 'non-disruptive' | 'disruptive';
+export type Channel = 'shell' | 'exec' | 'files-in' | 'files-out' | 'clipboard-in' | 'clipboard-out' | 'control';
+
+/** Every error: application/problem+json. */
+export interface Problem {
+  status: number;
+  kind: string;
+  message: string;
+  next: string;
+}
+
+/** GET /auth/options, for anybody. */
+export interface AuthOptions {
+  demo: boolean; // nothing survives, personas may be picked
+  domains: string[]; // e-mail domains that an identity provider answers for
+  personas: Persona[]; // empty unless demo
+}
+export interface Persona {
+  key: string; // engineer, engineer2, approver, approver2, auditor
+  name: string;
+  email: string;
+  title: string; // "Field service engineer, Meridian Imaging Service"
+  role: Role;
+}
+
+/** GET /api/v1/me */
+export interface Me {
+  token: string; // always empty here
+  expires: string;
+  person: Person;
+  roles: Role[];
+  side: 'vendor' | 'hospital';
+  sites: string[]; // may hold "*" for a vendor
+  ssh: { address: string; host_key: string };
+}
+/** GET /api/v1/logins: where this person is signed in. */
+export interface LoginEntry {
+  id: string;
+  client: 'web' | 'cli';
+  agent: string; // browser and system in words, "" for the command line
+  created: string;
+  seen: string;
+  current: boolean;
+}
+
+/** POST /auth/proofs: what a nonce-bound round trip is for. */
+export interface ProofStart {
+  role: 'request' | 'activate' | 'approve';
+  id?: string; // R-..., for activate and approve
+  document?: string; // exact bytes of the request or the grant
+  key?: string; // key line, for activate
+  salt: string; // 32 bytes
+  nonce: string; // 43 characters base64url
+  popup: boolean; // the round trip runs in a window of its own
+}
+/** GET /auth/outcomes/{flow} */
+export interface Outcome {
+  ok: boolean;
+  role: 'login' | 'request' | 'activate' | 'approve';
+  request: string; // R-..., "" where there is none
+  admitted: boolean; // an approval that completed the quorum
+  popup: boolean;
+  return: string; // local path to go on to
+  problem: Problem | null;
+}
+
+export interface Service {
+  name: string;
+  protocol: 'ssh' | 'vnc' | 'rdp' | 'http' | 'tcp';
+  port: number;
+  class: ServiceClass;
+}
+export interface Quorum {
+  group: string;
+  count: number;
+}
+/** GET /api/v1/assets */
+export interface Asset {
+  name: string; // NGH-PETCT1
+  site: string; // NGH
+  label: string; // Helion 64
+  modality: string; // PT/CT
+  online: boolean;
+  needed: number; // approvals
+  longest_seconds: number;
+  window_seconds: number;
+  zone: string; // Europe/Berlin
+  channels: Channel[];
+  accept: { engineer: ClientClass[]; approver: ClientClass[] };
+  services: Service[];
+  quorum: Quorum[];
+  agent: string; // fingerprint of the agent's identity key, for the grant
+  typical_seconds: number; // median time to a decision here; 0: not known
+  decided: number; // decisions behind it
+  live: string[]; // sessions S-... that are on it now
+}
+
+export type RequestStatus = 'pending' | 'approved' | 'denied' | 'withdrawn' | 'lapsed' | 'revoked' | 'closed';
+export interface Approved {
+  by: Person;
+  class: ClientClass;
+  at: string; // received by the agent
+}
+/** GET /api/v1/requests, /requests/{id} */
+export interface Request {
+  id: string;
+  kind: 'session' | 'extension';
+  status: RequestStatus;
+  site: string;
+  asset: string;
+  services: string[];
+  class: ServiceClass;
+  channels: Channel[];
+  not_before: string;
+  not_after: string;
+  max_seconds: number;
+  engineer: Person;
+  engineer_class: ClientClass | '';
+  reason: string;
+  work_order: string;
+  created: string;
+  approvals: number;
+  needed: number;
+  missing: string[]; // groups that still have to approve
+  approved: Approved[];
+  grant: string | null; // S-..., once granted
+  extends?: string; // S-...
+  denied_by?: string;
+  deny_reason?: string;
+  revoked_by?: string;
+  revoke_reason?: string;
+  proposal?: { from: string; until: string; reason?: string; by: string; at: string };
+}
+/** GET /api/v1/requests/{id}/documents */
+export interface Documents {
+  request: string;
+  token: string;
+  salt: string;
+  received: string;
+  grant?: string;
+  approvals: { token: string; salt: string; received: string }[];
+}
+/** GET /api/v1/requests/{id}/context: what a decision should know. */
+export interface Context {
+  agent: string; // fingerprint for the grant
+  zone: string;
+  sessions: number; // of this engineer on this asset before
+  since: string | null; // the first of them
+  unreviewed: number;
+  recent: PastSession[]; // newest first, at most 5
+  denied: number; // earlier requests of this engineer for this asset that were denied
+  typical_seconds: number;
+  decided: number;
+}
+export interface PastSession {
+  session: string;
+  request: string;
+  opened: string;
+  ended: string | null;
+  reason: string;
+  work_order: string;
+  recordings: string[];
+  reviewed: boolean;
+}
+/** GET /api/v1/access/{asset}/{service}: may I connect now, and if not, what is missing? */
+export interface Access {
+  ready: boolean;
+  pending: boolean;
+  kind?: string;
+  message?: string;
+  next?: string;
+  request?: string;
+  session?: string;
+}
+
+export type SessionState = 'live' | 'frozen' | 'ended';
+/** GET /api/v1/sessions */
+export interface Session {
+  id: string;
+  request: string;
+  state: SessionState;
+  reason: string | null; // why it ended
+  site: string;
+  asset: string;
+  service: string;
+  engineer: string;
+  work_order: string;
+  opened: string | null;
+  deadline: string | null;
+  ended: string | null;
+  recordings: string[];
+  frozen: string[]; // causes: broker, local, interlock
+  keys: number;
+}
+
+export interface Review {
+  by: string;
+  at: string;
+  attestation: 'as-agreed' | 'concern';
+  comment: string;
+}
+/** What the broker checked itself; the hospital can check again without it. */
+export interface Verdict {
+  at: string;
+  verdict: 'intact' | 'torn' | 'tampered' | 'unreadable' | 'open';
+  signer: 'known' | 'unknown';
+  segments: number;
+  countersigned: boolean;
+  logged: boolean; // its seal is in the audit log
+  message: string; // one sentence
+}
+export interface Digest {
+  seconds: number;
+  lines: number;
+  files_in: number;
+  files_out: number;
+  refused: number;
+  warnings: number;
+  freezes: number;
+}
+/** GET /api/v1/recordings */
+export interface Recording {
+  id: string;
+  session: string;
+  request: string;
+  state: 'live' | 'sealed' | 'torn';
+  reason: string; // why the session ended, "" while it lives or where it is not known
+  site: string;
+  asset: string;
+  service: string;
+  engineer: string;
+  work_order: string;
+  started: string;
+  ended: string | null;
+  bytes: number;
+  readable: boolean; // the broker may show it
+  digest: Digest | null; // null until it is sealed, or where the broker may not read it
+  verdict: Verdict | null; // null: not checked yet
+  reviews: Review[];
+}
+export interface Marker {
+  at: number; // microseconds from the start
+  kind: 'file-in' | 'file-out' | 'refused' | 'warning' | 'freeze' | 'thaw' | 'shell' | 'exec' | 'note' | 'end';
+  text: string;
+}
+/** GET /api/v1/recordings/{id}/replay */
+export interface Replay {
+  recording: string;
+  cols: number;
+  rows: number;
+  duration: number; // microseconds
+  started: string;
+  zone: string;
+  channels: { stream: number; kind: string; text: string; at: number }[]; // shells and commands
+  markers: Marker[];
+  activity: number[]; // bytes shown in each of at most 600 equal parts of the duration
+  parts: { n: number; from: number; to: number; bytes: number }[];
+}
+/** GET /api/v1/recordings/{id}/replay/{n} */
+export interface ReplayPart {
+  n: number;
+  /** [microseconds, stream, kind, data]: "o" output as base64, "r" resize as "80x24", "c" a new screen (channel opened). */
+  events: [number, number, 'o' | 'r' | 'c', string][];
+}
+export interface TranscriptLine {
+  at: number; // microseconds
+  stream: number;
+  text: string; // plain text, no control characters
+}
+
+/** One entry of GET /api/v1/audit/events, as the log holds it. */
+export interface AuditEvents {
+  size: number;
+  next: number;
+  events: { index: number; entry: string }[];
+}
+/** An engineer as a site's approvers know them. */
+export interface Engineer extends Person {
+  site: string;
+  disabled: boolean;
+  by?: string;
+  at: string | null;
+  reason?: string;
+  waiting: string[];
+  asked: string | null;
+}
+
+export interface Change {
+  kind: 'request' | 'session' | 'recording' | 'asset' | 'engineer';
+  id: string;
+}
