@@ -1,0 +1,50 @@
+// Looking at pages: every look is a size and a light; every page is checked by axe
+// and leaves a picture. A violation of the page's security policy fails the test.
+import AxeBuilder from '@axe-core/playwright';
+import { expect, test as base, type Page } from '@playwright/test';
+
+export const looks = [
+  { name: 'desktop-light', width: 1280, height: 800, scheme: 'light' },
+  { name: 'desktop-dark', width: 1280, height: 800, scheme: 'dark' },
+  { name: 'phone-light', width: 390, height: 844, scheme: 'light' },
+  { name: 'phone-dark', width: 390, height: 844, scheme: 'dark' },
+] as const;
+
+export const test = base.extend({
+  page: async ({ page }, use) => {
+    const broken: string[] = [];
+    page.on('pageerror', (e) => broken.push('the page threw: ' + e.message));
+    page.on('console', (m) => {
+      if (/Content.Security.Policy|Trusted ?Type/i.test(m.text())) broken.push('the page broke its policy: ' + m.text());
+    });
+    await use(page);
+    expect(broken).toEqual([]);
+  },
+});
+export { expect };
+
+/** axe finds nothing. */
+export async function accessible(page: Page): Promise<void> {
+  const found = await new AxeBuilder({ page }).withTags(['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']).analyze();
+  expect(found.violations.map((v) => `${v.id}: ${v.help} (${v.nodes.map((n) => n.target.join(' ')).join('; ')})`)).toEqual([]);
+}
+
+/** Nothing is wider than the window. */
+export async function fits(page: Page): Promise<void> {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  expect(over, 'pixels that stand out of the window').toBeLessThanOrEqual(0);
+}
+
+/** Shows the page in every look, checks each, and leaves pictures build/screens/NAME-LOOK.png. */
+export async function everyLook(page: Page, name: string, arrived: (page: Page) => Promise<void>): Promise<void> {
+  for (const l of looks) {
+    await page.setViewportSize({ width: l.width, height: l.height });
+    await page.emulateMedia({ colorScheme: l.scheme, reducedMotion: 'reduce' });
+    await arrived(page);
+    await fits(page);
+    await page.screenshot({ path: `../../build/screens/${name}-${l.name}.png`, fullPage: true });
+    await accessible(page);
+  }
+  await page.setViewportSize({ width: 320, height: 700 });
+  await fits(page);
+}

@@ -1,0 +1,125 @@
+// Sentences that several pages speak, and the command line too.
+import type { Channel, ClientClass, Request, ServiceClass, Session } from './types';
+import type { DoorsState } from '../ui/Doors.svelte';
+import { span } from './time.svelte';
+
+export const className: Record<ServiceClass, string> = {
+  observe: 'look only',
+  'non-disruptive': 'work without disturbing patients',
+  disruptive: 'work that may stop the scanner',
+};
+
+export const channelWords: Record<Channel, string> = {
+  shell: 'use a command shell',
+  exec: 'run single commands',
+  'files-in': 'copy files to the device',
+  'files-out': 'copy files from the device',
+  'clipboard-in': 'paste into the device',
+  'clipboard-out': 'copy text out of the device',
+  control: 'use mouse and keyboard',
+};
+
+/** How a proof was given. */
+export const clientWords: Record<ClientClass, string> = {
+  cli: 'their own command line',
+  console: 'the hospital console',
+  web: 'this web page',
+};
+
+export function list(parts: string[]): string {
+  if (parts.length < 2) return parts[0] ?? '';
+  return parts.slice(0, -1).join(', ') + ' and ' + parts.at(-1);
+}
+
+export function requestDoors(r: Request): DoorsState {
+  switch (r.status) {
+    case 'pending':
+      return 'requested';
+    case 'approved':
+      return 'ahead';
+    case 'closed':
+    case 'revoked':
+      return 'ended';
+    case 'denied':
+    case 'withdrawn':
+    case 'lapsed':
+      return 'refused';
+  }
+}
+
+export function sessionDoors(s: Session): DoorsState {
+  return s.state === 'live' ? 'live' : s.state === 'frozen' ? 'frozen' : 'ended';
+}
+
+/** Where a request stands, as a sentence. */
+export function requestWords(r: Request): string {
+  switch (r.status) {
+    case 'pending':
+      return r.proposal
+        ? 'The hospital proposes another window'
+        : r.approvals > 0
+          ? `${r.approvals} of ${r.needed} approvals given`
+          : 'The hospital has not answered yet';
+    case 'approved':
+      return new Date(r.not_before).getTime() > Date.now() ? 'Approved, the window lies ahead' : 'Approved, ready to start';
+    case 'denied':
+      return `Declined by ${r.denied_by || 'the hospital'}`;
+    case 'withdrawn':
+      return 'Taken back by the engineer';
+    case 'lapsed':
+      return 'Its window passed unused';
+    case 'revoked':
+      return `Taken back by ${r.revoked_by || 'the hospital'}`;
+    case 'closed':
+      return 'Its session is over';
+  }
+}
+
+/** Why a session ended. */
+export function endWords(reason: string | null): string {
+  switch (reason) {
+    case 'completed':
+      return 'Ended by its engineer';
+    case 'expired':
+      return 'Ended at its limit';
+    case 'revoked':
+      return 'Ended: the hospital took its approval back';
+    case 'killed-local':
+      return 'Ended at the hospital';
+    case 'killed-remote':
+      return 'Ended by the hospital';
+    case 'link-lost':
+      return 'Ended: the agent lost its link';
+    case 'agent-lost':
+      return 'Ended: the agent stopped';
+    case 'recorder':
+      return 'Ended: it could not be recorded any more';
+    case 'device-closed':
+      return 'The device hung up';
+    case null:
+    case '':
+      return '';
+    default:
+      return 'It broke off';
+  }
+}
+
+export function freezeWords(causes: string[]): string {
+  const by: Record<string, string> = { broker: 'by the hospital', local: 'at the scanner', interlock: 'because the scanner is in use' };
+  return 'Frozen ' + list(causes.map((c) => by[c] ?? 'for ' + c));
+}
+
+export function lengthWords(seconds: number): string {
+  return 'for up to ' + span(seconds);
+}
+
+export function bytes(n: number): string {
+  if (n < 1000) return `${n} B`;
+  const units = ['kB', 'MB', 'GB', 'TB'];
+  let i = -1;
+  do {
+    n /= 1000;
+    i++;
+  } while (n >= 999.5 && i < units.length - 1);
+  return `${n < 10 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+}
