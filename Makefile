@@ -14,9 +14,20 @@ BENCHARGS ?=
 CRASHES  ?= 120
 TOOL     := $(GO) tool -modfile=.tools/go.mod
 
-.PHONY: build demo test lint prove bench fuzz peers clean
+.PHONY: build web binaries demo test browser lint prove bench fuzz peers clean
 
-build: ## the three binaries, static, into bin/
+build: web binaries ## the web application and the three binaries
+
+# The bundle is embedded from broker/web/dist. It is built anew when its source changed.
+WEBSOURCE := $(shell find broker/web -path broker/web/node_modules -prune -o -path broker/web/dist -prune -o -path broker/web/e2e -prune -o -type f -print)
+web: broker/web/dist/index.html ## the web application, into broker/web/dist
+broker/web/dist/index.html: broker/web/node_modules/.package-lock.json $(WEBSOURCE) broker/api/openapi.json
+	cd broker/web && npm run --silent shapes && npm run --silent build -- --logLevel warn
+broker/web/node_modules/.package-lock.json: broker/web/package.json broker/web/package-lock.json
+	@command -v npm >/dev/null || { echo "The web application is built with Node.js 20 or newer and npm. 'make binaries' builds without it."; exit 1; }
+	cd broker/web && npm ci --ignore-scripts --no-audit --no-fund
+
+binaries: ## the three binaries alone, static, into bin/
 	@mkdir -p bin
 	@for b in $(BINARIES); do \
 	  echo "build bin/$$b"; \
@@ -29,8 +40,11 @@ demo: build ## everything on loopback, with a fresh state; ends with Ctrl-C
 	@exec bin/sallyport demo --state '$(abspath $(STATE))/state' --ready '$(abspath $(STATE))/ready.json' \
 	  $(if $(WEB),--web '$(WEB)') $(if $(SSH),--ssh '$(SSH)')
 
-test: peers ## everything, with real peers and the race detector
+test: peers build browser ## everything, with real peers, a real browser and the race detector
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./...
+
+browser: peers build ## the web application in Chromium; pictures go to build/screens
+	cd broker/web && npm run --silent check && npx playwright test $(SPECS)
 
 lint: ## formatting, vet, staticcheck
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
@@ -58,4 +72,5 @@ peers: ## the programs that the tests talk to
 	@.ci/peers
 
 clean:
-	rm -rf bin build '$(STATE)'
+	rm -rf bin build broker/web/node_modules '$(STATE)'
+	find broker/web/dist -mindepth 1 ! -name .keep -delete

@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/sshd"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/web"
 	"github.com/sallyport/sallyport/recordings/vault"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
@@ -132,7 +133,12 @@ func (b *Broker) makeWeb() error {
 	if err != nil {
 		return err
 	}
+	pages, err := web.New(b.cfg.URL)
+	if err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
+		Pages: pages,
 		Access: b.access, Identity: people, Vault: library{b.vault, b.signer, b.audit}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,

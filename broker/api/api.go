@@ -50,7 +50,8 @@ type Config struct {
 	Access   *access.Access
 	Vault    Vault
 	Audit    *audit.Log
-	Checks   []Check // of /readyz
+	Checks   []Check      // of /readyz
+	Pages    http.Handler // the web application; nil: there is none
 	Now      func() time.Time
 	Log      *slog.Logger
 }

@@ -236,7 +236,7 @@ func TestRateOfOneCaller(t *testing.T) {
 func TestPagesAndHeaders(t *testing.T) {
 	w := newWorld(t)
 	for path, want := range map[string]string{
-		"/": "sallyport</code> command", "/livez": "ok", "/readyz": "ok", "/healthz": "ok", "/readyz?verbose": "store ok\nok", "/openapi.json": `"openapi"`,
+		"/livez": "ok", "/readyz": "ok", "/healthz": "ok", "/readyz?verbose": "store ok\nok", "/openapi.json": `"openapi"`,
 	} {
 		a := w.call("", "GET", path, nil)
 		if a.status != 200 || !strings.Contains(string(a.body), want) {

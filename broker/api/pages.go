@@ -10,29 +10,9 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// front is what a browser finds.
-const front = `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Sallyport</title>
-<h1>Sallyport</h1>
-<p>Remote access for the service of medical scanners: disconnected by default, connected per approved session.
-<p>This is the broker, where engineers and hospitals meet. Its people use the <code>sallyport</code> command:
-<pre>sallyport login
-sallyport assets
-sallyport request new ASSET/SERVICE --reason ... --work-order ...
-sallyport approve REQUEST</pre>
-</html>
-`
-
-// pages registers what needs no sign-in and tells nothing: the front page, signs of
-// life, the API's description, and the answer to everything else.
+// pages registers what needs no sign-in and tells nothing: the application's pages and
+// files, signs of life, the API's description, and the answer to everything else.
 func (d *door) pages(mux *http.ServeMux, description []byte) {
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_, _ = io.WriteString(w, front)
-	})
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = io.WriteString(w, "ok\n")
@@ -43,9 +23,15 @@ func (d *door) pages(mux *http.ServeMux, description []byte) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(description)
 	})
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+	if d.Pages != nil {
+		mux.Handle("GET /", d.Pages)
+	}
+	nothing := func(w http.ResponseWriter, _ *http.Request) {
 		newProblem(http.StatusNotFound, session.Invalid, "There is nothing here.", "See /openapi.json.").write(w)
-	})
+	}
+	for _, path := range []string{"/", "/api/", "/auth/"} {
+		mux.HandleFunc(path, nothing)
+	}
 }
 
 // ready says whether everything works; ?verbose says what does not.
