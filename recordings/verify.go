@@ -160,8 +160,16 @@ func (r Result) Explain() []string {
 	if r.seal != nil {
 		say("Ended %s (%s).", r.seal.Ended.Format("2006-01-02 15:04:05 UTC"), r.seal.Reason)
 	}
-	say("%d segments, %d events, %d bytes recorded.", r.totals.segments, r.totals.events, r.totals.plain)
+	say("%s, %s, %s recorded.", counted(r.totals.segments, "segment"), counted(r.totals.events, "event"), counted(r.totals.plain, "byte"))
 	return lines
+}
+
+// counted is a number with its noun.
+func counted[N ~int | ~int64 | ~uint64 | ~uint32](n N, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
 }
 
 func engineer(p session.Person) string {

@@ -85,8 +85,12 @@ func (c *check) countersigned() []string {
 	if c.closed {
 		upTo = "its end"
 	}
-	lines := []string{fmt.Sprintf("Countersigned: %d times by the broker (key %s), first on %s, last on %s, up to %s.",
-		len(c.receipts), session.Fingerprint(c.broker), stamp(first.Time()), stamp(last.Time()), upTo)}
+	times := "once"
+	if n := len(c.receipts); n > 1 {
+		times = fmt.Sprintf("%d times", n)
+	}
+	lines := []string{fmt.Sprintf("Countersigned: %s by the broker (key %s), first on %s, last on %s, up to %s.",
+		times, session.Fingerprint(c.broker), stamp(first.Time()), stamp(last.Time()), upTo)}
 	if c.ahead > 0 {
 		lines = append(lines, fmt.Sprintf("  %d of them are about more than is here: fetch it again for the rest.", c.ahead))
 	}

@@ -1,0 +1,130 @@
+// The whole system on loopback, as "make demo" starts it: a broker, an agent, two
+// identity providers and simulated scanners, one world per worker.
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import type { Browser, BrowserContext, Page } from '@playwright/test';
+import { expect, test as base } from './look';
+
+const bin = resolve(import.meta.dirname, '../../../bin');
+
+export interface World {
+  web: string;
+  state: string;
+  agentSocket: string;
+  pids: Record<string, number>;
+  /** Runs sallyport as a persona; its output, or an error with what it said. */
+  cli(persona: string, ...args: string[]): string;
+  /** Runs sallyport-agent at the hospital. */
+  agent(...args: string[]): string;
+}
+
+async function freePort(): Promise<number> {
+  return new Promise((done, fail) => {
+    const s = createServer();
+    s.on('error', fail);
+    s.listen(0, '127.0.0.1', () => {
+      const a = s.address();
+      s.close(() => (a && typeof a === 'object' ? done(a.port) : fail(new Error('no port'))));
+    });
+  });
+}
+
+function run(program: string, args: string[], env: Record<string, string>): string {
+  const r = spawnSync(join(bin, program), args, { encoding: 'utf8', timeout: 30_000, env: { ...process.env, ...env } });
+  if (r.status !== 0) throw new Error(`${program} ${args.join(' ')}: status ${r.status}\n${r.stdout}\n${r.stderr}`);
+  return r.stdout;
+}
+
+async function start(): Promise<{ world: World; stop: () => Promise<void> }> {
+  const state = mkdtempSync(join(tmpdir(), 'sallyport-web-'));
+  const ready = join(state, 'ready.json');
+  const [web, ssh] = [await freePort(), await freePort()];
+  const child: ChildProcess = spawn(join(bin, 'sallyport'), ['demo', '--state', join(state, 'state'), '--ready', ready, '--web', `127.0.0.1:${web}`, '--ssh', `127.0.0.1:${ssh}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  let said = '';
+  child.stderr!.on('data', (d: Buffer) => (said = (said + d).slice(-4000)));
+  const gone = new Promise<void>((done) => child.once('exit', () => done()));
+  const patience = Date.now() + 60_000;
+  while (!existsSync(ready)) {
+    if (child.exitCode !== null || Date.now() > patience) throw new Error('the demonstration did not start: ' + said);
+    await new Promise((r) => setTimeout(r, 50));
+  }
+  const facts = () => JSON.parse(readFileSync(ready, 'utf8')) as { web: string; agent_socket: string; pids: Record<string, number>; personas: Record<string, { home: string }> };
+  const f = facts();
+  return {
+    world: {
+      web: f.web,
+      state: join(state, 'state'),
+      agentSocket: f.agent_socket,
+      get pids() {
+        return facts().pids;
+      },
+      cli: (persona, ...args) => run('sallyport', args, { SALLYPORT_HOME: f.personas[persona]!.home, BROWSER: 'curl -sSLo /dev/null' }),
+      agent: (...args) => run('sallyport-agent', [...args, '--socket', f.agent_socket], {}),
+    },
+    stop: async () => {
+      child.kill('SIGINT');
+      const late = setTimeout(() => child.kill('SIGKILL'), 15_000);
+      await gone;
+      clearTimeout(late);
+      rmSync(state, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A person with a browser profile of their own. */
+export interface Visitor {
+  page: Page;
+  context: BrowserContext;
+  close(): Promise<void>;
+}
+
+export interface Look {
+  width: number;
+  height: number;
+  scheme: 'light' | 'dark';
+}
+
+/** Opens a browser profile and signs a persona in, with one click, at a path. */
+export async function visit(browser: Browser, world: World, name: string, path = '/', look: Look = { width: 1280, height: 800, scheme: 'light' }): Promise<Visitor> {
+  const context = await browser.newContext({ baseURL: world.web, viewport: { width: look.width, height: look.height }, colorScheme: look.scheme, reducedMotion: 'reduce', permissions: ['clipboard-read', 'clipboard-write'] });
+  const page = await context.newPage();
+  const broken = attend(page);
+  context.on('page', (p) => broken.push(...attend(p)));
+  await page.goto(path);
+  await page.getByRole('button', { name }).click();
+  await expect(page).not.toHaveURL(/\/signin/);
+  return {
+    page,
+    context,
+    close: async () => {
+      await context.close();
+      expect(broken).toEqual([]);
+    },
+  };
+}
+
+/** Collects what a page must never do: throw, or break its policy. */
+function attend(page: Page): string[] {
+  const broken: string[] = [];
+  page.on('pageerror', (e) => broken.push('the page threw: ' + e.message));
+  page.on('console', (m) => {
+    if (/Content.Security.Policy|Trusted ?Type/i.test(m.text())) broken.push('the page broke its policy: ' + m.text());
+  });
+  return broken;
+}
+
+export const test = base.extend<object, { world: World }>({
+  world: [
+    // eslint-disable-next-line no-empty-pattern
+    async ({}, use) => {
+      const { world, stop } = await start();
+      await use(world);
+      await stop();
+    },
+    { scope: 'worker', timeout: 90_000 },
+  ],
+});
+export { expect };
