@@ -15,9 +15,6 @@ import (
 	"github.com/sallyport/sallyport/session/idtoken"
 )
 
-// loginKind holds logins by the hash of their bearer token.
-const loginKind = "login"
-
 // seenEvery is how exact the idle time is; it spares a write per call.
 const seenEvery = time.Minute
 
@@ -29,15 +26,33 @@ type login struct {
 	Client  string         `json:"client"`
 	Created time.Time      `json:"created"`
 	Seen    time.Time      `json:"seen"`
+	Agent   string         `json:"agent,omitempty"` // browser and system, in words
 }
 
-// begin makes a login and its bearer token.
-func (d *Identity) begin(ctx context.Context, c idtoken.Claims) (Granted, error) {
-	now := d.cfg.Now().UTC()
-	var secret [32]byte
-	_, _ = rand.Read(secret[:])
-	token := base64.RawURLEncoding.EncodeToString(secret[:])
-	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now}
+// way is one of the two ways to be signed in. Logins of both are kept by the hash of
+// their secret: a bearer token, or a browser's cookie.
+type way struct {
+	kind           string
+	idle, absolute time.Duration
+	client         func(Issuer, string) bool // whether logins with a client of the issuer are of this way
+}
+
+const (
+	loginKind = "login"
+	webKind   = "web-login"
+)
+
+func (d *Identity) way(web bool) way {
+	if web {
+		return way{webKind, d.cfg.Web.Idle, d.cfg.Web.Absolute, func(i Issuer, c string) bool { return i.Clients[c] == session.Web }}
+	}
+	return way{loginKind, d.cfg.Idle, d.cfg.Absolute, func(i Issuer, c string) bool { return c == i.Login }}
+}
+
+// begin makes a login and its secret.
+func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent string) (Granted, error) {
+	now, w, token := d.cfg.Now().UTC(), d.way(web), secret()
+	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now, Agent: printable(agent)}
 	for _, g := range c.Groups {
 		if len(roles(session.VendorSide, []string{g})) > 0 || len(roles(session.HospitalSide, []string{g})) > 0 {
 			l.Groups = append(l.Groups, g)
@@ -47,50 +62,75 @@ func (d *Identity) begin(ctx context.Context, c idtoken.Claims) (Granted, error)
 	if err != nil {
 		return Granted{}, fmt.Errorf("write a login: %w", err)
 	}
-	caller, err := d.caller(l, now)
+	caller, err := d.caller(l, web, hashed(token), now)
 	if err != nil {
+		return Granted{}, err
+	}
+	if err := d.makeRoom(ctx, w, caller); err != nil {
 		return Granted{}, err
 	}
 	if err := d.audit(ctx, d.about(witness.LoggedIn, caller)); err != nil {
 		return Granted{}, err
 	}
-	if err := d.cfg.Sessions.Create(ctx, loginKind, hashed(token), body, d.cfg.Absolute); err != nil {
+	if err := d.cfg.Sessions.Create(ctx, w.kind, caller.Login, body, w.absolute, ofPerson(caller.Identity)); err != nil {
 		return Granted{}, err
 	}
-	d.cfg.Log.Info("signed in", "user", caller.Sub, "issuer", caller.Iss, "roles", caller.Roles)
+	d.cfg.Log.Info("signed in", "user", caller.Sub, "issuer", caller.Iss, "roles", caller.Roles, "web", web)
 	return Granted{Token: token, Caller: caller}, nil
+}
+
+// secret draws 256 bits.
+func secret() string {
+	var b [32]byte
+	_, _ = rand.Read(b[:])
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+// isSecret reports whether a string has the form of a secret of ours.
+func isSecret(s string) bool {
+	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
+	return err == nil && len(b) == 32
 }
 
 // Authenticate says who holds a bearer token. Errors that a login cures have
 // ErrNotSignedIn in their chain.
 func (d *Identity) Authenticate(ctx context.Context, bearer string) (Caller, error) {
-	secret, err := base64.RawURLEncoding.Strict().DecodeString(bearer)
-	if err != nil || len(secret) != 32 {
+	return d.enter(ctx, bearer, false)
+}
+
+// enter finds the login of a secret, and notes that it was used.
+func (d *Identity) enter(ctx context.Context, secret string, web bool) (Caller, error) {
+	if !isSecret(secret) {
 		return Caller{}, notSignedIn("You are not signed in.", nil)
 	}
-	id := hashed(bearer)
-	doc, err := d.cfg.Sessions.Get(ctx, loginKind, id)
-	if errors.Is(err, os.ErrNotExist) {
-		return Caller{}, notSignedIn("You are not signed in, or no longer.", nil)
+	caller, seen, err := d.look(ctx, hashed(secret), web)
+	if err != nil {
+		return Caller{}, err
+	}
+	if now := d.cfg.Now().UTC(); now.Sub(seen) >= seenEvery {
+		err = d.seen(ctx, caller, now)
 	}
 	if err != nil {
 		return Caller{}, err
+	}
+	return caller, nil
+}
+
+// look reads a login and says when it was used last.
+func (d *Identity) look(ctx context.Context, id string, web bool) (Caller, time.Time, error) {
+	doc, err := d.cfg.Sessions.Get(ctx, d.way(web).kind, id)
+	if errors.Is(err, os.ErrNotExist) {
+		return Caller{}, time.Time{}, notSignedIn("You are not signed in, or no longer.", nil)
+	}
+	if err != nil {
+		return Caller{}, time.Time{}, err
 	}
 	l, err := readLogin(doc.Body)
 	if err != nil {
-		return Caller{}, err
+		return Caller{}, time.Time{}, err
 	}
-	now := d.cfg.Now().UTC()
-	caller, err := d.caller(l, now)
-	if err != nil {
-		return Caller{}, err
-	}
-	if now.Sub(l.Seen) >= seenEvery {
-		if err := d.seen(ctx, id, now); err != nil {
-			return Caller{}, err
-		}
-	}
-	return caller, nil
+	caller, err := d.caller(l, web, id, d.cfg.Now().UTC())
+	return caller, l.Seen, err
 }
 
 // about is an event of a person's own login.
@@ -98,9 +138,17 @@ func (d *Identity) about(what string, c Caller) witness.Event {
 	return witness.Event{Event: what, Site: siteOf(d.issuers[c.Iss]), Who: &c.Identity, Details: map[string]string{"client": c.Client}}
 }
 
-// Logout ends a login. One that is over already is fine.
+// Logout ends the login of a bearer token. One that is over already is fine.
 func (d *Identity) Logout(ctx context.Context, bearer string) error {
-	caller, err := d.Authenticate(ctx, bearer)
+	if !isSecret(bearer) {
+		return nil
+	}
+	return d.close(ctx, hashed(bearer), false)
+}
+
+// close ends a login, and writes that down if it was one still.
+func (d *Identity) close(ctx context.Context, id string, web bool) error {
+	caller, _, err := d.look(ctx, id, web)
 	switch {
 	case err == nil:
 		err = d.audit(ctx, d.about(witness.LoggedOut, caller))
@@ -110,12 +158,12 @@ func (d *Identity) Logout(ctx context.Context, bearer string) error {
 	if err != nil {
 		return err
 	}
-	return d.cfg.Sessions.Delete(ctx, loginKind, hashed(bearer))
+	return d.cfg.Sessions.Delete(ctx, d.way(web).kind, id)
 }
 
 // seen moves the idle limit.
-func (d *Identity) seen(ctx context.Context, id string, now time.Time) error {
-	err := d.cfg.Sessions.Update(ctx, loginKind, id, func(old []byte) ([]byte, error) {
+func (d *Identity) seen(ctx context.Context, c Caller, now time.Time) error {
+	err := d.cfg.Sessions.Update(ctx, d.way(c.Web).kind, c.Login, func(old []byte) ([]byte, error) {
 		l, err := readLogin(old)
 		if err != nil || !l.Seen.Before(now) {
 			return old, err
@@ -130,17 +178,18 @@ func (d *Identity) seen(ctx context.Context, id string, now time.Time) error {
 }
 
 // caller derives who a login is at now, or why it is nobody any more.
-func (d *Identity) caller(l login, now time.Time) (Caller, error) {
+func (d *Identity) caller(l login, web bool, id string, now time.Time) (Caller, error) {
 	issuer, known := d.issuers[l.Person.Iss]
+	w := d.way(web)
 	switch {
-	case !known, l.Client != issuer.Login:
+	case !known, !w.client(issuer, l.Client):
 		return Caller{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
-	case now.Sub(l.Seen) >= d.cfg.Idle, now.Sub(l.Created) >= d.cfg.Absolute, l.Created.After(now.Add(leeway)):
+	case now.Sub(l.Seen) >= w.idle, now.Sub(l.Created) >= w.absolute, l.Created.After(now.Add(leeway)):
 		return Caller{}, notSignedIn("Your login is over.", nil)
 	}
 	return Caller{
 		Person: l.Person, Side: issuer.Side, Roles: roles(issuer.Side, l.Groups), Sites: issuer.Sites,
-		Client: l.Client, Expires: l.Created.Add(d.cfg.Absolute),
+		Client: l.Client, Expires: l.Created.Add(w.absolute), Login: id, Web: web,
 	}, nil
 }
 

@@ -1,7 +1,10 @@
-// Package identity signs people in to the broker and says who a bearer token is.
-// A person proves who they are with an ID token of a configured issuer, minted for
-// this broker and for a session key that they hold (the nonce covers both), and
-// gets a bearer token. The package knows people, roles and sites; it knows nothing
+// Package identity signs people in to the broker and says who a bearer token or a
+// browser's cookie is. At the command line a person proves who they are with an ID
+// token of a configured issuer, minted for this broker and for a session key that they
+// hold (the nonce covers both). A browser is sent to the issuer and back (Trip): state,
+// nonce and PKCE verifier are kept here, are good once, and only for the browser that
+// left. Such round trips also bring the ID tokens that stand behind requests and
+// approvals; what those are for is its caller's business. The package knows people, roles and sites; it knows nothing
 // of requests, and nothing it says counts at a hospital: agents check for themselves.
 package identity
 
@@ -22,8 +25,10 @@ import (
 
 // Figures of the door.
 const (
-	DefaultIdle     = 8 * time.Hour    // without a call
+	DefaultIdle     = 8 * time.Hour    // without a call, by command line
 	DefaultAbsolute = 12 * time.Hour   // at most
+	WebIdle         = 15 * time.Minute // without a call, by browser
+	WebAbsolute     = 8 * time.Hour    // at most
 	maxTokenAge     = 15 * time.Minute // of an ID token at login
 	maxToken        = 16 << 10         // bytes of an ID token
 	leeway          = time.Minute      // for other people's clocks
@@ -55,6 +60,13 @@ type Sessions interface {
 	Delete(ctx context.Context, kind, id string) error
 }
 
+// Shelf is the part of the store that lists a person's logins and hands round trips
+// out once. Its contract is package store's.
+type Shelf interface {
+	Take(ctx context.Context, kind, id string) (store.Doc, error)
+	ListUnder(ctx context.Context, kind, under string, limit int) ([]store.Doc, error)
+}
+
 // Attempts limits how often something is tried.
 type Attempts interface {
 	Count(ctx context.Context, key string, window time.Duration, limit int) (ok bool, wait time.Duration, err error)
@@ -79,15 +91,24 @@ type Config struct {
 	Audit     Auditor       // nil: nothing is written down (tests)
 	Idle      time.Duration // default DefaultIdle
 	Absolute  time.Duration // default DefaultAbsolute
+	Web       Web           // of sign-ins by browser
 	Now       func() time.Time
 	Log       *slog.Logger
 }
 
+// Web is what sign-ins by browser stand on.
+type Web struct {
+	Shelf    Shelf         // nil: nobody signs in by browser, and nobody sees their logins
+	Idle     time.Duration // default WebIdle
+	Absolute time.Duration // default WebAbsolute
+}
+
 // Identity is the broker's door for people. Safe for concurrent use.
 type Identity struct {
-	cfg     Config
-	issuers map[string]Issuer
-	subject [32]byte // of every login nonce
+	cfg       Config
+	issuers   map[string]Issuer
+	providers map[string]*provider // of sign-ins by browser, by issuer
+	subject   [32]byte             // of every login nonce
 }
 
 // Caller is somebody who signed in: what they may do follows from the issuer's
@@ -99,6 +120,8 @@ type Caller struct {
 	Sites   []string
 	Client  string    // the OAuth client that they signed in with
 	Expires time.Time // of the login, at the latest
+	Login   string    // names the login; secret to nobody
+	Web     bool      // signed in by browser
 }
 
 // Is reports whether the caller has a role.
@@ -124,13 +147,14 @@ func New(c Config) (*Identity, error) {
 			"Give it as people type it, without a slash at the end.")
 	}
 	c.Idle, c.Absolute = or(c.Idle, DefaultIdle), or(c.Absolute, DefaultAbsolute)
+	c.Web.Idle, c.Web.Absolute = or(c.Web.Idle, WebIdle), or(c.Web.Absolute, WebAbsolute)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Identity{cfg: c, issuers: map[string]Issuer{}, subject: sha256.Sum256([]byte(c.BrokerURL))}
+	d := &Identity{cfg: c, issuers: map[string]Issuer{}, providers: map[string]*provider{}, subject: sha256.Sum256([]byte(c.BrokerURL))}
 	for _, i := range c.Issuers {
 		if err := checkIssuer(i); err != nil {
 			return nil, err
@@ -140,7 +164,7 @@ func New(c Config) (*Identity, error) {
 		}
 		d.issuers[i.URL] = i
 	}
-	return d, nil
+	return d, d.openProviders()
 }
 
 func checkIssuer(i Issuer) error {

@@ -52,16 +52,21 @@ func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
 	case session.Internal, session.Unreachable:
 		return Granted{}, err
 	}
-	var e *session.Error
-	errors.As(err, &e)
-	refused := witness.Event{Event: witness.LoginRefused, Details: map[string]string{"why": e.Message}}
-	if i, known := d.issuers[issuerOf(a.IDToken)]; known {
-		refused.Site, refused.Details["issuer"] = siteOf(i), i.URL
-	}
-	if err := d.audit(ctx, refused); err != nil {
+	if err := d.refused(ctx, err, issuerOf(a.IDToken), "cli"); err != nil {
 		return Granted{}, err
 	}
 	return Granted{}, err
+}
+
+// refused writes a sign-in down that did not succeed. way says how it was tried.
+func (d *Identity) refused(ctx context.Context, why error, issuer, way string) error {
+	var e *session.Error
+	errors.As(why, &e)
+	event := witness.Event{Event: witness.LoginRefused, Details: map[string]string{"why": e.Message, "by": way}}
+	if i, known := d.issuers[issuer]; known {
+		event.Site, event.Details["issuer"] = siteOf(i), i.URL
+	}
+	return d.audit(ctx, event)
 }
 
 // audit writes an event down, where there is a log.
@@ -111,24 +116,33 @@ func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
 	if err := doubleCheck(claims, expect); err != nil {
 		return Granted{}, err
 	}
-	if err := d.limit(ctx, "login:person:"+hashed(claims.Iss+"\n"+claims.Sub), perPerson); err != nil {
+	if err := d.welcome(ctx, claims); err != nil {
 		return Granted{}, err
-	}
-	if claims.Overage {
-		return Granted{}, (&session.Error{Kind: session.Denied,
-			Message: "Your identity provider left out your groups because there are too many."}).WithNext(
-			"Ask its administrator to send only the groups that Sallyport uses, or app roles.")
-	}
-	issuer := d.issuers[expect.Issuer]
-	if len(roles(issuer.Side, claims.Groups)) == 0 {
-		return Granted{}, (&session.Error{Kind: session.Denied,
-			Message: "You are in none of the groups that may use Sallyport."}).WithNext(
-			"Ask your identity provider's administrator for " + wanted(issuer.Side) + ".")
 	}
 	if err := d.useOnce(ctx, a.IDToken, claims.Expires, expect.At); err != nil {
 		return Granted{}, err
 	}
-	return d.begin(ctx, claims)
+	return d.begin(ctx, claims, false, "")
+}
+
+// welcome decides whether somebody whose token is good may sign in: not too often,
+// and in a group that has something to do here.
+func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims) error {
+	if err := d.limit(ctx, "login:person:"+hashed(claims.Iss+"\n"+claims.Sub), perPerson); err != nil {
+		return err
+	}
+	if claims.Overage {
+		return (&session.Error{Kind: session.Denied,
+			Message: "Your identity provider left out your groups because there are too many."}).WithNext(
+			"Ask its administrator to send only the groups that Sallyport uses, or app roles.")
+	}
+	side := d.issuers[claims.Iss].Side
+	if len(roles(side, claims.Groups)) == 0 {
+		return (&session.Error{Kind: session.Denied,
+			Message: "You are in none of the groups that may use Sallyport."}).WithNext(
+			"Ask your identity provider's administrator for " + wanted(side) + ".")
+	}
+	return nil
 }
 
 // expectation checks what needs no issuer's keys and says what the token must satisfy.

@@ -1,0 +1,330 @@
+package identity
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"regexp"
+	"time"
+
+	"golang.org/x/oauth2"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
+)
+
+const (
+	tripKind = "web-trip" // by the hash of their state
+	tripLife = 10 * time.Minute
+	// perProver is how many proofs a person starts in a minute.
+	perProver = 10
+	// freshLogin is how old a login may be that stands behind an approval.
+	freshLogin = time.Minute
+)
+
+// ErrStale is in the chain when a browser comes back from a round trip that was not
+// started here, is over, or was finished before.
+var ErrStale = errors.New("no such round trip")
+
+// ErrElsewhere is in the chain when another browser comes back than the one that left.
+var ErrElsewhere = errors.New("another browser")
+
+// Visit is what a call from a browser brings along.
+type Visit struct {
+	Browser string // its half of a round trip, from its cookie; empty at first
+	Address string // without port; for limits only
+	Agent   string // browser and system in words, for the list of logins
+}
+
+// Departure sends a browser to its identity provider.
+type Departure struct {
+	URL     string
+	Browser string // for the browser to keep until it is back
+}
+
+// Question is what a proof must answer. Errand comes back unchanged.
+type Question struct {
+	Nonce  string
+	Fresh  bool // the person has to sign in there now
+	Errand []byte
+}
+
+// Answer is what the identity provider sends along with the browser.
+type Answer struct {
+	State, Code, Iss string
+	Trouble          string // its error code
+}
+
+// Back is a browser that came back. Trip is empty when nobody knows from where.
+type Back struct {
+	Trip    string // names the round trip for the page
+	Errand  []byte // of a proof; nil: a login
+	Return  string // of a login
+	Token   string // the cookie of a login, or the ID token of a proof
+	Caller  Caller // who signed in, or whose proof it is; nobody when their login ended meanwhile
+	Login   string // the login that may read the outcome; empty: the browser that left
+	browser string
+}
+
+// trip is what is kept while somebody is away.
+type trip struct {
+	ID       string    `json:"id"`
+	Issuer   string    `json:"issuer"`
+	Verifier string    `json:"verifier"`
+	Nonce    string    `json:"nonce"`
+	Browser  string    `json:"browser"` // hash of its half
+	Created  time.Time `json:"created"`
+	Return   string    `json:"return,omitempty"`
+	Agent    string    `json:"agent,omitempty"`
+	Login    string    `json:"login,omitempty"` // of the browser when it left
+	Person   string    `json:"person,omitempty"`
+	Fresh    bool      `json:"fresh,omitempty"`
+	Errand   []byte    `json:"errand,omitempty"`
+}
+
+// StartLogin sends somebody to the provider of their e-mail address. old names the
+// login that their browser has now, which the new one replaces.
+func (d *Identity) StartLogin(ctx context.Context, v Visit, email, back, old string) (Departure, error) {
+	if err := d.limit(ctx, "web:address:"+hashed(v.Address), perAddress); err != nil {
+		return Departure{}, err
+	}
+	p, err := d.providerFor(email)
+	if err != nil {
+		return Departure{}, err
+	}
+	return d.depart(ctx, v, p, email, trip{Nonce: secret(), Return: back, Agent: v.Agent, Login: old})
+}
+
+// StartProof sends a signed-in person to their provider for a token with a nonce.
+func (d *Identity) StartProof(ctx context.Context, v Visit, who Caller, q Question) (Departure, error) {
+	if err := d.limit(ctx, "web:person:"+ofPerson(who.Identity), perProver); err != nil {
+		return Departure{}, err
+	}
+	p := d.providers[who.Iss]
+	if p == nil || !who.Web || len(q.Nonce) != 43 || q.Errand == nil {
+		return Departure{}, session.Errorf(session.Internal, "identity: a proof without nonce, errand or a login by browser")
+	}
+	return d.depart(ctx, v, p, who.Email, trip{Nonce: q.Nonce, Login: who.Login, Person: who.Sub, Fresh: q.Fresh, Errand: q.Errand})
+}
+
+// depart keeps what is needed on the way back. A browser that is on another trip
+// already keeps its half, so that two tabs do not disturb each other.
+func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string, t trip) (Departure, error) {
+	if d.cfg.Web.Shelf == nil {
+		return Departure{}, session.Errorf(session.Internal, "identity: nobody signs in by browser here")
+	}
+	m, err := p.endpoints(ctx)
+	if err != nil {
+		return Departure{}, err
+	}
+	if !isSecret(v.Browser) {
+		v.Browser = secret()
+	}
+	state := secret()
+	t.ID, t.Issuer, t.Verifier = secret(), p.issuer.URL, oauth2.GenerateVerifier()
+	t.Browser, t.Created = hashed(v.Browser), d.cfg.Now().UTC()
+	body, err := json.Marshal(t)
+	if err != nil {
+		return Departure{}, err
+	}
+	if err := d.cfg.Sessions.Create(ctx, tripKind, hashed(state), body, tripLife); err != nil {
+		return Departure{}, err
+	}
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oauth2.SetAuthURLParam("nonce", t.Nonce)}
+	if hint != "" {
+		options = append(options, oauth2.SetAuthURLParam("login_hint", hint))
+	}
+	if t.Fresh {
+		options = append(options, oauth2.SetAuthURLParam("max_age", "0"), oauth2.SetAuthURLParam("prompt", "login"))
+	}
+	return Departure{URL: p.oauth(m).AuthCodeURL(state, options...), Browser: v.Browser}, nil
+}
+
+// Return takes a browser that came back: the trip is used up, the code exchanged, the
+// token checked. A login begins; a proof's token is handed to the caller, who must
+// not show it to anybody but the agent that it is for. What goes wrong is in the audit
+// log before it is answered.
+func (d *Identity) Return(ctx context.Context, v Visit, a Answer) (Back, error) {
+	t, err := d.claim(ctx, v, a.State)
+	if err != nil {
+		if d.limit(ctx, "web:lost:"+hashed(v.Address), perAddress) != nil {
+			return Back{}, err // known by now
+		}
+		return Back{}, d.turnedAway(ctx, err, t)
+	}
+	b := Back{Trip: t.ID, Errand: t.Errand, Return: t.Return, browser: t.Browser}
+	if t.Errand == nil {
+		err = d.finishLogin(ctx, t, a, &b)
+	} else {
+		err = d.finishProof(ctx, t, a, &b)
+	}
+	if err != nil {
+		b.Token = ""
+		return b, d.turnedAway(ctx, err, t)
+	}
+	return b, nil
+}
+
+// turnedAway writes a refusal down, and returns it in words for a browser.
+func (d *Identity) turnedAway(ctx context.Context, why error, t trip) error {
+	kind := session.KindOf(why)
+	if kind != session.Internal && kind != session.Unreachable && !errors.Is(why, ErrTooOften) {
+		if err := d.refused(ctx, why, t.Issuer, "web"); err != nil {
+			return err
+		}
+	}
+	return forBrowser(why)
+}
+
+// claim finds the trip of a state and uses it up, if this is the browser that left:
+// somebody who only saw a state can neither use nor spoil it.
+func (d *Identity) claim(ctx context.Context, v Visit, state string) (trip, error) {
+	stale := &session.Error{Kind: session.Denied, Message: "This sign-in is too old, was used before, or was not started here.", Next: "Start again.", Err: ErrStale}
+	if !isSecret(state) || d.cfg.Web.Shelf == nil {
+		return trip{}, stale
+	}
+	read := func(body []byte) (t trip, err error) {
+		if err = json.Unmarshal(body, &t); err != nil {
+			err = session.Errorf(session.Internal, "read a round trip: %w", err)
+		}
+		return t, err
+	}
+	doc, err := d.cfg.Sessions.Get(ctx, tripKind, hashed(state))
+	if isGone(err) {
+		return trip{}, stale
+	}
+	if err != nil {
+		return trip{}, err
+	}
+	t, err := read(doc.Body)
+	if err != nil {
+		return trip{}, err
+	}
+	if !isSecret(v.Browser) || t.Browser != hashed(v.Browser) {
+		return trip{}, &session.Error{Kind: session.Denied, Message: "This sign-in was started in another browser.",
+			Next: "Start again, in one browser; allow cookies for this site.", Err: ErrElsewhere}
+	}
+	if doc, err = d.cfg.Web.Shelf.Take(ctx, tripKind, hashed(state)); isGone(err) {
+		return trip{}, stale
+	}
+	if err != nil {
+		return trip{}, err
+	}
+	if t, err = read(doc.Body); err != nil {
+		return trip{}, err
+	}
+	if d.cfg.Now().Sub(t.Created) >= tripLife {
+		return trip{}, stale
+	}
+	return t, nil
+}
+
+// redeem checks the answer to a trip and exchanges its code for a token that has the
+// trip's nonce.
+func (d *Identity) redeem(ctx context.Context, t trip, a Answer) (string, idtoken.Claims, error) {
+	p := d.providers[t.Issuer]
+	if p == nil {
+		return "", idtoken.Claims{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
+	}
+	m, err := p.endpoints(ctx)
+	if err != nil {
+		return "", idtoken.Claims{}, err
+	}
+	if a.Iss != t.Issuer && (a.Iss != "" || m.IssParameter) {
+		return "", idtoken.Claims{}, &session.Error{Kind: session.Denied, Message: "The answer did not come from your identity provider.",
+			Next: "Start again. If it happens twice, somebody may be interfering: tell your security contact."}
+	}
+	if a.Trouble != "" || a.Code == "" {
+		return "", idtoken.Claims{}, troubled(a.Trouble)
+	}
+	token, err := p.exchange(ctx, a.Code, t.Verifier)
+	if err != nil {
+		return "", idtoken.Claims{}, err
+	}
+	expect := idtoken.Expect{Issuer: t.Issuer, Clients: []string{p.client}, Nonce: t.Nonce, At: d.cfg.Now(), MaxAge: maxTokenAge}
+	if t.Fresh {
+		expect.FreshLogin = freshLogin
+	}
+	claims, err := d.cfg.Tokens.Verify(ctx, t.Issuer, token, expect)
+	switch {
+	case err == nil:
+		err = doubleCheck(claims, expect)
+	case session.KindOf(err) != session.Unreachable:
+		err = rejected(err)
+	}
+	return token, claims, err
+}
+
+var errorCode = regexp.MustCompile(`^[a-z_]{1,40}$`)
+
+// troubled is an identity provider's no.
+func troubled(code string) error {
+	switch {
+	case code == "access_denied":
+		return &session.Error{Kind: session.Denied, Message: "You cancelled at your identity provider, or it does not let you in here.",
+			Next: "Start again when you are ready."}
+	case !errorCode.MatchString(code):
+		code = "no reason"
+	}
+	return &session.Error{Kind: session.Denied, Message: "Your identity provider did not sign you in (" + code + ").",
+		Next: "Start again; if it stays so, ask whoever runs your sign-in."}
+}
+
+// finishLogin signs somebody in.
+func (d *Identity) finishLogin(ctx context.Context, t trip, a Answer, b *Back) error {
+	_, claims, err := d.redeem(ctx, t, a)
+	if err == nil {
+		err = d.welcome(ctx, claims)
+	}
+	if err != nil {
+		return err
+	}
+	g, err := d.begin(ctx, claims, true, t.Agent)
+	if err != nil {
+		return err
+	}
+	b.Caller, b.Token, b.Login = g.Caller, g.Token, g.Caller.Login
+	if t.Login == "" {
+		return nil
+	}
+	return d.close(ctx, t.Login, true)
+}
+
+// finishProof brings the token of the person who left, and of nobody else.
+func (d *Identity) finishProof(ctx context.Context, t trip, a Answer, b *Back) error {
+	who, _, err := d.look(ctx, t.Login, true)
+	if err == nil && (who.Iss != t.Issuer || who.Sub != t.Person) {
+		err = session.Errorf(session.Internal, "identity: a login changed its person")
+	}
+	if errors.Is(err, ErrNotSignedIn) {
+		return &session.Error{Kind: session.Denied, Message: "Your login here ended before you were back.", Next: "Sign in and start again.", Err: err}
+	}
+	if err != nil {
+		return err
+	}
+	b.Caller, b.Login = who, who.Login
+	token, claims, err := d.redeem(ctx, t, a)
+	if err != nil {
+		return err
+	}
+	if claims.Identity != who.Identity {
+		return &session.Error{Kind: session.Denied, Message: "You are " + named(who.Person) + " here, but signed in at your identity provider as " + named(shown(claims.Person)) + ".",
+			Next: "Start again and choose the same account there."}
+	}
+	if err := d.Use(ctx, who); err != nil {
+		return err
+	}
+	b.Token = token
+	return nil
+}
+
+// named is how somebody is called.
+func named(p session.Person) string {
+	if p.Email != "" {
+		return p.Email
+	}
+	return printable(p.Sub)
+}
+
+func isGone(err error) bool { return errors.Is(err, os.ErrNotExist) }
