@@ -126,7 +126,9 @@ func (b *Broker) makeWeb() error {
 	for _, iss := range b.cfg.Issuers {
 		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites})
 	}
+	idle, absolute := b.cfg.Web.durations()
 	people, err := identity.New(identity.Config{
+		Web:       identity.Web{Shelf: b.store, Idle: idle, Absolute: absolute},
 		BrokerURL: b.cfg.URL, Issuers: issuers, Tokens: tokens, Sessions: b.store, Attempts: b.store,
 		Nonce: func(subject, extra, salt [32]byte) string { return grant.Nonce(grant.RoleLogin, subject, extra, salt) }, Now: time.Now, Log: b.log, Audit: b.audit,
 	})
@@ -139,6 +141,7 @@ func (b *Broker) makeWeb() error {
 	}
 	handler, err := api.New(api.Config{
 		Pages: pages,
+		Web:    b.cfg.browsers(people),
 		Access: b.access, Identity: people, Vault: library{b.vault, b.signer, b.audit}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,

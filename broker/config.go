@@ -1,12 +1,14 @@
 package broker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"time"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -24,6 +26,31 @@ type Config struct {
 	// Issuers are the identity providers whose people may sign in, and the sites
 	// they have to do with. The agents pin their own; this list opens no device.
 	Issuers []Issuer `yaml:"issuers"`
+	// Web is how long people stay signed in by browser.
+	Web Web `yaml:"web"`
+	// Demo lets anybody be one of some people with one click. Only on loopback, and
+	// only beside a store that forgets.
+	Demo *Demo `yaml:"demo,omitempty"`
+}
+
+// Web bounds sign-ins by browser. Durations look like "15m" or "8h".
+type Web struct {
+	Idle     string `yaml:"idle"`     // without a call; default 15m
+	Absolute string `yaml:"absolute"` // at most; default 8h
+}
+
+// Demo is what only a demonstration has.
+type Demo struct {
+	Personas []Persona `yaml:"personas"`
+}
+
+// Persona is somebody whom anybody may be.
+type Persona struct {
+	Key   string       `yaml:"key"`
+	Name  string       `yaml:"name"`
+	Email string       `yaml:"email"` // as one of the issuers knows them
+	Title string       `yaml:"title"`
+	Role  session.Role `yaml:"role"`
 }
 
 // linkAddress is where agents dial this node: the web's host, and the port that it
@@ -105,7 +132,26 @@ func (c *Config) Validate() error {
 		require(path+".login", iss.Login != "", "the client id with which the command line signs people in is needed")
 		require(path+".sites", len(iss.Sites) > 0, "the sites these people have to do with are needed")
 	}
+	for path, text := range map[string]string{"$.web.idle": c.Web.Idle, "$.web.absolute": c.Web.Absolute} {
+		d, err := time.ParseDuration(cmp.Or(text, "15m"))
+		require(path, err == nil && d >= time.Minute && d <= 24*time.Hour, `a duration from 1m to 24h, such as "15m"`)
+	}
+	if c.Demo != nil {
+		require("$.demo", c.Redis.Ephemeral && c.loopbackOnly() && u != nil && loopback(u.Hostname()),
+			"personas are for demonstrations: on loopback only, and with redis.ephemeral: true")
+		for i, p := range c.Demo.Personas {
+			ok := session.ValidName(p.Key) && p.Email != "" && (p.Role == session.Engineer || p.Role == session.Approver || p.Role == session.Auditor)
+			require(fmt.Sprintf("$.demo.personas[%d]", i), ok, "a persona has a key, an e-mail address and a role")
+		}
+	}
 	return errors.Join(errs...)
+}
+
+// durations are the bounds of sign-ins by browser; 0 stands for the usual ones.
+func (w Web) durations() (idle, absolute time.Duration) {
+	idle, _ = time.ParseDuration(cmp.Or(w.Idle, "0"))
+	absolute, _ = time.ParseDuration(cmp.Or(w.Absolute, "0"))
+	return idle, absolute
 }
 
 func (c *Config) loopbackOnly() bool {

@@ -6,7 +6,6 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -52,6 +51,8 @@ type Config struct {
 	Audit    *audit.Log
 	Checks   []Check      // of /readyz
 	Pages    http.Handler // the web application; nil: there is none
+	Web      Web
+	Checks   []Check // of /readyz
 	Now      func() time.Time
 	Log      *slog.Logger
 }
@@ -63,6 +64,9 @@ type door struct {
 	callers *limiter // calls of one person
 	sources *limiter // calls of one address, before anybody is known
 	waiting atomic.Int32
+
+	crossOrigin *http.CrossOriginProtection
+	origin      string // of our pages
 }
 
 // New makes the handler of the whole HTTP door.
@@ -82,7 +86,16 @@ func build(c Config) (http.Handler, huma.API, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200)}
+	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200),
+		crossOrigin: http.NewCrossOriginProtection(), origin: originOf(c.Web.URL)}
+	if c.Web.URL != "" { // our own origin, whatever name a proxy before us gives the host
+		if err := d.crossOrigin.AddTrustedOrigin(d.origin); err != nil {
+			return nil, nil, session.Errorf(session.Invalid, "api: the broker's URL: %w", err)
+		}
+	}
+	if d.Web.Proofs == nil {
+		d.Web.Proofs = c.Access
+	}
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe())
 	api.UseMiddleware(d.admit)
@@ -99,6 +112,7 @@ func build(c Config) (http.Handler, huma.API, error) {
 		return nil, nil, session.Errorf(session.Internal, "api: describe: %w", err)
 	}
 	d.pages(mux, description)
+	d.openAuth(mux)
 	return d.guard(mux), api, nil
 }
 
@@ -116,7 +130,8 @@ func describe() huma.Config {
 	c.CreateHooks = nil
 	c.RejectUnknownQueryParameters = true
 	c.Transformers = []huma.Transformer{problemFromHuma}
-	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer"}}
+	c.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"bearer": {Type: "http", Scheme: "bearer"},
+		"cookie": {Type: "apiKey", In: "cookie", Name: loginCookie}}
 	return c
 }
 
@@ -136,7 +151,8 @@ func operations(api huma.API) map[string]*huma.Operation {
 // callerKey finds the caller in a call's context; only admit writes it.
 type callerKey struct{}
 
-// signedIn is the caller of a call and the token that they showed.
+// signedIn is the caller of a call and the bearer token that they showed; who comes by
+// browser has none.
 type signedIn struct {
 	identity.Caller
 	bearer string
@@ -149,7 +165,7 @@ func handle[I, O any](d *door, api huma.API, id string, f func(context.Context, 
 	op := huma.Operation{OperationID: id, Method: r.method, Path: r.path, Summary: r.summary, DefaultStatus: r.status,
 		MaxBodyBytes: maxBody, BodyReadTimeout: 10 * time.Second}
 	if !r.public {
-		op.Security = []map[string][]string{{"bearer": {}}}
+		op.Security = []map[string][]string{{"bearer": {}}, {"cookie": {}}}
 	}
 	op.Responses = map[string]*huma.Response{"default": {Description: "Problem", Content: map[string]*huma.MediaType{
 		problemType: {Schema: api.OpenAPI().Components.Schemas.Schema(problemSchema, true, "Problem")}}}}
@@ -163,9 +179,9 @@ func handle[I, O any](d *door, api huma.API, id string, f func(context.Context, 
 	})
 }
 
-// admit is the gate of every call: the table, the bearer, the role, the rate.
-func (d *door) admit(ctx huma.Context, next func(huma.Context)) {
-	ctx = plainStatus{ctx}
+// admit is the gate of every call: the table, the login, the role, the rate.
+func (d *door) admit(outer huma.Context, next func(huma.Context)) {
+	ctx := huma.Context(plainStatus{outer})
 	r, known := d.routes[ctx.Operation().OperationID]
 	if !known {
 		d.refuse(ctx, d.problem(ctx.Context(), notAllowed()))
@@ -175,23 +191,13 @@ func (d *door) admit(ctx huma.Context, next func(huma.Context)) {
 		next(ctx)
 		return
 	}
-	bearer, err := bearerOf(ctx)
+	request, _ := humago.Unwrap(outer)
+	who, err := d.admitted(request, r.roles...)
 	if err != nil {
 		d.refuse(ctx, d.problem(ctx.Context(), err))
 		return
 	}
-	who, err := d.Identity.Authenticate(ctx.Context(), bearer)
-	if err == nil && !slices.ContainsFunc(r.roles, who.Is) {
-		err = notAllowed()
-	}
-	if err == nil && !d.callers.allow(who.Iss+"\n"+who.Sub, d.Now()) {
-		err = errTooFast
-	}
-	if err != nil {
-		d.refuse(ctx, d.problem(ctx.Context(), err))
-		return
-	}
-	next(huma.WithValue(ctx, callerKey{}, signedIn{Caller: who, bearer: bearer}))
+	next(huma.WithValue(ctx, callerKey{}, who))
 }
 
 func notAllowed() error {
@@ -200,15 +206,9 @@ func notAllowed() error {
 }
 
 // bearerOf reads the one Authorization header.
-func bearerOf(ctx huma.Context) (string, error) {
-	var values []string
-	ctx.EachHeader(func(name, value string) {
-		if strings.EqualFold(name, "Authorization") {
-			values = append(values, value)
-		}
-	})
-	if len(values) == 1 {
-		if token, ok := strings.CutPrefix(values[0], "Bearer "); ok {
+func bearerOf(headers []string) (string, error) {
+	if len(headers) == 1 {
+		if token, ok := strings.CutPrefix(headers[0], "Bearer "); ok {
 			return token, nil
 		}
 	}

@@ -87,9 +87,7 @@ func (d *door) register(api huma.API) {
 		return answer(Info{Version: d.Version, Node: d.Node, SSH: d.SSH}), nil
 	})
 	handle(d, api, "login", d.login)
-	handle(d, api, "logout", func(ctx context.Context, who signedIn, _ *none) (*none, error) {
-		return nil, d.Identity.Logout(ctx, who.bearer)
-	})
+	handle(d, api, "logout", d.logout)
 	handle(d, api, "me", func(_ context.Context, who signedIn, _ *none) (*of[Login], error) {
 		return answer(d.loginView("", who.Caller)), nil
 	})
@@ -97,6 +95,7 @@ func (d *door) register(api huma.API) {
 		all, err := d.Access.Assets(ctx, who, in.Site)
 		return answer(each(all, assetView)), err
 	})
+	d.registerLogins(api)
 	d.registerRequests(api)
 	d.registerSessions(api)
 	d.registerLife(api)

@@ -23,7 +23,12 @@ const (
 	maxParams  = 200
 )
 
-// guard wraps the whole door: nothing is answered outside it.
+// noPowers takes from our pages what none of them needs.
+const noPowers = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), " +
+	"magnetometer=(), microphone=(), midi=(), payment=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
+
+// guard wraps the whole door: nothing is answered outside it. Its headers are for data;
+// a handler that serves a page replaces the Content-Security-Policy by the page's own.
 func (d *door) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		id := strings.ToLower(rand.Text())
@@ -36,6 +41,10 @@ func (d *door) guard(next http.Handler) http.Handler {
 		h.Set("Referrer-Policy", "no-referrer")
 		h.Set("Cross-Origin-Opener-Policy", "same-origin")
 		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", noPowers)
+		if r.TLS != nil {
+			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
+		}
 		defer d.recover(w, r)
 		if p := d.tooMuch(r); p != nil {
 			p.write(w)

@@ -35,6 +35,8 @@ func matrix() map[string]verdict {
 		"login":              public,
 		"logout":             everybody,
 		"me":                 everybody,
+		"list-logins":        everybody,
+		"end-logins":         roles(ok, 404, 404, 404, 404, 404, 404), // ada's
 		"list-assets":        everybody,
 		"submit-request":     roles(ok, 403, 403, 403, 403, 403, 403), // ada's document
 		"list-requests":      everybody,
@@ -102,6 +104,11 @@ func TestMatrix(t *testing.T) {
 				if r.public {
 					continue
 				}
+				if r.method != http.MethodGet {
+					w = newWorld(t)
+					x = w.things()
+				}
+				w.asBrowser(r, x, who, want)
 				for what, token := range map[string]string{"nobody": "", "a wrong token": "who", "two words": "ada ada", "a basic login": "\x00"} {
 					w.problem(what, w.anonymous(token, r.method, path, body), 401)
 				}
@@ -151,6 +158,8 @@ func (w *world) aim(r route, x things) (path string, body any) {
 		body = Revocation{Reason: "in use"}
 	case "disable-engineer", "enable-engineer":
 		body = Standing{Site: "NGH", Iss: people()["ada"].Iss, Sub: "ada", Reason: "left"}
+	case "end-logins":
+		body = EndLogins{ID: "login-of-ada"}
 	case "view-recording":
 		body = Viewing{Input: true, Reason: "incident 7"}
 	}

@@ -55,7 +55,7 @@ func statusOf(err error, kind session.Kind) int {
 		return http.StatusTooManyRequests
 	case errors.Is(err, identity.ErrNotSignedIn):
 		return http.StatusUnauthorized
-	case errors.Is(err, access.ErrUnknown):
+	case errors.Is(err, access.ErrUnknown), errors.Is(err, identity.ErrUnknown):
 		return http.StatusNotFound
 	}
 	switch kind {

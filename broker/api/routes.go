@@ -30,6 +30,8 @@ func table() []route {
 		{"login", http.MethodPost, v1 + "/login", true, nil, "Sign in with an ID token made for this broker and a session key", 0},
 		{"logout", http.MethodPost, v1 + "/logout", false, everybody, "End the login", http.StatusNoContent},
 		{"me", http.MethodGet, v1 + "/me", false, everybody, "Who is signed in", 0},
+		{"list-logins", http.MethodGet, v1 + "/logins", false, everybody, "Where the caller is signed in", 0},
+		{"end-logins", http.MethodPost, v1 + "/logins/end", false, everybody, "End one of the caller's logins, or all of them", http.StatusNoContent},
 		{"list-assets", http.MethodGet, v1 + "/assets", false, everybody, "Scanners that the caller may know of", 0},
 		{"submit-request", http.MethodPost, v1 + "/requests", false, engineers, "Ask for access", http.StatusCreated},
 		{"list-requests", http.MethodGet, v1 + "/requests", false, everybody, "An engineer's own requests, or those of the site", 0},

@@ -44,7 +44,7 @@ func known(p session.Person) string {
 }
 
 func (d *door) loginView(token string, c identity.Caller) Login {
-	return Login{Token: token, Expires: c.Expires.UTC(), Person: c.Person, Roles: list(c.Roles), SSH: d.SSH}
+	return Login{Token: token, Expires: c.Expires.UTC(), Person: c.Person, Roles: list(c.Roles), Side: c.Side, Sites: list(c.Sites), SSH: d.SSH}
 }
 
 // requestView shows the terms that hold: the grant's once there is one.

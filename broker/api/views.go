@@ -144,6 +144,8 @@ type Login struct {
 	Expires time.Time      `json:"expires"`
 	Person  session.Person `json:"person"`
 	Roles   []session.Role `json:"roles"`
+	Side    session.Side   `json:"side"`
+	Sites   []string       `json:"sites"` // may hold "*" for a vendor
 	SSH     SSHDoor        `json:"ssh"`
 }
 

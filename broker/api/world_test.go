@@ -132,7 +132,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.must(err)
 	w.must(w.access.Announce(t.Context(), w.agent.Hello("NGH-PETCT1")))
 	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
-		Identity: w.doors, Access: w.access, Vault: w.vault, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
 	for _, f := range change {
 		f(w, &c)
 	}

@@ -4,9 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"os"
+	"slices"
 
 	"github.com/sallyport/sallyport/agent"
+	"github.com/sallyport/sallyport/broker"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
+	"github.com/sallyport/sallyport/session"
 )
 
 // writePersonas gives everybody a home for the command line: the broker's address
@@ -37,4 +40,20 @@ func (w *world) writePersonas(context.Context) error {
 		}
 	}
 	return nil
+}
+
+// webPersonas are the people whom a visitor of the broker's web page can be with one click.
+func webPersonas() []broker.Persona {
+	var all []broker.Persona
+	for _, p := range devidp.Personas() {
+		role := session.Engineer
+		switch {
+		case slices.Contains(p.Groups, session.GroupApprovers):
+			role = session.Approver
+		case slices.Contains(p.Groups, session.GroupAuditors):
+			role = session.Auditor
+		}
+		all = append(all, broker.Persona{Key: p.Key, Name: p.Name, Email: p.Email, Title: p.Title + ", " + p.Side.Name(), Role: role})
+	}
+	return all
 }

@@ -62,6 +62,7 @@ func (w *world) brokerConfig() broker.Config {
 			{Issuer: vendor, Sites: []string{site}},
 			{Issuer: hospital, Sites: []string{site}},
 		},
+		Demo: &broker.Demo{Personas: webPersonas()},
 	}
 }
 
