@@ -47,7 +47,7 @@ func hostile() map[string]func(*http.Request) {
 func (w *world) asBrowser(r route, x things, who string, want int) {
 	w.t.Helper()
 	path, body := w.aim(r, x)
-	if r.method != http.MethodGet {
+	if r.method != http.MethodGet && (who == "ada" || who == "ben") {
 		for what, spoil := range hostile() {
 			w.problem(who+", "+what, w.browse(who, r.method, path, body, spoil), 403)
 		}
