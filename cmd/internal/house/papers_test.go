@@ -260,6 +260,7 @@ func TestSamples(t *testing.T) {
 			Ephemeral bool
 		}
 		Vault   string
+		Web     struct{ Idle, Absolute string }
 		Issuers []struct {
 			session.Issuer `yaml:",inline"`
 			Sites          []string

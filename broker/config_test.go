@@ -1,0 +1,52 @@
+package broker
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Personas open the door to anybody, so nothing but a demonstration may have them.
+func TestPersonasAreForDemonstrations(t *testing.T) {
+	good := func() Config {
+		return Config{Node: "n1", URL: "http://127.0.0.1:7080", Listen: "127.0.0.1:7080", State: "s", SSH: SSH{Listen: "127.0.0.1:7022"},
+			Redis:   Redis{URL: "redis://127.0.0.1:1/0", Ephemeral: true},
+			Issuers: []Issuer{{Issuer: session.Issuer{URL: "https://idp.example", Side: session.VendorSide, Login: "cli"}, Sites: []string{"NGH"}}},
+			Demo:    &Demo{Personas: []Persona{{Key: "engineer", Name: "Jana Brandt", Email: "j@example", Role: session.Engineer}}}}
+	}
+	c := good()
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	if w := c.browsers(nil); !w.Demo || len(w.Personas) != 1 || w.Personas[0].Key != "engineer" {
+		t.Errorf("%+v", w)
+	}
+	for what, spoil := range map[string]func(*Config){
+		"a store that keeps": func(c *Config) { c.Redis.Ephemeral = false },
+		"an open address":    func(c *Config) { c.Listen, c.TLS = "0.0.0.0:443", TLS{"c", "k"} },
+		"a public URL":       func(c *Config) { c.URL, c.TLS = "https://broker.example.org", TLS{"c", "k"} },
+		"no address":         func(c *Config) { c.Demo.Personas[0].Email = "" },
+		"no key":             func(c *Config) { c.Demo.Personas[0].Key = "" },
+		"an unknown role":    func(c *Config) { c.Demo.Personas[0].Role = "admin" },
+	} {
+		c := good()
+		spoil(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "$.demo") {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
+func TestHowLongBrowsersStaySignedIn(t *testing.T) {
+	for text, good := range map[string]bool{"": true, "15m": true, "8h": true, "10s": false, "48h": false, "-1h": false, "long": false} {
+		c := Config{Web: Web{Idle: text}}
+		if err := c.Validate(); strings.Contains(err.Error(), "$.web.idle") == good {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+	if idle, absolute := (Web{Idle: "5m"}).durations(); idle != 5*time.Minute || absolute != 0 {
+		t.Errorf("%s %s", idle, absolute)
+	}
+}
