@@ -47,9 +47,10 @@ type Logins interface {
 	EndAll(ctx context.Context, c identity.Caller) error
 }
 
-// Presence says whether a login still holds, for what outlives a call. Alive is not
-// use of the login, Use is.
+// Presence says whether a login still holds, for what outlives a call. Look and Alive
+// are not use of the login, Use is.
 type Presence interface {
+	Look(ctx context.Context, cookie string) (identity.Caller, error)
 	Alive(ctx context.Context, c identity.Caller) (identity.Caller, error)
 	Use(ctx context.Context, c identity.Caller) error
 }
@@ -147,6 +148,9 @@ func (d *door) identify(r *http.Request) (signedIn, error) {
 	bearers := r.Header.Values("Authorization")
 	if len(cookies) == 0 || d.Web.Browsers == nil {
 		bearer, err := bearerOf(bearers)
+		if err != nil && r.Header.Get("Sec-Fetch-Site") != "" {
+			err = errSignIn // only browsers say that
+		}
 		if err != nil {
 			return signedIn{}, err
 		}
@@ -162,7 +166,11 @@ func (d *door) identify(r *http.Request) (signedIn, error) {
 	if err := d.fromOurPage(r); err != nil {
 		return signedIn{}, err
 	}
-	who, err := d.Web.Browsers.Browser(r.Context(), cookies[0].Value)
+	find := d.Web.Browsers.Browser
+	if r.Method == http.MethodGet && r.Header.Get("Accept") == "text/event-stream" {
+		find = d.Web.Browsers.Look // a page opens its stream again by itself
+	}
+	who, err := find(r.Context(), cookies[0].Value)
 	return signedIn{Caller: who}, err
 }
 

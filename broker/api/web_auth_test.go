@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -216,7 +217,35 @@ func TestPathsToComeBackTo(t *testing.T) {
 			t.Errorf("%q: %d %s", good, a.status, a.body)
 		}
 	}
+	if p := w.problem("a browser that is nobody", w.browse("", "GET", "/api/v1/me", nil), 401); p.Next != "Sign in again." {
+		t.Errorf("told to %s", p.Next)
+	}
 	w.problem("a persona outside a demonstration", w.browse("", "POST", "/auth/login", LoginStart{Persona: "engineer", Return: "/"}), 400)
+}
+
+// However a browser reads a path that is let through, it stays on this broker.
+func FuzzLocalPath(f *testing.F) {
+	for _, s := range []string{"/", "/requests/R-x?at=1", "//evil", `/\evil`, "/.//evil", "/%2f/evil", "/\t/evil", "/..//evil", "/@evil", "/:80"} {
+		f.Add(s)
+	}
+	base, err := url.Parse(broker + "/auth/callback")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, p string) {
+		if !localPath(p) {
+			return
+		}
+		// Browsers drop tabs and line ends, and read a backslash as a slash.
+		read := strings.NewReplacer("\t", "", "\n", "", "\r", "", `\`, "/").Replace(p)
+		u, err := url.Parse(read)
+		if err != nil {
+			return // a path with a wrong escape leads to nothing of ours, and nowhere else
+		}
+		if to := base.ResolveReference(u); to.Host != base.Host || to.Scheme != base.Scheme || to.User != nil {
+			t.Errorf("%q leads to %s", p, to)
+		}
+	})
 }
 
 func TestHeadersOfPages(t *testing.T) {

@@ -37,6 +37,16 @@ func (d *Identity) Browser(ctx context.Context, cookie string) (Caller, error) {
 	return c, forBrowser(err)
 }
 
+// Look is Browser for a call that is not somebody's doing, such as the stream of news
+// that a page opens again by itself: it does not count as use of the login.
+func (d *Identity) Look(ctx context.Context, cookie string) (Caller, error) {
+	if !isSecret(cookie) {
+		return Caller{}, forBrowser(notSignedIn("You are not signed in.", nil))
+	}
+	c, _, err := d.look(ctx, hashed(cookie), true)
+	return c, forBrowser(err)
+}
+
 // Alive says who a caller is now, or that their login is over. Asking does not count
 // as use of the login.
 func (d *Identity) Alive(ctx context.Context, c Caller) (Caller, error) {

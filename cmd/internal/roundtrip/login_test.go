@@ -150,6 +150,9 @@ func TestNobodyComesBackWith(t *testing.T) {
 			if x.in() {
 				t.Error("signed in all the same")
 			}
+			if kinds := x.events(); (kinds[witness.LoginRefused] == 0) != (c.want == away) {
+				t.Errorf("in the audit log: %v", kinds)
+			}
 		})
 	}
 }
@@ -255,6 +258,15 @@ func TestLoginsEndWithTime(t *testing.T) {
 	w.pass(6 * time.Minute)
 	if _, err := w.people.Alive(t.Context(), who); err == nil || b.in() {
 		t.Error("asking kept the login alive")
+	}
+	// A stream that a page opens again by itself is not use either.
+	b.signIn(engineer)
+	for range 2 {
+		w.pass(8 * time.Minute)
+		b.call("GET", "/api/v1/me", nil, func(r *http.Request) { r.Header.Set("Accept", "text/event-stream") })
+	}
+	if b.in() {
+		t.Error("a stream kept the login alive")
 	}
 	b.signIn(engineer)
 	who, err = w.people.Browser(t.Context(), b.cookies[loginCookie])
