@@ -140,7 +140,7 @@ func (b *Broker) makeWeb() error {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Pages: pages,
+		Pages:  pages,
 		Web:    b.cfg.browsers(people),
 		Access: b.access, Identity: people, Vault: library{b.vault, b.signer, b.audit}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,

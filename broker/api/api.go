@@ -49,7 +49,6 @@ type Config struct {
 	Access   *access.Access
 	Vault    Vault
 	Audit    *audit.Log
-	Checks   []Check      // of /readyz
 	Pages    http.Handler // the web application; nil: there is none
 	Web      Web
 	Checks   []Check // of /readyz
