@@ -43,8 +43,10 @@ type Broker struct {
 	port   *port
 	web    *http.Server
 	ssh    *sshd.Server
+	live   *api.Live
 
 	arrived chan arrival
+	moved   *movements
 	news    chan string        // sites with a new event in the audit log
 	signer  ed25519.PrivateKey // countersigns heads and evidence packs
 }
@@ -58,7 +60,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), news: make(chan string, 1024)}
+	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), news: make(chan string, 1024), moved: newMovements()}
 	if b.audit, err = b.openAudit(); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -106,14 +108,14 @@ func (b *Broker) furnish() error {
 
 // newFleet makes the room of the agents; the join-token command makes one too.
 func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, log fleet.Auditor, out *slog.Logger) (*fleet.Fleet, error) {
-	known := ""
+	known, moved := "", func(string, string) {}
 	if b, ok := h.(*Broker); ok && b.signer != nil {
-		known = session.KeyLine(b.signer.Public().(ed25519.PublicKey))
+		known, moved = session.KeyLine(b.signer.Public().(ed25519.PublicKey)), b.moved.note
 	}
 	return fleet.New(fleet.Config{
 		Broker: known, Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
 		CA: ca, Once: once{st}, Denied: fleet.OpenDenyFile(filepath.Join(cfg.State, "denied.json"), time.Now),
-		Handler: h, Audit: log, Now: time.Now, Log: out,
+		Handler: h, Audit: log, Moved: moved, Now: time.Now, Log: out,
 	})
 }
 
@@ -139,9 +141,12 @@ func (b *Broker) makeWeb() error {
 	if err != nil {
 		return err
 	}
+	if b.live, err = api.NewLive(api.LiveConfig{URL: b.cfg.URL, Access: b.access, Logins: people, Changes: b.store, Passing: b.store,
+		Streams: b.fleet, Now: time.Now, Log: b.log}); err != nil {
+		return err
+	}
 	handler, err := api.New(api.Config{
-		Pages:  pages,
-		Web:    b.cfg.browsers(people),
+		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
 		Access: b.access, Identity: people, Vault: library{b.vault, b.signer, b.audit}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
@@ -178,6 +183,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.fleet.Run(gctx) })
 	group.Go(func() error { return b.settleArrivals(gctx) })
 	group.Go(func() error { return b.keepWitnesses(gctx) })
+	group.Go(func() error { return b.keepPresence(gctx) })
 	group.Go(func() error { return b.port.serve(gctx, people) })
 	group.Go(func() error { return b.ssh.Serve(gctx, jump) })
 	group.Go(func() error {
@@ -188,6 +194,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		<-gctx.Done()
+		b.live.Close() // they would never end by themselves
 		drain, cancel := context.WithTimeout(context.WithoutCancel(gctx), 3*time.Second)
 		defer cancel()
 		if b.web.Shutdown(drain) != nil {

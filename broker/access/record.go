@@ -23,6 +23,7 @@ const (
 	recordingKind = "recording" // by V-...
 	siteKind      = "site"      // by name: what its agents announced
 	standingKind  = "standing"  // by site and engineer: who disabled or enabled them
+	presenceKind  = "presence"  // by site and agent: when it came or left
 )
 
 // maxListed bounds every list that people get.

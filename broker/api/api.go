@@ -51,6 +51,7 @@ type Config struct {
 	Audit    *audit.Log
 	Pages    http.Handler // the web application; nil: there is none
 	Web      Web
+	Live     *Live
 	Checks   []Check // of /readyz
 	Now      func() time.Time
 	Log      *slog.Logger
@@ -76,7 +77,7 @@ func New(c Config) (http.Handler, error) {
 
 // build makes the handler and the description of its API.
 func build(c Config) (http.Handler, huma.API, error) {
-	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Audit == nil {
+	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Audit == nil || c.Live == nil {
 		return nil, nil, session.Errorf(session.Internal, "api: the configuration is not complete")
 	}
 	if c.Now == nil {
@@ -86,8 +87,12 @@ func build(c Config) (http.Handler, huma.API, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200),
-		crossOrigin: http.NewCrossOriginProtection(), origin: originOf(c.Web.URL)}
+		crossOrigin: http.NewCrossOriginProtection()}
 	if c.Web.URL != "" { // our own origin, whatever name a proxy before us gives the host
+		var err error
+		if d.origin, err = originOf(c.Web.URL); err != nil {
+			return nil, nil, err
+		}
 		if err := d.crossOrigin.AddTrustedOrigin(d.origin); err != nil {
 			return nil, nil, session.Errorf(session.Invalid, "api: the broker's URL: %w", err)
 		}

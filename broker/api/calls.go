@@ -101,6 +101,7 @@ func (d *door) register(api huma.API) {
 	d.registerLife(api)
 	d.registerRecordings(api)
 	d.registerAudit(api)
+	d.registerLive(api)
 }
 
 func (d *door) login(ctx context.Context, _ signedIn, in *signIn) (*of[Login], error) {

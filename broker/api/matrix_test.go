@@ -67,6 +67,10 @@ func matrix() map[string]verdict {
 		"list-audit-leaves":    everybody,
 		"get-recording-pack":   readers,
 		"view-recording":       readers,
+
+		"follow-events": everybody,
+		"attach":        roles(ok, 403, 403, 403, 403, 403, 403),  // ada's session
+		"attach-socket": roles(403, 403, 403, 403, 403, 403, 403), // without an origin
 	}
 }
 
@@ -160,6 +164,8 @@ func (w *world) aim(r route, x things) (path string, body any) {
 		body = Standing{Site: "NGH", Iss: people()["ada"].Iss, Sub: "ada", Reason: "left"}
 	case "end-logins":
 		body = EndLogins{ID: "login-of-ada"}
+	case "attach":
+		body = Attach{Asset: "NGH-PETCT1", Service: "recon-ssh"}
 	case "view-recording":
 		body = Viewing{Input: true, Reason: "incident 7"}
 	}

@@ -105,6 +105,9 @@ type plainStatus struct{ call }
 // call is huma.Context under a name that does not hide its method Context.
 type call = huma.Context
 
+// Unwrap leads to the connection, for streams and sockets.
+func (c plainStatus) Unwrap() huma.Context { return c.call }
+
 func (c plainStatus) SetStatus(code int) { c.call.SetStatus(plain(code)) }
 
 // refuse answers a call with a problem from within a middleware.

@@ -61,5 +61,8 @@ func table() []route {
 		{"list-audit-leaves", http.MethodGet, v1 + "/audit/leaves", false, everybody, "Hashes of the log's entries, from which its tree is computed", 0},
 		{"get-recording-pack", http.MethodGet, v1 + "/recordings/{id}/pack", false, everybody, "The evidence pack: the recording with its papers and countersignatures", 0},
 		{"view-recording", http.MethodPost, v1 + "/recordings/{id}/viewed", false, everybody, "Note that the caller looks at a recording, before they do", http.StatusNoContent},
+		{"follow-events", http.MethodGet, v1 + "/events", false, everybody, "What changes, of what the caller may know: server-sent events", 0},
+		{"attach", http.MethodPost, v1 + "/attach", false, engineers, "A ticket for one WebSocket to a service", http.StatusCreated},
+		{"attach-socket", http.MethodGet, v1 + "/attach/ws", false, engineers, "The WebSocket: the ticket first, then a stream that the broker cannot read", http.StatusSwitchingProtocols},
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -47,12 +46,10 @@ type Logins interface {
 	EndAll(ctx context.Context, c identity.Caller) error
 }
 
-// Presence says whether a login still holds, for what outlives a call. Look and Alive
-// are not use of the login, Use is.
+// Presence is Attendance, and a look at a cookie that is not use of its login.
 type Presence interface {
+	Attendance
 	Look(ctx context.Context, cookie string) (identity.Caller, error)
-	Alive(ctx context.Context, c identity.Caller) (identity.Caller, error)
-	Use(ctx context.Context, c identity.Caller) error
 }
 
 // Browsers is everything about people who come by browser.
@@ -193,18 +190,6 @@ func (d *door) fromOurPage(r *http.Request) error {
 		return errNotJSON
 	}
 	return nil
-}
-
-// originOf is a URL as browsers name its origin: small letters, no usual port.
-func originOf(address string) string {
-	u, err := url.Parse(strings.ToLower(address))
-	if err != nil {
-		return address
-	}
-	if port := u.Port(); u.Scheme == "https" && port == "443" || u.Scheme == "http" && port == "80" {
-		u.Host = strings.TrimSuffix(u.Host, ":"+port)
-	}
-	return u.Scheme + "://" + u.Host
 }
 
 func isJSON(r *http.Request) bool {

@@ -265,13 +265,6 @@ func TestHeadersOfPages(t *testing.T) {
 			t.Errorf("%s: %v", address, h)
 		}
 	}
-	for address, want := range map[string]string{
-		"https://Broker.Example:443": "https://broker.example", "http://127.0.0.1:7180": "http://127.0.0.1:7180", "https://[::1]:8443": "https://[::1]:8443",
-	} {
-		if got := originOf(address); got != want {
-			t.Errorf("%s: %s", address, got)
-		}
-	}
 	for agent, want := range map[string]string{
 		"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36":                         "Chrome on Linux",
 		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.0 Safari/604.1":     "Safari on iPhone",

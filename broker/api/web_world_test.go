@@ -59,10 +59,6 @@ func (d *doors) Look(ctx context.Context, cookie string) (identity.Caller, error
 	return d.Browser(ctx, cookie)
 }
 
-func (d *doors) Alive(_ context.Context, c identity.Caller) (identity.Caller, error) { return c, nil }
-
-func (d *doors) Use(context.Context, identity.Caller) error { return nil }
-
 // broker is the URL that the world's pages are served from, as they know it.
 const broker = "https://broker.example.org"
 

@@ -1,16 +1,19 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -36,6 +39,70 @@ var start = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 type doors struct {
 	people map[string]identity.Caller
 	down   atomic.Bool
+
+	mu    sync.Mutex
+	moved sync.Cond       // a counter changed
+	over  map[string]bool // logins that ended
+	looks map[string]int  // by login
+	uses  map[string]int
+}
+
+// end ends a login.
+func (d *doors) end(login string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over == nil {
+		d.over = map[string]bool{}
+	}
+	d.over[login] = true
+}
+
+func (d *doors) Alive(_ context.Context, who identity.Caller) (identity.Caller, error) {
+	login := who.Login
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.looks == nil {
+		d.looks = map[string]int{}
+	}
+	d.looks[login]++
+	d.moved.Broadcast()
+	c, ok := d.people[strings.TrimSuffix(login, "'s login")]
+	switch {
+	case d.down.Load():
+		return identity.Caller{}, session.Errorf(session.Unreachable, "the store is away").WithNext("Wait.")
+	case !ok || d.over[login]:
+		return identity.Caller{}, &session.Error{Kind: session.Denied, Message: "Your login is over.", Next: "Sign in.", Err: identity.ErrNotSignedIn}
+	}
+	c.Login = login
+	return c, nil
+}
+
+func (d *doors) Use(_ context.Context, who identity.Caller) error {
+	login := who.Login
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.uses == nil {
+		d.uses = map[string]int{}
+	}
+	d.uses[login]++
+	d.moved.Broadcast()
+	return nil
+}
+
+// count reads one of the counters.
+func (d *doors) count(of *map[string]int, login string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return (*of)[login]
+}
+
+// await waits until a counter has grown by n.
+func (d *doors) await(of *map[string]int, login string, n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for want := (*of)[login] + n; (*of)[login] < want; {
+		d.moved.Wait()
+	}
 }
 
 func (d *doors) Login(context.Context, identity.Attempt) (identity.Granted, error) {
@@ -50,6 +117,7 @@ func (d *doors) Authenticate(_ context.Context, bearer string) (identity.Caller,
 	if !ok {
 		return identity.Caller{}, &session.Error{Kind: session.Denied, Message: "You are not signed in.", Next: "Run sallyport login.", Err: identity.ErrNotSignedIn}
 	}
+	c.Login = bearer + "'s login"
 	return c, nil
 }
 
@@ -107,10 +175,14 @@ type world struct {
 	access *access.Access
 	doors  *doors
 	vault  *shelf
+	agents *agents
+	live   *Live
 	audit  *audit.Log
 	api    huma.API
 	store  *store.Store
 	redis  *miniredis.Miniredis
+
+	listener net.Listener // of its own, where a test needs one
 }
 
 func (w *world) clock() time.Time { return time.Unix(0, w.now.Load()) }
@@ -119,6 +191,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	t.Helper()
 	w := &world{t: t, doors: &doors{people: people()}, vault: &shelf{content: "SALLY\x00bytes"}, redis: miniredis.RunT(t)}
 	w.now.Store(start.UnixNano())
+	w.doors.moved.L = &w.doors.mu
 	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
 	w.must(err)
 	t.Cleanup(func() { s.Close() })
@@ -131,18 +204,29 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.access, err = access.New(access.Config{Documents: s, Listing: s, Agents: w.agent, Audit: w.audit, Now: w.clock})
 	w.must(err)
 	w.must(w.access.Announce(t.Context(), w.agent.Hello("NGH-PETCT1")))
+	w.agents = &agents{opened: make(chan opened, 16)}
+	lc := LiveConfig{URL: origin, Access: w.access, Logins: w.doors, Changes: s, Passing: s, Streams: w.agents, Now: w.clock}
 	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
 		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+	c.Live = &Live{cfg: lc}
 	for _, f := range change {
 		f(w, &c)
 	}
+	w.live, err = NewLive(c.Live.cfg)
+	w.must(err)
+	c.Live = w.live
 	handler, api, err := build(c)
 	w.must(err)
 	w.api = api
 	server := httptest.NewUnstartedServer(handler)
 	Harden(server.Config)
+	if w.listener != nil {
+		server.Listener.Close()
+		server.Listener = w.listener
+	}
 	server.Start()
 	t.Cleanup(server.Close)
+	t.Cleanup(w.live.Close)
 	w.url = server.URL
 	return w
 }
@@ -194,6 +278,9 @@ func (w *world) do(req *http.Request) answered {
 	resp, err := client.Do(req)
 	w.must(err)
 	defer resp.Body.Close()
+	if resp.Header.Get("Content-Type") == "text/event-stream" { // it does not end
+		return answered{resp.StatusCode, resp.Header, []byte(frame(w.t, bufio.NewReader(resp.Body)))}
+	}
 	b, err := io.ReadAll(resp.Body)
 	w.must(err)
 	return answered{resp.StatusCode, resp.Header, b}

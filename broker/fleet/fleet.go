@@ -61,8 +61,11 @@ type Config struct {
 	Broker  string // key line of the countersigning key, told at enrolment and renewal; may be empty
 	Limits  link.Limits
 	Audit   Auditor // nil: nothing is written down (tests)
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Moved is told that an agent's control connection came or went; Online says
+	// which. It must not block. May be nil.
+	Moved func(site, agent string)
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Fleet is one node's connected agents. Safe for concurrent use.
@@ -230,17 +233,28 @@ func (r registry) Control(c *link.Control) (release func()) {
 	old := a.control
 	a.control = c
 	f.mu.Unlock()
+	f.moved(n)
 	if old != nil {
 		f.cfg.Log.Warn("agent connected twice; the older connection is closed", "site", n.site, "agent", n.agent)
 		old.Close()
 	}
 	return func() {
 		f.mu.Lock()
-		defer f.mu.Unlock()
-		if a.control == c {
+		last := a.control == c
+		if last {
 			a.control = nil
 			f.tidy(n)
 		}
+		f.mu.Unlock()
+		if last {
+			f.moved(n)
+		}
+	}
+}
+
+func (f *Fleet) moved(n name) {
+	if f.cfg.Moved != nil {
+		f.cfg.Moved(n.site, n.agent)
 	}
 }
 

@@ -352,6 +352,28 @@ func TestTheNewestControlConnectionWins(t *testing.T) {
 	until(t, "the newer one is asked", func() bool { c := b.control(name{"NGH", "ngh-1"}); return c != nil && c != first })
 }
 
+// Whoever asks after a movement whether the agent is there gets the answer of then.
+func TestComingsAndGoingsAreTold(t *testing.T) {
+	b := startBroker(t, t.TempDir(), "127.0.0.1:0")
+	told := func(online bool) {
+		t.Helper()
+		select {
+		case who := <-b.moved:
+			if who != "NGH/ngh-1" || b.Online("NGH", "ngh-1") != online {
+				t.Errorf("%s moved, online %v", who, b.Online("NGH", "ngh-1"))
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nobody moved, want online %v", online)
+		}
+	}
+	s := start(t, b, "NGH", "ngh-1")
+	told(true)
+	s.stop()
+	told(false)
+	start(t, b, "NGH", "ngh-1")
+	told(true)
+}
+
 func TestReportsAreAcknowledged(t *testing.T) {
 	b := startBroker(t, t.TempDir(), "127.0.0.1:0")
 	s := start(t, b, "NGH", "ngh-1")

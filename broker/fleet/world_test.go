@@ -114,13 +114,14 @@ type broker struct {
 	clock  *clock
 	ca     *CA
 	addr   string
+	moved  chan string // SITE/AGENT, for each that came or went; older ones may be dropped
 	stop   func()
 }
 
 // startBroker runs a node on loopback; dir keeps its CA and revocations.
 func startBroker(t testing.TB, dir, addr string) *broker {
 	t.Helper()
-	b := &broker{office: &office{parts: make(map[string][]byte)}, clock: &clock{}}
+	b := &broker{office: &office{parts: make(map[string][]byte)}, clock: &clock{}, moved: make(chan string, 64)}
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -133,7 +134,7 @@ func startBroker(t testing.TB, dir, addr string) *broker {
 	b.Fleet, err = New(Config{
 		Node: "node1", Nodes: []link.Node{{Name: "node1", Address: b.addr}}, CA: b.ca,
 		Once: &memory{kept: make(map[string][]byte)}, Denied: OpenDenyFile(filepath.Join(dir, "denied.json"), b.clock.now),
-		Handler: b.office, Limits: link.Limits{EnrolRate: 100}, Now: b.clock.now, Log: quiet,
+		Handler: b.office, Limits: link.Limits{EnrolRate: 100}, Moved: b.note, Now: b.clock.now, Log: quiet,
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -156,6 +157,13 @@ func startBroker(t testing.TB, dir, addr string) *broker {
 	})
 	t.Cleanup(b.stop)
 	return b
+}
+
+func (b *broker) note(site, agent string) {
+	select {
+	case b.moved <- site + "/" + agent:
+	default:
+	}
 }
 
 // desk is an agent's handler: streams echo until a half-close, then say goodbye.

@@ -435,6 +435,68 @@ func TestALoginEnds(t *testing.T) {
 	})
 }
 
+// Looking at a login keeps nobody signed in; using it does.
+func TestLookingIsNotUsing(t *testing.T) {
+	const idle = 15 * time.Minute
+	w := newWorld(t)
+	w.cfg.Idle = idle
+	w.reopen()
+	ctx := t.Context()
+	g, err := w.Login(ctx, engineer(w).attempt())
+	if err != nil {
+		t.Fatal(err)
+	}
+	who, err := w.Authenticate(ctx, g.Token)
+	if err != nil || who.Login == "" || strings.Contains(who.Login, g.Token) {
+		t.Fatalf("Authenticate = %+v, %v", who, err)
+	}
+	if _, err := w.Authenticate(ctx, who.Login); !errors.Is(err, identity.ErrNotSignedIn) {
+		t.Errorf("the login's id signs in: %v", err)
+	}
+	look := func(want bool) {
+		t.Helper()
+		seen, err := w.Alive(ctx, who)
+		if want && (err != nil || seen.Identity != who.Identity || seen.Login != who.Login || !seen.Is(session.Engineer)) {
+			t.Errorf("Alive = %+v, %v", seen, err)
+		}
+		if !want && (!errors.Is(err, identity.ErrNotSignedIn) || seen.Sub != "" || seen.Login != "") {
+			t.Errorf("Alive = %+v, %v", seen, err)
+		}
+	}
+	w.now.Add(int64(idle - 2*time.Minute))
+	look(true)
+	if err := w.Use(ctx, who); err != nil {
+		t.Fatal(err)
+	}
+	for range 7 {
+		look(true)
+		w.now.Add(int64(idle/7) - int64(time.Second))
+	}
+	look(true)
+	w.now.Add(int64(time.Minute))
+	look(false) // none of the looks kept it
+	if err := w.Use(ctx, who); !errors.Is(err, identity.ErrNotSignedIn) {
+		t.Errorf("Use of what is over = %v", err)
+	}
+	for _, bad := range []string{"nobody", g.Token} {
+		if _, err := w.Look(ctx, bad); !errors.Is(err, identity.ErrNotSignedIn) {
+			t.Errorf("Look(%q) = %v", bad, err)
+		}
+	}
+	g, err = w.Login(ctx, engineer(w).attempt())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if who, err = w.Authenticate(ctx, g.Token); err != nil {
+		t.Fatal(err)
+	}
+	look(true)
+	if err := w.Logout(ctx, g.Token); err != nil {
+		t.Fatal(err)
+	}
+	look(false)
+}
+
 func TestTheVerifiersWordsReachThePerson(t *testing.T) {
 	w := newWorld(t)
 	w.tokens.no = &session.Error{Kind: session.Expired, Message: "The token is too old.", Next: "Set the clock."}

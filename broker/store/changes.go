@@ -13,8 +13,24 @@ const lookAgain = 10 * time.Second
 
 // feed tells local waiters of one kind which ids changed. One reader per kind
 // blocks on the stream, however many wait.
-type feed struct {
-	waiters map[string]map[chan struct{}]bool // id → waiters; guarded by Store.mu
+type feed struct { // guarded by Store.mu
+	waiters   map[string]map[chan struct{}]bool // id → waiters
+	followers map[*Follower]bool
+	last      string        // everything after this is told to followers; empty while the stream is not read
+	reads     chan struct{} // closed once it is
+}
+
+// feedOf is a kind's feed; it makes sure that the kind is read. s.mu is held.
+func (s *Store) feedOf(kind string) *feed {
+	f := s.feeds[kind]
+	if f == nil {
+		f = &feed{waiters: map[string]map[chan struct{}]bool{}, followers: map[*Follower]bool{}, reads: make(chan struct{})}
+		s.feeds[kind] = f
+		if !s.closed {
+			s.readers(func(ctx context.Context) { s.read(ctx, kind, f) })
+		}
+	}
+	return f
 }
 
 // Wait returns the document as soon as its version is not since, or when ctx is
@@ -48,14 +64,7 @@ func (s *Store) Wait(ctx context.Context, kind, id string, since uint64) (Doc, e
 func (s *Store) join(kind, id string) (changed chan struct{}, leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.feeds[kind]
-	if f == nil {
-		f = &feed{waiters: map[string]map[chan struct{}]bool{}}
-		s.feeds[kind] = f
-		if !s.closed {
-			s.readers(func(ctx context.Context) { s.read(ctx, kind, f) })
-		}
-	}
+	f := s.feedOf(kind)
 	changed = make(chan struct{}, 1)
 	if f.waiters[id] == nil {
 		f.waiters[id] = map[chan struct{}]bool{}
@@ -70,6 +79,9 @@ func (s *Store) join(kind, id string) (changed chan struct{}, leave func()) {
 	}
 }
 
+// batch is how many changes are read at once.
+const batch = 256
+
 // read follows a kind's stream until the store closes. After any trouble it wakes
 // everybody: they look for themselves.
 func (s *Store) read(ctx context.Context, kind string, f *feed) {
@@ -81,28 +93,48 @@ func (s *Store) read(ctx context.Context, kind string, f *feed) {
 				try = s.stumble(ctx, kind, try, err)
 				continue
 			}
-			last = "0-0"
+			last = nowhere
 			if len(newest) > 0 {
 				last = newest[0].ID
 			}
+			s.spread(f, kind, nil, last, true)
 			s.wake(f, "")
 		}
-		reply, err := s.blocks.XRead(ctx, &redis.XReadArgs{
-			Streams: []string{stream, last}, Count: 256, Block: 2 * time.Second}).Result()
-		if errors.Is(err, redis.Nil) {
-			continue
-		}
+		entries, gap, err := s.readOn(ctx, kind, last)
 		if err != nil {
-			last, try = "", s.stumble(ctx, kind, try, err)
+			last = ""
+			s.spread(f, kind, nil, last, false)
+			try = s.stumble(ctx, kind, try, err)
 			continue
 		}
-		try = 0
-		for _, m := range reply[0].Messages {
-			last = m.ID
+		if try = 0; len(entries) == 0 {
+			continue
+		}
+		last = entries[len(entries)-1].ID
+		s.spread(f, kind, entries, last, gap)
+		for _, m := range entries {
 			id, _ := m.Values["id"].(string)
 			s.wake(f, id)
 		}
 	}
+}
+
+// readOn waits up to two seconds for what comes after a place. A full batch means
+// that we were slow: then gap tells whether entries were trimmed before we saw them.
+func (s *Store) readOn(ctx context.Context, kind, last string) (entries []redis.XMessage, gap bool, err error) {
+	reply, err := s.blocks.XRead(ctx, &redis.XReadArgs{
+		Streams: []string{s.changesKey(kind), last}, Count: batch, Block: 2 * time.Second}).Result()
+	if errors.Is(err, redis.Nil) {
+		return nil, false, nil
+	}
+	if err != nil || len(reply) == 0 {
+		return nil, false, err
+	}
+	if entries = reply[0].Messages; len(entries) == batch {
+		whole, err := s.holds(ctx, kind, last)
+		return entries, !whole, err
+	}
+	return entries, false, nil
 }
 
 // stumble logs the first failure of a row and backs off.

@@ -237,6 +237,7 @@ type Open struct {
 	Asset   string `json:"asset"`
 	Service string `json:"service"`
 	Peer    string `json:"peer,omitempty"` // the engineer's network address, for the record
+	Door    string `json:"door,omitempty"` // what speaks on the stream: "" is ssh, "browser" is session/attach
 }
 
 // SessionReport is what the agent tells of one session. Reports are idempotent;

@@ -42,6 +42,12 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store, advance func(d time
 		{"a wait ends with the change", waits},
 		{"a wait ends with its context", waitEnds},
 		{"two hundred waiters hear one change", crowd},
+		{"a follower hears of its kinds only", follows},
+		{"a follower that comes back misses nothing", resumes},
+		{"a follower that joins in between misses nothing", joinsInTime},
+		{"a place that is not kept is a gap", gaps},
+		{"a follower that is slow hears of a document once", slowFollower},
+		{"only kinds are followed", badKinds},
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}

@@ -1,0 +1,172 @@
+package access
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Kinds of things that people hear changes of.
+const (
+	AboutRequest   = "request"   // R-...
+	AboutSession   = "session"   // S-...
+	AboutRecording = "recording" // V-...
+	AboutAsset     = "asset"     // an asset's name; the site's when it has none
+	AboutEngineer  = "engineer"  // the subject of somebody disabled or enabled
+)
+
+// Followed are the kinds of stored documents whose changes concern people.
+func Followed() []string {
+	return []string{requestKind, recordingKind, siteKind, presenceKind, standingKind}
+}
+
+// Subject is a thing of which people hear that it changed, and nothing more.
+type Subject struct {
+	Kind string
+	ID   string
+}
+
+// Notice is a change of a stored document: the things it is about, and who may know
+// of them. The zero Notice concerns nobody.
+type Notice struct {
+	subjects []Subject
+	seenBy   func(Caller) bool // nil: by nobody
+}
+
+// For is what a caller may know of a notice.
+func (n Notice) For(c Caller) []Subject {
+	if n.seenBy == nil || !n.seenBy(c) {
+		return nil
+	}
+	return slices.Clone(n.subjects)
+}
+
+// Notice reads what a change of a stored document is about. The fences are those of
+// reading the thing itself: whoever would be told that there is none hears nothing.
+// A document that is gone, or of another kind, concerns nobody.
+func (a *Access) Notice(ctx context.Context, kind, id string) (Notice, error) {
+	var notice func(store.Doc) (Notice, error)
+	switch kind {
+	case requestKind:
+		notice = noticeOfRequest
+	case recordingKind:
+		notice = noticeOfRecording
+	case siteKind:
+		notice = noticeOfSite
+	case presenceKind:
+		notice = func(d store.Doc) (Notice, error) { return a.noticeOfPresence(ctx, d) }
+	case standingKind:
+		notice = noticeOfStanding
+	default:
+		return Notice{}, nil
+	}
+	d, err := a.docs.Get(ctx, kind, id)
+	if errors.Is(err, os.ErrNotExist) {
+		return Notice{}, nil
+	}
+	if err != nil {
+		return Notice{}, err
+	}
+	n, err := notice(d)
+	if err != nil {
+		return Notice{}, err
+	}
+	return n, nil
+}
+
+// Concerns is Notice for one caller.
+func (a *Access) Concerns(ctx context.Context, c Caller, kind, id string) ([]Subject, error) {
+	n, err := a.Notice(ctx, kind, id)
+	return n.For(c), err
+}
+
+// noticeOfRequest is about the request and, once somebody connected, its session.
+func noticeOfRequest(d store.Doc) (Notice, error) {
+	r, err := readRecord(d)
+	if err != nil {
+		return Notice{}, err
+	}
+	n := Notice{subjects: []Subject{{AboutRequest, r.id.Request()}}, seenBy: r.seenBy}
+	if !r.Session.Opened.IsZero() && !r.Answer.Granted.IsZero() && !r.extension() {
+		n.subjects = append(n.subjects, Subject{AboutSession, r.sessionID().Session()})
+	}
+	return n, nil
+}
+
+func noticeOfRecording(d store.Doc) (Notice, error) {
+	id, err := session.ParseText(d.ID)
+	if err != nil {
+		return Notice{}, err
+	}
+	x, err := readRecording(d.Body, id)
+	return Notice{subjects: []Subject{{AboutRecording, id.Recording()}}, seenBy: x.seenBy}, err
+}
+
+// noticeOfSite is about every asset of a site, since any of them may have changed.
+func noticeOfSite(d store.Doc) (Notice, error) {
+	s, err := readSite(d.Body)
+	if err != nil {
+		return Notice{}, err
+	}
+	var all []Subject
+	for agent := range s.Agents {
+		all = append(all, s.subjects(agent)...)
+	}
+	return noticeAt(d.ID, all), nil
+}
+
+// noticeOfPresence is about the assets of the agent that came or went.
+func (a *Access) noticeOfPresence(ctx context.Context, d store.Doc) (Notice, error) {
+	p, err := readPresence(d)
+	if err != nil {
+		return Notice{}, err
+	}
+	at, err := a.docs.Get(ctx, siteKind, p.Site)
+	if errors.Is(err, os.ErrNotExist) {
+		return Notice{}, nil // it has announced nothing
+	}
+	if err != nil {
+		return Notice{}, err
+	}
+	s, err := readSite(at.Body)
+	return noticeAt(p.Site, s.subjects(p.Agent)), err
+}
+
+func (s site) subjects(agent string) []Subject {
+	var all []Subject
+	for _, x := range s.Agents[agent].Assets {
+		all = append(all, Subject{AboutAsset, x.Name})
+	}
+	return all
+}
+
+// noticeAt is a notice for everybody who may list a site's assets.
+func noticeAt(site string, all []Subject) Notice {
+	if len(all) == 0 {
+		all = []Subject{{AboutAsset, site}}
+	}
+	slices.SortFunc(all, func(x, y Subject) int { return strings.Compare(x.ID, y.ID) })
+	return Notice{subjects: all, seenBy: func(c Caller) bool { return hasRole(c) && c.At(site) }}
+}
+
+// noticeOfStanding is for those who may list a site's engineers, and for the one
+// whom it is about.
+func noticeOfStanding(d store.Doc) (Notice, error) {
+	s, err := readStanding(d.Body)
+	if err != nil {
+		return Notice{}, err
+	}
+	return Notice{subjects: []Subject{{AboutEngineer, s.Person.Sub}}, seenBy: func(c Caller) bool {
+		return c.Is(session.Approver) && c.At(s.Site) || c.Is(session.Engineer) && c.Who().Identity == s.Person.Identity
+	}}, nil
+}
+
+// hasRole reports whether a caller may read anything at all.
+func hasRole(c Caller) bool {
+	return c.Is(session.Engineer) || c.Is(session.Approver) || c.Is(session.Auditor)
+}
