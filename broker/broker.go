@@ -40,6 +40,7 @@ type Broker struct {
 	fleet  *fleet.Fleet
 	vault  *vault.Directory
 	audit  *audit.Log
+	reels  *reels
 	port   *port
 	web    *http.Server
 	ssh    *sshd.Server
@@ -86,9 +87,10 @@ func (b *Broker) furnish() error {
 	if b.fleet, err = newFleet(b.cfg, ca, b.store, b, enrolments{b.audit}, b.log); err != nil {
 		return err
 	}
-	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Audit: b.audit, Now: time.Now, Log: b.log}); err != nil {
+	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
+	b.reels = newReels(library{b.vault, b.signer, b.audit}, b.access, b.log)
 	if b.ssh, err = sshd.New(sshd.Config{
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
 		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
@@ -147,7 +149,7 @@ func (b *Broker) makeWeb() error {
 	}
 	handler, err := api.New(api.Config{
 		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
-		Access: b.access, Identity: people, Vault: library{b.vault, b.signer, b.audit}, Audit: b.audit, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: b.reels, Reels: b.reels, Want: b.reels.Want, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})
@@ -184,6 +186,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.settleArrivals(gctx) })
 	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.keepPresence(gctx) })
+	group.Go(func() error { return b.reels.keepDigests(gctx) })
 	group.Go(func() error { return b.port.serve(gctx, people) })
 	group.Go(func() error { return b.ssh.Serve(gctx, jump) })
 	group.Go(func() error {

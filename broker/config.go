@@ -96,6 +96,15 @@ type Issuer struct {
 	Sites          []string `yaml:"sites"`
 }
 
+// pinned are the issuers without their sites.
+func (c *Config) pinned() []session.Issuer {
+	all := make([]session.Issuer, 0, len(c.Issuers))
+	for _, iss := range c.Issuers {
+		all = append(all, iss.Issuer)
+	}
+	return all
+}
+
 // Validate reports every value that cannot be used, as *session.BadField.
 func (c *Config) Validate() error {
 	var errs []error

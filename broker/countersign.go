@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -119,14 +118,7 @@ func (l library) Pack(ctx context.Context, site, recording string, w io.Writer) 
 // sealing proves that a recording's seal is in the audit log; nothing while it is not.
 // A pack is only made of what the log has: the seal is logged before it is listed.
 func (l library) sealing(recording string) ([]byte, error) {
-	name := []byte(`"recording":"` + recording + `"`)
-	at, found, err := l.log.Find(func(entry []byte) bool {
-		if !bytes.Contains(entry, name) {
-			return false
-		}
-		e, err := witness.ParseEvent(entry)
-		return err == nil && e.Event == witness.RecordingSealed && e.Recording == recording
-	})
+	_, at, found, err := l.sealEvent(recording)
 	if err != nil || !found {
 		return nil, err
 	}

@@ -167,7 +167,12 @@ func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body i
 	if err != nil {
 		return err
 	}
-	return b.access.Seal(ctx, site, agent, id, access.Seal{Ended: seal.Ended, Torn: seal.State == recordings.Torn, SHA256: p.SHA256})
+	err = b.access.Seal(ctx, site, agent, id, access.Seal{Ended: seal.Ended, Torn: seal.State == recordings.Torn, SHA256: p.SHA256,
+		Reason: seal.Reason, Segments: seal.Segments})
+	if err == nil {
+		b.reels.Want(site, p.Recording)
+	}
+	return err
 }
 
 // listRecording lists a recording by its header, which must be the sender's own.

@@ -115,6 +115,10 @@ func readDocument(r io.Reader) ([]byte, error) {
 	return part, err
 }
 
+// ErrSealedContent is in the chain when the whole content of a recording is sealed to
+// recipients of its site. No reader of version 1 opens one.
+var ErrSealedContent = errors.New("its content is sealed to recipients of its site")
+
 // parseHeader checks a header part completely: shape, signature, and that the
 // session header names the key that signed.
 func parseHeader(part []byte) (opening, ed25519.PublicKey, error) {
@@ -123,7 +127,10 @@ func parseHeader(part []byte) (opening, ed25519.PublicKey, error) {
 	if err != nil {
 		return opening{}, nil, err
 	}
-	if o.V != 1 || len(o.Outputs) != 0 {
+	if len(o.Outputs) != 0 {
+		return opening{}, nil, ErrSealedContent
+	}
+	if o.V != 1 {
 		return opening{}, nil, errors.New("it was written by a newer Sallyport")
 	}
 	pub, err := session.ParseKeyLine(o.Signer)

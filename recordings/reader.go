@@ -72,6 +72,10 @@ func newReader(s source) (*Reader, error) {
 		return nil, unreadable(err)
 	}
 	o, pub, err := parseHeader(part)
+	if errors.Is(err, ErrSealedContent) {
+		return nil, &session.Error{Kind: session.Refused, Message: "The content of this recording is sealed to the hospital", Err: err,
+			Next: "Open it at the hospital, with the identity that it is sealed to."}
+	}
 	if err != nil {
 		return nil, unreadable(&Damage{Reason: "the header is not sound: " + err.Error()})
 	}

@@ -33,6 +33,7 @@ type Result struct {
 	seal    *SealInfo
 	sealSum [32]byte
 	totals  totals
+	lost    error // of reading, where nothing was found out about what was signed
 }
 
 // Header is the recording's, as far as it could be read.
@@ -69,7 +70,36 @@ func VerifyHeads(r io.ReaderAt, size int64, trust []session.Trust, each func(wit
 	if err != nil {
 		return broken(Result{}, err)
 	}
+	return verify(reader, trust, each)
+}
+
+// VerifyParts is VerifyHeads for a recording whose parts stand one by one. An error is
+// one of reading: then nothing is said of the recording.
+func VerifyParts(open func(part string) (io.ReadCloser, error), parts []string, trust []session.Trust, each func(witness.Head)) (Result, error) {
+	var lost error
+	reader, err := OpenParts(func(part string) (io.ReadCloser, error) {
+		f, err := open(part)
+		if err != nil {
+			lost = err
+		}
+		return f, err
+	}, parts)
+	if lost != nil {
+		return Result{}, lost
+	}
+	if err != nil {
+		return broken(Result{}, err), nil
+	}
+	result := verify(reader, trust, each)
+	if lost == nil {
+		lost = result.lost
+	}
+	return result, lost
+}
+
+func verify(reader *Reader, trust []session.Trust, each func(witness.Head)) Result {
 	defer reader.Close()
+	var err error
 	reader.heads = each
 	result := Result{header: reader.Header(), signer: reader.Signer()}
 	for err == nil {
@@ -98,7 +128,7 @@ func broken(result Result, err error) Result {
 	if errors.As(err, &d) {
 		result.Segment, offset, result.Reason = d.Segment, d.Offset, d.Reason
 	} else {
-		result.Reason = "it cannot be read: " + err.Error()
+		result.Reason, result.lost = "it cannot be read: "+err.Error(), err
 	}
 	result.Offset = &offset
 	return result

@@ -54,6 +54,7 @@ type Documents interface {
 // Listing finds documents, and waits for one to change.
 type Listing interface {
 	ListUnder(ctx context.Context, kind, under string, limit int) ([]store.Doc, error)
+	PageUnder(ctx context.Context, kind, under string, from, limit int) (docs []store.Doc, next int, err error)
 	Wait(ctx context.Context, kind, id string, since uint64) (store.Doc, error)
 }
 
@@ -75,7 +76,8 @@ type Config struct {
 	Documents Documents
 	Listing   Listing
 	Agents    Agents
-	Audit     Auditor // nil: nothing is written down (tests)
+	Audit     Auditor          // nil: nothing is written down (tests)
+	Issuers   []session.Issuer // whose client ids have a class, for display
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -88,6 +90,8 @@ type Access struct {
 	audit  Auditor
 	now    func() time.Time
 	log    *slog.Logger
+	issuer []session.Issuer
+	usual  *usual
 }
 
 // New makes an Access.
@@ -95,7 +99,7 @@ func New(c Config) (*Access, error) {
 	if c.Documents == nil || c.Listing == nil || c.Agents == nil {
 		return nil, session.Errorf(session.Internal, "access: the configuration is not complete")
 	}
-	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log}
+	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log, issuer: c.Issuers, usual: newUsual()}
 	if a.now == nil {
 		a.now = time.Now
 	}

@@ -39,6 +39,8 @@ type Asset struct {
 	Agent    string
 	Identity string // fingerprint of the agent's identity key
 	Online   bool
+	Live     []session.ID // sessions on it now, of those that the caller may know
+	Typical
 }
 
 // Announce puts what an agent says of itself into the catalogue, in place of what
@@ -208,9 +210,10 @@ func (a *Access) Assets(ctx context.Context, c Caller, only string) ([]Asset, er
 	if err != nil {
 		return nil, err
 	}
-	return slices.DeleteFunc(all, func(x Asset) bool {
+	all = slices.DeleteFunc(all, func(x Asset) bool {
 		return !c.At(x.Site) || only != "" && x.Site != only
-	}), nil
+	})
+	return all, a.dress(ctx, c, all)
 }
 
 // catalogue is every scanner, by site and name.

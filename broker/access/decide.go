@@ -168,7 +168,7 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 			r.Owed = &debt{By: c.Who()}
 			return nil
 		}
-		r.Answer.Approvals = append(r.Answer.Approvals, proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v)})
+		r.Answer.Approvals = append(r.Answer.Approvals, proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v), Class: a.classOf(p.Token)})
 		r.Answer.Count = max(r.Answer.Count, v.Count)
 		r.Answer.Needed = max(v.Needed, 1)
 		if v.Admitted && r.Answer.Granted.IsZero() {

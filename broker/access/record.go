@@ -54,6 +54,8 @@ type proof struct {
 	Token    string         `json:"token"`
 	Salt     []byte         `json:"salt"`
 	Received time.Time      `json:"received"` // by the agent
+
+	Class session.ClientClass `json:"class,omitempty"` // of the client that its audience names
 }
 
 // answer is what came of a request.
@@ -208,6 +210,7 @@ func (a *Access) edit(ctx context.Context, id session.ID, change func(*record) e
 	if err != nil {
 		return record{}, err
 	}
+	a.usual.forget(became.doc.Site)
 	return became, nil
 }
 

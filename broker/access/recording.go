@@ -1,15 +1,19 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"slices"
 	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/replay"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
@@ -31,6 +35,23 @@ type Recording struct {
 	Started  time.Time
 	Ended    time.Time // zero until it is sealed
 	Bytes    int64     // stored so far
+	Origin
+	Findings
+}
+
+// Origin is what a recording came of.
+type Origin struct {
+	Request   session.ID // zero while it is not known
+	WorkOrder string
+	Reason    session.EndReason // why the session ended, or this connection of it; empty while that is not known
+}
+
+// Findings are what is known of a recording beyond its agent's report.
+type Findings struct {
+	Readable bool           // the broker may show it
+	Digest   *replay.Digest // nil until it was computed
+	Verdict  *Verdict       // nil until somebody had it checked
+	Reviews  []Review       // the oldest first
 }
 
 // recording is what is kept of one.
@@ -47,6 +68,16 @@ type recording struct {
 	Sealed   time.Time        `json:"sealed,omitzero"`
 	Torn     bool             `json:"torn,omitempty"`
 	Viewed   []viewing        `json:"viewed,omitempty"` // the newest, oldest first
+
+	Request   string            `json:"request,omitempty"`
+	WorkOrder string            `json:"work_order,omitempty"`
+	Reason    session.EndReason `json:"reason,omitempty"`     // of the session's end
+	Closed    session.EndReason `json:"closed,omitempty"`     // of this connection's end, as the seal says
+	Segments  int64             `json:"segments,omitempty"`   // bytes of all segments, once all are there and Parts has none of them
+	Unseen    bool              `json:"unreadable,omitempty"` // its content is sealed to others
+	Digest    *replay.Digest    `json:"digest,omitempty"`
+	Verdict   *Verdict          `json:"verdict,omitempty"`
+	Reviews   []Review          `json:"reviews,omitempty"`
 }
 
 // viewing is one look at a recording that was announced before.
@@ -72,9 +103,18 @@ func (x recording) view() (Recording, error) {
 			return Recording{}, err
 		}
 	}
+	v.Bytes = x.Segments
 	for _, n := range x.Parts {
 		v.Bytes += n
 	}
+	if x.Request != "" {
+		if v.Request, err = session.ParseRequestID(x.Request); err != nil {
+			return Recording{}, err
+		}
+	}
+	v.WorkOrder, v.Reason = x.WorkOrder, cmp.Or(x.Reason, x.Closed)
+	_, begun := x.Parts[recordings.HeaderPart]
+	v.Findings = Findings{Readable: begun && !x.Unseen, Digest: x.Digest, Verdict: x.Verdict, Reviews: x.Reviews}
 	switch {
 	case x.Sealed.IsZero():
 	case x.Torn:
@@ -130,6 +170,8 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 			now.Started = x.Started.UTC()
 		}
 		now.Session, now.Asset, now.Service, now.Engineer = of, r.doc.Asset, x.Service, r.Engineer
+		now.Request, now.WorkOrder = r.id.Request(), r.doc.Ref
+		now.Reason = r.Session.Reason
 		return nil
 	})
 	if err != nil {
@@ -148,6 +190,9 @@ func (a *Access) AppendPart(ctx context.Context, site, agent string, id session.
 		if _, known := x.Parts[part]; !known && len(x.Parts) >= maxParts {
 			return refusal(session.Refused, "Look into the agent's log.", "The recording has too many parts.")
 		}
+		if x.Segments > 0 && isSegment(part) {
+			return nil // sent again; it is counted already
+		}
 		if x.Parts == nil {
 			x.Parts = map[string]int64{}
 		}
@@ -156,11 +201,34 @@ func (a *Access) AppendPart(ctx context.Context, site, agent string, id session.
 	})
 }
 
+func isSegment(part string) bool {
+	return recordings.ValidPart(part) && part != recordings.HeaderPart && part != recordings.SealPart
+}
+
+// fold adds the segments up once all of them are there, so that what is kept of a long
+// recording is as short as that of any other.
+func (x *recording) fold(segments uint32) {
+	n, sum := uint32(0), int64(0)
+	for part, size := range x.Parts {
+		if isSegment(part) {
+			n, sum = n+1, sum+size
+		}
+	}
+	if segments == 0 || n != segments {
+		return
+	}
+	x.Segments = sum
+	maps.DeleteFunc(x.Parts, func(part string, _ int64) bool { return isSegment(part) })
+}
+
 // Seal is what is noted of a recording that is complete.
 type Seal struct {
 	Ended  time.Time
 	Torn   bool
 	SHA256 string // of the seal's part, hex
+
+	Reason   session.EndReason // of the connection's end
+	Segments uint32            // that it counts
 }
 
 // SealRecording notes that a recording is complete. The first seal counts.
@@ -176,7 +244,8 @@ func (a *Access) Seal(ctx context.Context, site, agent string, id session.ID, s 
 	ended, torn := s.Ended, s.Torn
 	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
 		if x.Sealed.IsZero() {
-			x.Sealed, x.Torn = ended.UTC(), torn
+			x.Sealed, x.Torn, x.Closed = ended.UTC(), torn, s.Reason
+			x.fold(s.Segments)
 		}
 		return nil
 	})
@@ -253,52 +322,6 @@ func readRecording(body []byte, id session.ID) (recording, error) {
 		return recording{}, session.Errorf(session.Internal, "recording %s holds another's facts", id.Recording())
 	}
 	return x, nil
-}
-
-// Recordings lists the recordings that the caller may know of, newest first.
-func (a *Access) Recordings(ctx context.Context, c Caller) ([]Recording, error) {
-	var names []string
-	if c.Is(session.Engineer) {
-		names = append(names, ofEngineer(c.Who().Identity))
-	}
-	if c.Is(session.Approver) || c.Is(session.Auditor) {
-		for _, s := range c.Places() {
-			names = append(names, ofSite(s))
-		}
-	}
-	all, seen := []Recording{}, map[session.ID]bool{}
-	for _, name := range names {
-		docs, err := a.list.ListUnder(ctx, recordingKind, name, maxListed)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range docs {
-			v, ok, err := showRecording(d, c)
-			if err != nil {
-				return nil, err
-			}
-			if ok && !seen[v.ID] {
-				seen[v.ID] = true
-				all = append(all, v)
-			}
-		}
-	}
-	slices.SortStableFunc(all, func(x, y Recording) int { return y.Started.Compare(x.Started) })
-	return all[:min(len(all), maxListed)], nil
-}
-
-// showRecording reads a stored recording for a caller.
-func showRecording(d store.Doc, c Caller) (Recording, bool, error) {
-	id, err := session.ParseText(d.ID)
-	if err != nil {
-		return Recording{}, false, err
-	}
-	x, err := readRecording(d.Body, id)
-	if err != nil || !x.seenBy(c) {
-		return Recording{}, false, err
-	}
-	v, err := x.view()
-	return v, err == nil, err
 }
 
 // NoteViewing keeps with a recording that the caller looks at it, and why.

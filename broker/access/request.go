@@ -37,7 +37,16 @@ type Request struct {
 	Revoked    time.Time // zero unless the hospital took it back
 	RevokedBy  session.Person
 	RevokeWhy  string
-	Extends    session.ID // the session that an extension makes longer, or zero
+	Extends    session.ID          // the session that an extension makes longer, or zero
+	Class      session.ClientClass // of the engineer's client; empty where no issuer names it
+	Approved   []ApprovedBy        // in the order in which the agent had them
+}
+
+// ApprovedBy is one approver of a request.
+type ApprovedBy struct {
+	By    session.Person
+	Class session.ClientClass
+	At    time.Time // received by the agent
 }
 
 // view derives a request from its record.
@@ -54,6 +63,10 @@ func (r record) view(now time.Time) Request {
 	}
 	if v.Status == session.Pending {
 		v.Missing, v.Proposal = r.missing(), r.Proposal
+	}
+	v.Class = r.Proof.Class
+	for _, p := range r.Answer.Approvals {
+		v.Approved = append(v.Approved, ApprovedBy{By: p.By, Class: p.Class, At: p.Received})
 	}
 	if r.extension() {
 		v.Extends, _ = session.ParseText(r.doc.Parent)
@@ -94,7 +107,7 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	}
 	return a.keep(ctx, c, raw, record{
 		Request: raw, Engineer: c.Who(), Agent: asset.Agent, Identity: asset.Identity, Created: a.utc(),
-		Proof:  proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v)},
+		Proof:  proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v), Class: a.classOf(p.Token)},
 		Quorum: asset.Policy.Quorum,
 		Answer: answer{Needed: max(v.Needed, asset.Policy.Approvals, 1)}, doc: doc, id: id,
 	})
@@ -167,6 +180,7 @@ func (a *Access) keep(ctx context.Context, c Caller, raw []byte, r record) (Requ
 	if err != nil {
 		return Request{}, err
 	}
+	a.usual.forget(r.doc.Site)
 	a.log.Info("request", "request", r.id.Request(), "user", r.Engineer.Sub, "target", r.doc.Asset)
 	return r.view(a.now()), nil
 }

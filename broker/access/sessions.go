@@ -34,7 +34,9 @@ type Session struct {
 	Recordings []string  // V-...
 	Request    session.ID
 	Frozen     []string // causes, while it is frozen
-	Keys       int      // that may open connections, as the agent says; 0 when it did not say
+	Site       string
+	WorkOrder  string
+	Keys       int // that may open connections, as the agent says; 0 when it did not say
 }
 
 // session derives the session of a record.
@@ -43,7 +45,7 @@ func (r record) session(now time.Time) Session {
 	s := Session{
 		ID: r.sessionID(), State: f.State(now), Asset: r.doc.Asset, Service: r.Session.Service, Engineer: r.Engineer,
 		Opened: f.Opened, Deadline: f.Deadline, Ended: f.Ended, Recordings: slices.Clone(r.Session.Recordings), Request: r.id,
-		Keys: r.Session.Keys,
+		Keys: r.Session.Keys, Site: r.doc.Site, WorkOrder: r.doc.Ref,
 	}
 	if s.State == session.Frozen {
 		s.Frozen = slices.Clone(r.Session.Frozen)
@@ -219,7 +221,7 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 			return err
 		}
 	}
-	return nil
+	return a.endRecordings(ctx, r)
 }
 
 // list adds a recording to the session's.

@@ -178,6 +178,9 @@ func (nowhere) Add(context.Context, string, string, string) error { return os.Er
 func (nowhere) ListUnder(context.Context, string, string, int) ([]store.Doc, error) {
 	return nil, nil
 }
+func (nowhere) PageUnder(context.Context, string, string, int, int) ([]store.Doc, int, error) {
+	return nil, 0, nil
+}
 func (nowhere) Wait(context.Context, string, string, uint64) (store.Doc, error) {
 	return store.Doc{}, os.ErrNotExist
 }

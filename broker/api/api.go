@@ -48,6 +48,8 @@ type Config struct {
 	Identity Doorkeeper
 	Access   *access.Access
 	Vault    Vault
+	Reels    Reels
+	Want     func(site, recording string) // has a digest computed; may be nil
 	Audit    *audit.Log
 	Pages    http.Handler // the web application; nil: there is none
 	Web      Web
@@ -63,6 +65,7 @@ type door struct {
 	routes  map[string]route
 	callers *limiter // calls of one person
 	sources *limiter // calls of one address, before anybody is known
+	checks  *limiter // checks of whole recordings by one person
 	waiting atomic.Int32
 
 	crossOrigin *http.CrossOriginProtection
@@ -77,7 +80,7 @@ func New(c Config) (http.Handler, error) {
 
 // build makes the handler and the description of its API.
 func build(c Config) (http.Handler, huma.API, error) {
-	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Audit == nil || c.Live == nil {
+	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Reels == nil || c.Audit == nil || c.Live == nil {
 		return nil, nil, session.Errorf(session.Internal, "api: the configuration is not complete")
 	}
 	if c.Now == nil {
@@ -86,7 +89,7 @@ func build(c Config) (http.Handler, huma.API, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200),
+	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200), checks: newCheckLimiter(),
 		crossOrigin: http.NewCrossOriginProtection()}
 	if c.Web.URL != "" { // our own origin, whatever name a proxy before us gives the host
 		var err error
@@ -200,6 +203,11 @@ func (d *door) admit(outer huma.Context, next func(huma.Context)) {
 	if err != nil {
 		d.refuse(ctx, d.problem(ctx.Context(), err))
 		return
+	}
+	if packed(r.id) {
+		p, finish := pack(ctx)
+		defer finish()
+		ctx = p
 	}
 	next(huma.WithValue(ctx, callerKey{}, who))
 }

@@ -100,6 +100,7 @@ func (d *door) register(api huma.API) {
 	d.registerSessions(api)
 	d.registerLife(api)
 	d.registerRecordings(api)
+	d.registerReels(api)
 	d.registerAudit(api)
 	d.registerLive(api)
 }
@@ -208,14 +209,6 @@ func withSession(f func(context.Context, access.Caller, session.ID) (access.Sess
 }
 
 func (d *door) registerRecordings(api huma.API) {
-	handle(d, api, "list-recordings", func(ctx context.Context, who signedIn, _ *none) (*of[[]Recording], error) {
-		all, err := d.Access.Recordings(ctx, who)
-		return answer(each(all, recordingView)), err
-	})
-	handle(d, api, "get-recording", func(ctx context.Context, who signedIn, in *byID) (*of[Recording], error) {
-		r, err := d.recording(ctx, who, in.ID)
-		return answer(recordingView(r)), err
-	})
 	handle(d, api, "get-recording-file", func(ctx context.Context, who signedIn, in *fileQuery) (*huma.StreamResponse, error) {
 		r, err := d.recording(ctx, who, in.ID)
 		if err != nil {

@@ -68,9 +68,15 @@ func matrix() map[string]verdict {
 		"get-recording-pack":   readers,
 		"view-recording":       readers,
 
-		"follow-events": everybody,
-		"attach":        roles(ok, 403, 403, 403, 403, 403, 403),  // ada's session
-		"attach-socket": roles(403, 403, 403, 403, 403, 403, 403), // without an origin
+		"follow-events":            everybody,
+		"attach":                   roles(ok, 403, 403, 403, 403, 403, 403),  // ada's session
+		"attach-socket":            roles(403, 403, 403, 403, 403, 403, 403), // without an origin
+		"get-request-context":      readers,
+		"get-recording-replay":     readers,
+		"get-recording-part":       readers,
+		"get-recording-transcript": readers,
+		"verify-recording":         readers,
+		"review-recording":         roles(403, 403, 403, ok, ok, 404, 404),
 	}
 }
 
@@ -141,7 +147,7 @@ func (w *world) aim(r route, x things) (path string, body any) {
 	case strings.Contains(r.path, "/recordings/"):
 		id = x.recording
 	}
-	path = strings.NewReplacer("{id}", id, "{index}", "1", "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
+	path = strings.NewReplacer("{id}", id, "{index}", "1", "{n}", "0", "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
 	switch r.id {
 	case "login":
 		body = SignIn{IDToken: "a.b.c", Salt: make([]byte, 32), Key: "k", Signature: make([]byte, 64)}
@@ -166,6 +172,8 @@ func (w *world) aim(r route, x things) (path string, body any) {
 		body = EndLogins{ID: "login-of-ada"}
 	case "attach":
 		body = Attach{Asset: "NGH-PETCT1", Service: "recon-ssh"}
+	case "review-recording":
+		body = Attestation{Attestation: "as-agreed"}
 	case "view-recording":
 		body = Viewing{Input: true, Reason: "incident 7"}
 	}
@@ -208,6 +216,11 @@ func TestForeignIDsTellNothing(t *testing.T) {
 		"/recordings/" + x.recording:            "/recordings/" + none.Recording(),
 		"/recordings/" + x.recording + "/file":  "/recordings/" + none.Recording() + "/file",
 		"/recordings/" + x.recording + "/pack":  "/recordings/" + none.Recording() + "/pack",
+
+		"/requests/" + x.request + "/context":        "/requests/" + none.Request() + "/context",
+		"/recordings/" + x.recording + "/replay":     "/recordings/" + none.Recording() + "/replay",
+		"/recordings/" + x.recording + "/replay/0":   "/recordings/" + none.Recording() + "/replay/0",
+		"/recordings/" + x.recording + "/transcript": "/recordings/" + none.Recording() + "/transcript",
 	} {
 		for _, who := range []string{"adam", "fay", "al", "abroad"} {
 			here, missing := w.call(who, "GET", "/api/v1"+path, nil), w.call(who, "GET", "/api/v1"+unknown, nil)

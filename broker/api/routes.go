@@ -24,6 +24,7 @@ func table() []route {
 	engineers := []session.Role{session.Engineer}
 	approvers := []session.Role{session.Approver}
 	deciders := []session.Role{session.Engineer, session.Approver}
+	readers := []session.Role{session.Approver, session.Auditor}
 	everybody := []session.Role{session.Engineer, session.Approver, session.Auditor}
 	return []route{
 		{"info", http.MethodGet, v1 + "/info", true, nil, "What broker this is and where its ssh door stands", 0},
@@ -60,6 +61,12 @@ func table() []route {
 		{"get-audit-checkpoint", http.MethodGet, v1 + "/audit/checkpoint", false, everybody, "The newest signed checkpoint of the audit log, and its key", 0},
 		{"list-audit-leaves", http.MethodGet, v1 + "/audit/leaves", false, everybody, "Hashes of the log's entries, from which its tree is computed", 0},
 		{"get-recording-pack", http.MethodGet, v1 + "/recordings/{id}/pack", false, everybody, "The evidence pack: the recording with its papers and countersignatures", 0},
+		{"get-request-context", http.MethodGet, v1 + "/requests/{id}/context", false, everybody, "What a decision about a request should know", 0},
+		{"get-recording-replay", http.MethodGet, v1 + "/recordings/{id}/replay", false, everybody, "What a player has to know of a recording", 0},
+		{"get-recording-part", http.MethodGet, v1 + "/recordings/{id}/replay/{n}", false, everybody, "What happens in one range of a recording", 0},
+		{"get-recording-transcript", http.MethodGet, v1 + "/recordings/{id}/transcript", false, everybody, "What a recording shows, as lines", 0},
+		{"verify-recording", http.MethodPost, v1 + "/recordings/{id}/verify", false, everybody, "Have the broker check a recording itself", 0},
+		{"review-recording", http.MethodPost, v1 + "/recordings/{id}/reviews", false, readers, "Say of a recording whether all was as agreed", 0},
 		{"view-recording", http.MethodPost, v1 + "/recordings/{id}/viewed", false, everybody, "Note that the caller looks at a recording, before they do", http.StatusNoContent},
 		{"follow-events", http.MethodGet, v1 + "/events", false, everybody, "What changes, of what the caller may know: server-sent events", 0},
 		{"attach", http.MethodPost, v1 + "/attach", false, engineers, "A ticket for one WebSocket to a service", http.StatusCreated},

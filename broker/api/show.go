@@ -56,6 +56,9 @@ func requestView(r access.Request) Request {
 		Approvals: r.Approvals, Needed: r.Needed, Engineer: r.Engineer, Reason: q.Reason, WorkOrder: q.Ref,
 		Created: r.Created.UTC(), DeniedBy: known(r.DeniedBy), DenyReason: r.DenyReason,
 		Kind: q.Kind, Missing: list(r.Missing), RevokedBy: known(r.RevokedBy), RevokeWhy: r.RevokeWhy,
+		EngineerClass: r.Class, Approved: each(r.Approved, func(a access.ApprovedBy) Approved {
+			return Approved{By: a.By, Class: a.Class, At: a.At.UTC()}
+		}),
 	}
 	if !r.Extends.IsZero() {
 		v.Extends = r.Extends.Session()
@@ -81,18 +84,9 @@ func documentsView(e access.Evidence) Documents {
 func sessionView(s access.Session) Session {
 	v := Session{ID: s.ID.Session(), State: s.State, Asset: s.Asset, Service: s.Service, Engineer: known(s.Engineer),
 		Opened: s.Opened.UTC(), Deadline: s.Deadline.UTC(), Ended: orNull(s.Ended), Recordings: list(s.Recordings), Request: s.Request.Request(),
-		Frozen: list(s.Frozen), Keys: s.Keys}
+		Frozen: list(s.Frozen), Keys: s.Keys, Site: s.Site, WorkOrder: s.WorkOrder}
 	if s.Reason != "" {
 		v.Reason = &s.Reason
-	}
-	return v
-}
-
-func recordingView(r access.Recording) Recording {
-	v := Recording{ID: r.ID.Recording(), State: r.State, Asset: r.Asset, Service: r.Service, Engineer: known(r.Engineer),
-		Started: r.Started.UTC(), Ended: orNull(r.Ended), Bytes: r.Bytes}
-	if !r.Session.IsZero() {
-		v.Session = r.Session.Session()
 	}
 	return v
 }
@@ -101,7 +95,8 @@ func assetView(a access.Asset) Asset {
 	return Asset{Name: a.Name, Site: a.Site, Label: a.Label, Modality: a.Modality, Online: a.Online, Needed: a.Policy.Approvals,
 		Longest: int64(a.Policy.Longest / time.Second), Channels: list(a.Policy.Channels), Services: list(a.Services),
 		Accept: session.Accept{Engineer: list(a.Policy.Accept.Engineer), Approver: list(a.Policy.Accept.Approver)},
-		Window: int64(a.Policy.Window / time.Second), Zone: cmp.Or(a.Policy.Zone, "UTC"), Quorum: list(a.Policy.Quorum)}
+		Window: int64(a.Policy.Window / time.Second), Zone: cmp.Or(a.Policy.Zone, "UTC"), Quorum: list(a.Policy.Quorum),
+		Agent: a.Identity, Typical: int64(a.Median / time.Second), Decided: a.Decided, Live: each(a.Live, session.ID.Session)}
 }
 
 func engineerView(e access.Engineer) Engineer {

@@ -40,6 +40,9 @@ type Request struct {
 	Proposal   *Proposal         `json:"proposal,omitempty"`      // another window, by an approver
 	RevokedBy  string            `json:"revoked_by,omitempty"`    // who took the approval back
 	RevokeWhy  string            `json:"revoke_reason,omitempty"` // and why
+
+	EngineerClass session.ClientClass `json:"engineer_class"` // of the program in which they asked; empty where it is not known
+	Approved      []Approved          `json:"approved"`
 }
 
 // Proposal is another window for a request, by an approver.
@@ -82,7 +85,9 @@ type Session struct {
 	Recordings []string           `json:"recordings"`
 	Request    string             `json:"request"`
 	Frozen     []string           `json:"frozen"` // causes; none while it runs
-	Keys       int                `json:"keys"`   // that may open connections; 0 when the agent did not say
+	Site       string             `json:"site"`
+	WorkOrder  string             `json:"work_order"`
+	Keys       int                `json:"keys"` // that may open connections; 0 when the agent did not say
 }
 
 // MarshalJSON writes a time that did not happen as null: a grant that was ended before
@@ -107,6 +112,15 @@ type Recording struct {
 	Started  time.Time  `json:"started"`
 	Ended    *time.Time `json:"ended"`
 	Bytes    int64      `json:"bytes"` // stored so far
+
+	Request   string   `json:"request"`
+	Reason    string   `json:"reason"` // why the session ended; empty while it lives or where that is not known
+	Site      string   `json:"site"`
+	WorkOrder string   `json:"work_order"`
+	Readable  bool     `json:"readable"` // the broker may show it
+	Digest    *Digest  `json:"digest"`   // null until it is sealed, or where the broker may not read it
+	Verdict   *Verdict `json:"verdict"`  // null: not checked yet
+	Reviews   []Review `json:"reviews"`
 }
 
 // Asset is a scanner as the catalogue shows it.
@@ -124,6 +138,11 @@ type Asset struct {
 	Window   int64             `json:"window_seconds"` // widest not-before to not-after
 	Zone     string            `json:"zone"`           // the site's time zone, as in Europe/Berlin
 	Quorum   []session.Quorum  `json:"quorum"`         // who the approvers must be; none: anyone who may approve
+
+	Agent   string   `json:"agent"`           // fingerprint of its agent's identity key, which a grant names
+	Typical int64    `json:"typical_seconds"` // median time to a decision here; 0: not known
+	Decided int      `json:"decided"`         // decisions behind it
+	Live    []string `json:"live"`            // sessions that are on it now, of those that the caller may know
 }
 
 // Engineer is an engineer as a site's approvers know them.

@@ -27,6 +27,8 @@ import (
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/replay"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -166,6 +168,36 @@ func (s *shelf) Assemble(_ context.Context, site, recording string, w io.Writer)
 	return s.after
 }
 
+// projector shows one recording, of two parts.
+type projector struct {
+	live    bool
+	wrong   error
+	wished  []string
+	checked atomic.Int32
+}
+
+func (p *projector) Replay(_ context.Context, site, recording string) (replay.Index, string, error) {
+	tag := recording + ".1"
+	if p.live {
+		tag = ""
+	}
+	return replay.Index{Header: recordings.Header{Started: start}, Cols: 80, Rows: 24, Duration: 9e6, Activity: []int64{5},
+		Markers: []replay.Marker{{At: 1, Kind: replay.Shell, Text: "shell"}}, Parts: []replay.Part{{N: 0, To: 5e6, Bytes: 4}, {N: 1, From: 5e6, To: 9e6}}}, tag, p.wrong
+}
+
+func (p *projector) Part(_ context.Context, site, recording string, n int) ([]replay.Event, error) {
+	return []replay.Event{{At: 1, Stream: 1, Kind: "c", Data: "80x24"}, {At: 2, Stream: 1, Kind: "o", Data: "aGk="}}, p.wrong
+}
+
+func (p *projector) Transcript(_ context.Context, site, recording string) ([]replay.Line, string, error) {
+	return []replay.Line{{At: 2, Stream: 1, Text: strings.Repeat("hi ", 500)}}, recording + ".1", p.wrong
+}
+
+func (p *projector) Check(_ context.Context, site, recording string) (access.Verdict, error) {
+	p.checked.Add(1)
+	return access.Verdict{Verdict: "intact", Signer: "known", Segments: 3, Countersigned: true, Logged: true, Message: "The broker checked 3 segments."}, p.wrong
+}
+
 // world is the whole door on a real listener.
 type world struct {
 	t      *testing.T
@@ -177,6 +209,7 @@ type world struct {
 	vault  *shelf
 	agents *agents
 	live   *Live
+	reels  *projector
 	audit  *audit.Log
 	api    huma.API
 	store  *store.Store
@@ -189,7 +222,7 @@ func (w *world) clock() time.Time { return time.Unix(0, w.now.Load()) }
 
 func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	t.Helper()
-	w := &world{t: t, doors: &doors{people: people()}, vault: &shelf{content: "SALLY\x00bytes"}, redis: miniredis.RunT(t)}
+	w := &world{t: t, doors: &doors{people: people()}, vault: &shelf{content: "SALLY\x00bytes"}, reels: &projector{}, redis: miniredis.RunT(t)}
 	w.now.Store(start.UnixNano())
 	w.doors.moved.L = &w.doors.mu
 	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
@@ -207,7 +240,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.agents = &agents{opened: make(chan opened, 16)}
 	lc := LiveConfig{URL: origin, Access: w.access, Logins: w.doors, Changes: s, Passing: s, Streams: w.agents, Now: w.clock}
 	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
-		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Reels: w.reels, Want: func(_, r string) { w.reels.wished = append(w.reels.wished, r) }, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
 	c.Live = &Live{cfg: lc}
 	for _, f := range change {
 		f(w, &c)

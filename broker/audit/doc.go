@@ -32,8 +32,8 @@
 //     same bytes finds the agent's yes and writes event and record.
 //   - activation, freeze, thaw: the agent's yes, event, broker's record: what holds a
 //     session is never kept waiting by the log. Proposal, revocation, an engineer
-//     disabled or enabled, a recording viewed: event, then effect, but for the engineer,
-//     whose access ends first.
+//     disabled or enabled, a recording viewed or reviewed: event, then effect, but for the
+//     engineer, whose access ends first.
 //   - session opened and ended, recording sealed, changed catalogue: the agent's
 //     report, event, record. If the event cannot be written the report is refused
 //     and the agent repeats it. A report that comes twice at once can stand in the

@@ -27,6 +27,30 @@ func (s *Store) ListUnder(ctx context.Context, kind, under string, limit int) ([
 	return s.list(ctx, kind, under, s.underKey(kind, under), limit)
 }
 
+// PageUnder reads documents that were put under a name, the newest first, beginning
+// with the from-th. next is where to go on; 0: there is no more. Pages shift by what is
+// created meanwhile, so a reader may see a document twice and misses none that was there.
+func (s *Store) PageUnder(ctx context.Context, kind, under string, from, limit int) (docs []Doc, next int, err error) {
+	if err := named(kind, under); err != nil {
+		return nil, 0, err
+	}
+	if limit <= 0 || limit > MaxList {
+		limit = MaxList
+	}
+	ids, err := s.entries(ctx, kind, under, s.underKey(kind, under), from, from+limit-1)
+	if err != nil {
+		return nil, 0, err
+	}
+	docs, _, err = s.fetch(ctx, kind, ids)
+	if err != nil {
+		return nil, 0, err
+	}
+	if len(ids) == limit {
+		next = from + limit
+	}
+	return docs, next, nil
+}
+
 func (s *Store) list(ctx context.Context, kind, under, index string, limit int) ([]Doc, error) {
 	if limit <= 0 || limit > MaxList {
 		limit = MaxList

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -107,7 +108,8 @@ func newBroker() *broker {
 	handle("GET /sessions", func(*http.Request, session.Person) (any, *refusal) { return b.sessions, nil })
 	handle("GET /sessions/{id}", b.session)
 	handle("POST /sessions/{id}/kill", b.kill)
-	handle("GET /recordings", func(*http.Request, session.Person) (any, *refusal) { return b.listed, nil })
+	handle("GET /recordings", b.findRecordings)
+	handle("POST /recordings/{id}/reviews", b.review)
 	handle("GET /recordings/{id}", b.recording)
 	handle("GET /recordings/{id}/file", b.file)
 	handle("GET /recordings/{id}/pack", b.file)
@@ -412,7 +414,41 @@ func (b *broker) recording(r *http.Request, _ session.Person) (any, *refusal) {
 	return nil, &refusal{404, session.Invalid, "There is no such recording", ""}
 }
 
+// findRecordings knows one filter of each sort.
+func (b *broker) findRecordings(r *http.Request, _ session.Person) (any, *refusal) {
+	q, found := r.URL.Query(), []api.Recording{}
+	for _, v := range b.listed {
+		from, _ := time.Parse(time.RFC3339, q.Get("from"))
+		to, err := time.Parse(time.RFC3339, q.Get("to"))
+		if (q.Get("asset") == "" || q.Get("asset") == v.Asset) && (q.Get("with") == "" || q.Get("with") == "unreviewed" && len(v.Reviews) == 0) &&
+			!v.Started.Before(from) && (err != nil || v.Started.Before(to)) {
+			found = append(found, v)
+		}
+	}
+	return found, nil
+}
+
+func (b *broker) review(r *http.Request, who session.Person) (any, *refusal) {
+	if !slices.Contains(rolesOf(who), session.Auditor) && !slices.Contains(rolesOf(who), session.Approver) {
+		return nil, &refusal{403, session.Denied, "Your role may not do this.", "Ask an auditor."}
+	}
+	var a api.Attestation
+	if err := json.NewDecoder(r.Body).Decode(&a); err != nil {
+		return nil, &refusal{400, session.Invalid, "The call is malformed", ""}
+	}
+	for i, v := range b.listed {
+		if v.ID == r.PathValue("id") {
+			b.listed[i].Reviews = append(v.Reviews, api.Review{By: who.Email, Attestation: a.Attestation, Comment: a.Comment})
+			return b.listed[i], nil
+		}
+	}
+	return nil, &refusal{404, session.Invalid, "There is no such recording", ""}
+}
+
 func (b *broker) file(r *http.Request, _ session.Person) (any, *refusal) {
+	if r.URL.Query().Get("reason") == "none of your business" {
+		return nil, &refusal{400, session.Invalid, "That is no reason.", "Say why."}
+	}
 	if data, ok := b.recordings[r.PathValue("id")]; ok {
 		return data, nil
 	}

@@ -18,45 +18,15 @@ func (p *program) recordingsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "recordings",
 		Aliases: []string{"recording"},
-		Short:   "List, replay, check and take out recordings",
+		Short:   "List, replay, check, review and take out recordings",
 		Long: `List, replay, check and take out recordings. There is one per connection to a scanner,
 several in a session. Auditors and approvers see their site's, engineers their own.
 What the engineer typed is sealed for the hospital; replays show what the scanner answered.`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(p.recordingsListCommand(), p.recordingsFetchCommand(), p.recordingsPlayCommand(), p.recordingsVerifyCommand(), p.recordingsExportCommand())
+	c.AddCommand(p.recordingsListCommand(), p.recordingsFetchCommand(), p.recordingsPlayCommand(), p.recordingsVerifyCommand(), p.recordingsExportCommand(), p.recordingsReviewCommand())
 	return c
-}
-
-func (p *program) recordingsListCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:     "ls",
-		Aliases: []string{"list"},
-		Short:   "List recordings, newest first",
-		Args:    cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			who, err := p.session()
-			if err != nil {
-				return err
-			}
-			list, err := who.broker.Recordings(c.Context())
-			if err != nil {
-				return err
-			}
-			return p.answer(orEmpty(list), func() error {
-				if len(list) == 0 {
-					p.say("No recordings yet. Each connection to a scanner makes one.")
-					return nil
-				}
-				var rows [][]string
-				for _, r := range list {
-					rows = append(rows, []string{r.ID, r.State, r.Asset + "/" + r.Service, r.Engineer, p.local(r.Started), lasted(r), display.Size(r.Bytes)})
-				}
-				return display.Table(p.stdout, []string{"RECORDING", "STATE", "ASSET/SERVICE", "ENGINEER", "STARTED", "LASTED", "SIZE"}, rows)
-			})
-		},
-	}
 }
 
 func lasted(r api.Recording) string {
@@ -67,7 +37,7 @@ func lasted(r api.Recording) string {
 }
 
 func (p *program) recordingsFetchCommand() *cobra.Command {
-	var file string
+	var file, reason string
 	var bare bool
 	c := &cobra.Command{
 		Use:   "fetch RECORDING -o FILE",
@@ -87,11 +57,11 @@ With --recording-only it is the recording alone.`,
 			if err != nil {
 				return err
 			}
-			fetch := who.broker.RecordingPack
+			fetch := who.broker.PackFor
 			if bare {
-				fetch = who.broker.RecordingFile
+				fetch = who.broker.RecordingFor
 			}
-			n, err := p.fetch(c.Context(), fetch, id, file)
+			n, err := p.fetch(c.Context(), func(ctx context.Context, id string, w io.Writer) (int64, error) { return fetch(ctx, id, reason, w) }, id, file)
 			if err != nil {
 				return err
 			}
@@ -101,6 +71,7 @@ With --recording-only it is the recording alone.`,
 			})
 		},
 	}
+	c.Flags().StringVar(&reason, "reason", "", "why you take it out; stands in the hospital's audit log")
 	c.Flags().BoolVar(&bare, "recording-only", false, "save the recording without papers and countersignatures")
 	// Shadows the global -o: here it names the file, and --json asks for JSON.
 	c.Flags().StringVarP(&file, "output", "o", "", "the file to write")

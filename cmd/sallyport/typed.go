@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -23,8 +24,15 @@ type withInput struct {
 func (w *withInput) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&w.wanted, "with-input", false, "also show what was typed; this is recorded under your name")
 	c.Flags().StringVar(&w.identity, "identity", "", "file with the hospital's age identity that opens typed input")
-	c.Flags().StringVar(&w.reason, "reason", "", "why you look at what was typed")
+	c.Flags().StringVar(&w.reason, "reason", "", "why you look at it; stands in the hospital's audit log, and is needed for what was typed")
 	_ = c.MarkFlagFilename("identity")
+}
+
+// fetch brings the recording, for the reason that was given.
+func (w *withInput) fetch(who signedIn) fetcher {
+	return func(ctx context.Context, id string, out io.Writer) (int64, error) {
+		return who.broker.RecordingFor(ctx, id, w.reason, out)
+	}
 }
 
 // open reads the identity; nil without the wish. Nothing is asked of anybody.
@@ -69,7 +77,7 @@ func (p *program) tape(ctx context.Context, id string, typed withInput) (tape, f
 	if err != nil {
 		return nil, nil, err
 	}
-	f, size, done, err := p.download(ctx, id, who.broker.RecordingFile)
+	f, size, done, err := p.download(ctx, id, typed.fetch(who))
 	if err != nil {
 		return nil, nil, err
 	}

@@ -239,3 +239,23 @@ func (s *stripper) inString(r rune) {
 		s.escaped(r)
 	}
 }
+
+// Plain takes the text out of one direction of a terminal: printable characters, line
+// feeds and tabs. Control sequences are left out, also those split over chunks.
+type Plain struct{ s stripper }
+
+// Take is the text of the next chunk.
+func (p *Plain) Take(chunk []byte) string { return p.s.take(chunk) }
+
+// Clean makes words of anybody fit for one line of a page or a terminal, at most so
+// many characters of them.
+func Clean(words string, most int) string {
+	words = strings.TrimSpace(oneLine(words))
+	n := 0
+	for i := range words {
+		if n++; n > most {
+			return words[:i] + "…"
+		}
+	}
+	return words
+}

@@ -240,3 +240,24 @@ func tampered(d *recordings.Damage) Result {
 	r.lines = []string{"Tampered: this is not what was signed.", where}
 	return r
 }
+
+// Countersigned reports why countersignatures are not those of a verified recording, or
+// not of this broker; nil: every one fits. heads are those that stand in the recording;
+// closed says that the receipts are the agent's own list, which covers all of it.
+func Countersigned(of recordings.Result, heads map[witness.Head]bool, receipts []witness.Receipt, closed bool, broker ed25519.PublicKey) error {
+	id, err := session.ParseRecordingID(of.Header().Recording)
+	if err != nil {
+		return err
+	}
+	if !witness.Sorted(id, receipts) {
+		return errors.New("the countersignatures are not in order, or of another recording")
+	}
+	c := check{recording: of, heads: heads, receipts: receipts, closed: closed}
+	if d := c.fit(receiptsSection); d != nil {
+		return d
+	}
+	if len(receipts) > 0 && !broker.Equal(receipts[0].Key()) {
+		return errors.New("the countersignatures are of another broker")
+	}
+	return nil
+}

@@ -73,8 +73,9 @@ func segment(s string) ([]byte, error) {
 // Unverified is what a token claims before anything was checked. It only serves to
 // choose which pin to check against, or to match a token that was checked before.
 type Unverified struct {
-	Issuer string
-	Nonce  string
+	Issuer   string
+	Nonce    string
+	Audience string // empty where there is not exactly one
 }
 
 // Peek reads a token strictly and believes nothing.
@@ -85,7 +86,11 @@ func Peek(compact string) (Unverified, error) {
 	}
 	iss, _ := tok.payload["iss"].(string)
 	nonce, _ := tok.payload["nonce"].(string)
-	return Unverified{Issuer: iss, Nonce: nonce}, nil
+	aud, _ := tok.payload["aud"].(string)
+	if list, isList := tok.payload["aud"].([]any); isList && len(list) == 1 {
+		aud, _ = list[0].(string)
+	}
+	return Unverified{Issuer: iss, Nonce: nonce, Audience: aud}, nil
 }
 
 // checkHeader applies the header rules: a pinned algorithm, a key id, no critical

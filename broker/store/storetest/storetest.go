@@ -236,6 +236,7 @@ func listsUnder(t *testing.T, s *store.Store) {
 		wantIDs(t, "odd", under("rest:1"), "thing", 0, "5", "3", "1")
 		wantIDs(t, "late", under("late"), "thing", 0, "1")
 		wantIDs(t, "unknown", under("nobody"), "thing", 0)
+		wantPages(t, s)
 	}
 }
 
@@ -348,6 +349,31 @@ func crowd(t *testing.T, s *store.Store) {
 	ready.Wait()
 	must(t, s.Update(ctx, "thing", "a", func([]byte) ([]byte, error) { return []byte("after"), nil }))
 	done.Wait()
+}
+
+// wantPages reads the odd ones two at a time.
+func wantPages(t *testing.T, s *store.Store) {
+	t.Helper()
+	var got []string
+	for from, pages := 0, 0; ; pages++ {
+		docs, next, err := s.PageUnder(t.Context(), "thing", "rest:1", from, 2)
+		must(t, err)
+		for _, d := range docs {
+			got = append(got, d.ID)
+		}
+		if from = next; next == 0 {
+			break
+		}
+		if pages > 5 {
+			t.Fatal("pages without end")
+		}
+	}
+	if strings.Join(got, " ") != "5 3 1" {
+		t.Errorf("pages hold %v", got)
+	}
+	if docs, next, err := s.PageUnder(t.Context(), "thing", "rest:1", 99, 2); err != nil || len(docs) != 0 || next != 0 {
+		t.Errorf("behind the end: %v, %d, %v", docs, next, err)
+	}
 }
 
 func expires(t *testing.T, s *store.Store, advance func(time.Duration)) {

@@ -198,8 +198,29 @@ func (c *Client) Thaw(ctx context.Context, id string) (api.Session, error) {
 	return post[api.Session](ctx, c, "/sessions/"+url.PathEscape(id)+"/thaw", nil)
 }
 
+// Recordings lists the newest recordings.
 func (c *Client) Recordings(ctx context.Context) ([]api.Recording, error) {
-	return get[[]api.Recording](ctx, c, "/recordings")
+	all, _, err := c.FindRecordings(ctx, url.Values{"limit": {"500"}})
+	return all, err
+}
+
+// FindRecordings lists recordings that fit, as GET /recordings filters them. next is
+// for "before" when there are more.
+func (c *Client) FindRecordings(ctx context.Context, filter url.Values) (all []api.Recording, next string, err error) {
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	resp, err := c.do(ctx, http.MethodGet, "/recordings?"+filter.Encode(), nil)
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	all, err = read[[]api.Recording](resp, "/recordings")
+	return all, resp.Header.Get("X-Next"), err
+}
+
+// Review says of a recording whether all was as agreed.
+func (c *Client) Review(ctx context.Context, id string, a api.Attestation) (api.Recording, error) {
+	return post[api.Recording](ctx, c, "/recordings/"+url.PathEscape(id)+"/reviews", a)
 }
 
 func (c *Client) Recording(ctx context.Context, id string) (api.Recording, error) {
@@ -209,16 +230,30 @@ func (c *Client) Recording(ctx context.Context, id string) (api.Recording, error
 // RecordingFile copies the assembled container to w. How large it may be is for
 // the disk to say; a transfer that breaks off is an error.
 func (c *Client) RecordingFile(ctx context.Context, id string, w io.Writer) (int64, error) {
-	return c.stream(ctx, id, "/file", w)
+	return c.RecordingFor(ctx, id, "", w)
+}
+
+// RecordingFor is RecordingFile for a reason that stands in the audit log.
+func (c *Client) RecordingFor(ctx context.Context, id, reason string, w io.Writer) (int64, error) {
+	return c.stream(ctx, id, "/file", reason, w)
 }
 
 // RecordingPack copies the evidence pack of a recording to w, as RecordingFile does.
 func (c *Client) RecordingPack(ctx context.Context, id string, w io.Writer) (int64, error) {
-	return c.stream(ctx, id, "/pack", w)
+	return c.PackFor(ctx, id, "", w)
 }
 
-func (c *Client) stream(ctx context.Context, id, what string, w io.Writer) (int64, error) {
-	resp, err := c.do(ctx, http.MethodGet, "/recordings/"+url.PathEscape(id)+what, nil)
+// PackFor is RecordingPack for a reason that stands in the audit log.
+func (c *Client) PackFor(ctx context.Context, id, reason string, w io.Writer) (int64, error) {
+	return c.stream(ctx, id, "/pack", reason, w)
+}
+
+func (c *Client) stream(ctx context.Context, id, what, reason string, w io.Writer) (int64, error) {
+	path := "/recordings/" + url.PathEscape(id) + what
+	if reason != "" {
+		path += "?reason=" + url.QueryEscape(reason)
+	}
+	resp, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {
 		return 0, err
 	}
@@ -266,7 +301,7 @@ func post[T any](ctx context.Context, c *Client, path string, body any) (T, erro
 }
 
 func call[T any](ctx context.Context, c *Client, method, path string, body any) (T, error) {
-	var zero, v T
+	var zero T
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
 	resp, err := c.do(ctx, method, path, body)
@@ -277,6 +312,12 @@ func call[T any](ctx context.Context, c *Client, method, path string, body any) 
 	if resp.StatusCode == http.StatusNoContent {
 		return zero, nil
 	}
+	return read[T](resp, path)
+}
+
+// read reads a good answer, bounded.
+func read[T any](resp *http.Response, path string) (T, error) {
+	var zero, v T
 	data, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
 	if err != nil {
 		return zero, unreachable(err)

@@ -173,6 +173,12 @@ type shelf struct{}
 func (shelf) Assemble(context.Context, string, string, io.Writer) error { return os.ErrNotExist }
 func (shelf) Pack(context.Context, string, string, io.Writer) error     { return os.ErrNotExist }
 
+// unused are rooms of the door into which no round trip leads.
+type unused struct {
+	api.Reels
+	api.Streams
+}
+
 // verifier checks tokens as the broker does.
 type verifier struct{ keys *idtoken.KeySets }
 
@@ -214,7 +220,10 @@ func newWorld(t *testing.T) *world {
 	w.people, err = identity.New(identity.Config{BrokerURL: w.url, Issuers: issuers, Tokens: verifier{sets}, Sessions: st, Attempts: st, Audit: w.audit, Now: w.clock, Log: log,
 		Nonce: func(subject, extra, salt [32]byte) string { return grant.Nonce(grant.RoleLogin, subject, extra, salt) }, Web: identity.Web{Shelf: st}})
 	w.must(err)
-	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Audit: w.audit, Now: w.clock, Log: log,
+	live, err := api.NewLive(api.LiveConfig{URL: w.url, Access: w.access, Logins: w.people, Changes: st, Passing: st, Streams: unused{}, Now: w.clock, Log: log})
+	w.must(err)
+	t.Cleanup(live.Close)
+	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Reels: unused{}, Live: live, Audit: w.audit, Now: w.clock, Log: log,
 		Web: api.Web{URL: w.url, Browsers: w.people, Demo: true, Personas: []api.Persona{{Key: "engineer", Email: "j.brandt@meridian.example", Role: session.Engineer}}}})
 	w.must(err)
 	server.Config.Handler = handler

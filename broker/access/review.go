@@ -1,0 +1,218 @@
+package access
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Bounds of reviews and of looking.
+const (
+	maxReviews  = 100
+	maxComment  = 1000          // characters
+	viewingLast = 8 * time.Hour // a viewing counts
+)
+
+// What a review can say.
+const (
+	AsAgreed = "as-agreed"
+	Concern  = "concern"
+)
+
+// Review is what one of the hospital's people says of a recording. It stays.
+type Review struct {
+	By          session.Person `json:"by"`
+	At          time.Time      `json:"at"`
+	Attestation string         `json:"attestation"`
+	Comment     string         `json:"comment,omitempty"`
+}
+
+// Verdict is what the broker found when it checked a recording itself.
+type Verdict struct {
+	At            time.Time `json:"at"`
+	Verdict       string    `json:"verdict"` // intact, torn, tampered, unreadable, open
+	Signer        string    `json:"signer"`  // known, unknown
+	Segments      int64     `json:"segments"`
+	Countersigned bool      `json:"countersigned"`
+	Logged        bool      `json:"logged"`
+	Message       string    `json:"message"` // one sentence
+}
+
+// MayReplay reads a recording for somebody who wants to see what is in it: they have
+// said why, in the last hours.
+func (a *Access) MayReplay(ctx context.Context, c Caller, id session.ID) (Recording, error) {
+	d, err := a.docs.Get(ctx, recordingKind, id.Text())
+	if errors.Is(err, os.ErrNotExist) {
+		return Recording{}, unknown("recording", id.Recording())
+	}
+	if err != nil {
+		return Recording{}, err
+	}
+	v, ok, err := showRecording(d, c)
+	if err == nil && !ok {
+		err = unknown("recording", id.Recording())
+	}
+	if err != nil {
+		return Recording{}, err
+	}
+	x, err := readRecording(d.Body, id)
+	if err != nil {
+		return Recording{}, err
+	}
+	now := a.now()
+	if !slices.ContainsFunc(x.Viewed, func(l viewing) bool {
+		return l.By.Identity == c.Who().Identity && !l.At.After(now) && now.Sub(l.At) < viewingLast
+	}) {
+		return Recording{}, refusal(session.Refused, "Give a reason; it is kept with the recording.", "Say first why you look at this recording.")
+	}
+	return v, nil
+}
+
+// Review keeps what an approver or auditor of the site says of a recording that is
+// over. Nobody judges their own session.
+func (a *Access) Review(ctx context.Context, c Caller, id session.ID, attestation, comment string) (Recording, error) {
+	v, err := a.Recording(ctx, c, id)
+	if err != nil {
+		return Recording{}, err
+	}
+	comment = strings.TrimSpace(comment)
+	switch {
+	case !c.Is(session.Approver) && !c.Is(session.Auditor) || !c.At(v.Site), c.Who().Identity == v.Engineer.Identity:
+		return Recording{}, refusal(session.Denied, "Ask an auditor of the hospital.", "Only the hospital's approvers and auditors review a recording, and never their own session.")
+	case attestation != AsAgreed && attestation != Concern:
+		return Recording{}, refusal(session.Invalid, "Choose as-agreed or concern.", "A review says as-agreed or concern.")
+	case !plain(comment) || utf8.RuneCountInString(comment) > maxComment:
+		return Recording{}, refusal(session.Invalid, "Write it shorter, in plain text on one line.", "The comment has at most %d plain characters.", maxComment)
+	case attestation == Concern && comment == "":
+		return Recording{}, refusal(session.Invalid, "Write down what it is about.", "A concern needs a comment.")
+	case v.State == "live" || v.Engineer.Sub == "":
+		return Recording{}, refusal(session.Refused, "Review it when it is over.", "This recording is not complete yet.")
+	case len(v.Reviews) >= maxReviews:
+		return Recording{}, tooManyReviews()
+	}
+	if err := a.enter(ctx, reviewed(c, v, attestation, comment)); err != nil {
+		return Recording{}, err
+	}
+	var became recording
+	err = a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
+		x, err := readRecording(old, id)
+		if err != nil {
+			return nil, err
+		}
+		if len(x.Reviews) >= maxReviews {
+			return nil, tooManyReviews()
+		}
+		x.Reviews = append(x.Reviews, Review{By: c.Who(), At: a.utc(), Attestation: attestation, Comment: comment})
+		became = x
+		return json.Marshal(x)
+	})
+	if err != nil {
+		return Recording{}, err
+	}
+	a.log.Info("recording reviewed", "recording", id.Recording(), "user", c.Who().Sub, "target", v.Asset, "attestation", attestation)
+	return became.view()
+}
+
+func tooManyReviews() error {
+	return refusal(session.Refused, "Read those that are there.", "This recording has as many reviews as it can have.")
+}
+
+// reviewed is the event of a review. The log cuts long details; the hash is of all of it.
+func reviewed(c Caller, v Recording, attestation, comment string) witness.Event {
+	who, of := c.Who().Identity, v.Engineer.Identity
+	e := witness.Event{Event: witness.RecordingReviewed, Site: v.Site, Who: &who, Of: &of, Recording: v.ID.Recording(),
+		Details: map[string]string{"asset": v.Asset, "attestation": attestation, "comment": comment}}
+	if comment != "" {
+		e.Details["comment-sha256"] = hashed(comment)
+	}
+	if !v.Session.IsZero() {
+		e.Session = v.Session.Session()
+	}
+	return e
+}
+
+// NoteVerdict keeps what the broker found with the recording.
+func (a *Access) NoteVerdict(ctx context.Context, site string, id session.ID, v Verdict) (Verdict, error) {
+	v.At = a.utc()
+	return v, a.findOut(ctx, site, id, func(x *recording) { x.Verdict = &v })
+}
+
+// NoteDigest keeps the digest of a sealed recording; nil says that its content is
+// sealed to others.
+func (a *Access) NoteDigest(ctx context.Context, site string, id session.ID, d *replay.Digest) error {
+	return a.findOut(ctx, site, id, func(x *recording) { x.Digest, x.Unseen = d, d == nil })
+}
+
+// findOut keeps something that was found out about a recording of a site.
+func (a *Access) findOut(ctx context.Context, site string, id session.ID, change func(*recording)) error {
+	err := a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
+		x, err := readRecording(old, id)
+		if err != nil {
+			return nil, err
+		}
+		if x.Site != site {
+			return nil, unknown("recording", id.Recording())
+		}
+		change(&x)
+		return json.Marshal(x)
+	})
+	if errors.Is(err, os.ErrNotExist) {
+		err = unknown("recording", id.Recording())
+	}
+	return err
+}
+
+// endRecordings notes why a session ended with each of its recordings.
+func (a *Access) endRecordings(ctx context.Context, r record) error {
+	if r.Session.Ended.IsZero() {
+		return nil
+	}
+	for _, name := range r.Session.Recordings {
+		id, err := session.ParseRecordingID(name)
+		if err != nil {
+			return err
+		}
+		err = a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
+			x, err := readRecording(old, id)
+			if err != nil || x.Site != r.doc.Site || x.Session != r.sessionID().Session() || x.Reason == r.Session.Reason {
+				return old, err
+			}
+			x.Reason = r.Session.Reason
+			return json.Marshal(x)
+		})
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// Identities are the identity keys of the agents of a site, as key lines.
+func (a *Access) Identities(ctx context.Context, name string) ([]string, error) {
+	d, err := a.docs.Get(ctx, siteKind, name)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := readSite(d.Body)
+	if err != nil {
+		return nil, err
+	}
+	var keys []string
+	for _, h := range s.Agents {
+		keys = append(keys, h.Identity)
+	}
+	slices.Sort(keys)
+	return keys, nil
+}

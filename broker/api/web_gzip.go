@@ -1,0 +1,59 @@
+package api
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// packed are the calls whose answers are long and pack well. Nothing secret stands in
+// them beside what the caller chose.
+func packed(id string) bool {
+	return id == "get-recording-replay" || id == "get-recording-part" || id == "get-recording-transcript"
+}
+
+// packing compresses a good answer for a client that can read it.
+type packing struct {
+	call
+	out *gzip.Writer // nil: nothing is compressed
+}
+
+// pack makes a call's answers compressible. finish must be called after the answer.
+func pack(ctx call) (p *packing, finish func()) {
+	p = &packing{call: ctx}
+	return p, func() {
+		if p.out != nil {
+			_ = p.out.Close() // the connection is gone; nobody is left to be told
+		}
+	}
+}
+
+// SetStatus decides, because headers cannot be set later.
+func (p *packing) SetStatus(code int) {
+	p.call.AppendHeader("Vary", "Accept-Encoding")
+	if code == http.StatusOK && acceptsGzip(p.call.Header("Accept-Encoding")) {
+		p.call.SetHeader("Content-Encoding", "gzip")
+		p.out = gzip.NewWriter(p.call.BodyWriter())
+	}
+	p.call.SetStatus(code)
+}
+
+func (p *packing) BodyWriter() io.Writer {
+	if p.out != nil {
+		return p.out
+	}
+	return p.call.BodyWriter()
+}
+
+// acceptsGzip reads an Accept-Encoding header: gzip by name, and not with weight zero.
+func acceptsGzip(header string) bool {
+	for part := range strings.SplitSeq(header, ",") {
+		name, weight, _ := strings.Cut(part, ";")
+		if strings.EqualFold(strings.TrimSpace(name), "gzip") {
+			weight = strings.ReplaceAll(weight, " ", "")
+			return strings.Trim(strings.TrimPrefix(weight, "q="), "0.") != "" || weight == ""
+		}
+	}
+	return false
+}

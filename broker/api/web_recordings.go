@@ -1,0 +1,186 @@
+package api
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+	"golang.org/x/time/rate"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Reels shows what is in the recordings of the vault. The tag names an answer that will
+// never change; it is empty while the recording may grow.
+type Reels interface {
+	Replay(ctx context.Context, site, recording string) (index replay.Index, tag string, err error)
+	Part(ctx context.Context, site, recording string, n int) ([]replay.Event, error)
+	Transcript(ctx context.Context, site, recording string) (lines []replay.Line, tag string, err error)
+	Check(ctx context.Context, site, recording string) (access.Verdict, error)
+}
+
+// Figures of checks, each of which reads a whole recording.
+const (
+	checkEvery = 10 * time.Second // of one person
+	checkBurst = 3
+)
+
+func newCheckLimiter() *limiter { return newLimiter(rate.Every(checkEvery), checkBurst) }
+
+type (
+	recordingsQuery struct {
+		Asset     string `query:"asset" maxLength:"64"`
+		Engineer  string `query:"engineer" maxLength:"200" doc:"part of an e-mail address or a name"`
+		From      string `query:"from" maxLength:"40" doc:"started at or after: RFC 3339, or a day (UTC)"`
+		To        string `query:"to" maxLength:"40" doc:"started before: RFC 3339, or until the end of a day (UTC)"`
+		WorkOrder string `query:"work_order" maxLength:"200" doc:"part of it"`
+		With      string `query:"with" maxLength:"60" doc:"all of these, with commas between: files, killed, torn, unreviewed"`
+		Limit     int    `query:"limit" minimum:"0" maximum:"500" doc:"0: 100"`
+		Before    string `query:"before" maxLength:"60" doc:"what an earlier answer's X-Next said"`
+	}
+	recordingsPage struct {
+		Next string `header:"X-Next" doc:"for before, when there is more"`
+		Body []Recording
+	}
+	partPath struct {
+		ID string `path:"id" maxLength:"60"`
+		N  int    `path:"n" minimum:"0"`
+	}
+	knownTag struct {
+		ID    string `path:"id" maxLength:"60"`
+		Match string `header:"If-None-Match" maxLength:"200"`
+	}
+	tagged[T any] struct {
+		Status int
+		ETag   string `header:"ETag"`
+		Body   T
+	}
+	reviewing struct {
+		ID   string `path:"id" maxLength:"60"`
+		Body Attestation
+	}
+)
+
+// registerReels builds the calls about what is in a recording and what is said of it.
+func (d *door) registerReels(api huma.API) {
+	handle(d, api, "list-recordings", d.listRecordings)
+	handle(d, api, "get-recording", func(ctx context.Context, who signedIn, in *byID) (*of[Recording], error) {
+		r, err := d.recording(ctx, who, in.ID)
+		return answer(d.recordingView(r)), err
+	})
+	handle(d, api, "get-recording-replay", func(ctx context.Context, who signedIn, in *knownTag) (*tagged[Replay], error) {
+		r, err := d.viewed(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		x, tag, err := d.Reels.Replay(ctx, r.Site, r.ID.Recording())
+		if err != nil {
+			return nil, err
+		}
+		zone, err := d.Access.Zone(ctx, r.Site, r.Asset)
+		return labelled(in.Match, tag, "r", replayView(r, x, zone)), err
+	})
+	handle(d, api, "get-recording-part", func(ctx context.Context, who signedIn, in *partPath) (*of[ReplayPart], error) {
+		r, err := d.viewed(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		events, err := d.Reels.Part(ctx, r.Site, r.ID.Recording(), in.N)
+		return answer(ReplayPart{N: in.N, Events: each(events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}), err
+	})
+	handle(d, api, "get-recording-transcript", func(ctx context.Context, who signedIn, in *knownTag) (*tagged[[]TranscriptLine], error) {
+		r, err := d.viewed(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		lines, tag, err := d.Reels.Transcript(ctx, r.Site, r.ID.Recording())
+		return labelled(in.Match, tag, "t", each(lines, func(l replay.Line) TranscriptLine { return TranscriptLine(l) })), err
+	})
+	handle(d, api, "verify-recording", d.verifyRecording)
+	handle(d, api, "review-recording", func(ctx context.Context, who signedIn, in *reviewing) (*of[Recording], error) {
+		id, err := session.ParseRecordingID(in.ID)
+		if err != nil {
+			return nil, err
+		}
+		r, err := d.Access.Review(ctx, who, id, in.Body.Attestation, in.Body.Comment)
+		return answer(d.recordingView(r)), err
+	})
+	handle(d, api, "get-request-context", withRequest(func(ctx context.Context, who signedIn, id session.ID, _ *byID) (*of[Context], error) {
+		x, err := d.Access.Context(ctx, who, id)
+		return answer(contextView(x)), err
+	}))
+}
+
+// labelled answers with a tag, or with nothing when the caller has that answer. what keeps
+// the tags of two answers about one recording apart.
+func labelled[T any](match, tag, what string, body T) *tagged[T] {
+	if tag == "" {
+		return &tagged[T]{Status: 200, Body: body}
+	}
+	tag = `"` + what + "." + tag + `"`
+	if match == tag {
+		return &tagged[T]{Status: 304, ETag: tag}
+	}
+	return &tagged[T]{Status: 200, ETag: tag, Body: body}
+}
+
+// viewed finds a recording whose viewing the caller has noted.
+func (d *door) viewed(ctx context.Context, who signedIn, id string) (access.Recording, error) {
+	v, err := session.ParseRecordingID(id)
+	if err != nil {
+		return access.Recording{}, err
+	}
+	return d.Access.MayReplay(ctx, who, v)
+}
+
+func (d *door) listRecordings(ctx context.Context, who signedIn, in *recordingsQuery) (*recordingsPage, error) {
+	f := access.Filter{Asset: in.Asset, Engineer: in.Engineer, WorkOrder: in.WorkOrder, Limit: in.Limit, Before: in.Before}
+	var err error
+	if f.From, err = moment(in.From, 0); err != nil {
+		return nil, err
+	}
+	if f.To, err = moment(in.To, 24*time.Hour); err != nil {
+		return nil, err
+	}
+	if in.With != "" {
+		f.With = strings.Split(in.With, ",")
+	}
+	all, next, err := d.Access.FindRecordings(ctx, who, f)
+	return &recordingsPage{Next: next, Body: each(all, d.recordingView)}, err
+}
+
+// moment reads a time, or a day with something added.
+func moment(s string, add time.Duration) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if t, err := time.Parse(time.DateOnly, s); err == nil {
+		return t.Add(add), nil
+	}
+	t, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return time.Time{}, &session.Error{Kind: session.Invalid, Message: "That is no time to filter by.", Next: "Write 2026-05-04 or 2026-05-04T12:00:00Z.", Err: err}
+	}
+	return t, nil
+}
+
+// verifyRecording has the broker look for itself, and keeps what it finds.
+func (d *door) verifyRecording(ctx context.Context, who signedIn, in *byID) (*of[Verdict], error) {
+	r, err := d.recording(ctx, who, in.ID)
+	if err != nil {
+		return nil, err
+	}
+	if !d.checks.allow(who.Iss+"\n"+who.Sub, d.Now()) {
+		return nil, errTooFast
+	}
+	v, err := d.Reels.Check(ctx, r.Site, r.ID.Recording())
+	if err != nil {
+		return nil, err
+	}
+	v, err = d.Access.NoteVerdict(ctx, r.Site, r.ID, v)
+	d.Log.Info("recording checked", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "verdict", v.Verdict)
+	return answer(*verdictView(&v)), err
+}

@@ -1,0 +1,104 @@
+package replay_test
+
+import (
+	"encoding/json"
+	"io"
+	"testing"
+	"unicode"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/session"
+)
+
+// script is a recording of one event after the other, cut out of bytes.
+type script struct {
+	rest []byte
+	at   int64
+}
+
+func (s *script) Header() recordings.Header         { return recordings.Header{} }
+func (s *script) Mark() recordings.Mark             { return recordings.Mark{} }
+func (s *script) Seal() (recordings.SealInfo, bool) { return recordings.SealInfo{At: s.at}, true }
+
+func (s *script) Next() (session.Event, error) {
+	if len(s.rest) < 4 {
+		return session.Event{}, io.EOF
+	}
+	n := min(int(s.rest[2])*4, len(s.rest)-4)
+	e := session.Event{Kind: session.EventKind(s.rest[0]), Stream: uint32(s.rest[1] % 8), At: s.at, Data: s.rest[4 : 4+n]}
+	s.at += int64(s.rest[3]) << 20
+	s.rest = s.rest[4+n:]
+	return e, nil
+}
+
+// Whatever stands in a recording, what is made of it is bounded, plain and whole.
+func FuzzReplay(f *testing.F) {
+	add := func(events ...session.Event) {
+		var b []byte
+		for _, e := range events {
+			data := e.Data
+			for len(data)%4 != 0 {
+				data = append(data, ' ')
+			}
+			b = append(append(b, byte(e.Kind), byte(e.Stream), byte(len(data)/4), 1), data...)
+		}
+		f.Add(b)
+	}
+	add(session.Event{Kind: session.ChannelOpened, Stream: 1, Data: []byte(`{"type":"shell","term":"xterm","cols":80,"rows":24}`)},
+		session.Event{Kind: session.Output, Stream: 1, Data: []byte("\x1b]0;x\x07one\r\ntwo\n")}, session.Event{Kind: session.Input, Stream: 1, Data: []byte("typed")},
+		session.Event{Kind: session.Resize, Stream: 1, Data: []byte(`{"cols":4294967295,"rows":0}`)}, session.Event{Kind: session.ChannelClosed, Stream: 1})
+	add(session.Event{Kind: session.FileClosed, Stream: 2, Data: []byte(`{"path":"/a\u001b[2J","direction":"files-in","size":-1,"reason":"\u202e"}`)},
+		session.Event{Kind: session.FileAction, Stream: 2, Data: []byte(`{"action":"rename","path":"a","target":"b"}`)},
+		session.Event{Kind: session.NotAllowed, Data: []byte(`{"what":"x11-req"}`)}, session.Event{Kind: session.Marker, Data: []byte(`{"text":"Frozen (local) by x"}`)},
+		session.Event{Kind: session.ChannelOpened, Stream: 3, Data: []byte(`{"type":"exec","command":"id\n"}`)}, session.Event{Kind: session.ErrorOutput, Stream: 3, Data: []byte("\n\n\xff\xc3")})
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		ix, err := replay.Read(&script{rest: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := replay.Transcript(&script{rest: b})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var texts []string
+		for _, m := range ix.Markers {
+			texts = append(texts, m.Text)
+		}
+		for _, c := range ix.Channels {
+			texts = append(texts, c.Text)
+		}
+		for _, l := range lines {
+			texts = append(texts, l.Text)
+		}
+		for _, s := range texts {
+			for _, r := range s {
+				if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) {
+					t.Fatalf("%U in %q", r, s)
+				}
+			}
+		}
+		bytes, strip := int64(0), int64(0)
+		for i, p := range ix.Parts {
+			if bytes += p.Bytes; p.From > p.To || i == 0 && p.From != 0 {
+				t.Fatalf("part %d: %d-%d", i, p.From, p.To)
+			}
+		}
+		for _, n := range ix.Activity {
+			strip += n
+		}
+		if bytes != strip || len(ix.Activity) > replay.Buckets || len(ix.Activity) == 0 {
+			t.Fatalf("%d bytes in parts, %d in the strip of %d", bytes, strip, len(ix.Activity))
+		}
+		if len(ix.Parts) == 1 {
+			events, err := ix.Parts[0].Events(func(recordings.Mark) (replay.Source, error) { return &script{rest: b}, nil })
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := json.Marshal(events); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

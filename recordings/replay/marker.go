@@ -1,0 +1,163 @@
+package replay
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/cast"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Kind says what a marker is about.
+type Kind string
+
+// The kinds of markers.
+const (
+	FileIn  Kind = "file-in"
+	FileOut Kind = "file-out"
+	Refused Kind = "refused"
+	Warning Kind = "warning"
+	Freeze  Kind = "freeze"
+	Thaw    Kind = "thaw"
+	Shell   Kind = "shell"
+	Exec    Kind = "exec"
+	Note    Kind = "note"
+	End     Kind = "end"
+)
+
+// Marker is a moment worth jumping to. Text is plain.
+type Marker struct {
+	At   int64  `json:"at"`
+	Kind Kind   `json:"kind" enum:"file-in,file-out,refused,warning,freeze,thaw,shell,exec,note,end"`
+	Text string `json:"text"`
+}
+
+// markerOf is the marker of an event; most have none. What cannot be read has one that
+// says no more than its kind.
+func markerOf(e session.Event) (Marker, bool) {
+	kind, text := Kind(""), ""
+	switch e.Kind {
+	case session.ChannelOpened:
+		kind, text = openWords(e)
+	case session.FileClosed:
+		kind, text = fileWords(e)
+	case session.FileAction:
+		kind, text = actionWords(e)
+	case session.NotAllowed:
+		var r session.Refusal
+		if kind, text = Refused, "something"; json.Unmarshal(e.Data, &r) == nil {
+			text = joined(": ", r.What, r.Detail)
+		}
+	case session.Marker:
+		var n session.Note
+		if kind, text = Note, "a remark of the agent"; json.Unmarshal(e.Data, &n) == nil {
+			kind, text = noteKind(e.Stream, n.Text), n.Text
+		}
+	}
+	return Marker{At: e.At, Kind: kind, Text: cast.Clean(text, maxWords)}, kind != ""
+}
+
+func openWords(e session.Event) (Kind, string) {
+	c, ok := readOpen(e)
+	switch {
+	case !ok:
+		return "", ""
+	case c.Type == session.Shell:
+		return Shell, "shell"
+	}
+	return Exec, c.Command
+}
+
+func fileWords(e session.Event) (Kind, string) {
+	var s session.FileSummary
+	if json.Unmarshal(e.Data, &s) != nil {
+		return Note, "a file was closed"
+	}
+	text := joined(", ", cast.Clean(s.Path, maxWords/2), size(s.Size))
+	if s.SHA256 == "" && s.Reason != "" {
+		text += " (" + s.Reason + ")"
+	}
+	if s.Direction == session.FilesIn {
+		return FileIn, text
+	}
+	return FileOut, text
+}
+
+// actionWords are those of what changed files; looking at them is no marker.
+func actionWords(e session.Event) (Kind, string) {
+	var a session.FileChange
+	if json.Unmarshal(e.Data, &a) != nil {
+		return "", ""
+	}
+	switch strings.ToLower(a.Action) {
+	case "remove", "rename", "mkdir", "rmdir", "symlink", "link":
+		text := joined(" ", a.Action, cast.Clean(a.Path, maxWords/3), cast.Clean(a.Target, maxWords/3))
+		if a.Error != "" {
+			text += " (failed: " + a.Error + ")"
+		}
+		return Note, text
+	}
+	return "", ""
+}
+
+// noteKind knows the agent's own sentences. On the connection itself (stream 0) they
+// say what was done; on a channel, what the engineer was told.
+func noteKind(stream uint32, text string) Kind {
+	switch {
+	case stream == 0 && strings.HasPrefix(text, "Frozen ("):
+		return Freeze
+	case stream == 0 && strings.HasPrefix(text, "Freeze (") && strings.Contains(text, " lifted by "):
+		return Thaw
+	case strings.HasPrefix(text, "This session ends in "):
+		return Warning
+	case stream != 0 && (strings.HasPrefix(text, "The hospital froze this session") || strings.HasPrefix(text, "The hospital lifted the freeze")):
+		return "" // the connection's own remark says it
+	case strings.HasPrefix(text, "terminal \"") && strings.Contains(text, ", modes "):
+		return "" // how the terminal was set up
+	}
+	return Note
+}
+
+// ending says how a recording ended.
+func ending(seal recordings.SealInfo) string {
+	words := map[session.EndReason]string{
+		session.Completed: "ended by its people", session.OutOfTime: "ended at its deadline", session.RevokedGrant: "ended: the hospital took the grant back",
+		session.KilledLocal: "ended by the hospital, at its agent", session.KilledRemote: "ended by the hospital, through the broker",
+		session.LinkLost: "ended: the broker was away too long", session.AgentLost: "ended: the agent was lost",
+		session.RecorderLost: "ended: a byte could not be recorded", session.DeviceClosed: "ended: the scanner hung up", session.Failed: "ended by an error",
+	}[seal.Reason]
+	if words == "" {
+		words = "ended"
+	}
+	if seal.State == recordings.Torn {
+		return "The recorder was lost here; the agent sealed what it had (" + words + ")."
+	}
+	return strings.ToUpper(words[:1]) + words[1:] + "."
+}
+
+func joined(between string, words ...string) string {
+	var some []string
+	for _, w := range words {
+		if w != "" {
+			some = append(some, w)
+		}
+	}
+	return strings.Join(some, between)
+}
+
+func more(n int) string { return fmt.Sprintf("%d more remarks are not listed here.", n) }
+
+// size is a number of bytes for people.
+func size(n int64) string {
+	switch {
+	case n < 1000:
+		return fmt.Sprintf("%d B", max(n, 0))
+	case n < 1_000_000:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	case n < 1_000_000_000:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	}
+	return fmt.Sprintf("%.1f GB", float64(n)/1e9)
+}

@@ -1,0 +1,478 @@
+package replay_test
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unicode"
+
+	"filippo.io/age"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/session"
+)
+
+// tape is a recording that is being made with a clock of its own.
+type tape struct {
+	t    testing.TB
+	dir  string
+	w    *recordings.Writer
+	now  atomic.Int64
+	read int // parts opened
+}
+
+func newTape(t testing.TB, change func(*recordings.Options)) *tape {
+	t.Helper()
+	x := &tape{t: t, dir: filepath.Join(t.TempDir(), "rec")}
+	x.now.Store(time.Date(2026, 11, 23, 8, 0, 0, 0, time.UTC).UnixMicro())
+	input, err := age.GenerateX25519Identity()
+	x.must(err)
+	_, key, err := ed25519.GenerateKey(nil)
+	x.must(err)
+	o := recordings.Options{Signer: key, InputRecipient: input.Recipient().String(), Now: func() time.Time { return time.UnixMicro(x.now.Load()) }}
+	if change != nil {
+		change(&o)
+	}
+	x.w, err = recordings.Create(x.dir, recordings.Header{Recording: session.NewID().Recording(), Session: session.NewID().Session(),
+		Request: session.NewID().Request(), GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh",
+		Protocol: session.SSH, WorkOrder: "WO-1"}, o)
+	x.must(err)
+	t.Cleanup(func() { _ = x.w.Close(session.Failed) })
+	return x
+}
+
+func (x *tape) must(err error) {
+	x.t.Helper()
+	if err != nil {
+		x.t.Fatal(err)
+	}
+}
+
+func (x *tape) wait(d time.Duration) { x.now.Add(d.Microseconds()) }
+
+func (x *tape) rec(kind session.EventKind, stream uint32, data any) {
+	x.t.Helper()
+	b, ok := data.([]byte)
+	if s, is := data.(string); is {
+		b, ok = []byte(s), true
+	}
+	if !ok {
+		var err error
+		b, err = json.Marshal(data)
+		x.must(err)
+	}
+	x.must(x.w.Record(session.Event{Kind: kind, Stream: stream, Data: b}))
+}
+
+func (x *tape) shell(stream uint32) {
+	x.rec(session.ChannelOpened, stream, session.ChannelOpen{Type: session.Shell, Term: "xterm", Cols: 100, Rows: 30})
+}
+
+func (x *tape) end() { x.t.Helper(); x.must(x.w.Close(session.Completed)) }
+
+func (x *tape) parts() []string {
+	entries, err := os.ReadDir(x.dir)
+	x.must(err)
+	var names []string
+	for _, e := range entries {
+		if recordings.ValidPart(e.Name()) {
+			names = append(names, e.Name())
+		}
+	}
+	return names
+}
+
+func (x *tape) open(part string) (io.ReadCloser, error) {
+	x.read++
+	return os.Open(filepath.Join(x.dir, part))
+}
+
+func (x *tape) reader() *recordings.Reader {
+	x.t.Helper()
+	r, err := recordings.OpenParts(x.open, x.parts())
+	x.must(err)
+	x.t.Cleanup(func() { r.Close() })
+	return r
+}
+
+func (x *tape) index() replay.Index {
+	x.t.Helper()
+	ix, err := replay.Read(x.reader())
+	x.must(err)
+	return ix
+}
+
+func (x *tape) events(p replay.Part) []replay.Event {
+	x.t.Helper()
+	all, err := p.Events(func(at recordings.Mark) (replay.Source, error) {
+		r, err := recordings.OpenPartsAt(x.open, x.parts(), at)
+		if err == nil {
+			x.t.Cleanup(func() { r.Close() })
+		}
+		return r, err
+	})
+	x.must(err)
+	return all
+}
+
+// screen is everything shown on a stream, from all parts.
+func (x *tape) screen(ix replay.Index, stream uint32) []byte {
+	var all []byte
+	for _, p := range ix.Parts {
+		shown := int64(0)
+		for _, e := range x.events(p) {
+			if e.At < p.From || e.At > p.To {
+				x.t.Fatalf("part %d holds %d, outside %d-%d", p.N, e.At, p.From, p.To)
+			}
+			if e.Kind != "o" {
+				continue
+			}
+			b, err := base64.StdEncoding.DecodeString(e.Data)
+			x.must(err)
+			shown += int64(len(b))
+			if e.Stream == stream {
+				all = append(all, b...)
+			}
+		}
+		if shown != p.Bytes {
+			x.t.Errorf("part %d says %d bytes and has %d", p.N, p.Bytes, shown)
+		}
+	}
+	return all
+}
+
+// plain fails for anything that could act on a page or a terminal.
+func plain(t *testing.T, what, s string) {
+	t.Helper()
+	for _, r := range s {
+		if unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' {
+			t.Errorf("%s holds %U: %q", what, r, s)
+			return
+		}
+	}
+	if len([]rune(s)) > 4096 {
+		t.Errorf("%s has %d characters", what, len([]rune(s)))
+	}
+}
+
+// A recording without an event, one that has only begun, and one in which nothing was
+// shown are recordings too.
+func TestNothingToShow(t *testing.T) {
+	x := newTape(t, nil)
+	if ix := x.index(); len(ix.Parts) != 0 || ix.Duration != 0 || ix.Sealed || len(ix.Activity) == 0 || ix.Cols != 80 || len(ix.Markers) != 0 {
+		t.Errorf("live and empty: %+v", ix)
+	}
+	x.end()
+	ix := x.index()
+	if len(ix.Parts) != 0 || !ix.Sealed || len(ix.Markers) != 1 || ix.Markers[0].Kind != replay.End || ix.Markers[0].Text != "Ended by its people." {
+		t.Errorf("sealed and empty: %+v", ix)
+	}
+	lines, err := replay.Transcript(x.reader())
+	if x.must(err); lines == nil || len(lines) != 0 {
+		t.Errorf("its transcript: %v", lines)
+	}
+}
+
+// What was typed is in nothing that is made of a recording.
+func TestTypedInputIsNeverShown(t *testing.T) {
+	x := newTape(t, nil)
+	x.shell(1)
+	x.rec(session.Input, 1, "hunter2secret\r")
+	x.rec(session.Upload, 2, "\x00\x00\x00\x00\x00\x00\x00\x00hunter2secret")
+	x.rec(session.Output, 1, "welcome\r\n")
+	x.end()
+	ix := x.index()
+	lines, err := replay.Transcript(x.reader())
+	x.must(err)
+	b, err := json.Marshal([]any{ix, lines, x.events(ix.Parts[0])})
+	x.must(err)
+	if strings.Contains(string(b), "hunter2") || strings.Contains(string(b), base64.StdEncoding.EncodeToString([]byte("hunter2secret"))) {
+		t.Errorf("typed input is shown: %s", b)
+	}
+	if got := x.screen(ix, 1); string(got) != "welcome\r\n" {
+		t.Errorf("shown: %q", got)
+	}
+}
+
+// Names and texts of anybody reach a player short and plain.
+func TestHostileWords(t *testing.T) {
+	evil := "\x1b]0;pwn\x07\u202egnp.exe\x9b31m\u2028\x00\xff<script>" + strings.Repeat("A", 5000)
+	x := newTape(t, nil)
+	x.rec(session.ChannelOpened, 1, session.ChannelOpen{Type: session.Exec, Command: evil, Cols: 1 << 31, Rows: 1 << 31})
+	x.rec(session.FileClosed, 2, session.FileSummary{Path: evil, Direction: session.FilesIn, Size: -5, Reason: evil})
+	x.rec(session.FileAction, 2, session.FileChange{Action: "rename", Path: evil, Target: evil, Error: evil})
+	x.rec(session.NotAllowed, 0, session.Refusal{What: evil, Detail: evil})
+	x.rec(session.Marker, 0, session.Note{Text: evil})
+	for _, kind := range []session.EventKind{session.ChannelOpened, session.Resize, session.FileClosed, session.FileAction, session.NotAllowed, session.Marker, session.Exit} {
+		x.rec(kind, 1, "{not json\x1b")
+		x.rec(kind, 1, `[1,2]`)
+	}
+	x.rec(session.Resize, 1, session.WindowSize{Cols: 4_000_000_000, Rows: 0})
+	x.rec(session.Output, 1, evil[:40]+"\n")
+	x.end()
+	ix := x.index()
+	for _, m := range ix.Markers {
+		plain(t, "marker "+string(m.Kind), m.Text)
+		if len([]rune(m.Text)) > 301 {
+			t.Errorf("marker of %d characters", len([]rune(m.Text)))
+		}
+	}
+	for _, c := range ix.Channels {
+		plain(t, "channel", c.Text)
+	}
+	lines, err := replay.Transcript(x.reader())
+	x.must(err)
+	for _, l := range lines {
+		plain(t, "line", l.Text)
+	}
+	if ix.Cols != 1000 || ix.Rows != 1000 {
+		t.Errorf("a terminal of %d x %d", ix.Cols, ix.Rows)
+	}
+	for _, e := range x.events(ix.Parts[0]) {
+		if e.Kind == "r" && e.Data != "1000x24" {
+			t.Errorf("resize to %s", e.Data)
+		}
+	}
+}
+
+// A flood of remarks, channels and streams stays bounded, and says so.
+func TestFloods(t *testing.T) {
+	x := newTape(t, nil)
+	for i := range 3000 {
+		x.shell(uint32(i + 1))
+		x.rec(session.Marker, 0, session.Note{Text: fmt.Sprint("remark ", i)})
+	}
+	x.end()
+	ix := x.index()
+	if len(ix.Markers) > 2000 || len(ix.Channels) != 500 || !strings.Contains(ix.Markers[len(ix.Markers)-2].Text, "more remarks") ||
+		ix.Markers[len(ix.Markers)-1].Kind != replay.End {
+		t.Errorf("%d markers, %d channels", len(ix.Markers), len(ix.Channels))
+	}
+	y := newTape(t, nil)
+	for i := range 25_000 {
+		if i%2000 == 0 {
+			y.shell(uint32(i))
+		}
+		y.rec(session.Output, uint32(i%600), "x")
+	}
+	y.end()
+	ix = y.index()
+	for _, p := range ix.Parts {
+		if n := len(y.events(p)); n > 10_000+256 {
+			t.Errorf("part %d has %d events", p.N, n)
+		}
+	}
+	if len(ix.Parts) != 3 {
+		t.Errorf("%d parts", len(ix.Parts))
+	}
+}
+
+// What happened is told once each, in plain words, at its time.
+func TestMarkersAndDigest(t *testing.T) {
+	x := newTape(t, nil)
+	x.rec(session.Marker, 0, session.Note{Text: "The engineer connected from 192.0.2.7, as the broker says."})
+	x.shell(1)
+	x.rec(session.ChannelOpened, 3, session.ChannelOpen{Type: session.Exec, Command: "evlog -n 3"})
+	x.rec(session.ChannelOpened, 5, session.ChannelOpen{Type: session.FilesOut})
+	x.rec(session.Output, 3, "one\ntwo\r\n\nthree")
+	x.wait(time.Second)
+	x.rec(session.FileClosed, 6, session.FileSummary{Path: "/var/log/tube.log", Direction: session.FilesOut, Size: 14_213, SHA256: "ab"})
+	x.rec(session.FileClosed, 7, session.FileSummary{Path: "/opt/patch.bin", Direction: session.FilesIn, Size: 12, Reason: "not moved whole"})
+	x.rec(session.FileAction, 7, session.FileChange{Action: "list", Path: "/opt"})
+	x.rec(session.FileAction, 7, session.FileChange{Action: "remove", Path: "/opt/old"})
+	x.rec(session.NotAllowed, 0, session.Refusal{What: "channel direct-tcpip", Detail: "10.0.0.1:80"})
+	x.wait(time.Second)
+	x.rec(session.Marker, 0, session.Note{Text: "Frozen (broker) by ben@hospital: nothing goes to the device."})
+	x.rec(session.Marker, 1, session.Note{Text: "The hospital froze this session. What you type waits; the time runs on."})
+	x.wait(time.Second)
+	x.rec(session.Marker, 0, session.Note{Text: "Freeze (broker) lifted by ben@hospital."})
+	for _, stream := range []uint32{1, 3} { // said on both channels
+		x.rec(session.Marker, stream, session.Note{Text: "This session ends in 5 minutes."})
+	}
+	x.rec(session.Marker, 1, session.Note{Text: `terminal "xterm", 80 columns, 24 rows, modes 00`})
+	x.wait(7 * time.Second)
+	x.rec(session.ChannelClosed, 1, "")
+	x.must(x.w.Close(session.KilledRemote))
+	ix := x.index()
+	var got []string
+	for _, m := range ix.Markers {
+		got = append(got, fmt.Sprintf("%d %s %s", m.At/1e6, m.Kind, m.Text))
+	}
+	want := `0 note The engineer connected from 192.0.2.7, as the broker says.
+0 shell shell
+0 exec evlog -n 3
+1 file-out /var/log/tube.log, 14.2 kB
+1 file-in /opt/patch.bin, 12 B (not moved whole)
+1 note remove /opt/old
+1 refused channel direct-tcpip: 10.0.0.1:80
+2 freeze Frozen (broker) by ben@hospital: nothing goes to the device.
+3 thaw Freeze (broker) lifted by ben@hospital.
+3 warning This session ends in 5 minutes.
+10 end Ended by the hospital, through the broker.`
+	if strings.Join(got, "\n") != want {
+		t.Errorf("markers:\n%s", strings.Join(got, "\n"))
+	}
+	if ix.Digest != (replay.Digest{Seconds: 10, Lines: 3, FilesIn: 1, FilesOut: 1, Refused: 1, Warnings: 1, Freezes: 1}) {
+		t.Errorf("digest %+v", ix.Digest)
+	}
+	if len(ix.Channels) != 2 || ix.Channels[1].Text != "evlog -n 3" || ix.Cols != 100 || ix.Rows != 30 {
+		t.Errorf("channels %+v of %dx%d", ix.Channels, ix.Cols, ix.Rows)
+	}
+	if got := x.screen(ix, 3); string(got) != "one\r\ntwo\r\n\r\nthree" {
+		t.Errorf("a command without a terminal shows %q", got)
+	}
+	lines, err := replay.Transcript(x.reader())
+	if x.must(err); len(lines) != 3 || lines[2] != (replay.Line{Stream: 3, Text: "three"}) {
+		t.Errorf("transcript %+v", lines)
+	}
+}
+
+// A damaged recording is shown up to the damage, and says so; a missing segment before
+// the seal is damage; a live one ends where it ends.
+func TestDamaged(t *testing.T) {
+	for name, hurt := range map[string]func(*tape){
+		"truncated": func(x *tape) { x.must(os.Truncate(filepath.Join(x.dir, recordings.SegmentPart(2)), 300)) },
+		"emptied":   func(x *tape) { x.must(os.Truncate(filepath.Join(x.dir, recordings.SegmentPart(2)), 0)) },
+		"missing":   func(x *tape) { x.must(os.Remove(filepath.Join(x.dir, recordings.SegmentPart(2)))) },
+		"swapped": func(x *tape) {
+			b, err := os.ReadFile(filepath.Join(x.dir, recordings.SegmentPart(1)))
+			x.must(err)
+			x.must(os.Remove(filepath.Join(x.dir, recordings.SegmentPart(2))))
+			x.must(os.WriteFile(filepath.Join(x.dir, recordings.SegmentPart(2)), b, 0o600))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			x := newTape(t, func(o *recordings.Options) { o.SegmentBytes = 600 })
+			x.shell(1)
+			for i := range 20 {
+				x.rec(session.Output, 1, fmt.Sprintf("line %02d %s\r\n", i, strings.Repeat("x", 200)))
+			}
+			x.end()
+			hurt(x)
+			ix := x.index()
+			last := ix.Markers[len(ix.Markers)-1]
+			if ix.Broken == "" || ix.Sealed || last.Kind != replay.End || !strings.Contains(last.Text, "cannot be read") {
+				t.Errorf("%+v", ix)
+			}
+			got := string(x.screen(ix, 1))
+			if !strings.Contains(got, "line 00") || strings.Contains(got, "line 19") {
+				t.Errorf("shown: %q", got)
+			}
+			lines, err := replay.Transcript(x.reader())
+			if x.must(err); len(lines) == 0 || len(lines) == 20 {
+				t.Errorf("%d lines", len(lines))
+			}
+		})
+	}
+	x := newTape(t, func(o *recordings.Options) { o.SegmentBytes = 600 })
+	x.shell(1)
+	for i := range 20 {
+		x.rec(session.Output, 1, fmt.Sprintf("line %02d %s\r\n", i, strings.Repeat("x", 200)))
+	}
+	if ix := x.index(); ix.Sealed || ix.Broken != "" || !strings.Contains(string(x.screen(ix, 1)), "line 03") {
+		t.Errorf("live: %+v", ix)
+	}
+	// A vault that cannot be read says nothing of the recording.
+	r, err := recordings.OpenParts(func(part string) (io.ReadCloser, error) {
+		if part == recordings.SegmentPart(1) {
+			return nil, errors.New("disk on fire")
+		}
+		return x.open(part)
+	}, x.parts())
+	x.must(err)
+	defer r.Close()
+	if _, err := replay.Read(r); err == nil || !strings.Contains(err.Error(), "disk on fire") {
+		t.Errorf("an unreadable vault: %v", err)
+	}
+}
+
+// Two hours and 20 MB: parts stay small, a part is found without reading the others,
+// and what they show together is what was recorded.
+func TestLongRecording(t *testing.T) {
+	const events, chunk = 2600, 8 << 10
+	x := newTape(t, nil)
+	random := rand.New(rand.NewPCG(1, 2))
+	x.shell(1)
+	var want []byte
+	for i := range events {
+		x.wait(2 * time.Hour / events)
+		line := make([]byte, chunk)
+		for j := range line {
+			line[j] = ' ' + byte(random.Uint32()%90)
+		}
+		copy(line[chunk-2:], "\r\n")
+		x.rec(session.Output, 1, line)
+		want = append(want, line...)
+		if i%100 == 0 {
+			x.rec(session.Resize, 1, session.WindowSize{Cols: 80 + uint32(i)/100, Rows: 24})
+		}
+	}
+	x.end()
+	x.read = 0
+	ix := x.index()
+	segments := len(x.parts()) - 2
+	if x.read > segments+2 {
+		t.Errorf("the index opened %d parts for %d segments", x.read, segments)
+	}
+	if n := len(want) / replay.PartBytes; len(ix.Parts) < n || len(ix.Parts) > n+2 {
+		t.Errorf("%d parts for %d bytes", len(ix.Parts), len(want))
+	}
+	if ix.Duration < 7190*1e6 || len(ix.Activity) != replay.Buckets || ix.Digest.Lines != events {
+		t.Errorf("%d microseconds, %d buckets, %d lines", ix.Duration, len(ix.Activity), ix.Digest.Lines)
+	}
+	total := int64(0)
+	for i, n := range ix.Activity {
+		if total += n; n < 4*chunk/2 || n > 7*chunk { // steady output, steady strip
+			t.Errorf("bucket %d holds %d", i, n)
+		}
+	}
+	for i, p := range ix.Parts {
+		if p.Bytes > replay.PartBytes || p.N != i || i > 0 && p.From != ix.Parts[i-1].To {
+			t.Errorf("part %d: %d-%d, %d bytes", i, p.From, p.To, p.Bytes)
+		}
+	}
+	if total != int64(len(want)) {
+		t.Errorf("the strip counts %d of %d bytes", total, len(want))
+	}
+	x.read = 0
+	if first := x.events(ix.Parts[len(ix.Parts)/2])[0]; first.Kind != "r" || first.Data == "100x30" {
+		t.Errorf("a part in the middle begins with %+v", first)
+	}
+	if x.read > 4 {
+		t.Errorf("a part in the middle opened %d parts", x.read)
+	}
+	if got := x.screen(ix, 1); !bytes.Equal(got, want) {
+		t.Errorf("%d bytes are shown, %d were recorded", len(got), len(want))
+	}
+}
+
+// Ten thousand segments are one recording.
+func TestManySegments(t *testing.T) {
+	x := newTape(t, func(o *recordings.Options) { o.SegmentBytes, o.SegmentTime = 1, 24*time.Hour })
+	x.shell(1)
+	for i := range 10_000 {
+		x.wait(time.Second)
+		x.rec(session.Output, 1, fmt.Sprintf("%d\r\n", i))
+	}
+	x.end()
+	ix := x.index()
+	if !ix.Sealed || ix.Broken != "" || len(ix.Parts) != 2 || ix.Digest.Lines != 10_000 || ix.Digest.Seconds != 10_000 {
+		t.Errorf("%d parts, broken %q, %+v", len(ix.Parts), ix.Broken, ix.Digest)
+	}
+	x.read = 0
+	if events := x.events(ix.Parts[1]); len(events) < 2 || events[0].Kind != "r" || x.read > 20 {
+		t.Errorf("the second part has %d events and opened %d parts", len(events), x.read)
+	}
+}
