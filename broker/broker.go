@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/fleet"
 	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/broker/notify"
 	"github.com/sallyport/sallyport/broker/sshd"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/broker/web"
@@ -37,6 +38,7 @@ type Broker struct {
 	log    *slog.Logger
 	store  *store.Store
 	access *access.Access
+	mail   *notify.Office // nil: nobody is written to
 	fleet  *fleet.Fleet
 	vault  *vault.Directory
 	audit  *audit.Log
@@ -87,7 +89,10 @@ func (b *Broker) furnish() error {
 	if b.fleet, err = newFleet(b.cfg, ca, b.store, b, enrolments{b.audit}, b.log); err != nil {
 		return err
 	}
-	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Now: time.Now, Log: b.log}); err != nil {
+	if b.mail, err = newOffice(b.cfg, b); err != nil {
+		return err
+	}
+	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
 	b.reels = newReels(library{b.vault, b.signer, b.audit}, b.access, b.log)
@@ -187,6 +192,9 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.keepPresence(gctx) })
 	group.Go(func() error { return b.reels.keepDigests(gctx) })
+	if b.mail != nil {
+		group.Go(func() error { return b.mail.Run(gctx) })
+	}
 	group.Go(func() error { return b.port.serve(gctx, people) })
 	group.Go(func() error { return b.ssh.Serve(gctx, jump) })
 	group.Go(func() error {

@@ -31,6 +31,8 @@ type Config struct {
 	// Demo lets anybody be one of some people with one click. Only on loopback, and
 	// only beside a store that forgets.
 	Demo *Demo `yaml:"demo,omitempty"`
+	// Notify tells people by e-mail; without it nobody is written to.
+	Notify *Notify `yaml:"notify,omitempty"`
 }
 
 // Web bounds sign-ins by browser. Durations look like "15m" or "8h".
@@ -152,6 +154,9 @@ func (c *Config) Validate() error {
 			ok := session.ValidName(p.Key) && p.Email != "" && (p.Role == session.Engineer || p.Role == session.Approver || p.Role == session.Auditor)
 			require(fmt.Sprintf("$.demo.personas[%d]", i), ok, "a persona has a key, an e-mail address and a role")
 		}
+	}
+	if c.Notify != nil {
+		c.Notify.validate(require)
 	}
 	return errors.Join(errs...)
 }

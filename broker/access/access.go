@@ -78,6 +78,7 @@ type Config struct {
 	Agents    Agents
 	Audit     Auditor          // nil: nothing is written down (tests)
 	Issuers   []session.Issuer // whose client ids have a class, for display
+	Notices   Notifier         // nil: nobody is told
 	Now       func() time.Time
 	Log       *slog.Logger
 }
@@ -92,6 +93,8 @@ type Access struct {
 	log    *slog.Logger
 	issuer []session.Issuer
 	usual  *usual
+
+	notifier Notifier
 }
 
 // New makes an Access.
@@ -99,7 +102,7 @@ func New(c Config) (*Access, error) {
 	if c.Documents == nil || c.Listing == nil || c.Agents == nil {
 		return nil, session.Errorf(session.Internal, "access: the configuration is not complete")
 	}
-	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log, issuer: c.Issuers, usual: newUsual()}
+	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log, issuer: c.Issuers, usual: newUsual(), notifier: c.Notices}
 	if a.now == nil {
 		a.now = time.Now
 	}

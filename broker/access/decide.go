@@ -191,6 +191,9 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 	if v.Admitted && r.extension() {
 		a.extended(ctx, r)
 	}
+	if v.Admitted && !r.Answer.Granted.IsZero() {
+		a.notify(ctx, NoticeApproved, r, c.Who())
+	}
 	a.log.Info("approval", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset, "admitted", v.Admitted)
 	return r.view(a.now()), !r.Answer.Granted.IsZero(), nil
 }
@@ -227,13 +230,18 @@ func (a *Access) Deny(ctx context.Context, c Caller, id session.ID, reason strin
 		return Request{}, refusal(session.Invalid, "Say why in one line, for example: scanner in use until 15:00.",
 			"A denial needs a reason of one plain line, at most %d characters.", maxDenial)
 	}
-	return a.close(ctx, id, c, witness.Denied, func(r *record) error {
+	r, err := a.close(ctx, id, c, witness.Denied, func(r *record) error {
 		if err := stillOpen(*r, a.now()); err != nil {
 			return err
 		}
 		r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), reason
 		return nil
 	})
+	if err != nil {
+		return Request{}, err
+	}
+	a.notify(ctx, NoticeDenied, r, c.Who())
+	return r.view(a.now()), nil
 }
 
 // Withdraw takes a request back, by its engineer, as long as nothing was opened.
@@ -245,7 +253,7 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id session.ID) (Request
 	if c.Who().Identity != r.Engineer.Identity {
 		return Request{}, refusal(session.Denied, "Deny it instead.", "Only its engineer takes a request back.")
 	}
-	return a.close(ctx, id, c, witness.Withdrawn, func(r *record) error {
+	r, err = a.close(ctx, id, c, witness.Withdrawn, func(r *record) error {
 		switch s := r.status(a.now()); {
 		case s == session.Pending, s == session.Approved && r.Session.Opened.IsZero():
 			r.Answer.Withdrawn = a.utc()
@@ -257,20 +265,24 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id session.ID) (Request
 			return refusal(session.Refused, "There is nothing to take back.", "This request is over.")
 		}
 	})
-}
-
-// close records that a request is over and tells the agent, now or later.
-func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string, change func(*record) error) (Request, error) {
-	before, err := a.fetch(ctx, id)
 	if err != nil {
 		return Request{}, err
 	}
+	return r.view(a.now()), nil
+}
+
+// close records that a request is over and tells the agent, now or later.
+func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string, change func(*record) error) (record, error) {
+	before, err := a.fetch(ctx, id)
+	if err != nil {
+		return record{}, err
+	}
 	event := before.event(what, c.Who(), nil)
 	if err := change(&before); err != nil { // what is refused anyway is no event
-		return Request{}, err
+		return record{}, err
 	}
 	if err := a.enter(ctx, event); err != nil {
-		return Request{}, err
+		return record{}, err
 	}
 	r, err := a.edit(ctx, id, func(r *record) error {
 		if err := change(r); err != nil {
@@ -280,8 +292,8 @@ func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string
 		return nil
 	})
 	if err != nil {
-		return Request{}, err
+		return record{}, err
 	}
 	a.settle(ctx, r)
-	return r.view(a.now()), nil
+	return r, nil
 }

@@ -288,18 +288,25 @@ func (a *Access) closeAll(ctx context.Context, c Caller, s standing) error {
 		if status := r.status(a.now()); status != session.Pending && status != session.Approved {
 			continue
 		}
+		what := ""
 		r, err := a.edit(ctx, r.id, func(r *record) error {
+			what = ""
 			switch r.status(a.now()) {
 			case session.Pending:
+				what = NoticeDenied
 				r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), "access disabled: "+s.Reason
 				r.Owed = &debt{By: c.Who()}
 			case session.Approved:
+				what = NoticeRevoked
 				return r.revoke(revocation{At: a.utc(), By: c.Who(), Reason: "access disabled: " + s.Reason}, a.now())
 			}
 			return nil
 		})
 		if err != nil {
 			return err
+		}
+		if what != "" {
+			a.notify(ctx, what, r, c.Who())
 		}
 		a.settle(ctx, r)
 	}

@@ -31,110 +31,110 @@ type Subject struct {
 	ID   string
 }
 
-// Notice is a change of a stored document: the things it is about, and who may know
-// of them. The zero Notice concerns nobody.
-type Notice struct {
+// Audience is a change of a stored document: the things it is about, and who may know
+// of them. The zero Audience concerns nobody.
+type Audience struct {
 	subjects []Subject
 	seenBy   func(Caller) bool // nil: by nobody
 }
 
-// For is what a caller may know of a notice.
-func (n Notice) For(c Caller) []Subject {
+// For is what a caller may know of a change with this audience.
+func (n Audience) For(c Caller) []Subject {
 	if n.seenBy == nil || !n.seenBy(c) {
 		return nil
 	}
 	return slices.Clone(n.subjects)
 }
 
-// Notice reads what a change of a stored document is about. The fences are those of
+// Audience reads what a change of a stored document is about. The fences are those of
 // reading the thing itself: whoever would be told that there is none hears nothing.
 // A document that is gone, or of another kind, concerns nobody.
-func (a *Access) Notice(ctx context.Context, kind, id string) (Notice, error) {
-	var notice func(store.Doc) (Notice, error)
+func (a *Access) Audience(ctx context.Context, kind, id string) (Audience, error) {
+	var audience func(store.Doc) (Audience, error)
 	switch kind {
 	case requestKind:
-		notice = noticeOfRequest
+		audience = audienceOfRequest
 	case recordingKind:
-		notice = noticeOfRecording
+		audience = audienceOfRecording
 	case siteKind:
-		notice = noticeOfSite
+		audience = audienceOfSite
 	case presenceKind:
-		notice = func(d store.Doc) (Notice, error) { return a.noticeOfPresence(ctx, d) }
+		audience = func(d store.Doc) (Audience, error) { return a.audienceOfPresence(ctx, d) }
 	case standingKind:
-		notice = noticeOfStanding
+		audience = audienceOfStanding
 	default:
-		return Notice{}, nil
+		return Audience{}, nil
 	}
 	d, err := a.docs.Get(ctx, kind, id)
 	if errors.Is(err, os.ErrNotExist) {
-		return Notice{}, nil
+		return Audience{}, nil
 	}
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
-	n, err := notice(d)
+	n, err := audience(d)
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
 	return n, nil
 }
 
-// Concerns is Notice for one caller.
+// Concerns is Audience for one caller.
 func (a *Access) Concerns(ctx context.Context, c Caller, kind, id string) ([]Subject, error) {
-	n, err := a.Notice(ctx, kind, id)
+	n, err := a.Audience(ctx, kind, id)
 	return n.For(c), err
 }
 
-// noticeOfRequest is about the request and, once somebody connected, its session.
-func noticeOfRequest(d store.Doc) (Notice, error) {
+// audienceOfRequest is about the request and, once somebody connected, its session.
+func audienceOfRequest(d store.Doc) (Audience, error) {
 	r, err := readRecord(d)
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
-	n := Notice{subjects: []Subject{{AboutRequest, r.id.Request()}}, seenBy: r.seenBy}
+	n := Audience{subjects: []Subject{{AboutRequest, r.id.Request()}}, seenBy: r.seenBy}
 	if !r.Session.Opened.IsZero() && !r.Answer.Granted.IsZero() && !r.extension() {
 		n.subjects = append(n.subjects, Subject{AboutSession, r.sessionID().Session()})
 	}
 	return n, nil
 }
 
-func noticeOfRecording(d store.Doc) (Notice, error) {
+func audienceOfRecording(d store.Doc) (Audience, error) {
 	id, err := session.ParseText(d.ID)
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
 	x, err := readRecording(d.Body, id)
-	return Notice{subjects: []Subject{{AboutRecording, id.Recording()}}, seenBy: x.seenBy}, err
+	return Audience{subjects: []Subject{{AboutRecording, id.Recording()}}, seenBy: x.seenBy}, err
 }
 
-// noticeOfSite is about every asset of a site, since any of them may have changed.
-func noticeOfSite(d store.Doc) (Notice, error) {
+// audienceOfSite is about every asset of a site, since any of them may have changed.
+func audienceOfSite(d store.Doc) (Audience, error) {
 	s, err := readSite(d.Body)
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
 	var all []Subject
 	for agent := range s.Agents {
 		all = append(all, s.subjects(agent)...)
 	}
-	return noticeAt(d.ID, all), nil
+	return audienceAt(d.ID, all), nil
 }
 
-// noticeOfPresence is about the assets of the agent that came or went.
-func (a *Access) noticeOfPresence(ctx context.Context, d store.Doc) (Notice, error) {
+// audienceOfPresence is about the assets of the agent that came or went.
+func (a *Access) audienceOfPresence(ctx context.Context, d store.Doc) (Audience, error) {
 	p, err := readPresence(d)
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
 	at, err := a.docs.Get(ctx, siteKind, p.Site)
 	if errors.Is(err, os.ErrNotExist) {
-		return Notice{}, nil // it has announced nothing
+		return Audience{}, nil // it has announced nothing
 	}
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
 	s, err := readSite(at.Body)
-	return noticeAt(p.Site, s.subjects(p.Agent)), err
+	return audienceAt(p.Site, s.subjects(p.Agent)), err
 }
 
 func (s site) subjects(agent string) []Subject {
@@ -145,23 +145,23 @@ func (s site) subjects(agent string) []Subject {
 	return all
 }
 
-// noticeAt is a notice for everybody who may list a site's assets.
-func noticeAt(site string, all []Subject) Notice {
+// audienceAt is the audience of everybody who may list a site's assets.
+func audienceAt(site string, all []Subject) Audience {
 	if len(all) == 0 {
 		all = []Subject{{AboutAsset, site}}
 	}
 	slices.SortFunc(all, func(x, y Subject) int { return strings.Compare(x.ID, y.ID) })
-	return Notice{subjects: all, seenBy: func(c Caller) bool { return hasRole(c) && c.At(site) }}
+	return Audience{subjects: all, seenBy: func(c Caller) bool { return hasRole(c) && c.At(site) }}
 }
 
-// noticeOfStanding is for those who may list a site's engineers, and for the one
+// audienceOfStanding is for those who may list a site's engineers, and for the one
 // whom it is about.
-func noticeOfStanding(d store.Doc) (Notice, error) {
+func audienceOfStanding(d store.Doc) (Audience, error) {
 	s, err := readStanding(d.Body)
 	if err != nil {
-		return Notice{}, err
+		return Audience{}, err
 	}
-	return Notice{subjects: []Subject{{AboutEngineer, s.Person.Sub}}, seenBy: func(c Caller) bool {
+	return Audience{subjects: []Subject{{AboutEngineer, s.Person.Sub}}, seenBy: func(c Caller) bool {
 		return c.Is(session.Approver) && c.At(s.Site) || c.Is(session.Engineer) && c.Who().Identity == s.Person.Identity
 	}}, nil
 }

@@ -108,7 +108,7 @@ func TestBrokenDocumentsConcernNobody(t *testing.T) {
 			id := fmt.Sprint(id[:len(id)-1], i)
 			_ = w.store.Delete(t.Context(), kind, id)
 			w.must(w.store.Create(t.Context(), kind, id, []byte(body), 0))
-			n, err := w.Notice(t.Context(), kind, id)
+			n, err := w.Audience(t.Context(), kind, id)
 			if err == nil && kind != "site" && kind != "standing" {
 				t.Errorf("%s %q: no error", kind, body)
 			}

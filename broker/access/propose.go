@@ -66,6 +66,7 @@ func (a *Access) Propose(ctx context.Context, c Caller, id session.ID, p Proposa
 	if err != nil {
 		return Request{}, err
 	}
+	a.notify(ctx, NoticeProposed, r, c.Who())
 	a.log.Info("another window proposed", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset)
 	return r.view(a.now()), nil
 }

@@ -87,7 +87,7 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	}
 	old, err := a.fetch(ctx, id)
 	if err == nil {
-		return a.again(old, c, raw)
+		return a.again(ctx, old, c, raw)
 	}
 	if !errors.Is(err, ErrUnknown) {
 		return Request{}, err
@@ -175,20 +175,25 @@ func (a *Access) keep(ctx context.Context, c Caller, raw []byte, r record) (Requ
 		if err != nil {
 			return Request{}, err
 		}
-		return a.again(old, c, raw)
+		return a.again(ctx, old, c, raw)
 	}
 	if err != nil {
 		return Request{}, err
 	}
 	a.usual.forget(r.doc.Site)
 	a.log.Info("request", "request", r.id.Request(), "user", r.Engineer.Sub, "target", r.doc.Asset)
+	a.notify(ctx, NoticeAsked, r, session.Person{})
 	return r.view(a.now()), nil
 }
 
-// again answers a request that is known already.
-func (a *Access) again(old record, c Caller, raw []byte) (Request, error) {
+// again answers a request that is known already. Whoever stored it may have died
+// before it was told.
+func (a *Access) again(ctx context.Context, old record, c Caller, raw []byte) (Request, error) {
 	if string(old.Request) != string(raw) || old.Engineer.Identity != c.Who().Identity {
 		return Request{}, refusal(session.Refused, "Ask again with sallyport request new.", "The request's id was used before.")
+	}
+	if old.status(a.now()) == session.Pending {
+		a.notify(ctx, NoticeAsked, old, session.Person{})
 	}
 	return old.view(a.now()), nil
 }

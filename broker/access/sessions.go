@@ -145,6 +145,9 @@ func (a *Access) Kill(ctx context.Context, c Caller, id session.ID) (Session, er
 	if r, err = a.edit(ctx, r.id, func(r *record) error { r.Owed = owed; return nil }); err != nil {
 		return Session{}, err
 	}
+	if reason == session.RevokedGrant {
+		a.notify(ctx, NoticeRevoked, r, c.Who())
+	}
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Session{}, later(r.doc.Site, id, nil)
 	}

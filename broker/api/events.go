@@ -201,7 +201,7 @@ func rest(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// maxNotices bounds the notices that are remembered.
+// maxNotices bounds the audiences that are remembered.
 const maxNotices = 256
 
 // noticeTime bounds how long one is looked up.
@@ -216,15 +216,15 @@ type notices struct {
 	known map[store.Change]*noted
 }
 
-// noted is a notice that is being looked up, or was.
+// noted is an audience that is being looked up, or was.
 type noted struct {
-	once   sync.Once
-	notice access.Notice
-	err    error
+	once     sync.Once
+	audience access.Audience
+	err      error
 }
 
-// of is the notice of a change. What it reads is at least as new as the change.
-func (n *notices) of(ctx context.Context, c store.Change) (access.Notice, error) {
+// of is the audience of a change. What it reads is at least as new as the change.
+func (n *notices) of(ctx context.Context, c store.Change) (access.Audience, error) {
 	n.mu.Lock()
 	k := n.known[c]
 	if k == nil {
@@ -241,11 +241,11 @@ func (n *notices) of(ctx context.Context, c store.Change) (access.Notice, error)
 	k.once.Do(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeTime)
 		defer cancel()
-		if k.notice, k.err = n.access.Notice(ctx, c.Kind, c.ID); k.err != nil {
+		if k.audience, k.err = n.access.Audience(ctx, c.Kind, c.ID); k.err != nil {
 			n.mu.Lock()
 			delete(n.known, c) // the next one may be luckier
 			n.mu.Unlock()
 		}
 	})
-	return k.notice, k.err
+	return k.audience, k.err
 }

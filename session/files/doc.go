@@ -8,5 +8,8 @@
 //   - before the engineer is told anything: what the device answered (names,
 //     attributes, content), because names and attributes are bytes too.
 //
+// A browser has no sftp: Panel speaks it on the browser's behalf to the same Serve, so
+// that there is one way to the device and one record.
+//
 // A device's error texts are never passed on, only their codes.
 package files

@@ -259,14 +259,25 @@ func TestSamples(t *testing.T) {
 			URL       string
 			Ephemeral bool
 		}
-		Vault   string
-		Web     struct{ Idle, Absolute string }
+		Vault  string
+		Web    struct{ Idle, Absolute string }
+		Notify struct {
+			From string
+			SMTP struct {
+				Host, TLS, User, Password string
+				Port                      int
+			}
+			Approvers map[string][]string
+		}
 		Issuers []struct {
 			session.Issuer `yaml:",inline"`
 			Sites          []string
 		}
 	}
 	read("broker.example.yaml", &broker)
+	if !strings.HasPrefix(broker.Notify.SMTP.Password, "credential:") {
+		t.Error("the mail server's password stands in the sample itself")
+	}
 	if strings.HasSuffix(broker.URL, "/") || !strings.HasPrefix(broker.URL, "https://") {
 		t.Errorf("url %s", broker.URL)
 	}

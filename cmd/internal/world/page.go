@@ -64,6 +64,7 @@ func (w *world) page(out io.Writer) {
 	line("  Sign-in       vendor %s    hospital %s", w.peers.vendor, w.peers.hospital)
 	line("  Configuration %s", w.path("agent.yaml"))
 	line("  Logs          %s", w.path("logs"))
+	line("  E-mail        %s (what people would be sent, one file each)", w.path("mail"))
 	line("")
 	line("  This is a demonstration. Its store is in memory: requests and sign-ins are")
 	line("  forgotten when it stops. Its assets accept approvals from the broker's own web")

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/broker"
 	"github.com/sallyport/sallyport/cmd/internal/config"
+	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -63,7 +65,22 @@ func (w *world) brokerConfig() broker.Config {
 			{Issuer: hospital, Sites: []string{site}},
 		},
 		Demo: &broker.Demo{Personas: webPersonas()},
+		Notify: &broker.Notify{
+			From: "Sallyport <sallyport@meridian.example>", Directory: w.path("mail"),
+			Approvers: map[string][]string{site: approverMails()},
+		},
 	}
+}
+
+// approverMails are the addresses of the personas who approve.
+func approverMails() []string {
+	var all []string
+	for _, p := range devidp.People(devidp.Hospital) {
+		if slices.Contains(p.Groups, session.GroupApprovers) {
+			all = append(all, p.Email)
+		}
+	}
+	return all
 }
 
 // startAgent writes the agent's configuration, enrols it and keeps it running.

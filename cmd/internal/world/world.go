@@ -107,7 +107,7 @@ func plan(o Options) (*world, error) {
 	if w.ssh, err = settle("--ssh", o.SSH, "127.0.0.1:7022"); err != nil {
 		return nil, err
 	}
-	for _, dir := range []string{"", "logs", "redis", "idp", "broker", "agent", "agent/secrets", "scanners", "personas"} {
+	for _, dir := range []string{"", "logs", "redis", "idp", "broker", "agent", "agent/secrets", "scanners", "personas", "mail"} {
 		if err := os.MkdirAll(filepath.Join(w.o.State, dir), 0o700); err != nil {
 			return nil, &session.Error{Kind: session.Invalid, Message: "The demonstration's state directory cannot be made", Next: "Name another one with --state.", Err: err}
 		}

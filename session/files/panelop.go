@@ -1,0 +1,258 @@
+package files
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+const (
+	maxMessage = 16 << 10 // bytes of one JSON message, either way
+	maxSize    = 1 << 50  // bytes of a file; far below what JavaScript counts exactly
+)
+
+// The operations.
+const (
+	opList   = "list"
+	opGet    = "get"
+	opPut    = "put"
+	opMkdir  = "mkdir"
+	opRemove = "remove"
+	opRename = "rename"
+	opCancel = "cancel"
+)
+
+// request is an operation as the browser asks for it.
+type request struct {
+	ID       uint32
+	Op       string
+	Path, To string
+	Size     int64
+	Replace  bool
+	Of       uint32
+}
+
+// wireOp is its JSON; what is left out is nil.
+type wireOp struct {
+	ID      *uint32 `json:"id"`
+	Op      string  `json:"op"`
+	Path    *string `json:"path"`
+	To      *string `json:"to"`
+	Size    *int64  `json:"size"`
+	Replace *bool   `json:"replace"`
+	Of      *uint32 `json:"of"`
+}
+
+// parseOp reads an operation: every field that it needs and no other. The id is kept
+// where it can be read, so that the answer finds its question.
+func parseOp(message []byte) (request, error) {
+	unreadable := session.Errorf(session.Invalid, "That is no file operation.").WithNext("Reload the page.")
+	var w wireOp
+	if len(message) > maxMessage || !utf8.Valid(message) {
+		return request{}, unreadable
+	}
+	d := json.NewDecoder(bytes.NewReader(message))
+	d.DisallowUnknownFields()
+	err := d.Decode(&w)
+	var r request
+	if w.ID != nil {
+		r.ID = *w.ID
+	}
+	if _, more := d.Token(); err != nil || more != io.EOF || w.ID == nil {
+		return r, unreadable
+	}
+	r.Op = w.Op
+	has := func(field bool, wanted ...string) bool { return field == slices.Contains(wanted, w.Op) }
+	known := []string{opList, opGet, opPut, opMkdir, opRemove, opRename, opCancel}
+	if !slices.Contains(known, w.Op) || !has(w.Path != nil, opList, opGet, opPut, opMkdir, opRemove, opRename) || !has(w.To != nil, opRename) ||
+		!has(w.Size != nil, opPut) || !has(w.Replace != nil, opPut) || !has(w.Of != nil, opCancel) {
+		return r, unreadable
+	}
+	if w.Of != nil {
+		r.Of = *w.Of
+		return r, nil
+	}
+	r.Path = *w.Path
+	if w.To != nil {
+		r.To = *w.To
+	}
+	if w.Op == opPut {
+		r.Size, r.Replace = *w.Size, *w.Replace
+	}
+	return r, r.check()
+}
+
+// check refuses names that a device's listing here could not have shown, and sizes
+// that no file has.
+func (r request) check() error {
+	names := []string{r.Path}
+	if r.Op == opRename {
+		names = append(names, r.To)
+	}
+	for _, name := range names {
+		switch {
+		case name == "" && r.Op != opList:
+			return session.Errorf(session.Invalid, "The file has no name.").WithNext("Name it.")
+		case len(name) > maxPath:
+			return session.Errorf(session.Invalid, "The name is too long.").WithNext("Use a shorter one; a path has at most 4,096 bytes.")
+		case shown(name) != name, strings.ContainsRune(name, utf8.RuneError):
+			return session.Errorf(session.Invalid, "The name has characters that cannot be shown.").
+				WithNext("Rename the file, or use sftp for this one.")
+		}
+	}
+	if r.Size < 0 || r.Size > maxSize {
+		return session.Errorf(session.Invalid, "No file has this size.").WithNext("Choose the file again.")
+	}
+	return nil
+}
+
+// shown is a device's name as people may see it: what drives a terminal, turns text
+// around, or is no text becomes U+FFFD.
+func shown(name string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', r == '\ufeff':
+			return utf8.RuneError
+		}
+		return r
+	}, strings.ToValidUTF8(name, "\ufffd"))
+}
+
+// usable reports whether a name can be sent back and mean the same file. U+FFFD does
+// not count as text: it is what a lone surrogate of the browser's becomes here.
+func usable(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\ufffd") && shown(name) == name
+}
+
+// op is an operation under way.
+type op struct {
+	request
+	cancelled chan struct{}
+	stir      chan struct{} // something below changed; has room for one
+
+	mu     sync.Mutex // guards what follows
+	over   bool       // cancelled
+	credit int64      // download: bytes that may be sent; upload: that may come
+	held   []byte     // upload: what came
+	ended  bool       // upload: that was all
+	wrong  error      // upload: the browser broke its word
+}
+
+func newOp(r request) *op {
+	return &op{request: r, cancelled: make(chan struct{}), stir: make(chan struct{}, 1)}
+}
+
+// moves reports whether the operation moves content.
+func (o *op) moves() bool { return o.Op == opGet || o.Op == opPut }
+
+func (o *op) cancel() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.over {
+		o.over = true
+		close(o.cancelled)
+	}
+}
+
+func (o *op) isCancelled() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.over
+}
+
+func (o *op) stirred() {
+	select {
+	case o.stir <- struct{}{}:
+	default:
+	}
+}
+
+// allow adds credit; beyond the largest file it makes no difference.
+func (o *op) allow(n int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.credit = min(o.credit+n, maxSize)
+	o.stirred()
+}
+
+// spend takes at most n of the credit, waiting until there is some.
+func (o *op) spend(n int64, gone <-chan struct{}) (int64, error) {
+	for {
+		o.mu.Lock()
+		if have := min(o.credit, n); have > 0 && !o.over {
+			o.credit -= have
+			o.mu.Unlock()
+			return have, nil
+		}
+		o.mu.Unlock()
+		if err := o.wait(gone); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// offer takes content of an upload, as far as there is credit.
+func (o *op) offer(data []byte) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	defer o.stirred()
+	if o.over || o.wrong != nil {
+		return nil
+	}
+	if int64(len(data)) > o.credit || o.ended {
+		o.wrong = session.Errorf(session.Invalid, "The browser sent more of the file than it announced.").WithNext("Choose the file again.")
+		o.held = nil
+		return o.wrong
+	}
+	o.credit -= int64(len(data))
+	o.held = append(o.held, data...)
+	return nil
+}
+
+func (o *op) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.ended = true
+	o.stirred()
+}
+
+// next waits for content of an upload; io.EOF when that was all.
+func (o *op) next(gone <-chan struct{}) ([]byte, error) {
+	for {
+		o.mu.Lock()
+		data, ended, wrong := o.held, o.ended, o.wrong
+		o.held = nil
+		o.mu.Unlock()
+		switch {
+		case wrong != nil:
+			return nil, wrong
+		case o.isCancelled():
+			return nil, errStopped
+		case len(data) > 0:
+			return data, nil
+		case ended:
+			return nil, io.EOF
+		}
+		if err := o.wait(gone); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (o *op) wait(gone <-chan struct{}) error {
+	select {
+	case <-o.stir:
+		return nil
+	case <-o.cancelled:
+		return errStopped
+	case <-gone:
+		return errPanelOver
+	}
+}
