@@ -305,7 +305,11 @@ func (a *Agent) end(id session.ID, reason session.EndReason, by string) error {
 }
 
 // Stream serves a stream that the broker asked for. Who is at its other end shows
-// in the inner SSH: the broker's word counts for nothing.
+// in the inner SSH, or in the browser's proof: the broker's word counts for nothing.
 func (a *Agent) Stream(ctx context.Context, o link.Open, conn net.Conn) {
+	if o.Door == link.DoorBrowser {
+		a.engine.ServeBrowser(ctx, o.Asset, o.Service, o.Peer, conn)
+		return
+	}
 	a.engine.ServeSSH(ctx, o.Asset, o.Service, o.Peer, conn)
 }

@@ -62,6 +62,7 @@ const (
 	dialTime       = 15 * time.Second // device, login included; the device's own limit is lower
 	linkGrace      = 60 * time.Second // the broker may be away this long
 	watchEvery     = 500 * time.Millisecond
+	stallTime      = 10 * time.Second       // a browser may take nothing, or send what does not fit, this long
 	farewellTime   = 300 * time.Millisecond // to say last words to a blocked engineer
 )
 
@@ -78,12 +79,20 @@ type Engine struct {
 	mu       sync.Mutex // guards what follows; never held across I/O
 	sessions map[session.ID]*liveSession
 	conns    map[*conn]struct{}
+	seats    map[place]*seat
+	sockets  map[*socket]struct{}
 	linkDown time.Time // zero: the broker is there
 	closing  bool
+
+	patience patience
 
 	work sync.WaitGroup // watchers and closers of sessions
 	stop chan struct{}
 }
+
+// patience is how long browsers are waited for: to come back, and to take or make room
+// for what waits.
+type patience struct{ grace, stall time.Duration }
 
 // New makes an engine. It refuses an incomplete Config.
 func New(cfg Config) (*Engine, error) {
@@ -118,7 +127,8 @@ func newEngine(cfg Config, r rights) (*Engine, error) {
 	return &Engine{
 		cfg: cfg, rights: r, signer: signer, clock: clock{cfg.Now}, born: time.Now(),
 		remember: func(session.ID, []string, time.Time) error { return nil },
-		sessions: map[session.ID]*liveSession{}, conns: map[*conn]struct{}{}, stop: make(chan struct{}),
+		sessions: map[session.ID]*liveSession{}, conns: map[*conn]struct{}{},
+		seats: map[place]*seat{}, sockets: map[*socket]struct{}{}, patience: patience{linkGrace, stallTime}, stop: make(chan struct{}),
 	}, nil
 }
 
@@ -131,6 +141,9 @@ func (e *Engine) Close() {
 		close(e.stop)
 	}
 	conns := keys(e.conns)
+	for sock := range e.sockets {
+		sock.abandon()
+	}
 	e.mu.Unlock()
 	for _, c := range conns {
 		c.stop(session.AgentLost, lastWords(session.AgentLost))

@@ -2,8 +2,8 @@ package engine
 
 import (
 	"context"
+	"io"
 	"log/slog"
-	"net"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/terminal"
 )
 
@@ -18,7 +19,7 @@ import (
 type conn struct {
 	e                    *Engine
 	asset, service, peer string
-	net                  net.Conn
+	net                  io.Closer // the engineer's side
 	log                  *slog.Logger
 	login                // belongs to the handshake
 	asked                // what the client asked for and did not get
@@ -49,6 +50,7 @@ type life struct {
 	gone     chan struct{}  // closed when the engineer's side is gone
 	handlers sync.WaitGroup // of channels
 	work     sync.WaitGroup // of the connection itself
+	seat     *seat          // the browser's, whose connection it is; nil for ssh
 }
 
 // connState is what changes.
@@ -64,7 +66,7 @@ type connState struct {
 }
 
 // newConn returns nil when there are too many connections already.
-func (e *Engine) newConn(ctx context.Context, asset, service, peer string, nc net.Conn) *conn {
+func (e *Engine) newConn(ctx context.Context, asset, service, peer string, nc io.Closer) *conn {
 	c := &conn{
 		e: e, asset: asset, service: service, peer: plain(peer, 100), net: nc,
 		log:   e.cfg.Log.With("target", plain(asset+"/"+service, 130)),
@@ -134,7 +136,7 @@ func (c *conn) stop(reason session.EndReason, line string) {
 	l, abort := c.state.leg, c.state.abort
 	relays := keys(c.state.relays)
 	if line != "" {
-		c.work.Go(func() { c.farewell(relays, line) })
+		c.work.Go(func() { c.farewell(relays, reason, line) })
 	}
 	c.mu.Unlock()
 	close(c.over)
@@ -151,7 +153,11 @@ func (c *conn) stop(reason session.EndReason, line string) {
 
 // farewell says the last words on every open channel and gives the client a moment to
 // take them and go. A client that does not read is cut.
-func (c *conn) farewell(relays []*terminal.Relay, line string) {
+func (c *conn) farewell(relays []*terminal.Relay, reason session.EndReason, line string) {
+	if c.seat != nil {
+		c.seat.farewell(reason, line)
+		return
+	}
 	var said sync.WaitGroup
 	for _, r := range relays {
 		said.Go(func() {
@@ -171,13 +177,21 @@ func (c *conn) farewell(relays []*terminal.Relay, line string) {
 	said.Wait()
 }
 
-// tell says something on every open channel while the connection goes on.
-func (c *conn) tell(line string) {
+// tell says something while the connection goes on: to a browser as it is, to ssh its
+// text on every open channel.
+func (c *conn) tell(n attach.Notice) {
+	if c.seat != nil {
+		c.spawn(func() { c.seat.tell(n) })
+		return
+	}
+	if n.Text == "" {
+		return
+	}
 	c.mu.Lock()
 	relays := keys(c.state.relays)
 	c.mu.Unlock()
 	for _, r := range relays {
-		c.spawn(func() { r.Say(line, farewellTime) })
+		c.spawn(func() { r.Say(n.Text, farewellTime) })
 	}
 }
 

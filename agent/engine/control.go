@@ -172,11 +172,10 @@ func (e *Engine) Resume(open []Resumed) {
 			e.mu.Unlock()
 			continue
 		}
-		s := e.newSession(r.ID, r.Request, r.Asset, r.Engineer, r.Facts.Deadline)
-		s.mu.Lock()
-		s.state.facts.Opened, s.state.facts.Deadline = r.Facts.Opened, r.Facts.Deadline
-		s.state.service, s.state.recordings = r.Service, slices.Clone(r.Recordings)
-		s.mu.Unlock()
+		s := e.newSession(r.ID, r.Request, r.Asset, r.Engineer, liveState{
+			countdown: countdown{r.Facts.Deadline, e.clock.read()}, service: r.Service, recordings: slices.Clone(r.Recordings),
+			facts: session.SessionFacts{Opened: r.Facts.Opened, Deadline: r.Facts.Deadline},
+		})
 		for _, cause := range r.Frozen {
 			s.gate.freeze(cause)
 		}

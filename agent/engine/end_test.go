@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -443,7 +444,7 @@ func TestWarnings(t *testing.T) {
 		due := s.state.due(left)
 		s.mu.Unlock()
 		for _, d := range due {
-			s.tell(warning(d))
+			s.tell(attach.Notice{Type: attach.NoticeWarning, Text: warning(d)})
 		}
 	}
 	for _, left := range []time.Duration{time.Hour, 15 * time.Minute, 14 * time.Minute, 5*time.Minute - time.Second, 50 * time.Second, 20 * time.Second} {

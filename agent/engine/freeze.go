@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
 )
 
 // settleTime is how long a freeze waits for input that was being written.
@@ -24,6 +25,7 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 		return nil, err
 	}
 	fresh := s.gate.freeze(cause)
+	s.freezeChanged()
 	settled := s.gate.settle(settleTime)
 	s.freezing.Lock()
 	defer s.freezing.Unlock()
@@ -32,7 +34,7 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 	if fresh {
 		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", plain(by, 200))
 		s.mark("Frozen (" + cause + ") by " + plain(by, 200) + ": nothing goes to the device.")
-		s.tell("The hospital froze this session. What you type waits; the time runs on.")
+		s.tell(attach.Notice{Type: attach.NoticeFrozen, Text: frozenWords})
 		s.report()
 	}
 	if err == nil && !settled {
@@ -67,8 +69,9 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 	s.mark("Freeze (" + cause + ") lifted by " + plain(by, 200) + ".")
 	s.touch()
 	s.gate.thaw(cause)
+	s.freezeChanged()
 	if len(left) == 0 {
-		s.tell("The hospital lifted the freeze.")
+		s.tell(attach.Notice{Type: attach.NoticeThawed, Text: thawedWords})
 	}
 	s.report()
 	return left, nil
@@ -93,7 +96,7 @@ func (e *Engine) Extend(id session.ID, deadline time.Time) bool {
 	if later {
 		words := "This session was extended: it ends at " + deadline.UTC().Format("15:04:05 MST on 2006-01-02") + "."
 		s.mark(words)
-		s.tell(words)
+		s.tell(attach.Notice{Type: attach.NoticeDeadline, Deadline: &deadline, Text: words})
 		s.report()
 	}
 	return true
@@ -136,10 +139,19 @@ func (s *liveSession) mark(text string) {
 	}
 }
 
-// tell says something on every open channel.
-func (s *liveSession) tell(line string) {
+// tell says something on every connection.
+func (s *liveSession) tell(n attach.Notice) {
 	for _, c := range s.connected() {
-		c.tell(line)
+		c.tell(n)
+	}
+}
+
+// freezeChanged tells browsers how the freeze stands now, before anything is waited for.
+func (s *liveSession) freezeChanged() {
+	for _, c := range s.connected() {
+		if c.seat != nil {
+			c.seat.freezeChanged()
+		}
 	}
 }
 

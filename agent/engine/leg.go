@@ -101,7 +101,7 @@ func (c *conn) record(s *liveSession, p *permit) (*tap, error) {
 		return nil, &session.Error{Kind: session.Unreachable, Message: "The session cannot be recorded, so it was not opened.",
 			Next: "Tell the hospital to look at the disk of its agent.", Err: err}
 	}
-	t := &tap{recorder: recorder, passed: c.touch, lost: func(err error) {
+	t := &tap{id: id, recorder: recorder, passed: c.touch, lost: func(err error) {
 		c.log.Error("recorder lost", "session", s.id.Session(), "err", err)
 		s.end(session.RecorderLost)
 	}}

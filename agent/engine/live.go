@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -52,7 +53,7 @@ func (e *Engine) attach(p *permit, c *conn) (*liveSession, error) {
 	}
 	s, ok := e.sessions[p.id]
 	if !ok {
-		s = e.newSession(p.id, p.request, p.asset, p.engineer, p.notAfter)
+		s = e.newSession(p.id, p.request, p.asset, p.engineer, liveState{countdown: countdown{p.notAfter, e.clock.read()}})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,12 +67,13 @@ func (e *Engine) attach(p *permit, c *conn) (*liveSession, error) {
 	return s, nil
 }
 
-// newSession is called with e.mu held.
-func (e *Engine) newSession(id session.ID, request, asset string, person session.Person, until time.Time) *liveSession {
+// newSession begins to watch a session that stands so. It is called with e.mu held.
+func (e *Engine) newSession(id session.ID, request, asset string, person session.Person, as liveState) *liveSession {
+	as.conns, as.coming = map[*conn]struct{}{}, warnings()
 	s := &liveSession{
 		e: e, id: id, request: request, asset: asset, person: person,
 		over: make(chan struct{}), closed: make(chan struct{}),
-		state: liveState{conns: map[*conn]struct{}{}, countdown: countdown{until, e.clock.read()}, coming: warnings()},
+		state: as,
 	}
 	e.sessions[id] = s
 	e.work.Go(s.watch)
@@ -222,7 +224,7 @@ func (s *liveSession) warn() {
 	due := s.state.due(s.state.countdown.left(s.e.clock.read()))
 	s.mu.Unlock()
 	for _, d := range due {
-		s.tell(warning(d))
+		s.tell(attach.Notice{Type: attach.NoticeWarning, LeftSeconds: int(d.Seconds()), Text: warning(d)})
 	}
 }
 

@@ -13,6 +13,7 @@ import (
 // tap is the recorder of one connection. After the first failure it takes nothing
 // more, and whoever owns it is told once.
 type tap struct {
+	id       string // V-...
 	recorder session.Recorder
 	lost     func(error)
 	passed   func() // something went one way or the other

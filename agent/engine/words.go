@@ -49,6 +49,12 @@ func words(err error) string {
 	return s
 }
 
+// What an engineer reads when a session is frozen and when it is not any more.
+const (
+	frozenWords = "The hospital froze this session. What you type waits; the time runs on."
+	thawedWords = "The hospital lifted the freeze."
+)
+
 // warnings are told when this much of a session is left.
 func warnings() []time.Duration {
 	return []time.Duration{15 * time.Minute, 5 * time.Minute, time.Minute}

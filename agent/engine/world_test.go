@@ -205,11 +205,19 @@ func (r *tape) wait(t *testing.T) session.EndReason {
 
 func newWorld(t *testing.T, device func(context.Context) (*gossh.Client, error)) *world {
 	t.Helper()
-	_, identity, err := ed25519.GenerateKey(rand.Reader)
-	must(t, err)
 	w := &world{t: t, rights: &fakeRights{
 		keys: map[string]*permit{}, facts: map[session.ID]session.SessionFacts{}, maxS: time.Hour, device: device,
 	}}
+	w.furnish()
+	w.listen()
+	return w
+}
+
+// furnish makes the world's engine.
+func (w *world) furnish() {
+	w.t.Helper()
+	_, identity, err := ed25519.GenerateKey(rand.Reader)
+	must(w.t, err)
 	w.make = func(h recordings.Header) (*tape, error) { return newTape(h), nil }
 	cfg := Config{
 		Identity: identity, Site: "NGH", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
@@ -227,11 +235,9 @@ func newWorld(t *testing.T, device func(context.Context) (*gossh.Client, error))
 		Busy:   func(n int) { w.mu.Lock(); defer w.mu.Unlock(); w.busy = append(w.busy, n) },
 	}
 	w.engine, err = newEngine(cfg, w.rights)
-	must(t, err)
+	must(w.t, err)
 	w.agent, err = gossh.NewPublicKey(identity.Public())
-	must(t, err)
-	w.listen()
-	return w
+	must(w.t, err)
 }
 
 // listen serves engineers on a loopback port until the test ends.
@@ -358,6 +364,7 @@ type oracle struct {
 	channels []string
 	globals  []string
 	conns    map[net.Conn]struct{}
+	files    bool                                        // serves sftp
 	deaf     bool                                        // does not read input
 	exec     func(ch gossh.Channel, command string) bool // true: handled, exit status sent
 	accepted chan *gossh.ServerConn
@@ -444,6 +451,10 @@ func (o *oracle) channel(ch gossh.Channel, reqs <-chan *gossh.Request, work *syn
 		o.mu.Unlock()
 		_ = r.Reply(true, nil)
 		switch r.Type {
+		case "subsystem":
+			if o.files {
+				work.Go(func() { serveFiles(ch) })
+			}
 		case "shell", "exec":
 			command := ""
 			if r.Type == "exec" {

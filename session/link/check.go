@@ -26,8 +26,8 @@ func (o Open) check() error {
 		return invalid("a stream to something that is not a name")
 	case len(o.Peer) > 64:
 		return invalid("a stream from an overlong address")
-	case o.Door != "" && o.Door != "browser":
-		return invalid("a stream through an unknown door")
+	case o.Door != DoorSSH && o.Door != DoorBrowser:
+		return invalid("a stream to an unknown door")
 	}
 	return nil
 }

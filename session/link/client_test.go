@@ -52,6 +52,8 @@ func TestAHostileOpenIsRefusedAndNothingIsDialled(t *testing.T) {
 		"an address for an asset":     {Token: aSecret, Node: "node1", Asset: "192.168.1.1:3389", Service: "s"},
 		"a path for a service":        {Token: aSecret, Node: "node1", Asset: "A", Service: "../../etc"},
 		"a name with a line break":    {Token: aSecret, Node: "node1", Asset: "A\nB", Service: "s"},
+		"an unknown door":             {Token: aSecret, Node: "node1", Asset: "A", Service: "s", Door: "vnc"},
+		"a door in other case":        {Token: aSecret, Node: "node1", Asset: "A", Service: "s", Door: "Browser"},
 		"an overlong address of peer": {Token: aSecret, Node: "node1", Asset: "A", Service: "s", Peer: strings.Repeat("9", 65)},
 	}
 	synctest.Test(t, func(t *testing.T) {

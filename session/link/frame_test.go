@@ -43,8 +43,10 @@ func samples() map[verb][]any {
 			Deliver{Kind: "request", Request: []byte(`{"v":1}`), Token: "a.b.c", Salt: bytes.Repeat([]byte{1}, 32)},
 			Deliver{Kind: "withdraw", ID: session.ID{1}.Request()},
 		},
-		verbOpen: {Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "[2001:db8::1]:4711"}},
-		verbEnd:  {End{Session: session.ID{1}.Session(), Reason: session.KilledRemote, By: session.Person{Email: "a@b.example", Name: "Ada"}}},
+		verbOpen: {
+			Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "[2001:db8::1]:4711"},
+			Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "recon-ssh", Door: DoorBrowser}},
+		verbEnd: {End{Session: session.ID{1}.Session(), Reason: session.KilledRemote, By: session.Person{Email: "a@b.example", Name: "Ada"}}},
 		verbVerdict: {
 			Verdict{OK: true, Admitted: true, Count: 2, Needed: 2, Received: &at},
 			Verdict{Kind: session.Refused, Message: "No.", Next: "Ask again."},
@@ -165,6 +167,7 @@ func TestOtherSpellingsAreRefused(t *testing.T) {
 		"escape":           `{"token":"","node":"\u0061","asset":"","service":""}`,
 		"trailing":         `{"token":"","node":"","asset":"","service":""}x`,
 		"two values":       `{"token":"","node":"","asset":"","service":""}{}`,
+		"explicit door":    `{"token":"","node":"","asset":"","service":"","door":""}`,
 		"explicit empty":   `{"token":"","node":"","asset":"","service":"","peer":""}`,
 		"number as string": `{"token":1,"node":"","asset":"","service":""}`,
 		"array":            `[]`,

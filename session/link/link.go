@@ -237,8 +237,16 @@ type Open struct {
 	Asset   string `json:"asset"`
 	Service string `json:"service"`
 	Peer    string `json:"peer,omitempty"` // the engineer's network address, for the record
-	Door    string `json:"door,omitempty"` // what speaks on the stream: "" is ssh, "browser" is session/attach
+	Door    Door   `json:"door,omitempty"` // what the stream speaks
 }
+
+// Door says what is spoken inside a stream. Who is at its other end shows there.
+type Door string
+
+const (
+	DoorSSH     Door = ""        // the inner SSH
+	DoorBrowser Door = "browser" // package session/attach
+)
 
 // SessionReport is what the agent tells of one session. Reports are idempotent;
 // the highest Seq wins.

@@ -160,7 +160,8 @@ func (r *Relay) watch(exit chan<- session.ExitStatus) {
 	}
 }
 
-// Say tells the engineer something on their standard error, on record first. It
+// Say tells the engineer something, on their standard error where no other way is
+// configured, on record first. It
 // gives up when that is still blocked after the given time.
 func (r *Relay) Say(line string, within time.Duration) {
 	timer := time.NewTimer(within)
@@ -174,6 +175,10 @@ func (r *Relay) Say(line string, within time.Duration) {
 	// Our own words go out even when the record of them is lost: they are how the
 	// engineer learns that it is.
 	_ = r.record(session.Marker, session.Note{Text: line})
+	if r.cfg.Said != nil {
+		r.cfg.Said(line)
+		return
+	}
 	_, _ = r.engineer.Stderr().Write([]byte("\r\n" + line + "\r\n"))
 }
 

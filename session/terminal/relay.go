@@ -37,6 +37,9 @@ type Config struct {
 	Files func(engineer ssh.Channel) error
 	// Refused puts on record what the engineer's client asked for and did not get.
 	Refused func(what, detail string)
+	// Said tells the engineer a word of ours, which is on record then; nil: on their
+	// standard error.
+	Said func(line string)
 	// Over reports whether someone ended the session: whoever did says the last
 	// words and closes the connections, the relay just stops.
 	Over func() bool

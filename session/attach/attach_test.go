@@ -1,0 +1,336 @@
+package attach
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"math/big"
+	"strings"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+func must[T any](t testing.TB) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// keys are one of each kind.
+func keys(t testing.TB) map[string]crypto.Signer {
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]crypto.Signer{"ed25519": edKey, "p256": must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P256(), rand.Reader))}
+}
+
+// proved is a challenge and a proof of it.
+func proved(t testing.TB, key crypto.Signer) ([]byte, Proof) {
+	t.Helper()
+	about := NewChallenge("SHA256:x", "NGH-PETCT1", "recon-ssh")
+	challenge := must[[]byte](t)(json.Marshal(about))
+	id := session.NewID().Session()
+	line, signature, err := sign(key, challenge, id, about)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return challenge, Proof{V: 1, Role: RoleOperate, Session: id, Key: line, Signature: signature, Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}
+}
+
+// A proof holds for what it was made for and for nothing else.
+func TestProof(t *testing.T) {
+	for name, key := range keys(t) {
+		t.Run(name, func(t *testing.T) {
+			challenge, p := proved(t, key)
+			if err := p.Verify(challenge, "NGH-PETCT1", "recon-ssh"); err != nil {
+				t.Fatal(err)
+			}
+			other, q := proved(t, key)
+			signature := must[[]byte](t)(base64.RawURLEncoding.DecodeString(p.Signature))
+			with := func(change func(p *Proof)) Proof { q := p; change(&q); return q }
+			raw := func(b []byte) Proof {
+				return with(func(p *Proof) { p.Signature = base64.RawURLEncoding.EncodeToString(b) })
+			}
+			flipped := bytes.Clone(signature)
+			flipped[40] ^= 1
+			noR, noS := bytes.Clone(signature), bytes.Clone(signature)
+			clear(noR[:32])
+			clear(noS[32:])
+			for what, bad := range map[string]struct {
+				p              Proof
+				challenge      []byte
+				asset, service string
+			}{
+				"another challenge":    {p, other, "NGH-PETCT1", "recon-ssh"},
+				"another asset":        {p, challenge, "NGH-PETCT2", "recon-ssh"},
+				"another service":      {p, challenge, "NGH-PETCT1", "console-ssh"},
+				"another session":      {with(func(p *Proof) { p.Session = q.Session }), challenge, "NGH-PETCT1", "recon-ssh"},
+				"another key":          {with(func(p *Proof) { _, o := proved(t, keys(t)[name]); p.Key = o.Key }), challenge, "NGH-PETCT1", "recon-ssh"},
+				"a flipped bit":        {raw(flipped), challenge, "NGH-PETCT1", "recon-ssh"},
+				"a short signature":    {raw(signature[:63]), challenge, "NGH-PETCT1", "recon-ssh"},
+				"a long signature":     {raw(append(bytes.Clone(signature), 0)), challenge, "NGH-PETCT1", "recon-ssh"},
+				"no signature":         {raw(nil), challenge, "NGH-PETCT1", "recon-ssh"},
+				"r of zero":            {raw(noR), challenge, "NGH-PETCT1", "recon-ssh"},
+				"s of zero":            {raw(noS), challenge, "NGH-PETCT1", "recon-ssh"},
+				"nothing but ones":     {raw(bytes.Repeat([]byte{0xff}, 64)), challenge, "NGH-PETCT1", "recon-ssh"},
+				"padding":              {with(func(p *Proof) { p.Signature += "==" }), challenge, "NGH-PETCT1", "recon-ssh"},
+				"a key with a comment": {with(func(p *Proof) { p.Key += " me" }), challenge, "NGH-PETCT1", "recon-ssh"},
+				"no key":               {with(func(p *Proof) { p.Key = "" }), challenge, "NGH-PETCT1", "recon-ssh"},
+			} {
+				if err := bad.p.Verify(bad.challenge, bad.asset, bad.service); session.KindOf(err) != session.Denied {
+					t.Errorf("%s: %v", what, err)
+				}
+			}
+		})
+	}
+}
+
+// Key lines are those that OpenSSH writes, and only those.
+func TestParseKey(t *testing.T) {
+	for name, key := range keys(t) {
+		pub := must[ssh.PublicKey](t)(ssh.NewPublicKey(key.Public()))
+		line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(pub)))
+		if _, err := ParseKey(line); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	p256 := keys(t)["p256"].(*ecdsa.PrivateKey)
+	point := must[[]byte](t)(p256.PublicKey.Bytes())
+	lineOf := func(point []byte) string {
+		return ecdsaName + " " + base64.StdEncoding.EncodeToString(ecdsaWire(point))
+	}
+	off, zero := bytes.Clone(point), make([]byte, 65)
+	off[64] ^= 1
+	zero[0] = 4
+	beyond := append([]byte{4}, bytes.Repeat([]byte{0xff}, 64)...)
+	p384 := must[*ecdsa.PrivateKey](t)(ecdsa.GenerateKey(elliptic.P384(), rand.Reader))
+	longer := must[ssh.PublicKey](t)(ssh.NewPublicKey(p384.Public()))
+	compressed := elliptic.MarshalCompressed(elliptic.P256(), new(big.Int).SetBytes(point[1:33]), new(big.Int).SetBytes(point[33:]))
+	for name, line := range map[string]string{
+		"off the curve":  lineOf(off),
+		"zero":           lineOf(zero),
+		"beyond":         lineOf(beyond),
+		"the origin":     lineOf(append([]byte{0}, make([]byte, 64)...)),
+		"compressed":     lineOf(compressed),
+		"P-384":          strings.TrimSpace(string(ssh.MarshalAuthorizedKey(longer))),
+		"two spaces":     strings.Replace(lineOf(point), " ", "  ", 1),
+		"a line break":   lineOf(point) + "\n",
+		"other name":     "ssh-rsa " + strings.TrimPrefix(lineOf(point), ecdsaName+" "),
+		"name only":      ecdsaName,
+		"nothing":        "",
+		"wrong ed25519":  "ssh-ed25519 AAAA",
+		"trailing bytes": ecdsaName + " " + base64.StdEncoding.EncodeToString(append(ecdsaWire(point), 0)),
+	} {
+		if k, err := ParseKey(line); err == nil || k.verify(nil, make([]byte, 64)) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := ECDSAKeyLine(&p384.PublicKey); err == nil {
+		t.Error("a line for P-384")
+	}
+}
+
+// Every field of a proof is there once, under its name, and makes sense.
+func TestParseProof(t *testing.T) {
+	_, p := proved(t, keys(t)["ed25519"])
+	good := string(must[[]byte](t)(json.Marshal(p)))
+	if q, err := ParseProof([]byte(good)); err != nil || q != p {
+		t.Fatalf("%+v, %v", q, err)
+	}
+	replaced := func(old, with string) string {
+		if !strings.Contains(good, old) {
+			t.Fatalf("%s is not in %s", old, good)
+		}
+		return strings.Replace(good, old, with, 1)
+	}
+	for name, text := range map[string]string{
+		"nothing":        "",
+		"null":           "null",
+		"a list":         "[]",
+		"empty":          "{}",
+		"unknown field":  replaced(`"v":1`, `"v":1,"x":1`),
+		"repeated field": replaced(`"v":1`, `"v":1,"v":1`),
+		"other case":     replaced(`"v":1`, `"V":1`),
+		"missing field":  replaced(`"v":1,`, ``),
+		"null field":     replaced(`"shell":true`, `"shell":null`),
+		"trailing":       good + "{}",
+		"version":        replaced(`"v":1`, `"v":2`),
+		"role":           replaced(`"operate"`, `"watch"`),
+		"no columns":     replaced(`"cols":80`, `"cols":0`),
+		"negative":       replaced(`"rows":24`, `"rows":-1`),
+		"too wide":       replaced(`"cols":80`, `"cols":1001`),
+		"too many cells": replaced(`"cols":80,"rows":24`, `"cols":1000,"rows":500`),
+		"a fraction":     replaced(`"cols":80`, `"cols":80.5`),
+		"terminal type":  replaced(`"xterm-256color"`, `"a b"`),
+		"no type":        replaced(`"xterm-256color"`, `""`),
+		"long type":      replaced(`"xterm-256color"`, `"`+strings.Repeat("x", 65)+`"`),
+	} {
+		if _, err := ParseProof([]byte(text)); session.KindOf(err) != session.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// samples are good frames of a side.
+func samples(t testing.TB, from Side) []Frame {
+	_, p := proved(t, keys(t)["p256"])
+	proof := must[[]byte](t)(json.Marshal(p))
+	challenge := must[[]byte](t)(json.Marshal(NewChallenge("SHA256:x", "A", "s")))
+	size := AppendSize(nil, 80, 24)
+	all := []Frame{
+		{TypeChallenge, challenge}, {TypeWelcome, []byte("{}")}, {TypeRefused, []byte("{}")}, {TypeNotice, []byte(`{"type":"said"}`)},
+		{TypeOutput, []byte("\x1b[1mhello")}, {TypeOutput, make([]byte, MaxPayload)}, {TypeSnapshot, append(size, "screen"...)},
+		{TypeProof, proof}, {TypeInput, []byte("ls\r")}, {TypeResize, size}, {TypeStart, size}, {TypeClose, nil}, {TypePing, nil},
+		{TypePing, []byte("12345678")}, {TypeFiles, []byte(`{"id":1,"op":"list","path":"/"}`)}, {TypeData, []byte("\x00\x00\x00\x01data")},
+		{TypeEnd, []byte{0, 0, 0, 1}}, {TypeCredit, []byte{0, 0, 0, 1, 0, 4, 0, 0}},
+	}
+	var mine []Frame
+	for _, f := range all {
+		if _, _, ok := bounds(f.Type, from); ok {
+			mine = append(mine, f)
+		}
+	}
+	return mine
+}
+
+// Frames come out as they went in, whatever pieces the network makes of them.
+func TestFrames(t *testing.T) {
+	for _, from := range []Side{Agent, Browser} {
+		var wire []byte
+		var err error
+		for _, f := range samples(t, from) {
+			if wire, err = Append(wire, from, f.Type, f.Payload); err != nil {
+				t.Fatalf("%c: %v", f.Type, err)
+			}
+		}
+		for _, r := range []io.Reader{bytes.NewReader(wire), io.MultiReader(bytes.NewReader(wire[:7]), bytes.NewReader(wire[7:]))} {
+			in := NewReader(r, from)
+			for i, f := range samples(t, from) {
+				got, err := in.Read()
+				if err != nil || got.Type != f.Type || len(got.Payload) != len(f.Payload) {
+					t.Fatalf("frame %d: %c of %d bytes, %v", i, got.Type, len(got.Payload), err)
+				}
+			}
+			if _, err := in.Read(); err != io.EOF {
+				t.Errorf("after the last frame: %v", err)
+			}
+		}
+		if _, err := NewReader(bytes.NewReader(wire[:len(wire)-1]), from).Read(); err != nil {
+			t.Errorf("the first of a cut stream: %v", err)
+		}
+	}
+}
+
+func TestMalformedFrames(t *testing.T) {
+	long := func(t Type, n uint32) []byte { return binary.BigEndian.AppendUint32([]byte{byte(t)}, n) }
+	for name, test := range map[string]struct {
+		from Side
+		wire []byte
+	}{
+		"unknown type":          {Browser, long('?', 0)},
+		"the agent's type":      {Browser, long(TypeOutput, 1)},
+		"the browser's type":    {Agent, long(TypeInput, 1)},
+		"oversize":              {Browser, long(TypeInput, MaxPayload+1)},
+		"huge":                  {Browser, long(TypeInput, 1<<31)},
+		"JSON too large":        {Browser, long(TypeProof, MaxJSON+1)},
+		"empty input":           {Browser, long(TypeInput, 0)},
+		"short size":            {Browser, long(TypeResize, 3)},
+		"long size":             {Browser, long(TypeStart, 5)},
+		"close with a reason":   {Browser, long(TypeClose, 1)},
+		"long ping":             {Browser, long(TypePing, 9)},
+		"data without bytes":    {Browser, long(TypeData, 4)},
+		"credit":                {Agent, long(TypeCredit, 7)},
+		"snapshot without size": {Agent, long(TypeSnapshot, 3)},
+	} {
+		if _, err := NewReader(bytes.NewReader(test.wire), test.from).Read(); !errors.Is(err, ErrFrame) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, cut := range [][]byte{{'I'}, {'I', 0, 0}, {'I', 0, 0, 0, 2, 'x'}} {
+		if _, err := NewReader(bytes.NewReader(cut), Browser).Read(); err != io.ErrUnexpectedEOF {
+			t.Errorf("%q: %v", cut, err)
+		}
+	}
+	if _, err := Append(nil, Agent, TypeInput, []byte("x")); err == nil {
+		t.Error("an agent sent input")
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	for _, from := range []Side{Agent, Browser} {
+		for _, s := range samples(f, from) {
+			wire, _ := Append(nil, from, s.Type, s.Payload)
+			f.Add(wire, bool(from))
+		}
+	}
+	f.Fuzz(func(t *testing.T, wire []byte, from bool) {
+		in := NewReader(bytes.NewReader(wire), Side(from))
+		var again []byte
+		for {
+			got, err := in.Read()
+			if err != nil {
+				break
+			}
+			if again, err = Append(again, Side(from), got.Type, got.Payload); err != nil {
+				t.Fatalf("%c was read and cannot be written", got.Type)
+			}
+		}
+		if !bytes.HasPrefix(wire, again) {
+			t.Error("what was read is not what was there")
+		}
+	})
+}
+
+func FuzzProof(f *testing.F) {
+	for _, key := range keys(f) {
+		challenge, p := proved(f, key)
+		text, _ := json.Marshal(p)
+		f.Add(text, challenge)
+	}
+	f.Add([]byte(`{"v":1,"v":1}`), []byte("{}"))
+	f.Fuzz(func(t *testing.T, text, challenge []byte) {
+		p, err := ParseProof(text)
+		if err != nil {
+			return
+		}
+		if CheckSize(p.Cols, p.Rows) != nil || p.V != Version {
+			t.Errorf("%+v", p)
+		}
+		if p.Verify(challenge, "A", "s") == nil {
+			t.Errorf("a proof made of nothing holds: %s", text)
+		}
+	})
+}
+
+func FuzzKey(f *testing.F) {
+	for _, key := range keys(f) {
+		_, p := proved(f, key)
+		f.Add(p.Key)
+	}
+	f.Fuzz(func(t *testing.T, line string) {
+		k, err := ParseKey(line)
+		if err != nil {
+			return
+		}
+		pub, _, _, _, err := ssh.ParseAuthorizedKey([]byte(line))
+		if err != nil || strings.TrimSpace(string(ssh.MarshalAuthorizedKey(pub))) != line {
+			t.Errorf("%q is read here and not by ssh: %v, %v", line, k, err)
+		}
+	})
+}

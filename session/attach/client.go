@@ -1,0 +1,104 @@
+package attach
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Client is the browser's side in Go, for tests and for tools that try an agent.
+type Client struct {
+	Challenge []byte // as it came
+
+	conn io.ReadWriter
+	in   *Reader
+	mu   sync.Mutex // of writing
+}
+
+// NewClient reads the challenge.
+func NewClient(conn io.ReadWriter) (*Client, error) {
+	c := &Client{conn: conn, in: NewReader(conn, Agent)}
+	f, err := c.in.Read()
+	if err != nil {
+		return nil, err
+	}
+	if f.Type != TypeChallenge {
+		return nil, fmt.Errorf("%w: %c instead of a challenge", ErrFrame, f.Type)
+	}
+	c.Challenge = append([]byte(nil), f.Payload...)
+	return c, nil
+}
+
+// Prove signs for a session and sends the proof. Of p it fills in version, role, key
+// and signature.
+func (c *Client) Prove(key crypto.Signer, p Proof) error {
+	about, err := ParseChallenge(c.Challenge)
+	if err != nil {
+		return err
+	}
+	p.V, p.Role = Version, RoleOperate
+	if p.Key, p.Signature, err = sign(key, c.Challenge, p.Session, about); err != nil {
+		return err
+	}
+	return c.SendJSON(TypeProof, p)
+}
+
+func sign(key crypto.Signer, challenge []byte, sessionID string, about Challenge) (line, signature string, err error) {
+	var raw []byte
+	switch k := key.(type) {
+	case ed25519.PrivateKey:
+		line = session.KeyLine(k.Public().(ed25519.PublicKey))
+		raw = ed25519.Sign(k, SigningMessage(challenge, sessionID, about.Asset, about.Service, line))
+	case *ecdsa.PrivateKey:
+		if line, err = ECDSAKeyLine(&k.PublicKey); err != nil {
+			return "", "", err
+		}
+		sum := sha256.Sum256(SigningMessage(challenge, sessionID, about.Asset, about.Service, line))
+		r, s, err := ecdsa.Sign(rand.Reader, k, sum[:])
+		if err != nil {
+			return "", "", err
+		}
+		raw = make([]byte, sigSize)
+		r.FillBytes(raw[:ecdsaBits])
+		s.FillBytes(raw[ecdsaBits:])
+	default:
+		return "", "", fmt.Errorf("a key of type %T cannot prove anything here", key)
+	}
+	return line, base64.RawURLEncoding.EncodeToString(raw), nil
+}
+
+// Read returns the agent's next frame; its payload is valid until the next call.
+func (c *Client) Read() (Frame, error) { return c.in.Read() }
+
+// Send sends one frame.
+func (c *Client) Send(t Type, payload ...[]byte) error {
+	b, err := Append(nil, Browser, t, payload...)
+	if err != nil {
+		return err
+	}
+	return c.write(b)
+}
+
+// SendJSON sends a frame with a document.
+func (c *Client) SendJSON(t Type, document any) error {
+	b, err := AppendJSON(nil, Browser, t, document)
+	if err != nil {
+		return err
+	}
+	return c.write(b)
+}
+
+func (c *Client) write(b []byte) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, err := c.conn.Write(b)
+	return err
+}

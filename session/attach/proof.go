@@ -1,0 +1,127 @@
+package attach
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"math/big"
+	"strings"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+const (
+	ecdsaName = "ecdsa-sha2-nistp256"
+	ecdsaBits = 32 // bytes of a number of the curve
+	sigSize   = 64
+)
+
+// NewChallenge makes a challenge with fresh random bytes.
+func NewChallenge(agent, asset, service string) Challenge {
+	random := make([]byte, 32+16)
+	_, _ = rand.Read(random) // never fails: crypto/rand ends the program first
+	return Challenge{
+		V: Version, Nonce: base64.RawURLEncoding.EncodeToString(random[:32]), Agent: agent,
+		Stream: base64.RawURLEncoding.EncodeToString(random[32:]), Asset: asset, Service: service,
+	}
+}
+
+// SigningMessage is what a proof signs: challenge is the payload of the C as it came.
+func SigningMessage(challenge []byte, sessionID, asset, service, key string) []byte {
+	about := sha256.Sum256([]byte(RoleOperate + "\x00" + sessionID + "\x00" + asset + "\x00" + service + "\x00" + key))
+	what := sha256.Sum256(challenge)
+	message := append([]byte("sallyport/v1/attach\x00"), what[:]...)
+	return append(message, about[:]...)
+}
+
+// Verify reports whether the owner of the proof's key signed for this challenge, asset
+// and service. Whether that key opens anything is another question.
+func (p Proof) Verify(challenge []byte, asset, service string) error {
+	signature, err := base64.RawURLEncoding.Strict().DecodeString(p.Signature)
+	if err != nil || len(signature) != sigSize {
+		return errProof()
+	}
+	key, err := ParseKey(p.Key)
+	if err != nil || !key.verify(SigningMessage(challenge, p.Session, asset, service, p.Key), signature) {
+		return errProof()
+	}
+	return nil
+}
+
+func errProof() error {
+	return session.Errorf(session.Denied, "The browser did not prove its key.").
+		WithNext("Open the terminal again from its session's page.")
+}
+
+// Key is a public key of a grant, of one of the two kinds.
+type Key struct {
+	ed25519 ed25519.PublicKey
+	ecdsa   *ecdsa.PublicKey
+}
+
+// ParseKey reads a key line, "ssh-ed25519 AAAA..." or "ecdsa-sha2-nistp256 AAAA...", in
+// the one form in which it can be written. A point off the curve is refused.
+func ParseKey(line string) (Key, error) {
+	if pub, err := session.ParseKeyLine(line); err == nil {
+		return Key{ed25519: pub}, nil
+	}
+	body, ok := strings.CutPrefix(line, ecdsaName+" ")
+	wire, err := base64.StdEncoding.Strict().DecodeString(body)
+	if !ok || err != nil || len(wire) != len(ecdsaWire(nil)) {
+		return Key{}, session.Errorf(session.Invalid, "%.80q is not the line of an ed25519 or P-256 key", line)
+	}
+	point := wire[len(wire)-65:]
+	if ecdsaName+" "+base64.StdEncoding.EncodeToString(ecdsaWire(point)) != line {
+		return Key{}, session.Errorf(session.Invalid, "%.80q is not the line of an ed25519 or P-256 key", line)
+	}
+	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	if err != nil {
+		return Key{}, session.Errorf(session.Invalid, "the key is no point of P-256: %w", err)
+	}
+	return Key{ecdsa: pub}, nil
+}
+
+// ECDSAKeyLine is a P-256 key as one line of OpenSSH.
+func ECDSAKeyLine(pub *ecdsa.PublicKey) (string, error) {
+	point, err := pub.Bytes()
+	if err != nil || len(point) != 65 {
+		return "", session.Errorf(session.Invalid, "not a key of P-256")
+	}
+	return ecdsaName + " " + base64.StdEncoding.EncodeToString(ecdsaWire(point)), nil
+}
+
+// ecdsaWire is the encoding of RFC 5656 section 3.1; nil stands for any point.
+func ecdsaWire(point []byte) []byte {
+	if point == nil {
+		point = make([]byte, 65)
+	}
+	var b []byte
+	for _, part := range [][]byte{[]byte(ecdsaName), []byte("nistp256"), point} {
+		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
+		b = append(b, part...)
+	}
+	return b
+}
+
+// verify takes a signature of sigSize bytes.
+func (k Key) verify(message, signature []byte) bool {
+	switch {
+	case len(signature) != sigSize:
+		return false
+	case k.ed25519 != nil:
+		return ed25519.Verify(k.ed25519, message, signature)
+	case k.ecdsa == nil:
+		return false
+	}
+	r, s := new(big.Int).SetBytes(signature[:ecdsaBits]), new(big.Int).SetBytes(signature[ecdsaBits:])
+	order := k.ecdsa.Curve.Params().N
+	if r.Sign() == 0 || s.Sign() == 0 || r.Cmp(order) >= 0 || s.Cmp(order) >= 0 {
+		return false
+	}
+	sum := sha256.Sum256(message)
+	return ecdsa.Verify(k.ecdsa, sum[:], r, s)
+}
