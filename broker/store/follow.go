@@ -183,11 +183,16 @@ func (f *Follower) catchUp(ctx context.Context, kind, place, from string) error 
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	later := f.order // what the feed told meanwhile
+	f.order = nil
 	for _, m := range entries {
 		if older(from, m.ID) {
 			break // the feed tells it
 		}
 		f.tell(kind, m)
+	}
+	if !f.gap {
+		f.order = append(f.order, later...)
 	}
 	return nil
 }
