@@ -15,6 +15,9 @@ export default defineConfig({
   forbidOnly: true,
   reporter: [['list']],
   use: { launchOptions: chromium, trace: 'off' },
-  projects: [{ name: 'states', testMatch: 'states/*.spec.ts', use: { baseURL: `http://127.0.0.1:${port}` } }],
+  projects: [
+    { name: 'unit', testMatch: 'unit/*.spec.ts' },
+    { name: 'states', testMatch: 'states/*.spec.ts', use: { baseURL: `http://127.0.0.1:${port}` } },
+  ],
   webServer: { command: `npx vite preview --host 127.0.0.1 --port ${port} --strictPort`, url: `http://127.0.0.1:${port}/`, reuseExistingServer: false },
 });

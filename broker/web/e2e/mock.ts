@@ -88,6 +88,22 @@ export async function mock(page: Page, who: T.Role | null, answers: Record<strin
     'GET /auth/options': options,
     ...answers,
   };
+  // A stream of changes that stays open; window.change({kind, id}) raises one.
+  await page.addInitScript(() => {
+    class Stream extends EventTarget {
+      static readonly CLOSED = 2;
+      readyState = 1;
+      constructor(readonly url: string) {
+        super();
+        setTimeout(() => this.dispatchEvent(new MessageEvent('hello', { data: '{}' })));
+        Object.assign(window, { change: (c: unknown) => this.dispatchEvent(new MessageEvent('change', { data: JSON.stringify(c) })) });
+      }
+      close() {
+        this.readyState = 2;
+      }
+    }
+    Object.assign(window, { EventSource: Stream });
+  });
   await page.route(/\/(api\/v1|auth)\//, async (route) => {
     const url = new URL(route.request().url());
     const path = url.pathname.replace(/^\/api\/v1/, '');

@@ -26,6 +26,11 @@ export const clientWords: Record<ClientClass, string> = {
   web: 'this web page',
 };
 
+/** With a capital letter. */
+export function sentence(words: string): string {
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
 export function list(parts: string[]): string {
   if (parts.length < 2) return parts[0] ?? '';
   return parts.slice(0, -1).join(', ') + ' and ' + parts.at(-1);
@@ -107,6 +112,36 @@ export function endWords(reason: string | null): string {
 export function freezeWords(causes: string[]): string {
   const by: Record<string, string> = { broker: 'by the hospital', local: 'at the scanner', interlock: 'because the scanner is in use' };
   return 'Frozen ' + list(causes.map((c) => by[c] ?? 'for ' + c));
+}
+
+/** The people an account belongs to, by its address: "Meridian". Only for reading; who it is, the issuer says. */
+export function houseOf(email: string): string {
+  const domain = email.split('@').pop() ?? '';
+  const labels = domain.split('.');
+  if (labels.length !== 2) return domain || 'the identity provider';
+  return labels[0]!.charAt(0).toUpperCase() + labels[0]!.slice(1);
+}
+
+/** "Jana Brandt", or the address where no name is known. */
+export function called(p: { name: string; email: string; sub: string }): string {
+  return p.name || p.email || p.sub;
+}
+
+/** One approver has to say yes / Two approvers have to say yes, one of them ... */
+export function quorumWords(needed: number, quorum: { group: string; count: number }[]): string {
+  const of = needed === 1 ? 'One approver of the hospital has to say yes' : `${number(needed)} approvers of the hospital have to say yes, none of them you`;
+  if (quorum.length === 0) return of + '.';
+  return `${of}: ${list(quorum.map((q) => `${q.count === 1 ? 'one' : number(q.count).toLowerCase()} from ${q.group}`))}.`;
+}
+function number(n: number): string {
+  return ['None', 'One', 'Two', 'Three', 'Four', 'Five', 'Six'][n] ?? String(n);
+}
+
+/** How long an answer usually takes; "" where nobody knows. */
+export function usualWords(seconds: number, decided: number): string {
+  if (seconds <= 0 || decided <= 0) return '';
+  const long = seconds < 60 ? 'less than a minute' : 'about ' + span(seconds);
+  return `An answer usually takes ${long} here` + (decided < 5 ? `, by only ${decided} so far.` : '.');
 }
 
 export function lengthWords(seconds: number): string {

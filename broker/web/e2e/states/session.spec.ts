@@ -1,0 +1,131 @@
+import { asset, at, mock, people, problem, recording, request, session } from '../mock';
+import { everyLook, expect, test } from '../look';
+
+const s = session();
+const r = request({ created: at(-12), status: 'approved', approvals: 1, approved: [{ by: people.okafor, class: 'console', at: at(-10) }], grant: s.id });
+const v = recording({ state: 'live', digest: null, ended: null });
+const base = { ['GET /sessions/' + s.id]: s, ['GET /requests/' + r.id]: r, ['GET /recordings/' + v.id]: v, 'GET /assets': [asset()] };
+const grant = Buffer.from(JSON.stringify({ gid: 'AAECAwQFBgcICQoLDA0ODw', services: ['recon-ssh'], class: 'observe', channels: ['shell'], nbf: 1, exp: 2, maxs: 900 })).toString('base64');
+// An id that can stand inside a document.
+const real = 'S-aaaqeayeaudaocajbifqydiob4';
+
+test('a session that lives, for its engineer', async ({ page }) => {
+  await mock(page, 'engineer', base);
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-live', async (p) => {
+    await expect(p.getByRole('link', { name: 'Back to the terminal' })).toBeVisible();
+  });
+});
+
+test('a frozen session is ended after a question', async ({ page }) => {
+  let ended = false;
+  const now = () => (ended ? { ...s, state: 'ended', reason: 'killed-remote', ended: at(0) } : { ...s, state: 'frozen', frozen: ['local', 'interlock'] });
+  await mock(page, 'approver', { ...base, ['GET /sessions/' + s.id]: now, ['POST /sessions/' + s.id + '/kill']: () => ((ended = true), now()) });
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-frozen', async (p) => {
+    await expect(p.getByText('Frozen at the scanner and because the scanner is in use').first()).toBeVisible();
+  });
+  await page.getByRole('button', { name: 'End the session' }).click();
+  await everyLook(page, 'session-end', async (p) => {
+    await expect(p.getByRole('dialog', { name: 'End the session?' })).toBeVisible();
+  });
+  await page.getByRole('button', { name: 'End it now' }).click();
+  await expect(page.getByText('Ended by the hospital').first()).toBeVisible();
+});
+
+test('the report of a session that is over', async ({ page }) => {
+  const over = { ...s, state: 'ended', reason: 'completed', ended: at(-1), recordings: ['V-1', 'V-2'] };
+  const verdict = { at: at(0), verdict: 'intact' as const, signer: 'known' as const, segments: 41, countersigned: true, logged: true, message: 'Intact: 41 segments, signed by the agent at NGH and countersigned.' };
+  await mock(page, 'auditor', {
+    ...base, ['GET /sessions/' + s.id]: over, ['GET /requests/' + r.id]: { ...r, status: 'closed' },
+    'GET /recordings/V-1': recording({ id: 'V-1', verdict, reviews: [{ by: 's.adeyemi@northfield.example', at: at(0), attestation: 'as-agreed', comment: 'Only the event log was read.' }] }),
+    'GET /recordings/V-2': recording({ id: 'V-2', state: 'torn', verdict: { ...verdict, verdict: 'tampered', message: 'Tampered: segment 7 is not what the agent signed.' } }),
+  });
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-over', async (p) => {
+    await expect(p.getByText('Only the event log was read.')).toBeVisible();
+    await expect(p.getByText('Torn: the agent')).toBeVisible();
+  });
+  await page.emulateMedia({ media: 'print' });
+  await page.screenshot({ path: '../../build/screens/session-over-print.png', fullPage: true });
+  await expect(page.getByRole('navigation')).toBeHidden();
+});
+
+test('a session that is not there', async ({ page }) => {
+  await mock(page, 'engineer', { 'GET /assets': [] });
+  await page.goto('/sessions/S-none');
+  await expect(page.getByRole('heading', { name: 'There is no such session.' })).toBeVisible();
+});
+
+test('more time is asked for in a window of its own', async ({ page, context }) => {
+  let sent: any;
+  const mine = { ...s, id: real };
+  await mock(page, 'engineer', {
+    ...base, ['GET /sessions/' + real]: mine, ['GET /requests/' + r.id]: { ...r, grant: real },
+    ['GET /requests/' + r.id + '/documents']: { request: '', token: '', salt: '', received: at(0), grant, approvals: [] },
+    'POST /auth/proofs': (_u: URL, _m: string, b: unknown) => ((sent = b), { url: '/nothing?at=idp' }),
+  });
+  await page.goto('/sessions/' + real);
+  await page.getByRole('button', { name: 'Ask for more time' }).click();
+  await page.getByLabel('Reason').fill('Calibration takes longer');
+  await everyLook(page, 'extend', async (p) => {
+    await expect(p.getByRole('dialog', { name: 'Ask for more time' })).toBeVisible();
+  });
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const opens = context.waitForEvent('page');
+  await page.getByRole('button', { name: /Ask to go on until/ }).click();
+  const popup = await opens;
+  await popup.waitForURL('**/nothing?at=idp');
+  const doc = JSON.parse(Buffer.from(sent.document, 'base64').toString());
+  expect(doc).toMatchObject({ kind: 'extension', parent: 'AAECAwQFBgcICQoLDA0ODw', key: '', class: 'observe', channels: ['shell'] });
+  expect(Math.abs(doc.maxs - 45 * 60)).toBeLessThan(2);
+  expect(sent).toMatchObject({ role: 'request', popup: true });
+  await everyLook(page, 'extend-waiting', async (p) => {
+    await expect(p.getByText('Sign in once more in the window that opened.')).toBeVisible();
+  });
+  await page.evaluate(() => new BroadcastChannel('sallyport').postMessage({ ok: true, role: 'request', request: '', popup: true, problem: null }));
+  await expect(page.getByText(/Asked. The session goes on/)).toBeVisible();
+});
+
+test('a browser that opens no window says so', async ({ page }) => {
+  const mine = { ...s, id: real };
+  await mock(page, 'engineer', {
+    ...base, ['GET /sessions/' + real]: mine, ['GET /requests/' + r.id]: { ...r, grant: real },
+    ['GET /requests/' + r.id + '/documents']: { request: '', token: '', salt: '', received: at(0), grant, approvals: [] },
+    'POST /auth/proofs': { url: '/nothing?at=idp' },
+  });
+  await page.addInitScript(() => (window.open = () => null));
+  await page.goto('/sessions/' + real);
+  await page.getByRole('button', { name: 'Ask for more time' }).click();
+  await page.getByLabel('Reason').fill('Calibration takes longer');
+  await page.getByRole('button', { name: /Ask to go on until/ }).click();
+  await expect(page.getByText('Your browser did not open the sign-in window.')).toBeVisible();
+  await expect(page.getByRole('button', { name: 'Open the sign-in' })).toBeVisible();
+});
+
+const logins = [
+  { id: 'l1', client: 'web', agent: 'Firefox on Linux', created: at(-30), seen: at(0), current: true },
+  { id: 'l2', client: 'web', agent: 'Safari on iPhone', created: at(-300), seen: at(-12), current: false },
+  { id: 'l3', client: 'cli', agent: '', created: at(-4000), seen: at(-200), current: false },
+];
+
+test('the account', async ({ page }) => {
+  let left: unknown;
+  await mock(page, 'engineer', { 'GET /logins': logins, 'POST /logins/end': (_u: URL, _m: string, b: unknown) => ((left = b), null) });
+  await page.goto('/account');
+  await everyLook(page, 'account', async (p) => {
+    await expect(p.getByText('Safari on iPhone')).toBeVisible();
+  });
+  await page.getByRole('button', { name: 'End: Safari on iPhone' }).click();
+  await expect.poll(() => left).toEqual({ id: 'l2' });
+  await page.getByRole('button', { name: 'Sign out everywhere' }).click();
+  await page.getByRole('dialog').getByRole('button', { name: 'Sign out everywhere' }).click();
+  await expect(page).toHaveURL(/signin/);
+  expect(left).toEqual({ everywhere: true });
+});
+
+test('the account, when the list does not come', async ({ page }) => {
+  await mock(page, 'approver', { 'GET /logins': problem(503, "The broker's store did not answer.", 'Try again in a moment.', 'unreachable') });
+  await page.goto('/account');
+  await expect(page.getByRole('alert')).toContainText('did not answer');
+});

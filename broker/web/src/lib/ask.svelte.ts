@@ -1,0 +1,172 @@
+// What an engineer writes when asking for access: the form's fields, what is wrong
+// with them in words, and the document that comes of it.
+import { classes, farthest, keyReach, maxReason, maxWorkOrder, plain, type RequestTerms } from './documents';
+import { span } from './time.svelte';
+import type { Asset, Channel, Person, Request, ServiceClass } from './types';
+import { dayAfter, momentOf, typed } from './zones';
+
+/** How long a request stays good where only a length is asked for: nobody loses session time to a slow answer. */
+export const patience = 4 * 3600;
+
+export interface Written {
+  services: string[];
+  class: ServiceClass;
+  channels: Channel[];
+  reason: string;
+  workOrder: string;
+  when: 'now' | 'later';
+  date: string;
+  from: string;
+  until: string;
+  minutes: number;
+}
+export type Field = 'services' | 'class' | 'channels' | 'reason' | 'workOrder' | 'window' | 'minutes';
+
+/** As people think of them, not as documents sort them. */
+const shownFirst: Channel[] = ['shell', 'exec', 'control', 'files-out', 'files-in', 'clipboard-out', 'clipboard-in'];
+
+const line = (text: string) => text.replace(/\s+/g, ' ').trim();
+
+export class Ask {
+  readonly asset: Asset;
+  services = $state<string[]>([]);
+  class = $state<ServiceClass>('observe');
+  channels = $state<Channel[]>([]);
+  reason = $state('');
+  workOrder = $state('');
+  when = $state<'now' | 'later'>('now');
+  date = $state('');
+  from = $state('');
+  until = $state('');
+  minutes = $state(30);
+
+  constructor(asset: Asset, kept: Partial<Written>, now: number) {
+    this.asset = asset;
+    const names = asset.services.map((s) => s.name);
+    this.services = (kept.services ?? names.slice(0, 1)).filter((s) => names.includes(s));
+    this.channels = (kept.channels ?? (['shell', 'exec', 'control'] as Channel[])).filter((c) => asset.channels.includes(c));
+    this.class = kept.class && classes.includes(kept.class) ? kept.class : this.limit;
+    this.reason = kept.reason ?? '';
+    this.workOrder = kept.workOrder ?? '';
+    this.when = kept.when ?? 'now';
+    const start = typed(Math.ceil((now + keyReach * 1000) / 900e3) * 900e3, asset.zone);
+    const end = typed(Math.ceil((now + 3 * keyReach * 1000) / 900e3) * 900e3, asset.zone);
+    this.date = kept.date || start.date;
+    this.from = kept.from || start.time;
+    this.until = kept.until || end.time;
+    this.minutes = kept.minutes ?? Math.min(30, Math.floor(asset.longest_seconds / 60));
+  }
+
+  get written(): Written {
+    const { services, class: c, channels, reason, workOrder, when, date, from, until, minutes } = this;
+    return { services: [...services], class: c, channels: [...channels], reason, workOrder, when, date, from, until, minutes };
+  }
+
+  /** The mildest class of the chosen services: no more may be asked for. */
+  get limit(): ServiceClass {
+    const chosen = this.asset.services.filter((s) => this.services.includes(s.name)).map((s) => classes.indexOf(s.class));
+    return classes[Math.min(2, ...chosen)] ?? 'observe';
+  }
+  get offered(): Channel[] {
+    return shownFirst.filter((c) => this.asset.channels.includes(c));
+  }
+
+  /** The window in milliseconds; NaN where it is not one. */
+  window(now: number): { from: number; until: number } {
+    if (this.when === 'now') {
+      const from = Math.floor(now / 1000) * 1000;
+      const open = Math.max(patience, this.minutes > 0 ? Math.round(this.minutes * 60) : 0);
+      return { from, until: from + Math.min(open, this.asset.window_seconds) * 1000 };
+    }
+    const from = momentOf(this.date, this.from, this.asset.zone);
+    let until = momentOf(this.date, this.until, this.asset.zone);
+    if (until <= from) until = momentOf(dayAfter(this.date), this.until, this.asset.zone);
+    // A window that has begun already begins now.
+    return { from: from < now ? Math.floor(now / 1000) * 1000 : from, until };
+  }
+  overnight(): boolean {
+    return this.when === 'later' && this.until !== '' && this.until <= this.from;
+  }
+
+  /** What has to be put right, by field. */
+  wrong(now: number): Partial<Record<Field, string>> {
+    const w: Partial<Record<Field, string>> = {};
+    if (this.services.length === 0) w.services = 'Choose at least one service.';
+    if (classes.indexOf(this.class) > classes.indexOf(this.limit)) w.class = 'The hospital does not allow that much on the services you chose.';
+    if (this.channels.length === 0) w.channels = 'Choose at least one thing to do.';
+    w.reason = textWrong(this.reason, maxReason, 'Say why. The approver decides by it.', 'The reason is too long: at most 1000 bytes.');
+    w.workOrder = textWrong(this.workOrder, maxWorkOrder, "Give the work order's number.", "Give the work order's number alone, at most 64 characters.");
+    if (this.when === 'later') w.window = this.#windowWrong(now);
+    w.minutes = this.#minutesWrong(now);
+    return Object.fromEntries(Object.entries(w).filter(([, v]) => v)) as typeof w;
+  }
+  #windowWrong(now: number): string {
+    const { from, until } = this.window(now);
+    if (!this.date || !this.from || !this.until) return 'Give a day, a beginning and an end.';
+    if (Number.isNaN(from) || Number.isNaN(until)) return 'That time does not exist there: the clocks change that day.';
+    if (until <= now) return 'That window is over already.';
+    if (from > now + farthest * 1000) return 'A window can begin at most 30 days ahead.';
+    if (until - from > this.asset.window_seconds * 1000) return `The hospital allows windows of at most ${span(this.asset.window_seconds)} here.`;
+    return '';
+  }
+  #minutesWrong(now: number): string {
+    const { from, until } = this.window(now);
+    if (!Number.isInteger(this.minutes) || this.minutes < 1) return 'Give whole minutes, at least one.';
+    if (this.minutes * 60 > this.asset.longest_seconds) return `The hospital allows ${span(this.asset.longest_seconds)} at most here.`;
+    if (this.minutes * 60e3 > until - from) return `The window is only ${span((until - from) / 1000)} long.`;
+    return '';
+  }
+
+  /** The window begins too far ahead to bring a key: the engineer proves again when it opens. */
+  ahead(now: number): boolean {
+    return this.window(now).from > now + keyReach * 1000;
+  }
+
+  terms(engineer: Person, key: string, id: string, now: number): RequestTerms {
+    const { from, until } = this.window(now);
+    return {
+      id, kind: 'session', parent: '', site: this.asset.site, asset: this.asset.name, services: this.services, class: this.class, channels: this.channels,
+      from: from / 1000, until: until / 1000, longest: this.minutes * 60, engineer: { iss: engineer.iss, sub: engineer.sub }, key,
+      reason: line(this.reason), workOrder: line(this.workOrder),
+    };
+  }
+
+  /** The same, asked for on the command line. */
+  get command(): string {
+    const [first, ...rest] = this.services.length ? this.services : ['SERVICE'];
+    const files = (['in', 'out'] as const).filter((d) => this.channels.includes(`files-${d}`));
+    return [
+      'sallyport request new', `${this.asset.name}/${first}`, ...rest,
+      '--reason', quoted(line(this.reason) || 'why'), '--work-order', quoted(line(this.workOrder) || 'number'),
+      this.class === this.limit ? '' : `--class ${this.class}`,
+      files.length ? `--files ${files.join(',')}` : '',
+      this.when === 'later' ? `--from ${quoted(`${this.date} ${this.from}`)} --until ${this.until}` : '',
+      `--for ${this.minutes || 30}m`,
+    ].filter(Boolean).join(' ');
+  }
+}
+
+function textWrong(text: string, most: number, none: string, long: string): string {
+  const t = line(text);
+  if (t === '') return none;
+  if (new TextEncoder().encode(t).length > most) return long;
+  if (!plain(t, 1, most) || /\p{Cf}/u.test(t)) return 'This holds characters that cannot be seen. Type it instead of pasting it.';
+  return '';
+}
+
+/** One word of a POSIX shell. */
+export function quoted(text: string): string {
+  return /^[A-Za-z0-9_./:@-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+/** The form as an earlier request, or the hospital's proposal for it, fills it. */
+export function again(r: Request, asset: Asset): Partial<Written> {
+  const from = r.proposal?.from ?? null;
+  const kept: Partial<Written> = {
+    services: r.services, class: r.class, channels: r.channels, reason: r.reason, workOrder: r.work_order, minutes: Math.max(1, Math.floor(r.max_seconds / 60)),
+  };
+  if (!from || !r.proposal) return kept;
+  const start = typed(new Date(from).getTime(), asset.zone);
+  const room = Math.floor((new Date(r.proposal.until).getTime() - new Date(from).getTime()) / 60e3);
+  return { ...kept, when: 'later', date: start.date, from: start.time, until: typed(new Date(r.proposal.until).getTime(), asset.zone).time, minutes: Math.min(kept.minutes!, Math.max(1, room)) };
+}

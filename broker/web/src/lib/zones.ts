@@ -1,0 +1,41 @@
+// Dates and times as people type them, in the zone of a site.
+
+function parts(at: number, zone: string): { date: string; time: string; stamp: number } {
+  const f = new Intl.DateTimeFormat('en-GB', {
+    timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
+  });
+  const p = Object.fromEntries(f.formatToParts(at).map((x) => [x.type, x.value])) as Record<string, string>;
+  const date = `${p.year}-${p.month}-${p.day}`;
+  return { date, time: `${p.hour}:${p.minute}`, stamp: Date.parse(`${date}T${p.hour}:${p.minute}:${p.second}Z`) };
+}
+
+/** The zone where this browser knows it, else UTC. */
+export function knownZone(zone: string): string {
+  try {
+    new Intl.DateTimeFormat('en-GB', { timeZone: zone });
+    return zone;
+  } catch {
+    return 'UTC';
+  }
+}
+
+/** 2026-11-24 and 18:30, in a zone. */
+export function typed(at: number, zone: string): { date: string; time: string } {
+  const { date, time } = parts(at, knownZone(zone));
+  return { date, time };
+}
+
+/** The moment in milliseconds; NaN where it is no time, or one that the change of clocks leaves out. */
+export function momentOf(date: string, time: string, zone: string): number {
+  const z = knownZone(zone);
+  const wall = Date.parse(`${date}T${time}:00Z`);
+  if (!/^\d{4}-\d\d-\d\d$/.test(date) || !/^\d\d:\d\d$/.test(time) || Number.isNaN(wall)) return NaN;
+  let at = wall;
+  for (let i = 0; i < 3; i++) at += wall - parts(at, z).stamp;
+  return parts(at, z).stamp === wall ? at : NaN;
+}
+
+/** The day after. */
+export function dayAfter(date: string): string {
+  return new Date(Date.parse(date + 'T00:00:00Z') + 86400e3).toISOString().slice(0, 10);
+}
