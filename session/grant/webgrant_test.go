@@ -1,0 +1,131 @@
+package grant_test
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
+)
+
+var updateWebGrant = flag.Bool("update-webgrant", false, "write testdata/webgrant.json")
+
+// drafted is a grant as the approver's page must build it from a request.
+type drafted struct {
+	Name    string         `json:"name"`
+	Request string         `json:"request"` // exact bytes
+	Agent   string         `json:"agent"`
+	GID     string         `json:"gid"`
+	Less    map[string]any `json:"less"`
+	Grant   string         `json:"grant"` // exact bytes
+	Hash    string         `json:"hash"`
+	Token   string         `json:"token"`
+	Salt    []byte         `json:"salt"`
+	Nonce   string         `json:"nonce"`
+}
+
+type webGrantVectors struct {
+	Drafts  []drafted        `json:"drafts"`
+	Refused []map[string]any `json:"refused"` // narrowings of the first request that are wider than it
+	IDs     [][2]string      `json:"ids"`
+}
+
+// less changes a grant as the JSON names it, which is how the page writes it too.
+func less(t *testing.T, g grant.Grant, change map[string]any) grant.Grant {
+	t.Helper()
+	b, err := json.Marshal(change)
+	if err == nil {
+		err = json.Unmarshal(b, &g)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return g
+}
+
+func answered(t *testing.T, raw []byte, gid session.ID) (grant.Request, grant.Grant) {
+	t.Helper()
+	r, err := grant.ParseRequest(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	qh := grant.RequestHash(raw)
+	g := grant.NewGrant()
+	g.GID, g.Req, g.Agent = gid.Text(), hex.EncodeToString(qh[:]), "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
+	g.Site, g.Asset, g.Services, g.Class, g.Channels = r.Site, r.Asset, r.Services, r.Class, copied(r.Channels)
+	g.NBF, g.EXP, g.MaxS = r.NBF, r.EXP, r.MaxS
+	return r, g
+}
+
+func copied(list []session.Channel) []session.Channel { return append([]session.Channel{}, list...) }
+
+func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
+	asked, err := grant.ParseRequest([]byte(requestGolden))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := asked
+	wide.Class, wide.Channels, wide.Services = session.Disruptive, session.Channels(), []string{"Recon-2", "console-vnc", "recon-ssh"}
+	wide.Reason, wide.Ref = `Röhre "B" \ <tube> & 冷却 🩻 / é`, ""
+	longer := asked
+	longer.Kind, longer.Parent, longer.Key = grant.KindExtension, session.ID{15: 9}.Text(), ""
+	all := webGrantVectors{Refused: []map[string]any{
+		{"maxs": asked.MaxS + 1}, {"exp": asked.EXP + 1}, {"exp": asked.NBF}, {"class": "disruptive"}, {"channels": []string{"shell", "control"}}, {"maxs": 0},
+	}}
+	for i, c := range []struct {
+		name    string
+		request grant.Request
+		less    map[string]any
+	}{
+		{"as asked", asked, map[string]any{}},
+		{"shorter", asked, map[string]any{"maxs": 300}},
+		{"everything less", wide, map[string]any{"maxs": 600, "exp": asked.NBF + 3600, "class": "observe", "channels": []string{"files-out", "shell"}}},
+		{"an extension", longer, map[string]any{}},
+	} {
+		raw := marshal(t, c.request)
+		r, g := answered(t, raw, session.ID{0: byte(i), 15: 1})
+		g = less(t, g, c.less)
+		if err := grant.Within(g, r); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		doc, salt, token := marshal(t, g), [32]byte{byte(i), 31: 7}, "e30.e30.c2ln"
+		gh := grant.GrantHash(doc)
+		all.Drafts = append(all.Drafts, drafted{c.name, string(raw), g.Agent, g.GID, c.less, string(doc), hex.EncodeToString(gh[:]), token, salt[:], grant.ApproveNonce(doc, token, salt)})
+	}
+	for _, change := range all.Refused {
+		r, g := answered(t, marshal(t, asked), session.ID{15: 1})
+		g = less(t, g, change)
+		if _, err := g.Marshal(); err == nil && grant.Within(g, r) == nil {
+			t.Errorf("a grant with %v is within the request", change)
+		}
+	}
+	for _, id := range []session.ID{{15: 1}, {0xff, 0xee, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}, {0x80}} {
+		all.IDs = append(all.IDs, [2]string{id.Text(), id.Request()})
+	}
+	keepWebGrant(t, all)
+}
+
+func keepWebGrant(t *testing.T, all webGrantVectors) {
+	t.Helper()
+	var out bytes.Buffer
+	e := json.NewEncoder(&out)
+	e.SetIndent("", " ")
+	if err := e.Encode(all); err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join("testdata", "webgrant.json")
+	if *updateWebGrant {
+		if err := os.WriteFile(name, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	have, err := os.ReadFile(name)
+	if err != nil || !bytes.Equal(have, out.Bytes()) {
+		t.Fatalf("%s is not what this code makes (%v); after a look, run go test ./session/grant -update-webgrant", name, err)
+	}
+}
