@@ -1,14 +1,10 @@
 import { svelte } from '@sveltejs/vite-plugin-svelte';
 import { defineConfig } from 'vite';
+import { ownPolicies, policy } from './vite.preview.ts';
 
 export default defineConfig({
-  plugins: [svelte()],
-  preview: {
-    headers: {
-      'Content-Security-Policy':
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types svelte-trusted-html",
-    },
-  },
+  plugins: [svelte(), ownPolicies()],
+  preview: { headers: { 'Content-Security-Policy': policy("'self'") } },
   build: {
     target: 'es2022',
     outDir: 'dist',

@@ -1,0 +1,213 @@
+// What a terminal's page knows about its session: where the connection stands, how
+// long it goes on, whether it is frozen, what was said. The page shows it.
+import { Attach, type AttachEvent, type Notice, type Standing, type Ticket, type Welcome, type Words } from './attach';
+import { api, get, post, Trouble } from './api';
+import { linesOf, sign } from './keys';
+import { endWords } from './words';
+import type { Access, Session } from './types';
+
+export interface Said {
+  id: number;
+  text: string;
+}
+
+/** What the page does with a session's bytes. */
+export interface Screen {
+  size: () => { cols: number; rows: number };
+  show: (bytes: Uint8Array) => void;
+  redraw: (cols: number, rows: number, bytes: Uint8Array) => void;
+  hear: (e: AttachEvent) => void;
+}
+
+export class Work {
+  readonly asset: string;
+  readonly service: string;
+  session = $state('');
+  request = $state('');
+  standing = $state<Standing>('connecting');
+  words = $state.raw<Words>();
+  welcome = $state.raw<Welcome | null>(null);
+  deadline = $state<string | null>(null); // by this computer's clock
+  frozen = $state.raw<string[]>([]);
+  exit = $state.raw<{ status: number | null; text: string } | null>(null);
+  ended = $state<string | null>(null); // why, in words
+  said = $state.raw<Said[]>([]);
+  /** Announced politely. */
+  spoken = $state('');
+  /** Somebody typed while nothing goes through. */
+  held = $state(false);
+  #skew = 0;
+  #count = 0;
+  #attach: Attach | null = null;
+  #screen: Screen;
+
+  constructor(asset: string, service: string, screen: Screen) {
+    this.asset = asset;
+    this.service = service;
+    this.#screen = screen;
+  }
+
+  /** Finds the session and its key, and connects. */
+  async begin(session: string): Promise<void> {
+    this.standing = 'connecting';
+    this.words = undefined;
+    try {
+      let id = session;
+      if (!id) {
+        const a = await get<Access>(api`/access/${this.asset}/${this.service}`);
+        this.request = a.request ?? '';
+        if (!a.ready || !a.session) {
+          this.#stand('refused', { kind: a.kind ?? 'refused', message: a.message ?? 'You have no access here now.', next: a.next ?? '' });
+          return;
+        }
+        id = a.session;
+      }
+      this.session = id;
+      const s = await get<Session>(api`/sessions/${id}`);
+      this.request = s.request;
+      if (s.state === 'ended') {
+        this.#over(endWords(s.reason));
+        return;
+      }
+    } catch (e) {
+      const t = e instanceof Trouble ? e : new Trouble({ status: 0, kind: 'internal', message: 'This page made a mistake.', next: 'Reload it.' });
+      this.#stand('refused', { kind: t.kind, message: t.message, next: t.next });
+      return;
+    }
+    this.#attach = new Attach({
+      session: this.session,
+      asset: this.asset,
+      service: this.service,
+      keys: await linesOf(this.request),
+      size: this.#screen.size,
+      ticket: () => post<Ticket>('/api/v1/attach', { asset: this.asset, service: this.service }),
+      sign,
+      on: (e) => this.#hear(e),
+    });
+    this.#attach.start();
+  }
+
+  get attach(): Attach | null {
+    return this.#attach;
+  }
+  get live(): boolean {
+    return this.standing === 'open' && this.frozen.length === 0 && !this.exit;
+  }
+  get over(): boolean {
+    return this.ended !== null || this.standing === 'ended';
+  }
+
+  /** Types; what cannot go through now is not kept for later. */
+  input(text: string): void {
+    if (this.live) this.#attach?.input(text);
+    else if (this.frozen.length > 0 && this.standing === 'open') this.held = true;
+  }
+  another(): void {
+    this.exit = null;
+    this.#attach?.shell();
+  }
+  bring(): void {
+    this.#attach?.start();
+  }
+  async end(): Promise<void> {
+    await post(api`/sessions/${this.session}/kill`);
+    this.#attach?.close(true);
+    this.#over(endWords('completed'));
+  }
+  leave(): void {
+    this.#attach?.close();
+  }
+
+  speak(text: string): void {
+    this.spoken = text;
+  }
+  drop(id: number): void {
+    this.said = this.said.filter((x) => x.id !== id);
+  }
+
+  #hear(e: AttachEvent): void {
+    this.#screen.hear(e);
+    switch (e.type) {
+      case 'standing':
+        return this.#stand(e.standing, e.words);
+      case 'welcome':
+        return this.#greet(e.welcome);
+      case 'output':
+        return this.#screen.show(e.bytes);
+      case 'snapshot':
+        return this.#screen.redraw(e.cols, e.rows, e.bytes);
+      case 'notice':
+        return this.#note(e.notice);
+    }
+  }
+
+  #greet(w: Welcome): void {
+    this.#skew = Date.now() - (Date.parse(w.now) || Date.now());
+    this.welcome = w;
+    this.request = w.request;
+    this.#until(w.deadline);
+    this.frozen = w.frozen;
+    this.exit = w.running ? null : (this.exit ?? { status: null, text: '' });
+    this.speak(w.resumed ? 'Connected again. This is the screen as it stands.' : 'Connected.');
+  }
+
+  #until(deadline: string): void {
+    const t = Date.parse(deadline);
+    if (!Number.isNaN(t)) this.deadline = new Date(t + this.#skew).toISOString();
+  }
+
+  #note(n: Notice): void {
+    if (n.deadline) this.#until(n.deadline);
+    switch (n.type) {
+      case 'frozen':
+        this.frozen = n.causes ?? ['broker'];
+        this.speak('The hospital froze this session. You can read; nothing you type goes through.');
+        return;
+      case 'thawed':
+        this.frozen = n.causes ?? [];
+        this.held = false;
+        if (this.frozen.length === 0) this.say(n.text || 'The hospital lifted the freeze. What you type goes through again.');
+        return;
+      case 'exit':
+        this.exit = { status: n.status ?? null, text: n.text ?? '' };
+        this.speak(this.exitWords);
+        return;
+      case 'ended':
+        this.#over(n.text || endWords(n.reason ?? null));
+        return;
+      case 'taken':
+        this.speak('This terminal was opened in another window.');
+        return;
+      default:
+        if (n.text) this.say(n.text);
+    }
+  }
+
+  get exitWords(): string {
+    if (!this.exit) return '';
+    if (this.exit.status === null) return this.exit.text || 'No shell is running.';
+    return `The shell ended (status ${this.exit.status}).`;
+  }
+
+  say(text: string): void {
+    const id = ++this.#count;
+    this.said = [...this.said.slice(-2), { id, text }];
+    this.speak(text);
+    setTimeout(() => this.drop(id), 15_000);
+  }
+
+  #over(why: string): void {
+    this.ended = why || 'It is over';
+    this.standing = 'ended';
+    this.speak('The session is over. ' + this.ended + '.');
+  }
+
+  #stand(s: Standing, words?: Words): void {
+    if (this.ended !== null) return;
+    this.standing = s;
+    this.words = words;
+    if (s === 'away') this.speak('Your connection dropped. It comes back by itself.');
+    if (s === 'refused') this.speak(words?.message ?? '');
+    if (s === 'ended') this.ended ??= words?.message || 'It is over';
+  }
+}
