@@ -269,6 +269,23 @@ func TestPagesAndHeaders(t *testing.T) {
 	w.problem("nobody can be asked", w.call("ada", "GET", "/api/v1/me", nil), 503)
 }
 
+func TestPagesStandBesideTheAPI(t *testing.T) {
+	w := newWorld(t, func(_ *world, c *Config) {
+		c.Pages = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "a page") })
+	})
+	for _, path := range []string{"/", "/inbox", "/requests/R-ABC", "/apis"} {
+		if a := w.call("", "GET", path, nil); a.status != 200 || string(a.body) != "a page" {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+	for _, call := range []string{"GET /api/v1/nothing", "GET /api/", "GET /auth/nothing", "POST /", "DELETE /inbox"} {
+		method, path, _ := strings.Cut(call, " ")
+		if p := w.problem(call, w.call("", method, path, nil), 404); p.Message != "There is nothing here." {
+			t.Errorf("%s: %+v", call, p)
+		}
+	}
+}
+
 func TestDetailsStayInside(t *testing.T) {
 	w := newWorld(t)
 	x := w.things()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -23,15 +24,18 @@ func (d *door) pages(mux *http.ServeMux, description []byte) {
 		w.Header().Set("Content-Type", "application/openapi+json")
 		_, _ = w.Write(description)
 	})
-	if d.Pages != nil {
-		mux.Handle("GET /", d.Pages)
+	mux.HandleFunc("/", d.elsewhere)
+}
+
+// elsewhere is a page of the application or nothing: below /api and /auth there are
+// no pages, so that a program that mistypes a call does not read one.
+func (d *door) elsewhere(w http.ResponseWriter, r *http.Request) {
+	ours := strings.HasPrefix(r.URL.Path, "/api/") || strings.HasPrefix(r.URL.Path, "/auth/")
+	if d.Pages != nil && !ours && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		d.Pages.ServeHTTP(w, r)
+		return
 	}
-	nothing := func(w http.ResponseWriter, _ *http.Request) {
-		newProblem(http.StatusNotFound, session.Invalid, "There is nothing here.", "See /openapi.json.").write(w)
-	}
-	for _, path := range []string{"/", "/api/", "/auth/"} {
-		mux.HandleFunc(path, nothing)
-	}
+	newProblem(http.StatusNotFound, session.Invalid, "There is nothing here.", "See /openapi.json.").write(w)
 }
 
 // ready says whether everything works; ?verbose says what does not.
