@@ -24,7 +24,7 @@ const (
 )
 
 // noPowers takes from our pages what none of them needs.
-const noPowers = "accelerometer=(), autoplay=(), bluetooth=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), " +
+const noPowers = "accelerometer=(), autoplay=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), " +
 	"magnetometer=(), microphone=(), midi=(), payment=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
 
 // guard wraps the whole door: nothing is answered outside it. Its headers are for data;

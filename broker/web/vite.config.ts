@@ -10,6 +10,7 @@ export default defineConfig({
     outDir: 'dist',
     emptyOutDir: true,
     manifest: true,
+    assetsDir: 'static', // /assets is a page
     assetsInlineLimit: 0, // fonts and pictures stay files: the pages allow no data: sources
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 400,

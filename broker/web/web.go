@@ -100,7 +100,7 @@ func (p *Pages) Built() bool { return p.index != nil }
 
 func ready(name string, content []byte) file {
 	sum := sha256.Sum256(content)
-	f := file{plain: content, kind: mediaType(name), tag: `"` + hex.EncodeToString(sum[:12]) + `"`, forever: strings.HasPrefix(name, "assets/")}
+	f := file{plain: content, kind: mediaType(name), tag: `"` + hex.EncodeToString(sum[:12]) + `"`, forever: strings.HasPrefix(name, "static/")}
 	if compressible := strings.HasPrefix(f.kind, "text/") || strings.HasSuffix(f.kind, "+xml"); compressible && len(content) > 1024 {
 		var b bytes.Buffer
 		w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is valid
@@ -143,7 +143,7 @@ func (p *Pages) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.send(w, r)
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, "/assets/") {
+	if strings.HasPrefix(r.URL.Path, "/static/") {
 		http.Error(w, "This file is of another version. Load the page again.", http.StatusNotFound)
 		return
 	}

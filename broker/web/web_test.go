@@ -16,8 +16,8 @@ func bundle() fstest.MapFS {
 	return fstest.MapFS{
 		".keep":               {},
 		".vite/manifest.json": {Data: []byte("{}")},
-		"index.html":          {Data: []byte(`<html><meta name="style-nonce" content="" /><script type="module" src="/assets/index-abc.js"></script></html>`)},
-		"assets/index-abc.js": {Data: []byte(strings.Repeat("console.log(1);", 200))},
+		"index.html":          {Data: []byte(`<html><meta name="style-nonce" content="" /><script type="module" src="/static/index-abc.js"></script></html>`)},
+		"static/index-abc.js": {Data: []byte(strings.Repeat("console.log(1);", 200))},
 		"doors.svg":           {Data: []byte("<svg/>")},
 	}
 }
@@ -78,12 +78,12 @@ func TestOnlyTerminalsLoosenStyle(t *testing.T) {
 
 func TestFilesAreSentOnceAndSmall(t *testing.T) {
 	p := pages(t, bundle())
-	plain := ask(p, "GET", "/assets/index-abc.js")
+	plain := ask(p, "GET", "/static/index-abc.js")
 	whole, _ := io.ReadAll(plain.Body)
 	if plain.Header.Get("Cache-Control") != "public, max-age=31536000, immutable" || plain.Header.Get("Content-Type") != "text/javascript; charset=utf-8" {
 		t.Errorf("headers: %v", plain.Header)
 	}
-	packed := ask(p, "GET", "/assets/index-abc.js", "Accept-Encoding", "br, gzip")
+	packed := ask(p, "GET", "/static/index-abc.js", "Accept-Encoding", "br, gzip")
 	z, err := gzip.NewReader(packed.Body)
 	if err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestFilesAreSentOnceAndSmall(t *testing.T) {
 	if again, _ := io.ReadAll(z); !bytes.Equal(again, whole) || packed.ContentLength >= plain.ContentLength {
 		t.Errorf("packed: %d of %d bytes, equal %t", packed.ContentLength, plain.ContentLength, bytes.Equal(again, whole))
 	}
-	if again := ask(p, "GET", "/assets/index-abc.js", "If-None-Match", plain.Header.Get("ETag")); again.StatusCode != 304 {
+	if again := ask(p, "GET", "/static/index-abc.js", "If-None-Match", plain.Header.Get("ETag")); again.StatusCode != 304 {
 		t.Errorf("asked with its tag: %d", again.StatusCode)
 	}
 	if icon := ask(p, "GET", "/doors.svg"); icon.Header.Get("Cache-Control") != "no-cache" || icon.Header.Get("Content-Type") != "image/svg+xml" {
@@ -106,9 +106,9 @@ func TestWhatIsRefused(t *testing.T) {
 		status       int
 	}{
 		{"POST", "/", 405},
-		{"DELETE", "/assets/index-abc.js", 405},
-		{"GET", "/assets/index-of-last-week.js", 404},
-		{"GET", "/assets/../web.go", 404},
+		{"DELETE", "/static/index-abc.js", 405},
+		{"GET", "/static/index-of-last-week.js", 404},
+		{"GET", "/static/../web.go", 404},
 	} {
 		if a := ask(p, c.method, c.path); a.StatusCode != c.status {
 			t.Errorf("%s %s: %d, want %d", c.method, c.path, a.StatusCode, c.status)
