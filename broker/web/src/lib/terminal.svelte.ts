@@ -52,22 +52,22 @@ export class Work {
     this.standing = 'connecting';
     this.words = undefined;
     try {
-      let id = session;
-      if (!id) {
+      const s = session ? await begun(session) : undefined;
+      if (s) {
+        this.session = s.id;
+        this.request = s.request;
+        if (s.state === 'ended') {
+          this.#over(endWords(s.reason));
+          return;
+        }
+      } else {
         const a = await get<Access>(api`/access/${this.asset}/${this.service}`);
         this.request = a.request ?? '';
         if (!a.ready || !a.session) {
           this.#stand('refused', { kind: a.kind ?? 'refused', message: a.message ?? 'You have no access here now.', next: a.next ?? '' });
           return;
         }
-        id = a.session;
-      }
-      this.session = id;
-      const s = await get<Session>(api`/sessions/${id}`);
-      this.request = s.request;
-      if (s.state === 'ended') {
-        this.#over(endWords(s.reason));
-        return;
+        this.session = a.session;
       }
     } catch (e) {
       const t = e instanceof Trouble ? e : new Trouble({ status: 0, kind: 'internal', message: 'This page made a mistake.', next: 'Reload it.' });
@@ -209,5 +209,15 @@ export class Work {
     if (s === 'away') this.speak('Your connection dropped. It comes back by itself.');
     if (s === 'refused') this.speak(words?.message ?? '');
     if (s === 'ended') this.ended ??= words?.message || 'It is over';
+  }
+}
+
+/** A session that somebody has connected to; there is none before. */
+async function begun(id: string): Promise<Session | undefined> {
+  try {
+    return await get<Session>(api`/sessions/${id}`);
+  } catch (e) {
+    if (e instanceof Trouble && e.missing) return undefined;
+    throw e;
   }
 }
