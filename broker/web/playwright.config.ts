@@ -17,6 +17,7 @@ export default defineConfig({
   use: { launchOptions: chromium, trace: 'off' },
   projects: [
     { name: 'unit', testMatch: 'unit/*.spec.ts' },
+    { name: 'stories', testMatch: 'stories/*.spec.ts' },
     { name: 'states', testMatch: 'states/*.spec.ts', use: { baseURL: `http://127.0.0.1:${port}` } },
   ],
   webServer: { command: `npx vite preview --host 127.0.0.1 --port ${port} --strictPort`, url: `http://127.0.0.1:${port}/`, reuseExistingServer: false },
