@@ -111,7 +111,7 @@ func (f *file) ReadAt(p []byte, offset int64) (int, error) {
 		f.digest.add(offset, p[:n])
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		f.digest.spoil("the device failed to read: " + plainError(err).Error())
+		f.failed("read", err)
 		return n, plainError(err)
 	}
 	if err != nil {
@@ -134,11 +134,22 @@ func (f *file) WriteAt(p []byte, offset int64) (int, error) {
 		return err
 	})
 	if err != nil {
-		f.digest.spoil("the device failed to write: " + plainError(err).Error())
+		f.failed("write", err)
 		return n, plainError(err)
 	}
 	f.digest.add(offset, p)
 	return n, nil
+}
+
+// failed says why there is no hash. What the gate did not let pass never reached the
+// device: its words are ours, and they mean that somebody went or ended it.
+func (f *file) failed(what string, err error) {
+	var ours *session.Error
+	if errors.As(err, &ours) {
+		f.TransferError(err)
+		return
+	}
+	f.digest.spoil("the device failed to " + what + ": " + plainError(err).Error())
 }
 
 // TransferError is told when the client went away with the file open.

@@ -18,9 +18,12 @@ const (
 	chunkSize    = 32 << 10  // bytes of one data frame towards the browser
 )
 
-// Out takes what a panel tells its browser. Its methods are called one at a time. An
-// error says that the browser is gone.
+// Out takes what a panel tells its browser. Its methods but Room are called one at a
+// time. An error says that the browser is gone.
 type Out interface {
+	// Room waits until the browser has room for content or a page of a listing. It
+	// alone may wait, and several calls may; the others only queue.
+	Room() error
 	// Answer sends a JSON document of at most 16 KiB.
 	Answer(json []byte) error
 	// Data sends content of a download, at most 32 KiB.
@@ -139,12 +142,14 @@ func (p *Panel) accept(o *op) error {
 func (p *Panel) start() {
 	near, far := net.Pipe()
 	p.near = near
+	served := make(chan struct{})
 	p.work.Go(func() {
+		defer close(served)
 		err := p.cfg.Serve(far)
 		p.failed(err)
 		_ = far.Close()
 	})
-	p.work.Go(func() { p.connect(near) })
+	p.work.Go(func() { p.connect(near, served) })
 	p.work.Go(func() {
 		for {
 			select {
@@ -169,13 +174,14 @@ func (p *Panel) failed(err error) {
 	}
 }
 
-// connect shakes hands with Serve.
-func (p *Panel) connect(near net.Conn) {
+// connect shakes hands with Serve, which knows best why that failed.
+func (p *Panel) connect(near net.Conn, served <-chan struct{}) {
 	defer close(p.ready)
 	client, err := sftp.NewClientPipe(near, near, sftp.UseConcurrentWrites(true))
 	if err != nil {
-		p.failed(err)
 		_ = near.Close()
+		<-served
+		p.failed(err)
 		return
 	}
 	p.mu.Lock()
@@ -319,6 +325,15 @@ func (p *Panel) tell(what func(Out) error) error {
 	default:
 	}
 	if err := what(p.cfg.To); err != nil {
+		p.stop()
+		return errPanelOver
+	}
+	return nil
+}
+
+// room waits before more is told than an answer.
+func (p *Panel) room() error {
+	if err := p.cfg.To.Room(); err != nil {
 		p.stop()
 		return errPanelOver
 	}

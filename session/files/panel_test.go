@@ -145,6 +145,8 @@ func (b *browser) Answer(message []byte) error {
 	return b.broken
 }
 
+func (b *browser) Room() error { return nil }
+
 func (b *browser) Data(id uint32, p []byte) error {
 	b.mu.Lock()
 	b.data[id] = append(b.data[id], p...)
@@ -678,6 +680,7 @@ func (d deaf) Answer(message []byte) error {
 	}
 	return nil
 }
+func (deaf) Room() error                 { return nil }
 func (deaf) Data(uint32, []byte) error   { return nil }
 func (deaf) Credit(uint32, uint32) error { return nil }
 

@@ -101,6 +101,9 @@ func (d *download) send(data []byte, paid bool) error {
 		if d.o.isCancelled() {
 			return errStopped
 		}
+		if err := d.p.room(); err != nil {
+			return err
+		}
 		if err := d.p.tell(func(to Out) error { return to.Data(d.o.ID, data[:n]) }); err != nil {
 			return err
 		}

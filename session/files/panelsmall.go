@@ -67,6 +67,9 @@ func (p *Panel) list(c *sftp.Client, o *op) (answer, error) {
 	for _, info := range infos {
 		entry := encode(viewOf(info))
 		if used+len(entry)+1 > room && len(page) > 0 {
+			if err := p.room(); err != nil {
+				return answer{}, err
+			}
 			p.answer(listingView{ID: o.ID, OK: true, Path: at, Entries: page, More: true})
 			page, used = []json.RawMessage{}, 0
 		}
