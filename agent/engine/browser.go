@@ -42,6 +42,7 @@ func (e *Engine) ServeBrowser(ctx context.Context, asset, service, peer string, 
 	var writing sync.WaitGroup
 	defer writing.Wait()
 	writing.Go(sock.write)
+	defer sock.clear()
 	err = s.listen(sock, in)
 	s.leave(sock)
 	select {
@@ -266,7 +267,7 @@ func (s *seat) handle(sock *socket, f attach.Frame) error {
 	case attach.TypePing:
 		sock.pong(f.Payload)
 	case attach.TypeFiles, attach.TypeData, attach.TypeEnd, attach.TypeCredit:
-		return s.files(f)
+		return s.files(sock, f)
 	default:
 		return attach.ErrFrame
 	}

@@ -5,16 +5,13 @@ import (
 	"crypto"
 	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"io"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/pkg/sftp"
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
@@ -344,6 +341,7 @@ func (w *world) seat(p *permit) *seat {
 // A grant without a shell says so in the words that ssh shows, and stays for files.
 func TestBrowserWithoutShell(t *testing.T) {
 	o := newOracle(t)
+	o.files = true
 	w := newWorld(t, o.dial)
 	key, p := w.newKey(session.FilesOut)
 	b := w.open(key, shellProof(p))
@@ -352,16 +350,10 @@ func TestBrowserWithoutShell(t *testing.T) {
 	}
 	b.notice(attach.NoticeExit)
 	must(t, b.Send(attach.TypeFiles, []byte(`{"id":7,"op":"list","path":"/"}`)))
-	b.until("an answer", func() bool { return len(b.answers) == 1 })
-	var answer struct {
-		ID    int
-		Error attach.Refused
+	if a := b.answered(7, 0); !a.OK || a.Path != "/" {
+		t.Errorf("%+v", a)
 	}
-	must(t, json.Unmarshal(b.answers[0], &answer))
-	if answer.ID != 7 || answer.Error.Message != "Files are not built in." {
-		t.Errorf("%+v", answer)
-	}
-	if got, _ := o.seen(); len(got) != 0 {
+	if got, _ := o.seen(); len(got) != 1 || !strings.HasPrefix(got[0], "subsystem") {
 		t.Errorf("the device got %q", got)
 	}
 }
@@ -549,50 +541,5 @@ func TestBrowsersAtOnce(t *testing.T) {
 	left.sees("here")
 	if len(o.accepted) != 1 || len(w.engine.Live()[0].Recordings) != 1 {
 		t.Errorf("%d device connections", len(o.accepted))
-	}
-}
-
-// Files of a seat pass as those of ssh do: granted, recorded, and over with the seat.
-func TestBrowserFiles(t *testing.T) {
-	o := newOracle(t)
-	o.files = true
-	w := newWorld(t, o.dial)
-	key, p := w.newKey(session.Shell, session.FilesIn, session.FilesOut)
-	b := w.open(key, shellProof(p))
-	b.types("x")
-	b.sees("x")
-	s := w.seat(p)
-	pipe, err := s.sftp(nil)
-	must(t, err)
-	c, err := sftp.NewClientPipe(pipe, pipe)
-	must(t, err)
-	name := t.TempDir() + "/notes"
-	f, err := c.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
-	must(t, err)
-	_, err = f.Write([]byte("some notes"))
-	must(t, err)
-	must(t, f.Close())
-	if got, err := os.ReadFile(name); err != nil || string(got) != "some notes" {
-		t.Errorf("%q, %v", got, err)
-	}
-	if got := documents[session.FileSummary](t, w.tape(0), session.FileClosed); len(got) != 1 || got[0].Size != 10 || got[0].SHA256 == "" {
-		t.Errorf("%+v", got)
-	}
-	must(t, w.engine.End(p.id, session.KilledLocal, "x"))
-	if err := c.Wait(); err == nil {
-		t.Error("the transfer ended well")
-	}
-	w.tape(0).wait(t)
-
-	key, p = w.newKey(session.Shell)
-	w.open(key, shellProof(p))
-	said := make(chan string, 1)
-	pipe, err = w.seat(p).sftp(func(line string) { said <- line })
-	must(t, err)
-	if line := <-said; !strings.Contains(line, "does not include file transfer") {
-		t.Errorf("%q", line)
-	}
-	if _, err := pipe.Read(make([]byte, 1)); err == nil {
-		t.Error("there are files without a grant")
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
+	"encoding/binary"
 	"encoding/json"
 	"io"
 	"net"
@@ -36,6 +37,8 @@ type browser struct {
 	output    []byte
 	snapshots [][]byte
 	answers   [][]byte
+	data      map[uint32][]byte // of files
+	credit    map[uint32]int    // for uploads
 	pongs     int
 	order     []attach.Type
 	closed    bool
@@ -54,7 +57,7 @@ func (w *world) dialBrowser(asset, service string) *browser {
 	w.t.Cleanup(func() { _ = near.Close(); <-served })
 	c, err := attach.NewClient(near)
 	must(w.t, err)
-	return &browser{t: w.t, w: w, conn: near, Client: c}
+	return &browser{t: w.t, w: w, conn: near, Client: c, data: map[uint32][]byte{}, credit: map[uint32]int{}}
 }
 
 // newKey is a key of the kind that browsers make, and its permit.
@@ -144,6 +147,11 @@ func (b *browser) hear(f attach.Frame) error {
 		b.snapshots = append(b.snapshots, bytes.Clone(f.Payload))
 	case attach.TypeFiles:
 		b.answers = append(b.answers, bytes.Clone(f.Payload))
+	case attach.TypeData:
+		id := binary.BigEndian.Uint32(f.Payload)
+		b.data[id] = append(b.data[id], f.Payload[4:]...)
+	case attach.TypeCredit:
+		b.credit[binary.BigEndian.Uint32(f.Payload)] += int(binary.BigEndian.Uint32(f.Payload[4:]))
 	case attach.TypePing:
 		b.pongs++
 	}

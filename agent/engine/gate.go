@@ -161,7 +161,8 @@ func (g *gate) shut() {
 	}
 }
 
-// connGate is the session's gate for one connection: what waits there goes with it.
+// connGate is the session's gate for one connection, or for one browser's files: what
+// waits there goes with it.
 type connGate struct {
 	*gate
 	gone <-chan struct{}

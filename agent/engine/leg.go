@@ -234,7 +234,7 @@ func (c *conn) channel(sc *gossh.ServerConn, nc gossh.NewChannel) {
 	if err != nil {
 		return
 	}
-	r := terminal.New(engineer, c.relayConfig(p, l))
+	r := terminal.New(engineer, c.relayConfig(p, l, c.over))
 	if !c.add(r) {
 		r.Say(lastWords(c.whyNot()), farewellTime)
 		r.Hangup()
@@ -243,9 +243,10 @@ func (c *conn) channel(sc *gossh.ServerConn, nc gossh.NewChannel) {
 	r.Run(requests)
 }
 
-func (c *conn) relayConfig(p *permit, l *leg) terminal.Config {
+// relayConfig is for one channel. What waits at its gate gives up when gone is closed.
+func (c *conn) relayConfig(p *permit, l *leg, gone <-chan struct{}) terminal.Config {
 	s := c.sessionOf()
-	stream, way := l.streams.Add(1), connGate{&s.gate, c.over}
+	stream, way := l.streams.Add(1), connGate{&s.gate, gone}
 	return terminal.Config{
 		Recorder: l.tap.channelRecorder(), Gate: way, Stream: stream, May: p.may,
 		Device: l.channel,

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"io"
 	"net"
 	"strings"
@@ -12,25 +11,25 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/files"
 	"github.com/sallyport/sallyport/session/terminal"
 )
 
-// filePanel does what a browser asks about files. Nothing is kept of what it is given.
-type filePanel interface {
-	Handle(op []byte)               // an operation, JSON
-	Data(id uint32, p []byte) error // of an upload
-	End(id uint32)                  // of an upload
-	Credit(id uint32, n uint32)     // for a download
+// desk is where the files of one browser are dealt with. It is its socket's, and goes
+// with it: operations are numbered by a browser, and another one counts from the start.
+type desk struct {
+	panel *files.Panel
+	sock  *socket
+	gone  chan struct{} // closed when the browser is, and before the panel
 }
 
-// files hands what concerns files to the panel, which the first of it makes.
-func (s *seat) files(f attach.Frame) error {
-	s.mu.Lock()
-	if s.state.panel == nil {
-		s.state.panel = s.openPanel()
+// files hands what concerns files to the panel, which the first of it makes. It is
+// called by the socket's reader alone, and nothing of it waits for the device.
+func (s *seat) files(sock *socket, f attach.Frame) error {
+	if sock.desk == nil {
+		sock.desk = s.openDesk(sock)
 	}
-	panel := s.state.panel
-	s.mu.Unlock()
+	panel := sock.desk.panel
 	if f.Type == attach.TypeFiles {
 		panel.Handle(f.Payload)
 		return nil
@@ -38,7 +37,12 @@ func (s *seat) files(f attach.Frame) error {
 	id := binary.BigEndian.Uint32(f.Payload)
 	switch f.Type {
 	case attach.TypeData:
-		return panel.Data(id, f.Payload[4:])
+		err := panel.Data(id, f.Payload[4:])
+		if err != nil { // a browser that does not count is not worked with
+			sock.document(attach.TypeNotice, attach.Notice{Type: attach.NoticeSaid, Text: words(err)})
+			sock.finish()
+		}
+		return err
 	case attach.TypeEnd:
 		panel.End(id)
 	case attach.TypeCredit:
@@ -47,107 +51,129 @@ func (s *seat) files(f attach.Frame) error {
 	return nil
 }
 
-// openPanel makes the seat's panel. It is called with mu held. A panel works through
-// sftp, answers by answer and sends what it downloads by download.
-func (s *seat) openPanel() filePanel { return noFiles{s} }
-
-// noFiles answers for a panel that is not there.
-type noFiles struct{ s *seat }
-
-func (n noFiles) Handle(op []byte) {
-	var asked struct {
-		ID json.Number `json:"id"`
-	}
-	if json.Unmarshal(op, &asked) != nil || asked.ID == "" {
-		asked.ID = "0"
-	}
-	n.s.answer(struct {
-		ID    json.Number    `json:"id"`
-		Error attach.Refused `json:"error"`
-	}{asked.ID, attach.Refused{Kind: session.Refused, Message: "Files are not built in.", Next: "Use sftp or scp for now."}})
+func (s *seat) openDesk(sock *socket) *desk {
+	d := &desk{sock: sock, gone: make(chan struct{})}
+	d.panel = files.NewPanel(files.PanelConfig{
+		In: s.p.may(session.FilesIn), Out: s.p.may(session.FilesOut), To: d,
+		Serve: func(engineer io.ReadWriteCloser) error { return s.sftp(engineer, d.gone) },
+	})
+	return d
 }
 
-func (noFiles) Data(uint32, []byte) error { return nil }
-func (noFiles) End(uint32)                {}
-func (noFiles) Credit(uint32, uint32)     {}
+// clear ends what the browser had under way with files and waits for it. What waits
+// for a thaw does not.
+func (s *socket) clear() {
+	if s.desk != nil {
+		close(s.desk.gone)
+		s.desk.panel.Close()
+	}
+}
 
-// download sends bytes of a file, when there is room for them.
-func (s *seat) download(id uint32, p []byte) error {
+// Room waits until the browser has taken enough of what is on its way.
+func (d *desk) Room() error {
 	for {
-		s.mu.Lock()
-		sock := s.state.sock
-		if sock == nil || sock.gone() {
-			s.mu.Unlock()
+		full := d.sock.out.full()
+		if d.sock.gone() {
 			return net.ErrClosed
 		}
-		full := sock.out.full()
 		if full == nil {
-			sock.send(attach.TypeData, binary.BigEndian.AppendUint32(nil, id), p)
-			s.mu.Unlock()
 			return nil
 		}
-		s.mu.Unlock()
 		select {
 		case <-full:
-		case <-sock.dead:
-		case <-sock.parted:
-		case <-s.left:
+		case <-d.sock.dead:
+		case <-d.sock.parted:
+			return net.ErrClosed
+		case <-d.gone:
 			return net.ErrClosed
 		}
 	}
 }
 
-// credit allows a browser more bytes of an upload.
-func (s *seat) credit(id, n uint32) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state.sock != nil {
-		s.state.sock.send(attach.TypeCredit, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, id), n))
-	}
+// Answer, Data and Credit queue a frame. All keep their turn: an answer that overtook
+// the content before it would end a download too early.
+func (d *desk) Answer(json []byte) error { return d.send(attach.TypeFiles, json) }
+
+func (d *desk) Data(id uint32, p []byte) error {
+	return d.send(attach.TypeData, binary.BigEndian.AppendUint32(nil, id), p)
 }
 
-// sftp begins a file transfer on the seat's device connection and returns the client's
-// end of it. It is ssh's subsystem, so it is granted, recorded, gated and refused as
-// there; what a refusal says goes to said. The transfer ends when the pipe is closed,
-// and the pipe is closed when the seat ends.
-func (s *seat) sftp(said func(line string)) (io.ReadWriteCloser, error) {
-	near, far := net.Pipe()
-	ch := &pipeChannel{Conn: far, requests: make(chan *gossh.Request, 1), closed: make(chan struct{})}
-	cfg := s.c.relayConfig(s.p, s.leg)
-	cfg.Said = said
-	r := terminal.New(ch, cfg)
-	if !s.c.enter() {
-		return nil, errOver
+func (d *desk) Credit(id, n uint32) error {
+	return d.send(attach.TypeCredit, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, id), n))
+}
+
+func (d *desk) send(t attach.Type, payload ...[]byte) error {
+	if d.sock.gone() {
+		return net.ErrClosed
 	}
+	d.sock.send(t, payload...)
+	return nil
+}
+
+// sftp runs a file transfer on the seat's device connection until the engineer's end of
+// it is closed, the device is gone or the seat ends. It is ssh's subsystem, so it is
+// granted, recorded, gated and refused as there. What waits at the gate waits no longer
+// once gone is closed.
+func (s *seat) sftp(engineer io.ReadWriteCloser, gone <-chan struct{}) error {
+	if !s.c.enter() { // the connection waits for its handlers
+		return errOver
+	}
+	defer s.c.leave()
 	if !s.c.takeChannel() {
-		s.c.leave()
-		return nil, session.Errorf(session.Refused, "This terminal has too much open already.").WithNext("Reload the page.")
+		return session.Errorf(session.Refused, "This terminal has too much open already.").WithNext("Reload the page.")
 	}
-	ch.requests <- &gossh.Request{Type: "subsystem", Payload: gossh.Marshal(struct{ Name string }{"sftp"})}
-	go func() { // the connection waits for its handlers
-		defer s.c.leave()
-		defer s.c.giveChannel()
-		var watching sync.WaitGroup
-		defer watching.Wait()
-		defer ch.Close()
-		watching.Go(func() {
-			select {
-			case <-s.left:
-				_ = ch.Close()
-			case <-ch.closed:
-			}
-		})
-		if s.c.add(r) {
-			defer s.c.remove(r)
-			r.Run(ch.requests)
+	defer s.c.giveChannel()
+	ch := &pipeChannel{ReadWriteCloser: engineer, requests: make(chan *gossh.Request, 1), closed: make(chan struct{})}
+	loose := make(chan struct{})
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer ch.Close()
+	watching.Go(func() {
+		select {
+		case <-s.left:
+		case <-s.leg.gone:
+		case <-ch.closed:
 		}
-	}()
-	return near, nil
+		_ = ch.Close()
+	})
+	watching.Go(func() {
+		select {
+		case <-gone:
+		case <-s.c.over:
+		case <-ch.closed:
+		}
+		close(loose)
+	})
+	return s.transfer(ch, loose)
+}
+
+// transfer relays a file transfer and returns why there is none or no more.
+func (s *seat) transfer(ch *pipeChannel, loose <-chan struct{}) error {
+	var fault error
+	if !s.p.may(session.FilesIn) && !s.p.may(session.FilesOut) { // the relay refuses it, and has it on record
+		fault = session.Errorf(session.Denied, "Files were not granted in this session.").
+			WithNext("Ask for the channel files-in or files-out in a new request.")
+	}
+	cfg := s.c.relayConfig(s.p, s.leg, loose)
+	serve := cfg.Files
+	cfg.Files = func(engineer gossh.Channel) error {
+		fault = serve(engineer)
+		return fault
+	}
+	cfg.Said = func(string) {} // the answers say it
+	r := terminal.New(ch, cfg)
+	if !s.c.add(r) {
+		return errOver
+	}
+	defer s.c.remove(r)
+	ch.requests <- &gossh.Request{Type: "subsystem", Payload: gossh.Marshal(struct{ Name string }{"sftp"})}
+	r.Run(ch.requests)
+	return fault
 }
 
 // pipeChannel is the engineer's side of a file transfer, as a relay sees it.
 type pipeChannel struct {
-	net.Conn
+	io.ReadWriteCloser
 	requests chan *gossh.Request
 	closed   chan struct{}
 	once     sync.Once
@@ -157,7 +183,7 @@ var _ gossh.Channel = (*pipeChannel)(nil)
 
 func (c *pipeChannel) Close() error {
 	c.once.Do(func() {
-		_ = c.Conn.Close()
+		_ = c.ReadWriteCloser.Close()
 		close(c.closed)
 		close(c.requests)
 	})
@@ -167,19 +193,10 @@ func (c *pipeChannel) Close() error {
 func (c *pipeChannel) CloseWrite() error                              { return nil }
 func (c *pipeChannel) SendRequest(string, bool, []byte) (bool, error) { return true, nil }
 
-// Stderr goes nowhere: refusals are said.
+// Stderr goes nowhere: refusals are answered.
 func (c *pipeChannel) Stderr() io.ReadWriter {
 	return struct {
 		io.Reader
 		io.Writer
 	}{strings.NewReader(""), io.Discard}
-}
-
-// answer sends an answer about files.
-func (s *seat) answer(document any) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.state.sock != nil {
-		s.state.sock.document(attach.TypeFiles, document)
-	}
 }

@@ -53,7 +53,6 @@ type seatState struct {
 	cols, rows int
 	shown      bool // a shell has run: there is something to show again
 	deserted   *time.Timer
-	panel      filePanel
 }
 
 func newSeat() *seat {
@@ -240,7 +239,7 @@ func (s *seat) relay(p *pane) {
 			s.c.stop(session.Failed, lastWords(session.Failed))
 		}
 	}()
-	cfg := s.c.relayConfig(s.p, s.leg)
+	cfg := s.c.relayConfig(s.p, s.leg, s.c.over)
 	cfg.Said = func(line string) { s.notice(attach.Notice{Type: attach.NoticeSaid, Text: line}) }
 	r := terminal.New(p, cfg)
 	if !s.c.add(r) {

@@ -91,7 +91,8 @@ type socket struct {
 	kills  sync.Once
 	parts  sync.Once
 	lasts  sync.Once
-	seated bool // guarded by the engine's mu
+	seated bool  // guarded by the engine's mu
+	desk   *desk // the reader's; nil until it is asked about files
 }
 
 func newSocket(nc net.Conn, stall time.Duration) *socket {

@@ -365,6 +365,7 @@ type oracle struct {
 	globals  []string
 	conns    map[net.Conn]struct{}
 	files    bool                                        // serves sftp
+	noFiles  bool                                        // refuses it
 	deaf     bool                                        // does not read input
 	exec     func(ch gossh.Channel, command string) bool // true: handled, exit status sent
 	accepted chan *gossh.ServerConn
@@ -449,7 +450,7 @@ func (o *oracle) channel(ch gossh.Channel, reqs <-chan *gossh.Request, work *syn
 		o.requests = append(o.requests, r.Type+" "+string(r.Payload))
 		exec, deaf := o.exec, o.deaf
 		o.mu.Unlock()
-		_ = r.Reply(true, nil)
+		_ = r.Reply(r.Type != "subsystem" || !o.noFiles, nil)
 		switch r.Type {
 		case "subsystem":
 			if o.files {

@@ -47,6 +47,41 @@
 //
 // The agent then looks the key up as it does for ssh: the grant decides, not this page.
 //
+// # Files
+//
+// Operations have numbers, which the browser chooses; an answer bears its operation's.
+//
+//	{"id":1,"op":"list","path":"/home/x"}      "" is the account's home
+//	{"id":1,"op":"get","path"}
+//	{"id":1,"op":"put","path","size":n,"replace":bool}
+//	{"id":1,"op":"mkdir"|"remove","path"}   {"id":1,"op":"rename","path","to"}
+//	{"id":2,"op":"cancel","of":1}
+//
+// Every field is there, and no other. Anything may be answered by
+//
+//	{"id":1,"error":{"kind","message","next"}}
+//
+// which ends it. A listing is answered in as many pages as it needs, all of the same id,
+// of which all but the last say more:
+//
+//	{"id":1,"ok":true,"path":"/home/x","entries":[…],"more":bool,"cut":true}
+//	{"name","dir":bool,"size","modified":t,"mode":"rwxr-x---","link":true,"unusable":true}
+//
+// path is the directory's real one. "cut", in the last page alone, says that there are
+// more than 5,000 entries and only these are shown; "link" that the entry is a symbolic
+// link; "unusable" that the name shown is not the device's, so nothing can be done with
+// it from here. All three are left out where they do not hold.
+//
+// get: {"id","ok":true,"size"}, then D as far as the browser's K allow, then
+// {"id","done":true,"size","sha256"}. put: {"id","ok":true} and K, then the browser's D
+// as far as these allow and its E, then {"id","done":true,"size","sha256"}. A D beyond
+// the credit ends the connection, after a notice "said". mkdir, remove, rename:
+// {"id","ok":true}. cancel is answered {"id","ok":true} whatever it meets; what it
+// stopped answers for itself, by an error that says what is on the device now.
+//
+// Operations behind a freeze wait. They end with the connection: a transfer does not
+// outlive it, as the terminal does.
+//
 // # What follows
 //
 // Welcome, then a snapshot where a terminal was running already, then the rest. The
