@@ -90,6 +90,7 @@ export interface Look {
 /** Opens a browser profile and signs a persona in, with one click, at a path. */
 export async function visit(browser: Browser, world: World, name: string, path = '/', look: Look = { width: 1280, height: 800, scheme: 'light' }): Promise<Visitor> {
   const context = await browser.newContext({ baseURL: world.web, viewport: { width: look.width, height: look.height }, colorScheme: look.scheme, reducedMotion: 'reduce', permissions: ['clipboard-read', 'clipboard-write'] });
+  await context.addInitScript(() => delete (window as Partial<Window> & { showSaveFilePicker?: unknown }).showSaveFilePicker); // no window of the system's own
   const page = await context.newPage();
   const broken = attend(page);
   context.on('page', (p) => broken.push(...attend(p)));

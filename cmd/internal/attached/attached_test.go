@@ -28,6 +28,7 @@ func TestAnEngineerInTheBrowser(t *testing.T) {
 	g.sees("Software")
 
 	// The hospital freezes: told, and nothing goes to the device until it thaws.
+	approver.sees(id)
 	approver.call(http.MethodPost, "/api/v1/sessions/"+id+"/freeze", struct{}{}, nil)
 	if n := g.told(attach.NoticeFrozen); n.Text == "" || len(n.Causes) != 1 {
 		t.Errorf("%+v", n)
@@ -52,6 +53,8 @@ func TestAnEngineerInTheBrowser(t *testing.T) {
 	g.until("snapshot", func() bool { return bytes.Contains(g.redrawn, []byte("swversion")) })
 
 	// Files: listed and downloaded, and not changed, because that was not granted.
+	g.types("savelog\r")
+	g.sees("may name patients")
 	must(t, g.Send(attach.TypeFiles, []byte(`{"id":1,"op":"list","path":""}`)))
 	home := g.answered(1, 0)
 	i := slices.IndexFunc(home.Entries, func(e struct {

@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -57,6 +58,19 @@ func agreed(engineer, approver *person, channels ...session.Channel) (key crypto
 		t.Fatalf("not admitted: %+v", o)
 	}
 	return p256, gid.Session()
+}
+
+// sees waits until a session is live for somebody who looks at it.
+func (p *person) sees(id string) {
+	p.t.Helper()
+	until(p.t, "the session is live", func() error {
+		status, _, got := p.send(http.MethodGet, "/api/v1/sessions/"+id, nil)
+		if status != http.StatusOK || !bytes.Contains(got, []byte(`"state":"live"`)) {
+			time.Sleep(200 * time.Millisecond) // there is a bound to how often one may ask
+			return fmt.Errorf("%d %s", status, got)
+		}
+		return nil
+	})
 }
 
 func agentOf(t *testing.T, assets []api.Asset) string {

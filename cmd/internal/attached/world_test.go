@@ -41,7 +41,7 @@ func withBinary(m *testing.M) int {
 }
 
 // patience bounds whatever is not promised a time of its own.
-const patience = 90 * time.Second
+const patience = 40 * time.Second
 
 // demo starts the demonstration.
 func demo(t *testing.T) world.Ready {

@@ -70,7 +70,7 @@ for (const [i, { look, asset, service, engineer }] of scenes.entries()) {
     // Freeze: what is typed does not arrive. Thaw: typing goes on.
     await hospital.page.goto('/live');
     await hospital.page.getByRole('button', { name: new RegExp(`Freeze.*${engineer}`) }).click();
-    await expect(vendor.page.getByText('The hospital froze this session.')).toBeVisible();
+    await expect(vendor.page.getByText('The hospital froze this session.', { exact: true })).toBeVisible();
     await picture(vendor.page, `frozen-${look.name}`);
     await vendor.page.locator('.xterm-helper-textarea').focus();
     await vendor.page.keyboard.type('typed-into-the-ice\n');
