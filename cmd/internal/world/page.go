@@ -26,12 +26,17 @@ func (w *world) page(out io.Writer) {
 	line("  One hospital (%s), its agent, a broker, two identity providers, and", site)
 	line("  %d scanner(s) that nobody can reach until the hospital says yes.", len(w.agent.Assets))
 	line("")
+	line("  Open          %s", w.url())
+	line("")
+	line("  and press a name to be that person. Three people need three browser profiles:")
+	line("  an engineer asks, an approver's inbox fills by itself, an auditor replays.")
+	line("")
 	line("  The people. Each has a home; a command acts as whoever's home it is given.")
 	for _, p := range devidp.Personas() {
 		line("    %-10s %-13s %s", p.Key, p.Name, p.Title)
 	}
 	line("")
-	line("  Walk through it, in a second terminal:")
+	line("  The same by command line, in a second terminal:")
 	line("")
 	line("    export PATH=%s:$PATH", dirOf(w.o.Exe))
 	line("    P=%s", w.path("personas"))
