@@ -119,12 +119,14 @@ async function replay(browser: Parameters<typeof visit>[0], world: World, look: 
   await search.fill('RECON 7.4');
   await search.press('Enter');
   await expect(page.locator('.xterm-rows')).toContainText('RECON 7.4');
+  await page.evaluate(() => scrollTo(0, 0));
+  await picture(page, `player-${look.name}`);
   await page.getByRole('button', { name: 'Verify' }).click();
   await expect(page.getByText(/The broker checked/).first()).toBeVisible({ timeout: 15_000 });
   await page.getByLabel(/^As agreed/).check();
   await page.getByLabel('Comment').fill('Read along; the work order fits.');
   await page.getByRole('button', { name: 'Save the review' }).click();
   await expect(page.getByText('Read along; the work order fits.').first()).toBeVisible();
-  await picture(page, `player-${look.name}`);
+  await picture(page, `review-${look.name}`);
   await auditor.close();
 }
