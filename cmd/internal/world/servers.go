@@ -184,7 +184,7 @@ func (w *world) simulatedAssets() ([]agent.Asset, error) {
 		all = append(all, agent.Asset{
 			Name: s.asset, Label: s.label, Modality: s.modality,
 			Policy: agent.Policy{
-				Approvals: s.approvals, Longest: "8h",
+				Approvals: s.approvals, Longest: "8h", Zone: "Europe/London",
 				Accept:   session.Accept{Engineer: []session.ClientClass{session.CLI, session.Web}, Approver: []session.ClientClass{session.Console, session.Web}},
 				Channels: []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell},
 			},
