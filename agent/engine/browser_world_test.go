@@ -217,11 +217,6 @@ func (b *browser) refusal() attach.Refused {
 	return *b.refused
 }
 
-// heard reports whether the device got exactly this input.
-func (o *oracle) heard(text string) func() bool {
-	return func() bool { _, in := o.seen(); return string(in) == text }
-}
-
 // talk is a device's program that says what it is given to say, until that is closed.
 func talk(words <-chan string) func(gossh.Channel, string) bool {
 	return func(ch gossh.Channel, _ string) bool {

@@ -45,7 +45,7 @@ func hostile() map[string]func(*http.Request) {
 
 // asBrowser checks that a cookie is worth what a bearer is on a route, and nothing
 // where another site could have begun the call.
-func (w *world) asBrowser(r route, x things, who string, want int) {
+func (w *world) asBrowser(r route, x things, who string, want int) (changed bool) {
 	w.t.Helper()
 	path, body := w.aim(r, x)
 	if r.method != http.MethodGet && (who == "ada" || who == "ben") {
@@ -63,6 +63,7 @@ func (w *world) asBrowser(r route, x things, who string, want int) {
 	w.problem("a wrong cookie", w.browse("who", r.method, path, body), 401)
 	w.problem("two cookies", w.browse(who, r.method, path, body, func(q *http.Request) { q.Header.Set("Cookie", loginCookie+"="+who+"; "+loginCookie+"=who") }), 401)
 	w.problem("cookie and bearer", w.browse(who, r.method, path, body, func(q *http.Request) { q.Header.Set("Authorization", "Bearer "+who) }), 400)
+	return got.status/100 == 2
 }
 
 func TestCallsByCookieAreJSON(t *testing.T) {

@@ -27,11 +27,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// clock is the real one, moved.
-type clock struct{ offset atomic.Int64 }
+// clock is the real one, moved or stopped.
+type clock struct {
+	offset  atomic.Int64
+	stopped atomic.Pointer[time.Time]
+}
 
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.offset.Load())) }
+func (c *clock) now() time.Time {
+	if at := c.stopped.Load(); at != nil {
+		return *at
+	}
+	return time.Now().Add(time.Duration(c.offset.Load()))
+}
+
 func (c *clock) advance(d time.Duration) { c.offset.Add(int64(d)) }
+
+func (c *clock) stop() {
+	at := c.now()
+	c.stopped.Store(&at)
+}
 
 // memory is a Once that forgets nothing by time: expiry is also the fleet's to see.
 type memory struct {
