@@ -120,7 +120,7 @@ func (a *Agent) makeDesk() error {
 		return err
 	}
 	a.desk = &desk{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log}
-	a.ledger.LimitSessions(func(asset string) int { return policy.Assets[asset].Policy.Sessions })
+	a.ledger.LimitSessions(a.cfg.limits(policy.Assets))
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -13,6 +14,7 @@ import (
 	_ "time/tzdata" // zones must be known on the barest machine
 
 	"github.com/sallyport/sallyport/agent/device"
+	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
@@ -30,6 +32,8 @@ type Config struct {
 	Nodes   []Node           `yaml:"nodes"`
 	Issuers []session.Issuer `yaml:"issuers"`
 	Groups  Groups           `yaml:"groups"`
+	// Sessions bounds what is open here at a time, on all assets together.
+	Sessions Sessions `yaml:"sessions"`
 	// ACR, when set, lists the authentication contexts that approvals must have.
 	ACR []string `yaml:"acr"`
 	// JWKSMaxStale is how long pinned issuers' keys may be used without a refresh
@@ -51,6 +55,13 @@ type Node struct {
 type Groups struct {
 	Engineer string `yaml:"engineer"`
 	Approver string `yaml:"approver"`
+}
+
+// Sessions are limits of live sessions. One that is reached refuses the next session,
+// which may begin when another ends; it never ends one. Defaults: 3 and 20.
+type Sessions struct {
+	Engineer int `yaml:"engineer"` // of one engineer
+	Together int `yaml:"together"` // of all engineers
 }
 
 // Asset is one scanner.
@@ -100,7 +111,11 @@ type Service struct {
 const (
 	defaultLongest = 8 * time.Hour
 	defaultWindow  = 24 * time.Hour
-	maxSocket      = 94 // sun_path has 108 bytes (unix(7)), and the console makes it under a longer name
+
+	defaultPerEngineer = 3
+	defaultTogether    = 20
+
+	maxSocket = 94 // sun_path has 108 bytes (unix(7)), and the console makes it under a longer name
 )
 
 // Validate reports every value that cannot be used, as *session.BadField.
@@ -113,6 +128,8 @@ func (c *Config) Validate() error {
 		c.Socket = filepath.Join(c.State, "agent.sock")
 	}
 	v.require("$.socket", len(c.Socket) <= maxSocket, "the path of a unix socket has at most 94 bytes")
+	v.require("$.sessions.engineer", c.Sessions.Engineer >= 0, "a number of sessions; left out: 3")
+	v.require("$.sessions.together", c.Sessions.Together >= 0, "a number of sessions; left out: 20")
 	v.require("$.nodes", len(c.Nodes) > 0, "at least one broker node is needed")
 	for i, n := range c.Nodes {
 		path := fmt.Sprintf("$.nodes[%d]", i)
@@ -354,6 +371,15 @@ func (c *Config) policy(fingerprint string) grant.Policy {
 		p.Assets[a.Name] = a
 	}
 	return p
+}
+
+// limits are the ledger's, with the defaults of what is not said.
+func (c *Config) limits(assets map[string]session.Asset) ledger.Limits {
+	return ledger.Limits{
+		Asset:    func(asset string) int { return assets[asset].Policy.Sessions },
+		Engineer: cmp.Or(c.Sessions.Engineer, defaultPerEngineer),
+		Site:     cmp.Or(c.Sessions.Together, defaultTogether),
+	}
 }
 
 func (c *Config) nodes() []link.Node {

@@ -9,6 +9,24 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
+// How many sessions may be live at a time is the hospital's to say; silence is a limit too.
+func TestLimitsOfSessions(t *testing.T) {
+	assets := map[string]session.Asset{"PETCT1": {Policy: session.Policy{Sessions: 2}}}
+	silent := (&Config{}).limits(assets)
+	if silent.Engineer != 3 || silent.Site != 20 || silent.Asset("PETCT1") != 2 || silent.Asset("MR2") != 0 {
+		t.Errorf("silence allows %+v", silent)
+	}
+	said := (&Config{Sessions: Sessions{Engineer: 1, Together: 7}}).limits(assets)
+	if said.Engineer != 1 || said.Site != 7 {
+		t.Errorf("1 and 7 are %+v", said)
+	}
+	for path, wrong := range map[string]Sessions{"$.sessions.engineer": {Engineer: -1}, "$.sessions.together": {Together: -1}} {
+		if err := (&Config{Sessions: wrong}).Validate(); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("%+v: %v", wrong, err)
+		}
+	}
+}
+
 // What a policy says of quorum, idleness, sessions and zone is checked where it stands.
 func TestPolicyFields(t *testing.T) {
 	two := []session.Quorum{{Group: "it", Count: 1}, {Group: "modality", Count: 1}}

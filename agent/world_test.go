@@ -82,7 +82,7 @@ func (s *site) desk(t fataler, dir string) *desk {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	l.LimitSessions(func(string) int { return 1 })
+	l.LimitSessions(ledger.Limits{Asset: func(string) int { return 1 }})
 	log, err := openCheckpoints(state{dir}, func() time.Time { return s.now }, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatalf("%v", err)

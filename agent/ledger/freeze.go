@@ -52,29 +52,3 @@ func (r record) checkFrozen() error {
 	}
 	return nil
 }
-
-// LimitSessions bounds the sessions of one engineer on an asset that are open at a
-// time; 0 for no bound. Call it before anything is opened.
-func (l *Ledger) LimitSessions(most func(asset string) int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.most = most
-}
-
-// room refuses a session that would be one too many of its engineer on its asset.
-func (l *Ledger) room(e *entry, now time.Time) error {
-	if l.most == nil || e.rec.State != admitted {
-		return nil
-	}
-	most := l.most(e.request.Asset)
-	n := 0
-	for _, o := range l.entries {
-		if o != e && o.request.Asset == e.request.Asset && o.request.Eng == e.request.Eng && o.live(now) == nil {
-			n++
-		}
-	}
-	if most > 0 && n >= most {
-		return refused("You have as many sessions on "+e.request.Asset+" as the hospital allows at a time.", "End one of them first.", nil)
-	}
-	return nil
-}

@@ -36,7 +36,7 @@ type Ledger struct {
 	entries map[session.ID]*entry     // by rid
 	grants  map[session.ID]session.ID // gid to rid, of everything admitted
 	keys    map[string][]session.ID   // key line to rids
-	most    func(asset string) int    // see LimitSessions; nil: no limit
+	limits  Limits                    // see LimitSessions
 }
 
 // Open reads a ledger directory, makes it when there is none, and holds it alone

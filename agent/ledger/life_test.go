@@ -341,7 +341,7 @@ func TestFreezeIsRemembered(t *testing.T) {
 func TestSessionsOfOneEngineerAreLimited(t *testing.T) {
 	s := newSite(t)
 	l, _ := opened(t)
-	l.LimitSessions(func(asset string) int { return map[string]int{"PETCT1": 1}[asset] })
+	l.LimitSessions(ledger.Limits{Asset: func(asset string) int { return map[string]int{"PETCT1": 1}[asset] }, Engineer: 1, Site: 1})
 	_, one := s.admitted(t, l)
 	_, two := s.admitted(t, l)
 	_, err := l.Begin(one, s.now)

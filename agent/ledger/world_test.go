@@ -106,7 +106,11 @@ func (s *site) ask(t fataler, change func(*grant.Request)) asked {
 // deliver mints a token for a request and has both checked.
 func (s *site) deliver(t fataler, doc []byte) asked {
 	salt := grant.NewSalt()
-	token := s.token(s.url+"/vendor", "cli", grant.RequestNonce(doc, salt), "eva", session.GroupEngineers)
+	asks, err := grant.ParseRequest(doc)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	token := s.token(s.url+"/vendor", "cli", grant.RequestNonce(doc, salt), asks.Eng.Sub, session.GroupEngineers)
 	r, receipt, err := s.verifier.CheckRequest(ctx.Background(), doc, grant.Proof{Token: token, Salt: salt[:]}, s.now)
 	if err != nil {
 		t.Fatalf("%v", err)
