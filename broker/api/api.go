@@ -68,6 +68,7 @@ type door struct {
 	checks  *limiter // checks of whole recordings by one person
 	waiting atomic.Int32
 
+	bodyTime    time.Duration // for a body to come
 	crossOrigin *http.CrossOriginProtection
 	origin      string // of our pages
 }
@@ -90,7 +91,7 @@ func build(c Config) (http.Handler, huma.API, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200), checks: newCheckLimiter(),
-		crossOrigin: http.NewCrossOriginProtection()}
+		bodyTime: bodyTime, crossOrigin: http.NewCrossOriginProtection()}
 	if c.Web.URL != "" { // our own origin, whatever name a proxy before us gives the host
 		var err error
 		if d.origin, err = originOf(c.Web.URL); err != nil {
@@ -170,7 +171,7 @@ type signedIn struct {
 func handle[I, O any](d *door, api huma.API, id string, f func(context.Context, signedIn, *I) (*O, error)) {
 	r := d.routes[id]
 	op := huma.Operation{OperationID: id, Method: r.method, Path: r.path, Summary: r.summary, DefaultStatus: r.status,
-		MaxBodyBytes: maxBody, BodyReadTimeout: 10 * time.Second}
+		MaxBodyBytes: maxBody, BodyReadTimeout: bodyTime}
 	if !r.public {
 		op.Security = []map[string][]string{{"bearer": {}}, {"cookie": {}}}
 	}

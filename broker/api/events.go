@@ -37,25 +37,24 @@ func (d *door) follow(ctx context.Context, who signedIn, in *lastEvent) (*huma.S
 	if err != nil {
 		return nil, err
 	}
+	ctx, end := context.WithCancel(ctx)
+	depart, ok := l.streams.enter(nameOf(who.Identity), end)
+	if !ok {
+		end()
+		leave()
+		return nil, &session.Error{Kind: session.Unreachable, Message: "Too many people watch this broker just now.", Next: "Try again in a minute."}
+	}
+	over := func() { depart(); end(); leave() }
 	joining, cancel := context.WithTimeout(ctx, noticeTime)
 	defer cancel()
 	f, err := l.cfg.Changes.Follow(joining, in.ID, access.Followed()...)
 	if err != nil {
-		leave()
+		over()
 		return nil, err
 	}
 	return &huma.StreamResponse{Body: func(out huma.Context) {
-		defer leave()
+		defer over()
 		defer f.Close()
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		depart, ok := l.streams.enter(nameOf(who.Identity), cancel)
-		if !ok {
-			d.refuse(out, d.problem(ctx, &session.Error{Kind: session.Unreachable,
-				Message: "Too many people watch this broker just now.", Next: "Try again in a minute."}))
-			return
-		}
-		defer depart()
 		_, w := humago.Unwrap(out)
 		s := stream{live: l, who: who.Caller, changes: f, out: w, control: http.NewResponseController(w)}
 		if err := s.run(ctx); err != nil && ctx.Err() == nil {

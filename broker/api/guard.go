@@ -3,7 +3,9 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -21,6 +23,7 @@ const (
 	maxHeader  = 16 << 10
 	maxCookies = 20
 	maxParams  = 200
+	bodyTime   = 10 * time.Second
 )
 
 // noPowers takes from our pages what none of them needs.
@@ -50,11 +53,36 @@ func (d *door) guard(next http.Handler) http.Handler {
 			p.write(w)
 			return
 		}
-		if r.Body != nil {
-			r.Body = http.MaxBytesReader(w, r.Body, maxBody)
-		}
+		d.boundBody(w, r)
 		next.ServeHTTP(w, r)
 	})
+}
+
+// boundBody limits a body in bytes and in time, whoever reads it or does not: what is
+// left of it the server takes before it answers. Once it is there, the call may take
+// longer.
+func (d *door) boundBody(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	control := http.NewResponseController(w)
+	_ = control.SetReadDeadline(time.Now().Add(d.bodyTime)) // every connection of ours can
+	r.Body = &timedBody{http.MaxBytesReader(w, r.Body, maxBody), control}
+}
+
+// timedBody lifts the time limit at its end: the server reads on, for the client's
+// leave, and would take a limit that passes for that.
+type timedBody struct {
+	io.ReadCloser
+	control *http.ResponseController
+}
+
+func (b *timedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if errors.Is(err, io.EOF) {
+		_ = b.control.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }
 
 // tooMuch refuses calls that are larger or more frequent than any of ours.
