@@ -13,12 +13,13 @@ const (
 	socketMost = 8 << 20   // and before the browser is given up, whatever they are
 	inputRoom  = 1 << 20   // bytes typed that may wait for a frozen session or a slow device
 	inOrder    = 32 << 10  // bytes of output behind which a notice still waits its turn
+	chunkCost  = 64        // bytes that a chunk takes beside its own: many small ones are much, too
 )
 
 // queue holds chunks between goroutines.
 type queue struct {
 	mu     sync.Mutex
-	room   int // bytes
+	room   int // bytes, with chunkCost for each chunk
 	chunks [][]byte
 	size   int
 	more   chan struct{} // one signal: something is there
@@ -32,7 +33,7 @@ func (q *queue) push(b []byte) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.chunks = append(q.chunks, b)
-	q.size += len(b)
+	q.size += len(b) + chunkCost
 	if q.size >= q.room && q.freed == nil {
 		q.freed = make(chan struct{})
 	}
@@ -64,7 +65,7 @@ func (q *queue) take() []byte {
 	b := q.chunks[0]
 	q.chunks[0] = nil
 	q.chunks = q.chunks[1:]
-	q.size -= len(b)
+	q.size -= len(b) + chunkCost
 	if q.size < q.room && q.freed != nil {
 		close(q.freed)
 		q.freed = nil
