@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -118,7 +119,24 @@ func check(t fatal, l *Log, seen []witness.Checkpoint) witness.Checkpoint {
 	return c
 }
 
+// usually sets how often a property is tried; SALLYPORT_CHECKS says it for a release.
+func usually(t *testing.T, checks string) {
+	t.Helper()
+	if more := os.Getenv("SALLYPORT_CHECKS"); more != "" {
+		checks = more
+	}
+	f := flag.Lookup("rapid.checks")
+	before := f.Value.String()
+	t.Cleanup(func() { _ = f.Value.Set(before) })
+	if before == f.DefValue { // the command line says nothing
+		if err := f.Value.Set(checks); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestEveryEntryIsProvedAndEverySizeIsConsistent(t *testing.T) {
+	usually(t, "25")
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "log")
 		if err != nil {
