@@ -358,16 +358,22 @@ func (a *Access) NoteViewing(ctx context.Context, c Caller, id session.ID, input
 
 // Recording reads one recording that the caller may know of.
 func (a *Access) Recording(ctx context.Context, c Caller, id session.ID) (Recording, error) {
+	_, v, err := a.shownRecording(ctx, c, id)
+	return v, err
+}
+
+// shownRecording is what is kept of a recording, and what of it the caller may know.
+func (a *Access) shownRecording(ctx context.Context, c Caller, id session.ID) (store.Doc, Recording, error) {
 	d, err := a.docs.Get(ctx, recordingKind, id.Text())
 	if errors.Is(err, os.ErrNotExist) {
-		return Recording{}, unknown("recording", id.Recording())
+		return store.Doc{}, Recording{}, unknown("recording", id.Recording())
 	}
 	if err != nil {
-		return Recording{}, err
+		return store.Doc{}, Recording{}, err
 	}
 	v, ok, err := showRecording(d, c)
 	if err == nil && !ok {
 		err = unknown("recording", id.Recording())
 	}
-	return v, err
+	return d, v, err
 }

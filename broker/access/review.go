@@ -50,17 +50,7 @@ type Verdict struct {
 // MayReplay reads a recording for somebody who wants to see what is in it: they have
 // said why, in the last hours.
 func (a *Access) MayReplay(ctx context.Context, c Caller, id session.ID) (Recording, error) {
-	d, err := a.docs.Get(ctx, recordingKind, id.Text())
-	if errors.Is(err, os.ErrNotExist) {
-		return Recording{}, unknown("recording", id.Recording())
-	}
-	if err != nil {
-		return Recording{}, err
-	}
-	v, ok, err := showRecording(d, c)
-	if err == nil && !ok {
-		err = unknown("recording", id.Recording())
-	}
+	d, v, err := a.shownRecording(ctx, c, id)
 	if err != nil {
 		return Recording{}, err
 	}
