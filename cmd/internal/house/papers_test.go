@@ -198,6 +198,7 @@ func TestSamples(t *testing.T) {
 		Groups                     struct{ Engineer, Approver string }
 		JWKSMaxStale               string `yaml:"jwks_max_stale"`
 		KeepRecordings             string `yaml:"keep_recordings"`
+		Sessions                   struct{ Engineer, Together int }
 		Assets                     []struct {
 			Name, Label, Modality string
 			Policy                struct {
@@ -227,6 +228,9 @@ func TestSamples(t *testing.T) {
 		if d, err := time.ParseDuration(long); err != nil || d <= 0 {
 			t.Errorf("%s: %v, %v", what, d, err)
 		}
+	}
+	if s := agent.Sessions; s.Engineer != 3 || s.Together != 20 {
+		t.Errorf("the sample says %+v; the defaults are 3 and 20", s)
 	}
 	checkIssuers(t, agent.Issuers)
 	for _, a := range agent.Assets {
