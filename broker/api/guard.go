@@ -3,9 +3,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -59,30 +57,14 @@ func (d *door) guard(next http.Handler) http.Handler {
 }
 
 // boundBody limits a body in bytes and in time, whoever reads it or does not: what is
-// left of it the server takes before it answers. Once it is there, the call may take
-// longer.
+// left of it the server takes before it answers. Once it is there, the server lifts
+// the time limit, and the call may take longer.
 func (d *door) boundBody(w http.ResponseWriter, r *http.Request) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(d.bodyTime)) // every connection of ours can
-	r.Body = &timedBody{http.MaxBytesReader(w, r.Body, maxBody), control}
-}
-
-// timedBody lifts the time limit at its end: the server reads on, for the client's
-// leave, and would take a limit that passes for that.
-type timedBody struct {
-	io.ReadCloser
-	control *http.ResponseController
-}
-
-func (b *timedBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	if errors.Is(err, io.EOF) {
-		_ = b.control.SetReadDeadline(time.Time{})
-	}
-	return n, err
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(d.bodyTime)) // every connection of ours can
+	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
 }
 
 // tooMuch refuses calls that are larger or more frequent than any of ours.

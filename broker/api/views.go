@@ -1,6 +1,10 @@
 // Package api is the broker's HTTP door: it turns requests over the wire into
 // calls of access, identity and fleet, and errors into one plain sentence. It
-// decides nothing itself except who may call what.
+// decides nothing itself except who may call what, how often and from where.
+//
+// A caller shows a bearer token or, in a browser, a cookie, never both. What lasts is
+// here, too (Live): streams of events, and browsers attached to a service, whose bytes
+// pass unread. Pages come from a handler that it is given and does not know.
 package api
 
 import (

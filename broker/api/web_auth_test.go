@@ -262,7 +262,8 @@ func TestHeadersOfPages(t *testing.T) {
 		if (h.Get("Strict-Transport-Security") != "") != strings.HasPrefix(address, "https") {
 			t.Errorf("%s: HSTS %q", address, h.Get("Strict-Transport-Security"))
 		}
-		if h.Get("Content-Security-Policy") != "default-src 'self'" || !strings.Contains(h.Get("Permissions-Policy"), "camera=()") {
+		if h.Get("Content-Security-Policy") != "default-src 'self'" || !strings.Contains(h.Get("Permissions-Policy"), "camera=()") ||
+			h.Get("Referrer-Policy") != "no-referrer" || h.Get("Cross-Origin-Opener-Policy") != "same-origin" || h.Get("Cross-Origin-Resource-Policy") != "same-origin" {
 			t.Errorf("%s: %v", address, h)
 		}
 	}

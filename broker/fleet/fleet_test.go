@@ -282,6 +282,7 @@ func TestARevokedAgentIsOut(t *testing.T) {
 	if _, err := io.ReadAll(conn); err == nil {
 		t.Error("the open stream ended as if the agent had closed it")
 	}
+	until(t, "the node knows that it is gone", func() bool { return !b.Online("NGH", "ngh-1") }) // the agent may know first
 	_, err = b.Open(t.Context(), "NGH", "ngh-1", sshOpen)
 	mustRefuse(t, err, session.Unreachable)
 	for _, role := range []string{`{"v":1,"role":"spare"}`, `{"v":1,"role":"upload"}`, `{"v":1,"role":"stream","token":"` + newSecret() + `"}`} {
