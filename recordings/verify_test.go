@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/json"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -41,12 +42,18 @@ func spans(s *scene) (names []string, starts []int) {
 	return names, append(starts, at)
 }
 
+// Usually every fifth byte, which meets every bit, and both ends of every part; with
+// SALLYPORT_PROVE all of them.
 func TestEveryFlippedByteIsFoundAndNamed(t *testing.T) {
 	s := small(t)
+	all := os.Getenv("SALLYPORT_PROVE") != ""
 	file := s.file()
 	names, starts := spans(s)
 	for p, name := range names {
 		for i := starts[p]; i < starts[p+1]; i++ {
+			if inner := i > starts[p]+16 && i < starts[p+1]-16; inner && i%5 != 0 && !all {
+				continue
+			}
 			masks := []byte{1 << (i % 8)}
 			if i%31 == 0 {
 				masks = []byte{1, 2, 4, 8, 16, 32, 64, 128, 0x20, 0xff}

@@ -3,6 +3,7 @@ package exchange_test
 import (
 	"bytes"
 	"encoding/binary"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -84,9 +85,9 @@ func TestEveryByteCounts(t *testing.T) {
 	s.parts.audit = s.sealing(nil)
 	file := s.pack()
 	trust := s.trust()
-	step := 1
-	if testing.Short() || len(file) > 4000 {
-		step = 7 // each place class is hit many times; the ends and heads all are
+	step := 29 // each place class is hit many times; the ends and heads all are
+	if os.Getenv("SALLYPORT_PROVE") != "" {
+		step = 7
 	}
 	for i := 0; i < len(file); i++ {
 		if i > 40 && i < len(file)-110 && i%step != 0 {

@@ -458,11 +458,11 @@ func TestLongRecording(t *testing.T) {
 	}
 }
 
-// Many segments are one recording: usually hundreds, with SALLYPORT_SEGMENTS=all one
+// Many segments are one recording: usually hundreds, with SALLYPORT_PROVE one
 // for each of ten thousand events.
 func TestManySegments(t *testing.T) {
 	bytes, least := 1000, 300
-	if os.Getenv("SALLYPORT_SEGMENTS") == "all" {
+	if os.Getenv("SALLYPORT_PROVE") != "" {
 		bytes, least = 1, 10_000
 	}
 	x := newTape(t, func(o *recordings.Options) { o.SegmentBytes, o.SegmentTime = bytes, 24*time.Hour })
