@@ -128,4 +128,13 @@ export const test = base.extend<object, { world: World }>({
     { scope: 'worker', timeout: 90_000 },
   ],
 });
+
+// What a story left open ends with it: nobody may have many sessions at once.
+test.afterEach(({ world }) => {
+  try {
+    world.agent('kill', '--all');
+  } catch {
+    // nothing was open
+  }
+});
 export { expect };
