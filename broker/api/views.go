@@ -83,8 +83,8 @@ type Session struct {
 	Asset      string             `json:"asset"`
 	Service    string             `json:"service"`
 	Engineer   string             `json:"engineer"` // e-mail, or the subject where there is none
-	Opened     time.Time          `json:"opened"`
-	Deadline   time.Time          `json:"deadline"`
+	Opened     time.Time          `json:"opened" nullable:"true"`
+	Deadline   time.Time          `json:"deadline" nullable:"true"`
 	Ended      *time.Time         `json:"ended"`
 	Recordings []string           `json:"recordings"`
 	Request    string             `json:"request"`

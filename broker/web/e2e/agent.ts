@@ -80,3 +80,21 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
   });
   return a;
 }
+
+/** Puts a key for a request into the browser, as asking for it does. Leaves an empty page of the same origin. */
+export async function holdKey(page: Page, request: string): Promise<void> {
+  await page.goto('/doors.svg');
+  await page.evaluate(async (id) => {
+    const db = await new Promise<IDBDatabase>((done, fail) => {
+      const ask = indexedDB.open('sallyport', 1);
+      ask.onupgradeneeded = () => ask.result.createObjectStore('keys', { keyPath: 'line' });
+      ask.onsuccess = () => done(ask.result);
+      ask.onerror = () => fail(ask.error);
+    });
+    const { privateKey } = await crypto.subtle.generateKey({ name: 'ECDSA', namedCurve: 'P-256' }, false, ['sign', 'verify']);
+    const t = db.transaction('keys', 'readwrite');
+    t.objectStore('keys').put({ line: 'ecdsa-sha2-nistp256 AAAA', key: privateKey, request: id, made: Date.now() });
+    await new Promise<void>((done) => (t.oncomplete = () => done()));
+    db.close();
+  }, request);
+}

@@ -26,7 +26,7 @@ export function asset(over: Partial<T.Asset> = {}): T.Asset {
   return {
     name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, window_seconds: 86400,
     zone: 'Europe/London', channels: ['exec', 'files-in', 'files-out', 'shell'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] },
-    services: [{ name: 'recon-ssh', protocol: 'ssh', port: 22, class: 'non-disruptive' }], quorum: [], agent: 'SHA256:' + 'A'.repeat(43),
+    services: [{ name: 'recon-ssh', endpoint: 'recon', protocol: 'ssh', port: 22, class: 'non-disruptive' }], quorum: [], agent: 'SHA256:' + 'A'.repeat(43),
     typical_seconds: 420, decided: 12, live: [], ...over,
   };
 }
@@ -88,29 +88,10 @@ export async function mock(page: Page, who: T.Role | null, answers: Record<strin
     'GET /auth/options': options,
     ...answers,
   };
-  // A stream of changes that stays open; window.change({kind, id}) raises one.
-  await page.addInitScript(() => {
-    class Stream extends EventTarget {
-      static readonly CLOSED = 2;
-      readyState = 1;
-      constructor(readonly url: string) {
-        super();
-        setTimeout(() => this.dispatchEvent(new MessageEvent('hello', { data: '{}' })));
-        Object.assign(window, { change: (c: unknown) => this.dispatchEvent(new MessageEvent('change', { data: JSON.stringify(c) })) });
-      }
-      close() {
-        this.readyState = 2;
-      }
-    }
-    Object.assign(window, { EventSource: Stream });
-  });
+  await liveLine(page);
   await page.route(/\/(api\/v1|auth)\//, async (route) => {
     const url = new URL(route.request().url());
     const path = url.pathname.replace(/^\/api\/v1/, '');
-    if (path === '/events') {
-      await route.fulfill({ status: 200, contentType: 'text/event-stream', body: 'retry: 3600000\nevent: hello\ndata: {}\n\n' });
-      return;
-    }
     const key = `${route.request().method()} ${path}`;
     const name = Object.keys(all).find((k) => k === key || (k.endsWith('*') && key.startsWith(k.slice(0, -1))));
     let a: unknown = name === undefined ? problem(404, 'There is nothing here.', 'Check the address.') : all[name];
@@ -123,4 +104,32 @@ export async function mock(page: Page, who: T.Role | null, answers: Record<strin
     }
     await route.fulfill(a === undefined || a === null ? { status: 204 } : { status: 200, contentType: 'application/json', body: JSON.stringify(a) });
   });
+}
+
+/** The line of changes: it says hello and stays up. happen() raises a change on it. */
+async function liveLine(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const open: Fake[] = [];
+    class Fake extends EventTarget {
+      static readonly CLOSED = 2;
+      readyState = 1;
+      constructor() {
+        super();
+        open.push(this);
+        setTimeout(() => this.dispatchEvent(new MessageEvent('hello', { data: '{}' })));
+      }
+      close() {
+        this.readyState = 2;
+        open.splice(open.indexOf(this), 1);
+      }
+    }
+    Object.assign(globalThis, {
+      EventSource: Fake,
+      happen: (data: string) => open.forEach((s) => s.dispatchEvent(new MessageEvent('change', { data }))),
+    });
+  });
+}
+/** Tells the page that something changed. */
+export async function happen(page: Page, kind: T.Change['kind'], id = 'x'): Promise<void> {
+  await page.evaluate((data) => (globalThis as unknown as { happen: (d: string) => void }).happen(data), JSON.stringify({ kind, id }));
 }

@@ -1,7 +1,6 @@
 // Documents as they would be on the wire, for requests that pages are shown.
 import { createHash } from 'node:crypto';
-import { shown } from '../src/lib/grants';
-import type { Page } from '@playwright/test';
+import { shown } from '../src/lib/documents';
 import type * as T from '../src/lib/types';
 import { asset, request } from './mock';
 
@@ -41,29 +40,3 @@ export function fixedBy(p: Papers, over: object = {}): string {
 
 /** What a hostile person or vendor could put into every field that is theirs. */
 export const nasty = '<img src=x onerror=alert(1)>\u202Egnp.exe\u0007 ' + 'Donaudampfschifffahrtsgesellschaft'.repeat(6);
-
-/** A line of changes that a test drives: happen(page, 'request', id). It says hello and stays up. */
-export async function liveLine(page: Page): Promise<void> {
-  await page.addInitScript(() => {
-    const open: Fake[] = [];
-    class Fake extends EventTarget {
-      static readonly CLOSED = 2;
-      readyState = 1;
-      constructor() {
-        super();
-        open.push(this);
-        setTimeout(() => this.dispatchEvent(new MessageEvent('hello', { data: '{}' })));
-      }
-      close() {
-        open.splice(open.indexOf(this), 1);
-      }
-    }
-    Object.assign(globalThis, {
-      EventSource: Fake,
-      happen: (data: string) => open.forEach((s) => s.dispatchEvent(new MessageEvent('change', { data }))),
-    });
-  });
-}
-export async function happen(page: Page, kind: T.Change['kind'], id = 'x'): Promise<void> {
-  await page.evaluate((data) => (globalThis as unknown as { happen: (d: string) => void }).happen(data), JSON.stringify({ kind, id }));
-}

@@ -1,7 +1,7 @@
 import { asset, mock, people, problem, request, at } from '../mock';
 import { everyLook, expect, test } from '../look';
 
-const berlin = asset({ zone: 'Europe/Berlin', site: 'CHB', name: 'CHB-PETCT1', needed: 2, quorum: [{ group: 'radiology-leads', count: 1 }], services: [{ name: 'recon-ssh', protocol: 'ssh', port: 22, class: 'non-disruptive' }, { name: 'gantry-ssh', protocol: 'ssh', port: 22, class: 'observe' }] });
+const berlin = asset({ zone: 'Europe/Berlin', site: 'CHB', name: 'CHB-PETCT1', needed: 2, quorum: [{ group: 'radiology-leads', count: 1 }], services: [{ name: 'recon-ssh', endpoint: 'recon', protocol: 'ssh', port: 22, class: 'non-disruptive' }, { name: 'gantry-ssh', endpoint: 'gantry', protocol: 'ssh', port: 22, class: 'observe' }] });
 
 test('asking: the form', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [asset()] });

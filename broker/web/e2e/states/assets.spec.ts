@@ -3,7 +3,7 @@ import { everyLook, expect, test } from '../look';
 
 const lab = [
   asset({ live: ['S-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] } }),
-  asset({ name: 'NGH-MR2', label: 'Magnus 3T', modality: 'MR', needed: 2, quorum: [{ group: 'radiology-leads', count: 1 }], services: [{ name: 'console-ssh', protocol: 'ssh', port: 22, class: 'observe' }, { name: 'gradient-controller-ssh', protocol: 'ssh', port: 22, class: 'disruptive' }] }),
+  asset({ name: 'NGH-MR2', label: 'Magnus 3T', modality: 'MR', needed: 2, quorum: [{ group: 'radiology-leads', count: 1 }], services: [{ name: 'console-ssh', endpoint: 'console', protocol: 'ssh', port: 22, class: 'observe' }, { name: 'gradient-controller-ssh', endpoint: 'gradient', protocol: 'ssh', port: 22, class: 'disruptive' }] }),
   asset({ name: 'NGH-CT3', label: 'Helion CT', modality: 'CT', online: false, accept: { engineer: ['cli'], approver: ['console'] } }),
   asset({ name: 'CHB-PETCT1', site: 'CHB', zone: 'Europe/Berlin', label: 'Helion 128', live: ['S-x'], typical_seconds: 0, decided: 0 }),
 ];

@@ -1,5 +1,5 @@
-import { at, mock, people, problem, request } from '../mock';
-import { happen, liveLine, nasty } from '../papers';
+import { at, mock, people, problem, request, happen } from '../mock';
+import { nasty } from '../papers';
 import { everyLook, expect, fits, test } from '../look';
 
 const R = 'R-' + 'b'.repeat(26);
@@ -35,8 +35,6 @@ const answers = (all: { index: number; entry: string }[]) => ({
     return { size: all.length, next: Math.min(all.length, after + 500), events: all.slice(after, after + 500) };
   },
 });
-
-test.beforeEach(async ({ page }) => liveLine(page));
 
 test('nothing, not known yet, not to be had', async ({ page }) => {
   await mock(page, 'auditor', answers([]));

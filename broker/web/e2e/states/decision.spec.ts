@@ -1,11 +1,10 @@
 import type { Page } from '@playwright/test';
 import type * as T from '../../src/lib/types';
 import { asset, at, context, mock, people, problem, session } from '../mock';
-import { fixedBy, liveLine, nasty, papers, sha256, token, type Papers } from '../papers';
+import { fixedBy, nasty, papers, sha256, token, type Papers } from '../papers';
 import { everyLook, expect, test } from '../look';
 
 async function show(page: Page, p: Papers, answers: Record<string, unknown> = {}, a: Partial<T.Asset> = {}, c: Partial<T.Context> = {}) {
-  await liveLine(page);
   await mock(page, 'approver', {
     [`GET /requests/${p.request.id}`]: p.request,
     [`GET /requests/${p.request.id}/documents`]: p.documents,

@@ -1,12 +1,10 @@
 import type * as T from '../../src/lib/types';
 import { at, mock, people, problem } from '../mock';
-import { liveLine, nasty } from '../papers';
+import { nasty } from '../papers';
 import { everyLook, expect, test } from '../look';
 
 const engineer = (over: Partial<T.Engineer> = {}): T.Engineer => ({ ...people.brandt, site: 'NGH', disabled: false, at: null, waiting: [], asked: at(-3), ...over });
 const shut = engineer({ ...people.ortega, disabled: true, by: 'Maya Okafor', at: at(-60), reason: 'Has left the firm', waiting: ['ngh-agent'], asked: at(-6000) });
-
-test.beforeEach(async ({ page }) => liveLine(page));
 
 test('nobody, not known yet, not to be had', async ({ page }) => {
   await mock(page, 'approver', { 'GET /engineers': [] });

@@ -1,6 +1,6 @@
 import type * as T from '../../src/lib/types';
-import { asset, at, mock, people, problem, request, session } from '../mock';
-import { happen, liveLine, nasty, papers } from '../papers';
+import { asset, at, mock, people, problem, request, session, happen } from '../mock';
+import { nasty, papers } from '../papers';
 import { everyLook, expect, fits, test } from '../look';
 
 const none = { 'GET /requests': [], 'GET /assets': [asset()], 'GET /sessions': [] };
@@ -17,8 +17,6 @@ const lately = [
   request({ id: 'R-' + 'c'.repeat(26), status: 'closed', engineer: people.ortega, created: at(-200), asset: 'NGH-CT2' }),
   request({ id: 'R-' + 'd'.repeat(26), status: 'approved', created: at(-20), asset: 'NGH-MR1' }),
 ];
-
-test.beforeEach(async ({ page }) => liveLine(page));
 
 test('nobody waits', async ({ page }) => {
   await mock(page, 'approver', none);

@@ -1,6 +1,6 @@
 import type * as T from '../../src/lib/types';
-import { asset, at, mock, people, problem, request, session } from '../mock';
-import { happen, liveLine, nasty } from '../papers';
+import { asset, at, mock, people, problem, request, session, happen } from '../mock';
+import { nasty } from '../papers';
 import { everyLook, expect, fits, test } from '../look';
 
 const assets = [
@@ -9,8 +9,6 @@ const assets = [
 ];
 const second = session({ id: 'S-' + 'b'.repeat(26), request: 'R-' + 'b'.repeat(26), asset: 'NGH-CT2', engineer: 'l.ortega@meridian.example', deadline: at(4), frozen: ['broker', 'local', 'interlock'], state: 'frozen', work_order: 'WO-2026-11901' });
 const requests = [request({ status: 'approved' }), request({ id: 'R-' + 'b'.repeat(26), status: 'approved', engineer: people.ortega }), request({ id: 'R-' + 'c'.repeat(26), asset: 'NGH-MR1' })];
-
-test.beforeEach(async ({ page }) => liveLine(page));
 
 test('an empty board is the good picture', async ({ page }) => {
   await mock(page, 'approver', { 'GET /assets': assets, 'GET /sessions': [session({ state: 'ended', ended: at(-1) })], 'GET /requests': [] });

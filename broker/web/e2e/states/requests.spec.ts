@@ -1,4 +1,4 @@
-import { asset, at, context, mock, people, problem, request, session } from '../mock';
+import { asset, at, context, happen, mock, people, problem, request, session } from '../mock';
 import { everyLook, expect, test } from '../look';
 import type { Request, Session } from '../../src/lib/types';
 
@@ -167,7 +167,7 @@ test('an answer arrives by itself', async ({ page }) => {
   await page.goto('/requests/' + R);
   await expect(page.getByText('The hospital has not answered yet')).toBeVisible();
   r = request({ status: 'denied', denied_by: 'Maya Okafor', deny_reason: 'Not today' });
-  await page.evaluate((id) => (window as any).change({ kind: 'request', id }), R);
+  await happen(page, 'request', R);
   await expect(page.getByText('Declined by Maya Okafor')).toBeVisible();
 });
 

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { accessible, everyLook, expect, fits, test } from '../look';
 import { mock, problem, session } from '../mock';
-import { agent, frame, sid, type Agent } from '../agent';
+import { agent, frame, holdKey, sid, type Agent } from '../agent';
 import type { Page } from '@playwright/test';
 
 const where = `/terminal/NGH-PETCT1/recon-ssh?session=${sid}`;
@@ -22,6 +22,7 @@ const colours =
 async function opens(page: Page, over: Partial<Agent> = {}, answers = {}): Promise<Agent> {
   await mock(page, 'engineer', broker(answers));
   const a = await agent(page, { screen: colours, ...over });
+  await holdKey(page, session().request);
   await page.goto(where);
   return a;
 }

@@ -1,20 +1,10 @@
 // What an approver reads of a request and of the grant that would answer it. The
 // command line's approval page says the same.
 import { city, differs, moment, span } from './time.svelte';
-import { className, list } from './words';
-import type { Channel, ClientClass, Person, Request } from './types';
+import { channelWords, className, list } from './words';
+import type { Channel, ClientClass, Request } from './types';
 import type { Less } from './grants';
 
-/** What a person may do, in the words of the wish: "wants to ...". */
-export const doing: Record<Channel, string> = {
-  shell: 'use a command shell',
-  exec: 'run single commands',
-  control: 'use mouse and keyboard',
-  'files-in': 'copy files to the scanner',
-  'files-out': 'copy files from the scanner',
-  'clipboard-in': 'paste into the scanner',
-  'clipboard-out': 'copy text out of the scanner',
-};
 const hands: Channel[] = ['shell', 'exec', 'control'];
 const carries: Channel[] = ['files-in', 'files-out', 'clipboard-in', 'clipboard-out'];
 
@@ -34,8 +24,8 @@ export function clockWords(at: number, zone: string, now: number): string {
 
 /** The three plain lines. */
 export function wants(g: Asked, zone: string, now: number): string[] {
-  const does = hands.filter((c) => g.channels.includes(c)).map((c) => doing[c]);
-  const files = carries.filter((c) => g.channels.includes(c)).map((c) => doing[c]);
+  const does = hands.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
+  const files = carries.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
   const start = g.nbf * 1000 > now ? `starting when they connect, not before ${clockWords(g.nbf * 1000, zone, now)}` : 'starting when they connect';
   return [
     `${does.length ? list(does) : 'connect'} on ${list(g.services)}, ${className[g.class] ?? g.class}`,
@@ -48,8 +38,8 @@ export function wants(g: Asked, zone: string, now: number): string[] {
 export function wantsLonger(g: Asked, parent: { opened: string | null; deadline: string | null } | undefined, zone: string, now: number): string[] {
   const end = parent?.opened ? Math.min(Date.parse(parent.opened) + g.maxs * 1000, g.exp * 1000) : g.exp * 1000;
   const old = parent?.deadline ? ` instead of ${clockWords(Date.parse(parent.deadline), zone, now)}` : '';
-  const files = carries.filter((c) => g.channels.includes(c)).map((c) => doing[c]);
-  const does = hands.filter((c) => g.channels.includes(c)).map((c) => doing[c]);
+  const files = carries.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
+  const does = hands.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
   return [
     `go on with the session that is open, until ${clockWords(end, zone, now)}${old}`,
     `${does.length ? list(does) : 'stay connected'} on ${list(g.services)}, as before, ${className[g.class] ?? g.class}`,
@@ -82,25 +72,6 @@ export function signedWith(c: ClientClass | ''): string {
   }
 }
 
-export function host(url: string): string {
-  try {
-    return new URL(url).host || url;
-  } catch {
-    return url;
-  }
-}
-
-/** Their firm, as far as it can be known: the domain that vouches for them. */
-export function company(p: Person): string {
-  const at = p.email.lastIndexOf('@');
-  return shownText(at > 0 && at < p.email.length - 1 ? p.email.slice(at + 1) : host(p.iss));
-}
-
-/** How to call somebody. */
-export function called(p: Person): string {
-  return shownText(p.name || p.email || p.sub);
-}
-
 /** Shorter sessions worth offering, longest last. */
 export function lengths(longest: number): number[] {
   return [...[5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 240, 360, 480].map((m) => m * 60).filter((s) => s < longest), longest];
@@ -120,20 +91,11 @@ export function lessWords(l: Less, r: Asked, zone: string, now: number): string 
   if (l.exp !== undefined && l.exp < r.exp) parts.push(`not after ${clockWords(l.exp * 1000, zone, now)} instead of ${clockWords(r.exp * 1000, zone, now)}`);
   if (l.class !== undefined && l.class !== r.class) parts.push(`${className[l.class]} instead of ${className[r.class]}`);
   const gone = l.channels ? r.channels.filter((c) => !l.channels!.includes(c)) : [];
-  if (gone.length) parts.push(`not ${list(gone.map((c) => doing[c]))}`);
+  if (gone.length) parts.push(`not ${list(gone.map((c) => channelWords[c]))}`);
   return parts.length ? `You allow less: ${parts.join('; ')}.` : '';
 }
 
 const numbers = ['none', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight'];
 export function count(n: number): string {
   return numbers[n] ?? String(n);
-}
-
-// Control characters and marks that turn the reading direction: they are shown as
-// what they are, a mark that nobody can read.
-const unreadable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
-/** Somebody's text on one line, as it can be shown: nothing in it steers the line around it. */
-export function shownText(s: string, most = 120): string {
-  const t = s.replace(unreadable, '\ufffd');
-  return t.length > most ? t.slice(0, most).trimEnd() + '…' : t;
 }

@@ -15,7 +15,7 @@ export const farthest = 30 * 86400;
 export const channels: Channel[] = ['clipboard-in', 'clipboard-out', 'control', 'exec', 'files-in', 'files-out', 'shell'];
 export const classes: ServiceClass[] = ['observe', 'non-disruptive', 'disruptive'];
 
-/** A document that must not be made, and what to do about it. */
+/** A document that must not be made or approved, and what to do about it. */
 export class Unfit extends Error {}
 
 interface Terms {
@@ -122,12 +122,69 @@ export function grantDocument(terms: GrantTerms): Uint8Array<ArrayBuffer> {
   });
 }
 
-/** What a document says. The bytes come from the broker; the agent decides by its own. */
-export function readGrant(doc: Uint8Array): { gid: string; services: string[]; class: ServiceClass; channels: Channel[]; nbf: number; exp: number; maxs: number } {
-  return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(doc));
+// What the documents say. The bytes come from the broker: whatever session/grant would
+// not have written is not read.
+
+interface Said {
+  site: string;
+  asset: string;
+  services: string[];
+  class: ServiceClass;
+  channels: Channel[];
+  nbf: number; // Unix seconds
+  exp: number; // Unix seconds
+  maxs: number; // seconds
 }
-export function readRequest(doc: Uint8Array): { rid: string; key: string } {
-  return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(doc));
+export interface RequestDoc extends Said {
+  rid: string;
+  kind: 'session' | 'extension' | 'handover';
+  parent: string;
+  eng: { iss: string; sub: string };
+  key: string;
+  reason: string;
+  ref: string;
+}
+export interface GrantDoc extends Said {
+  gid: string;
+  req: string; // hex of the request's hash
+  agent: string;
+  obl: string[];
+}
+
+/** Reads a request's exact bytes. */
+export function readRequest(bytes: Uint8Array): RequestDoc {
+  const d = parsed<RequestDoc>(bytes);
+  const again = {
+    v: 1, typ: 'sallyport-request', rid: d.rid, kind: d.kind, parent: d.parent, site: d.site, asset: d.asset, services: d.services, class: d.class,
+    channels: d.channels, nbf: d.nbf, exp: d.exp, maxs: d.maxs, eng: { iss: d.eng?.iss, sub: d.eng?.sub }, key: d.key, reason: d.reason, ref: d.ref,
+  };
+  need(same(again, bytes), 'The request is not written as it must be. Do not approve it.');
+  return d;
+}
+
+/** Reads a grant's exact bytes, as strictly. */
+export function readGrant(bytes: Uint8Array): GrantDoc {
+  const d = parsed<GrantDoc>(bytes);
+  const again = {
+    v: 1, typ: 'sallyport-grant', gid: d.gid, req: d.req, site: d.site, agent: d.agent, asset: d.asset, services: d.services, class: d.class,
+    channels: d.channels, nbf: d.nbf, exp: d.exp, maxs: d.maxs, obl: d.obl,
+  };
+  need(same(again, bytes), 'The grant is not written as it must be. Do not approve it.');
+  return d;
+}
+
+function parsed<T>(bytes: Uint8Array): T {
+  try {
+    const d: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    if (bytes.length <= maxDocument && typeof d === 'object' && d !== null) return d as T;
+  } catch {
+    // said below
+  }
+  throw new Unfit('The document cannot be read. Do not approve it.');
+}
+function same(doc: object, bytes: Uint8Array): boolean {
+  const again = utf8.encode(JSON.stringify(doc));
+  return again.length === bytes.length && again.every((x, i) => x === bytes[i]);
 }
 
 // Hashes and nonces.

@@ -1,7 +1,6 @@
 // Entries of the broker's audit log as sentences. An entry names people by identity
 // only; their names come from what else the reader may see.
-import { host, shownText } from './deciding';
-import { endWords } from './words';
+import { endWords, host, shownText } from './words';
 import type { Person } from './types';
 
 export interface Who {

@@ -78,6 +78,7 @@ export interface Outcome {
 
 export interface Service {
   name: string;
+  endpoint: string; // of the device it is on: recon
   protocol: 'ssh' | 'vnc' | 'rdp' | 'http' | 'tcp';
   port: number;
   class: ServiceClass;

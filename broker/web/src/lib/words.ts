@@ -1,5 +1,5 @@
 // Sentences that several pages speak, and the command line too.
-import type { Channel, ClientClass, Request, ServiceClass, Session } from './types';
+import type { Channel, ClientClass, Person, Request, ServiceClass, Session } from './types';
 import type { DoorsState } from '../ui/Doors.svelte';
 import { span } from './time.svelte';
 
@@ -9,13 +9,14 @@ export const className: Record<ServiceClass, string> = {
   disruptive: 'work that may stop the scanner',
 };
 
+/** What a person may do, in the words of the wish: "wants to ...". */
 export const channelWords: Record<Channel, string> = {
   shell: 'use a command shell',
   exec: 'run single commands',
-  'files-in': 'copy files to the device',
-  'files-out': 'copy files from the device',
-  'clipboard-in': 'paste into the device',
-  'clipboard-out': 'copy text out of the device',
+  'files-in': 'copy files to the scanner',
+  'files-out': 'copy files from the scanner',
+  'clipboard-in': 'paste into the scanner',
+  'clipboard-out': 'copy text out of the scanner',
   control: 'use mouse and keyboard',
 };
 
@@ -122,9 +123,23 @@ export function houseOf(email: string): string {
   return labels[0]!.charAt(0).toUpperCase() + labels[0]!.slice(1);
 }
 
-/** "Jana Brandt", or the address where no name is known. */
-export function called(p: { name: string; email: string; sub: string }): string {
-  return p.name || p.email || p.sub;
+/** How to call somebody: "Jana Brandt", or the address where no name is known. */
+export function called(p: Pick<Person, 'name' | 'email' | 'sub'>): string {
+  return shownText(p.name || p.email || p.sub);
+}
+
+export function host(url: string): string {
+  try {
+    return new URL(url).host || url;
+  } catch {
+    return url;
+  }
+}
+
+/** Their firm, as far as it can be known: the domain that vouches for them. */
+export function company(p: Person): string {
+  const at = p.email.lastIndexOf('@');
+  return shownText(at > 0 && at < p.email.length - 1 ? p.email.slice(at + 1) : host(p.iss));
 }
 
 /** One approver has to say yes / Two approvers have to say yes, one of them ... */
@@ -157,4 +172,13 @@ export function bytes(n: number): string {
     i++;
   } while (n >= 999.5 && i < units.length - 1);
   return `${n < 10 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+}
+
+// Control characters and marks that turn the reading direction: they are shown as
+// what they are, a mark that nobody can read.
+const unreadable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+/** Somebody's text on one line, as it can be shown: nothing in it steers the line around it. */
+export function shownText(s: string, most = 120): string {
+  const t = s.replace(unreadable, '\ufffd');
+  return t.length > most ? t.slice(0, most).trimEnd() + '…' : t;
 }

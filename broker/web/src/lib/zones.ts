@@ -39,3 +39,14 @@ export function momentOf(date: string, time: string, zone: string): number {
 export function dayAfter(date: string): string {
   return new Date(Date.parse(date + 'T00:00:00Z') + 86400e3).toISOString().slice(0, 10);
 }
+
+/** Both in the one field of a form that has no zone: 2026-11-24T18:30. */
+export function toField(at: number, zone: string): string {
+  const { date, time } = typed(at, zone);
+  return `${date}T${time}`;
+}
+/** The moment in milliseconds; NaN as for momentOf. */
+export function fromField(field: string, zone: string): number {
+  const [date = '', time = ''] = field.split('T');
+  return momentOf(date, time, zone);
+}
