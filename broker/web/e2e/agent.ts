@@ -83,7 +83,8 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
 
 /** Puts a key for a request into the browser, as asking for it does. Leaves an empty page of the same origin. */
 export async function holdKey(page: Page, request: string): Promise<void> {
-  await page.goto('/doors.svg');
+  await page.route('**/nothing', (r) => r.fulfill({ contentType: 'text/html', body: '<title>nothing</title>' }));
+  await page.goto('/nothing');
   await page.evaluate(async (id) => {
     const db = await new Promise<IDBDatabase>((done, fail) => {
       const ask = indexedDB.open('sallyport', 1);

@@ -42,6 +42,7 @@ export async function everyLook(page: Page, name: string, arrived: (page: Page) 
     await page.emulateMedia({ colorScheme: l.scheme, reducedMotion: 'reduce' });
     await arrived(page);
     await fits(page);
+    await page.evaluate(() => scrollTo(0, 0));
     await page.screenshot({ path: `../../build/screens/${name}-${l.name}.png`, fullPage: true });
     await accessible(page);
   }
