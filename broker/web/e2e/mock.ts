@@ -58,7 +58,7 @@ export function recording(over: Partial<T.Recording> = {}): T.Recording {
 
 export const context: T.Context = {
   agent: 'SHA256:' + 'A'.repeat(43), zone: 'Europe/London', sessions: 4, since: at(-60 * 24 * 160), unreviewed: 0, denied: 0, typical_seconds: 420, decided: 12,
-  recent: [{ session: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', opened: at(-60 * 24 * 9), ended: at(-60 * 24 * 9 + 22), reason: 'completed', work_order: 'WO-2026-11611', recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], reviewed: true }],
+  recent: [{ session: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', opened: at(-60 * 24 * 9), ended: at(-60 * 24 * 9 + 22), reason: 'Gain calibration after the detector change', work_order: 'WO-2026-11611', recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], reviewed: true }],
 };
 
 export const options: T.AuthOptions = {

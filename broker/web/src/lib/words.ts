@@ -69,13 +69,13 @@ export function requestWords(r: Request): string {
     case 'approved':
       return new Date(r.not_before).getTime() > Date.now() ? 'Approved, the window lies ahead' : 'Approved, ready to start';
     case 'denied':
-      return `Declined by ${r.denied_by || 'the hospital'}`;
+      return `Declined by ${shownText(r.denied_by ?? '') || 'the hospital'}`;
     case 'withdrawn':
       return 'Taken back by the engineer';
     case 'lapsed':
       return 'Its window passed unused';
     case 'revoked':
-      return `Taken back by ${r.revoked_by || 'the hospital'}`;
+      return `Taken back by ${shownText(r.revoked_by ?? '') || 'the hospital'}`;
     case 'closed':
       return 'Its session is over';
   }
