@@ -1,11 +1,12 @@
 import { asset, at, mock, people, problem, recording, request, session } from '../mock';
 import { everyLook, expect, test } from '../look';
+import { fixedBy, papers } from '../papers';
 
 const s = session();
 const r = request({ created: at(-12), status: 'approved', approvals: 1, approved: [{ by: people.okafor, class: 'console', at: at(-10) }], grant: s.id });
 const v = recording({ state: 'live', digest: null, ended: null });
 const base = { ['GET /sessions/' + s.id]: s, ['GET /requests/' + r.id]: r, ['GET /recordings/' + v.id]: v, 'GET /assets': [asset()] };
-const grant = Buffer.from(JSON.stringify({ gid: 'AAECAwQFBgcICQoLDA0ODw', services: ['recon-ssh'], class: 'observe', channels: ['shell'], nbf: 1, exp: 2, maxs: 900 })).toString('base64');
+const grant = fixedBy(papers(1), { gid: 'AAECAwQFBgcICQoLDA0ODw', class: 'observe', channels: ['shell'], maxs: 900 });
 // An id that can stand inside a document.
 const real = 'S-aaaqeayeaudaocajbifqydiob4';
 
