@@ -14,7 +14,7 @@ export default defineConfig({
   timeout: 60_000,
   forbidOnly: true,
   reporter: [['list']],
-  use: { launchOptions: chromium, trace: 'off' },
+  use: { launchOptions: chromium, trace: 'off', actionTimeout: 20_000 },
   projects: [
     { name: 'unit', testMatch: 'unit/*.spec.ts' },
     { name: 'stories', testMatch: 'stories/*.spec.ts' },

@@ -10,8 +10,8 @@ export async function ask(page: Page, asset: string, reason: string, order: stri
   await page.goto(`/assets/${asset}`);
   await page.getByLabel('Reason').fill(reason);
   await page.getByLabel('Work order').fill(order);
-  await page.getByRole('switch', { name: 'Copy files from the device' }).click();
-  await page.getByRole('switch', { name: 'Copy files to the device' }).click();
+  await page.getByRole('switch', { name: /files from/ }).click();
+  await page.getByRole('switch', { name: /files to/ }).click();
   await page.getByRole('button', { name: 'Sign and ask' }).click();
   await expect(page).toHaveURL(/\/requests\/R-/);
   await expect(page.getByText('The hospital has not answered yet')).toBeVisible();
