@@ -72,8 +72,9 @@ for (const [i, { look, asset, engineer }] of scenes.entries()) {
     // Files, beside the terminal.
     await vendor.page.getByRole('button', { name: 'Files', exact: true }).click();
     const files = vendor.page.getByRole('region', { name: 'Files' }).or(vendor.page.getByRole('complementary', { name: 'Files' }));
+    await expect(files.getByRole('button', { name: 'Upload' })).toBeEnabled();
     await files.locator('input[type=file]').setInputFiles({ name: `notes-${i}.txt`, mimeType: 'text/plain', buffer: Buffer.from('chiller flow 9.1 L/min\n') });
-    await expect(files.getByText(/SHA-256|[0-9a-f]{12}/).first()).toBeVisible();
+    await expect(files.getByRole('region', { name: 'On their way' })).toContainText(/[0-9a-f]{64}/);
     await expect(files.locator('[data-file]', { hasText: `notes-${i}.txt` })).toBeVisible();
     await picture(vendor.page, `files-${look.name}`);
     const [download] = await Promise.all([vendor.page.waitForEvent('download'), files.locator('[data-file]', { hasText: `notes-${i}.txt` }).click()]);
