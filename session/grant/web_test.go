@@ -9,7 +9,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -17,7 +16,7 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-var updateVectors = flag.Bool("update", false, "write testdata/web.json")
+var updateVectors = flag.Bool("update", false, "write testdata/web*.json")
 
 // vectors are what the web application's own implementation of documents, nonces,
 // key lines and ids is held against, in broker/web/e2e/unit.
@@ -168,23 +167,27 @@ func TestVectorsForTheWebApplication(t *testing.T) {
 			t.Errorf("a request with %v is taken", change)
 		}
 	}
-	compareVectors(t, all)
+	holdVectors(t, "web.json", all)
 }
 
-func changed(t *testing.T, r grant.Request, change map[string]any) grant.Request {
+// changed is a copy of a document with some fields as the JSON names them.
+func changed[T any](t *testing.T, doc T, change map[string]any) T {
 	t.Helper()
-	r.Services, r.Channels = slices.Clone(r.Services), slices.Clone(r.Channels)
-	b, err := json.Marshal(change)
-	if err == nil {
-		err = json.Unmarshal(b, &r)
+	var out T
+	for _, from := range []any{doc, change} {
+		b, err := json.Marshal(from)
+		if err == nil {
+			err = json.Unmarshal(b, &out)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return out
 }
 
-func compareVectors(t *testing.T, all vectors) {
+// holdVectors compares a file of testdata with what this code makes.
+func holdVectors(t *testing.T, file string, all any) {
 	t.Helper()
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
@@ -192,7 +195,7 @@ func compareVectors(t *testing.T, all vectors) {
 	if err := e.Encode(all); err != nil {
 		t.Fatal(err)
 	}
-	name := filepath.Join("testdata", "web.json")
+	name := filepath.Join("testdata", file)
 	if *updateVectors {
 		if err := os.WriteFile(name, out.Bytes(), 0o644); err != nil {
 			t.Fatal(err)

@@ -1,19 +1,12 @@
 package grant_test
 
 import (
-	"bytes"
 	"encoding/hex"
-	"encoding/json"
-	"flag"
-	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 )
-
-var updateWebGrant = flag.Bool("update-webgrant", false, "write testdata/webgrant.json")
 
 // drafted is a grant as the approver's page must build it from a request.
 type drafted struct {
@@ -33,19 +26,6 @@ type webGrantVectors struct {
 	Drafts  []drafted        `json:"drafts"`
 	Refused []map[string]any `json:"refused"` // narrowings of the first request that are wider than it
 	IDs     [][2]string      `json:"ids"`
-}
-
-// less changes a grant as the JSON names it, which is how the page writes it too.
-func less(t *testing.T, g grant.Grant, change map[string]any) grant.Grant {
-	t.Helper()
-	b, err := json.Marshal(change)
-	if err == nil {
-		err = json.Unmarshal(b, &g)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	return g
 }
 
 func answered(t *testing.T, raw []byte, gid session.ID) (grant.Request, grant.Grant) {
@@ -89,7 +69,7 @@ func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 	} {
 		raw := marshal(t, c.request)
 		r, g := answered(t, raw, session.ID{0: byte(i), 15: 1})
-		g = less(t, g, c.less)
+		g = changed(t, g, c.less)
 		if err := grant.Within(g, r); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -99,7 +79,7 @@ func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 	}
 	for _, change := range all.Refused {
 		r, g := answered(t, marshal(t, asked), session.ID{15: 1})
-		g = less(t, g, change)
+		g = changed(t, g, change)
 		if _, err := g.Marshal(); err == nil && grant.Within(g, r) == nil {
 			t.Errorf("a grant with %v is within the request", change)
 		}
@@ -107,25 +87,5 @@ func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 	for _, id := range []session.ID{{15: 1}, {0xff, 0xee, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}, {0x80}} {
 		all.IDs = append(all.IDs, [2]string{id.Text(), id.Request()})
 	}
-	keepWebGrant(t, all)
-}
-
-func keepWebGrant(t *testing.T, all webGrantVectors) {
-	t.Helper()
-	var out bytes.Buffer
-	e := json.NewEncoder(&out)
-	e.SetIndent("", " ")
-	if err := e.Encode(all); err != nil {
-		t.Fatal(err)
-	}
-	name := filepath.Join("testdata", "webgrant.json")
-	if *updateWebGrant {
-		if err := os.WriteFile(name, out.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	have, err := os.ReadFile(name)
-	if err != nil || !bytes.Equal(have, out.Bytes()) {
-		t.Fatalf("%s is not what this code makes (%v); after a look, run go test ./session/grant -update-webgrant", name, err)
-	}
+	holdVectors(t, "webgrant.json", all)
 }
