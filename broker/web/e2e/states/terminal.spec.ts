@@ -314,6 +314,26 @@ test('files go both ways, by credit, with their sums', async ({ page }) => {
   await page.screenshot({ path: '../../build/screens/terminal-files-error-desktop.png' });
 });
 
+test('files that cannot go now stay, and the page says why', async ({ page }) => {
+  const f = filed();
+  const a = await opens(page, { on: f.on });
+  await expect(rows(page)).toContainText('gain drift');
+  await page.getByRole('button', { name: 'Files' }).click();
+  const panel = page.getByRole('complementary', { name: 'Files' });
+  await expect(panel.getByText('events.log')).toBeVisible();
+  const file = { name: 'patch.bin', mimeType: 'application/octet-stream', buffer: Buffer.from('later') };
+  a.say('N', { type: 'frozen', causes: ['broker'] });
+  await expect(panel.getByText('The session is frozen: no files move.')).toBeVisible();
+  await page.locator('input[type=file]').setInputFiles(file);
+  await expect(panel.getByRole('alert')).toContainText('nothing goes to the device now');
+  expect(f.got().length).toBe(0);
+  a.say('N', { type: 'thawed', causes: [] });
+  await expect(panel.getByText('The session is frozen: no files move.')).toHaveCount(0);
+  await page.locator('input[type=file]').setInputFiles(file);
+  await expect(panel.getByText(sum(file.buffer))).toBeVisible();
+  await expect(panel.getByRole('alert')).toHaveCount(0);
+});
+
 test('the broker away at the start is said and tried again', async ({ page }) => {
   let n = 0;
   const a = await opens(page, {}, { 'POST /attach': () => (n++ === 0 ? problem(503, "The hospital's agent is not reachable.", '', 'unreachable') : { ticket: 'late', expires: '', url: '/api/v1/attach/ws' }) });
