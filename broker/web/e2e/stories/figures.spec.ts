@@ -45,10 +45,10 @@ test('a decision and a freeze arrive at once', async ({ browser, world }) => {
     await hospital.page.getByRole('button', { name: 'Decline' }).click();
     await hospital.page.getByRole('dialog').getByRole('textbox').fill('Not now.');
     const heard = vendor.page.getByText(/Declined by/).first().waitFor();
-    const answered = hospital.page.waitForResponse((r) => r.url().endsWith('/deny')).then(() => performance.now());
+    const began = performance.now(); // before the click: the agent's answer counts, too
     await hospital.page.getByRole('dialog').getByRole('button', { name: /^Decline/ }).click();
     await heard;
-    decisions.push(Math.max(0, performance.now() - (await answered)));
+    decisions.push(performance.now() - began);
   }
   say('a decision in the other browser', median(decisions), 500);
   expect(median(decisions)).toBeLessThan(1500);
