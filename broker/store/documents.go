@@ -54,35 +54,91 @@ func (s *Store) Get(ctx context.Context, kind, id string) (Doc, error) {
 	return readDoc(kind, id, reply)
 }
 
+// Whole is what a document and its parts become. A part is a document of the same kind
+// that is only ever changed together with the one it belongs to.
+type Whole struct {
+	Body []byte
+	Put  []Part
+	Drop []Part // without bodies; one that is not there is fine
+}
+
+// Part is one of them, listed under the names given.
+type Part struct {
+	ID    string
+	Body  []byte
+	Under []string
+}
+
+// UpdateWhole is Update of a document together with its parts, in one step: nobody ever
+// sees some of it.
+func (s *Store) UpdateWhole(ctx context.Context, kind, id string, edit func(old []byte) (Whole, error)) error {
+	return s.replace(ctx, kind, id, func(old Doc) (int64, error) {
+		whole, err := edit(append([]byte(nil), old.Body...))
+		if err != nil {
+			return 0, err
+		}
+		if len(whole.Body) > MaxBody {
+			return 0, tooLarge(kind, whole.Body)
+		}
+		keys, args := s.keys(kind, id), []any{whole.Body, strconv.FormatUint(old.Version, 10)}
+		add := func(what string, all []Part) error {
+			for _, p := range all {
+				if err := named(kind, append([]string{p.ID}, p.Under...)...); err != nil {
+					return err
+				}
+				if len(p.Body) > MaxBody {
+					return tooLarge(kind, p.Body)
+				}
+				keys, args = append(keys, s.docKey(kind, p.ID)), append(args, p.ID, what, p.Body, len(p.Under))
+				for _, name := range p.Under {
+					keys = append(keys, s.underKey(kind, name))
+				}
+			}
+			return nil
+		}
+		if err := errors.Join(add("put", whole.Put), add("drop", whole.Drop)); err != nil {
+			return 0, err
+		}
+		return s.change(ctx, wholeScript, keys, kind, id, args...)
+	})
+}
+
 // Update replaces a document by what edit makes of it. edit may run several times
 // and must be pure; its error ends the update and is returned as it is. An edit
 // that returns the bytes it was given changes nothing.
 func (s *Store) Update(ctx context.Context, kind, id string, edit func(old []byte) ([]byte, error)) error {
-	for try := range maxTries {
+	return s.replace(ctx, kind, id, func(old Doc) (int64, error) {
+		body, err := edit(append([]byte(nil), old.Body...))
+		switch {
+		case err != nil:
+			return 0, err
+		case string(body) == string(old.Body):
+			return 1, nil
+		case len(body) > MaxBody:
+			return 0, tooLarge(kind, body)
+		}
+		return s.change(ctx, updateScript, s.keys(kind, id), kind, id, body, strconv.FormatUint(old.Version, 10))
+	})
+}
+
+// replace tries a change of a document until nobody was quicker. try's number is the new
+// version, 0 when the document is not old any more, less when it is gone.
+func (s *Store) replace(ctx context.Context, kind, id string, try func(old Doc) (int64, error)) error {
+	for n := range maxTries {
 		old, err := s.Get(ctx, kind, id)
 		if err != nil {
 			return err
 		}
-		body, err := edit(append([]byte(nil), old.Body...))
-		if err != nil {
-			return err
-		}
-		if string(body) == string(old.Body) {
-			return nil
-		}
-		if len(body) > MaxBody {
-			return tooLarge(kind, body)
-		}
-		n, err := s.change(ctx, updateScript, s.keys(kind, id), kind, id, body, strconv.FormatUint(old.Version, 10))
+		v, err := try(old)
 		switch {
 		case err != nil:
 			return err
-		case n > 0:
+		case v > 0:
 			return nil
-		case n < 0:
+		case v < 0:
 			return absent(kind, id)
 		}
-		if err := pause(ctx, try); err != nil {
+		if err := pause(ctx, n); err != nil {
 			return lost("update "+kind, err)
 		}
 	}

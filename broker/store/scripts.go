@@ -32,6 +32,40 @@ redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', ARGV[2])
 return {ARGV[1], ARGV[2], v}
 `)
 
+// wholeScript replaces a document and parts of it. ARGV 3 body, 4 the version that it
+// replaces, then four for each part: its id, "put" or "drop", its body, and how many of
+// KEYS 5.. after its own are indexes. What stays as it was is not announced.
+var wholeScript = redis.NewScript(`
+local have = redis.call('HMGET', KEYS[1], 'version', 'body')
+if not have[1] then return {ARGV[1], ARGV[2], -1} end
+if have[1] ~= ARGV[4] then return {ARGV[1], ARGV[2], 0} end
+local changed, k = have[2] ~= ARGV[3], 5
+for a = 5, #ARGV, 4 do
+  local id, doc, names, news = ARGV[a], KEYS[k], tonumber(ARGV[a+3]), false
+  if ARGV[a+1] == 'drop' then
+    news = redis.call('DEL', doc) == 1
+    redis.call('ZREM', KEYS[4], id)
+    for i = k + 1, k + names do redis.call('ZREM', KEYS[i], id) end
+  elseif redis.call('HGET', doc, 'body') ~= ARGV[a+2] then
+    news = true
+    local v = redis.call('INCR', KEYS[2])
+    redis.call('HSET', doc, 'kind', ARGV[1], 'id', id, 'version', v, 'body', ARGV[a+2])
+    redis.call('ZADD', KEYS[4], 'NX', v, id)
+    for i = k + 1, k + names do redis.call('ZADD', KEYS[i], 'NX', v, id) end
+  end
+  if news then
+    changed = true
+    redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', id)
+  end
+  k = k + 1 + names
+end
+if not changed then return {ARGV[1], ARGV[2], 1} end
+local v = redis.call('INCR', KEYS[2])
+redis.call('HSET', KEYS[1], 'version', v, 'body', ARGV[3])
+redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', ARGV[2])
+return {ARGV[1], ARGV[2], v}
+`)
+
 // takeScript reads and deletes. The named indexes are passed by nobody: entries
 // that point at nothing are dropped when a listing meets them.
 var takeScript = redis.NewScript(`

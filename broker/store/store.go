@@ -7,7 +7,8 @@
 //   - Serialisable. Create, Update, Take and Delete of one document happen one
 //     after the other, each wholly or not at all, whoever calls from whichever
 //     broker. An Update's function sees the document that its result replaces;
-//     it may run several times and must be pure. Two documents never change together.
+//     it may run several times and must be pure. Two documents never change together,
+//     save one and its parts in UpdateWhole.
 //   - Durable. When a call returns nil the change is as safe as the server's
 //     persistence makes it; Open looks at that and refuses a server that forgets.
 //   - Honest about doubt. An error of kind Unreachable means that the change may

@@ -31,6 +31,8 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store, advance func(d time
 		{"no update is lost", noLostUpdate},
 		{"an update that fails changes nothing", failedUpdate},
 		{"an update that changes nothing makes no version", idleUpdate},
+		{"a document and its parts change together", wholes},
+		{"no update of a whole is lost", noLostWhole},
 		{"of many takers one gets it", oneTaker},
 		{"a version is never used twice", freshVersions},
 		{"lists are newest first and bounded", lists},
