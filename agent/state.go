@@ -14,6 +14,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // state is the agent's directory: long-lived identity, link certificate, the
@@ -30,7 +31,7 @@ type state struct{ dir string }
 func (s state) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s state) prepare() error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := durable.MakeDir(s.dir); err != nil {
 		return fmt.Errorf("make the state directory: %w", err)
 	}
 	return nil
@@ -67,21 +68,18 @@ func notEnrolled(err error) error {
 // makeIdentity loads the identity key, or makes one the first time: it must
 // outlive certificates and re-enrolments, because people pin it.
 func (s state) makeIdentity() (ed25519.PrivateKey, error) {
-	if _, err := os.Stat(s.path("identity.key")); err == nil {
-		return s.identity()
-	}
-	_, key, err := ed25519.GenerateKey(rand.Reader)
+	err := durable.Once(s.path("identity.key"), 0o600, func() ([]byte, error) {
+		_, key, err := ed25519.GenerateKey(rand.Reader)
+		if err != nil {
+			return nil, err
+		}
+		der, err := x509.MarshalPKCS8PrivateKey(key)
+		return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
+	})
 	if err != nil {
 		return nil, err
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.write("identity.key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})); err != nil {
-		return nil, err
-	}
-	return key, nil
+	return s.identity()
 }
 
 // inputRecipient is the age recipient to which typed input is sealed.
@@ -107,36 +105,15 @@ func (s state) makeInputIdentity(out string) error {
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return fmt.Errorf("write the hospital's input identity: %w", err)
-	}
-	_, err = fmt.Fprintf(f, "# Opens what engineers typed in recordings. Keep it at the hospital, offline.\n# public key: %s\n%s\n", id.Recipient(), id)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	text := fmt.Sprintf("# Opens what engineers typed in recordings. Keep it at the hospital, offline.\n# public key: %s\n%s\n", id.Recipient(), id)
+	if err := durable.WriteNew(out, []byte(text)); err != nil {
 		return fmt.Errorf("write the hospital's input identity: %w", err)
 	}
 	return s.write("input.recipient", []byte(id.Recipient().String()+"\n"))
 }
 
-// write replaces a file so that a crash leaves the old or the new one.
 func (s state) write(name string, data []byte) error {
-	tmp, err := os.CreateTemp(s.dir, "."+name+"-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	if err := os.Rename(tmp.Name(), s.path(name)); err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	dir, err := os.Open(s.dir)
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return durable.Write(s.path(name), data)
 }
 
 var errOtherBroker = errors.New("another countersigning key is pinned")

@@ -5,101 +5,58 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 const (
-	lockName  = "lock"
-	newPrefix = ".new-"
-	suffix    = ".json"
-	maxFile   = 1 << 20 // 16 approvers with tokens of 16 KiB stay below
+	lockName = "lock"
+	suffix   = ".json"
 )
 
-// disk is a directory of whole files. write returns when the bytes of a new file
-// are on disk; sync returns when all names are. Any of them may fail before or after
-// it took effect.
+// disk is a directory of whole files. After a write that failed the file may hold the
+// old content or the new one; sync settles which.
 type disk interface {
 	write(name string, body []byte) error
-	rename(from, to string) error
 	sync() error
 	read(name string) ([]byte, error)
 }
 
-// errLocked says that another process holds the lock.
-const errLocked = errRecord("locked")
-
 // directory is the disk itself.
 type directory string
 
-func (d directory) write(name string, body []byte) (err error) {
-	path := filepath.Join(string(d), name)
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(body)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(err, os.Remove(path))
-	}
-	return nil
-}
+func (d directory) path(name string) string { return filepath.Join(string(d), name) }
 
-func (d directory) rename(from, to string) error {
-	return os.Rename(filepath.Join(string(d), from), filepath.Join(string(d), to))
-}
+func (d directory) write(name string, body []byte) error { return durable.Write(d.path(name), body) }
 
-func (d directory) sync() error { return syncDirectory(string(d)) }
+func (d directory) sync() error { return durable.SyncDir(string(d)) }
 
-func syncDirectory(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
+func (d directory) read(name string) ([]byte, error) { return durable.Read(d.path(name), maxFile) }
 
-func (d directory) read(name string) ([]byte, error) {
-	f, err := os.Open(filepath.Join(string(d), name))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	body, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(body) > maxFile {
-		err = errRecord("too large")
-	}
-	return body, err
-}
-
-// openDirectory makes the directory if need be and locks it.
+// openDirectory makes the directory if need be, locks it and removes what a crash left
+// half-written, which never counted.
 func openDirectory(dir string) (directory, func() error, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return "", nil, internal("The ledger's directory cannot be made.", err)
 	}
-	if err := syncDirectory(filepath.Dir(dir)); err != nil {
-		return "", nil, internal("The ledger's directory cannot be made to last.", err)
+	unlock, err := durable.Lock(filepath.Join(dir, lockName))
+	if held, ok := errors.AsType[*durable.Held](err); ok {
+		return "", nil, refused("Another agent is using this ledger: "+held.By+".", "Stop it first; two agents must never share a ledger.", err)
 	}
-	unlock, err := lock(filepath.Join(dir, lockName))
-	switch {
-	case errors.Is(err, errLocked):
-		return "", nil, refused("Another agent is using this ledger.", "Stop it first; two agents must never share a ledger.", err)
-	case err != nil:
+	if err != nil {
 		return "", nil, internal("The ledger cannot be locked.", err)
+	}
+	if err := durable.Sweep(dir); err != nil {
+		return "", nil, errors.Join(internal("The ledger cannot be tidied.", err), unlock())
 	}
 	return directory(dir), unlock, nil
 }
 
-// load reads every entry. What a crash left half-written never counted and goes;
-// anything else that does not belong here stops the start.
+// load reads every entry; anything that does not belong here stops the start.
 func load(d directory) (*Ledger, error) {
 	l := &Ledger{
 		disk:    d,
@@ -114,18 +71,12 @@ func load(d directory) (*Ledger, error) {
 	var found []*entry
 	for _, f := range files {
 		name := f.Name()
-		switch {
-		case name == lockName:
-			continue
-		case strings.HasPrefix(name, newPrefix):
-			if err := os.Remove(filepath.Join(string(d), name)); err != nil {
-				return nil, internal("The ledger cannot be tidied.", err)
-			}
+		if name == lockName {
 			continue
 		}
 		e, err := l.readEntry(name)
 		if err != nil {
-			return nil, unreadable(filepath.Join(string(d), name), err)
+			return nil, unreadable(d.path(name), err)
 		}
 		found = append(found, e)
 	}
@@ -138,7 +89,7 @@ func (l *Ledger) adopt(d directory, found []*entry) error {
 	for _, e := range found {
 		if e.admitted() {
 			if _, twice := l.grants[e.gid]; twice {
-				return unreadable(filepath.Join(string(d), e.rid.Request()+suffix), errRecord("its grant id stands in another entry"))
+				return unreadable(d.path(e.rid.Request()+suffix), errRecord("its grant id stands in another entry"))
 			}
 		}
 		l.index(e)
@@ -205,15 +156,9 @@ func (l *Ledger) write(e *entry, next record) error {
 		return internal("The ledger cannot be written.", errRecord("too large"))
 	}
 	name := e.rid.Request() + suffix
-	if err := l.disk.write(newPrefix+name, body); err != nil {
-		return internal("The ledger cannot be written.", fmt.Errorf("write %s: %w", name, err))
-	}
 	e.unsure = true
-	if err := l.disk.rename(newPrefix+name, name); err != nil {
-		return internal("The ledger cannot be written.", fmt.Errorf("replace %s: %w", name, err))
-	}
-	if err := l.disk.sync(); err != nil {
-		return internal("The ledger cannot be written.", fmt.Errorf("sync %s: %w", name, err))
+	if err := l.disk.write(name, body); err != nil {
+		return internal("The ledger cannot be written.", err)
 	}
 	e.unsure = false
 	e.take(read)

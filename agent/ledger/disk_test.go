@@ -21,7 +21,7 @@ func failing(step string, applied bool) ledger.Fault {
 // or is found to have happened.
 func TestNothingCountsThatIsNotOnDisk(t *testing.T) {
 	s := newSite(t)
-	for _, step := range []string{"write", "rename", "sync"} {
+	for _, step := range []string{"write", "sync"} {
 		for _, applied := range []bool{false, true} {
 			name := step + " fails"
 			if applied {
@@ -65,7 +65,7 @@ func TestNothingCountsThatIsNotOnDisk(t *testing.T) {
 // A kill holds even when the disk does not: in this process nothing opens any more.
 func TestKillHoldsWithoutADisk(t *testing.T) {
 	s := newSite(t)
-	for _, step := range []string{"write", "rename", "sync"} {
+	for _, step := range []string{"write", "sync"} {
 		l, dir := opened(t)
 		a, ticket := s.admitted(t, l)
 		_, err := l.Begin(ticket, s.now)

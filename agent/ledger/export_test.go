@@ -2,7 +2,7 @@ package ledger
 
 import "errors"
 
-// Fault decides for one step of a write ("write", "rename", "sync") whether it fails,
+// Fault decides for one step of a write ("write", "sync") whether it fails,
 // and whether it takes effect all the same.
 type Fault func(step string) (fail, applied bool)
 
@@ -37,12 +37,12 @@ func (d faulty) step(name string, do func() error) error {
 	return ErrFault
 }
 
+// write ends with a sync, as that of the disk does.
 func (d faulty) write(name string, body []byte) error {
-	return d.step("write", func() error { return d.disk.write(name, body) })
-}
-
-func (d faulty) rename(from, to string) error {
-	return d.step("rename", func() error { return d.disk.rename(from, to) })
+	if err := d.step("write", func() error { return d.disk.write(name, body) }); err != nil {
+		return err
+	}
+	return d.step("sync", func() error { return nil })
 }
 
 func (d faulty) sync() error { return d.step("sync", d.disk.sync) }

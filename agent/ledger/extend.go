@@ -144,8 +144,6 @@ func (e *entry) prolonged(v grant.Verified, now time.Time) (record, error) {
 	return next, nil
 }
 
-const maxExtensions = 64
-
 // end is when the last connection may open: the window's end, or an open session's
 // own.
 func (e *entry) end() time.Time {

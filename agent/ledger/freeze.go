@@ -7,9 +7,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// maxCauses bounds what can freeze one session at a time.
-const maxCauses = 8
-
 // Freeze writes down why an open session is frozen, the whole set; an empty one
 // thaws it. The causes outlive a restart of the agent.
 func (l *Ledger) Freeze(gid session.ID, causes []string, now time.Time) error {

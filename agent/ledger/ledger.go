@@ -24,9 +24,6 @@ import (
 // closed before, so that a repeated delivery can be told from a first one.
 var ErrUsed = errors.New("used before")
 
-// maxPending bounds the requests that wait for an answer.
-const maxPending = 256
-
 // Ledger is one agent's ledger directory. Safe for concurrent use.
 type Ledger struct {
 	disk   disk

@@ -198,7 +198,7 @@ func (m *machine) pass(t *rapid.T) {
 }
 
 func (m *machine) fault(t *rapid.T) {
-	step := rapid.SampledFrom([]string{"write", "rename", "sync"}).Draw(t, "step")
+	step := rapid.SampledFrom([]string{"write", "sync"}).Draw(t, "step")
 	applied := rapid.Bool().Draw(t, "applied")
 	lasting := rapid.Bool().Draw(t, "lasting") // or only once
 	done := false

@@ -163,8 +163,5 @@ func (e *entry) over() error {
 	return expired("The session is over.", "Ask again.")
 }
 
-// maxBackwards is how far the clock may step back after an admission.
-const maxBackwards = 30 * time.Second
-
 // plain is a time as files carry it.
 func plain(t time.Time) time.Time { return t.Round(0).UTC() }

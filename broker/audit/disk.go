@@ -11,6 +11,8 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // The journal: a header that names the first entry it holds, then groups. A group
@@ -19,6 +21,8 @@ import (
 const (
 	journalMagic  = "sallyport-audit-journal/1\n"
 	journalHeader = len(journalMagic) + 8
+
+	maxKeyFile = 16 << 10 // bytes
 )
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
@@ -100,7 +104,7 @@ func (l *Log) newJournal(base int64, tail [][]byte) error {
 	if len(tail) > 0 {
 		b = append(b, groupBytes(tail)...)
 	}
-	if err := writeFile(l.cfg.Dir, "journal", b, true); err != nil {
+	if err := durable.Write(filepath.Join(l.cfg.Dir, "journal"), b); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(filepath.Join(l.cfg.Dir, "journal"), os.O_RDWR|os.O_APPEND, 0o600)
@@ -124,72 +128,18 @@ func (l *Log) appendJournal(entries [][]byte) error {
 	if _, err := l.journal.Write(groupBytes(entries)); err != nil {
 		return fmt.Errorf("write the audit log: %w", err)
 	}
-	if err := syncData(l.journal); err != nil {
+	if err := durable.SyncData(l.journal); err != nil {
 		return fmt.Errorf("sync the audit log: %w", err)
 	}
 	return nil
 }
 
-// writeFile puts a whole file in place; durably if asked.
-func writeFile(dir, name string, data []byte, durable bool) error {
-	full := filepath.Join(dir, name)
-	parent := filepath.Dir(full)
-	if _, err := os.Stat(parent); err != nil {
-		if err := makeDirs(dir, parent); err != nil {
-			return err
-		}
-	}
-	tmp, err := os.CreateTemp(parent, ".new-*")
-	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
-	}
-	_, err = tmp.Write(data)
-	if durable && err == nil {
-		err = tmp.Sync()
-	}
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), full)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write %s: %w", name, err), os.Remove(tmp.Name()))
-	}
-	if durable {
-		return syncDir(parent)
-	}
-	return nil
-}
-
-// makeDirs makes a directory below dir, each level durable in the one above.
-func makeDirs(dir, below string) error {
-	if below == dir {
-		return nil
-	}
-	if err := makeDirs(dir, filepath.Dir(below)); err != nil {
-		return err
-	}
-	if err := os.Mkdir(below, 0o700); err != nil {
-		if errors.Is(err, os.ErrExist) {
-			return nil
-		}
-		return fmt.Errorf("make a directory of the audit log: %w", err)
-	}
-	return syncDir(filepath.Dir(below))
-}
-
-func syncDir(name string) error {
-	d, err := os.Open(name)
-	if err != nil {
-		return fmt.Errorf("sync a directory of the audit log: %w", err)
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
 // LoadKey loads the log's key, or makes it the first time: PKCS #8 in PEM, 0600.
 func LoadKey(file string) (ed25519.PrivateKey, error) {
-	raw, err := os.ReadFile(file)
-	if errors.Is(err, os.ErrNotExist) {
-		return makeKey(file)
+	if err := durable.Once(file, 0o600, makeKey); err != nil {
+		return nil, fmt.Errorf("make the audit log's key: %w", err)
 	}
+	raw, err := durable.ReadPrivate(file, maxKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("read the audit log's key: %w", err)
 	}
@@ -208,15 +158,11 @@ func LoadKey(file string) (ed25519.PrivateKey, error) {
 	return key, nil
 }
 
-func makeKey(file string) (ed25519.PrivateKey, error) {
+func makeKey() ([]byte, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, err
-	}
-	pemBytes := pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-	return key, writeFile(filepath.Dir(file), filepath.Base(file), pemBytes, true)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
 }

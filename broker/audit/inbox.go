@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // maxNotes bounds what one look into the inbox takes.
@@ -24,10 +25,10 @@ func Leave(dir string, e witness.Event) error {
 	if err != nil {
 		return fmt.Errorf("leave a note for the audit log: %w", err)
 	}
-	if err := os.MkdirAll(inbox(dir), 0o700); err != nil {
+	if err := durable.MakeDir(inbox(dir)); err != nil {
 		return fmt.Errorf("leave a note for the audit log: %w", err)
 	}
-	return writeFile(inbox(dir), session.NewID().Text()+".json", b, true)
+	return durable.Write(filepath.Join(inbox(dir), session.NewID().Text()+".json"), b)
 }
 
 // TakeNotes brings what was left into the log. A note is removed after its event is

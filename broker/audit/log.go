@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // Config is what a log needs.
@@ -79,12 +80,15 @@ func Open(cfg Config) (*Log, error) {
 	if !witness.ValidOrigin(cfg.Origin) || len(cfg.Key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("audit: the log needs a key and an origin")
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+	if err := durable.MakeDir(cfg.Dir); err != nil {
 		return nil, fmt.Errorf("make the audit log's directory: %w", err)
 	}
-	unlock, err := lock(filepath.Join(cfg.Dir, "lock"))
+	unlock, err := durable.Lock(filepath.Join(cfg.Dir, "lock"))
 	if err != nil {
 		return nil, fmt.Errorf("lock the audit log: %w", err)
+	}
+	if err := durable.Sweep(cfg.Dir); err != nil {
+		return nil, errors.Join(fmt.Errorf("tidy the audit log: %w", err), unlock())
 	}
 	l := &Log{cfg: cfg, unlock: unlock}
 	if err := l.load(); err != nil {
@@ -289,7 +293,7 @@ func (l *Log) checkpoint() ([]byte, witness.Checkpoint, error) {
 	}
 	partials, err := l.tree.writePartials()
 	if err == nil {
-		err = writeFile(l.cfg.Dir, "checkpoint", note, true)
+		err = durable.Write(filepath.Join(l.cfg.Dir, "checkpoint"), note)
 	}
 	if err != nil {
 		return nil, c, fmt.Errorf("publish a checkpoint: %w", err)
@@ -378,6 +382,3 @@ func (l *Log) Leaves(from, to int64) ([]byte, error) {
 	defer l.mu.RUnlock()
 	return l.tree.leaves(from, to)
 }
-
-// ErrLocked is in the chain when another broker has the directory.
-var ErrLocked = errors.New("another broker writes this audit log")

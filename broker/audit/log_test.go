@@ -19,6 +19,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -348,7 +349,8 @@ func flip(name string, at int) error {
 func TestOneBrokerWritesALog(t *testing.T) {
 	dir := t.TempDir()
 	l := openLog(dir)
-	if other, err := Open(config(dir)); !errors.Is(err, ErrLocked) {
+	var held *durable.Held
+	if other, err := Open(config(dir)); !errors.As(err, &held) {
 		t.Errorf("opened twice: %v, %v", other, err)
 	}
 	if err := l.Close(); err != nil {

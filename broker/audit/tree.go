@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // tree is the Merkle tree: full tiles on disk, the right edge in memory.
@@ -91,7 +93,8 @@ func (t *tree) settle(name string, data []byte) error {
 	if err == nil {
 		return nil
 	}
-	if err := writeFile(t.dir, name, data, true); err != nil {
+	full := filepath.Join(t.dir, name)
+	if err := errors.Join(durable.MakeDir(filepath.Dir(full)), durable.Write(full, data)); err != nil {
 		return err
 	}
 	return os.RemoveAll(filepath.Join(t.dir, name+".p"))
@@ -103,7 +106,8 @@ func (t *tree) writePartials() ([]string, error) {
 	var names []string
 	put := func(name string, data []byte) error {
 		names = append(names, name)
-		return writeFile(t.dir, name, data, false)
+		full := filepath.Join(t.dir, name)
+		return errors.Join(durable.MakeDir(filepath.Dir(full)), durable.Show(full, data))
 	}
 	if n := len(t.tail); n > 0 {
 		if err := put(tilePath("entries", t.size/width, n), bundle(t.tail)); err != nil {

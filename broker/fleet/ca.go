@@ -8,22 +8,21 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/link"
 )
 
 const (
 	caTime   = 10 * 365 * 24 * time.Hour
+	maxPEM   = 16 << 10 // bytes of a key or certificate file
 	nodeTime = 30 * 24 * time.Hour
 )
 
@@ -39,7 +38,7 @@ type CA struct {
 // Several processes may do so at once; all get the same CA. A key that others may
 // read is refused.
 func LoadCA(dir string, now func() time.Time) (*CA, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := durable.MakeDir(dir); err != nil {
 		return nil, fmt.Errorf("make the CA's directory: %w", err)
 	}
 	key, err := loadKey(filepath.Join(dir, "ca.key"))
@@ -57,7 +56,7 @@ func LoadCA(dir string, now func() time.Time) (*CA, error) {
 }
 
 func loadKey(path string) (*ecdsa.PrivateKey, error) {
-	err := once(path, 0o600, func() ([]byte, error) {
+	err := durable.Once(path, 0o600, func() ([]byte, error) {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
 			return nil, err
@@ -68,14 +67,11 @@ func loadKey(path string) (*ecdsa.PrivateKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make the CA's key: %w", err)
 	}
-	info, err := os.Stat(path)
+	text, err := durable.ReadPrivate(path, maxPEM)
 	if err != nil {
 		return nil, fmt.Errorf("read the CA's key: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s may be read by others: its mode must be 0600", path)
-	}
-	der, err := readPEM(path, "PRIVATE KEY")
+	der, err := onePEM(text, path, "PRIVATE KEY")
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +87,7 @@ func loadKey(path string) (*ecdsa.PrivateKey, error) {
 }
 
 func loadCert(path string, key *ecdsa.PrivateKey, now time.Time) (*x509.Certificate, error) {
-	err := once(path, 0o644, func() ([]byte, error) {
+	err := durable.Once(path, 0o644, func() ([]byte, error) {
 		t := &x509.Certificate{
 			Subject:               pkix.Name{CommonName: "Sallyport link CA"},
 			NotBefore:             now.Add(-link.Backdate),
@@ -107,7 +103,11 @@ func loadCert(path string, key *ecdsa.PrivateKey, now time.Time) (*x509.Certific
 	if err != nil {
 		return nil, fmt.Errorf("make the CA's certificate: %w", err)
 	}
-	der, err := readPEM(path, "CERTIFICATE")
+	text, err := durable.Read(path, maxPEM)
+	if err != nil {
+		return nil, fmt.Errorf("read the CA's certificate: %w", err)
+	}
+	der, err := onePEM(text, path, "CERTIFICATE")
 	if err != nil {
 		return nil, err
 	}
@@ -118,59 +118,8 @@ func loadCert(path string, key *ecdsa.PrivateKey, now time.Time) (*x509.Certific
 	return cert, nil
 }
 
-// once writes a file that does not exist yet, whole and durable or not at all.
-func once(path string, mode fs.FileMode, content func() ([]byte, error)) error {
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	b, err := content()
-	if err != nil {
-		return err
-	}
-	tmp, err := writeTemp(path, mode, b)
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp)
-	// A link, unlike a rename, never replaces what another process was quicker to make.
-	if err := os.Link(tmp, path); err != nil && !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-func writeTemp(path string, mode fs.FileMode, b []byte) (string, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return "", err
-	}
-	err = errors.Join(f.Chmod(mode), writeAll(f, b), f.Sync(), f.Close())
-	if err != nil {
-		_ = os.Remove(f.Name())
-		return "", err
-	}
-	return f.Name(), nil
-}
-
-func writeAll(f *os.File, b []byte) error {
-	_, err := f.Write(b)
-	return err
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
-}
-
-func readPEM(path, kind string) ([]byte, error) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	block, rest := pem.Decode(b)
+func onePEM(text []byte, path, kind string) ([]byte, error) {
+	block, rest := pem.Decode(text)
 	if block == nil || block.Type != kind || len(rest) != 0 {
 		return nil, fmt.Errorf("%s does not hold one %s", path, kind)
 	}

@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -132,14 +132,10 @@ func (l *DenyFile) Deny(_ context.Context, d Denial) error {
 	if err != nil {
 		return err
 	}
-	tmp, err := writeTemp(l.path, 0o600, b)
-	if err != nil {
+	if err := durable.Write(l.path, b); err != nil {
 		return fmt.Errorf("keep the revocation: %w", err)
 	}
-	if err := os.Rename(tmp, l.path); err != nil {
-		return errors.Join(fmt.Errorf("keep the revocation: %w", err), os.Remove(tmp))
-	}
-	return syncDir(filepath.Dir(l.path))
+	return nil
 }
 
 // List reads the file.

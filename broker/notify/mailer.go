@@ -9,12 +9,13 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // dialTime bounds a connection to a mail server and each of its answers.
@@ -121,22 +122,10 @@ func (d *Directory) Send(_ context.Context, m Mail) error {
 	if _, err := msg.WriteTo(&text); err != nil {
 		return &Permanent{fmt.Errorf("write a mail: %w", err)}
 	}
-	if err := os.MkdirAll(d.Path, 0o700); err != nil {
+	if err := durable.MakeDir(d.Path); err != nil {
 		return fmt.Errorf("make the mail directory: %w", err)
 	}
-	tmp, err := os.CreateTemp(d.Path, ".mail-*")
-	if err != nil {
-		return fmt.Errorf("write a mail: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(text.Bytes())
-	if err = errors.Join(err, tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), filepath.Join(d.Path, m.Written.UTC().Format("20060102T150405Z")+"-"+m.ID[:16]+".eml"))
-	}
-	if err != nil {
-		return fmt.Errorf("write a mail: %w", err)
-	}
-	return nil
+	return durable.Show(filepath.Join(d.Path, m.Written.UTC().Format("20060102T150405Z")+"-"+m.ID[:16]+".eml"), text.Bytes())
 }
 
 // CheckSender refuses what cannot stand in From.

@@ -98,7 +98,7 @@ func TestHostKeysThatAreRefused(t *testing.T) {
 		"not a key":        {file("text", "hello", 0o600), "not an ssh private key"},
 		"empty":            {file("empty", "", 0o600), "not an ssh private key"},
 		"another kind":     {file("ec", string(pem.EncodeToMemory(block)), 0o600), "not an ed25519 key"},
-		"too large":        {file("large", strings.Repeat("x", 1<<20), 0o600), "not an ssh private key"},
+		"too large":        {file("large", strings.Repeat("x", 1<<20), 0o600), "larger than"},
 		"nowhere to write": {filepath.Join(dir, "none", "key"), "make ssh host key"},
 	} {
 		if _, err := hostKey(c.path); err == nil || !strings.Contains(err.Error(), c.want) {

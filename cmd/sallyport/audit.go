@@ -14,9 +14,9 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/display"
-	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 func (p *program) auditCommand() *cobra.Command {
@@ -193,7 +193,7 @@ func (p *program) auditProveCommand() *cobra.Command {
 				_, err := p.stdout.Write(proof.Text())
 				return err
 			}
-			if err := home.WriteFile(file, proof.Text()); err != nil {
+			if err := durable.Write(file, proof.Text()); err != nil {
 				return err
 			}
 			return p.answer(map[string]any{"index": index, "file": file}, func() error {

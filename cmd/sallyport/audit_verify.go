@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // auditVerdict is the answer of audit verify.
@@ -138,7 +139,7 @@ func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.T
 	if v.Read, err = p.entriesMatch(ctx, who, leaves); err != nil {
 		return auditVerdict{}, err
 	}
-	if err := home.WriteFile(seen, keptSeen(session.KeyLine(key), got.Checkpoint)); err != nil {
+	if err := durable.Write(seen, keptSeen(session.KeyLine(key), got.Checkpoint)); err != nil {
 		return auditVerdict{}, err
 	}
 	v.Seen = seen
@@ -240,7 +241,7 @@ func seenBefore(who signedIn) (c witness.Checkpoint, key ed25519.PublicKey, file
 		return '_'
 	}, host)
 	file = who.home.Path("checkpoints", "log-"+filepath.Base(name)+".txt")
-	b, err := home.ReadBounded(file)
+	b, err := durable.Read(file, home.MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return witness.Checkpoint{}, nil, file, nil
 	}

@@ -10,8 +10,8 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/display"
-	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 func (p *program) recordingsCommand() *cobra.Command {
@@ -83,7 +83,7 @@ type fetcher func(ctx context.Context, id string, w io.Writer) (int64, error)
 
 // fetch saves the container under its name only when it is complete.
 func (p *program) fetch(ctx context.Context, fetch fetcher, id, file string) (int64, error) {
-	f, err := home.Create(file)
+	f, err := durable.Create(file)
 	if err != nil {
 		return 0, err
 	}

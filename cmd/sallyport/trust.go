@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 func (p *program) trustCommand() *cobra.Command {
@@ -61,7 +62,7 @@ func (p *program) trustImport(file string, replace bool) error {
 }
 
 func (p *program) readBundle(file string) (session.Trust, error) {
-	data, err := home.ReadBounded(file)
+	data, err := durable.Read(file, home.MaxFile)
 	if err != nil {
 		return session.Trust{}, unreadable(file, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // withInput is the wish to see what was typed. It takes the hospital's identity, and
@@ -49,7 +50,7 @@ func (w *withInput) open() ([]age.Identity, error) {
 	if w.reason == "" {
 		return nil, usage("It is not said why what was typed is to be seen").WithNext("Add --reason \"...\".")
 	}
-	data, err := home.ReadBounded(w.identity)
+	data, err := durable.Read(w.identity, home.MaxFile)
 	if err != nil {
 		return nil, unreadable(w.identity, err)
 	}

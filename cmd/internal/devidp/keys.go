@@ -17,9 +17,10 @@ import (
 	"math/big"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"sync"
+
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 const (
@@ -119,19 +120,7 @@ func saveKeys(file string, keys []signingKey) error {
 			return fmt.Errorf("encode signing key: %w", err)
 		}
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".keys-*") // mode 0600
-	if err != nil {
-		return fmt.Errorf("save signing keys: %w", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(out.Bytes())
-	if err = errors.Join(err, tmp.Sync(), tmp.Close()); err == nil {
-		err = os.Rename(tmp.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("save signing keys: %w", err)
-	}
-	return nil
+	return durable.Write(file, out.Bytes())
 }
 
 // signer is the key that a kid names, also a withdrawn one; any other kid gets the

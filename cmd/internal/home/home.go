@@ -25,6 +25,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // Home is one such directory. The zero value is not usable; Find makes one.
@@ -39,7 +40,8 @@ type Config struct {
 	RedirectPorts []int  `json:"redirect_ports,omitempty"` // loopback ports the identity provider knows; default any
 }
 
-const maxFile = 1 << 20
+// MaxFile bounds the small files that people keep, in bytes.
+const MaxFile = 1 << 20
 
 // Find names the directory: $SALLYPORT_HOME, else sallyport under
 // $XDG_CONFIG_HOME or ~/.config. It is created when something is first written.
@@ -129,63 +131,10 @@ func (h Home) DropSession() error {
 
 // Write puts a file in place atomically with mode 0600, creating directories 0700.
 func (h Home) Write(name string, data []byte) error {
-	return WriteFile(h.Path(name), data)
-}
-
-// WriteFile puts data at path: a temporary file beside it, synced, then renamed.
-func WriteFile(path string, data []byte) error {
-	f, err := Create(path)
-	if err != nil {
-		return err
+	if err := durable.MakeDir(filepath.Dir(h.Path(name))); err != nil {
+		return fmt.Errorf("create %s: %w", filepath.Dir(h.Path(name)), err)
 	}
-	defer f.Abort()
-	if _, err := f.Write(data); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return f.Commit()
-}
-
-// File is a file that appears under its name only when it is complete.
-type File struct {
-	*os.File
-	path string
-	done bool
-}
-
-// Create opens a temporary file (0600) beside path, creating directories 0700.
-func Create(path string) (*File, error) {
-	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("create %s: %w", dir, err)
-	}
-	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return nil, fmt.Errorf("write %s: %w", path, err)
-	}
-	return &File{File: f, path: path}, nil
-}
-
-// Commit syncs the file and gives it its name.
-func (f *File) Commit() error {
-	if err := f.Sync(); err != nil {
-		return fmt.Errorf("write %s: %w", f.path, err)
-	}
-	if err := f.Close(); err != nil {
-		return fmt.Errorf("write %s: %w", f.path, err)
-	}
-	if err := os.Rename(f.Name(), f.path); err != nil {
-		return fmt.Errorf("write %s: %w", f.path, err)
-	}
-	f.done = true
-	return nil
-}
-
-// Abort removes what was not committed; after Commit it does nothing.
-func (f *File) Abort() {
-	if !f.done {
-		_ = f.Close()
-		_ = os.Remove(f.Name())
-	}
+	return durable.Write(h.Path(name), data)
 }
 
 func (h Home) writeJSON(name string, v any) error {
@@ -197,7 +146,7 @@ func (h Home) writeJSON(name string, v any) error {
 }
 
 func (h Home) read(name string, v any) error {
-	data, err := ReadBounded(h.Path(name))
+	data, err := durable.Read(h.Path(name), MaxFile)
 	if err != nil {
 		return err
 	}
@@ -205,18 +154,6 @@ func (h Home) read(name string, v any) error {
 		return session.Errorf(session.Invalid, "%s cannot be read: %w", h.Path(name), err).WithNext("Correct the file, or remove it and sign in again.")
 	}
 	return nil
-}
-
-// ReadBounded reads a file of at most 1 MiB.
-func ReadBounded(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if info.Size() > maxFile {
-		return nil, session.Errorf(session.Invalid, "%s is larger than it can be", path)
-	}
-	return os.ReadFile(path)
 }
 
 // strictJSON refuses unknown names and trailing data.

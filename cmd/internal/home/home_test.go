@@ -113,21 +113,6 @@ func TestKeysComeNewestFirst(t *testing.T) {
 	}
 }
 
-func TestAnUncommittedFileIsNotThere(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "f")
-	f, err := Create(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteString("half"); err != nil {
-		t.Fatal(err)
-	}
-	f.Abort()
-	if left, _ := os.ReadDir(filepath.Dir(path)); len(left) != 0 {
-		t.Fatalf("left behind: %v", left)
-	}
-}
-
 func TestAnotherKeyIsNotTakenSilently(t *testing.T) {
 	h := at(t)
 	if err := h.ImportTrust(bundle(1), false); err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // ParseTrust reads a bundle strictly and checks that it pins what a bundle must.
@@ -61,7 +62,7 @@ func (h Home) Trust() ([]session.Trust, error) {
 		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || filepath.Ext(e.Name()) != ".json" {
 			continue
 		}
-		data, err := ReadBounded(h.Path("trust.d", e.Name()))
+		data, err := durable.Read(h.Path("trust.d", e.Name()), MaxFile)
 		if err != nil {
 			return nil, err
 		}

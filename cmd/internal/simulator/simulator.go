@@ -20,7 +20,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -34,6 +33,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // Config of one scanner.
@@ -177,12 +177,10 @@ func (s *Scanner) note(list *[]string, format string, args ...any) {
 // hostKey loads the key of file or makes one there. OpenSSH and agents pin it, so it
 // outlives restarts.
 func hostKey(file string) (ssh.Signer, error) {
-	raw, err := os.ReadFile(file)
-	if errors.Is(err, fs.ErrNotExist) {
-		if raw, err = newHostKey(file); err != nil {
-			return nil, err
-		}
+	if err := durable.Once(file, 0o600, newHostKey); err != nil {
+		return nil, fmt.Errorf("save host key: %w", err)
 	}
+	raw, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("read host key: %w", err)
 	}
@@ -193,7 +191,7 @@ func hostKey(file string) (ssh.Signer, error) {
 	return signer, nil
 }
 
-func newHostKey(file string) ([]byte, error) {
+func newHostKey() ([]byte, error) {
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make host key: %w", err)
@@ -202,13 +200,5 @@ func newHostKey(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encode host key: %w", err)
 	}
-	raw := pem.EncodeToMemory(block)
-	tmp := file + ".new"
-	if err := os.WriteFile(tmp, raw, 0o600); err != nil {
-		return nil, fmt.Errorf("save host key: %w", err)
-	}
-	if err := os.Rename(tmp, file); err != nil {
-		return nil, fmt.Errorf("save host key: %w", err)
-	}
-	return raw, nil
+	return pem.EncodeToMemory(block), nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/cmd/internal/simulator"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // peers is what broker and agent need around them. It lives in this process.
@@ -121,7 +122,7 @@ func (w *world) startScanners(ctx context.Context) error {
 		return nil
 	}
 	password := strings.ToLower(rand.Text())
-	if err := replace(w.path("agent", "secrets", deviceUser), []byte(password)); err != nil {
+	if err := durable.Show(w.path("agent", "secrets", deviceUser), []byte(password)); err != nil {
 		return err
 	}
 	for _, s := range []scanner{

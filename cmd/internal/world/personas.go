@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/broker"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // writePersonas gives everybody a home for the command line: the broker's address
@@ -32,10 +33,10 @@ func (w *world) writePersonas(context.Context) error {
 		if err := os.MkdirAll(home+"/trust.d", 0o700); err != nil {
 			return err
 		}
-		if err := replace(home+"/trust.d/"+site+".json", trust); err != nil {
+		if err := durable.Show(home+"/trust.d/"+site+".json", trust); err != nil {
 			return err
 		}
-		if err := replace(home+"/config.json", config); err != nil {
+		if err := durable.Show(home+"/config.json", config); err != nil {
 			return err
 		}
 	}

@@ -3,11 +3,9 @@ package world
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"os"
-	"path/filepath"
 
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // Ready is what the ready file holds: everything a script needs.
@@ -71,19 +69,5 @@ func (w *world) writeReady() error {
 	if err != nil {
 		return err
 	}
-	return replace(w.o.Ready, append(data, '\n'))
-}
-
-// replace writes a file so that readers see the old or the new one.
-func replace(path string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".write-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(data)
-	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
+	return durable.Show(w.o.Ready, append(data, '\n'))
 }

@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/config"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // issuers are the identity providers as both sides know them.
@@ -235,8 +236,8 @@ func writeYAML(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+	if err := durable.MakeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return replace(path, data)
+	return durable.Show(path, data)
 }

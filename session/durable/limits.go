@@ -1,0 +1,10 @@
+package durable
+
+import "io/fs"
+
+const (
+	private    fs.FileMode = 0o600 // of a file that says nothing else
+	privateDir fs.FileMode = 0o700
+
+	maxHolder = 64 // bytes of a lock file: who holds it
+)

@@ -1,0 +1,13 @@
+//go:build !unix
+
+package durable
+
+import (
+	"errors"
+	"os"
+)
+
+var errHeld = errors.New("held")
+
+// lock refuses: without a lock two processes could write one directory.
+func lock(*os.File) error { return errors.New("no file locks on this system") }
