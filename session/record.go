@@ -1,5 +1,7 @@
 package session
 
+import "time"
+
 // EventKind says what an event of a recording is. The letter is what stands in
 // the file; recordings/FORMAT.md is the reference.
 type EventKind byte
@@ -98,7 +100,38 @@ type Refusal struct {
 	Detail string `json:"detail,omitempty"` // bounded, for people
 }
 
+// NoteKind says what a remark of the agent is about. Whoever reads a recording goes by
+// the kind and its data; the text is for people.
+type NoteKind string
+
+// The kinds of remarks, and the fields that come with each beside the text. On the
+// connection itself (stream 0) a remark says what happened; on a channel, what the
+// engineer was told there.
+const (
+	NoteConnected NoteKind = "connected" // From: the engineer's client came
+	NoteReturned  NoteKind = "returned"  // From: the engineer's browser came back
+	NoteAway      NoteKind = "away"      // the engineer's browser went away
+	NoteDevice    NoteKind = "device"    // there is no device connection
+	NoteTerminal  NoteKind = "terminal"  // how a terminal was set up
+	NoteFrozen    NoteKind = "frozen"    // Cause, By: nothing goes to the device
+	NoteThawed    NoteKind = "thawed"    // Cause, By: of the causes this one was lifted
+	NoteWarning   NoteKind = "warning"   // Left: the session ends soon
+	NoteExtended  NoteKind = "extended"  // Deadline: the session ends later
+	NoteIdle      NoteKind = "idle"      // the connection is closed because nothing passed
+	NoteEnded     NoteKind = "ended"     // Reason: the connection is over
+	NoteRefused   NoteKind = "refused"   // Count: refusals that are not on record one by one
+	NoteSaid      NoteKind = "said"      // any other word of ours to the engineer
+)
+
 // Note is a remark of the agent.
 type Note struct {
-	Text string `json:"text"`
+	Kind     NoteKind   `json:"kind"`
+	Text     string     `json:"text"` // one plain sentence
+	Cause    string     `json:"cause,omitempty"`
+	By       string     `json:"by,omitempty"`
+	From     string     `json:"from,omitempty"` // where a client is, as the broker says
+	Deadline *time.Time `json:"deadline,omitempty"`
+	Left     int        `json:"left,omitempty"` // seconds
+	Reason   EndReason  `json:"reason,omitempty"`
+	Count    int        `json:"count,omitempty"`
 }

@@ -165,7 +165,8 @@ func (e *Engine) sit(ctx context.Context, p *permit, v visitor) (*seat, error) {
 		}
 		if s.take(v.sock, v.proof) == nil {
 			if there {
-				s.note("The engineer's browser attached again from " + plain(v.peer, 100) + ", as the broker says.")
+				from := plain(v.peer, 100)
+				s.note(session.Note{Kind: session.NoteReturned, From: from, Text: "The engineer's browser attached again from " + from + ", as the broker says."})
 			}
 			return s, nil
 		}

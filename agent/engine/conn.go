@@ -161,7 +161,7 @@ func (c *conn) farewell(relays []*terminal.Relay, reason session.EndReason, line
 	var said sync.WaitGroup
 	for _, r := range relays {
 		said.Go(func() {
-			r.Say(line, farewellTime)
+			r.Say(session.Note{Kind: session.NoteEnded, Reason: reason, Text: line}, farewellTime)
 			r.Hangup()
 		})
 	}
@@ -191,7 +191,7 @@ func (c *conn) tell(n attach.Notice) {
 	relays := keys(c.state.relays)
 	c.mu.Unlock()
 	for _, r := range relays {
-		c.spawn(func() { r.Say(n.Text, farewellTime) })
+		c.spawn(func() { r.Say(noteOf(n), farewellTime) })
 	}
 }
 

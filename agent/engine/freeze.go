@@ -33,7 +33,8 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 	err = e.remember(id, causes, e.cfg.Now()) // again, too: the first time may have failed
 	if fresh {
 		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", plain(by, 200))
-		s.mark("Frozen (" + cause + ") by " + plain(by, 200) + ": nothing goes to the device.")
+		s.mark(session.Note{Kind: session.NoteFrozen, Cause: cause, By: plain(by, 200),
+			Text: "Frozen (" + cause + ") by " + plain(by, 200) + ": nothing goes to the device."})
 		s.tell(attach.Notice{Type: attach.NoticeFrozen, Text: frozenWords})
 		s.report()
 	}
@@ -66,7 +67,8 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 		return causes, err
 	}
 	e.cfg.Log.Info("thaw session", "session", id.Session(), "cause", cause, "left", left, "user", plain(by, 200))
-	s.mark("Freeze (" + cause + ") lifted by " + plain(by, 200) + ".")
+	s.mark(session.Note{Kind: session.NoteThawed, Cause: cause, By: plain(by, 200),
+		Text: "Freeze (" + cause + ") lifted by " + plain(by, 200) + "."})
 	s.touch()
 	s.gate.thaw(cause)
 	s.freezeChanged()
@@ -95,7 +97,7 @@ func (e *Engine) Extend(id session.ID, deadline time.Time) bool {
 	s.mu.Unlock()
 	if later {
 		words := "This session was extended: it ends at " + deadline.UTC().Format("15:04:05 MST on 2006-01-02") + "."
-		s.mark(words)
+		s.mark(session.Note{Kind: session.NoteExtended, Deadline: &deadline, Text: words})
 		s.tell(attach.Notice{Type: attach.NoticeDeadline, Deadline: &deadline, Text: words})
 		s.report()
 	}
@@ -128,14 +130,19 @@ func (e *Engine) one(id session.ID) (*liveSession, error) {
 }
 
 // mark puts a remark on every recording of the session that runs now.
-func (s *liveSession) mark(text string) {
+func (s *liveSession) mark(n session.Note) {
 	for _, c := range s.connected() {
-		c.mu.Lock()
-		l := c.state.leg
-		c.mu.Unlock()
-		if l != nil {
-			_ = l.tap.note(text)
-		}
+		c.mark(n)
+	}
+}
+
+// mark puts a remark on the connection's recording, if it has one.
+func (c *conn) mark(n session.Note) {
+	c.mu.Lock()
+	l := c.state.leg
+	c.mu.Unlock()
+	if l != nil {
+		_ = l.tap.note(n)
 	}
 }
 
@@ -178,7 +185,9 @@ func (s *liveSession) dropIdle() {
 	for _, c := range s.connected() {
 		if c.idle() > limit {
 			c.log.Info("idle connection closed", "session", s.id.Session())
-			c.stop(session.OutOfTime, "This connection was idle for "+limit.String()+" and is closed. Connect again while the session lasts.")
+			words := "This connection was idle for " + limit.String() + " and is closed. Connect again while the session lasts."
+			c.spawn(func() { c.mark(session.Note{Kind: session.NoteIdle, Text: words}) })
+			c.stop(session.OutOfTime, words)
 		}
 	}
 }

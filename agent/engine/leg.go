@@ -80,7 +80,7 @@ func (c *conn) open(p *permit) (*leg, error) {
 		err = c.joined(l)
 	}
 	if err != nil {
-		_ = l.tap.note("No device connection: " + words(err))
+		_ = l.tap.note(session.Note{Kind: session.NoteDevice, Text: "No device connection: " + words(err)})
 		c.seal(l, c.whyNot())
 		c.log.Warn("device not opened", "session", s.id.Session(), "err", err)
 		return nil, err
@@ -107,7 +107,7 @@ func (c *conn) record(s *liveSession, p *permit) (*tap, error) {
 	}}
 	s.recording(link.RecordingReport{Recording: id, Service: c.service, Started: now})
 	if c.peer != "" {
-		_ = t.note("The engineer connected from " + c.peer + ", as the broker says.")
+		_ = t.note(session.Note{Kind: session.NoteConnected, From: c.peer, Text: "The engineer connected from " + c.peer + ", as the broker says."})
 	}
 	c.refused.to(t)
 	return t, nil
@@ -187,7 +187,7 @@ func (c *conn) whyNot() session.EndReason {
 // seal closes a recording; nothing is recorded after.
 func (c *conn) seal(l *leg, reason session.EndReason) {
 	if n := c.refused.more(); n > 0 {
-		_ = l.tap.note(fmt.Sprintf("%d more requests were refused.", n))
+		_ = l.tap.note(session.Note{Kind: session.NoteRefused, Count: n, Text: fmt.Sprintf("%d more requests were refused.", n)})
 	}
 	c.refused.to(nil)
 	l.tap.failed.Store(true)
@@ -236,7 +236,8 @@ func (c *conn) channel(sc *gossh.ServerConn, nc gossh.NewChannel) {
 	}
 	r := terminal.New(engineer, c.relayConfig(p, l, c.over))
 	if !c.add(r) {
-		r.Say(lastWords(c.whyNot()), farewellTime)
+		why := c.whyNot()
+		r.Say(session.Note{Kind: session.NoteEnded, Reason: why, Text: lastWords(why)}, farewellTime)
 		r.Hangup()
 	}
 	defer c.remove(r)

@@ -224,6 +224,9 @@ func (s *liveSession) warn() {
 	due := s.state.due(s.state.countdown.left(s.e.clock.read()))
 	s.mu.Unlock()
 	for _, d := range due {
+		for _, c := range s.connected() { // beside the watch, which waits for no disk
+			c.spawn(func() { c.mark(session.Note{Kind: session.NoteWarning, Left: int(d.Seconds()), Text: warning(d)}) })
+		}
 		s.tell(attach.Notice{Type: attach.NoticeWarning, LeftSeconds: int(d.Seconds()), Text: warning(d)})
 	}
 }

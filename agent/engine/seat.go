@@ -181,15 +181,15 @@ func (s *seat) leave(sock *socket) {
 	s.mu.Unlock()
 	sock.part()
 	if mine && !s.c.stopped() {
-		s.note("The engineer's browser went away; the terminal waits for it.")
+		s.note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser went away; the terminal waits for it."})
 	}
 }
 
 // note puts a remark on record, while there is a recording.
-func (s *seat) note(text string) {
+func (s *seat) note(n session.Note) {
 	if s.c.enter() { // a recording is sealed after the last handler
 		defer s.c.leave()
-		_ = s.leg.tap.note(text)
+		_ = s.leg.tap.note(n)
 	}
 }
 
@@ -200,7 +200,7 @@ func (s *seat) desert(still func() bool) {
 	s.mu.Unlock()
 	if empty {
 		s.c.spawn(func() {
-			_ = s.leg.tap.note("The engineer's browser did not come back.")
+			_ = s.leg.tap.note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser did not come back."})
 			s.c.stop(session.Completed, "")
 		})
 	}
@@ -340,16 +340,13 @@ func (s *seat) notice(n attach.Notice) {
 	}
 }
 
-// tell is a word of ours while the connection goes on: it goes on record, too. How the
-// freeze stands was told already.
+// tell is a word of ours while the connection goes on; what it is about was marked.
+// How the freeze stands was told already.
 func (s *seat) tell(n attach.Notice) {
 	if n.Type == attach.NoticeFrozen || n.Type == attach.NoticeThawed {
 		return
 	}
 	s.notice(n)
-	if n.Type != attach.NoticeDeadline && s.leg != nil { // a deadline was marked already
-		_ = s.leg.tap.note(n.Text)
-	}
 }
 
 // freezeChanged tells how the freeze stands. It is asked while nothing else is told, so
@@ -372,7 +369,7 @@ func (s *seat) freezeChanged() {
 func (s *seat) farewell(reason session.EndReason, line string) {
 	var noted sync.WaitGroup
 	if s.leg != nil {
-		noted.Go(func() { _ = s.leg.tap.note(line) })
+		noted.Go(func() { _ = s.leg.tap.note(session.Note{Kind: session.NoteEnded, Reason: reason, Text: line}) })
 	}
 	s.mu.Lock()
 	sock := s.state.sock

@@ -59,8 +59,8 @@ type openEnded struct{ *tap }
 func (openEnded) Close(session.EndReason) error { return nil }
 
 // note records a remark of ours on the connection itself.
-func (t *tap) note(text string) error {
-	data, err := json.Marshal(session.Note{Text: text})
+func (t *tap) note(n session.Note) error {
+	data, err := json.Marshal(n)
 	if err != nil {
 		return err
 	}

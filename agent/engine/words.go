@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
 )
 
 // lastWords is what the engineer reads when a connection is ended from our side.
@@ -54,6 +55,19 @@ const (
 	frozenWords = "The hospital froze this session. What you type waits; the time runs on."
 	thawedWords = "The hospital lifted the freeze."
 )
+
+// noteOf is a notice as it goes on record where it was told.
+func noteOf(n attach.Notice) session.Note {
+	kinds := map[attach.NoticeType]session.NoteKind{
+		attach.NoticeFrozen: session.NoteFrozen, attach.NoticeThawed: session.NoteThawed,
+		attach.NoticeWarning: session.NoteWarning, attach.NoticeDeadline: session.NoteExtended,
+	}
+	kind, known := kinds[n.Type]
+	if !known {
+		kind = session.NoteSaid
+	}
+	return session.Note{Kind: kind, Text: n.Text, Cause: strings.Join(n.Causes, ", "), Left: n.LeftSeconds, Deadline: n.Deadline, Reason: n.Reason}
+}
 
 // warnings are told when this much of a session is left.
 func warnings() []time.Duration {

@@ -50,7 +50,7 @@ func FuzzReplay(f *testing.F) {
 		session.Event{Kind: session.Resize, Stream: 1, Data: []byte(`{"cols":4294967295,"rows":0}`)}, session.Event{Kind: session.ChannelClosed, Stream: 1})
 	add(session.Event{Kind: session.FileClosed, Stream: 2, Data: []byte(`{"path":"/a\u001b[2J","direction":"files-in","size":-1,"reason":"\u202e"}`)},
 		session.Event{Kind: session.FileAction, Stream: 2, Data: []byte(`{"action":"rename","path":"a","target":"b"}`)},
-		session.Event{Kind: session.NotAllowed, Data: []byte(`{"what":"x11-req"}`)}, session.Event{Kind: session.Marker, Data: []byte(`{"text":"Frozen (local) by x"}`)},
+		session.Event{Kind: session.NotAllowed, Data: []byte(`{"what":"x11-req"}`)}, session.Event{Kind: session.Marker, Data: []byte(`{"kind":"frozen","text":"Frozen (local) by x"}`)},
 		session.Event{Kind: session.ChannelOpened, Stream: 3, Data: []byte(`{"type":"exec","command":"id\n"}`)}, session.Event{Kind: session.ErrorOutput, Stream: 3, Data: []byte("\n\n\xff\xc3")})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {

@@ -53,7 +53,7 @@ func markerOf(e session.Event) (Marker, bool) {
 	case session.Marker:
 		var n session.Note
 		if kind, text = Note, "a remark of the agent"; json.Unmarshal(e.Data, &n) == nil {
-			kind, text = noteKind(e.Stream, n.Text), n.Text
+			kind, text = noteKind(e.Stream, n.Kind), n.Text
 		}
 	}
 	return Marker{At: e.At, Kind: kind, Text: cast.Clean(text, maxWords)}, kind != ""
@@ -102,22 +102,21 @@ func actionWords(e session.Event) (Kind, string) {
 	return "", ""
 }
 
-// noteKind knows the agent's own sentences. On the connection itself (stream 0) they
-// say what was done; on a channel, what the engineer was told.
-func noteKind(stream uint32, text string) Kind {
-	switch {
-	case stream == 0 && strings.HasPrefix(text, "Frozen ("):
-		return Freeze
-	case stream == 0 && strings.HasPrefix(text, "Freeze (") && strings.Contains(text, " lifted by "):
-		return Thaw
-	case strings.HasPrefix(text, "This session ends in "):
-		return Warning
-	case stream != 0 && (strings.HasPrefix(text, "The hospital froze this session") || strings.HasPrefix(text, "The hospital lifted the freeze")):
-		return "" // the connection's own remark says it
-	case strings.HasPrefix(text, "terminal \"") && strings.Contains(text, ", modes "):
-		return "" // how the terminal was set up
+// noteKind is the kind of marker that a remark becomes. What was told on a channel about
+// the whole session is no marker: the connection's own remark (stream 0) is.
+func noteKind(stream uint32, kind session.NoteKind) Kind {
+	if kind == session.NoteTerminal {
+		return ""
 	}
-	return Note
+	marker, known := map[session.NoteKind]Kind{session.NoteFrozen: Freeze, session.NoteThawed: Thaw,
+		session.NoteWarning: Warning, session.NoteExtended: Note}[kind]
+	switch {
+	case !known:
+		return Note
+	case stream != 0:
+		return ""
+	}
+	return marker
 }
 
 // ending says how a recording ended.

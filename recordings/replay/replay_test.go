@@ -282,7 +282,7 @@ func TestFloods(t *testing.T) {
 // What happened is told once each, in plain words, at its time.
 func TestMarkersAndDigest(t *testing.T) {
 	x := newTape(t, nil)
-	x.rec(session.Marker, 0, session.Note{Text: "The engineer connected from 192.0.2.7, as the broker says."})
+	x.rec(session.Marker, 0, session.Note{Kind: session.NoteConnected, Text: "The engineer connected from 192.0.2.7, as the broker says."})
 	x.shell(1)
 	x.rec(session.ChannelOpened, 3, session.ChannelOpen{Type: session.Exec, Command: "evlog -n 3"})
 	x.rec(session.ChannelOpened, 5, session.ChannelOpen{Type: session.FilesOut})
@@ -294,14 +294,14 @@ func TestMarkersAndDigest(t *testing.T) {
 	x.rec(session.FileAction, 7, session.FileChange{Action: "remove", Path: "/opt/old"})
 	x.rec(session.NotAllowed, 0, session.Refusal{What: "channel direct-tcpip", Detail: "10.0.0.1:80"})
 	x.wait(time.Second)
-	x.rec(session.Marker, 0, session.Note{Text: "Frozen (broker) by ben@hospital: nothing goes to the device."})
-	x.rec(session.Marker, 1, session.Note{Text: "The hospital froze this session. What you type waits; the time runs on."})
+	x.rec(session.Marker, 0, session.Note{Kind: session.NoteFrozen, Cause: "broker", Text: "Frozen (broker) by ben@hospital: nothing goes to the device."})
+	x.rec(session.Marker, 1, session.Note{Kind: session.NoteFrozen, Text: "The hospital froze this session. What you type waits; the time runs on."})
 	x.wait(time.Second)
-	x.rec(session.Marker, 0, session.Note{Text: "Freeze (broker) lifted by ben@hospital."})
-	for _, stream := range []uint32{1, 3} { // said on both channels
-		x.rec(session.Marker, stream, session.Note{Text: "This session ends in 5 minutes."})
+	x.rec(session.Marker, 0, session.Note{Kind: session.NoteThawed, Cause: "broker", Text: "Freeze (broker) lifted by ben@hospital."})
+	for _, stream := range []uint32{0, 1, 3} { // what happened, and said on both channels
+		x.rec(session.Marker, stream, session.Note{Kind: session.NoteWarning, Left: 300, Text: "This session ends in 5 minutes."})
 	}
-	x.rec(session.Marker, 1, session.Note{Text: `terminal "xterm", 80 columns, 24 rows, modes 00`})
+	x.rec(session.Marker, 1, session.Note{Kind: session.NoteTerminal, Text: `terminal "xterm", 80 columns, 24 rows, modes 00`})
 	x.wait(7 * time.Second)
 	x.rec(session.ChannelClosed, 1, "")
 	x.must(x.w.Close(session.KilledRemote))

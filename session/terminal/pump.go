@@ -39,7 +39,7 @@ func (r *Relay) end(exit <-chan session.ExitStatus, closed <-chan struct{}) {
 	}
 	if status == nil {
 		if words := r.cfg.Parting(); words != "" {
-			r.Say(words, time.Second)
+			r.Say(session.Note{Kind: session.NoteSaid, Text: words}, time.Second)
 		}
 	}
 	r.leave(status)
@@ -163,7 +163,7 @@ func (r *Relay) watch(exit chan<- session.ExitStatus) {
 // Say tells the engineer something, on their standard error where no other way is
 // configured, on record first. It
 // gives up when that is still blocked after the given time.
-func (r *Relay) Say(line string, within time.Duration) {
+func (r *Relay) Say(n session.Note, within time.Duration) {
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {
@@ -174,12 +174,12 @@ func (r *Relay) Say(line string, within time.Duration) {
 	defer func() { <-r.voice }()
 	// Our own words go out even when the record of them is lost: they are how the
 	// engineer learns that it is.
-	_ = r.record(session.Marker, session.Note{Text: line})
+	_ = r.record(session.Marker, n)
 	if r.cfg.Said != nil {
-		r.cfg.Said(line)
+		r.cfg.Said(n.Text)
 		return
 	}
-	_, _ = r.engineer.Stderr().Write([]byte("\r\n" + line + "\r\n"))
+	_, _ = r.engineer.Stderr().Write([]byte("\r\n" + n.Text + "\r\n"))
 }
 
 // Hangup closes the engineer's channel from outside, after Say for instance.

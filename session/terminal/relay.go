@@ -133,7 +133,7 @@ func (r *Relay) deny(req *ssh.Request, what, detail, words string) {
 	r.started = true
 	r.work.Go(func() {
 		defer r.finished()
-		r.Say(words, time.Second)
+		r.Say(session.Note{Kind: session.NoteSaid, Text: words}, time.Second)
 		r.leave(&session.ExitStatus{Status: 1})
 	})
 }
@@ -155,7 +155,7 @@ func (r *Relay) handlePty(req *ssh.Request) {
 		return
 	}
 	ok, err := r.ask("pty-req", ssh.Marshal(p), func() error {
-		return r.record(session.Marker, session.Note{Text: p.note()})
+		return r.record(session.Marker, session.Note{Kind: session.NoteTerminal, Text: p.note()})
 	})
 	if ok {
 		r.pty = &p
@@ -306,7 +306,7 @@ func (r *Relay) startFiles(req *ssh.Request) {
 			status.Status = 1
 			var plain *session.Error
 			if errors.As(err, &plain) {
-				r.Say(plain.Message+" "+plain.Next, time.Second)
+				r.Say(session.Note{Kind: session.NoteSaid, Text: plain.Message + " " + plain.Next}, time.Second)
 			}
 		}
 		r.leave(&status)

@@ -77,7 +77,7 @@ func FuzzParsePty(f *testing.F) {
 		if again, err := parsePty(ssh.Marshal(p)); err != nil || again != p {
 			t.Errorf("%+v reads as %+v, %v", p, again, err)
 		}
-		note, err := json.Marshal(session.Note{Text: p.note()})
+		note, err := json.Marshal(session.Note{Kind: session.NoteTerminal, Text: p.note()})
 		if err != nil || len(note) > session.MaxEventData || p.Width != 0 || p.Height != 0 {
 			t.Errorf("%d bytes of note, %v", len(note), err)
 		}
@@ -119,7 +119,7 @@ func TestSayGivesUp(t *testing.T) {
 	r := New(nil, Config{})
 	r.voice <- struct{}{} // somebody's write is stuck
 	start := time.Now()
-	r.Say("words", 20*time.Millisecond)
+	r.Say(session.Note{Kind: session.NoteSaid, Text: "words"}, 20*time.Millisecond)
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("gave up after %v", took)
 	}
