@@ -61,19 +61,22 @@ func idleAgents(t *testing.T, tb *table) {
 	tb.absolute(fmt.Sprintf("broker memory per idle agent, %d agents", *agents), float64(after-before)/float64(*agents), 60, "KiB")
 }
 
-// resident is a process's memory in KiB.
-func resident(t *testing.T, pid int) int {
+// resident is a process's memory in KiB; peak the largest that it had.
+func resident(t *testing.T, pid int) int { return memory(t, pid, "VmRSS:") }
+func peak(t *testing.T, pid int) int     { return memory(t, pid, "VmHWM:") }
+
+func memory(t *testing.T, pid int, which string) int {
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(raw)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, which); ok {
 			n, _ := strconv.Atoi(strings.Fields(rest)[0])
 			return n
 		}
 	}
-	t.Fatal("no VmRSS")
+	t.Fatalf("no %s", which)
 	return 0
 }
 

@@ -16,6 +16,7 @@ import (
 type samples map[string][]float64
 
 func compareSSH(t *testing.T, tb *table) {
+	adopt(t)
 	s := raise(t)
 	blob := s.path("blob")
 	f, err := os.Create(blob)
@@ -28,24 +29,33 @@ func compareSSH(t *testing.T, tb *table) {
 	_ = f.Close()
 
 	got := s.keystrokes()
-	tb.versus("keystroke echo p50, against ProxyJump", "µs", got["sallyport"], got["ProxyJump"], 1.5, true)
+	tb.versus("keystroke echo p50, against ProxyJump", "µs", got["sallyport"], got["ProxyJump"], 1.4, true)
 	tb.versus("keystroke echo p50, against direct", "µs", got["sallyport"], got["direct"], 0, true)
 	got = s.each(*opens, func(r route) float64 { return s.open(r) })
 	tb.versus("open to first output, against ProxyJump", "ms", got["sallyport"], got["ProxyJump"], 0.8, true)
 	tb.versus("open to first output, against direct", "ms", got["sallyport"], got["direct"], 0, true)
-	for _, bulk := range []struct {
+	agent := s.ready.PIDs["agent"]
+	forgetPeak(t, agent)
+	disk := written(t, agent)
+	bulks := []struct {
 		what string
 		run  func(route) float64
+		idle func(route)
 	}{
-		{"cat down", func(r route) float64 { return s.catDown(r, blob) }},
-		{"cat up", func(r route) float64 { return s.catUp(r, blob) }},
-		{"sftp get", func(r route) float64 { return s.sftp(r, "get "+blob+" /dev/null") }},
-		{"sftp put", func(r route) float64 { return s.sftp(r, "put "+blob+" "+s.path("put-"+r.name)) }},
-	} {
-		got := s.each(*rounds, bulk.run)
-		tb.versus(bulk.what+", against ProxyJump", "MB/s", got["sallyport"], got["ProxyJump"], 0.9, false)
-		tb.versus(bulk.what+", against direct", "MB/s", got["sallyport"], got["direct"], 0, false)
+		{"cat down", func(r route) float64 { return s.catDown(r, blob) }, func(r route) { s.say(r, "true") }},
+		{"cat up", func(r route) float64 { return s.catUp(r, blob) }, func(r route) { s.say(r, "true") }},
+		{"sftp get", func(r route) float64 { return s.sftp(r, "get "+blob+" /dev/null") }, func(r route) { s.sftp(r, "pwd") }},
+		{"sftp put", func(r route) float64 { return s.sftp(r, "put "+blob+" "+s.path("put-"+r.name)) }, func(r route) { s.sftp(r, "pwd") }},
 	}
+	for _, bulk := range bulks {
+		rates, costs := s.bulk(bulk.run, bulk.idle)
+		tb.versus(bulk.what+", processor time, against ProxyJump", "s/GiB", costs["sallyport"], costs["ProxyJump"], 3, true)
+		tb.versus(bulk.what+", against ProxyJump", "MB/s", rates["sallyport"], rates["ProxyJump"], 0.6, false)
+		tb.versus(bulk.what+", against direct", "MB/s", rates["sallyport"], rates["direct"], 0, false)
+	}
+	tb.absolute("agent's largest memory while bulk flows", float64(peak(t, agent))/1024, 80, "MiB")
+	moved := float64(len(bulks)*(*rounds+1)) * float64(int64(*size)<<20)
+	tb.absolute("agent's writes to disk per byte recorded", (written(t, agent)-disk)/moved, 1.05, "")
 }
 
 // rng is a fast source of bytes that do not compress, the same in every run.
@@ -182,6 +192,13 @@ func (s *stage) catUp(r route, blob string) float64 {
 		s.t.Fatalf("%s: %s, %v", r.name, count, err)
 	}
 	return s.rate(took)
+}
+
+// say runs a command for nothing but its cost.
+func (s *stage) say(r route, command string) {
+	if out, err := r.ssh(r.host, command).CombinedOutput(); err != nil {
+		s.t.Fatalf("%s: %v\n%s", r.name, err, out)
+	}
 }
 
 // sftp counts the whole command, login included.

@@ -18,7 +18,7 @@ import (
 
 var (
 	size   = flag.Int("mib", 256, "MiB of a bulk transfer")
-	rounds = flag.Int("rounds", 5, "pairs of a bulk transfer")
+	rounds = flag.Int("rounds", 10, "pairs of a bulk transfer")
 	opens  = flag.Int("opens", 15, "pairs of an opening")
 	keys   = flag.Int("keys", 400, "pairs of a keystroke")
 	agents = flag.Int("agents", 1000, "idle agents")
@@ -61,7 +61,7 @@ func (tb *table) versus(what, unit string, ours, theirs []float64, target float6
 	case !good:
 		verdict = "MISSED"
 	}
-	tb.rows = append(tb.rows, row{what, fmt.Sprintf("%.0f %s", o, unit), fmt.Sprintf("%.0f %s", th, unit),
+	tb.rows = append(tb.rows, row{what, figure(o, unit), figure(th, unit),
 		fmt.Sprintf("%.2f (%.2f-%.2f)", ratio, pairs[len(pairs)/4], pairs[len(pairs)*3/4]), limit, verdict})
 	fmt.Println("measured:", tb.rows[len(tb.rows)-1])
 }
@@ -75,7 +75,15 @@ func (tb *table) absolute(what string, value, limit float64, unit string) {
 	case value > limit:
 		verdict = "MISSED"
 	}
-	tb.rows = append(tb.rows, row{what, fmt.Sprintf("%.3g %s", value, unit), "", "", target, verdict})
+	tb.rows = append(tb.rows, row{what, figure(value, unit), "", "", target, verdict})
+}
+
+// figure writes three digits, and no exponent.
+func figure(v float64, unit string) string {
+	if v >= 100 {
+		return strings.TrimSpace(fmt.Sprintf("%.0f %s", v, unit))
+	}
+	return strings.TrimSpace(fmt.Sprintf("%.3g %s", v, unit))
 }
 
 func (tb *table) print() {
