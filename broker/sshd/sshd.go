@@ -183,7 +183,9 @@ func (s *Server) receive(ctx context.Context, nc net.Conn, leaveCrowd func()) {
 	stop := context.AfterFunc(ctx, v.hangUp)
 	defer stop()
 	defer v.survive()
-	v.door().HandleConn(nc)
+	whole := link.Whole(nc)
+	defer whole.Close()
+	v.door().HandleConn(whole)
 }
 
 // Drop closes every connection of an engineer, with all streams in it, and

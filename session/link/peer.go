@@ -76,6 +76,9 @@ func baseTLS() *tls.Config {
 		MinVersion:             tls.VersionTLS13,
 		NextProtos:             []string{ALPN},
 		SessionTicketsDisabled: true,
+		// Streams carry SSH packets, which are written whole: short records at a stream's
+		// beginning and after each pause would only cut them.
+		DynamicRecordSizingDisabled: true,
 	}
 }
 
