@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
@@ -22,7 +24,7 @@ so does a session that nobody opened within the hour after its request. It count
 15 minutes. At most four keys can join.`,
 		Example:           "  sallyport activate R-aaaaaaaaaaaaaaaaaaaaaaaaaa\n  sallyport ssh NGH-PETCT1/recon-ssh",
 		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: p.completeRequests(session.Approved),
+		ValidArgsFunction: p.requests(session.Approved),
 		RunE:              func(c *cobra.Command, args []string) error { return p.activate(c.Context(), args[0], noBrowser) },
 	}
 	c.Flags().BoolVar(&noBrowser, "no-browser", false, "print the address instead of opening a browser")
@@ -44,11 +46,7 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 	if err != nil {
 		return err
 	}
-	trust, err := who.home.Trust()
-	if err != nil {
-		return err
-	}
-	bundle, err := home.ForSite(trust, r.Site)
+	bundle, err := who.bundle(r.Site)
 	if err != nil {
 		return err
 	}
@@ -66,29 +64,26 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 		return err
 	}
 	if claims.Sub != r.Engineer.Sub {
-		return session.Errorf(session.Denied, "The browser signed in as %.100s, and %s is of %.100s", firstOf(claims.Email, claims.Sub), r.ID, r.Engineer.Email).
+		return session.Errorf(session.Denied, "The browser signed in as %.100s, and %s is of %.100s", cmp.Or(claims.Email, claims.Sub), r.ID, r.Engineer.Email).
 			WithNext("Sign out at " + host(issuer.URL) + " and run the command again.")
 	}
-	answer, err := who.broker.Activate(ctx, r.ID, line, token, salt)
+	answer, err := client.Activate.Post(ctx, who.broker, api.Activation{Key: line, Token: token, Salt: salt}, r.ID)
 	if err != nil {
 		return err
 	}
 	if err := keep(); err != nil {
 		return err
 	}
-	if _, err := p.writeSSH(ctx, who); err != nil {
-		return err
-	}
-	return p.answer(answer, func() error {
-		p.print("%s is open for this machine. Connect with: sallyport ssh %s/%s", r.ID, r.Asset, firstOf(r.Services...))
-		return nil
+	_, err = p.writeSSH(ctx, who)
+	return p.told(answer, err, func() {
+		p.print("%s is open for this machine. Connect with: sallyport ssh %s/%s", r.ID, r.Asset, cmp.Or(r.Services...))
 	})
 }
 
 // grantOf is the hash of the grant that was made for a request. The agent checks the
 // proof against the grant that it admitted: another one would open nothing.
 func (p *program) grantOf(ctx context.Context, who signedIn, r api.Request) ([32]byte, error) {
-	docs, err := who.broker.Documents(ctx, r.ID)
+	docs, err := client.Documents.Get(ctx, who.broker, r.ID)
 	if err != nil {
 		return [32]byte{}, err
 	}
@@ -101,36 +96,4 @@ func (p *program) grantOf(ctx context.Context, who signedIn, r api.Request) ([32
 		return [32]byte{}, session.Errorf(session.Refused, "The broker handed out another grant than that of %s", r.ID).WithNext("Tell whoever runs the broker.")
 	}
 	return grant.GrantHash(docs.Grant), nil
-}
-
-// requestOf finds a request by its own id or by its session's.
-func (p *program) requestOf(ctx context.Context, id string) (signedIn, api.Request, error) {
-	_, notRequest := session.ParseRequestID(id)
-	_, notSession := session.ParseSessionID(id)
-	if notRequest != nil && notSession != nil {
-		return signedIn{}, api.Request{}, usage("%.60q is neither a request nor a session", id).WithNext("An id looks like R-... or S-...; see: sallyport request ls")
-	}
-	who, err := p.session()
-	if err != nil {
-		return who, api.Request{}, err
-	}
-	if notRequest == nil {
-		r, err := who.broker.Request(ctx, id)
-		return who, r, err
-	}
-	all, err := who.broker.Requests(ctx)
-	if err != nil {
-		return who, api.Request{}, err
-	}
-	for _, r := range all {
-		if r.Grant != nil && *r.Grant == id && r.Kind != grant.KindExtension {
-			return who, r, nil
-		}
-	}
-	s, err := who.broker.Session(ctx, id)
-	if err != nil {
-		return who, api.Request{}, err
-	}
-	r, err := who.broker.Request(ctx, s.Request)
-	return who, r, err
 }

@@ -32,7 +32,7 @@ type consent struct {
 
 func (p *program) approveCommand() *cobra.Command {
 	var how consent
-	c := &cobra.Command{
+	c := about(p, session.ParseRequestID, p.requests(session.Pending), &cobra.Command{
 		Use:   "approve REQUEST",
 		Short: "Read a request that was verified here, and decide",
 		Long: `Read a request and decide. The engineer's signature is checked on this machine against
@@ -46,10 +46,7 @@ admitted the grant, or says how many approvers are still needed; both are status
 A denial on the page is status 4.`,
 		Example: `  sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa
   sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 15m --channels shell --yes`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: p.completeRequests(session.Pending),
-		RunE:              func(c *cobra.Command, args []string) error { return p.approve(c.Context(), args[0], how) },
-	}
+	}, func(ctx context.Context, who signedIn, id string) error { return p.approve(ctx, who, id, how) })
 	f := c.Flags()
 	f.DurationVar(&how.longest, "for", 0, "allow a shorter session than was asked, as in 15m")
 	f.StringSliceVar(&how.channels, "channels", nil, "allow fewer: shell, exec, files-in, files-out")
@@ -59,16 +56,12 @@ A denial on the page is status 4.`,
 	return c
 }
 
-func (p *program) approve(ctx context.Context, id string, how consent) error {
-	who, id, err := p.aboutRequest(id)
-	if err != nil {
-		return err
-	}
+func (p *program) approve(ctx context.Context, who signedIn, id string, how consent) error {
 	if !who.has(session.Approver) {
-		return session.Errorf(session.Denied, "Only the hospital's approvers approve, and you are signed in as %s", roles(who.login.Roles)).
+		return session.Errorf(session.Denied, "Only the hospital's approvers approve, and you are signed in as %s", rolesOrNone(who.login.Roles)).
 			WithNext("Nothing was changed. An approver runs: sallyport approve " + id)
 	}
-	standing, err := who.broker.Request(ctx, id)
+	standing, err := client.Request.Get(ctx, who.broker, id)
 	if err != nil {
 		return err
 	}
@@ -92,14 +85,11 @@ func (p *program) approve(ctx context.Context, id string, how consent) error {
 
 // matter is a request that was verified on this machine, with what it needs.
 type matter struct {
+	verified
 	id       string
-	trust    session.Trust
 	hospital session.Issuer
 	client   string // of the console class
 	standing api.Request
-	docs     api.Documents
-	request  grant.Request
-	engineer grant.Receipt
 	label    string      // the broker's words for the asset
 	parent   api.Session // what an extension makes longer, in the broker's words
 	now      func() time.Time
@@ -114,50 +104,25 @@ type draft struct {
 	joined   bool // these bytes were approved by somebody before
 }
 
-// read fetches the documents and verifies the engineer's side.
+// read verifies the engineer's side and asks for what belongs to it.
 func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, error) {
-	docs, err := who.broker.Documents(ctx, id)
+	v, err := p.verified(ctx, who, id, "Do not approve it.")
 	if err != nil {
 		return nil, err
 	}
-	unverified, err := grant.ParseRequest(docs.Request)
-	if err != nil {
-		return nil, err
-	}
-	trust, err := who.home.Trust()
-	if err != nil {
-		return nil, err
-	}
-	m := &matter{id: id, docs: docs, now: p.now, clock: p.local}
-	if m.trust, err = home.ForSite(trust, unverified.Site); err != nil {
-		return nil, err
-	}
+	m := &matter{verified: v, id: id, now: p.now, clock: p.local}
 	if m.hospital, m.client, err = consoleOf(m.trust, who.login.Person.Iss); err != nil {
 		return nil, err
 	}
-	check, err := verifierOf(m.trust)
-	if err != nil {
-		return nil, err
-	}
-	m.request, m.engineer, err = check.CheckRequestAsMinted(ctx, docs.Request, grant.Proof{Token: docs.Token, Salt: docs.Salt})
-	if err != nil {
-		return nil, err
-	}
-	rid, err := session.ParseText(m.request.RID)
-	if err != nil || rid.Request() != id {
-		return nil, session.Errorf(session.Refused, "The broker handed out another request than %s", id).
-			WithNext("Do not approve it. Tell your security contact.")
-	}
 	if parent, err := session.ParseText(m.request.Parent); err == nil && m.request.Kind == grant.KindExtension {
-		if m.parent, err = who.broker.Session(ctx, parent.Session()); err != nil {
+		if m.parent, err = client.Session.Get(ctx, who.broker, parent.Session()); err != nil {
 			return nil, err
 		}
 	}
-	if assets, err := who.broker.Assets(ctx, m.request.Site); err == nil {
-		for _, a := range assets {
-			if a.Name == m.request.Asset {
-				m.label = strings.TrimSpace(strings.Join([]string{a.Modality, a.Label}, " "))
-			}
+	assets, _ := assetsOf(ctx, who, m.request.Site)
+	for _, a := range assets {
+		if a.Name == m.request.Asset {
+			m.label = strings.TrimSpace(a.Modality + " " + a.Label)
 		}
 	}
 	return m, nil
@@ -186,15 +151,8 @@ func (p *program) approveInTerminal(ctx context.Context, who signedIn, m *matter
 	if err := m.view(d).Write(p.stderr); err != nil {
 		return err
 	}
-	token, salt, err := p.signGrant(ctx, who, m, d, errand{noBrowser: how.noBrowser})
-	if err != nil {
-		return err
-	}
-	a, err := who.broker.Approve(ctx, m.id, d.bytes, token, salt)
-	if err != nil {
-		return err
-	}
-	return p.admitted(a)
+	a, err := p.signGrant(ctx, who, m, d, errand{noBrowser: how.noBrowser})
+	return p.admitted(a, err)
 }
 
 // approveOnPage serves the page, waits for the click and goes through with it.
@@ -232,12 +190,9 @@ func (p *program) approveOnPage(ctx context.Context, who signedIn, m *matter, fi
 		return p.denyFromPage(ctx, who, m, page, decision.Reason)
 	}
 	chosen, _ := drafts.Load(page.Shown().GrantHash)
-	a, err := p.carryThrough(ctx, who, m, chosen.(draft), page)
+	a, err := p.signGrant(ctx, who, m, chosen.(draft), errand{after: page.Done(), leave: page.Leave})
 	page.Finish(outcome(a, err, m))
-	if err != nil {
-		return err
-	}
-	return p.admitted(a)
+	return p.admitted(a, err)
 }
 
 func (p *program) showPage(ctx context.Context, address string, noBrowser bool) *signin.Window {
@@ -254,26 +209,21 @@ func (p *program) showPage(ctx context.Context, address string, noBrowser bool) 
 	return nil
 }
 
-func (p *program) carryThrough(ctx context.Context, who signedIn, m *matter, d draft, page *console.Console) (client.Admission, error) {
-	token, salt, err := p.signGrant(ctx, who, m, d, errand{after: page.Done(), leave: page.Leave})
-	if err != nil {
-		return client.Admission{}, err
-	}
-	return who.broker.Approve(ctx, m.id, d.bytes, token, salt)
-}
-
 // signGrant is the approver's word: a fresh sign-in at the hospital whose nonce
-// covers the grant and the engineer's token.
-func (p *program) signGrant(ctx context.Context, who signedIn, m *matter, d draft, e errand) (string, []byte, error) {
+// covers the grant and the engineer's token, handed in with the grant's exact bytes.
+func (p *program) signGrant(ctx context.Context, who signedIn, m *matter, d draft, e errand) (api.Decided, error) {
 	e.issuer, e.client, e.role, e.fresh = m.hospital, m.client, grant.RoleApprove, true
 	e.subject, e.extra = grant.GrantHash(d.bytes), sha256.Sum256([]byte(m.docs.Token))
 	e.hint, e.ports, e.what = who.hint(), who.config.RedirectPorts, "to sign this approval"
 	token, salt, _, err := p.prove(ctx, e)
-	return token, salt, err
+	if err != nil {
+		return api.Decided{}, err
+	}
+	return client.Approve.Post(ctx, who.broker, api.Decision{Grant: d.bytes, Token: token, Salt: salt}, m.id)
 }
 
 func (p *program) denyFromPage(ctx context.Context, who signedIn, m *matter, page *console.Console, reason string) error {
-	r, err := who.broker.Deny(ctx, m.id, reason)
+	r, err := client.Deny.Post(ctx, who.broker, api.Denial{Reason: reason}, m.id)
 	if err != nil {
 		e := explain(err)
 		page.Finish(console.Outcome{Title: "The denial did not arrive", Text: sentence(e.Message) + " " + e.Next})
@@ -283,31 +233,25 @@ func (p *program) denyFromPage(ctx context.Context, who signedIn, m *matter, pag
 	return &session.Error{Kind: session.Denied, Message: "You denied " + r.ID, Next: "The engineer reads your reason; nothing was opened."}
 }
 
-func (p *program) admitted(a client.Admission) error {
-	return p.answer(a, func() error {
-		if a.Admitted && a.Request.Kind == grant.KindExtension {
-			p.print("%s is admitted: the session goes on until %s.", a.Request.ID, p.local(a.Request.NotAfter))
-			return nil
+func (p *program) admitted(a api.Decided, err error) error {
+	r, more := a.Request, max(a.Request.Needed-a.Request.Approvals, 1)
+	return p.told(a, err, func() {
+		switch {
+		case a.Admitted && r.Kind == grant.KindExtension:
+			p.print("%s is admitted: the session goes on until %s.", r.ID, p.local(r.NotAfter))
+		case a.Admitted:
+			p.print("%s is admitted: the hospital's agent checked everything and will let the engineer in.", r.ID)
+		case len(r.Missing) > 0:
+			p.print("%s has your approval; still needed: %s.", r.ID, strings.Join(r.Missing, ", "))
+		case more == 1:
+			p.print("%s has your approval; one more approval needed.", r.ID)
+		default:
+			p.print("%s has your approval; %d more approvals needed.", r.ID, more)
 		}
-		if a.Admitted {
-			p.print("%s is admitted: the hospital's agent checked everything and will let the engineer in.", a.Request.ID)
-			return nil
-		}
-		if len(a.Request.Missing) > 0 {
-			p.print("%s has your approval; still needed: %s.", a.Request.ID, strings.Join(a.Request.Missing, ", "))
-			return nil
-		}
-		more := max(a.Request.Needed-a.Request.Approvals, 1)
-		if more == 1 {
-			p.print("%s has your approval; one more approval needed.", a.Request.ID)
-		} else {
-			p.print("%s has your approval; %d more approvals needed.", a.Request.ID, more)
-		}
-		return nil
 	})
 }
 
-func outcome(a client.Admission, err error, m *matter) console.Outcome {
+func outcome(a api.Decided, err error, m *matter) console.Outcome {
 	switch {
 	case err != nil:
 		e := explain(err)

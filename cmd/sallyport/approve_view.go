@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"slices"
@@ -40,7 +41,7 @@ func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft
 		list = slices.Compact(list)
 		for _, c := range list {
 			if !slices.Contains(r.Channels, c) {
-				return draft{}, usage("The engineer did not ask for %.40q", c).WithNext("You can leave out, not add. Asked for: " + channelList(r.Channels) + ".")
+				return draft{}, usage("The engineer did not ask for %.40q", c).WithNext("You can leave out, not add. Asked for: " + joined(r.Channels) + ".")
 			}
 		}
 		if len(list) == 0 {
@@ -82,14 +83,6 @@ func (m *matter) partial(like grant.Grant) (grant.Grant, error) {
 	return g, nil
 }
 
-func channelList(list []session.Channel) string {
-	var names []string
-	for _, c := range list {
-		names = append(names, string(c))
-	}
-	return strings.Join(names, ", ")
-}
-
 // view is the draft as its approver reads it.
 func (m *matter) view(d draft) console.View {
 	r, g, p := m.request, d.grant, m.engineer.Person
@@ -118,7 +111,7 @@ func (m *matter) view(d draft) console.View {
 	} else if m.standing.Needed > 1 {
 		v.Count = fmt.Sprintf("This scanner needs %d approvers; the broker says %d answered before you. Nothing opens before all have.", m.standing.Needed, m.standing.Approvals)
 	}
-	who := firstOf(p.Email, p.Sub)
+	who := cmp.Or(p.Email, p.Sub)
 	v.Station = []console.Station{
 		{State: "done", Title: who, Proof: "asked " + m.clock(signed)},
 		{State: "done", Title: host(p.Iss), Proof: "vendor sign-in, checked here (" + string(m.engineer.Client) + ")"},
@@ -133,7 +126,7 @@ func (m *matter) view(d draft) console.View {
 		{"The agent", "only the one with key " + g.Agent + ", from your trust bundle"},
 		{"Engineer's ssh key", m.keyWords()},
 		{"Name and e-mail", "as " + host(p.Iss) + " says; identity is " + p.Sub},
-		{"Not verified", "reason, work order, and whatever the broker says: " + firstOf(m.label, "the scanner's description") + ", how many have answered"},
+		{"Not verified", "reason, work order, and whatever the broker says: " + cmp.Or(m.label, "the scanner's description") + ", how many have answered"},
 	}
 	return v
 }
@@ -237,5 +230,5 @@ func keyWords(line string) string {
 	if key, err := session.ParseKeyLine(line); err == nil {
 		return session.Fingerprint(key)
 	}
-	return firstOf(line, "none yet")
+	return cmp.Or(line, "none yet")
 }

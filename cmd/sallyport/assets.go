@@ -3,61 +3,65 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
 )
 
+// maxAssets is the largest catalogue that is shown.
+const maxAssets = 10_000
+
 func (p *program) assetsCommand() *cobra.Command {
-	return &cobra.Command{
+	return p.signed(&cobra.Command{
 		Use:   "assets [SITE]",
 		Short: "List the scanners and the services you can ask for",
 		Long: `List the scanners and the services you can ask for. NEEDS is how many approvers must
 say yes; LONGEST is the longest session the hospital allows.`,
 		Example: "  sallyport assets\n  sallyport assets NGH -o json",
 		Args:    cobra.MaximumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			site := ""
-			if len(args) == 1 {
-				site = args[0]
-			}
-			return p.assets(c.Context(), site)
-		},
-	}
+	}, func(ctx context.Context, who signedIn, args []string) error {
+		list, err := assetsOf(ctx, who, strings.Join(args, ""))
+		if err != nil {
+			return err
+		}
+		return p.answer(list, func() error { return p.assetTable(list) })
+	})
 }
 
-func (p *program) assets(ctx context.Context, site string) error {
-	who, err := p.session()
-	if err != nil {
-		return err
+// assetsOf lists the catalogue; an empty site means all.
+func assetsOf(ctx context.Context, who signedIn, site string) ([]api.Asset, error) {
+	filter := url.Values{}
+	if site != "" {
+		filter.Set("site", site)
 	}
-	list, err := who.broker.Assets(ctx, site)
-	if err != nil {
-		return err
+	list, _, err := client.Assets.First(ctx, who.broker, filter, maxAssets)
+	return list, err
+}
+
+func (p *program) assetTable(list []api.Asset) error {
+	if len(list) == 0 {
+		p.say("No scanner is known here yet. It appears when a hospital's agent has connected once.")
+		return nil
 	}
-	return p.answer(orEmpty(list), func() error {
-		if len(list) == 0 {
-			p.say("No scanner is known here yet. It appears when a hospital's agent has connected once.")
-			return nil
+	var rows [][]string
+	for _, a := range list {
+		state := "offline"
+		if a.Online {
+			state = "online"
 		}
-		var rows [][]string
-		for _, a := range list {
-			state := "offline"
-			if a.Online {
-				state = "online"
-			}
-			for _, s := range a.Services {
-				rows = append(rows, []string{a.Name + "/" + s.Name, a.Site, a.Label, a.Modality, string(s.Class), state,
-					approvers(a.Needed), display.Span(time.Duration(a.Longest) * time.Second)})
-			}
+		for _, s := range a.Services {
+			rows = append(rows, []string{a.Name + "/" + s.Name, a.Site, a.Label, a.Modality, string(s.Class), state,
+				approvers(a.Needed), display.Span(time.Duration(a.Longest) * time.Second)})
 		}
-		return display.Table(p.stdout, []string{"ASSET/SERVICE", "SITE", "LABEL", "MODALITY", "CLASS", "AGENT", "NEEDS", "LONGEST"}, rows)
-	})
+	}
+	return display.Table(p.stdout, []string{"ASSET/SERVICE", "SITE", "LABEL", "MODALITY", "CLASS", "AGENT", "NEEDS", "LONGEST"}, rows)
 }
 
 func approvers(n int) string {
@@ -65,13 +69,6 @@ func approvers(n int) string {
 		return "1 approver"
 	}
 	return fmt.Sprintf("%d approvers", n)
-}
-
-func orEmpty[T any](list []T) []T {
-	if list == nil {
-		return []T{}
-	}
-	return list
 }
 
 // parseTarget splits ASSET/SERVICE.

@@ -6,16 +6,17 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
+	"net/url"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
@@ -35,7 +36,7 @@ type auditVerdict struct {
 
 func (p *program) auditVerifyCommand() *cobra.Command {
 	var bundles []string
-	c := &cobra.Command{
+	c := p.signed(&cobra.Command{
 		Use:   "verify",
 		Short: "Check the whole audit log: nothing was changed, nothing taken away",
 		Long: `Check the whole audit log. The hashes of all entries are fetched and the tree is
@@ -43,28 +44,17 @@ computed from them; every entry that you may see is compared with its hash; the 
 must be the one that the broker signed, and the log must go on from the checkpoint
 that you saw last, which is kept in your Sallyport directory under checkpoints. The
 signing key is the one in the trust bundle; without one the log key is unknown.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			who, err := p.session()
-			if err != nil {
-				return err
-			}
-			trust, err := p.anchors(bundles)
-			if err != nil {
-				return err
-			}
-			v, err := p.verifyLog(c.Context(), who, trust)
-			if err != nil {
-				return err
-			}
-			return p.answer(v, func() error {
-				for _, line := range v.Explain {
-					p.print("%s", line)
-				}
-				return nil
-			})
-		},
-	}
+	}, func(ctx context.Context, who signedIn, _ []string) error {
+		trust, err := p.anchors(bundles)
+		if err != nil {
+			return err
+		}
+		v, err := p.verifyLog(ctx, who, trust)
+		if err != nil {
+			return err
+		}
+		return p.toldLines(v, v.Explain)
+	})
 	c.Flags().StringSliceVar(&bundles, "trust", nil, "use this trust bundle instead of the imported ones")
 	return c
 }
@@ -90,7 +80,7 @@ func logKey(trust []session.Trust) (ed25519.PublicKey, error) {
 
 // verifyLog checks the log against itself, its key and what was seen before.
 func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.Trust) (auditVerdict, error) {
-	got, err := who.broker.AuditCheckpoint(ctx)
+	got, err := client.AuditCheckpoint.Get(ctx, who.broker)
 	if err != nil {
 		return auditVerdict{}, err
 	}
@@ -167,7 +157,9 @@ func explainLog(v auditVerdict, now witness.Checkpoint, pinned ed25519.PublicKey
 func (p *program) leaves(ctx context.Context, who signedIn, size int64) ([][32]byte, error) {
 	var all [][32]byte
 	for int64(len(all)) < size {
-		part, err := retry(ctx, func() (api.AuditLeaves, error) { return who.broker.AuditLeaves(ctx, int64(len(all)), size) })
+		part, err := retry(ctx, func() (api.AuditLeaves, error) {
+			return client.AuditLeaves.Where(ctx, who.broker, url.Values{"from": {strconv.Itoa(len(all))}, "to": {strconv.FormatInt(size, 10)}})
+		})
 		if err != nil {
 			return nil, err
 		}
@@ -202,7 +194,7 @@ func retry[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 func (p *program) entriesMatch(ctx context.Context, who signedIn, leaves [][32]byte) (int64, error) {
 	var n, at int64
 	for at < int64(len(leaves)) {
-		page, err := retry(ctx, func() (api.AuditEvents, error) { return who.broker.AuditAfter(ctx, at) })
+		page, err := retry(ctx, func() (api.AuditEvents, error) { return events(ctx, who, "after", at) })
 		if err != nil {
 			return n, err
 		}
@@ -256,75 +248,4 @@ func seenBefore(who signedIn) (c witness.Checkpoint, key ed25519.PublicKey, file
 			Next: "Look at " + file + "; without it the log is seen for the first time."}
 	}
 	return c, key, file, nil
-}
-
-// isProof tells an inclusion proof by its first line, and leaves the file at its start.
-func isProof(f *os.File) bool {
-	line := []byte(witness.ProofLine + "\n")
-	head := make([]byte, len(line))
-	n, err := f.ReadAt(head, 0)
-	return (err == nil || errors.Is(err, io.EOF)) && bytes.Equal(head[:n], line)
-}
-
-// provedEvent is the answer of verify about a proof.
-type provedEvent struct {
-	Result string        `json:"result"` // proved, signer-unknown
-	Log    string        `json:"log"`
-	Index  int64         `json:"index"`
-	Size   int64         `json:"size"` // of the log then
-	Event  witness.Event `json:"event"`
-}
-
-// verifyProof checks the proof of an audit event offline.
-func (p *program) verifyProof(f io.Reader, trust []session.Trust) error {
-	b, err := io.ReadAll(io.LimitReader(f, witness.MaxInclusion+1))
-	if err != nil {
-		return err
-	}
-	key, err := logKey(trust)
-	if err != nil {
-		return err
-	}
-	proof, err := witness.ParseInclusion(b)
-	if err != nil {
-		return p.notProved("The file is damaged: it is not an inclusion proof any more")
-	}
-	at, err := proof.Included(key)
-	if err != nil {
-		return p.notProved("NOT PROVED: " + err.Error())
-	}
-	e, err := witness.ParseEvent(proof.Entry)
-	if err != nil || e.Seq != proof.Index {
-		return p.notProved("NOT PROVED: the entry is no event of an audit log")
-	}
-	v := provedEvent{Result: "proved", Log: at.Origin, Index: proof.Index, Size: at.Size, Event: e}
-	if key == nil {
-		v.Result = "signer-unknown"
-	}
-	if err := p.answer(v, func() error {
-		p.print("Event %s of the audit log of %s, which had %s entries:", fmt.Sprint(proof.Index), at.Origin, fmt.Sprint(at.Size))
-		p.print("  %s", strings.Join(p.eventCells(e), "  "))
-		if key == nil {
-			p.print("Consistent, signer unknown: no trust bundle names the broker's key.")
-			return nil
-		}
-		p.print("It is in the log, and the log is signed by the key in your trust bundle.")
-		return nil
-	}); err != nil {
-		return err
-	}
-	if key == nil {
-		return quietFailure{}
-	}
-	return nil
-}
-
-func (p *program) notProved(why string) error {
-	if err := p.answer(map[string]string{"result": "failed", "why": why}, func() error {
-		p.print("%s.", why)
-		return nil
-	}); err != nil {
-		return err
-	}
-	return quietFailure{}
 }

@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/api"
-	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 )
@@ -161,7 +160,7 @@ func read[T any](r *http.Request) T {
 func invalid(text string) *refusal { return &refusal{400, session.Invalid, text, "Look at it again."} }
 
 func (b *broker) login(r *http.Request, _ session.Person) (any, *refusal) {
-	p := read[client.LoginProof](r)
+	p := read[api.SignIn](r)
 	claims := claimsOf(p.IDToken)
 	key, err := session.ParseKeyLine(p.Key)
 	sum := sha256.Sum256([]byte(p.IDToken))
@@ -329,7 +328,7 @@ func (b *broker) approve(r *http.Request, who session.Person) (any, *refusal) {
 		}
 		b.change()
 	}
-	return client.Admission{Request: s.view, Admitted: admitted}, nil
+	return api.Decided{Request: s.view, Admitted: admitted}, nil
 }
 
 func (b *broker) deny(r *http.Request, who session.Person) (any, *refusal) {

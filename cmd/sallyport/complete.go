@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
 )
@@ -17,8 +20,9 @@ const completionTime = 2 * time.Second
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-// complete wraps a lookup: only the first argument, names only, silent on failure.
-func (p *program) complete(look func(context.Context, signedIn) []string) completer {
+// offer completes the first argument with names of the newest entries of a list; those
+// that could do harm in a shell are left out by name.
+func offer[T any](p *program, from client.List[T], names func(T) []string) completer {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		who, err := p.session()
 		if len(args) > 0 || err != nil {
@@ -30,74 +34,61 @@ func (p *program) complete(look func(context.Context, signedIn) []string) comple
 		}
 		ctx, cancel := context.WithTimeout(ctx, completionTime)
 		defer cancel()
-		return look(ctx, who), cobra.ShellCompDirectiveNoFileComp
+		var all []string
+		list, _, _ := from.First(ctx, who.broker, nil, 500)
+		for _, v := range list {
+			all = append(all, names(v)...)
+		}
+		return all, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 
-func (p *program) completeTargets(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	return p.complete(func(ctx context.Context, who signedIn) []string {
-		var names []string
-		assets, _ := who.broker.Assets(ctx, "")
-		for _, a := range assets {
-			for _, s := range a.Services {
-				if session.ValidName(a.Name) && session.ValidName(s.Name) {
-					names = append(names, a.Name+"/"+s.Name)
-				}
+// known is an id with its asset beside it; nothing when either is not as it should be.
+func known(id string, notID error, asset string, fits bool) []string {
+	if notID != nil || !fits || !session.ValidName(asset) {
+		return nil
+	}
+	return []string{id + "\t" + asset}
+}
+
+func (p *program) targets() completer {
+	return offer(p, client.Assets, func(a api.Asset) (names []string) {
+		for _, s := range a.Services {
+			if session.ValidName(a.Name) && session.ValidName(s.Name) {
+				names = append(names, a.Name+"/"+s.Name)
 			}
 		}
 		return names
-	})(c, args, typed)
-}
-
-// completeRequests offers ids; an empty status means all.
-func (p *program) completeRequests(status session.Status) completer {
-	return p.complete(func(ctx context.Context, who signedIn) []string {
-		var ids []string
-		list, _ := who.broker.Requests(ctx)
-		for _, r := range list {
-			if _, err := session.ParseRequestID(r.ID); err == nil && (status == "" || r.Status == status) && session.ValidName(r.Asset) {
-				ids = append(ids, r.ID+"\t"+r.Asset)
-			}
-		}
-		return ids
 	})
 }
 
-func (p *program) completeEngineers(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	return p.complete(func(ctx context.Context, who signedIn) []string {
-		var names []string
-		list, _ := who.broker.Engineers(ctx)
-		for _, e := range list {
-			if name := firstOf(e.Email, e.Sub); display.Clean(name) == name && !strings.ContainsAny(name, " \t\n") {
-				names = append(names, name)
-			}
-		}
-		return names
-	})(c, args, typed)
-}
-
-func (p *program) completeSessions(liveOnly bool) completer {
-	return p.complete(func(ctx context.Context, who signedIn) []string {
-		var ids []string
-		list, _ := who.broker.Sessions(ctx)
-		for _, s := range list {
-			if _, err := session.ParseSessionID(s.ID); err == nil && (!liveOnly || s.State != session.Ended) && session.ValidName(s.Asset) {
-				ids = append(ids, s.ID+"\t"+s.Asset)
-			}
-		}
-		return ids
+// requests offers ids; an empty status means all.
+func (p *program) requests(status session.Status) completer {
+	return offer(p, client.Requests, func(r api.Request) []string {
+		_, err := session.ParseRequestID(r.ID)
+		return known(r.ID, err, r.Asset, status == "" || r.Status == status)
 	})
 }
 
-func (p *program) completeRecordings(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
-	return p.complete(func(ctx context.Context, who signedIn) []string {
-		var ids []string
-		list, _ := who.broker.Recordings(ctx)
-		for _, r := range list {
-			if _, err := session.ParseRecordingID(r.ID); err == nil && session.ValidName(r.Asset) {
-				ids = append(ids, r.ID+"\t"+r.Asset)
-			}
+func (p *program) engineers() completer {
+	return offer(p, client.Engineers, func(e api.Engineer) []string {
+		if name := cmp.Or(e.Email, e.Sub); display.Clean(name) == name && !strings.ContainsAny(name, " \t\n") {
+			return []string{name}
 		}
-		return ids
-	})(c, args, typed)
+		return nil
+	})
+}
+
+func (p *program) sessions(liveOnly bool) completer {
+	return offer(p, client.Sessions, func(s api.Session) []string {
+		_, err := session.ParseSessionID(s.ID)
+		return known(s.ID, err, s.Asset, !liveOnly || s.State != session.Ended)
+	})
+}
+
+func (p *program) recordings() completer {
+	return offer(p, client.Recordings, func(r api.Recording) []string {
+		_, err := session.ParseRecordingID(r.ID)
+		return known(r.ID, err, r.Asset, true)
+	})
 }

@@ -1,17 +1,62 @@
 package main
 
 import (
+	"context"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
+	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
 
-// verifierOf is what an approver's machine checks an engineer's request with: the
-// agent's own verifier, over the issuers of the trust bundle, reached directly.
-func verifierOf(t session.Trust) (*grant.Console, error) {
-	keys, err := idtoken.NewKeySets(t.Issuers, nil)
-	if err != nil {
-		return nil, err
+// verified is a request as its engineer signed it, checked on this machine against the
+// trust bundle of its site: the broker chooses none of it.
+type verified struct {
+	trust    session.Trust
+	docs     api.Documents
+	request  grant.Request
+	engineer grant.Receipt
+}
+
+// verified checks with the agent's own verifier, over the issuers of the trust bundle,
+// reached directly. instead is what to do when the broker hands out another request.
+func (p *program) verified(ctx context.Context, who signedIn, id, instead string) (v verified, err error) {
+	if v.docs, err = client.Documents.Get(ctx, who.broker, id); err != nil {
+		return v, err
 	}
-	return grant.NewConsole(t, keys)
+	unverified, err := grant.ParseRequest(v.docs.Request)
+	if err != nil {
+		return v, err
+	}
+	if v.trust, err = who.bundle(unverified.Site); err != nil {
+		return v, err
+	}
+	keys, err := idtoken.NewKeySets(v.trust.Issuers, nil)
+	if err != nil {
+		return v, err
+	}
+	check, err := grant.NewConsole(v.trust, keys)
+	if err != nil {
+		return v, err
+	}
+	v.request, v.engineer, err = check.CheckRequestAsMinted(ctx, v.docs.Request, grant.Proof{Token: v.docs.Token, Salt: v.docs.Salt})
+	if err != nil {
+		return v, err
+	}
+	if rid, err := session.ParseText(v.request.RID); err != nil || rid.Request() != id {
+		return v, session.Errorf(session.Refused, "The broker handed out another request than %s", id).
+			WithNext(instead + " Tell your security contact.")
+	}
+	return v, nil
+}
+
+// bundle is the imported trust bundle of a site.
+func (s signedIn) bundle(site string) (session.Trust, error) {
+	all, err := s.home.Trust()
+	if err != nil {
+		return session.Trust{}, err
+	}
+	return home.ForSite(all, site)
 }

@@ -20,9 +20,12 @@
 //
 // # Layout
 //
-// One file per noun. documents.go and replay.go are the only files that touch
-// session/grant and recordings; cmd/internal/{client,home,signin,console,sshfiles,
-// display} hold the rest and know no command.
+// A verb is in the file of its name: `sallyport recordings fetch` in recordings_fetch.go,
+// `sallyport approve` in approve.go; what the verbs of a noun share is in the noun's own
+// file, what all verbs share in verb.go. Whatever is asked of the broker is one line of
+// cmd/internal/client/routes.go. documents.go verifies what people signed, tapes.go reads
+// recordings; cmd/internal/{home,signin,console,sshfiles,display} hold the rest and know
+// no command.
 package main
 
 import (

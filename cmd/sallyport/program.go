@@ -1,10 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -157,14 +159,6 @@ func cleaned(args []any) []any {
 	return out
 }
 
-// answer writes v as JSON, or calls table.
-func (p *program) answer(v any, table func() error) error {
-	if p.asJSON() {
-		return display.JSON(p.stdout, v)
-	}
-	return table()
-}
-
 func isTerminal(stream any) bool {
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
@@ -180,14 +174,9 @@ type signedIn struct {
 	broker *client.Client
 }
 
-func (s signedIn) has(role session.Role) bool {
-	for _, r := range s.login.Roles {
-		if r == role {
-			return true
-		}
-	}
-	return false
-}
+func (s signedIn) has(role session.Role) bool { return slices.Contains(s.login.Roles, role) }
+
+func (s signedIn) hint() string { return cmp.Or(s.config.Hint, s.login.Person.Email) }
 
 // session is for commands that need a login. It asks nobody.
 func (p *program) session() (signedIn, error) {

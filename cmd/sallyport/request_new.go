@@ -1,9 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
@@ -37,22 +37,9 @@ type wish struct {
 	noBrowser bool
 }
 
-func (p *program) requestCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:     "request",
-		Aliases: []string{"requests"},
-		Short:   "Ask for access and see what came of it",
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
-	c.AddCommand(p.requestNewCommand(), p.requestListCommand(), p.requestShowCommand(), p.requestWithdrawCommand(),
-		p.requestExtendCommand(), p.requestAcceptCommand())
-	return c
-}
-
 func (p *program) requestNewCommand() *cobra.Command {
 	var w wish
-	c := &cobra.Command{
+	c := p.signed(&cobra.Command{
 		Use:   "new ASSET/SERVICE [SERVICE ...] --reason TEXT --work-order ID",
 		Short: "Ask a hospital for access to a scanner",
 		Long: `Ask a hospital for access to one or more services of a scanner.
@@ -71,13 +58,12 @@ You ask for a shell and for commands. With --files you also ask to copy files:
 		Example: `  sallyport request new NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
   sallyport request new NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait
   sallyport request new NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00`,
-		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error {
-			w.target, w.services = args[0], args[1:]
-			return p.requestNew(c.Context(), w)
-		},
-		ValidArgsFunction: p.completeTargets,
-	}
+		Args:              cobra.MinimumNArgs(1),
+		ValidArgsFunction: p.targets(),
+	}, func(ctx context.Context, who signedIn, args []string) error {
+		w.target, w.services = args[0], args[1:]
+		return p.requestNew(ctx, who, w)
+	})
 	f := c.Flags()
 	f.StringVar(&w.reason, "reason", "", "why, in your words; the approver reads it")
 	f.StringVar(&w.workOrder, "work-order", "", "the work order, incident or change")
@@ -96,20 +82,16 @@ You ask for a shell and for commands. With --files you also ask to copy files:
 	return c
 }
 
-func (p *program) requestNew(ctx context.Context, w wish) error {
-	who, err := p.session()
-	if err != nil {
-		return err
-	}
+func (p *program) requestNew(ctx context.Context, who signedIn, w wish) error {
 	if !who.has(session.Engineer) {
-		return session.Errorf(session.Denied, "Only engineers ask for access, and you are signed in as %s", roles(who.login.Roles)).
+		return session.Errorf(session.Denied, "Only engineers ask for access, and you are signed in as %s", rolesOrNone(who.login.Roles)).
 			WithNext("Sign in with your field-service account: sallyport login --hint EMAIL")
 	}
 	asset, service, err := parseTarget(w.target)
 	if err != nil {
 		return err
 	}
-	catalogue, err := who.broker.Assets(ctx, "")
+	catalogue, err := assetsOf(ctx, who, "")
 	if err != nil {
 		return err
 	}
@@ -117,11 +99,7 @@ func (p *program) requestNew(ctx context.Context, w wish) error {
 	if err != nil {
 		return err
 	}
-	trust, err := who.home.Trust()
-	if err != nil {
-		return err
-	}
-	bundle, err := home.ForSite(trust, scanner.Site)
+	bundle, err := who.bundle(scanner.Site)
 	if err != nil {
 		return err
 	}
@@ -135,19 +113,16 @@ func (p *program) requestNew(ctx context.Context, w wish) error {
 	if err != nil {
 		return err
 	}
-	if _, err := p.writeSSH(ctx, who); err != nil {
-		p.warn("The request stands, but the ssh configuration was not written: %s Run: sallyport ssh-config", sentence(explain(err).Message))
-	}
+	p.rewriteSSH(ctx, who)
 	if w.wait {
 		return p.wait(ctx, who, answer, w.timeout)
 	}
-	return p.answer(answer, func() error {
+	return p.told(answer, nil, func() {
 		p.print("%s", answer.ID)
 		p.say("Asked for %s/%s. %s", answer.Asset, strings.Join(answer.Services, ","), p.whereItStands(answer))
 		if request.NBF > now.Unix() {
 			p.say("The window opens at %s and closes at %s.", p.both(answer.NotBefore, scanner.Zone), p.both(answer.NotAfter, scanner.Zone))
 		}
-		return nil
 	})
 }
 
@@ -290,11 +265,10 @@ func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust
 		return answer, err
 	}
 	if claims.Sub != r.Eng.Sub {
-		_ = who.home.DropKey(id.Request())
-		return answer, session.Errorf(session.Denied, "The browser signed in as %.100s, and the request is for %.100s", firstOf(claims.Email, claims.Sub), who.login.Person.Email).
+		return answer, session.Errorf(session.Denied, "The browser signed in as %.100s, and the request is for %.100s", cmp.Or(claims.Email, claims.Sub), who.login.Person.Email).
 			WithNext("Sign out at " + host(issuer.URL) + " and ask again, or run sallyport login as the other person.")
 	}
-	answer, err = who.broker.NewRequest(ctx, document, token, salt)
+	answer, err = client.Submit.Post(ctx, who.broker, api.Submission{Request: document, Token: token, Salt: salt})
 	if err == nil && answer.ID != id.Request() {
 		err = session.Errorf(session.Internal, "The broker answered for another request").WithNext("Tell whoever runs the broker.")
 	}
@@ -310,86 +284,6 @@ func engineersOf(bundle session.Trust, iss string) (session.Issuer, string, erro
 			WithNext("Ask the hospital for its current trust bundle and import it.")
 	}
 	return issuer, clientID, nil
-}
-
-func (s signedIn) hint() string { return firstOf(s.config.Hint, s.login.Person.Email) }
-
-func firstOf(list ...string) string {
-	for _, s := range list {
-		if s != "" {
-			return s
-		}
-	}
-	return ""
-}
-
-// wait follows a request until the hospital has answered.
-func (p *program) wait(ctx context.Context, who signedIn, r api.Request, timeout time.Duration) error {
-	p.say("%s Asked for %s/%s. Ctrl-C stops waiting; the request stays.", r.ID, r.Asset, strings.Join(r.Services, ","))
-	until := p.now().Add(timeout)
-	live := isTerminal(p.stderr) && !p.asJSON()
-	last := ""
-	for r.Status == session.Pending {
-		left := until.Sub(p.now())
-		line := p.whereItStands(r)
-		if left <= 0 || ctx.Err() != nil || r.Proposal != nil {
-			p.endLine(live)
-			if r.Proposal != nil {
-				return &session.Error{Kind: session.Refused, Message: line, Err: errWaiting, Next: "Take it with: sallyport request accept " + r.ID}
-			}
-			return &session.Error{Kind: session.Expired, Message: line, Err: errWaiting,
-				Next: "The request stays open until " + p.local(r.NotAfter) + ". Look again with: sallyport request show " + r.ID}
-		}
-		if live {
-			fmt.Fprintf(p.stderr, "\r\x1b[K%s Waiting %s more ...", display.Clean(line), display.Span(left))
-		} else if line != last {
-			p.say("%s Waiting ...", line)
-		}
-		last = line
-		step := 25 * time.Second
-		if live {
-			step = 5 * time.Second // keeps the line alive
-		}
-		next, err := who.broker.AwaitRequest(ctx, r.ID, session.Pending, min(step, left))
-		switch {
-		case err == nil:
-			r = next
-		case errors.Is(err, context.Canceled):
-		case session.KindOf(err) == session.Unreachable:
-			if err := pause(ctx, min(2*time.Second, left)); err != nil && !errors.Is(err, context.Canceled) {
-				return err
-			}
-		default:
-			p.endLine(live)
-			return err
-		}
-	}
-	p.endLine(live)
-	if r.Status != session.Approved && !extended(r) {
-		return &session.Error{Kind: session.Denied, Message: p.whereItStands(r), Next: "Details: sallyport request show " + r.ID}
-	}
-	return p.answer(r, func() error {
-		p.print("%s", r.ID)
-		p.say("%s", p.whereItStands(r))
-		return nil
-	})
-}
-
-func (p *program) endLine(live bool) {
-	if live {
-		fmt.Fprint(p.stderr, "\r\x1b[K")
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // short writes a duration as --for takes it.

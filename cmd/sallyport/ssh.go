@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"os"
@@ -11,11 +12,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
 )
 
 func (p *program) sshCommand() *cobra.Command {
-	return &cobra.Command{
+	return p.signed(&cobra.Command{
 		Use:   "ssh ASSET/SERVICE [-- COMMAND ...]",
 		Short: "Connect, or say in one line what is missing",
 		Long: `Connect with this machine's own ssh. The broker is asked first, so that you read what
@@ -33,32 +35,27 @@ that "sallyport ssh-config" names.`,
 			}
 			return usage("Say which service, and put a command after --").WithNext("As in: sallyport ssh NGH-PETCT1/recon-ssh -- evlog -n 50")
 		},
-		ValidArgsFunction: p.completeTargets,
-		RunE: func(c *cobra.Command, args []string) error {
-			return p.ssh(c.Context(), args[0], args[1:])
-		},
-	}
+		ValidArgsFunction: p.targets(),
+	}, func(ctx context.Context, who signedIn, args []string) error {
+		return p.ssh(ctx, who, args[0], args[1:])
+	})
 }
 
-func (p *program) ssh(ctx context.Context, target string, command []string) error {
+func (p *program) ssh(ctx context.Context, who signedIn, target string, command []string) error {
 	asset, service, err := parseTarget(target)
 	if err != nil {
 		return err
 	}
-	who, err := p.session()
-	if err != nil {
-		return err
-	}
-	access, err := who.broker.Access(ctx, asset, service)
+	access, err := client.Access.Get(ctx, who.broker, asset, service)
 	if err != nil {
 		return err
 	}
 	if !access.Ready {
-		e := &session.Error{Kind: access.Kind, Message: firstOf(access.Message, "There is no access to "+target+" now"), Next: access.Next}
+		e := &session.Error{Kind: access.Kind, Message: cmp.Or(access.Message, "There is no access to "+target+" now"), Next: access.Next}
 		if access.Pending {
 			e.Err = errWaiting
 			e.Kind = session.Refused
-			e.Next = firstOf(e.Next, "Look again with: sallyport request show "+access.Request)
+			e.Next = cmp.Or(e.Next, "Look again with: sallyport request show "+access.Request)
 		}
 		if status(e) != exitWaiting && status(e) != exitDenied {
 			e.Kind = session.Denied // whatever is missing, the answer to "may I" was no

@@ -5,22 +5,12 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
 )
 
 func (p *program) trustCommand() *cobra.Command {
-	c := &cobra.Command{
-		Use:   "trust",
-		Short: "Say which hospitals' agents and sign-ins you trust",
-		Long: `A trust bundle names a site's agent key, its identity providers and their clients. The
-hospital exports it (sallyport-agent trust export) and hands it to you by a way that
-is not the broker. Everything that is verified on this machine is verified by it.`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
-	}
 	var replace bool
 	add := &cobra.Command{
 		Use:     "import FILE",
@@ -31,14 +21,15 @@ is not the broker. Everything that is verified on this machine is verified by it
 		RunE:    func(_ *cobra.Command, args []string) error { return p.trustImport(args[0], replace) },
 	}
 	add.Flags().BoolVar(&replace, "replace", false, "accept another agent key for a site that is trusted already")
-	c.AddCommand(add, &cobra.Command{
-		Use:     "ls",
-		Aliases: []string{"list"},
-		Short:   "List what you trust",
-		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return p.trustList() },
-	})
-	return c
+	list := ls("List what you trust")
+	list.RunE = func(*cobra.Command, []string) error { return p.trustList() }
+	return noun(&cobra.Command{
+		Use:   "trust",
+		Short: "Say which hospitals' agents and sign-ins you trust",
+		Long: `A trust bundle names a site's agent key, its identity providers and their clients. The
+hospital exports it (sallyport-agent trust export) and hands it to you by a way that
+is not the broker. Everything that is verified on this machine is verified by it.`,
+	}, add, list)
 }
 
 func (p *program) trustImport(file string, replace bool) error {
@@ -50,14 +41,10 @@ func (p *program) trustImport(file string, replace bool) error {
 	if err != nil {
 		return err
 	}
-	if err := h.ImportTrust(bundle, replace); err != nil {
-		return err
-	}
 	view := trustOf(bundle)
-	return p.answer(view, func() error {
+	return p.told(view, h.ImportTrust(bundle, replace), func() {
 		p.print("Trusted now: %s, agent %s, key %s", view.Site, view.Agent, view.Fingerprint)
 		p.say("Compare the fingerprint with the hospital before you rely on it.")
-		return nil
 	})
 }
 
@@ -105,15 +92,11 @@ func (p *program) trustList() error {
 	for _, t := range all {
 		views = append(views, trustOf(t))
 	}
-	return p.answer(views, func() error {
-		if len(views) == 0 {
-			p.say("You trust nobody yet. Get a bundle from a hospital and run: sallyport trust import FILE")
-			return nil
-		}
-		var rows [][]string
-		for _, v := range views {
-			rows = append(rows, []string{v.Site, v.Agent, v.Fingerprint, strings.Join(v.Issuers, " ")})
-		}
-		return display.Table(p.stdout, []string{"SITE", "AGENT", "AGENT KEY", "SIGN-INS"}, rows)
-	})
+	return table[trustView]{
+		none:   "You trust nobody yet. Get a bundle from a hospital and run: sallyport trust import FILE",
+		header: []string{"SITE", "AGENT", "AGENT KEY", "SIGN-INS"},
+		row: func(v trustView) []string {
+			return []string{v.Site, v.Agent, v.Fingerprint, strings.Join(v.Issuers, " ")}
+		},
+	}.show(p, views)
 }

@@ -68,49 +68,11 @@ func (p *program) anchors(files []string) ([]session.Trust, error) {
 
 // judge prints a verdict and turns it into the exit status.
 func (p *program) judge(v verdict, liveIsFine bool) error {
-	err := p.answer(v, func() error {
-		for _, line := range v.Explain {
-			p.print("%s", line)
-		}
-		return nil
-	})
-	if err != nil {
+	if err := p.toldLines(v, v.Explain); err != nil {
 		return err
 	}
 	if v.Result == intact || v.Result == torn || v.Result == live && liveIsFine {
 		return nil
 	}
 	return quietFailure{}
-}
-
-func (p *program) recordingsVerifyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify RECORDING",
-		Short: "Fetch a recording and check it against your trust bundle",
-		Long: `Fetch a recording and check it against your trust bundle, as "sallyport verify" does
-with a file. A recording that is listed live has no seal yet; live is status 0 then.`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: p.completeRecordings,
-		RunE: func(c *cobra.Command, args []string) error {
-			who, id, err := p.aboutRecording(args[0])
-			if err != nil {
-				return err
-			}
-			trust, err := who.home.Trust()
-			if err != nil {
-				return err
-			}
-			// The state is asked first: what is sealed meanwhile verifies as sealed.
-			listed, err := who.broker.Recording(c.Context(), id)
-			if err != nil {
-				return err
-			}
-			f, size, done, err := p.download(c.Context(), id, who.broker.RecordingPack)
-			if err != nil {
-				return err
-			}
-			defer done()
-			return p.judge(p.tapes.Verify(f, size, trust), listed.State == live)
-		},
-	}
 }

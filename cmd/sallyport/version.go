@@ -37,20 +37,11 @@ func version() versionView {
 }
 
 func (p *program) versionCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "version",
-		Short: "Print the version",
-		Args:  cobra.NoArgs,
-		RunE: func(*cobra.Command, []string) error {
-			v := version()
-			return p.answer(v, func() error {
-				suffix := ""
-				if v.Revision != "" {
-					suffix = " (" + v.Revision[:min(12, len(v.Revision))] + ")"
-				}
-				p.print("sallyport %s%s, %s", v.Version, suffix, v.Go)
-				return nil
-			})
-		},
-	}
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		v, suffix := version(), ""
+		if v.Revision != "" {
+			suffix = " (" + v.Revision[:min(12, len(v.Revision))] + ")"
+		}
+		return p.told(v, nil, func() { p.print("sallyport %s%s, %s", v.Version, suffix, v.Go) })
+	}}
 }

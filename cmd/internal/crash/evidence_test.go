@@ -15,6 +15,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 )
@@ -54,7 +55,7 @@ func (g *ground) settled(since time.Time, orphans map[string]bool, torn bool) {
 	until(g.t, "every recording is sealed, uploaded and listed", time.Until(since.Add(promised)), seldom, func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		all, err := auditor.Recordings(ctx)
+		all, err := client.Recordings.All(ctx, auditor)
 		if err != nil {
 			return err
 		}
@@ -97,20 +98,21 @@ func (g *ground) tapes(before []api.Recording) []tape {
 
 func (g *ground) recordings() []api.Recording {
 	g.t.Helper()
-	return listed(g, "the recordings are listed", g.asks("auditor").Recordings)
+	return listed(g, "the recordings are listed", client.Recordings)
 }
 
 func (g *ground) sessions() []api.Session {
 	g.t.Helper()
-	return listed(g, "the sessions are listed", g.asks("auditor").Sessions)
+	return listed(g, "the sessions are listed", client.Sessions)
 }
 
-func listed[T any](g *ground, what string, ask func(context.Context) ([]T, error)) (list []T) {
+func listed[T any](g *ground, what string, from client.List[T]) (list []T) {
 	g.t.Helper()
+	auditor := g.asks("auditor")
 	until(g.t, what, patience, seldom, func() (err error) {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		list, err = ask(ctx)
+		list, err = from.All(ctx, auditor)
 		return err
 	})
 	return list
@@ -123,7 +125,7 @@ func (g *ground) tape(rec api.Recording) tape {
 	var file bytes.Buffer
 	until(g.t, rec.ID+" is fetched", patience, seldom, func() error {
 		file.Reset()
-		_, err := g.asks("auditor").RecordingFile(ctx, rec.ID, &file)
+		_, err := client.RecordingFile.Copy(ctx, g.asks("auditor"), rec.ID, "", &file)
 		return err
 	})
 	result := recordings.Verify(bytes.NewReader(file.Bytes()), int64(file.Len()), nil)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,7 +27,7 @@ type pace struct {
 
 func (p *program) recordingsPlayCommand() *cobra.Command {
 	var how pace
-	c := &cobra.Command{
+	c := p.onTape(&cobra.Command{
 		Use:   "play RECORDING",
 		Short: "Replay a recording",
 		Long: `Replay a recording in this terminal, in its own time. What could make your terminal
@@ -35,33 +36,40 @@ colours and cursor movement are shown. Into a file or a pipe, or with --plain, t
 replay is a plain transcript at once. Replaying does not verify: see "recordings verify".`,
 		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --speed 4
   sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --plain | grep swversion`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: p.completeRecordings,
-		RunE:              func(c *cobra.Command, args []string) error { return p.play(c.Context(), args[0], how) },
-	}
+	}, &how.typed, func() error {
+		if how.speed < 0.01 || how.speed > 1000 || how.idle < 0 {
+			return usage("Speed is a number from 0.01 to 1000, and idle is not negative").WithNext("Try --speed 4 --idle 1s.")
+		}
+		return nil
+	}, func(ctx context.Context, t tape) error {
+		switch {
+		case p.asJSON():
+			return p.playJSON(t, how.typed.wanted)
+		case how.plain || !isTerminal(p.stdout):
+			return p.transcript(t, how.typed.wanted)
+		default:
+			return p.replay(ctx, t, how)
+		}
+	})
 	c.Flags().Float64Var(&how.speed, "speed", 1, "how many times faster")
 	c.Flags().DurationVar(&how.idle, "idle", 2*time.Second, "show no pause longer than this")
-	how.typed.flags(c)
 	c.Flags().BoolVar(&how.plain, "plain", false, "write a transcript without timing and colours")
 	return c
 }
 
-func (p *program) play(ctx context.Context, id string, how pace) error {
-	if how.speed < 0.01 || how.speed > 1000 || how.idle < 0 {
-		return usage("Speed is a number from 0.01 to 1000, and idle is not negative").WithNext("Try --speed 4 --idle 1s.")
-	}
-	t, done, err := p.tape(ctx, id, how.typed)
-	if err != nil {
-		return err
-	}
-	defer done()
-	switch {
-	case p.asJSON():
-		return p.playJSON(t, how.typed.wanted)
-	case how.plain || !isTerminal(p.stdout):
-		return p.transcript(t, how.typed.wanted)
-	default:
-		return p.replay(ctx, t, how)
+// each hands over a recording's events in their order.
+func each(t tape, do func(session.Event) error) error {
+	for {
+		e, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = do(e)
+		}
+		if err != nil {
+			return err
+		}
 	}
 }
 
@@ -77,31 +85,27 @@ func (p *program) replay(ctx context.Context, t tape, how pace) error {
 		}
 	}()
 	last := int64(0)
-	for {
-		e, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
+	err := each(t, func(e session.Event) error {
 		gap := min(time.Duration(float64(e.At-last)/how.speed)*time.Microsecond, how.idle)
 		last = e.At
 		if gap > 0 {
 			if err := pause(ctx, gap); err != nil {
-				return nil // Ctrl-C ends a replay; there is nothing to explain
+				return io.EOF
 			}
 		}
 		if e.Kind == session.Output || e.Kind == session.ErrorOutput {
-			if _, err := screen.Write(e.Data); err != nil {
-				return err
-			}
-			continue
+			_, err := screen.Write(e.Data)
+			return err
 		}
 		if words := remark(e, input); words != "" {
 			fmt.Fprintf(p.stdout, "\r\n\x1b[2m[%s] %s\x1b[0m\r\n", offset(e.At), display.Clean(words))
 		}
+		return nil
+	})
+	if errors.Is(err, io.EOF) {
+		return nil // Ctrl-C ends a replay; there is nothing to explain
 	}
+	return err
 }
 
 // transcript writes text for files and pipes: remarks between brackets, output as
@@ -109,33 +113,28 @@ func (p *program) replay(ctx context.Context, t tape, how pace) error {
 func (p *program) transcript(t tape, input bool) error {
 	out := &lineKeeper{w: p.stdout}
 	text := map[uint32]*display.Filter{}
-	for {
-		e, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			return out.fresh()
-		}
-		if err != nil {
-			_ = out.fresh()
-			return err
-		}
+	err := each(t, func(e session.Event) error {
 		if e.Kind == session.Output || e.Kind == session.ErrorOutput {
 			if text[e.Stream] == nil {
 				text[e.Stream] = display.NewPlain(out)
 			}
-			if _, err := text[e.Stream].Write(e.Data); err != nil {
-				return err
-			}
-			continue
+			_, err := text[e.Stream].Write(e.Data)
+			return err
 		}
-		if words := remark(e, input); words != "" {
-			if err := out.fresh(); err != nil {
-				return err
-			}
-			if _, err := fmt.Fprintf(out, "[%s] %s\n", offset(e.At), display.Clean(words)); err != nil {
-				return err
-			}
+		words := remark(e, input)
+		if words == "" {
+			return nil
 		}
+		if err := out.fresh(); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "[%s] %s\n", offset(e.At), display.Clean(words))
+		return err
+	})
+	if fresh := out.fresh(); err == nil {
+		return fresh
 	}
+	return err
 }
 
 // lineKeeper knows whether the last byte ended a line.
@@ -172,20 +171,8 @@ type playedEvent struct {
 
 // playJSON writes a bare array, event by event.
 func (p *program) playJSON(t tape, input bool) error {
-	between := "[\n"
-	for {
-		e, err := t.Next()
-		if errors.Is(err, io.EOF) {
-			if between == "[\n" {
-				_, err = fmt.Fprintln(p.stdout, "[]")
-			} else {
-				_, err = fmt.Fprintln(p.stdout, "]")
-			}
-			return err
-		}
-		if err != nil {
-			return err
-		}
+	between, end := "[\n", "[]"
+	err := each(t, func(e session.Event) error {
 		v := playedEvent{At: e.At, Kind: cast.KindWord(e.Kind), Stream: e.Stream, Bytes: len(e.Data)}
 		switch {
 		case e.Kind == session.Output || e.Kind == session.ErrorOutput || e.Kind == session.Signal || input && e.Kind == session.Input:
@@ -196,11 +183,13 @@ func (p *program) playJSON(t tape, input bool) error {
 		if _, err := io.WriteString(p.stdout, between); err != nil {
 			return err
 		}
-		if err := display.JSON(p.stdout, v); err != nil {
-			return err
-		}
-		between = ",\n"
+		between, end = ",\n", "]"
+		return display.JSON(p.stdout, v)
+	})
+	if err == nil {
+		_, err = fmt.Fprintln(p.stdout, end)
 	}
+	return err
 }
 
 // remark says what an event was, for people, with what was typed on request; empty for those that say nothing.
@@ -219,7 +208,7 @@ func remark(e session.Event, input bool) string {
 		case c.Command != "":
 			return "command: " + c.Command
 		case c.Type == session.Shell:
-			return fmt.Sprintf("shell opened (%s, %d x %d)", firstOf(c.Term, "no terminal"), c.Cols, c.Rows)
+			return fmt.Sprintf("shell opened (%s, %d x %d)", cmp.Or(c.Term, "no terminal"), c.Cols, c.Rows)
 		default:
 			return string(c.Type) + " opened"
 		}
@@ -236,7 +225,7 @@ func remark(e session.Event, input bool) string {
 		if json.Unmarshal(e.Data, &s) != nil {
 			return "a file was closed"
 		}
-		return strings.TrimSpace(fmt.Sprintf("file %s, %s, %d bytes, %s", directionWord(s.Direction), s.Path, s.Size, firstOf(prefixed("SHA-256 ", s.SHA256), s.Reason)))
+		return strings.TrimSpace(fmt.Sprintf("file %s, %s, %d bytes, %s", directionWord(s.Direction), s.Path, s.Size, cmp.Or(prefixed("SHA-256 ", s.SHA256), s.Reason)))
 	case session.FileAction:
 		var a session.FileChange
 		if json.Unmarshal(e.Data, &a) != nil {

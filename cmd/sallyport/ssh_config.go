@@ -2,17 +2,19 @@ package main
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/cmd/internal/sshfiles"
 	"github.com/sallyport/sallyport/session"
 )
 
 func (p *program) sshConfigCommand() *cobra.Command {
-	return &cobra.Command{
+	return p.signed(&cobra.Command{
 		Use:   "ssh-config",
 		Short: "Write the ssh configuration, so that plain ssh, scp and sftp work",
 		Long: `Write ssh_config and known_hosts into your Sallyport directory. It needs no helper
@@ -21,28 +23,18 @@ and no environment: use it with ssh -F, or put one Include line at the top of
 after an approval. Keys of requests that are over are removed.`,
 		Example: `  ssh -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1
   scp -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1:savelog.tgz .`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
-			who, err := p.session()
-			if err != nil {
-				return err
+	}, func(ctx context.Context, who signedIn, _ []string) error {
+		written, err := p.writeSSH(ctx, who)
+		return p.told(written, err, func() {
+			p.print("%s", written.Path)
+			for _, site := range written.Untrusted {
+				p.say("Left out: the scanners of %s, because its trust bundle was not imported.", site)
 			}
-			written, err := p.writeSSH(c.Context(), who)
-			if err != nil {
-				return err
+			if isTerminal(p.stdout) {
+				p.say("To use it with plain ssh, put this first in ~/.ssh/config:\n  Include \"%s\"", written.Path)
 			}
-			return p.answer(written, func() error {
-				p.print("%s", written.Path)
-				for _, site := range written.Untrusted {
-					p.say("Left out: the scanners of %s, because its trust bundle was not imported.", site)
-				}
-				if isTerminal(p.stdout) {
-					p.say("To use it with plain ssh, put this first in ~/.ssh/config:\n  Include \"%s\"", written.Path)
-				}
-				return nil
-			})
-		},
-	}
+		})
+	})
 }
 
 // sshWritten is the JSON of ssh-config.
@@ -56,13 +48,13 @@ type sshWritten struct {
 // writeSSH prunes keys whose requests are over and rewrites ssh_config and known_hosts.
 func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error) {
 	out := sshWritten{Path: who.home.Path("ssh_config"), KnownHosts: who.home.Path("known_hosts"), Hosts: []string{}, Untrusted: []string{}}
-	catalogue, err := who.broker.Assets(ctx, "")
+	catalogue, err := assetsOf(ctx, who, "")
 	if err != nil {
 		return out, err
 	}
 	var requests []api.Request
 	if who.has(session.Engineer) {
-		if requests, err = who.broker.Requests(ctx); err != nil {
+		if requests, err = client.Requests.All(ctx, who.broker); err != nil {
 			return out, err
 		}
 	}
@@ -103,6 +95,13 @@ func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error
 	return out, who.home.Write("ssh_config", config)
 }
 
+// rewriteSSH is writeSSH after something that stands also when that fails.
+func (p *program) rewriteSSH(ctx context.Context, who signedIn) {
+	if _, err := p.writeSSH(ctx, who); err != nil {
+		p.warn("The request stands, but the ssh configuration was not written: %s Run: sallyport ssh-config", sentence(explain(err).Message))
+	}
+}
+
 // prune drops the keys of requests that are over and returns the others, newest first.
 func (p *program) prune(h home.Home, requests []api.Request) ([]home.Key, error) {
 	over, good := map[string]bool{}, map[string]bool{}
@@ -132,13 +131,8 @@ func (p *program) prune(h home.Home, requests []api.Request) ([]home.Key, error)
 func keysFor(keys []home.Key, a api.Asset, service string) []string {
 	var paths []string
 	for _, k := range keys {
-		if k.Site != a.Site || k.Asset != a.Name {
-			continue
-		}
-		for _, s := range k.Services {
-			if s == service {
-				paths = append(paths, k.Path)
-			}
+		if k.Site == a.Site && k.Asset == a.Name && slices.Contains(k.Services, service) {
+			paths = append(paths, k.Path)
 		}
 	}
 	return paths

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"strings"
 	"time"
@@ -8,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
-	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 )
@@ -25,16 +26,13 @@ type more struct {
 
 func (p *program) requestExtendCommand() *cobra.Command {
 	var m more
-	c := &cobra.Command{
+	c := about(p, session.ParseSessionID, p.sessions(true), &cobra.Command{
 		Use:   "extend SESSION --for TIME --reason TEXT",
 		Short: "Ask for more time in a session that is live",
 		Long: `Ask for more time in a session that is live. The hospital decides as about any request;
 nothing drops when it says yes. Without an answer the session ends when it would have.`,
-		Example:           `  sallyport request extend S-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 30m --reason "Calibration takes longer" --wait`,
-		Args:              cobra.ExactArgs(1),
-		ValidArgsFunction: p.completeSessions(true),
-		RunE:              func(c *cobra.Command, args []string) error { return p.extend(c.Context(), args[0], m) },
-	}
+		Example: `  sallyport request extend S-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 30m --reason "Calibration takes longer" --wait`,
+	}, func(ctx context.Context, who signedIn, id string) error { return p.extend(ctx, who, id, m) })
 	f := c.Flags()
 	f.DurationVar(&m.longer, "for", 0, "how much longer, as in 30m")
 	f.StringVar(&m.reason, "reason", "", "why, in your words; the approver reads it")
@@ -47,41 +45,29 @@ nothing drops when it says yes. Without an answer the session ends when it would
 	return c
 }
 
-func (p *program) extend(ctx context.Context, id string, m more) error {
-	gid, err := session.ParseSessionID(id)
-	if err != nil {
-		return err
-	}
+func (p *program) extend(ctx context.Context, who signedIn, id string, m more) error {
 	if m.longer < time.Second || m.longer%time.Second != 0 {
 		return usage("An extension lasts whole seconds, at least one").WithNext("Write --for 30m, for example.")
 	}
-	who, err := p.session()
-	if err != nil {
-		return err
-	}
-	s, err := who.broker.Session(ctx, id)
+	s, err := client.Session.Get(ctx, who.broker, id)
 	if err != nil {
 		return err
 	}
 	if s.State == session.Ended {
 		return session.Errorf(session.Expired, "The session is over").WithNext("Ask for a new one: sallyport request new " + s.Asset + "/" + s.Service)
 	}
-	r, err := who.broker.Request(ctx, s.Request)
+	r, err := client.Request.Get(ctx, who.broker, s.Request)
 	if err != nil {
 		return err
 	}
 	if r.Engineer.Identity != who.login.Person.Identity {
 		return session.Errorf(session.Denied, "Only its engineer asks for more time of %s", id).WithNext("Nothing was changed.")
 	}
-	doc, err := p.lengthened(gid, s, r, m)
+	doc, err := p.lengthened(s, r, m)
 	if err != nil {
 		return err
 	}
-	trust, err := who.home.Trust()
-	if err != nil {
-		return err
-	}
-	bundle, err := home.ForSite(trust, doc.Site)
+	bundle, err := who.bundle(doc.Site)
 	if err != nil {
 		return err
 	}
@@ -92,19 +78,22 @@ func (p *program) extend(ctx context.Context, id string, m more) error {
 	if m.wait {
 		return p.wait(ctx, who, answer, m.timeout)
 	}
-	return p.answer(answer, func() error {
+	return p.told(answer, nil, func() {
 		p.print("%s", answer.ID)
 		p.say("Asked to go on until %s instead of %s. %s", p.local(answer.NotAfter), p.local(s.Deadline), p.whereItStands(answer))
-		return nil
 	})
 }
 
 // lengthened is the session's own terms with a later end: maxs is the whole length
 // from its start, exp the new end.
-func (p *program) lengthened(of session.ID, s api.Session, r api.Request, m more) (grant.Request, error) {
-	reason, order := strings.TrimSpace(m.reason), firstOf(strings.TrimSpace(m.workOrder), r.WorkOrder)
+func (p *program) lengthened(s api.Session, r api.Request, m more) (grant.Request, error) {
+	reason, order := strings.TrimSpace(m.reason), cmp.Or(strings.TrimSpace(m.workOrder), r.WorkOrder)
 	if reason == "" || strings.ContainsAny(reason+order, "\n\r\t") {
 		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
+	}
+	of, err := session.ParseSessionID(s.ID)
+	if err != nil {
+		return grant.Request{}, err
 	}
 	end := s.Deadline.Add(m.longer).Add(time.Second - 1).Truncate(time.Second)
 	return grant.Request{
@@ -112,9 +101,4 @@ func (p *program) lengthened(of session.ID, s api.Session, r api.Request, m more
 		Services: r.Services, Class: r.Class, Channels: r.Channels, NBF: p.now().Unix(), EXP: end.Unix(),
 		MaxS: int64((end.Sub(s.Opened) + time.Second - 1) / time.Second), Eng: r.Engineer.Identity, Reason: reason, Ref: order,
 	}, nil
-}
-
-// extended reports whether a request asked for more time and got it.
-func extended(r api.Request) bool {
-	return r.Kind == grant.KindExtension && r.Status == session.Closed && r.Grant != nil
 }

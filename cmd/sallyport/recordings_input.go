@@ -3,12 +3,12 @@ package main
 import (
 	"bytes"
 	"context"
-	"io"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
@@ -27,13 +27,6 @@ func (w *withInput) flags(c *cobra.Command) {
 	c.Flags().StringVar(&w.identity, "identity", "", "file with the hospital's age identity that opens typed input")
 	c.Flags().StringVar(&w.reason, "reason", "", "why you look at it; stands in the hospital's audit log, and is needed for what was typed")
 	_ = c.MarkFlagFilename("identity")
-}
-
-// fetch brings the recording, for the reason that was given.
-func (w *withInput) fetch(who signedIn) fetcher {
-	return func(ctx context.Context, id string, out io.Writer) (int64, error) {
-		return who.broker.RecordingFor(ctx, id, w.reason, out)
-	}
 }
 
 // open reads the identity; nil without the wish. Nothing is asked of anybody.
@@ -62,6 +55,27 @@ func (w *withInput) open() ([]age.Identity, error) {
 	return ids, nil
 }
 
+// onTape is a verb on one recording that is fetched and opened for it. check comes
+// before anybody is asked.
+func (p *program) onTape(c *cobra.Command, typed *withInput, check func() error, do func(ctx context.Context, t tape) error) *cobra.Command {
+	var ids []age.Identity
+	typed.flags(c)
+	c.PreRunE = func(*cobra.Command, []string) (err error) {
+		if err = check(); err == nil {
+			ids, err = typed.open()
+		}
+		return err
+	}
+	return about(p, session.ParseRecordingID, p.recordings(), c, func(ctx context.Context, who signedIn, id string) error {
+		t, done, err := p.tape(ctx, who, id, *typed, ids)
+		if err != nil {
+			return err
+		}
+		defer done()
+		return do(ctx, t)
+	})
+}
+
 // locked is a tape whose typed input can be opened.
 type locked interface {
 	Unlock(identity age.Identity) error
@@ -69,16 +83,8 @@ type locked interface {
 
 // tape fetches a recording and opens it, with what was typed when that is wanted: the
 // viewing is noted before the first typed byte is there. The func frees it.
-func (p *program) tape(ctx context.Context, id string, typed withInput) (tape, func(), error) {
-	ids, err := typed.open()
-	if err != nil {
-		return nil, nil, err
-	}
-	who, id, err := p.aboutRecording(id)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, size, done, err := p.download(ctx, id, typed.fetch(who))
+func (p *program) tape(ctx context.Context, who signedIn, id string, typed withInput, ids []age.Identity) (tape, func(), error) {
+	f, size, done, err := download(ctx, who, client.RecordingFile, id, typed.reason)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -111,7 +117,7 @@ func (p *program) unlock(ctx context.Context, who signedIn, id string, t tape, i
 	if err != nil {
 		return err
 	}
-	if err := who.broker.Viewed(ctx, id, api.Viewing{Input: true, Reason: reason}); err != nil {
+	if _, err := client.Viewed.Post(ctx, who.broker, api.Viewing{Input: true, Reason: reason}, id); err != nil {
 		return err
 	}
 	p.warn("Recorded: %s looks at what was typed in %s, because: %s", who.login.Person.Email, id, reason)

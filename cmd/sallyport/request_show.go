@@ -1,0 +1,48 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
+	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/session"
+)
+
+func (p *program) requestShowCommand() *cobra.Command {
+	return about(p, session.ParseRequestID, p.requests(""), &cobra.Command{
+		Use:     "show REQUEST",
+		Short:   "Tell what one request asks for and where it stands",
+		Example: "  sallyport request show R-aaaaaaaaaaaaaaaaaaaaaaaaaa",
+	}, func(ctx context.Context, who signedIn, id string) error {
+		r, err := client.Request.Get(ctx, who.broker, id)
+		return p.toldFacts(r, err, func() [][2]string {
+			p.print("%s", p.whereItStands(r))
+			return p.requestFacts(r, p.siteZone(ctx, who, r))
+		})
+	})
+}
+
+func (p *program) requestFacts(r api.Request, zone string) [][2]string {
+	started, proposed := "", ""
+	if r.Grant != nil {
+		started = *r.Grant
+	}
+	if w := r.Proposal; w != nil {
+		proposed = strings.TrimSuffix(fmt.Sprintf("%s until %s, by %s: %s", p.both(w.From, zone), p.both(w.Until, zone), w.By, w.Reason), ": ")
+	}
+	return [][2]string{
+		{"Request", r.ID}, {"Scanner", r.Asset + " at " + r.Site}, {"Services", strings.Join(r.Services, ", ")}, {"Class", string(r.Class)},
+		{"May", may(r.Channels)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
+		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
+		{"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
+		{"Engineer", fmt.Sprintf("%s <%s>", cmp.Or(r.Engineer.Name, r.Engineer.Sub), r.Engineer.Email)},
+		{"Reason", r.Reason}, {"Work order", r.WorkOrder}, {"Asked", p.local(r.Created)}, {"Grant", started},
+	}
+}

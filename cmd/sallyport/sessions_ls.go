@@ -1,0 +1,18 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
+)
+
+func (p *program) sessionsListCommand() *cobra.Command {
+	return lists(p, "List sessions, newest first: your own, or your site's", client.Sessions, table[api.Session]{
+		none:   "Nobody has been on a scanner yet.",
+		header: []string{"SESSION", "STATE", "ASSET/SERVICE", "ENGINEER", "OPENED", "ENDS"},
+		row: func(s api.Session) []string {
+			return []string{s.ID, p.sessionState(s), s.Asset + "/" + s.Service, s.Engineer, p.local(s.Opened), p.sessionEnd(s)}
+		},
+	})
+}

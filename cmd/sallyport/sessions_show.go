@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
+	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/session"
+)
+
+func (p *program) sessionsShowCommand() *cobra.Command {
+	return about(p, session.ParseSessionID, p.sessions(false), &cobra.Command{Use: "show SESSION", Short: "Tell all about one session"},
+		func(ctx context.Context, who signedIn, id string) error {
+			s, err := client.Session.Get(ctx, who.broker, id)
+			return p.toldFacts(s, err, func() [][2]string { return p.sessionFacts(s) })
+		})
+}
+
+func (p *program) sessionFacts(s api.Session) [][2]string {
+	ended, remaining, warning, keys := "", "", "", ""
+	if s.Ended != nil {
+		ended = p.local(*s.Ended)
+	}
+	if s.State != session.Ended {
+		remaining = display.Span(max(s.Deadline.Sub(p.now()), 0))
+		if n := p.last(s); n > 0 {
+			warning = fmt.Sprintf("the last %d min; its engineer asks for more with: sallyport request extend %s --for 30m --reason ...", n, s.ID)
+		}
+	}
+	if s.Keys > 0 {
+		keys = fmt.Sprint(s.Keys)
+	}
+	return [][2]string{
+		{"Session", s.ID}, {"State", p.sessionState(s)}, {"Scanner", s.Asset + "/" + s.Service}, {"Engineer", s.Engineer}, {"Opened", p.local(s.Opened)},
+		{"Must end", p.local(s.Deadline)}, {"Remaining", remaining}, {"Warning", warning}, {"Keys", keys}, {"Ended", ended},
+		{"Recordings", strings.Join(s.Recordings, " ")}, {"Request", s.Request},
+	}
+}
