@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/agent/console"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/agent/engine/shell"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/agent/spool"
 	"github.com/sallyport/sallyport/recordings"
@@ -133,8 +134,13 @@ func (a *Agent) makeEngine() error {
 	for _, asset := range a.cfg.catalogue() {
 		idle[asset.Name] = asset.Policy.Idle
 	}
+	ssh, err := shell.New(shell.Config{Identity: a.identity, Devices: devices, Log: a.log})
+	if err != nil {
+		return err
+	}
 	a.engine, err = engine.New(engine.Config{
-		Ledger: a.ledger, Devices: devices, Identity: a.identity, Site: a.cfg.Site,
+		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh}, Protocol: devices.Protocol,
+		Site: a.cfg.Site, Agent: a.fingerprint(),
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: time.Now,
 		Idle: func(asset string) time.Duration { return idle[asset] },
 	})
@@ -307,9 +313,5 @@ func (a *Agent) end(id session.ID, reason session.EndReason, by string) error {
 // Stream serves a stream that the broker asked for. Who is at its other end shows
 // in the inner SSH, or in the browser's proof: the broker's word counts for nothing.
 func (a *Agent) Stream(ctx context.Context, o link.Open, conn net.Conn) {
-	if o.Door == link.DoorBrowser {
-		a.engine.ServeBrowser(ctx, o.Asset, o.Service, o.Peer, conn)
-		return
-	}
-	a.engine.ServeSSH(ctx, o.Asset, o.Service, o.Peer, conn)
+	a.engine.Serve(ctx, engine.Visit{Door: o.Door, Asset: o.Asset, Service: o.Service, Peer: o.Peer}, conn)
 }

@@ -142,7 +142,7 @@ func TestZeroTicketReachesNoDevice(t *testing.T) {
 	s := newScanner(t, func(c *ssh.ServerConfig) { c.NoClientAuth = true })
 	d, err := New([]Target{s.target(Login{User: "x", Password: secret(t, "env:HOME")})}, slog.New(slog.DiscardHandler))
 	must(t, err)
-	if c, err := d.Dial(context.Background(), ledger.Ticket{}, "recon-ssh"); c != nil || session.KindOf(err) != session.Denied {
+	if c, err := d.DialSSH(context.Background(), ledger.Ticket{}, "recon-ssh"); c != nil || session.KindOf(err) != session.Denied {
 		t.Errorf("%v, %v", c, err)
 	}
 }

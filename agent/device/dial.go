@@ -40,10 +40,15 @@ func New(targets []Target, log *slog.Logger) (*Devices, error) {
 	return d, nil
 }
 
-// Dial connects to a service of the ticket's asset and logs in, within the target's
+// Protocol is what a service speaks; empty when there is no such service.
+func (d *Devices) Protocol(asset, service string) session.Protocol {
+	return d.targets[name{asset, service}].Protocol
+}
+
+// DialSSH connects to a service of the ticket's asset and logs in, within the target's
 // timeout. It refuses the zero Ticket and services that the ticket does not cover.
 // Errors are *session.Error whose message is fit for the engineer; Err has the rest.
-func (d *Devices) Dial(ctx context.Context, t ledger.Ticket, service string) (*ssh.Client, error) {
+func (d *Devices) DialSSH(ctx context.Context, t ledger.Ticket, service string) (*ssh.Client, error) {
 	if !t.Valid() {
 		return nil, session.Errorf(session.Denied, "no device is reached without an admitted grant")
 	}

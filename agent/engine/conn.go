@@ -2,239 +2,226 @@ package engine
 
 import (
 	"context"
-	"io"
 	"log/slog"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/attach"
-	"github.com/sallyport/sallyport/session/terminal"
 )
 
-// conn is one engineer's connection and, below it, at most one to the device.
-type conn struct {
-	e                    *Engine
-	asset, service, peer string
-	net                  io.Closer // the engineer's side
-	log                  *slog.Logger
-	login                // belongs to the handshake
-	asked                // what the client asked for and did not get
-	life
+// Conn is one engineer's connection and, below it, at most one to a device. A line
+// makes it with Connect and works in its context.
+type Conn struct {
+	e        *Engine
+	visit    Visit
+	protocol session.Protocol
+	side     Side
+	log      *slog.Logger
+	refused  refusals
+	active   atomic.Int64 // when something passed last, since the engine was made
+	cancel   context.CancelFunc
+	work     sync.WaitGroup // all that works for the connection
 
 	opening sync.Mutex // held while the device is being opened; ending never takes it
 	mu      sync.Mutex // never held across I/O
 	state   connState
 }
 
-// login is the handshake's: the timer that cuts it, and what was said in it.
-type login struct {
-	handshake *time.Timer
-	said      string
-}
-
-// asked counts and paces refusals.
-type asked struct {
-	refused  refusals
-	rejected atomic.Int32 // channels
-	pace     *rate.Limiter
-}
-
-// life is how long a connection works, and who works for it.
-type life struct {
-	active   atomic.Int64   // when something passed last, since the engine was made
-	over     chan struct{}  // closed when it is stopped
-	gone     chan struct{}  // closed when the engineer's side is gone
-	handlers sync.WaitGroup // of channels
-	work     sync.WaitGroup // of the connection itself
-	seat     *seat          // the browser's, whose connection it is; nil for ssh
-}
-
 // connState is what changes.
 type connState struct {
 	session  *liveSession
-	leg      *leg
-	abort    context.CancelFunc // of a dial under way
-	relays   map[*terminal.Relay]struct{}
-	channels int
+	device   Device
+	tap      *tap
 	stopped  bool
 	finished bool
 	reason   session.EndReason
 }
 
-// newConn returns nil when there are too many connections already.
-func (e *Engine) newConn(ctx context.Context, asset, service, peer string, nc io.Closer) *conn {
-	c := &conn{
-		e: e, asset: asset, service: service, peer: plain(peer, 100), net: nc,
-		log:   e.cfg.Log.With("target", plain(asset+"/"+service, 130)),
-		asked: asked{pace: rate.NewLimiter(20, 40)},
-		life:  life{over: make(chan struct{}), gone: make(chan struct{})},
-		state: connState{relays: map[*terminal.Relay]struct{}{}},
-	}
+// Connect runs an engineer's connection: serve works for it until the engineer's side
+// is gone, and says why it ended if nobody else ended it. serve's context ends when
+// the connection does. Connect returns when all that was started with Go has ended and
+// the recording is sealed.
+func (e *Engine) Connect(ctx context.Context, v Visit, p session.Protocol, side Side, serve func(context.Context, *Conn) session.EndReason) error {
+	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	v.Peer = plain(v.Peer, 100)
+	c := &Conn{e: e, visit: v, protocol: p, side: side, cancel: cancel, log: e.cfg.Log.With("target", v.target())}
 	c.touch()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closing || len(e.conns) >= maxTotal || ctx.Err() != nil {
-		return nil
+	if err := e.admit(ctx, c); err != nil {
+		return err
 	}
-	e.conns[c] = struct{}{}
-	return c
+	defer e.dismiss(c)
+	defer context.AfterFunc(ctx, func() { c.Stop(session.AgentLost, LastWords(session.AgentLost)) })()
+	c.finish(serve(inner, c))
+	return nil
 }
 
-// admit joins the session of a proven permit.
-func (c *conn) admit(p *permit) error {
-	s, err := c.e.attach(p, c)
+// admit counts a connection in, unless there are too many.
+func (e *Engine) admit(ctx context.Context, c *Conn) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch {
+	case e.closing || ctx.Err() != nil:
+		return errStopping()
+	case len(e.conns) >= maxTotal:
+		return session.Errorf(session.Refused, "The hospital's agent has too many connections.").WithNext("Try again in a moment.")
+	}
+	e.conns[c] = struct{}{}
+	e.work.Add(1)
+	return nil
+}
+
+func (e *Engine) dismiss(c *Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.conns, c)
+	e.work.Done()
+}
+
+// Admit joins the connection to the session of a ticket whose key was proven.
+func (c *Conn) Admit(t *Ticket) error {
+	s, err := c.e.join(t, c)
 	if err != nil {
 		return err
 	}
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.state.session = s
-	stopped := c.state.stopped
-	c.mu.Unlock()
-	if stopped {
-		return errOver
+	if c.state.stopped {
+		return ErrOver
 	}
 	return nil
 }
 
-// enter counts a handler in, unless the connection is finished; leave counts it out.
-func (c *conn) enter() bool {
+// Go runs do for the connection, which does not end before it; false when the
+// connection has ended. A panic ends the connection alone.
+func (c *Conn) Go(do func()) bool {
+	if !c.enter() {
+		return false
+	}
+	go func() {
+		defer c.work.Done()
+		defer func() {
+			if p := recover(); p != nil {
+				c.log.Error("panic in connection", "err", p, "stack", string(debug.Stack()))
+				c.Stop(session.Failed, LastWords(session.Failed))
+			}
+		}()
+		do()
+	}()
+	return true
+}
+
+// enter counts somebody in who works for the connection, unless that has ended.
+func (c *Conn) enter() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.state.finished {
 		return false
 	}
-	c.handlers.Add(1)
+	c.work.Add(1)
 	return true
 }
 
-func (c *conn) leave() { c.handlers.Done() }
-
-// spawn runs do for the connection, unless it is stopped.
-func (c *conn) spawn(do func()) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.state.stopped {
-		return false
-	}
-	c.work.Go(do)
-	return true
-}
-
-// stop ends the connection, once and without waiting: first the device, then, if
+// Stop ends the connection, once and without waiting: first the device, then, if
 // there is something to say, the last words, then the engineer.
-func (c *conn) stop(reason session.EndReason, line string) {
+func (c *Conn) Stop(reason session.EndReason, words string) {
 	c.mu.Lock()
 	if c.state.stopped {
 		c.mu.Unlock()
 		return
 	}
 	c.state.stopped, c.state.reason = true, reason
-	l, abort := c.state.leg, c.state.abort
-	relays := keys(c.state.relays)
-	if line != "" {
-		c.work.Go(func() { c.farewell(relays, reason, line) })
-	}
-	c.mu.Unlock()
-	close(c.over)
-	if abort != nil {
-		abort()
-	}
-	if l != nil {
-		_ = l.client.Close()
-	}
-	if line == "" {
-		_ = c.net.Close()
-	}
-}
-
-// farewell says the last words on every open channel and gives the client a moment to
-// take them and go. A client that does not read is cut.
-func (c *conn) farewell(relays []*terminal.Relay, reason session.EndReason, line string) {
-	if c.seat != nil {
-		c.seat.farewell(reason, line)
-		return
-	}
-	var said sync.WaitGroup
-	for _, r := range relays {
-		said.Go(func() {
-			r.Say(session.Note{Kind: session.NoteEnded, Reason: reason, Text: line}, farewellTime)
-			r.Hangup()
-		})
-	}
-	timer := time.NewTimer(2 * farewellTime)
-	defer timer.Stop()
-	if len(relays) > 0 {
-		select {
-		case <-c.gone:
-		case <-timer.C:
+	device := c.state.device
+	if words != "" {
+		tap := c.state.tap
+		c.work.Go(func() { c.side.Farewell(reason, words) })
+		if tap != nil {
+			c.work.Go(func() { _ = tap.note(session.Note{Kind: session.NoteEnded, Reason: reason, Text: words}) })
 		}
 	}
-	_ = c.net.Close()
-	said.Wait()
-}
-
-// tell says something while the connection goes on: to a browser as it is, to ssh its
-// text on every open channel.
-func (c *conn) tell(n attach.Notice) {
-	if c.seat != nil {
-		c.spawn(func() { c.seat.tell(n) })
-		return
-	}
-	if n.Text == "" {
-		return
-	}
-	c.mu.Lock()
-	relays := keys(c.state.relays)
 	c.mu.Unlock()
-	for _, r := range relays {
-		c.spawn(func() { r.Say(noteOf(n), farewellTime) })
+	c.cancel()
+	if device != nil {
+		_ = device.Close()
+	}
+	if words == "" {
+		_ = c.side.Close()
 	}
 }
 
-// stopped reports whether the connection is ending.
-func (c *conn) stopped() bool {
+// Stopped reports whether the connection is ending.
+func (c *Conn) Stopped() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.state.stopped
 }
 
-// whoLeft is the reason for a connection that nobody stopped. An engineer's client
-// goes as soon as it hears that the device went, and is often faster than we are.
-func (c *conn) whoLeft() session.EndReason {
-	c.mu.Lock()
-	l := c.state.leg
-	c.mu.Unlock()
-	if l != nil {
-		select {
-		case <-l.gone:
-			return session.DeviceClosed
-		default:
-		}
-	}
-	return session.Completed
-}
-
-// finish waits for all that worked for the connection and seals its recording.
-func (c *conn) finish() {
-	close(c.gone)
-	c.stop(c.whoLeft(), "")
+// finish waits for all that works for the connection and seals its recording.
+func (c *Conn) finish(why session.EndReason) {
+	c.Stop(why, "")
 	c.mu.Lock()
 	c.state.finished = true
-	s, l, reason := c.state.session, c.state.leg, c.state.reason
+	s, tap, reason := c.state.session, c.state.tap, c.state.reason
 	c.mu.Unlock()
-	c.handlers.Wait()
 	c.work.Wait()
-	if l != nil {
-		c.seal(l, reason)
+	if tap != nil {
+		c.seal(tap, reason)
 	}
 	if s != nil {
 		s.detach(c)
 	}
-	c.e.mu.Lock()
-	delete(c.e.conns, c)
-	c.e.mu.Unlock()
 }
+
+// Gate is the session's, as one user of the connection passes it: what waits there
+// gives up when gone is closed.
+func (c *Conn) Gate(gone <-chan struct{}) Gate {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return Gate{&c.state.session.gate, gone}
+}
+
+// Recorder is the connection's recording, once its device is open. Who records does
+// not close it.
+func (c *Conn) Recorder() session.Recorder {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return openEnded{c.state.tap}
+}
+
+// Note puts a remark on record, while there is a recording.
+func (c *Conn) Note(n session.Note) {
+	if !c.enter() { // a recording is sealed after the last who works for the connection
+		return
+	}
+	defer c.work.Done()
+	c.note(n)
+}
+
+// noteSoon is Note for who waits for no disk.
+func (c *Conn) noteSoon(n session.Note) {
+	if c.enter() {
+		go func() {
+			defer c.work.Done()
+			c.note(n)
+		}()
+	}
+}
+
+func (c *Conn) note(n session.Note) {
+	c.mu.Lock()
+	tap := c.state.tap
+	c.mu.Unlock()
+	if tap != nil {
+		_ = tap.note(n)
+	}
+}
+
+// Refuse puts on record what the engineer asked for and did not get.
+func (c *Conn) Refuse(what, detail string) { c.refused.add(what, detail) }
+
+// touch notes that something passed; idle is how long ago that was.
+func (c *Conn) touch()              { c.active.Store(int64(time.Since(c.e.born))) }
+func (c *Conn) idle() time.Duration { return time.Since(c.e.born) - time.Duration(c.active.Load()) }

@@ -63,7 +63,7 @@ func (e *Engine) End(id session.ID, reason session.EndReason, by string) error {
 	e.mu.Unlock()
 	e.cfg.Log.Info("end session", "session", id.Session(), "reason", string(reason), "user", plain(by, 200))
 	if s == nil {
-		return e.rights.end(id, reason, e.cfg.Now())
+		return e.cfg.Tickets.End(id, reason, e.cfg.Now())
 	}
 	s.end(reason)
 	return e.settled(s, reason)
@@ -76,10 +76,10 @@ func (e *Engine) settled(s *liveSession, reason session.EndReason) error {
 	case <-s.closed:
 	case <-e.stop:
 		// Whoever watched the session may be gone already. The ledger takes an end twice.
-		return e.rights.end(s.id, reason, e.cfg.Now())
+		return e.cfg.Tickets.End(s.id, reason, e.cfg.Now())
 	}
 	if s.never() {
-		return e.rights.end(s.id, reason, e.cfg.Now())
+		return e.cfg.Tickets.End(s.id, reason, e.cfg.Now())
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

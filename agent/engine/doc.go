@@ -1,19 +1,23 @@
-// Package engine runs sessions at the agent: it is the SSH server that an engineer's
-// inner SSH ends at and the place where an engineer's browser sits, it opens a device for an admitted grant and for nothing else,
-// records every byte before it passes, and ends what must end - at the deadline, on a
-// kill, when the broker is gone too long, when a byte cannot be recorded.
+// Package engine runs sessions at the agent, whatever protocol they speak: it opens a
+// device for an admitted grant and for nothing else, records every byte before it
+// passes, and ends what must end - at the deadline, on a kill, when the broker is gone
+// too long, when a byte cannot be recorded.
 //
-// It knows the ledger's tickets, the devices, the recorder and the SSH protocol. It
-// knows no documents, no tokens and no broker; the link hands it plain connections.
+// It knows the ledger's tickets and the recorder. It knows no documents, no tokens, no
+// broker and no protocol: the link hands it plain streams, and a Line for each protocol
+// (the rooms below this one) serves them with what stands here.
 //
-//	grant ──▶ liveSession ──▶ conn (one inner SSH connection, one recording)
-//	          gate, deadline   │
-//	                           ├─ engineer leg: gliderlabs/ssh server, key of the grant
-//	                           └─ device leg:   ssh.Client, opened by the first channel
+//	ticket ──▶ liveSession ──▶ Conn (one engineer's connection, one recording)
+//	           gate, deadline   │
+//	                            ├─ Side:   the engineer's {Tell, Farewell, Close}
+//	                            └─ Device: the device's   {Gone, Release, Close}
 //
-// A browser (package session/attach) has a seat: a conn of its own whose engineer leg is
-// a channel without a network, so that the relay, the gate, the recorder, the limits and
-// the words are those of ssh. Sockets come to the seat and go; it stays for a minute.
+// A Conn is connected, admitted (a key was proven), open (it has its device and its
+// recording), stopped and finished, in this order, and may leave out the middle:
+//
+//	Connect ─▶ Admit ─▶ Open ─▶ Stop ─────────────▶ finished
+//	                            gate's users let go,  all who work for it have ended,
+//	                            device closed, words  the recording is sealed
 //
 // Ending never waits: it shuts the gate (an atomic), closes the device's connection,
 // and only then speaks, records and reports.

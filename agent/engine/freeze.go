@@ -9,9 +9,6 @@ import (
 	"github.com/sallyport/sallyport/session/attach"
 )
 
-// settleTime is how long a freeze waits for input that was being written.
-const settleTime = 2 * time.Second
-
 // Freeze stops everything of the engineer in a live session, on all its connections,
 // for a cause, and returns all causes. When it returns without error nothing is being
 // written to the device and nothing begins until every cause is lifted; output goes
@@ -25,17 +22,18 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 		return nil, err
 	}
 	fresh := s.gate.freeze(cause)
-	s.freezeChanged()
+	if fresh {
+		s.freezeChanged()
+	}
 	settled := s.gate.settle(settleTime)
 	s.freezing.Lock()
 	defer s.freezing.Unlock()
 	causes := s.gate.frozen()
-	err = e.remember(id, causes, e.cfg.Now()) // again, too: the first time may have failed
+	err = e.cfg.Tickets.Freeze(id, causes, e.cfg.Now()) // again, too: the first time may have failed
 	if fresh {
 		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", plain(by, 200))
 		s.mark(session.Note{Kind: session.NoteFrozen, Cause: cause, By: plain(by, 200),
 			Text: "Frozen (" + cause + ") by " + plain(by, 200) + ": nothing goes to the device."})
-		s.tell(attach.Notice{Type: attach.NoticeFrozen, Text: frozenWords})
 		s.report()
 	}
 	if err == nil && !settled {
@@ -63,7 +61,7 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 			WithNext("A freeze is lifted where it was set: at the agent, or through the broker.")
 	}
 	left := slices.DeleteFunc(slices.Clone(causes), func(c string) bool { return c == cause })
-	if err := e.remember(id, left, e.cfg.Now()); err != nil {
+	if err := e.cfg.Tickets.Freeze(id, left, e.cfg.Now()); err != nil {
 		return causes, err
 	}
 	e.cfg.Log.Info("thaw session", "session", id.Session(), "cause", cause, "left", left, "user", plain(by, 200))
@@ -72,9 +70,6 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 	s.touch()
 	s.gate.thaw(cause)
 	s.freezeChanged()
-	if len(left) == 0 {
-		s.tell(attach.Notice{Type: attach.NoticeThawed, Text: thawedWords})
-	}
 	s.report()
 	return left, nil
 }
@@ -132,34 +127,24 @@ func (e *Engine) one(id session.ID) (*liveSession, error) {
 // mark puts a remark on every recording of the session that runs now.
 func (s *liveSession) mark(n session.Note) {
 	for _, c := range s.connected() {
-		c.mark(n)
-	}
-}
-
-// mark puts a remark on the connection's recording, if it has one.
-func (c *conn) mark(n session.Note) {
-	c.mu.Lock()
-	l := c.state.leg
-	c.mu.Unlock()
-	if l != nil {
-		_ = l.tap.note(n)
+		c.Note(n)
 	}
 }
 
 // tell says something on every connection.
 func (s *liveSession) tell(n attach.Notice) {
 	for _, c := range s.connected() {
-		c.tell(n)
+		c.side.Tell(n)
 	}
 }
 
-// freezeChanged tells browsers how the freeze stands now, before anything is waited for.
+// freezeChanged tells how the freeze stands now, before anything is waited for. The last
+// that an engineer hears is what holds.
 func (s *liveSession) freezeChanged() {
-	for _, c := range s.connected() {
-		if c.seat != nil {
-			c.seat.freezeChanged()
-		}
-	}
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	causes := s.gate.frozen()
+	s.tell(frozenNotice(causes))
 }
 
 // touch begins the idle time of every connection anew.
@@ -169,7 +154,7 @@ func (s *liveSession) touch() {
 	}
 }
 
-func (s *liveSession) connected() []*conn {
+func (s *liveSession) connected() []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return keys(s.state.conns)
@@ -186,12 +171,8 @@ func (s *liveSession) dropIdle() {
 		if c.idle() > limit {
 			c.log.Info("idle connection closed", "session", s.id.Session())
 			words := "This connection was idle for " + limit.String() + " and is closed. Connect again while the session lasts."
-			c.spawn(func() { c.mark(session.Note{Kind: session.NoteIdle, Text: words}) })
-			c.stop(session.OutOfTime, words)
+			c.noteSoon(session.Note{Kind: session.NoteIdle, Text: words})
+			c.Stop(session.OutOfTime, words)
 		}
 	}
 }
-
-// touch notes that something passed; idle is how long ago that was.
-func (c *conn) touch()              { c.active.Store(int64(time.Since(c.e.born))) }
-func (c *conn) idle() time.Duration { return time.Since(c.e.born) - time.Duration(c.active.Load()) }

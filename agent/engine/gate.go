@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// errOver is what everything gets that comes after a session's end.
-var errOver = session.Errorf(session.Expired, "This session is over.").WithNext("Request access again.")
+// ErrOver is what everything gets that comes after a session's end.
+var ErrOver = session.Errorf(session.Expired, "This session is over.").WithNext("Request access again.")
 
 // errFrozen is what gets everything that cannot wait for a thaw.
 var errFrozen = session.Errorf(session.Refused, "This session is frozen: nothing goes to the device.").
@@ -47,7 +47,7 @@ func (g *gate) pass(send func() error, gone <-chan struct{}) error {
 		select {
 		case <-frozen:
 		case <-gone:
-			return errOver
+			return ErrOver
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (g *gate) enter() (frozen <-chan struct{}, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.over.Load() {
-		return nil, errOver
+		return nil, ErrOver
 	}
 	if len(g.causes) > 0 {
 		return g.lifted, nil
@@ -161,11 +161,14 @@ func (g *gate) shut() {
 	}
 }
 
-// connGate is the session's gate for one connection, or for one browser's files: what
-// waits there goes with it.
-type connGate struct {
-	*gate
+// Gate is a session's gate for one who passes it: what waits there goes with it.
+type Gate struct {
+	g    *gate
 	gone <-chan struct{}
 }
 
-func (g connGate) Pass(send func() error) error { return g.pass(send, g.gone) }
+// Pass runs send while the gate is held open. While it is frozen, Pass waits.
+func (g Gate) Pass(send func() error) error { return g.g.pass(send, g.gone) }
+
+// Try is Pass for what cannot wait: it fails while the gate is frozen.
+func (g Gate) Try(send func() error) error { return g.g.Try(send) }

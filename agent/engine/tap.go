@@ -50,9 +50,7 @@ func (t *tap) fail(err error) {
 	t.once.Do(func() { t.lost(err) })
 }
 
-// channelRecorder is the tap as those see it who may record and not close.
-func (t *tap) channelRecorder() session.Recorder { return openEnded{t} }
-
+// openEnded is the tap as those see it who may record and not close.
 type openEnded struct{ *tap }
 
 // Close does nothing: the connection closes its recording.
@@ -77,11 +75,6 @@ type refusals struct {
 	kept    int
 	dropped int
 }
-
-const (
-	refusalsPerKind = 8
-	refusalsKept    = 100
-)
 
 // add takes one refusal. Before there is a recording it waits for one.
 func (r *refusals) add(what, detail string) {

@@ -10,8 +10,8 @@ import (
 	"github.com/sallyport/sallyport/session/attach"
 )
 
-// lastWords is what the engineer reads when a connection is ended from our side.
-func lastWords(reason session.EndReason) string {
+// LastWords is what the engineer reads when a connection is ended from our side.
+func LastWords(reason session.EndReason) string {
 	switch reason {
 	case session.OutOfTime:
 		return "This session ended at its limit."
@@ -34,8 +34,8 @@ func lastWords(reason session.EndReason) string {
 	}
 }
 
-// words is an error as a person reads it: one sentence and what to do next.
-func words(err error) string {
+// Words is an error as a person reads it: one sentence and what to do next.
+func Words(err error) string {
 	var e *session.Error
 	if !errors.As(err, &e) {
 		return "Something went wrong at the hospital's agent. Try again, or ask the hospital for its log."
@@ -56,17 +56,12 @@ const (
 	thawedWords = "The hospital lifted the freeze."
 )
 
-// noteOf is a notice as it goes on record where it was told.
-func noteOf(n attach.Notice) session.Note {
-	kinds := map[attach.NoticeType]session.NoteKind{
-		attach.NoticeFrozen: session.NoteFrozen, attach.NoticeThawed: session.NoteThawed,
-		attach.NoticeWarning: session.NoteWarning, attach.NoticeDeadline: session.NoteExtended,
+// frozenNotice says how the freeze stands.
+func frozenNotice(causes []string) attach.Notice {
+	if len(causes) == 0 {
+		return attach.Notice{Type: attach.NoticeThawed, Text: thawedWords}
 	}
-	kind, known := kinds[n.Type]
-	if !known {
-		kind = session.NoteSaid
-	}
-	return session.Note{Kind: kind, Text: n.Text, Cause: strings.Join(n.Causes, ", "), Left: n.LeftSeconds, Deadline: n.Deadline, Reason: n.Reason}
+	return attach.Notice{Type: attach.NoticeFrozen, Causes: causes, Text: frozenWords}
 }
 
 // warnings are told when this much of a session is left.

@@ -67,6 +67,7 @@ var levelPaths = []struct {
 	{[]string{"recordings"}, []string{"recordings"}, "the container and its edges are one room with a witness"},
 	{[]string{"session/vnc", "session/rdp"}, []string{"session/screen"}, "both draw into the one screen"},
 	{[]string{"agent/device"}, []string{"agent/ledger"}, "a device is opened with a Ticket, and only the ledger prints one"},
+	{[]string{"agent/engine"}, []string{"agent/engine"}, "a line is a room of the engine's; the wall below lets nothing pass the other way"},
 	{[]string{"broker/store"}, []string{"broker/store"}, "the conformance suite stands beside the contract"},
 	{[]string{"cmd"}, []string{"cmd"}, "the roof is one floor: the demo is a world, a world has a simulator"},
 }
@@ -137,6 +138,13 @@ var walls = []wall{
 		func(p string) bool { return within(p, "broker", "cmd/sallyport-broker") },
 		func(i imported) bool { return i.ours && within(i.path, unread...) },
 		"a hostile scanner finds no parser to attack in the meeting place"},
+	{"the engine speaks no protocol",
+		func(p string) bool { return p == "agent/engine" },
+		func(i imported) bool {
+			return within(i.path, protocols...) || within(i.path, "agent/engine") && i.path != "agent/engine" ||
+				within(i.path, "golang.org/x/crypto/ssh", "github.com/gliderlabs/ssh", "github.com/pkg/sftp")
+		},
+		"sessions, gate, record and end are the same for every line; each protocol has a room of its own below"},
 	{"the agent uploads over the link",
 		func(p string) bool { return within(p, "agent", "cmd/sallyport-agent") },
 		func(i imported) bool { return i.ours && within(i.path, "recordings/vault") },

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 )
@@ -35,7 +36,7 @@ func TestBrowserRefused(t *testing.T) {
 	}
 	w.rights.mu.Unlock()
 	other2, elsewhere := w.newKey(all()...)
-	elsewhere.asset = "NGH-MR1"
+	elsewhere.Asset = "NGH-MR1"
 
 	for _, test := range []struct {
 		name    string
@@ -97,7 +98,7 @@ func TestBrowserOfAClosedGrantAndAFrozenSession(t *testing.T) {
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	key, p := w.newKey(all()...)
-	w.rights.facts[p.id] = session.SessionFacts{Opened: time.Now(), Ended: time.Now(), Reason: session.KilledLocal}
+	w.rights.facts[p.ID] = session.SessionFacts{Opened: time.Now(), Ended: time.Now(), Reason: session.KilledLocal}
 	b := w.dialBrowser("NGH-PETCT1", "recon-ssh")
 	must(t, b.Prove(key, shellProof(p)))
 	if r := b.refusal(); r.Kind != session.Expired || r.Message != "This session is over." {
@@ -108,14 +109,14 @@ func TestBrowserOfAClosedGrantAndAFrozenSession(t *testing.T) {
 	signer, err := gossh.NewSignerFromSigner(key)
 	must(t, err)
 	running(t, w.mustConnect(signer))
-	_, err = w.engine.Freeze(p.id, "local", "x")
+	_, err = w.engine.Freeze(p.ID, "local", "x")
 	must(t, err)
 	b = w.dialBrowser("NGH-PETCT1", "recon-ssh")
 	must(t, b.Prove(key, shellProof(p)))
 	if r := b.refusal(); r.Kind != session.Refused || !strings.Contains(r.Message, "frozen") {
 		t.Errorf("frozen: %+v", r)
 	}
-	if len(w.engine.seats) != 0 {
+	if w.seats() != 0 {
 		t.Error("a seat is left")
 	}
 }
@@ -154,7 +155,7 @@ func TestBrowserMalformed(t *testing.T) {
 // A browser that proves nothing in ten seconds is cut, however it spends them.
 func TestBrowserSlowLoris(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, rights: &fakeRights{keys: map[string]*permit{}}}
+		w := &world{t: t, rights: &fakeRights{keys: map[string]*engine.Ticket{}}}
 		w.furnish()
 		b := w.dialBrowser("NGH-PETCT1", "recon-ssh")
 		start := time.Now()
@@ -179,7 +180,7 @@ func TestBrowserStory(t *testing.T) {
 
 	// Open: welcomed, a shell of the size asked for, no snapshot of nothing.
 	b := w.open(key, shellProof(p))
-	if x := b.welcome; x.Session != p.id.Session() || x.Request != p.request || x.Asset != "NGH-PETCT1" || x.Service != "recon-ssh" ||
+	if x := b.welcome; x.Session != p.ID.Session() || x.Request != p.Request || x.Asset != "NGH-PETCT1" || x.Service != "recon-ssh" ||
 		x.Resumed || !x.Running || x.Frozen == nil || len(x.Frozen) != 0 || x.Recording != w.tape(0).header.Recording ||
 		!slices.Equal(x.Channels, []session.Channel{session.FilesOut, session.Shell}) || x.Deadline.Before(x.Now) || x.Opened.IsZero() {
 		t.Errorf("%+v", x)
@@ -225,7 +226,7 @@ func TestBrowserStory(t *testing.T) {
 	d.sees("more")
 
 	// Freeze: told at once, input waits, output goes on; thaw: input passes, once.
-	_, err := w.engine.Freeze(p.id, "local", "the operator")
+	_, err := w.engine.Freeze(p.ID, "local", "the operator")
 	must(t, err)
 	if n := d.notice(attach.NoticeFrozen); !slices.Equal(n.Causes, []string{"local"}) || n.Text == "" {
 		t.Errorf("%+v", n)
@@ -241,29 +242,27 @@ func TestBrowserStory(t *testing.T) {
 	if !slices.Equal(e.welcome.Frozen, []string{"local"}) {
 		t.Errorf("%+v", e.welcome)
 	}
-	_, err = w.engine.Thaw(p.id, "local", "the operator")
+	_, err = w.engine.Thaw(p.ID, "local", "the operator")
 	must(t, err)
 	e.notice(attach.NoticeThawed)
 	e.sees("frozen")
 
 	// Extension and warning are told, and not printed.
-	if !w.engine.Extend(p.id, e.welcome.Deadline.Add(time.Hour)) {
+	if !w.engine.Extend(p.ID, e.welcome.Deadline.Add(time.Hour)) {
 		t.Error("not extended")
 	}
 	if n := e.notice(attach.NoticeDeadline); !n.Deadline.Equal(e.welcome.Deadline.Add(time.Hour)) {
 		t.Errorf("%+v", n)
 	}
-	live, err := w.engine.one(p.id)
-	must(t, err)
-	live.tell(attach.Notice{Type: attach.NoticeWarning, LeftSeconds: 300, Text: warning(5 * time.Minute)})
+	w.seat(p).Tell(attach.Notice{Type: attach.NoticeWarning, LeftSeconds: 300, Text: "This session ends in 5 minutes."})
 	if n := e.notice(attach.NoticeWarning); n.LeftSeconds != 300 {
 		t.Errorf("%+v", n)
 	}
 
 	// The end: told with its reason, closed, and the recording holds every byte.
 	start := time.Now()
-	must(t, w.engine.End(p.id, session.KilledRemote, "the hospital"))
-	if n := e.notice(attach.NoticeEnded); n.Reason != session.KilledRemote || n.Text != lastWords(session.KilledRemote) {
+	must(t, w.engine.End(p.ID, session.KilledRemote, "the hospital"))
+	if n := e.notice(attach.NoticeEnded); n.Reason != session.KilledRemote || n.Text != engine.LastWords(session.KilledRemote) {
 		t.Errorf("%+v", n)
 	}
 	e.gone()
@@ -281,7 +280,7 @@ func TestBrowserStory(t *testing.T) {
 	if strings.Contains(string(e.output), "session") || len(o.accepted) != 1 {
 		t.Errorf("our words are in the terminal: %q", e.output)
 	}
-	if len(w.engine.seats) != 0 {
+	if w.seats() != 0 {
 		t.Error("a seat is left")
 	}
 }
@@ -325,14 +324,20 @@ func TestBrowserShellAfterShell(t *testing.T) {
 	}
 }
 
+func (w *world) seats() int {
+	w.line.mu.Lock()
+	defer w.line.mu.Unlock()
+	return len(w.line.seats)
+}
+
 // seat is the one that there is.
-func (w *world) seat(p *permit) *seat {
+func (w *world) seat(p *engine.Ticket) *seat {
 	w.t.Helper()
 	var s *seat
 	w.until("there is a seat", func() bool {
-		w.engine.mu.Lock()
-		defer w.engine.mu.Unlock()
-		s = w.engine.seats[place{p.id, "recon-ssh"}]
+		w.line.mu.Lock()
+		defer w.line.mu.Unlock()
+		s = w.line.seats[place{p.ID, "recon-ssh"}]
 		return s != nil
 	})
 	return s
@@ -362,7 +367,7 @@ func TestBrowserWithoutShell(t *testing.T) {
 func TestBrowserDoesNotComeBack(t *testing.T) {
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
-	w.engine.patience.grace = 20 * time.Millisecond
+	w.line.patience.grace = 20 * time.Millisecond
 	key, p := w.newKey(all()...)
 	b := w.open(key, shellProof(p))
 	device := <-o.accepted
@@ -419,7 +424,7 @@ func TestBrowserStalls(t *testing.T) {
 		}
 	}
 	w := newWorld(t, o.dial)
-	w.engine.patience.stall = 300 * time.Millisecond
+	w.line.patience.stall = 300 * time.Millisecond
 	key, p := w.newKey(session.Shell)
 	b := w.dialBrowser("NGH-PETCT1", "recon-ssh")
 	must(t, b.Prove(key, shellProof(p)))
@@ -442,7 +447,7 @@ func TestBrowserStalls(t *testing.T) {
 	if !c.welcome.Resumed {
 		t.Errorf("%+v", c.welcome)
 	}
-	must(t, w.engine.End(p.id, session.KilledLocal, "x"))
+	must(t, w.engine.End(p.ID, session.KilledLocal, "x"))
 	c.notice(attach.NoticeEnded)
 	c.gone()
 }
@@ -452,18 +457,18 @@ func TestBrowserStalls(t *testing.T) {
 func TestBrowserEnds(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		end    func(w *world, o *oracle, p *permit)
+		end    func(w *world, o *oracle, p *engine.Ticket)
 		reason session.EndReason
 	}{
-		{"kill", func(w *world, _ *oracle, p *permit) { _ = w.engine.End(p.id, session.KilledLocal, "x") }, session.KilledLocal},
-		{"device", func(_ *world, o *oracle, _ *permit) { _ = (<-o.accepted).Close() }, session.DeviceClosed},
-		{"recorder", func(w *world, _ *oracle, _ *permit) {
+		{"kill", func(w *world, _ *oracle, p *engine.Ticket) { _ = w.engine.End(p.ID, session.KilledLocal, "x") }, session.KilledLocal},
+		{"device", func(_ *world, o *oracle, _ *engine.Ticket) { _ = (<-o.accepted).Close() }, session.DeviceClosed},
+		{"recorder", func(w *world, _ *oracle, _ *engine.Ticket) {
 			r := w.tape(0)
 			r.mu.Lock()
 			r.failAfter = r.size
 			r.mu.Unlock()
 		}, session.RecorderLost},
-		{"agent", func(w *world, _ *oracle, _ *permit) { w.engine.Close() }, session.AgentLost},
+		{"agent", func(w *world, _ *oracle, _ *engine.Ticket) { w.engine.Close() }, session.AgentLost},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			o := newOracle(t)
@@ -476,7 +481,7 @@ func TestBrowserEnds(t *testing.T) {
 			if test.reason == session.RecorderLost {
 				b.types("unrecorded")
 			}
-			if n := b.notice(attach.NoticeEnded); n.Reason != test.reason || n.Text != lastWords(test.reason) {
+			if n := b.notice(attach.NoticeEnded); n.Reason != test.reason || n.Text != engine.LastWords(test.reason) {
 				t.Errorf("%+v", n)
 			}
 			b.gone()

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 )
@@ -123,7 +124,7 @@ func noise(t *testing.T, n int) []byte {
 }
 
 // filing is a device with files, a browser that may move them, and a directory.
-func filing(t *testing.T, channels ...session.Channel) (*world, *permit, *browser, string) {
+func filing(t *testing.T, channels ...session.Channel) (*world, *engine.Ticket, *browser, string) {
 	t.Helper()
 	o := newOracle(t)
 	o.files = true
@@ -156,7 +157,7 @@ func TestBrowserFiles(t *testing.T) {
 	b.sees("typed")
 
 	// Frozen: nothing more passes, pings do, and so do answers that need no device.
-	_, err := w.engine.Freeze(p.id, "local", "the operator")
+	_, err := w.engine.Freeze(p.ID, "local", "the operator")
 	must(t, err)
 	b.notice(attach.NoticeFrozen)
 	must(t, b.Send(attach.TypeCredit, numbers(3, 256<<10)))
@@ -174,7 +175,7 @@ func TestBrowserFiles(t *testing.T) {
 		t.Errorf("%d bytes came while frozen", len(b.data[3])-len(first))
 	}
 	b.mu.Unlock()
-	_, err = w.engine.Thaw(p.id, "local", "the operator")
+	_, err = w.engine.Thaw(p.ID, "local", "the operator")
 	must(t, err)
 	if a := b.answered(4, 0); !a.OK || len(a.Entries) != 2 {
 		t.Errorf("after the thaw: %+v", a)
@@ -198,7 +199,7 @@ func TestBrowserFiles(t *testing.T) {
 	if got, err := os.ReadFile(dir + "/up"); err != nil || !bytes.Equal(got, up) {
 		t.Errorf("%d bytes on the device, %v", len(got), err)
 	}
-	must(t, w.engine.End(p.id, session.KilledLocal, "x"))
+	must(t, w.engine.End(p.ID, session.KilledLocal, "x"))
 	b.notice(attach.NoticeEnded)
 	r := w.tape(0)
 	r.wait(t)
@@ -265,7 +266,7 @@ func TestBrowserGoneWithFiles(t *testing.T) {
 			b.download(1, 256<<10)
 			w.until("the device has it", func() bool { s, err := os.Stat(dir + "/up"); return err == nil && s.Size() == 100<<10 })
 			if frozen {
-				_, err := w.engine.Freeze(p.id, "local", "the operator")
+				_, err := w.engine.Freeze(p.ID, "local", "the operator")
 				must(t, err)
 				b.files(3, "list", `,"path":%q`, dir)
 				must(t, b.Send(attach.TypeCredit, numbers(1, 256<<10)))
@@ -282,7 +283,7 @@ func TestBrowserGoneWithFiles(t *testing.T) {
 				t.Errorf("%d bytes up on record", len(r.moved(session.Upload)))
 			}
 			if frozen {
-				_, err := w.engine.Thaw(p.id, "local", "the operator")
+				_, err := w.engine.Thaw(p.ID, "local", "the operator")
 				must(t, err)
 			}
 			c := w.open(w.joins(p), shellProof(p))
@@ -354,7 +355,7 @@ func TestDeviceHangsUpOnFiles(t *testing.T) {
 	w, p, b, dir := filing(t, session.FilesOut)
 	b.files(1, "list", `,"path":%q`, dir)
 	b.answered(1, 0)
-	must(t, w.seat(p).leg.client.Close())
+	must(t, w.seat(p).device.client.Close())
 	if n := b.notice(attach.NoticeEnded); n.Reason != session.DeviceClosed {
 		t.Errorf("%+v", n)
 	}

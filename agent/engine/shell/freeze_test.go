@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"errors"
@@ -10,106 +10,9 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 )
-
-// A frozen gate lets nothing begin; what waits passes at the last thaw, or learns
-// that the session or its connection is over.
-func TestGateFrozen(t *testing.T) {
-	var g gate
-	passed := make(chan error, 1)
-	var sent atomic.Int32
-	send := func() error { sent.Add(1); return nil }
-	if !g.freeze("local") || g.freeze("local") || !g.freeze("broker") || !g.settle(time.Second) {
-		t.Fatal("not frozen")
-	}
-	if err := g.Try(send); !errors.Is(err, errFrozen) {
-		t.Errorf("%v", err)
-	}
-	gone := make(chan struct{})
-	left := make(chan error, 1)
-	go func() { left <- g.pass(send, gone) }()
-	close(gone)
-	if err := <-left; !errors.Is(err, errOver) {
-		t.Errorf("a connection that is gone: %v", err)
-	}
-	go func() { passed <- g.Pass(send) }()
-	g.thaw("unknown")
-	g.thaw("broker")
-	if err := g.Try(send); !errors.Is(err, errFrozen) || sent.Load() != 0 || !slices.Equal(g.frozen(), []string{"local"}) {
-		t.Errorf("one of two causes was lifted: %v, %d passed", err, sent.Load())
-	}
-	g.thaw("local")
-	if err := <-passed; err != nil || sent.Load() != 1 {
-		t.Errorf("after the thaw: %v, %d passed", err, sent.Load())
-	}
-	if err := g.Try(send); err != nil || len(g.frozen()) != 0 {
-		t.Errorf("%v", err)
-	}
-	g.freeze("local")
-	go func() { passed <- g.Pass(send) }()
-	g.shut()
-	if err := <-passed; !errors.Is(err, errOver) {
-		t.Errorf("after the end: %v", err)
-	}
-}
-
-// A freeze is acknowledged when what was being written has been written, and not before.
-func TestGateSettles(t *testing.T) {
-	var g gate
-	entered, release := make(chan struct{}), make(chan struct{})
-	passed := make(chan error, 1)
-	go func() { passed <- g.Pass(func() error { close(entered); <-release; return nil }) }()
-	<-entered
-	g.freeze("local")
-	if g.settle(time.Millisecond) {
-		t.Error("settled while a write is under way")
-	}
-	settled := make(chan bool, 1)
-	go func() { settled <- g.settle(10 * time.Second) }()
-	close(release)
-	if !<-settled || <-passed != nil {
-		t.Error("not settled")
-	}
-}
-
-// Many write while others freeze and thaw: between an acknowledged freeze and its
-// thaw nothing is being written.
-func TestGateUnderLoad(t *testing.T) {
-	var g gate
-	var writing atomic.Int32
-	stop := make(chan struct{})
-	done := make(chan struct{}, 4)
-	for range 4 {
-		go func() {
-			defer func() { done <- struct{}{} }()
-			for {
-				select {
-				case <-stop:
-					return
-				default:
-				}
-				_ = g.pass(func() error { writing.Add(1); writing.Add(-1); return nil }, stop)
-			}
-		}()
-	}
-	for range 500 {
-		g.freeze("local")
-		if !g.settle(5 * time.Second) {
-			t.Fatal("not settled")
-		}
-		for range 20 {
-			if writing.Load() != 0 {
-				t.Fatal("something is written while frozen")
-			}
-		}
-		g.thaw("local")
-	}
-	close(stop)
-	for range 4 {
-		<-done
-	}
-}
 
 // While a session is frozen nothing of the engineer reaches the device, on no channel
 // and no connection; output goes on; the thaw lets what was typed pass, once.
@@ -134,7 +37,7 @@ func TestFrozenSession(t *testing.T) {
 	w.until("the device hears a", func() bool { _, in := o.seen(); return string(in) == "a" })
 	before, _ := o.seen()
 
-	causes, err := w.engine.Freeze(p.id, "local", "the operator")
+	causes, err := w.engine.Freeze(p.ID, "local", "the operator")
 	must(t, err)
 	if !slices.Equal(causes, []string{"local"}) || !slices.Equal(w.lastReport().Frozen, []string{"local"}) {
 		t.Errorf("causes %v, report %+v", causes, w.lastReport())
@@ -163,13 +66,13 @@ func TestFrozenSession(t *testing.T) {
 		t.Errorf("the device got %q and %q", after, in)
 	}
 
-	if left, err := w.engine.Thaw(p.id, "broker", "somebody"); err == nil || !slices.Equal(left, causes) {
+	if left, err := w.engine.Thaw(p.ID, "broker", "somebody"); err == nil || !slices.Equal(left, causes) {
 		t.Error("lifted from elsewhere")
 	}
 	if after, in := o.seen(); string(in) != "a" || !slices.Equal(before, after) {
 		t.Errorf("the device got %q and %q", after, in)
 	}
-	left, err := w.engine.Thaw(p.id, "local", "the operator")
+	left, err := w.engine.Thaw(p.ID, "local", "the operator")
 	if err != nil || len(left) != 0 || len(w.lastReport().Frozen) != 0 {
 		t.Errorf("%v, %v, %+v", left, err, w.lastReport())
 	}
@@ -217,7 +120,7 @@ func TestOutputGoesOnWhileFrozen(t *testing.T) {
 	must(t, err)
 	must(t, s.Start("x"))
 	w.until("it runs", func() bool { return len(w.engine.Live()) == 1 })
-	_, err = w.engine.Freeze(p.id, "broker", "the hospital")
+	_, err = w.engine.Freeze(p.ID, "broker", "the hospital")
 	must(t, err)
 	_, err = in.Write([]byte("typed"))
 	must(t, err)
@@ -254,11 +157,11 @@ func TestFreezeWithALedgerThatFails(t *testing.T) {
 	w := newWorld(t, o.dial)
 	signer, p := w.grant(all()...)
 	running(t, w.mustConnect(signer))
-	w.engine.remember = func(session.ID, []string, time.Time) error { return errors.New("disk full") }
-	if _, err := w.engine.Freeze(p.id, "local", "x"); err == nil {
+	w.rights.freezeErr = errors.New("disk full")
+	if _, err := w.engine.Freeze(p.ID, "local", "x"); err == nil {
 		t.Error("no error")
 	}
-	if _, err := w.engine.Thaw(p.id, "local", "x"); err == nil {
+	if _, err := w.engine.Thaw(p.ID, "local", "x"); err == nil {
 		t.Error("no error")
 	}
 	if live := w.engine.Live(); len(live) != 1 || len(live[0].Frozen) != 1 {
@@ -272,14 +175,14 @@ func TestFrozenOverARestart(t *testing.T) {
 	w := newWorld(t, o.dial)
 	signer, p := w.grant(all()...)
 	facts := session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}
-	w.rights.facts[p.id] = facts
-	w.engine.Resume([]Resumed{{ID: p.id, Request: p.request, Asset: p.asset, Service: "recon-ssh", Engineer: p.engineer,
+	w.rights.facts[p.ID] = facts
+	w.engine.Resume([]engine.Resumed{{ID: p.ID, Request: p.Request, Asset: p.Asset, Service: "recon-ssh", Engineer: p.Engineer,
 		Facts: facts, Frozen: []string{"local"}}})
 	c := w.mustConnect(signer)
 	if _, err := c.NewSession(); err == nil || !strings.Contains(err.Error(), "frozen") {
 		t.Errorf("%v", err)
 	}
-	_, err := w.engine.Thaw(p.id, "local", "x")
+	_, err := w.engine.Thaw(p.ID, "local", "x")
 	must(t, err)
 	s, err := c.NewSession()
 	must(t, err)
@@ -297,7 +200,7 @@ func TestLeavingAFrozenSession(t *testing.T) {
 	in, err := s.StdinPipe()
 	must(t, err)
 	must(t, s.Start("wait"))
-	_, err = w.engine.Freeze(p.id, "local", "x")
+	_, err = w.engine.Freeze(p.ID, "local", "x")
 	must(t, err)
 	_, err = in.Write([]byte("typed"))
 	must(t, err)
@@ -321,10 +224,10 @@ func TestExtend(t *testing.T) {
 	wait, errOut := running(t, w.mustConnect(signer))
 	device := <-o.accepted
 	until := w.lastReport().Deadline.Add(800 * time.Millisecond)
-	if !w.engine.Extend(p.id, until) || !w.lastReport().Deadline.Equal(until) {
+	if !w.engine.Extend(p.ID, until) || !w.lastReport().Deadline.Equal(until) {
 		t.Fatalf("not extended: %+v", w.lastReport())
 	}
-	if !w.engine.Extend(p.id, until.Add(-time.Hour)) || !w.lastReport().Deadline.Equal(until) {
+	if !w.engine.Extend(p.ID, until.Add(-time.Hour)) || !w.lastReport().Deadline.Equal(until) {
 		t.Error("a deadline went back")
 	}
 	_ = device.Wait()
@@ -334,7 +237,7 @@ func TestExtend(t *testing.T) {
 	if wait() == nil || !strings.Contains(errOut.String(), "This session was extended") {
 		t.Errorf("the engineer read %q", errOut)
 	}
-	if w.engine.Extend(p.id, time.Now().Add(time.Hour)) {
+	if w.engine.Extend(p.ID, time.Now().Add(time.Hour)) {
 		t.Error("an ended session was extended")
 	}
 }
@@ -344,20 +247,20 @@ func TestIdle(t *testing.T) {
 	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
-	var limit atomic.Int64
+	var limit, asked atomic.Int64
 	limit.Store(int64(time.Hour))
-	w.engine.cfg.Idle = func(string) time.Duration { return time.Duration(limit.Load()) }
+	w.idle = func(string) time.Duration { asked.Add(1); return time.Duration(limit.Load()) }
 	signer, p := w.grant(all()...)
 	wait, errOut := running(t, w.mustConnect(signer))
-	_, err := w.engine.Freeze(p.id, "local", "x")
+	_, err := w.engine.Freeze(p.ID, "local", "x")
 	must(t, err)
 	limit.Store(int64(100 * time.Millisecond))
-	s := w.engine.all()[0]
-	s.dropIdle()
-	if s.connected()[0].stopped() {
+	was := asked.Load()
+	w.until("the idle time is looked at twice", func() bool { return asked.Load() >= was+2 })
+	if live := w.engine.Live(); len(live) != 1 || live[0].Connections != 1 || strings.Contains(errOut.String(), "idle") {
 		t.Error("dropped while frozen")
 	}
-	_, err = w.engine.Thaw(p.id, "local", "x")
+	_, err = w.engine.Thaw(p.ID, "local", "x")
 	must(t, err)
 	if wait() == nil || !strings.Contains(errOut.String(), "idle") {
 		t.Errorf("the engineer read %q", errOut)

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"bytes"
@@ -43,11 +43,11 @@ func TestExecIsRecordedBothWays(t *testing.T) {
 	if x := documents[session.ExitStatus](t, r, session.Exit); len(x) != 1 || x[0].Status != 0 {
 		t.Errorf("exit on record: %v", x)
 	}
-	if r.header.Session != p.id.Session() || r.header.Request != p.request || r.header.Service != "recon-ssh" {
+	if r.header.Session != p.ID.Session() || r.header.Request != p.Request || r.header.Service != "recon-ssh" {
 		t.Errorf("header %+v", r.header)
 	}
 	live := w.engine.Live()
-	if len(live) != 1 || live[0].ID != p.id || len(live[0].Recordings) != 1 {
+	if len(live) != 1 || live[0].ID != p.ID || len(live[0].Recordings) != 1 {
 		t.Errorf("a session without connections lives on: %+v", live)
 	}
 }
@@ -200,7 +200,7 @@ func TestDeviceHangsUp(t *testing.T) {
 	if reason := w.tape(0).wait(t); reason != session.DeviceClosed {
 		t.Errorf("sealed with %q", reason)
 	}
-	if w.rights.reason(p.id) != "" {
+	if w.rights.reason(p.ID) != "" {
 		t.Error("the session ended with the device's connection")
 	}
 	must(t, func() error { s, err := w.mustConnect(signer).NewSession(); must(t, err); return s.Run("true") }())

@@ -1,12 +1,11 @@
-package engine
+package shell
 
 import (
 	"io"
-	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/terminal"
@@ -31,15 +30,19 @@ type place struct {
 // that a socket feeds. Sockets come and go; the seat stays until its conn ends, and
 // where nobody comes back, for a minute.
 type seat struct {
-	c     *conn
-	p     *permit
-	leg   *leg
-	term  string
-	ready chan struct{} // closed when it is open or could not be opened
-	err   error         // why not; read after ready
-	left  chan struct{} // closed when the engineer's side is gone
-	gone  chan struct{} // closed when it has left its place
-	hang  sync.Once
+	line     *Line
+	at       place
+	t        *engine.Ticket
+	term     string
+	c        *engine.Conn // set when it is open, with what follows
+	over     <-chan struct{}
+	device   *device
+	channels channels
+	ready    chan struct{} // closed when it is open or could not be opened
+	err      error         // why not; read after ready
+	left     chan struct{} // closed when the engineer's side is gone
+	gone     chan struct{} // closed when it has left its place
+	hang     sync.Once
 
 	mu    sync.Mutex // held for writing to the screen, never for a network or a recorder
 	state seatState
@@ -55,8 +58,11 @@ type seatState struct {
 	deserted   *time.Timer
 }
 
-func newSeat() *seat {
-	return &seat{ready: make(chan struct{}), left: make(chan struct{}), gone: make(chan struct{})}
+func newSeat(l *Line, at place, b engine.Browser) *seat {
+	s := &seat{line: l, at: at, t: b.Ticket, term: b.Proof.Term, ready: make(chan struct{}), left: make(chan struct{}), gone: make(chan struct{})}
+	s.state.cols, s.state.rows = b.Proof.Cols, b.Proof.Rows
+	s.state.screen = newScreen(b.Proof.Cols, b.Proof.Rows)
+	return s
 }
 
 // Close takes the engineer's side away: it is what a conn closes when it ends.
@@ -79,11 +85,7 @@ func (s *seat) Close() error {
 	return nil
 }
 
-// run waits for the seat's end and sees to it.
-func (s *seat) run() {
-	<-s.left
-	s.c.e.unseat(s)
-	s.c.finish()
+func (s *seat) closeScreen() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state.screen.Close()
@@ -94,9 +96,9 @@ func (s *seat) run() {
 // there, and whoever sat there is told.
 func (s *seat) take(sock *socket, proof attach.Proof) error {
 	s.mu.Lock()
-	if s.state.screen == nil || s.c.stopped() {
+	if s.state.screen == nil || s.c.Stopped() {
 		s.mu.Unlock()
-		return errOver
+		return engine.ErrOver
 	}
 	st := &s.state
 	old := st.sock
@@ -134,22 +136,8 @@ const (
 
 // welcome is called with mu held.
 func (s *seat) welcome(proof attach.Proof) attach.Welcome {
-	live := s.c.sessionOf()
-	live.mu.Lock()
-	facts := live.state.facts
-	live.mu.Unlock()
-	w := attach.Welcome{
-		Session: s.p.id.Session(), Request: s.p.request, Asset: s.c.asset, Service: s.c.service,
-		Deadline: facts.Deadline.UTC(), Opened: facts.Opened.UTC(), Now: s.c.e.cfg.Now().UTC(),
-		Channels: []session.Channel{}, Frozen: append([]string{}, live.gate.frozen()...),
-		Recording: s.leg.tap.id, Resumed: s.state.shown, Running: s.state.pane != nil || proof.Shell && s.p.may(session.Shell),
-	}
-	for c, ok := range s.p.channels {
-		if ok {
-			w.Channels = append(w.Channels, c)
-		}
-	}
-	slices.Sort(w.Channels)
+	w := s.c.Welcome(s.t)
+	w.Resumed, w.Running = s.state.shown, s.state.pane != nil || proof.Shell && s.t.May(session.Shell)
 	return w
 }
 
@@ -172,24 +160,16 @@ func (s *seat) leave(sock *socket) {
 	mine := s.state.sock == sock
 	if mine {
 		s.state.sock = nil
-		if s.state.screen != nil && !s.c.stopped() {
+		if s.state.screen != nil && !s.c.Stopped() {
 			var timer *time.Timer
-			timer = time.AfterFunc(s.c.e.patience.grace, func() { s.desert(func() bool { return s.state.deserted == timer }) })
+			timer = time.AfterFunc(s.line.patience.grace, func() { s.desert(func() bool { return s.state.deserted == timer }) })
 			s.state.deserted = timer
 		}
 	}
 	s.mu.Unlock()
 	sock.part()
-	if mine && !s.c.stopped() {
-		s.note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser went away; the terminal waits for it."})
-	}
-}
-
-// note puts a remark on record, while there is a recording.
-func (s *seat) note(n session.Note) {
-	if s.c.enter() { // a recording is sealed after the last handler
-		defer s.c.leave()
-		_ = s.leg.tap.note(n)
+	if mine && !s.c.Stopped() {
+		s.c.Note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser went away; the terminal waits for it."})
 	}
 }
 
@@ -199,9 +179,9 @@ func (s *seat) desert(still func() bool) {
 	empty := s.state.sock == nil && still()
 	s.mu.Unlock()
 	if empty {
-		s.c.spawn(func() {
-			_ = s.leg.tap.note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser did not come back."})
-			s.c.stop(session.Completed, "")
+		s.c.Go(func() {
+			s.c.Note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser did not come back."})
+			s.c.Stop(session.Completed, "")
 		})
 	}
 }
@@ -220,32 +200,17 @@ func (s *seat) start(cols, rows int) {
 	s.state.cols, s.state.rows = cols, rows
 	s.state.screen.Resize(cols, rows)
 	s.mu.Unlock()
-	if !s.c.enter() {
+	if !s.c.Go(func() { s.relay(p) }) {
 		s.done(p)
-		return
 	}
-	go func() { // the connection waits for its handlers
-		defer s.c.leave()
-		s.relay(p)
-	}()
 }
 
 // relay runs one shell to its end.
 func (s *seat) relay(p *pane) {
 	defer s.done(p)
-	defer func() {
-		if r := recover(); r != nil {
-			s.c.log.Error("panic in shell", "err", r, "stack", string(debug.Stack()))
-			s.c.stop(session.Failed, lastWords(session.Failed))
-		}
-	}()
-	cfg := s.c.relayConfig(s.p, s.leg, s.c.over)
+	cfg := relayConfig(s.over, s.c, s.t, s.device)
 	cfg.Said = func(line string) { s.notice(attach.Notice{Type: attach.NoticeSaid, Text: line}) }
 	r := terminal.New(p, cfg)
-	if !s.c.add(r) {
-		return
-	}
-	defer s.c.remove(r)
 	var serving sync.WaitGroup
 	defer serving.Wait()
 	serving.Go(p.serve)
@@ -254,7 +219,7 @@ func (s *seat) relay(p *pane) {
 		_ = p.Close()
 	default:
 	}
-	r.Run(p.requests)
+	s.channels.run(r, p.requests)
 }
 
 // done forgets a shell that is over, and says so if its exit did not.
@@ -263,7 +228,7 @@ func (s *seat) done(p *pane) {
 	s.mu.Lock()
 	s.state.pane = nil
 	s.mu.Unlock()
-	if !p.toldExit() && !s.c.stopped() {
+	if !p.toldExit() && !s.c.Stopped() {
 		s.exit(nil)
 	}
 }
@@ -301,7 +266,7 @@ func (s *seat) output(p *pane, b []byte) (int, error) {
 		case <-sock.parted:
 		case <-p.closed:
 			return 0, io.ErrClosedPipe
-		case <-s.c.over:
+		case <-s.over:
 			return 0, io.ErrClosedPipe
 		}
 	}
@@ -340,37 +305,11 @@ func (s *seat) notice(n attach.Notice) {
 	}
 }
 
-// tell is a word of ours while the connection goes on; what it is about was marked.
-// How the freeze stands was told already.
-func (s *seat) tell(n attach.Notice) {
-	if n.Type == attach.NoticeFrozen || n.Type == attach.NoticeThawed {
-		return
-	}
-	s.notice(n)
-}
+// Tell says what changed.
+func (s *seat) Tell(n attach.Notice) { s.notice(n) }
 
-// freezeChanged tells how the freeze stands. It is asked while nothing else is told, so
-// the last that a browser hears is what holds.
-func (s *seat) freezeChanged() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	live := s.c.sessionOf()
-	if s.state.sock == nil || live == nil {
-		return
-	}
-	n := attach.Notice{Type: attach.NoticeThawed, Text: thawedWords}
-	if causes := live.gate.frozen(); len(causes) > 0 {
-		n = attach.Notice{Type: attach.NoticeFrozen, Causes: causes, Text: frozenWords}
-	}
-	s.state.sock.document(attach.TypeNotice, n)
-}
-
-// farewell says the last words and gives the browser a moment to take them.
-func (s *seat) farewell(reason session.EndReason, line string) {
-	var noted sync.WaitGroup
-	if s.leg != nil {
-		noted.Go(func() { _ = s.leg.tap.note(session.Note{Kind: session.NoteEnded, Reason: reason, Text: line}) })
-	}
+// Farewell says the last words and gives the browser a moment to take them.
+func (s *seat) Farewell(reason session.EndReason, line string) {
 	s.mu.Lock()
 	sock := s.state.sock
 	if sock != nil {
@@ -387,7 +326,6 @@ func (s *seat) farewell(reason session.EndReason, line string) {
 		}
 	}
 	_ = s.Close()
-	noted.Wait()
 }
 
 func newScreen(cols, rows int) screen { return mirror.New(cols, rows) }

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"os"
@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -18,8 +19,8 @@ func TestAKillCountsWhileTheAgentStops(t *testing.T) {
 	signer, p := w.grant(all()...)
 	running(t, w.mustConnect(signer))
 	w.engine.Close() // whoever watches the session is gone
-	must(t, w.engine.End(p.id, session.KilledLocal, "operator"))
-	if reason := w.rights.reason(p.id); reason != session.KilledLocal {
+	must(t, w.engine.End(p.ID, session.KilledLocal, "operator"))
+	if reason := w.rights.reason(p.ID); reason != session.KilledLocal {
 		t.Errorf("the ledger says %q: the session would be resumed", reason)
 	}
 }
@@ -29,8 +30,8 @@ func TestAKillAndAStopAtOnce(t *testing.T) {
 	t.Parallel()
 	for range 50 {
 		w := newWorld(t, nil)
-		old := Resumed{ID: session.NewID(), Facts: session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}}
-		w.engine.Resume([]Resumed{old})
+		old := engine.Resumed{ID: session.NewID(), Facts: session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}}
+		w.engine.Resume([]engine.Resumed{old})
 		answered := make(chan error, 1)
 		go func() { answered <- w.engine.End(old.ID, session.KilledLocal, "operator") }()
 		w.engine.Close()
@@ -47,22 +48,26 @@ func TestADeadlineThatPassedWhileAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
 	deadline := time.Now().Add(-time.Hour)
-	old := Resumed{ID: session.NewID(), Facts: session.SessionFacts{Opened: deadline.Add(-time.Minute), Deadline: deadline}}
-	w.engine.Resume([]Resumed{old})
+	old := engine.Resumed{ID: session.NewID(), Facts: session.SessionFacts{Opened: deadline.Add(-time.Minute), Deadline: deadline}}
+	w.engine.Resume([]engine.Resumed{old})
 	w.until("the end is reported", func() bool { return w.lastReport().Reason == session.OutOfTime })
 	if r := w.lastReport(); !r.Ended.Equal(deadline) {
 		t.Errorf("reported to have ended at %s, the deadline was %s", r.Ended, deadline)
 	}
-	w.until("it is forgotten", func() bool { return len(w.engine.all()) == 0 })
+	old.Facts.Deadline = time.Now().Add(time.Hour)
+	w.until("it is forgotten, so it can be resumed", func() bool {
+		w.engine.Resume([]engine.Resumed{old})
+		return len(w.engine.Live()) == 1
+	})
 }
 
 // A resumed session does not live without the broker for longer than the grace.
 func TestAResumedSessionNeedsTheBroker(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, nil)
-	w.engine.LinkState(false, time.Now().Add(-linkGrace+time.Second))
-	old := Resumed{ID: session.NewID(), Facts: session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}}
-	w.engine.Resume([]Resumed{old})
+	w.engine.LinkState(false, time.Now().Add(-time.Minute+time.Second))
+	old := engine.Resumed{ID: session.NewID(), Facts: session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}}
+	w.engine.Resume([]engine.Resumed{old})
 	w.until("it ends", func() bool { return w.rights.reason(old.ID) == session.LinkLost })
 }
 
@@ -92,9 +97,11 @@ func TestVisitsLeaveNothingBehind(t *testing.T) {
 }
 
 func (w *world) connections() int {
-	w.engine.mu.Lock()
-	defer w.engine.mu.Unlock()
-	return len(w.engine.conns)
+	n := 0
+	for _, s := range w.engine.Live() {
+		n += s.Connections
+	}
+	return n
 }
 
 // descriptors counts this process's open files.

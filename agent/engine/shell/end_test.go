@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"bytes"
@@ -13,9 +13,9 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -79,7 +79,7 @@ func TestDeadline(t *testing.T) {
 		t.Errorf("sealed with %q", reason)
 	}
 	w.until("the end is reported", func() bool { return w.lastReport().Reason == session.OutOfTime })
-	if w.rights.reason(p.id) != session.OutOfTime || len(w.engine.Live()) != 0 {
+	if w.rights.reason(p.ID) != session.OutOfTime || len(w.engine.Live()) != 0 {
 		t.Error("the ledger does not know, or the session still shows")
 	}
 	if _, err := w.mustConnect(signer).NewSession(); err == nil {
@@ -100,16 +100,16 @@ func TestDeadlineWithoutConnections(t *testing.T) {
 	must(t, s.Run("true"))
 	must(t, c.Close())
 	w.until("the end is reported", func() bool { return w.lastReport().Reason == session.OutOfTime })
-	if w.rights.reason(p.id) != session.OutOfTime {
+	if w.rights.reason(p.ID) != session.OutOfTime {
 		t.Error("the ledger does not know")
 	}
 
-	old := Resumed{ID: session.NewID(), Request: "R-x", Asset: "NGH-PETCT1", Service: "recon-ssh",
+	old := engine.Resumed{ID: session.NewID(), Request: "R-x", Asset: "NGH-PETCT1", Service: "recon-ssh",
 		Facts:      session.SessionFacts{Opened: time.Now().Add(-time.Hour), Deadline: time.Now().Add(300 * time.Millisecond)},
 		Recordings: []link.RecordingReport{{Recording: "V-x"}}}
 	ended := old
 	ended.ID, ended.Facts.Ended = session.NewID(), time.Now()
-	w.engine.Resume([]Resumed{old, ended})
+	w.engine.Resume([]engine.Resumed{old, ended})
 	if live := w.engine.Live(); len(live) != 1 || live[0].ID != old.ID {
 		t.Errorf("resumed %+v", live)
 	}
@@ -131,15 +131,17 @@ func TestReportsGrow(t *testing.T) {
 	s, err := w.mustConnect(signer).NewSession()
 	must(t, err)
 	must(t, s.Run("true"))
-	must(t, w.engine.End(p.id, session.KilledLocal, "biomed"))
+	must(t, w.engine.End(p.ID, session.KilledLocal, "biomed"))
 	w.until("the end is reported", func() bool { return w.lastReport().Reason == session.KilledLocal })
-	w.until("the session is forgotten", func() bool { return len(w.engine.all()) == 0 })
-	w.engine.Resume([]Resumed{{ID: p.id, Request: "R-x", Facts: session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}}})
+	w.until("the session is forgotten, so it can be resumed", func() bool {
+		w.engine.Resume([]engine.Resumed{{ID: p.ID, Request: "R-x", Facts: session.SessionFacts{Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}}})
+		return len(w.engine.Live()) == 1
+	})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var last uint64
 	for _, r := range w.reports {
-		if r.Seq <= last || r.Session != p.id.Session() {
+		if r.Seq <= last || r.Session != p.ID.Session() {
 			t.Errorf("report %d after %d", r.Seq, last)
 		}
 		last = r.Seq
@@ -215,7 +217,7 @@ func TestKill(t *testing.T) {
 			}
 			time.Sleep(100 * time.Millisecond) // let the floods fill every window
 			within(t, 2*time.Second, "the kill", func() {
-				must(t, w.engine.End(p.id, session.KilledLocal, "biomed"))
+				must(t, w.engine.End(p.ID, session.KilledLocal, "biomed"))
 				_ = device.Wait()
 				_ = c.Wait()
 			})
@@ -224,7 +226,7 @@ func TestKill(t *testing.T) {
 			if reason := w.tape(0).wait(t); reason != session.KilledLocal {
 				t.Errorf("sealed with %q", reason)
 			}
-			if w.rights.reason(p.id) != session.KilledLocal {
+			if w.rights.reason(p.ID) != session.KilledLocal {
 				t.Error("the ledger does not know")
 			}
 		})
@@ -240,7 +242,7 @@ func TestKillMany(t *testing.T) {
 	for range 3 {
 		signer, p := w.grant(all()...)
 		running(t, w.mustConnect(signer))
-		ids = append(ids, p.id)
+		ids = append(ids, p.ID)
 	}
 	if ended, err := w.engine.EndAsset("OTHER", session.KilledLocal, "x"); err != nil || len(ended) != 0 {
 		t.Errorf("%v, %v", ended, err)
@@ -259,8 +261,8 @@ func TestKillMany(t *testing.T) {
 	}
 	signer, p := w.grant(all()...)
 	c := w.mustConnect(signer)
-	must(t, w.engine.End(p.id, session.RevokedGrant, "approver"))
-	if w.rights.reason(p.id) != session.RevokedGrant {
+	must(t, w.engine.End(p.ID, session.RevokedGrant, "approver"))
+	if w.rights.reason(p.ID) != session.RevokedGrant {
 		t.Error("an unopened grant was not closed")
 	}
 	within(t, 2*time.Second, "cutting an idle connection", func() { _ = c.Wait() })
@@ -283,7 +285,7 @@ func TestKillWithALedgerThatFails(t *testing.T) {
 	w.rights.mu.Lock()
 	w.rights.endErr = errors.New("disk full")
 	w.rights.mu.Unlock()
-	if err := w.engine.End(p.id, session.KilledLocal, "x"); err == nil {
+	if err := w.engine.End(p.ID, session.KilledLocal, "x"); err == nil {
 		t.Error("the ledger's error is hidden")
 	}
 	_ = c.Wait()
@@ -307,7 +309,7 @@ func TestKillWhileDialling(t *testing.T) {
 	go func() { _, err := c.NewSession(); opened <- err }()
 	<-dialling
 	within(t, 2*time.Second, "the kill", func() {
-		must(t, w.engine.End(p.id, session.KilledLocal, "x"))
+		must(t, w.engine.End(p.ID, session.KilledLocal, "x"))
 		if err := <-opened; err == nil {
 			t.Error("a channel opened")
 		}
@@ -357,7 +359,7 @@ func TestRecorderFails(t *testing.T) {
 			if !strings.Contains(errOut.String(), "can no longer be recorded") {
 				t.Errorf("the engineer read %q", errOut)
 			}
-			w.until("the ledger knows", func() bool { return w.rights.reason(p.id) == session.RecorderLost })
+			w.until("the ledger knows", func() bool { return w.rights.reason(p.ID) == session.RecorderLost })
 		})
 	}
 }
@@ -377,14 +379,14 @@ func TestRecorderLostInSilence(t *testing.T) {
 	w := newWorld(t, o.dial)
 	lost := make(chan struct{})
 	r := newTape(recordings.Header{})
-	w.engine.cfg.Recordings = func(recordings.Header) (session.Recorder, error) { return losing{r, lost}, nil }
+	w.recordings = func(recordings.Header) (session.Recorder, error) { return losing{r, lost}, nil }
 	signer, p := w.grant(all()...)
 	running(t, w.mustConnect(signer))
 	close(lost)
 	if reason := r.wait(t); reason != session.RecorderLost {
 		t.Errorf("sealed with %q", reason)
 	}
-	w.until("the ledger knows", func() bool { return w.rights.reason(p.id) == session.RecorderLost })
+	w.until("the ledger knows", func() bool { return w.rights.reason(p.ID) == session.RecorderLost })
 }
 
 // The broker may be away for a minute; then live sessions end.
@@ -405,57 +407,26 @@ func TestLinkLost(t *testing.T) {
 	if took := time.Since(start); took < time.Second || took > 4*time.Second {
 		t.Errorf("ended after %v, two seconds were left", took)
 	}
-	w.until("the ledger knows", func() bool { return w.rights.reason(p.id) == session.LinkLost })
+	w.until("the ledger knows", func() bool { return w.rights.reason(p.ID) == session.LinkLost })
 }
 
-// The earliest of three clocks counts, so none that is set back or stands still
-// prolongs a session, and one that is set forward ends it.
-func TestCountdown(t *testing.T) {
-	start := reading{wall: time.Unix(1000, 0), mono: time.Unix(5, 0), boot: 7 * time.Second}
-	c := countdown{deadline: time.Unix(1100, 0), start: start}
-	at := func(wall, mono, boot int) reading {
-		return reading{start.wall.Add(time.Duration(wall) * time.Second), start.mono.Add(time.Duration(mono) * time.Second), start.boot + time.Duration(boot)*time.Second}
-	}
-	for _, test := range []struct {
-		now  reading
-		left time.Duration
-	}{
-		{at(0, 0, 0), 100 * time.Second}, {at(10, 10, 10), 90 * time.Second},
-		{at(-3600, 100, 100), 0}, {at(100, 0, 0), 0}, {at(3600, 1, 1), -3500 * time.Second},
-		{at(0, 0, 99), time.Second}, {at(-86400, 40, 101), -time.Second}, {at(50, 60, 40), 40 * time.Second},
-	} {
-		if got := c.left(test.now); got != test.left {
-			t.Errorf("%+v: %v left, want %v", test.now, got, test.left)
-		}
-	}
-}
-
-// Warnings come once each and not for sessions that were never that long.
+// A warning that falls due is read on every open channel, once.
 func TestWarnings(t *testing.T) {
+	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
-	signer, p := w.grant(all()...)
-	_, errOut := running(t, w.mustConnect(signer))
-	w.engine.mu.Lock()
-	s := w.engine.sessions[p.id]
-	w.engine.mu.Unlock()
-	warn := func(left time.Duration) {
-		s.mu.Lock()
-		due := s.state.due(left)
-		s.mu.Unlock()
-		for _, d := range due {
-			s.tell(attach.Notice{Type: attach.NoticeWarning, Text: warning(d)})
+	w.rights.maxS = time.Minute
+	signer, _ := w.grant(all()...)
+	c := w.mustConnect(signer)
+	_, one := running(t, c)
+	_, two := running(t, c)
+	for _, errOut := range []*lines{one, two} {
+		w.until("the engineer read it", func() bool { return strings.Contains(errOut.String(), "This session ends in 1 minute.") })
+	}
+	for _, errOut := range []*lines{one, two} {
+		if n := strings.Count(errOut.String(), "This session ends in"); n != 1 {
+			t.Errorf("%d warnings: %q", n, errOut)
 		}
-	}
-	for _, left := range []time.Duration{time.Hour, 15 * time.Minute, 14 * time.Minute, 5*time.Minute - time.Second, 50 * time.Second, 20 * time.Second} {
-		warn(left)
-	}
-	w.until("the engineer read them", func() bool { return strings.Count(errOut.String(), "This session ends in") == 3 })
-	if got := (&liveState{coming: warnings()}).due(20 * time.Second); len(got) != 0 {
-		t.Errorf("a session that was never that long is warned: %v", got)
-	}
-	if n := strings.Count(errOut.String(), "This session ends in"); n != 3 {
-		t.Errorf("%d warnings: %q", n, errOut)
 	}
 }
 
@@ -470,8 +441,8 @@ func TestAgentStops(t *testing.T) {
 	if reason := w.tape(0).wait(t); reason != session.AgentLost {
 		t.Errorf("sealed with %q", reason)
 	}
-	if w.rights.reason(p.id) != "" || !strings.Contains(errOut.String(), "agent is stopping") {
-		t.Errorf("%q, %q", w.rights.reason(p.id), errOut)
+	if w.rights.reason(p.ID) != "" || !strings.Contains(errOut.String(), "agent is stopping") {
+		t.Errorf("%q, %q", w.rights.reason(p.ID), errOut)
 	}
 	if c, err := w.connect(signer); err == nil {
 		_ = c.Close()

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"net"
@@ -6,14 +6,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session/attach"
-)
-
-const (
-	socketRoom = 256 << 10 // bytes that may wait for a browser before its device waits
-	socketMost = 8 << 20   // and before the browser is given up, whatever they are
-	inputRoom  = 1 << 20   // bytes typed that may wait for a frozen session or a slow device
-	inOrder    = 32 << 10  // bytes of output behind which a notice still waits its turn
-	chunkCost  = 64        // bytes that a chunk takes beside its own: many small ones are much, too
 )
 
 // queue holds chunks between goroutines.
@@ -92,7 +84,6 @@ type socket struct {
 	kills  sync.Once
 	parts  sync.Once
 	lasts  sync.Once
-	seated bool  // guarded by the engine's mu
 	desk   *desk // the reader's; nil until it is asked about files
 }
 
@@ -100,13 +91,6 @@ func newSocket(nc net.Conn, stall time.Duration) *socket {
 	return &socket{
 		nc: nc, stall: stall, urgent: newQueue(socketRoom), out: newQueue(socketRoom),
 		dead: make(chan struct{}), parted: make(chan struct{}), last: make(chan struct{}),
-	}
-}
-
-// abandon ends a socket that has no seat yet. It is called with the engine's mu held.
-func (s *socket) abandon() {
-	if !s.seated {
-		s.kill()
 	}
 }
 

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"encoding/binary"

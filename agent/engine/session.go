@@ -23,7 +23,8 @@ type liveSession struct {
 	over    chan struct{} // closed at the end
 	closed  chan struct{} // closed when the ledger knows, or failed once to be told
 
-	freezing sync.Mutex // held while a freeze or thaw is written down, recorded and told
+	freezing sync.Mutex // held while a freeze or thaw is written down and recorded
+	telling  sync.Mutex // held while a freeze or thaw is told; nothing waits below it
 
 	mu    sync.Mutex
 	state liveState
@@ -31,7 +32,7 @@ type liveSession struct {
 
 // liveState is what changes.
 type liveState struct {
-	conns      map[*conn]struct{}
+	conns      map[*Conn]struct{}
 	countdown  countdown
 	coming     []time.Duration      // warnings
 	facts      session.SessionFacts // Opened is zero until the first device connection
@@ -41,19 +42,19 @@ type liveState struct {
 	closeErr   error
 }
 
-// attach joins a connection to its grant's session; mostly the first one makes it.
-func (e *Engine) attach(p *permit, c *conn) (*liveSession, error) {
+// join makes a connection one of its ticket's session; mostly the first one makes that.
+func (e *Engine) join(t *Ticket, c *Conn) (*liveSession, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closing {
-		return nil, session.Errorf(session.Unreachable, "The hospital's agent is stopping.").WithNext("Connect again in a moment.")
+		return nil, errStopping()
 	}
-	if n := e.connectionsOf(p.engineer.Identity); n >= maxPerEngineer {
+	if n := e.connectionsOf(t.Engineer.Identity); n >= maxPerEngineer {
 		return nil, session.Errorf(session.Refused, "You have %d connections open.", n).WithNext("Close some of them first.")
 	}
-	s, ok := e.sessions[p.id]
+	s, ok := e.sessions[t.ID]
 	if !ok {
-		s = e.newSession(p.id, p.request, p.asset, p.engineer, liveState{countdown: countdown{p.notAfter, e.clock.read()}})
+		s = e.newSession(t.ID, t.Request, t.Asset, t.Engineer, liveState{countdown: countdown{t.NotAfter, e.clock.read()}})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -69,7 +70,7 @@ func (e *Engine) attach(p *permit, c *conn) (*liveSession, error) {
 
 // newSession begins to watch a session that stands so. It is called with e.mu held.
 func (e *Engine) newSession(id session.ID, request, asset string, person session.Person, as liveState) *liveSession {
-	as.conns, as.coming = map[*conn]struct{}{}, warnings()
+	as.conns, as.coming = map[*Conn]struct{}{}, warnings()
 	s := &liveSession{
 		e: e, id: id, request: request, asset: asset, person: person,
 		over: make(chan struct{}), closed: make(chan struct{}),
@@ -98,7 +99,7 @@ func (s *liveSession) connections() int {
 }
 
 // detach forgets a connection, and a session that nobody opened with its last one.
-func (s *liveSession) detach(c *conn) {
+func (s *liveSession) detach(c *Conn) {
 	s.e.mu.Lock()
 	defer s.e.mu.Unlock()
 	s.mu.Lock()
@@ -153,7 +154,7 @@ func (s *liveSession) end(reason session.EndReason) bool {
 	conns := slices.Collect(maps.Keys(s.state.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.stop(reason, lastWords(reason))
+		c.Stop(reason, LastWords(reason))
 	}
 	close(s.over)
 	return true
@@ -224,8 +225,8 @@ func (s *liveSession) warn() {
 	due := s.state.due(s.state.countdown.left(s.e.clock.read()))
 	s.mu.Unlock()
 	for _, d := range due {
-		for _, c := range s.connected() { // beside the watch, which waits for no disk
-			c.spawn(func() { c.mark(session.Note{Kind: session.NoteWarning, Left: int(d.Seconds()), Text: warning(d)}) })
+		for _, c := range s.connected() {
+			c.noteSoon(session.Note{Kind: session.NoteWarning, Left: int(d.Seconds()), Text: warning(d)})
 		}
 		s.tell(attach.Notice{Type: attach.NoticeWarning, LeftSeconds: int(d.Seconds()), Text: warning(d)})
 	}
@@ -252,7 +253,7 @@ func (s *liveSession) close() {
 		close(s.closed)
 		return
 	}
-	err := s.e.rights.end(s.id, facts.Reason, facts.Ended)
+	err := s.e.cfg.Tickets.End(s.id, facts.Reason, facts.Ended)
 	s.mu.Lock()
 	s.state.closeErr = err
 	s.mu.Unlock()
@@ -266,8 +267,8 @@ func (s *liveSession) close() {
 		select {
 		case <-s.e.stop:
 			return
-		case <-time.After(5 * time.Second):
-			err = s.e.rights.end(s.id, facts.Reason, facts.Ended)
+		case <-time.After(retryEvery):
+			err = s.e.cfg.Tickets.End(s.id, facts.Reason, facts.Ended)
 		}
 	}
 	s.e.forget(s)

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"bytes"
@@ -19,8 +19,10 @@ import (
 	"github.com/pkg/sftp"
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/link"
 )
 
 // browser is one engineer's browser and all that it was told.
@@ -52,7 +54,7 @@ func (w *world) dialBrowser(asset, service string) *browser {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		w.engine.ServeBrowser(context.Background(), asset, service, "192.0.2.9", far)
+		w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorBrowser, Asset: asset, Service: service, Peer: "192.0.2.9"}, far)
 	}()
 	w.t.Cleanup(func() { _ = near.Close(); <-served })
 	c, err := attach.NewClient(near)
@@ -61,7 +63,7 @@ func (w *world) dialBrowser(asset, service string) *browser {
 }
 
 // newKey is a key of the kind that browsers make, and its permit.
-func (w *world) newKey(channels ...session.Channel) (crypto.Signer, *permit) {
+func (w *world) newKey(channels ...session.Channel) (crypto.Signer, *engine.Ticket) {
 	w.t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(w.t, err)
@@ -71,7 +73,7 @@ func (w *world) newKey(channels ...session.Channel) (crypto.Signer, *permit) {
 }
 
 // joins gives a permit one more key.
-func (w *world) joins(p *permit) crypto.Signer {
+func (w *world) joins(p *engine.Ticket) crypto.Signer {
 	w.t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	must(w.t, err)
@@ -83,8 +85,8 @@ func (w *world) joins(p *permit) crypto.Signer {
 	return key
 }
 
-func shellProof(p *permit) attach.Proof {
-	return attach.Proof{Session: p.id.Session(), Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}
+func shellProof(p *engine.Ticket) attach.Proof {
+	return attach.Proof{Session: p.ID.Session(), Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}
 }
 
 // open connects a browser, proves the key and waits for the welcome.

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
 )
@@ -44,17 +45,16 @@ func TestIdentityIsTheSigningKey(t *testing.T) {
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	var signers [3]gossh.Signer
-	var permits [3]*permit
+	var permits [3]*engine.Ticket
 	for i := range signers {
 		signers[i], permits[i] = w.grant(session.Exec)
-		permits[i].workOrder = fmt.Sprint("order of key ", i)
+		permits[i].WorkOrder = fmt.Sprint("order of key ", i)
 	}
 	unknown, p := w.grant(session.Exec)
 	w.rights.mu.Lock()
 	delete(w.rights.keys, keyLine(unknown.PublicKey()))
 	w.rights.mu.Unlock()
 	_ = p
-	rounds := 0
 	for round := range 216 {
 		// Six digits to base 3 and 2 choose what is offered before the signing key.
 		var offered []gossh.Signer
@@ -74,33 +74,34 @@ func TestIdentityIsTheSigningKey(t *testing.T) {
 			},
 		})
 		must(t, err)
-		if round%24 == 0 { // the recording tells whose grant it is
-			s, err := c.NewSession()
-			must(t, err)
-			must(t, s.Run("true"))
-			if got := w.tape(rounds).header.WorkOrder; got != permits[last].workOrder {
-				t.Fatalf("round %d: signed with key %d, got the %s", round, last, got)
-			}
-			rounds++
-		} else if !w.attached(permits[last].id) {
+		s, err := c.NewSession()
+		must(t, err)
+		must(t, s.Run("true"))
+		// The recording tells whose grant it is.
+		if got := w.tape(round).header.WorkOrder; got != permits[last].WorkOrder {
+			t.Fatalf("round %d: signed with key %d, got the %s", round, last, got)
+		}
+		if !w.attached(permits[last].ID) {
 			t.Fatalf("round %d: not attached to the session of key %d", round, last)
 		}
 		for i, p := range permits {
-			if i != last && w.attached(p.id) {
+			if i != last && w.attached(p.ID) {
 				t.Fatalf("round %d: attached to the session of key %d, signed with %d", round, i, last)
 			}
 		}
 		must(t, c.Close())
-		w.until("the connection is forgotten", func() bool { return !w.attached(permits[last].id) })
+		w.until("the connection is forgotten", func() bool { return !w.attached(permits[last].ID) })
 	}
 }
 
 // attached reports whether a session has a connection.
 func (w *world) attached(id session.ID) bool {
-	w.engine.mu.Lock()
-	s := w.engine.sessions[id]
-	w.engine.mu.Unlock()
-	return s != nil && s.connections() > 0
+	for _, s := range w.engine.Live() {
+		if s.ID == id {
+			return s.Connections > 0
+		}
+	}
+	return false
 }
 
 // Nobody gets in without proving a key: not by "none", password or
@@ -139,7 +140,7 @@ func TestNobodyWithoutAKey(t *testing.T) {
 	if len(w.rights.asked) != 0 {
 		t.Errorf("the ledger was asked for keys that nobody proved: %d", len(w.rights.asked))
 	}
-	config := (&conn{e: w.engine}).config()
+	config := (&sshClient{line: w.line}).config()
 	if config.NoClientAuth || config.PasswordCallback != nil || config.KeyboardInteractiveCallback != nil || config.VerifiedPublicKeyCallback == nil {
 		t.Error("another way in than a proven key is configured")
 	}
@@ -180,7 +181,7 @@ func TestOtherServiceIsRefused(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.engine.ServeSSH(context.Background(), "NGH-PETCT1", "console-ssh", "", far)
+		w.engine.Serve(context.Background(), engine.Visit{Asset: "NGH-PETCT1", Service: "console-ssh"}, far)
 	}()
 	var banner string
 	_, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{
@@ -238,41 +239,29 @@ func pair(t *testing.T) (near, far net.Conn) {
 }
 
 // refusingLedger hands out what nobody may take: the zero ticket.
-type refusingLedger struct{}
+type refusingLedger struct{ engine.Ledger }
 
 func (refusingLedger) ByKeyFor(string, string, string, time.Time) (ledger.Ticket, error) {
 	return ledger.Ticket{}, nil
 }
-func (refusingLedger) Freeze(session.ID, []string, time.Time) error { return nil }
 func (refusingLedger) Begin(ledger.Ticket, time.Time) (session.SessionFacts, error) {
 	return session.SessionFacts{}, errors.New("begun with a zero ticket")
-}
-func (refusingLedger) End(session.ID, session.EndReason, time.Time) error { return nil }
-
-type noDevices struct{}
-
-func (noDevices) Dial(context.Context, ledger.Ticket, string) (*gossh.Client, error) {
-	return nil, errors.New("dialled with a zero ticket")
 }
 
 // The zero ticket opens nothing, even if a ledger handed it out.
 func TestZeroTicketIsRefused(t *testing.T) {
-	if p, err := permitFrom(ledger.Ticket{}); p != nil || session.KindOf(err) != session.Denied {
-		t.Errorf("%v, %v", p, err)
-	}
-	if p, err := (tickets{refusingLedger{}, noDevices{}}).find("key", "a", "s", time.Now()); p != nil || session.KindOf(err) != session.Denied {
-		t.Errorf("%v, %v", p, err)
-	}
-	w := newWorld(t, nil)
-	cfg := w.engine.cfg
-	cfg.Ledger, cfg.Devices = refusingLedger{}, noDevices{}
-	e, err := New(cfg)
-	must(t, err)
-	defer e.Close()
+	w := newWorld(t, func(context.Context) (*gossh.Client, error) { return nil, errors.New("dialled with a zero ticket") })
 	signer, _ := w.grant(all()...)
+	w.engine.Close()
+	w.tickets = engine.FromLedger(refusingLedger{})
+	w.furnish()
+	defer w.engine.Close()
 	near, far := pair(t)
 	done := make(chan struct{})
-	go func() { defer close(done); e.ServeSSH(context.Background(), "NGH-PETCT1", "recon-ssh", "", far) }()
+	go func() {
+		defer close(done)
+		w.engine.Serve(context.Background(), engine.Visit{Asset: "NGH-PETCT1", Service: "recon-ssh"}, far)
+	}()
 	if _, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{User: "x", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
 		HostKeyCallback: gossh.FixedHostKey(w.agent)}); err == nil {
 		t.Error("let in with a zero ticket")
@@ -282,22 +271,16 @@ func TestZeroTicketIsRefused(t *testing.T) {
 
 // New refuses what is incomplete.
 func TestConfigIsComplete(t *testing.T) {
-	w := newWorld(t, nil)
-	full := w.engine.cfg
-	full.Ledger, full.Devices = refusingLedger{}, noDevices{}
+	full := newWorld(t, nil).line.cfg
 	for name, spoil := range map[string]func(*Config){
-		"ledger":     func(c *Config) { c.Ledger = nil },
-		"devices":    func(c *Config) { c.Devices = nil },
-		"identity":   func(c *Config) { c.Identity = nil },
-		"recordings": func(c *Config) { c.Recordings = nil },
-		"report":     func(c *Config) { c.Report = nil },
-		"log":        func(c *Config) { c.Log = nil },
-		"now":        func(c *Config) { c.Now = nil },
+		"devices":  func(c *Config) { c.Devices = nil },
+		"identity": func(c *Config) { c.Identity = nil },
+		"log":      func(c *Config) { c.Log = nil },
 	} {
 		c := full
 		spoil(&c)
 		if _, err := New(c); err == nil {
-			t.Errorf("an engine without %s", name)
+			t.Errorf("a line without %s", name)
 		}
 	}
 }

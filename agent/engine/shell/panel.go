@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"encoding/binary"
@@ -9,6 +9,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/files"
@@ -39,7 +40,7 @@ func (s *seat) files(sock *socket, f attach.Frame) error {
 	case attach.TypeData:
 		err := panel.Data(id, f.Payload[4:])
 		if err != nil { // a browser that does not count is not worked with
-			sock.document(attach.TypeNotice, attach.Notice{Type: attach.NoticeSaid, Text: words(err)})
+			sock.document(attach.TypeNotice, attach.Notice{Type: attach.NoticeSaid, Text: engine.Words(err)})
 			sock.finish()
 		}
 		return err
@@ -54,7 +55,7 @@ func (s *seat) files(sock *socket, f attach.Frame) error {
 func (s *seat) openDesk(sock *socket) *desk {
 	d := &desk{sock: sock, gone: make(chan struct{})}
 	d.panel = files.NewPanel(files.PanelConfig{
-		In: s.p.may(session.FilesIn), Out: s.p.may(session.FilesOut), To: d,
+		In: s.t.May(session.FilesIn), Out: s.t.May(session.FilesOut), To: d,
 		Serve: func(engineer io.ReadWriteCloser) error { return s.sftp(engineer, d.gone) },
 	})
 	return d
@@ -115,14 +116,10 @@ func (d *desk) send(t attach.Type, payload ...[]byte) error {
 // granted, recorded, gated and refused as there. What waits at the gate waits no longer
 // once gone is closed.
 func (s *seat) sftp(engineer io.ReadWriteCloser, gone <-chan struct{}) error {
-	if !s.c.enter() { // the connection waits for its handlers
-		return errOver
-	}
-	defer s.c.leave()
-	if !s.c.takeChannel() {
+	if !s.channels.take() {
 		return session.Errorf(session.Refused, "This terminal has too much open already.").WithNext("Reload the page.")
 	}
-	defer s.c.giveChannel()
+	defer s.channels.give()
 	ch := &pipeChannel{ReadWriteCloser: engineer, requests: make(chan *gossh.Request, 1), closed: make(chan struct{})}
 	loose := make(chan struct{})
 	var watching sync.WaitGroup
@@ -131,7 +128,7 @@ func (s *seat) sftp(engineer io.ReadWriteCloser, gone <-chan struct{}) error {
 	watching.Go(func() {
 		select {
 		case <-s.left:
-		case <-s.leg.gone:
+		case <-s.device.hung:
 		case <-ch.closed:
 		}
 		_ = ch.Close()
@@ -139,22 +136,28 @@ func (s *seat) sftp(engineer io.ReadWriteCloser, gone <-chan struct{}) error {
 	watching.Go(func() {
 		select {
 		case <-gone:
-		case <-s.c.over:
+		case <-s.over:
 		case <-ch.closed:
 		}
 		close(loose)
 	})
-	return s.transfer(ch, loose)
+	var err error
+	done := make(chan struct{})
+	if !s.c.Go(func() { defer close(done); err = s.transfer(ch, loose) }) {
+		return engine.ErrOver
+	}
+	<-done
+	return err
 }
 
 // transfer relays a file transfer and returns why there is none or no more.
 func (s *seat) transfer(ch *pipeChannel, loose <-chan struct{}) error {
 	var fault error
-	if !s.p.may(session.FilesIn) && !s.p.may(session.FilesOut) { // the relay refuses it, and has it on record
+	if !s.t.May(session.FilesIn) && !s.t.May(session.FilesOut) { // the relay refuses it, and has it on record
 		fault = session.Errorf(session.Denied, "Files were not granted in this session.").
 			WithNext("Ask for the channel files-in or files-out in a new request.")
 	}
-	cfg := s.c.relayConfig(s.p, s.leg, loose)
+	cfg := relayConfig(loose, s.c, s.t, s.device)
 	serve := cfg.Files
 	cfg.Files = func(engineer gossh.Channel) error {
 		fault = serve(engineer)
@@ -162,12 +165,8 @@ func (s *seat) transfer(ch *pipeChannel, loose <-chan struct{}) error {
 	}
 	cfg.Said = func(string) {} // the answers say it
 	r := terminal.New(ch, cfg)
-	if !s.c.add(r) {
-		return errOver
-	}
-	defer s.c.remove(r)
 	ch.requests <- &gossh.Request{Type: "subsystem", Payload: gossh.Marshal(struct{ Name string }{"sftp"})}
-	r.Run(ch.requests)
+	s.channels.run(r, ch.requests)
 	return fault
 }
 

@@ -1,4 +1,4 @@
-package engine
+package shell
 
 import (
 	"bytes"
@@ -21,6 +21,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -122,7 +123,7 @@ type client struct {
 	port string
 }
 
-func (w *world) openSSH(channels ...session.Channel) (*client, *permit) {
+func (w *world) openSSH(channels ...session.Channel) (*client, *engine.Ticket) {
 	w.t.Helper()
 	dir := w.t.TempDir()
 	key, public := writeKey(w.t, filepath.Join(dir, "id"))
@@ -311,7 +312,7 @@ func TestOpenSSHRefusals(t *testing.T) {
 	stranger, _ := w.openSSH()
 	w.rights.mu.Lock()
 	for line, p := range w.rights.keys {
-		if len(p.channels) == 0 {
+		if len(p.Channels) == 0 {
 			delete(w.rights.keys, line)
 		}
 	}

@@ -1,0 +1,142 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+)
+
+// ErrSilent is a browser that went, or said nothing that could be read: there is
+// nobody to refuse.
+var ErrSilent = errors.New("the browser said nothing that could be read")
+
+// attach finds out who a browser is and hands it to its line; see package attach for
+// what is said.
+func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
+	if !e.enter(nc) {
+		return
+	}
+	defer e.leave(nc)
+	early := context.AfterFunc(ctx, func() { _ = nc.Close() })
+	in := attach.NewReader(nc, attach.Browser)
+	proof, t, err := e.prove(v, nc, in)
+	if early(); err == nil {
+		e.known(nc)
+		err = line.Attach(ctx, e, v, Browser{Proof: proof, Ticket: t, Conn: nc, In: in})
+	}
+	if err != nil {
+		e.cfg.Log.Info("browser refused", "target", v.target(), "err", err)
+		refuse(nc, err)
+	}
+}
+
+func (v Visit) target() string { return plain(v.Asset+"/"+v.Service, 130) }
+
+// enter counts a browser in, unless there are too many.
+func (e *Engine) enter(nc net.Conn) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing || len(e.browsers) >= maxTotal {
+		return false
+	}
+	e.browsers[nc] = false
+	return true
+}
+
+// known leaves the end of a browser to its line.
+func (e *Engine) known(nc net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.browsers[nc] = true
+}
+
+func (e *Engine) leave(nc net.Conn) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	delete(e.browsers, nc)
+}
+
+// prove challenges a browser and finds the ticket of the key that it proves, as ssh's
+// keys are found.
+func (e *Engine) prove(v Visit, nc net.Conn, in *attach.Reader) (attach.Proof, *Ticket, error) {
+	if err := nc.SetDeadline(time.Now().Add(proofTime)); err != nil {
+		return attach.Proof{}, nil, err
+	}
+	challenge, err := json.Marshal(attach.NewChallenge(e.cfg.Agent, v.Asset, v.Service))
+	if err != nil {
+		return attach.Proof{}, nil, err
+	}
+	frame, err := attach.Append(nil, attach.Agent, attach.TypeChallenge, challenge)
+	if err != nil {
+		return attach.Proof{}, nil, err
+	}
+	if _, err := nc.Write(frame); err != nil {
+		return attach.Proof{}, nil, ErrSilent
+	}
+	first, err := in.Read()
+	if err != nil || first.Type != attach.TypeProof {
+		return attach.Proof{}, nil, ErrSilent
+	}
+	proof, err := attach.ParseProof(first.Payload)
+	if err == nil {
+		err = proof.Verify(challenge, v.Asset, v.Service)
+	}
+	if err != nil {
+		return attach.Proof{}, nil, err
+	}
+	t, err := e.Find(proof.Key, v)
+	if err == nil && t.ID.Session() != proof.Session {
+		err = session.Errorf(session.Denied, "This browser's key belongs to another session.").
+			WithNext("Open the terminal from that session's page.")
+	}
+	if err == nil {
+		err = nc.SetDeadline(time.Time{})
+	}
+	return proof, t, err
+}
+
+// refuse says why not. The words are those that ssh shows.
+func refuse(nc net.Conn, err error) {
+	if errors.Is(err, ErrSilent) {
+		return
+	}
+	r := attach.Refused{Kind: session.KindOf(err), Message: Words(err)}
+	var e *session.Error
+	if errors.As(err, &e) {
+		bare := *e
+		bare.Next = ""
+		r.Message, r.Next = Words(&bare), plain(e.Next, 200)
+	}
+	if b, err := attach.AppendJSON(nil, attach.Agent, attach.TypeRefused, r); err == nil {
+		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))
+		_, _ = nc.Write(b)
+	}
+}
+
+// Welcome says where an engineer is now who came by a ticket.
+func (c *Conn) Welcome(t *Ticket) attach.Welcome {
+	c.mu.Lock()
+	s, tap := c.state.session, c.state.tap
+	c.mu.Unlock()
+	s.mu.Lock()
+	facts := s.state.facts
+	s.mu.Unlock()
+	w := attach.Welcome{
+		Session: t.ID.Session(), Request: t.Request, Asset: c.visit.Asset, Service: c.visit.Service,
+		Deadline: facts.Deadline.UTC(), Opened: facts.Opened.UTC(), Now: c.e.cfg.Now().UTC(),
+		Channels: []session.Channel{}, Frozen: append([]string{}, s.gate.frozen()...), Recording: tap.id,
+	}
+	for _, ch := range slices.Sorted(maps.Keys(t.Channels)) {
+		if t.May(ch) {
+			w.Channels = append(w.Channels, ch)
+		}
+	}
+	return w
+}

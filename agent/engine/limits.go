@@ -1,0 +1,20 @@
+package engine
+
+import "time"
+
+// Bounds of one engine.
+const (
+	maxConnections = 16  // per session
+	maxPerEngineer = 64  // connections of one engineer
+	maxTotal       = 512 // connections altogether, and as many streams of browsers
+
+	refusalsPerKind = 8   // of one kind that are on record one by one
+	refusalsKept    = 100 // of all kinds
+
+	dialTime   = 15 * time.Second // device, login included; the device's own limit is lower
+	proofTime  = 10 * time.Second // from the challenge to the proof of a key
+	settleTime = 2 * time.Second  // a freeze waits for input that was being written
+	linkGrace  = 60 * time.Second // the broker may be away this long
+	watchEvery = 500 * time.Millisecond
+	retryEvery = 5 * time.Second // an end that the ledger did not take is told again
+)

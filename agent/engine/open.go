@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+)
+
+// Open returns the connection's device; the first call makes it: the session begins,
+// then its recording, then the device is dialled. What fails leaves nothing half open,
+// and the recording says why. ctx is the connection's.
+func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (Device, error)) (Device, error) {
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	c.mu.Lock()
+	d, s, stopped := c.state.device, c.state.session, c.state.stopped
+	c.mu.Unlock()
+	switch {
+	case stopped || s == nil || s.id != t.ID:
+		return nil, ErrOver
+	case len(s.gate.frozen()) > 0:
+		return nil, errFrozen
+	case d != nil:
+		return d, nil
+	}
+	facts, err := c.e.cfg.Tickets.Begin(t, c.e.cfg.Now())
+	if err != nil {
+		return nil, err
+	}
+	if err := s.opened(facts, c.visit.Service); err != nil {
+		return nil, err
+	}
+	tap, err := c.record(s, t)
+	if err != nil {
+		return nil, err
+	}
+	within, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	if d, err = dial(within); err == nil {
+		err = c.joined(ctx, d, tap)
+	}
+	if err != nil {
+		_ = tap.note(session.Note{Kind: session.NoteDevice, Text: "No device connection: " + Words(err)})
+		c.seal(tap, c.whyNot())
+		c.log.Warn("device not opened", "session", s.id.Session(), "err", err)
+		return nil, err
+	}
+	return d, nil
+}
+
+// record begins the recording of the device connection that is about to be made.
+func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
+	id, now := session.NewID().Recording(), c.e.cfg.Now().UTC().Truncate(time.Microsecond)
+	recorder, err := c.e.cfg.Recordings(recordings.Header{
+		Recording: id, Session: t.ID.Session(), Request: t.Request, GrantHash: t.GrantHash,
+		Site: c.e.cfg.Site, Agent: c.e.cfg.Agent,
+		Asset: c.visit.Asset, Service: c.visit.Service, Protocol: c.protocol,
+		Engineer: t.Engineer, Approvers: t.Approvers, WorkOrder: t.WorkOrder, Started: now,
+	})
+	if err != nil {
+		return nil, &session.Error{Kind: session.Unreachable, Message: "The session cannot be recorded, so it was not opened.",
+			Next: "Tell the hospital to look at the disk of its agent.", Err: err}
+	}
+	tap := &tap{id: id, recorder: recorder, passed: c.touch, lost: func(err error) {
+		c.log.Error("recorder lost", "session", s.id.Session(), "err", err)
+		s.end(session.RecorderLost)
+	}}
+	s.recording(link.RecordingReport{Recording: id, Service: c.visit.Service, Started: now})
+	if c.visit.Peer != "" {
+		_ = tap.note(session.Note{Kind: session.NoteConnected, From: c.visit.Peer, Text: "The engineer connected from " + c.visit.Peer + ", as the broker says."})
+	}
+	c.refused.to(tap)
+	return tap, nil
+}
+
+// joined makes the device the connection's, unless that was stopped in the meantime.
+func (c *Conn) joined(ctx context.Context, d Device, tap *tap) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.stopped {
+		_ = d.Close()
+		return ErrOver
+	}
+	c.state.device, c.state.tap = d, tap
+	c.work.Go(func() { c.watch(ctx, d, tap) })
+	return nil
+}
+
+// watch ends the connection when the device is gone, and the session when the recorder
+// is lost while nothing flows.
+func (c *Conn) watch(ctx context.Context, d Device, tap *tap) {
+	var lost <-chan struct{}
+	if r, ok := tap.recorder.(interface{ Lost() <-chan struct{} }); ok {
+		lost = r.Lost()
+	}
+	select {
+	case <-ctx.Done():
+	case <-lost:
+		tap.fail(errRecorder)
+	case <-d.Gone():
+		c.Stop(session.DeviceClosed, LastWords(session.DeviceClosed))
+	}
+}
+
+// whyNot is the reason for sealing a recording whose device never came.
+func (c *Conn) whyNot() session.EndReason {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.stopped {
+		return c.state.reason
+	}
+	return session.Failed
+}
+
+// seal closes a recording; nothing is recorded after.
+func (c *Conn) seal(tap *tap, reason session.EndReason) {
+	if n := c.refused.more(); n > 0 {
+		_ = tap.note(session.Note{Kind: session.NoteRefused, Count: n, Text: fmt.Sprintf("%d more requests were refused.", n)})
+	}
+	c.refused.to(nil)
+	tap.failed.Store(true)
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("recorder panicked in closing", "err", p)
+		}
+	}()
+	if err := tap.recorder.Close(reason); err != nil {
+		c.log.Error("recording not closed", "err", err)
+	}
+}

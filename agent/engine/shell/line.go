@@ -1,0 +1,59 @@
+package shell
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Devices reaches devices for tickets; see package device.
+type Devices interface {
+	DialSSH(ctx context.Context, t ledger.Ticket, service string) (*gossh.Client, error)
+}
+
+// Config is everything that a Line needs.
+type Config struct {
+	Identity ed25519.PrivateKey // the agent's long-lived key: the SSH host key
+	Devices  Devices
+	Log      *slog.Logger
+}
+
+// Line speaks SSH for an engine. Safe for concurrent use.
+type Line struct {
+	cfg      Config
+	signer   gossh.Signer
+	patience patience
+
+	mu    sync.Mutex // guards what follows; never held across I/O
+	seats map[place]*seat
+}
+
+// patience is how long browsers are waited for: to come back, and to take or make room
+// for what waits.
+type patience struct{ grace, stall time.Duration }
+
+var _ engine.Line = (*Line)(nil)
+
+// New makes a line. It refuses an incomplete Config.
+func New(cfg Config) (*Line, error) {
+	if len(cfg.Identity) != ed25519.PrivateKeySize || cfg.Devices == nil || cfg.Log == nil {
+		return nil, errors.New("line needs the agent's identity key, devices and a log")
+	}
+	signer, err := gossh.NewSignerFromKey(cfg.Identity)
+	if err != nil {
+		return nil, err
+	}
+	return &Line{cfg: cfg, signer: signer, patience: patience{graceTime, stallTime}, seats: map[place]*seat{}}, nil
+}
+
+// Protocol is what this line speaks.
+func (l *Line) Protocol() session.Protocol { return session.SSH }
