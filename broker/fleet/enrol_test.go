@@ -298,7 +298,7 @@ func TestOneCAForAllProcesses(t *testing.T) {
 	if err := os.Chmod(key, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := LoadCA(dir, time.Now); err == nil || !strings.Contains(err.Error(), "0600") {
+	if _, err := LoadCA(dir, time.Now); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a key that others can read: %v", err)
 	}
 }
