@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/notify"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // Notify says how people are told by e-mail, and which approvers.
@@ -23,12 +24,12 @@ type Notify struct {
 
 // SMTP is a mail server.
 type SMTP struct {
-	Host     string          `yaml:"host"`
-	Port     int             `yaml:"port,omitempty"` // default 587, with implicit TLS 465, without TLS 25
-	User     string          `yaml:"user,omitempty"`
-	Password Secret          `yaml:"password,omitempty"` // file:/path, env:NAME or credential:NAME
-	TLS      notify.Security `yaml:"tls,omitempty"`      // starttls (default), implicit, or none on loopback
-	CA       string          `yaml:"ca,omitempty"`       // file of certificates; default the system's
+	Host     string           `yaml:"host"`
+	Port     int              `yaml:"port,omitempty"` // default 587, with implicit TLS 465, without TLS 25
+	User     string           `yaml:"user,omitempty"`
+	Password secret.Reference `yaml:"password,omitempty"` // file:/path, env:NAME or credential:NAME
+	TLS      notify.Security  `yaml:"tls,omitempty"`      // starttls (default), implicit, or none on loopback
+	CA       string           `yaml:"ca,omitempty"`       // file of certificates; default the system's
 }
 
 // maxApproverMails bounds who is written to for one request.
@@ -65,8 +66,7 @@ func (s *SMTP) validate(at string, require func(path string, ok bool, problem st
 	require(at+".tls", port[s.TLS] != 0, "the way to the mail server is starttls, implicit or none")
 	require(at+".tls", s.TLS != notify.None || loopback(s.Host) && s.User == "", "mail goes without TLS to this machine only, and without a password")
 	require(at+".port", s.Port > 0 && s.Port < 1<<16, "a port is a number up to 65535")
-	require(at+".password", (s.User == "") == (s.Password == ""), "user and password go together")
-	require(at+".password", s.Password == "" || s.Password.valid(), "a secret is given by reference: file:/path, env:NAME or credential:NAME")
+	require(at+".password", (s.User == "") == s.Password.IsZero(), "user and password go together")
 }
 
 // newOffice makes the room that writes mails; nil without a configuration.
@@ -81,7 +81,7 @@ func newOffice(cfg Config, b *Broker) (*notify.Office, error) {
 		if err != nil {
 			return nil, err
 		}
-		mailer = &notify.SMTP{From: n.From, Host: s.Host, Port: s.Port, User: s.User, Password: s.Password.line, Security: s.TLS, Roots: roots}
+		mailer = &notify.SMTP{From: n.From, Host: s.Host, Port: s.Port, User: s.User, Password: s.Password.Line, Security: s.TLS, Roots: roots}
 	}
 	return notify.New(notify.Config{URL: cfg.URL, Approvers: n.Approvers, Mailer: mailer, Documents: b.store, Queue: b.store, Now: time.Now, Log: b.log})
 }

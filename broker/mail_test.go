@@ -2,9 +2,6 @@ package broker
 
 import (
 	"context"
-	"errors"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -18,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // basket is a mailer that keeps what it is given.
@@ -81,16 +79,17 @@ func TestMailsCarryNoFreeText(t *testing.T) {
 }
 
 func TestNotifyConfiguration(t *testing.T) {
+	password, err := secret.Parse("file:/run/p")
+	if err != nil {
+		t.Fatal(err)
+	}
 	good := func() *Notify {
-		return &Notify{From: "Sallyport <s@x.example>", SMTP: &SMTP{Host: "mail.x.example", User: "u", Password: "file:/run/p"}, Approvers: map[string][]string{"NGH": {"a@b.example"}}}
+		return &Notify{From: "Sallyport <s@x.example>", SMTP: &SMTP{Host: "mail.x.example", User: "u", Password: password}, Approvers: map[string][]string{"NGH": {"a@b.example"}}}
 	}
 	check := func(n *Notify) (wrong []string) {
-		n.validate(func(path string, ok bool, problem string) {
+		n.validate(func(path string, ok bool, _ string) {
 			if !ok {
 				wrong = append(wrong, path)
-			}
-			if strings.Contains(problem, "hunter2") {
-				t.Errorf("shows a secret: %s", problem)
 			}
 		})
 		return wrong
@@ -106,8 +105,8 @@ func TestNotifyConfiguration(t *testing.T) {
 		"$.notify.approvers.N H":    func(n *Notify) { n.Approvers["N H"] = nil },
 		"$.notify.smtp.host":        func(n *Notify) { n.SMTP.Host = "" },
 		"$.notify.smtp.port":        func(n *Notify) { n.SMTP.Port = 70000 },
-		"$.notify.smtp.tls":         func(n *Notify) { n.SMTP.TLS, n.SMTP.User, n.SMTP.Password = notify.None, "", "" },
-		"$.notify.smtp.password":    func(n *Notify) { n.SMTP.Password = "hunter2" },
+		"$.notify.smtp.tls":         func(n *Notify) { n.SMTP.TLS, n.SMTP.User, n.SMTP.Password = notify.None, "", secret.Reference{} },
+		"$.notify.smtp.password":    func(n *Notify) { n.SMTP.Password = secret.Reference{} },
 		"$.notify.directory":        func(n *Notify) { n.SMTP, n.Directory = nil, "relative" },
 	} {
 		n := good()
@@ -120,32 +119,5 @@ func TestNotifyConfiguration(t *testing.T) {
 	n.SMTP = &SMTP{Host: "127.0.0.1", TLS: notify.None}
 	if wrong := check(n); wrong != nil || n.SMTP.Port != 25 {
 		t.Errorf("%v", wrong)
-	}
-}
-
-// A secret comes from where its reference leads, and from nowhere else.
-func TestSecret(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "p")
-	if err := os.WriteFile(path, []byte("s3cret\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("CREDENTIALS_DIRECTORY", filepath.Dir(path))
-	t.Setenv("SALLY_P", "s3cret")
-	for _, s := range []Secret{Secret("file:" + path), "env:SALLY_P", "credential:p"} {
-		if got, err := s.line(); got != "s3cret" || err != nil {
-			t.Errorf("%s: %q, %v", s, got, err)
-		}
-	}
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	for _, s := range []Secret{"", "hunter2", "file:relative", "file:/a/../b", "env:", "env:A=B", "credential:../p", "env:SALLY_NONE", Secret("file:" + path), "credential:p", "credential:none"} {
-		got, err := s.line()
-		if err == nil || got != "" || strings.Contains(err.Error(), "hunter2") || strings.Contains(err.Error(), "s3cret") {
-			t.Errorf("%s: %q, %v", s, got, err)
-		}
-	}
-	if _, err := Secret("credential:none").line(); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("%v", err)
 	}
 }

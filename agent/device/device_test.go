@@ -29,6 +29,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,9 +41,9 @@ func must(t testing.TB, err error) {
 	}
 }
 
-func secret(t testing.TB, s string) Secret {
+func reference(t testing.TB, s string) secret.Reference {
 	t.Helper()
-	r, err := ParseSecret(s)
+	r, err := secret.Parse(s)
 	must(t, err)
 	return r
 }
@@ -140,7 +141,7 @@ func refused(t *testing.T, err error, kind session.Kind, words string) {
 
 func TestZeroTicketReachesNoDevice(t *testing.T) {
 	s := newScanner(t, func(c *ssh.ServerConfig) { c.NoClientAuth = true })
-	d, err := New([]Target{s.target(Login{User: "x", Password: secret(t, "env:HOME")})}, slog.New(slog.DiscardHandler))
+	d, err := New([]Target{s.target(Login{User: "x", Password: reference(t, "env:HOME")})}, slog.New(slog.DiscardHandler))
 	must(t, err)
 	if c, err := d.DialSSH(context.Background(), ledger.Ticket{}, "recon-ssh"); c != nil || session.KindOf(err) != session.Denied {
 		t.Errorf("%v, %v", c, err)
@@ -148,8 +149,8 @@ func TestZeroTicketReachesNoDevice(t *testing.T) {
 }
 
 func TestPasswordLogins(t *testing.T) {
-	login := Login{User: "svc-login", Password: secret(t, "file:"+writeSecret(t, password+"\n"))}
-	wrong := Login{User: "svc-login", Password: secret(t, "file:"+writeSecret(t, password+"x"))}
+	login := Login{User: "svc-login", Password: reference(t, "file:"+writeSecret(t, password+"\n"))}
+	wrong := Login{User: "svc-login", Password: reference(t, "file:"+writeSecret(t, password+"x"))}
 	check := func(given string) error {
 		if given != password {
 			return errors.New("wrong")
@@ -211,7 +212,7 @@ func TestHostKeyIsPinned(t *testing.T) {
 	s := newScanner(t, func(c *ssh.ServerConfig) {
 		c.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { asked++; return nil, nil }
 	})
-	login := Login{User: "svc-login", Password: secret(t, "file:"+writeSecret(t, password))}
+	login := Login{User: "svc-login", Password: reference(t, "file:"+writeSecret(t, password))}
 	line := strings.TrimSpace(string(ssh.MarshalAuthorizedKey(s.host.PublicKey())))
 	for _, pinned := range []string{ssh.FingerprintSHA256(s.host.PublicKey()), line, line + " a comment"} {
 		target := s.target(login)
@@ -237,7 +238,7 @@ func TestHostKeyIsPinned(t *testing.T) {
 }
 
 func TestUnreachable(t *testing.T) {
-	login := Login{User: "svc-login", Password: secret(t, "file:"+writeSecret(t, password))}
+	login := Login{User: "svc-login", Password: reference(t, "file:"+writeSecret(t, password))}
 	s := newScanner(t, func(c *ssh.ServerConfig) { c.NoClientAuth = true })
 	closed := s.target(login)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -288,7 +289,7 @@ func TestUnreachable(t *testing.T) {
 
 // Old algorithms only where the target says so.
 func TestLegacy(t *testing.T) {
-	login := Login{User: "svc-login", Password: secret(t, "file:"+writeSecret(t, password))}
+	login := Login{User: "svc-login", Password: reference(t, "file:"+writeSecret(t, password))}
 	for _, old := range []ssh.Config{
 		{KeyExchanges: []string{ssh.InsecureKeyExchangeDH14SHA1}},
 		{Ciphers: []string{ssh.InsecureCipherAES128CBC}, MACs: []string{ssh.HMACSHA1}},
@@ -365,52 +366,21 @@ func TestRealSSHD(t *testing.T) {
 	u, err := user.Current()
 	must(t, err)
 	target := Target{Asset: "A", Endpoint: "e", Service: "s", Address: "127.0.0.1", Port: port, Protocol: session.SSH,
-		Login: Login{User: u.Username, Key: secret(t, "file:"+filepath.Join(dir, "user"))}}
+		Login: Login{User: u.Username, Key: reference(t, "file:"+filepath.Join(dir, "user"))}}
 	for _, host := range hosts {
 		for _, pinned := range []string{ssh.FingerprintSHA256(host), string(ssh.MarshalAuthorizedKey(host))} {
 			target.HostKey = pinned
 			must(t, try(t, target))
 		}
 	}
-	target.Login.Key = secret(t, "file:"+filepath.Join(dir, "user-rsa"))
+	target.Login.Key = reference(t, "file:"+filepath.Join(dir, "user-rsa"))
 	must(t, try(t, target))
-	target.Login.Key = secret(t, "file:"+filepath.Join(dir, "locked"))
+	target.Login.Key = reference(t, "file:"+filepath.Join(dir, "locked"))
 	refused(t, try(t, target), session.Refused, "cannot read its login")
-	target.Login.Passphrase = secret(t, "file:"+writeSecret(t, password))
+	target.Login.Passphrase = reference(t, "file:"+writeSecret(t, password))
 	must(t, try(t, target))
-	target.Login.Passphrase = secret(t, "file:"+writeSecret(t, "wrong"))
+	target.Login.Passphrase = reference(t, "file:"+writeSecret(t, "wrong"))
 	refused(t, try(t, target), session.Refused, "cannot read its login")
-}
-
-func TestSecrets(t *testing.T) {
-	dir := t.TempDir()
-	t.Setenv("CREDENTIALS_DIRECTORY", dir)
-	t.Setenv("SCANNER_PASSWORD", password)
-	must(t, os.WriteFile(filepath.Join(dir, "scanner"), []byte(password+"\n"), 0o440))
-	must(t, os.WriteFile(filepath.Join(dir, "open"), []byte(password), 0o644))
-	must(t, os.WriteFile(filepath.Join(dir, "group"), []byte(password), 0o640))
-	must(t, os.WriteFile(filepath.Join(dir, "empty"), nil, 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "two"), []byte(password+"\nline"), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "huge"), bytes.Repeat([]byte("x"), maxSecret+1), 0o600))
-	must(t, os.WriteFile(filepath.Join(dir, "good"), []byte(password+"\r\n"), 0o600))
-	for ref, want := range map[string]string{
-		"file:" + dir + "/good": "", "env:SCANNER_PASSWORD": "", "credential:scanner": "",
-		"file:" + dir + "/open": "chmod 600", "file:" + dir + "/group": "chmod 600", "credential:open": "chmod 600",
-		"file:" + dir + "/empty": "empty", "file:" + dir + "/two": "more than one line", "file:" + dir + "/huge": "larger",
-		"file:" + dir: "", "file:" + dir + "/none": "no such file", "env:NOT_SET_ANYWHERE": "not set", "credential:none": "no such file",
-	} {
-		got, err := secret(t, ref).line()
-		good := strings.HasSuffix(ref, "good") || ref == "env:SCANNER_PASSWORD" || ref == "credential:scanner"
-		if good && (err != nil || got != password) || !good && (err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), password)) {
-			t.Errorf("%s: %q, %v", ref, got, err)
-		}
-	}
-	for _, bad := range []string{"", password, "file:", "file:relative", "file:/a/../b", "env:", "env:A B", "credential:../x", "credential:.x", "plain:" + password, "FILE:/x"} {
-		_, err := ParseSecret(bad)
-		if err == nil || bad != "" && strings.Contains(err.Error(), password) {
-			t.Errorf("%q: %v", bad, err)
-		}
-	}
 }
 
 // The configuration's example reads; inline secrets do not.
@@ -433,7 +403,7 @@ func TestYAML(t *testing.T) {
 	for name, spoil := range map[string]func(*Target){
 		"asset": func(x *Target) { x.Asset = "a b" }, "service": func(x *Target) { x.Service = "" }, "protocol": func(x *Target) { x.Protocol = "rdp" },
 		"address": func(x *Target) { x.Address = "user@host" }, "no address": func(x *Target) { x.Address = "" }, "port": func(x *Target) { x.Port = 70000 },
-		"user": func(x *Target) { x.Login.User = "" }, "login": func(x *Target) { x.Login.Key = Secret{} }, "no pin": func(x *Target) { x.HostKey = "" },
+		"user": func(x *Target) { x.Login.User = "" }, "login": func(x *Target) { x.Login.Key = secret.Reference{} }, "no pin": func(x *Target) { x.HostKey = "" },
 		"short pin": func(x *Target) { x.HostKey = "SHA256:AAAA" }, "md5 pin": func(x *Target) { x.HostKey = "MD5:00:11" }, "timeout": func(x *Target) { x.Timeout = time.Hour },
 	} {
 		bad := good
@@ -445,19 +415,4 @@ func TestYAML(t *testing.T) {
 	if _, err := New([]Target{good, good}, slog.New(slog.DiscardHandler)); err == nil {
 		t.Error("a service was configured twice")
 	}
-}
-
-func FuzzParseSecret(f *testing.F) {
-	for _, s := range []string{"file:/path", "env:NAME", "credential:x", "file:/a/./b", "x", ":", "env:"} {
-		f.Add(s)
-	}
-	f.Fuzz(func(t *testing.T, s string) {
-		r, err := ParseSecret(s)
-		if err == nil && r.String() != s {
-			t.Errorf("%q reads as %q", s, r)
-		}
-		if err != nil && !r.IsZero() {
-			t.Error("an error and a value")
-		}
-	})
 }

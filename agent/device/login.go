@@ -21,7 +21,7 @@ func (l Login) methods(legacy bool) (func() []ssh.AuthMethod, error) {
 		}
 	}
 	if !l.Password.IsZero() {
-		if password, err = l.Password.line(); err != nil {
+		if password, err = l.Password.Line(); err != nil {
 			return nil, &errSecret{err}
 		}
 	}
@@ -40,7 +40,7 @@ func (l Login) methods(legacy bool) (func() []ssh.AuthMethod, error) {
 // signer reads the private key. What x/crypto says of a bad one may quote it, so
 // its words are not passed on.
 func (l Login) signer(legacy bool) (ssh.Signer, error) {
-	raw, err := l.Key.read()
+	raw, err := l.Key.Read()
 	if err != nil {
 		return nil, err
 	}
@@ -49,7 +49,7 @@ func (l Login) signer(legacy bool) (ssh.Signer, error) {
 		signer, err = ssh.ParsePrivateKey(raw)
 	} else {
 		var phrase string
-		if phrase, err = l.Passphrase.line(); err != nil {
+		if phrase, err = l.Passphrase.Line(); err != nil {
 			return nil, err
 		}
 		signer, err = ssh.ParsePrivateKeyWithPassphrase(raw, []byte(phrase))

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // Target is one service of one asset as only the agent knows it.
@@ -33,10 +34,10 @@ type Target struct {
 // Login is how the agent signs in: as User, by key, by password (also where the
 // device asks for it by keyboard-interactive), or by both.
 type Login struct {
-	User       string `yaml:"user"`
-	Password   Secret `yaml:"password,omitempty"`
-	Key        Secret `yaml:"key,omitempty"`        // OpenSSH or PEM private key
-	Passphrase Secret `yaml:"passphrase,omitempty"` // of Key
+	User       string           `yaml:"user"`
+	Password   secret.Reference `yaml:"password,omitempty"`
+	Key        secret.Reference `yaml:"key,omitempty"`        // OpenSSH or PEM private key
+	Passphrase secret.Reference `yaml:"passphrase,omitempty"` // of Key
 }
 
 // Check reports what is wrong with a target, for the configuration's reader.

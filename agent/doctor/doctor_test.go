@@ -32,6 +32,7 @@ import (
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 const canary = "pw-canary-77b1"
@@ -251,7 +252,7 @@ func (s *scene) device(t *testing.T) device.Target {
 	s.config.AddHostKey(host)
 	path := filepath.Join(t.TempDir(), "secret")
 	must(t, os.WriteFile(path, []byte(canary), 0o600))
-	password, err := device.ParseSecret("file:" + path)
+	password, err := secret.Parse("file:" + path)
 	must(t, err)
 	return device.Target{Asset: "NGH-CT1", Endpoint: "recon", Service: "recon-ssh", Address: "127.0.0.1", Protocol: session.SSH,
 		Login: device.Login{User: "service", Password: password}, HostKey: ssh.FingerprintSHA256(host.PublicKey()), Timeout: 5 * time.Second}
@@ -403,7 +404,7 @@ func TestFaults(t *testing.T) {
 			s.config.PasswordCallback = func(ssh.ConnMetadata, []byte) (*ssh.Permissions, error) { return nil, errors.New("no") }
 		}, "device NGH-CT1/recon-ssh login", Fail, "did not accept"},
 		{"secret gone", func(t *testing.T, s *scene) {
-			ref, err := device.ParseSecret("file:/nowhere/secret")
+			ref, err := secret.Parse("file:/nowhere/secret")
 			must(t, err)
 			s.p.Devices[0].Login.Password = ref
 		}, "device NGH-CT1/recon-ssh login", Fail, "cannot read its login"},

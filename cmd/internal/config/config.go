@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // maxBytes bounds a configuration file; a hospital with a thousand assets stays far below.
@@ -64,10 +65,8 @@ func conceal(source string) string {
 	return secretField.ReplaceAllStringFunc(source, func(line string) string {
 		at := secretField.FindStringSubmatchIndex(line)
 		value := line[at[4]:at[5]]
-		for _, reference := range []string{"file:", "env:", "credential:"} {
-			if strings.HasPrefix(strings.TrimLeft(value, `"' `), reference) {
-				return line
-			}
+		if _, err := secret.Parse(strings.Trim(value, `"' `)); err == nil {
+			return line
 		}
 		return line[:at[4]] + "(not shown)"
 	})

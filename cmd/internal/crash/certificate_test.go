@@ -23,6 +23,7 @@ import (
 	"github.com/sallyport/sallyport/broker/fleet"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // office is a broker's side of the link and nothing else. Its clock can be moved.
@@ -98,11 +99,11 @@ func (o *office) config(dir string) agent.Config {
 	issuer := func(url string, side session.Side, client string, class session.ClientClass) session.Issuer {
 		return session.Issuer{URL: url, Side: side, Login: "sallyport-cli", InsecureLoopback: true, Clients: map[string]session.ClientClass{client: class}}
 	}
-	secret := filepath.Join(dir, "secret")
-	if err := os.WriteFile(secret, []byte("secret"), 0o600); err != nil {
+	file := filepath.Join(dir, "secret")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
 		o.t.Fatal(err)
 	}
-	password, err := device.ParseSecret("file:" + secret)
+	password, err := secret.Parse("file:" + file)
 	if err != nil {
 		o.t.Fatal(err)
 	}

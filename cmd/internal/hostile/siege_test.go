@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // siege is one agent with two devices behind it, and a broker that the test owns.
@@ -101,8 +102,8 @@ func (s *siege) issuer(side devidp.Side, into **devidp.Provider) string {
 
 // assets is one simulated device that both assets lead to.
 func (s *siege) assets(ctx context.Context, dir string, running *sync.WaitGroup) []agent.Asset {
-	secret := filepath.Join(dir, "secret")
-	if err := os.WriteFile(secret, []byte("device-password"), 0o600); err != nil {
+	file := filepath.Join(dir, "secret")
+	if err := os.WriteFile(file, []byte("device-password"), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	var err error
@@ -112,7 +113,7 @@ func (s *siege) assets(ctx context.Context, dir string, running *sync.WaitGroup)
 	}
 	ln := s.listen()
 	running.Go(func() { _ = s.device.Serve(ctx, ln) })
-	password, err := device.ParseSecret("file:" + secret)
+	password, err := secret.Parse("file:" + file)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // issuers are the identity providers as both sides know them.
@@ -168,7 +169,7 @@ func (f *assetsFile) Validate() error {
 }
 
 func (w *world) simulatedAssets() ([]agent.Asset, error) {
-	password, err := device.ParseSecret("file:" + w.path("agent", "secrets", deviceUser))
+	password, err := secret.Parse("file:" + w.path("agent", "secrets", deviceUser))
 	if err != nil {
 		return nil, err
 	}
