@@ -12,7 +12,8 @@ import (
 // Freeze stops everything of the engineer in a live session, on all its connections,
 // for a cause, and returns all causes. When it returns without error nothing is being
 // written to the device and nothing begins until every cause is lifted; output goes
-// on and so does the deadline. The causes are written down, recorded and reported.
+// on and so does the deadline. What the engineer held down at the device is let go of,
+// and then the causes are written down, recorded and reported.
 //
 // An Unreachable error says that the device still has not taken what was sent
 // before; the freeze holds for everything else. by says who did it.
@@ -22,6 +23,7 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 		return nil, err
 	}
 	fresh := s.gate.freeze(cause)
+	s.release()
 	if fresh {
 		s.freezeChanged()
 	}
@@ -122,6 +124,28 @@ func (e *Engine) one(id session.ID) (*liveSession, error) {
 	}
 	return nil, session.Errorf(session.Invalid, "The session %s is not live here.", id.Session()).
 		WithNext("See what is live with sallyport-agent status.")
+}
+
+// release lets go of what the engineer holds at devices, each under a pass of its own
+// through the gate that is shut by now. It waits for nothing; settling does.
+func (s *liveSession) release() {
+	for _, c := range s.connected() {
+		c.mu.Lock()
+		device := c.state.device
+		c.mu.Unlock()
+		if device == nil || !s.gate.hold() {
+			continue
+		}
+		letGo := func() {
+			defer s.gate.leave()
+			if err := device.Release(); err != nil {
+				c.log.Warn("not released", "session", s.id.Session(), "err", err)
+			}
+		}
+		if !c.Go(letGo) {
+			s.gate.leave()
+		}
+	}
 }
 
 // mark puts a remark on every recording of the session that runs now.

@@ -19,37 +19,42 @@ var errFrozen = session.Errorf(session.Refused, "This session is frozen: nothing
 
 // gate is the one way from the engineer to the device, for all connections of a
 // session. What passes is counted from the question whether it may until it has been
-// written, so whoever freezes knows when no write is under way, and none begins.
+// written, so whoever freezes knows when no write is under way, and none begins. An open
+// gate is passed without a lock.
 type gate struct {
-	over atomic.Bool // set first: an end never waits for anything
+	state atomic.Int64 // how many pass, and the flags below
 
-	mu      sync.Mutex // guards what follows; never held across I/O
-	passing int
-	causes  map[string]bool
-	lifted  chan struct{} // closed at thaw and end; nil while nothing freezes
-	still   chan struct{} // closed when nothing passes any more; nil when nobody waits
+	mu     sync.Mutex // guards what follows; never held across I/O
+	causes map[string]bool
+	lifted chan struct{} // closed at thaw and end; nil while nothing freezes
+	still  chan struct{} // closed when nothing passes any more; nil when nobody waits
 }
+
+const (
+	gateOver    = 1 << 62 // set first: an end never waits for anything
+	gateFrozen  = 1 << 61
+	gateWatched = 1 << 60 // somebody waits until nothing passes
+	gatePassing = gateWatched - 1
+)
 
 // Pass runs send while the gate is held open. While it is frozen, Pass waits.
 func (g *gate) Pass(send func() error) error { return g.pass(send, nil) }
 
 // pass is Pass that gives up when gone is closed.
 func (g *gate) pass(send func() error, gone <-chan struct{}) error {
-	for {
-		frozen, err := g.enter()
-		if err != nil {
-			return err
-		}
-		if frozen == nil {
-			defer g.leave()
-			return send()
-		}
+	frozen, err := g.enter()
+	for ; frozen != nil; frozen, err = g.enter() {
 		select {
 		case <-frozen:
 		case <-gone:
 			return ErrOver
 		}
 	}
+	if err != nil {
+		return err
+	}
+	defer g.leave()
+	return send()
 }
 
 // Try is Pass for what cannot wait: it fails while the gate is frozen.
@@ -67,22 +72,47 @@ func (g *gate) Try(send func() error) error {
 
 // enter counts somebody in, or returns what to wait for.
 func (g *gate) enter() (frozen <-chan struct{}, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.over.Load() {
-		return nil, ErrOver
+	for {
+		switch now := g.state.Load(); {
+		case now&gateOver != 0:
+			return nil, ErrOver
+		case now&gateFrozen == 0:
+			if g.state.CompareAndSwap(now, now+1) {
+				return nil, nil
+			}
+		default:
+			g.mu.Lock()
+			lifted := g.lifted
+			g.mu.Unlock()
+			if lifted != nil {
+				return lifted, nil
+			}
+		}
 	}
-	if len(g.causes) > 0 {
-		return g.lifted, nil
+}
+
+// hold counts somebody in through a frozen gate: who lets go of what the engineer
+// holds. It reports false once the session is over.
+func (g *gate) hold() bool {
+	for {
+		now := g.state.Load()
+		if now&gateOver != 0 {
+			return false
+		}
+		if g.state.CompareAndSwap(now, now+1) {
+			return true
+		}
 	}
-	g.passing++
-	return nil, nil
 }
 
 func (g *gate) leave() {
+	if now := g.state.Add(-1); now&gateWatched == 0 || now&gatePassing != 0 {
+		return
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.passing--; g.passing == 0 && g.still != nil {
+	if g.still != nil {
+		g.state.And(^int64(gateWatched))
 		close(g.still)
 		g.still = nil
 	}
@@ -101,6 +131,7 @@ func (g *gate) freeze(cause string) bool {
 	}
 	if len(g.causes) == 0 {
 		g.lifted = make(chan struct{})
+		g.state.Or(gateFrozen)
 	}
 	g.causes[cause] = true
 	return true
@@ -114,6 +145,14 @@ func (g *gate) thaw(cause string) {
 		return
 	}
 	if delete(g.causes, cause); len(g.causes) == 0 {
+		g.lift()
+	}
+}
+
+// lift is called with mu held.
+func (g *gate) lift() {
+	g.state.And(^int64(gateFrozen))
+	if g.lifted != nil {
 		close(g.lifted)
 		g.lifted = nil
 	}
@@ -130,14 +169,15 @@ func (g *gate) frozen() []string {
 // takes too long.
 func (g *gate) settle(within time.Duration) bool {
 	g.mu.Lock()
-	if g.passing == 0 {
-		g.mu.Unlock()
-		return true
-	}
 	if g.still == nil {
 		g.still = make(chan struct{})
 	}
 	still := g.still
+	if g.state.Or(gateWatched)&gatePassing == 0 {
+		g.state.And(^int64(gateWatched))
+		close(g.still)
+		g.still = nil
+	}
 	g.mu.Unlock()
 	timer := time.NewTimer(within)
 	defer timer.Stop()
@@ -152,13 +192,11 @@ func (g *gate) settle(within time.Duration) bool {
 // shut lets nothing pass any more. A write that had begun fails with the device's
 // connection, which whoever shuts the gate closes next.
 func (g *gate) shut() {
-	g.over.Store(true)
+	g.state.Or(gateOver)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.lifted != nil {
-		close(g.lifted) // waiters look again and find the session over
-		g.lifted, g.causes = nil, nil
-	}
+	g.causes = nil
+	g.lift() // who waits looks again and finds the session over
 }
 
 // Gate is a session's gate for one who passes it: what waits there goes with it.
