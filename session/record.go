@@ -73,7 +73,8 @@ type ExitStatus struct {
 // FileOpen says that a file was opened and which way its bytes go.
 type FileOpen struct {
 	Path      string  `json:"path"`
-	Direction Channel `json:"direction"` // files-in or files-out
+	Direction Channel `json:"direction"`       // files-in or files-out
+	Asked     string  `json:"asked,omitempty"` // how, and with which attributes: "create, truncate, mode 644"
 }
 
 // FileSummary closes a file. SHA256 is hex, of the bytes that were moved in file

@@ -25,9 +25,13 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/files/packet"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	proxy()
+	goleak.VerifyTestMain(m)
+}
 
 func must(t testing.TB, err error) {
 	t.Helper()
@@ -589,7 +593,7 @@ func TestDigestProperty(t *testing.T) {
 		}
 	})
 	d := newDigest()
-	for i := range window/(32<<10) + 2 {
+	for i := range hashAhead/(32<<10) + 2 {
 		d.add(int64(i+1)*(32<<10), make([]byte, 32<<10))
 	}
 	if _, got, reason := d.result(); got != "" || reason != "the bytes were not moved in order" || d.ahead != nil {
@@ -614,11 +618,8 @@ func FuzzServe(f *testing.F) {
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
-			// A device without sftp's answers would end Serve at once, so the handlers
-			// get a gate that is shut: everything is parsed, nothing is asked.
-			h := &handlers{cfg: Config{Recorder: &tape{light: true}, Gate: &openGate{shut: true}, In: true, Out: true,
-				Next: func() uint32 { return 2 }, Refused: func(string, string) {}}, far: &remote{}}
-			_ = sftp.NewRequestServer(far, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h}).Serve()
+			_ = Serve(far, Config{Recorder: &tape{light: true}, Gate: &openGate{}, In: true, Out: true, Stream: 1,
+				Next: func() uint32 { return 2 }, Refused: func(string, string) {}, Device: piped(refusing)})
 			_ = far.Close()
 		}()
 		go func() { _, _ = io.Copy(io.Discard, near) }()
@@ -626,4 +627,56 @@ func FuzzServe(f *testing.F) {
 		_ = near.Close()
 		<-done
 	})
+}
+
+// refusing offers everything, opens everything, and does nothing else.
+func refusing(ch ssh.Channel) {
+	defer ch.Close()
+	body, err := packet.Read(ch, nil)
+	if err != nil {
+		return
+	}
+	var offered []packet.Extension
+	for op := packet.PosixRename; op <= packet.CopyData; op++ {
+		offered = append(offered, op.Extension())
+	}
+	_, _ = ch.Write(packet.AppendVersion(nil, offered))
+	for {
+		if body, err = packet.Read(ch, body); err != nil {
+			return
+		}
+		id, r, err := packet.ParseRequest(body)
+		if err != nil {
+			return
+		}
+		a := packet.Says(packet.Failure)
+		if r.Op == packet.Open || r.Op == packet.Opendir {
+			a = packet.Response{Kind: packet.Handle, Handle: "h"}
+		}
+		_, _ = ch.Write(a.Append(nil, id))
+	}
+}
+
+// pipeChannel is a channel without ssh.
+type pipeChannel struct {
+	io.ReadCloser
+	to io.WriteCloser
+}
+
+func (c pipeChannel) Write(p []byte) (int, error)                    { return c.to.Write(p) }
+func (c pipeChannel) Close() error                                   { return errors.Join(c.to.Close(), c.ReadCloser.Close()) }
+func (c pipeChannel) CloseWrite() error                              { return c.to.Close() }
+func (c pipeChannel) SendRequest(string, bool, []byte) (bool, error) { return true, nil }
+func (c pipeChannel) Stderr() io.ReadWriter                          { return &bytes.Buffer{} }
+
+// piped is a device whose sftp subsystem is server, over pipes.
+func piped(server func(ssh.Channel)) func() (ssh.Channel, <-chan *ssh.Request, error) {
+	return func() (ssh.Channel, <-chan *ssh.Request, error) {
+		fromUs, toServer := io.Pipe()
+		fromServer, toUs := io.Pipe()
+		go server(pipeChannel{fromUs, toUs})
+		requests := make(chan *ssh.Request)
+		close(requests)
+		return pipeChannel{fromServer, toServer}, requests, nil
+	}
 }

@@ -7,10 +7,6 @@ import (
 	"sync"
 )
 
-// window is how many bytes may run ahead of the next one in file order. A client's
-// parallel requests arrive within 64 chunks of 32 KiB; twice that is generous.
-const window = 4 << 20
-
 // digest hashes content in file order although chunks arrive in any. What does not
 // arrive exactly once each, or too far ahead, leaves a reason instead of a hash.
 type digest struct {
@@ -29,6 +25,14 @@ func newDigest() *digest { return &digest{sum: sha256.New(), ahead: map[int64][]
 func (d *digest) spoil(reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.giveUp(reason)
+}
+
+// failed takes back what did not move after all.
+func (d *digest) failed(n uint32, reason string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.moved -= int64(n)
 	d.giveUp(reason)
 }
 
@@ -54,7 +58,7 @@ func (d *digest) add(offset int64, data []byte) {
 	case offset > d.next:
 		if _, twice := d.ahead[offset]; twice {
 			d.giveUp("some bytes were moved more than once")
-		} else if d.held+len(data) > window {
+		} else if d.held+len(data) > hashAhead {
 			d.giveUp("the bytes were not moved in order")
 		} else {
 			d.ahead[offset] = append([]byte(nil), data...)

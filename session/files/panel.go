@@ -2,20 +2,9 @@ package files
 
 import (
 	"errors"
-	"io"
-	"net"
 	"sync"
 
-	"github.com/pkg/sftp"
-
 	"github.com/sallyport/sallyport/session"
-)
-
-const (
-	maxOps       = 64        // operations of one browser, waiting ones among them
-	maxTransfers = 8         // of these, transfers that move
-	creditWindow = 256 << 10 // bytes that an upload may be ahead of the device
-	chunkSize    = 32 << 10  // bytes of one data frame towards the browser
 )
 
 // Out takes what a panel tells its browser. Its methods but Room are called one at a
@@ -34,18 +23,19 @@ type Out interface {
 
 // PanelConfig says where a panel's operations go and who hears the answers.
 type PanelConfig struct {
-	// Serve runs Serve on its argument, until that is closed or the device is gone. It
-	// is called once, with the first operation. Its gate must let go of what waits
-	// there when the browser is gone, or Close waits too.
-	Serve func(engineer io.ReadWriteCloser) error
-	// In and Out are what was granted. Serve decides; here they only choose the words.
+	// Serve says what the operations may do and where: it calls work, which returns when
+	// the panel is closed or the device is gone, and returns its error. It is called once,
+	// with the first operation. Its gate must let go of what waits there when the browser
+	// is gone, or Close waits too.
+	Serve func(work func(Config) error) error
+	// In and Out are what was granted. Operations decide; here they choose the words.
 	In, Out bool
 	To      Out
 }
 
-// Panel serves the file operations of one browser by speaking sftp to Serve over a
-// pipe, so that policy, gate, record and limits are Serve's alone. Operations are
-// JSON, answered each by its id:
+// Panel serves the file operations of one browser by Operations, whose policy, gate,
+// record and limits are those of sftp. What a browser asks for is JSON, answered each by
+// its id:
 //
 //	{"id","op":"list","path"}  {"id","ok":true,"path","entries":[…],"more"}, again with the
 //	                           same id while more is true; "cut" in the last where a
@@ -69,14 +59,14 @@ type Panel struct {
 	small chan *op   // what moves no content, one after the other
 	slots chan struct{}
 	gone  chan struct{} // closed by stop
-	ready chan struct{} // closed when client or fault is known
+	ready chan struct{} // closed when device or fault is known
 	work  sync.WaitGroup
 
 	mu      sync.Mutex // guards what follows
 	ops     map[uint32]*op
-	near    io.Closer // our end of the pipe; nil before the first operation
-	client  *sftp.Client
-	fault   error // why there is no client, or no more
+	started bool // with the first operation
+	device  *Operations
+	fault   error // why there is no device, or no more
 	stopped bool
 }
 
@@ -118,7 +108,7 @@ func (p *Panel) accept(o *op) error {
 	case len(p.ops) >= maxOps:
 		return session.Errorf(session.Refused, "Too many operations wait already.").WithNext("Wait until some are done.")
 	}
-	if p.near == nil {
+	if !p.started {
 		p.start()
 	}
 	p.ops[o.ID] = o
@@ -138,18 +128,17 @@ func (p *Panel) accept(o *op) error {
 	return nil
 }
 
-// start connects to Serve. p.mu is held.
+// start connects to the device. p.mu is held.
 func (p *Panel) start() {
-	near, far := net.Pipe()
-	p.near = near
-	served := make(chan struct{})
+	p.started = true
 	p.work.Go(func() {
-		defer close(served)
-		err := p.cfg.Serve(far)
-		p.failed(err)
-		_ = far.Close()
+		p.failed(p.cfg.Serve(p.serve))
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.device == nil {
+			close(p.ready)
+		}
 	})
-	p.work.Go(func() { p.connect(near, served) })
 	p.work.Go(func() {
 		for {
 			select {
@@ -160,6 +149,24 @@ func (p *Panel) start() {
 			}
 		}
 	})
+}
+
+// serve lets the operations go to the device until that or the panel is gone.
+func (p *Panel) serve(cfg Config) error {
+	device, err := Dial(cfg)
+	if err != nil {
+		return err
+	}
+	defer device.Close()
+	p.mu.Lock()
+	p.device = device
+	close(p.ready)
+	p.mu.Unlock()
+	select {
+	case <-p.gone:
+	case <-device.Gone():
+	}
+	return errPanelOver
 }
 
 // failed notes why there is no way to the device; the first reason stays.
@@ -174,23 +181,8 @@ func (p *Panel) failed(err error) {
 	}
 }
 
-// connect shakes hands with Serve, which knows best why that failed.
-func (p *Panel) connect(near net.Conn, served <-chan struct{}) {
-	defer close(p.ready)
-	client, err := sftp.NewClientPipe(near, near, sftp.UseConcurrentWrites(true))
-	if err != nil {
-		_ = near.Close()
-		<-served
-		p.failed(err)
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.client = client
-}
-
-// way waits for the client.
-func (p *Panel) way(o *op) (*sftp.Client, error) {
+// way waits for the device.
+func (p *Panel) way(o *op) (*Operations, error) {
 	select {
 	case <-o.cancelled:
 		return nil, errStopped
@@ -203,18 +195,18 @@ func (p *Panel) way(o *op) (*sftp.Client, error) {
 	if p.fault != nil {
 		return nil, p.fault
 	}
-	return p.client, nil
+	return p.device, nil
 }
 
 // run does an operation and answers for it.
 func (p *Panel) run(o *op) {
 	var last answer
-	c, err := p.way(o)
+	d, err := p.way(o)
 	if err == nil && o.isCancelled() {
 		err = errStopped
 	}
 	if err == nil {
-		last, err = p.do(c, o)
+		last, err = p.do(d, o)
 	}
 	p.mu.Lock()
 	delete(p.ops, o.ID)
@@ -229,20 +221,20 @@ func (p *Panel) run(o *op) {
 	p.answer(last)
 }
 
-func (p *Panel) do(c *sftp.Client, o *op) (answer, error) {
+func (p *Panel) do(d *Operations, o *op) (answer, error) {
 	switch o.Op {
 	case opList:
-		return p.list(c, o)
+		return p.list(d, o)
 	case opGet:
-		return p.get(c, o)
+		return p.get(d, o)
 	case opPut:
-		return p.put(c, o)
+		return p.put(d, o)
 	case opMkdir:
-		return answer{OK: true}, p.mkdir(c, o)
+		return answer{OK: true}, p.mkdir(d, o)
 	case opRemove:
-		return answer{OK: true}, p.remove(c, o)
+		return answer{OK: true}, p.remove(d, o)
 	default:
-		return answer{OK: true}, p.rename(c, o)
+		return answer{OK: true}, p.rename(d, o)
 	}
 }
 
@@ -293,12 +285,6 @@ func (p *Panel) cancel(id uint32) {
 func (p *Panel) Close() {
 	p.stop()
 	p.work.Wait()
-	p.mu.Lock()
-	client := p.client
-	p.mu.Unlock()
-	if client != nil {
-		_ = client.Close()
-	}
 }
 
 // stop ends everything and waits for nothing.
@@ -310,9 +296,6 @@ func (p *Panel) stop() {
 	}
 	p.stopped = true
 	close(p.gone)
-	if p.near != nil {
-		_ = p.near.Close()
-	}
 }
 
 // tell calls Out; a browser that is gone stops the panel.

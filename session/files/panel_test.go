@@ -117,8 +117,8 @@ func newBrowser(t *testing.T, in, out bool, server func(ssh.Channel)) *browser {
 	device := dialDevice(t, server)
 	var stream atomic.Uint32
 	stream.Store(1)
-	b.Panel = NewPanel(PanelConfig{In: in, Out: out, To: b, Serve: func(engineer io.ReadWriteCloser) error {
-		return Serve(engineer, Config{Recorder: b.tape, Gate: b.gate, Stream: 1, In: in, Out: out,
+	b.Panel = NewPanel(PanelConfig{In: in, Out: out, To: b, Serve: func(work func(Config) error) error {
+		return work(Config{Recorder: b.tape, Gate: b.gate, Stream: 1, In: in, Out: out,
 			Device:  func() (ssh.Channel, <-chan *ssh.Request, error) { return device.OpenChannel("session", nil) },
 			Next:    func() uint32 { return stream.Add(1) },
 			Refused: func(string, string) { b.refused.Add(1) }})
@@ -296,7 +296,7 @@ func TestPanelRefusesWhatIsNoOperation(t *testing.T) {
 	must(t, b.Panel.Data(7, []byte("for nobody")))
 	b.End(7)
 	b.Panel.Credit(7, 1)
-	if b.near != nil || len(b.tape.events) != 0 {
+	if b.started || len(b.tape.events) != 0 {
 		t.Errorf("%d events on record", len(b.tape.events))
 	}
 }
@@ -536,7 +536,7 @@ func (b *browser) nthAfterCancel(id uint32, n int) reply {
 // Who stops an upload hears what is on the device then, and it is true.
 func TestPanelCancel(t *testing.T) {
 	b := newBrowser(t, true, true, nil)
-	content := make([]byte, 900<<10)
+	content := make([]byte, 2*creditWindow)
 	_, _ = rand.Read(content)
 	must(t, os.WriteFile(b.at("old"), content, 0o600))
 	id := b.ask("put", `,"path":"old","size":%d,"replace":true`, len(content))
@@ -609,7 +609,7 @@ func TestPanelLimits(t *testing.T) {
 func TestPanelBrowserGone(t *testing.T) {
 	for _, how := range []string{"closed", "broken"} {
 		b := newBrowser(t, true, true, nil)
-		content := make([]byte, 1<<20)
+		content := make([]byte, 2*creditWindow)
 		must(t, os.WriteFile(b.at("down"), content, 0o600))
 		up := b.ask("put", `,"path":"up","size":%d,"replace":false`, len(content))
 		b.send(up, content[:100_000])
@@ -694,9 +694,9 @@ func FuzzPanel(f *testing.F) {
 		f.Add([]byte(seed), uint32(1), []byte("abc"))
 	}
 	f.Fuzz(func(t *testing.T, message []byte, id uint32, data []byte) {
-		p := NewPanel(PanelConfig{In: true, Out: true, To: deaf{t}, Serve: func(engineer io.ReadWriteCloser) error {
-			_, _ = io.Copy(io.Discard, engineer)
-			return nil
+		p := NewPanel(PanelConfig{In: true, Out: true, To: deaf{t}, Serve: func(work func(Config) error) error {
+			return work(Config{Recorder: &tape{light: true}, Gate: &openGate{}, In: true, Out: true, Stream: 1,
+				Next: func() uint32 { return 2 }, Refused: func(string, string) {}, Device: piped(refusing)})
 		}})
 		p.Handle(message)
 		p.Credit(id, 100)

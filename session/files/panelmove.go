@@ -7,46 +7,49 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"os"
-
-	"github.com/pkg/sftp"
+	"sync"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/files/packet"
 )
 
 // get moves a file from the device to the browser. It reads no further than there is
 // credit, but for one chunk that tells whether the file has ended.
-func (p *Panel) get(c *sftp.Client, o *op) (answer, error) {
-	info, err := c.Stat(o.Path)
-	if err == nil && p.cfg.Out {
-		err = plainFile(info, o.Path)
+func (p *Panel) get(d *Operations, o *op) (answer, error) {
+	is := d.Ask(packet.Request{Op: packet.Stat, Path: o.Path})
+	if is.Kind != packet.Attributes {
+		return answer{}, p.explain(d, o, is.Code)
 	}
-	if err != nil {
-		return answer{}, p.explain(c, o, err)
+	if p.cfg.Out {
+		if err := plainFile(is.Attrs, o.Path); err != nil {
+			return answer{}, err
+		}
 	}
-	f, err := c.Open(o.Path)
-	if err != nil {
-		return answer{}, p.explain(c, o, err)
+	f := d.Ask(packet.Request{Op: packet.Open, Path: o.Path, Flags: packet.ForReading})
+	if f.Kind != packet.Handle {
+		return answer{}, p.explain(d, o, f.Code)
 	}
-	size := max(0, min(info.Size(), maxSize))
+	size := sizeOf(is.Attrs)
 	p.answer(answer{ID: o.ID, OK: true, Size: &size})
-	d := &download{p: p, o: o, f: f, size: size, sum: sha256.New()}
-	err = d.move()
-	if closed := f.Close(); err == nil {
-		err = closed
+	down := &download{p: p, o: o, d: d, handle: f.Handle, size: size, sum: sha256.New()}
+	err := down.move()
+	if !errors.Is(err, errPanelOver) { // the record then says that it was never closed
+		if code := d.Ask(packet.Request{Op: packet.Close, Handle: f.Handle}).Code; err == nil {
+			err = down.explain(code)
+		}
 	}
 	if err != nil {
-		return answer{}, d.explain(err)
+		return answer{}, err
 	}
-	return answer{Done: true, Size: &d.at, SHA256: hex.EncodeToString(d.sum.Sum(nil))}, nil
+	return answer{Done: true, Size: &down.at, SHA256: hex.EncodeToString(down.sum.Sum(nil))}, nil
 }
 
 // plainFile refuses what is no file: a pipe or a device node would hold up all others.
-func plainFile(info os.FileInfo, name string) error {
-	switch {
-	case info.IsDir():
+func plainFile(is packet.Attrs, name string) error {
+	switch mode := is.FileMode(); {
+	case mode.IsDir():
 		return &session.Error{Kind: session.Refused, Message: short(name) + " is a folder.", Next: "Choose a file in it."}
-	case !info.Mode().IsRegular():
+	case !mode.IsRegular():
 		return &session.Error{Kind: session.Refused, Message: short(name) + " is no plain file.", Next: "Choose another one."}
 	}
 	return nil
@@ -54,52 +57,101 @@ func plainFile(info os.FileInfo, name string) error {
 
 // download is a file on its way to the browser.
 type download struct {
-	p    *Panel
-	o    *op
-	f    *sftp.File
-	size int64 // as the device said before
-	at   int64
-	sum  hash.Hash
+	p      *Panel
+	o      *op
+	d      *Operations
+	handle string
+	size   int64    // as the device said before
+	asked  int64    // of it, and paid for
+	ahead  []*chunk // asked for, in their order
+	spare  []*chunk
+	at     int64 // the browser has this much
+	sum    hash.Hash
+}
+
+// chunk is content that was asked for.
+type chunk struct {
+	wanted int64
+	data   []byte
+	code   packet.Code
+	come   chan struct{} // has room for one
 }
 
 func (d *download) move() error {
-	buf := make([]byte, creditWindow)
 	for {
-		n, paid := int64(chunkSize), false
-		if d.at < d.size {
-			var err error
-			if n, err = d.o.spend(min(creditWindow, d.size-d.at), d.p.gone); err != nil {
-				return err
-			}
-			paid = true
-		} else if d.o.isCancelled() {
-			return errStopped
-		}
-		got, err := d.f.ReadAt(buf[:n], d.at)
-		if sent := d.send(buf[:got], paid); sent != nil {
-			return sent
-		}
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
+		if err := d.fill(); err != nil {
 			return err
 		}
+		c, paid := d.ahead[0], d.asked > d.at
+		d.ahead = d.ahead[1:]
+		<-c.come
+		if err := d.send(c.data, paid); err != nil {
+			return err
+		}
+		switch {
+		case c.code == packet.EOF:
+			return nil
+		case c.code != packet.OK || len(c.data) == 0:
+			return d.explain(max(c.code, packet.Failure))
+		case int64(len(c.data)) < c.wanted: // what it left out comes before the rest
+			d.ahead = append([]*chunk{d.ask(d.at, c.wanted-int64(len(c.data)))}, d.ahead...)
+		}
+		d.spare = append(d.spare, c)
 	}
 }
 
-// send passes content on, piece by piece, against credit.
+// fill asks for as much as there is credit, and for something in any case. Behind the
+// end that the device told of, one chunk at a time is asked for and paid when it is there.
+func (d *download) fill() error {
+	for len(d.ahead) < readAhead && d.asked < d.size {
+		want := min(chunkSize, d.size-d.asked)
+		n := d.o.take(want)
+		if n == 0 && len(d.ahead) > 0 {
+			break
+		}
+		if n == 0 {
+			var err error
+			if n, err = d.o.spend(want, d.p.gone); err != nil {
+				return d.stopped(err)
+			}
+		}
+		d.ahead = append(d.ahead, d.ask(d.asked, n))
+		d.asked += n
+	}
+	if d.o.isCancelled() {
+		return d.stopped(errStopped)
+	}
+	if len(d.ahead) == 0 {
+		d.ahead = append(d.ahead, d.ask(d.at, chunkSize))
+	}
+	return nil
+}
+
+func (d *download) ask(at, n int64) *chunk {
+	c := &chunk{come: make(chan struct{}, 1)}
+	if last := len(d.spare) - 1; last >= 0 {
+		c, d.spare = d.spare[last], d.spare[:last]
+	}
+	c.wanted = n
+	d.d.Do(packet.Request{Op: packet.ReadAt, Handle: d.handle, Offset: uint64(at), Length: uint32(n)}, func(a packet.Response) {
+		c.data, c.code = append(c.data[:0], a.Data...), a.Code
+		c.come <- struct{}{}
+	})
+	return c
+}
+
+// send passes content on, against credit.
 func (d *download) send(data []byte, paid bool) error {
 	for len(data) > 0 {
-		n := int64(min(len(data), chunkSize))
+		n := int64(len(data))
 		if !paid {
 			var err error
 			if n, err = d.o.spend(n, d.p.gone); err != nil {
-				return err
+				return d.stopped(err)
 			}
 		}
 		if d.o.isCancelled() {
-			return errStopped
+			return d.stopped(errStopped)
 		}
 		if err := d.p.room(); err != nil {
 			return err
@@ -114,33 +166,48 @@ func (d *download) send(data []byte, paid bool) error {
 	return nil
 }
 
-func (d *download) explain(err error) error {
-	switch {
-	case errors.Is(err, errStopped):
+// stopped says how far a download got.
+func (d *download) stopped(err error) error {
+	if errors.Is(err, errStopped) {
 		return &session.Error{Kind: session.Refused, Message: fmt.Sprintf("You stopped the download after %s.", bytesOf(d.at)), Next: "Nothing was changed on the device."}
-	case isPlain(err):
-		return err
 	}
-	return &session.Error{Kind: session.Unreachable, Err: err,
+	return err
+}
+
+func (d *download) explain(code packet.Code) error {
+	switch code {
+	case packet.OK:
+		return nil
+	case packet.ConnectionLost:
+		return errPanelOver
+	}
+	return &session.Error{Kind: session.Unreachable,
 		Message: fmt.Sprintf("The device failed to read %s after %s.", short(d.o.Path), bytesOf(d.at)),
 		Next:    "What you have is not complete. Try again, or look whether the file is still there."}
 }
 
-// put moves a file from the browser to the device. Serve writes in place, so what is
+// put moves a file from the browser to the device. It is written in place, so what is
 // stopped half-way stays there; the answer says so.
-func (p *Panel) put(c *sftp.Client, o *op) (answer, error) {
-	f, err := p.create(c, o)
+func (p *Panel) put(d *Operations, o *op) (answer, error) {
+	handle, err := p.create(d, o)
 	if err != nil {
 		return answer{}, err
 	}
 	p.answer(answer{ID: o.ID, OK: true})
-	u := &upload{p: p, o: o, f: f, sum: sha256.New()}
+	u := &upload{p: p, o: o, d: d, handle: handle, sum: sha256.New()}
 	err = u.grant(creditWindow)
 	if err == nil {
 		err = u.move()
 	}
-	if closed := f.Close(); err == nil {
-		err = closed
+	if !errors.Is(err, errPanelOver) { // the record then says that it was never closed
+		// Closing waits for every write; what was not taken is known then.
+		code := d.Ask(packet.Request{Op: packet.Close, Handle: handle}).Code
+		if err == nil {
+			err = u.fault()
+		}
+		if err == nil {
+			err = u.failed(code)
+		}
 	}
 	if err != nil {
 		return answer{}, u.explain(err)
@@ -150,51 +217,59 @@ func (p *Panel) put(c *sftp.Client, o *op) (answer, error) {
 
 // create opens the file to be written. Without replace there must be none, which the
 // device makes sure of itself; looking first is for the words.
-func (p *Panel) create(c *sftp.Client, o *op) (*sftp.File, error) {
-	how := os.O_WRONLY | os.O_CREATE | os.O_EXCL
+func (p *Panel) create(d *Operations, o *op) (string, error) {
+	how := uint32(packet.ForWriting | packet.Create | packet.Exclusive)
 	if o.Replace {
-		how = os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+		how = packet.ForWriting | packet.Create | packet.Truncate
 	}
 	if p.cfg.In {
-		info, err := c.Stat(o.Path)
-		if err == nil {
-			err = plainFile(info, o.Path)
+		is := d.Ask(packet.Request{Op: packet.Stat, Path: o.Path})
+		if is.Kind == packet.Attributes {
+			err := plainFile(is.Attrs, o.Path)
 			if err == nil && !o.Replace {
 				err = taken(o.Path)
 			}
-		} else if errors.Is(err, os.ErrNotExist) {
-			err = nil
+			if err != nil {
+				return "", err
+			}
+		} else if is.Code != packet.NoSuchFile {
+			return "", p.explain(d, o, is.Code)
 		}
-		if err != nil {
-			return nil, p.explain(c, o, err)
-		}
 	}
-	f, err := c.OpenFile(o.Path, how)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, &session.Error{Kind: session.Refused, Message: "There is no such folder on the device.", Next: "Make the folder first, or choose another one."}
+	f := d.Ask(packet.Request{Op: packet.Open, Path: o.Path, Flags: how})
+	if f.Kind == packet.Handle {
+		return f.Handle, nil
 	}
-	if err != nil {
-		return nil, p.explain(c, o, err)
+	if f.Code == packet.NoSuchFile {
+		return "", &session.Error{Kind: session.Refused, Message: "There is no such folder on the device.", Next: "Make the folder first, or choose another one."}
 	}
-	return f, nil
+	return "", p.explain(d, o, f.Code)
 }
 
 // upload is a file on its way to the device.
 type upload struct {
-	p       *Panel
-	o       *op
-	f       *sftp.File
-	at      int64 // bytes that the device took
+	p      *Panel
+	o      *op
+	d      *Operations
+	handle string
+	sum    hash.Hash
+	sent   int64
+
+	mu      sync.Mutex // guards what follows: the device's answers come by themselves
+	at      int64      // bytes that the device took, before the first that it did not
 	granted int64
-	sum     hash.Hash
+	err     error
 }
 
 // grant lets the browser send n more bytes, of what it announced.
 func (u *upload) grant(n int64) error {
-	if n = min(n, u.o.Size-u.granted); n <= 0 {
+	u.mu.Lock()
+	n = min(n, u.o.Size-u.granted)
+	u.granted += max(n, 0)
+	u.mu.Unlock()
+	if n <= 0 {
 		return nil
 	}
-	u.granted += n
 	u.o.allow(n)
 	return u.p.tell(func(to Out) error { return to.Credit(u.o.ID, uint32(n)) })
 }
@@ -203,7 +278,7 @@ func (u *upload) move() error {
 	for {
 		data, err := u.o.next(u.p.gone)
 		if errors.Is(err, io.EOF) {
-			if u.at < u.o.Size {
+			if u.sent < u.o.Size {
 				return session.Errorf(session.Invalid, "The browser ended the upload before the end of the file.").WithNext("Choose the file again.")
 			}
 			return nil
@@ -211,20 +286,69 @@ func (u *upload) move() error {
 		if err != nil {
 			return err
 		}
-		n, err := u.f.WriteAt(data, u.at)
-		u.sum.Write(data[:n])
-		u.at += int64(n)
-		if err != nil {
-			return err
-		}
-		if err := u.grant(int64(len(data))); err != nil {
-			return err
+		for len(data) > 0 {
+			n := min(len(data), chunkSize)
+			u.write(data[:n])
+			data = data[n:]
 		}
 	}
 }
 
+// write sends a chunk; the device's answer lets the browser send as much again.
+func (u *upload) write(data []byte) {
+	n := int64(len(data))
+	u.sum.Write(data)
+	u.d.Do(packet.Request{Op: packet.WriteAt, Handle: u.handle, Offset: uint64(u.sent), Data: data}, func(a packet.Response) {
+		if err := u.took(n, a.Code); err != nil {
+			u.o.fail(err)
+			return
+		}
+		_ = u.grant(n) // a browser that is gone ends the panel
+	})
+	u.sent += n
+}
+
+// took counts what the device took.
+func (u *upload) took(n int64, code packet.Code) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.err == nil && code == packet.OK {
+		u.at += n
+	} else if u.err == nil {
+		u.err = u.failedAt(code)
+	}
+	return u.err
+}
+
+func (u *upload) fault() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+// failed is for a code of the device; nil for packet.OK.
+func (u *upload) failed(code packet.Code) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.failedAt(code)
+}
+
+func (u *upload) failedAt(code packet.Code) error {
+	switch code {
+	case packet.OK:
+		return nil
+	case packet.ConnectionLost:
+		return errPanelOver
+	}
+	return &session.Error{Kind: session.Refused,
+		Message: fmt.Sprintf("The device failed to write after %s and gives no reason; most often there is no space left.", bytesOf(u.at))}
+}
+
 // explain says why an upload ended early, and what is on the device now.
 func (u *upload) explain(err error) error {
+	if errors.Is(err, errPanelOver) {
+		return err
+	}
 	left := fmt.Sprintf("The first %s are on the device as %s.", bytesOf(u.at), short(u.o.Path))
 	if u.at == 0 {
 		left = "An empty file " + short(u.o.Path) + " is on the device."
@@ -235,17 +359,12 @@ func (u *upload) explain(err error) error {
 	next := left + " Send it again with replace, or remove it."
 	var plain *session.Error
 	switch {
-	case errors.Is(err, errPanelOver):
-		return err
 	case errors.Is(err, errStopped):
 		return &session.Error{Kind: session.Refused, Message: "You stopped the upload.", Next: next}
 	case errors.As(err, &plain):
 		return &session.Error{Kind: plain.Kind, Message: plain.Message, Next: next}
-	case isLost(err):
-		return errPanelOver
 	}
-	return &session.Error{Kind: session.Refused, Err: err, Next: next,
-		Message: fmt.Sprintf("The device failed to write after %s and gives no reason; most often there is no space left.", bytesOf(u.at))}
+	return err
 }
 
 // bytesOf writes a size for people.

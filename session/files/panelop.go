@@ -13,11 +13,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-const (
-	maxMessage = 16 << 10 // bytes of one JSON message, either way
-	maxSize    = 1 << 50  // bytes of a file; far below what JavaScript counts exactly
-)
-
 // The operations.
 const (
 	opList   = "list"
@@ -182,16 +177,24 @@ func (o *op) allow(n int64) {
 	o.stirred()
 }
 
-// spend takes at most n of the credit, waiting until there is some.
+// take takes at most n of the credit, or nothing where there is none.
+func (o *op) take(n int64) int64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return 0
+	}
+	have := min(o.credit, n)
+	o.credit -= have
+	return have
+}
+
+// spend is take that waits until there is some.
 func (o *op) spend(n int64, gone <-chan struct{}) (int64, error) {
 	for {
-		o.mu.Lock()
-		if have := min(o.credit, n); have > 0 && !o.over {
-			o.credit -= have
-			o.mu.Unlock()
+		if have := o.take(n); have > 0 {
 			return have, nil
 		}
-		o.mu.Unlock()
 		if err := o.wait(gone); err != nil {
 			return 0, err
 		}
@@ -214,6 +217,16 @@ func (o *op) offer(data []byte) error {
 	o.credit -= int64(len(data))
 	o.held = append(o.held, data...)
 	return nil
+}
+
+// fail ends an upload that the device did not take.
+func (o *op) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.wrong == nil {
+		o.wrong, o.held = err, nil
+	}
+	o.stirred()
 }
 
 func (o *op) end() {

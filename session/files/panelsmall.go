@@ -3,20 +3,13 @@ package files
 import (
 	"cmp"
 	"encoding/json"
-	"errors"
 	"os"
 	"path"
 	"slices"
 	"time"
 
-	"github.com/pkg/sftp"
-
 	"github.com/sallyport/sallyport/session"
-)
-
-const (
-	maxEntries = 5000    // of one directory
-	maxName    = 1 << 10 // bytes of a name in a listing
+	"github.com/sallyport/sallyport/session/files/packet"
 )
 
 // entryView is one entry of a listing, as the browser gets it.
@@ -30,42 +23,45 @@ type entryView struct {
 	Unusable bool      `json:"unusable,omitempty"`
 }
 
-func viewOf(info os.FileInfo) entryView {
-	name := info.Name()
+func viewOf(e packet.Entry) entryView {
+	mode := e.Attrs.FileMode()
 	v := entryView{
-		Name: shown(name), Dir: info.IsDir(), Size: max(0, min(info.Size(), maxSize)), Modified: info.ModTime().UTC(),
-		Mode: info.Mode().Perm().String()[1:], Link: info.Mode()&os.ModeSymlink != 0, Unusable: !usable(name),
+		Name: shown(e.Name), Dir: mode.IsDir(), Size: sizeOf(e.Attrs), Modified: time.Unix(int64(e.Attrs.Mtime), 0).UTC(),
+		Mode: mode.Perm().String()[1:], Link: mode&os.ModeSymlink != 0, Unusable: !usable(e.Name),
 	}
-	if len(name) > maxName {
-		v.Name, v.Unusable = shown(name[:maxName])+"…", true
+	if len(e.Name) > maxName {
+		v.Name, v.Unusable = shown(e.Name[:maxName])+"…", true
 	}
 	return v
 }
 
+// sizeOf is a size that JavaScript counts exactly.
+func sizeOf(a packet.Attrs) int64 { return int64(min(a.Size, maxSize)) }
+
 // list answers page by page, because a message is small; the last page is returned.
-func (p *Panel) list(c *sftp.Client, o *op) (answer, error) {
+func (p *Panel) list(d *Operations, o *op) (answer, error) {
 	folder := o.Path
 	if folder == "" {
 		folder = "."
 	}
-	at, err := c.RealPath(folder)
-	if err != nil {
-		return answer{}, p.explain(c, o, err)
+	found := d.Ask(packet.Request{Op: packet.Realpath, Path: folder})
+	if found.Kind != packet.Name {
+		return answer{}, p.explain(d, o, found.Code)
 	}
+	at := found.Names[0].Name
 	if shown(at) != at || len(at) > maxPath {
 		return answer{}, session.Errorf(session.Refused, "The folder has a name that cannot be shown.").WithNext("Use sftp for this one.")
 	}
-	infos, err := c.ReadDir(at)
-	if err != nil {
-		return answer{}, p.explain(c, o, err)
+	entries, code := readDir(d, at)
+	if code != packet.OK {
+		return answer{}, p.explain(d, o, code)
 	}
-	slices.SortStableFunc(infos, func(x, y os.FileInfo) int { return cmp.Compare(x.Name(), y.Name()) })
-	cut := len(infos) > maxEntries
-	infos = infos[:min(len(infos), maxEntries)]
+	cut := len(entries) > maxEntries
+	entries = entries[:min(len(entries), maxEntries)]
 	room := maxMessage - 256 - len(encode(at))
 	page, used := []json.RawMessage{}, 0
-	for _, info := range infos {
-		entry := encode(viewOf(info))
+	for _, e := range entries {
+		entry := encode(viewOf(e))
 		if used+len(entry)+1 > room && len(page) > 0 {
 			if err := p.room(); err != nil {
 				return answer{}, err
@@ -81,34 +77,65 @@ func (p *Panel) list(c *sftp.Client, o *op) (answer, error) {
 	return answer{page: &listingView{OK: true, Path: at, Entries: page, Cut: cut}}, nil
 }
 
-func (p *Panel) mkdir(c *sftp.Client, o *op) error { return p.explain(c, o, c.Mkdir(o.Path)) }
+// readDir reads a whole directory, sorted by name.
+func readDir(d *Operations, path string) ([]packet.Entry, packet.Code) {
+	opened := d.Ask(packet.Request{Op: packet.Opendir, Path: path})
+	if opened.Kind != packet.Handle {
+		return nil, opened.Code
+	}
+	var all []packet.Entry
+	for {
+		a := d.Ask(packet.Request{Op: packet.Readdir, Handle: opened.Handle})
+		if a.Kind != packet.Name {
+			d.Ask(packet.Request{Op: packet.Close, Handle: opened.Handle})
+			if a.Code != packet.EOF {
+				return nil, a.Code
+			}
+			break
+		}
+		for _, e := range a.Names {
+			if e.Name != "." && e.Name != ".." {
+				all = append(all, e)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(x, y packet.Entry) int { return cmp.Compare(x.Name, y.Name) })
+	return all, packet.OK
+}
+
+func (p *Panel) mkdir(d *Operations, o *op) error {
+	return p.explain(d, o, d.Ask(packet.Request{Op: packet.Mkdir, Path: o.Path}).Code)
+}
 
 // remove removes a file, a link or an empty folder. What is not granted is asked for
 // all the same, so that the record has it.
-func (p *Panel) remove(c *sftp.Client, o *op) error {
-	info, err := c.Lstat(o.Path)
-	switch {
-	case err != nil && !errors.Is(err, os.ErrPermission):
-	case err == nil && info.IsDir():
-		err = c.RemoveDirectory(o.Path)
-		if isFailure(err) && p.cfg.In {
+func (p *Panel) remove(d *Operations, o *op) error {
+	is := d.Ask(packet.Request{Op: packet.Lstat, Path: o.Path})
+	if is.Kind == packet.Attributes && is.Attrs.FileMode().IsDir() {
+		code := d.Ask(packet.Request{Op: packet.Rmdir, Path: o.Path}).Code
+		if code == packet.Failure && p.cfg.In {
 			return session.Errorf(session.Refused, "The device did not remove the folder and gives no reason; most often it is not empty.").
 				WithNext("Remove what is in it first.")
 		}
-	default:
-		err = c.Remove(o.Path)
+		return p.explain(d, o, code)
 	}
-	return p.explain(c, o, err)
+	code := is.Code
+	if code == packet.OK || code == packet.PermissionDenied {
+		code = d.Ask(packet.Request{Op: packet.Remove, Path: o.Path}).Code
+	}
+	return p.explain(d, o, code)
 }
 
-func (p *Panel) rename(c *sftp.Client, o *op) error {
-	err := c.Rename(o.Path, o.To)
-	if isFailure(err) && p.cfg.In {
-		if _, there := c.Lstat(o.To); there == nil {
-			return taken(o.To)
-		}
+func (p *Panel) rename(d *Operations, o *op) error {
+	code := d.Ask(packet.Request{Op: packet.Rename, Path: o.Path, Target: o.To}).Code
+	if code == packet.Failure && p.cfg.In && there(d, o.To) {
+		return taken(o.To)
 	}
-	return p.explain(c, o, err)
+	return p.explain(d, o, code)
+}
+
+func there(d *Operations, name string) bool {
+	return d.Ask(packet.Request{Op: packet.Lstat, Path: name}).Kind == packet.Attributes
 }
 
 func taken(name string) error {

@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
-	"os"
-
-	"github.com/pkg/sftp"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/files/packet"
 )
 
 // errPanelOver is what everything gets when there is no device any more.
@@ -78,50 +75,29 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// explain puts the code that Serve gave into words. nil stays nil.
-func (p *Panel) explain(c *sftp.Client, o *op, err error) error {
+// explain puts a code into words. packet.OK needs none.
+func (p *Panel) explain(d *Operations, o *op, code packet.Code) error {
 	refused := func(kind session.Kind, next, message string) error {
-		return &session.Error{Kind: kind, Message: message, Next: next, Err: err}
+		return &session.Error{Kind: kind, Message: message, Next: next}
 	}
 	reads := o.Op == opGet || o.Op == opList
 	switch {
-	case err == nil || isPlain(err):
-		return err
-	case isLost(err):
+	case code == packet.OK:
+		return nil
+	case code == packet.ConnectionLost:
 		return errPanelOver
 	case o.Op == opGet && !p.cfg.Out:
 		return refused(session.Denied, "Ask for the channel files-out in a new request.", "Downloads were not granted in this session.")
 	case !reads && !p.cfg.In:
 		return refused(session.Denied, "Ask for the channel files-in in a new request.", "Changes and uploads were not granted in this session.")
-	case errors.Is(err, os.ErrNotExist):
+	case code == packet.NoSuchFile:
 		return refused(session.Invalid, "Reload the folder.", "There is no "+short(o.Path)+" on the device.")
-	case errors.Is(err, os.ErrPermission):
+	case code == packet.PermissionDenied:
 		return refused(session.Denied, "Choose another folder, or ask the hospital.", "The device does not allow this to the account of this session.")
-	case hasCode(err, sftp.ErrSSHFxOpUnsupported):
+	case code == packet.OpUnsupported:
 		return refused(session.Refused, "Do it in the shell, if you have one.", "The device's file service cannot do this.")
-	case o.Op == opMkdir || o.Op == opPut:
-		if _, there := c.Lstat(o.Path); there == nil {
-			return taken(o.Path)
-		}
+	case (o.Op == opMkdir || o.Op == opPut) && there(d, o.Path):
+		return taken(o.Path)
 	}
 	return refused(session.Refused, "Look at the folder, and try again.", "The device did not do this and gives no reason.")
-}
-
-// isPlain reports whether an error is in words already.
-func isPlain(err error) bool {
-	var plain *session.Error
-	return errors.As(err, &plain)
-}
-
-// isFailure reports whether the device failed without saying why.
-func isFailure(err error) bool { return hasCode(err, sftp.ErrSSHFxFailure) }
-
-func hasCode(err, code error) bool {
-	var status *sftp.StatusError
-	return errors.As(err, &status) && error(status.FxCode()) == code
-}
-
-// isLost reports whether the pipe to Serve is gone.
-func isLost(err error) bool {
-	return errors.Is(err, sftp.ErrSSHFxConnectionLost) || errors.Is(err, io.ErrClosedPipe) || errors.Is(err, io.ErrUnexpectedEOF)
 }

@@ -1,143 +1,152 @@
 package files
 
 import (
-	"context"
 	"errors"
 	"io"
 	"sync"
-	"sync/atomic"
-
-	"github.com/pkg/sftp"
-	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/files/packet"
 )
 
-const (
-	maxOpen    = 128      // open files and directories of one client
-	maxPath    = 4 << 10  // bytes of a path
-	maxListing = 32 << 20 // bytes of one directory's listing
-)
-
-// Gate decides whether something of the engineer may go to the device now; see
-// session/terminal.
-type Gate interface {
-	Pass(send func() error) error
-}
-
-// Config says what one transfer channel may do and where its record goes.
-type Config struct {
-	Recorder session.Recorder
-	Gate     Gate
-	Stream   uint32        // the channel's number within the recording
-	Next     func() uint32 // numbers for files
-	In, Out  bool          // towards the device, from the device
-	// Refused puts on record what the engineer's client asked for and did not get.
-	Refused func(what, detail string)
-	// Device opens one session channel on the device's connection.
-	Device func() (ssh.Channel, <-chan *ssh.Request, error)
-}
-
-// Serve answers sftp on the engineer's channel until the client is done or either
-// side is gone. The device is asked on a channel of its own.
-func Serve(engineer io.ReadWriteCloser, cfg Config) error {
-	far, err := dial(cfg)
+// Serve answers sftp on the engineer's channel until the client is done or either side
+// is gone. The device is asked on a channel of its own. The caller closes the
+// engineer's channel next, if nobody has; only then is nothing read from it any more.
+func Serve(engineer io.ReadWriter, cfg Config) error {
+	o, err := Dial(cfg)
 	if err != nil {
-		return &session.Error{Kind: session.Refused, Message: "The device offers no sftp.",
-			Next: "Ask the hospital whether its SSH server has the sftp subsystem.", Err: err}
+		return err
 	}
-	defer far.close()
-	home, err := far.client.RealPath(".")
-	if err != nil || len(home) > maxPath {
-		home = "/"
+	defer o.Close()
+	s := &server{o: o, to: engineer}
+	requests, free, done := make(chan []byte), make(chan []byte, 2), make(chan struct{})
+	defer close(done)
+	var fault error // set before requests is closed
+	go func() {
+		defer close(requests)
+		for _, buf := range [2][]byte{} { // one is read while the other is worked on
+			free <- buf
+		}
+		for {
+			var buf []byte
+			select {
+			case buf = <-free:
+			case <-done:
+				return
+			}
+			body, err := packet.Read(engineer, buf)
+			if err != nil {
+				fault = err
+				return
+			}
+			select {
+			case requests <- body:
+			case <-done:
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case body, more := <-requests:
+			if !more && errors.Is(fault, io.EOF) {
+				return nil
+			}
+			if !more {
+				return fault
+			}
+			if err := s.handle(body); err != nil {
+				cfg.Refused("sftp", err.Error())
+				return err
+			}
+			free <- body
+		case <-o.Gone():
+			return session.Errorf(session.Unreachable, "The device ended the file transfer.").WithNext("Try again.")
+		}
 	}
-	h := &handlers{cfg: cfg, far: far}
-	server := sftp.NewRequestServer(engineer, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h},
-		sftp.WithStartDirectory(home))
-	err = server.Serve()
-	if errors.Is(err, io.EOF) {
+}
+
+// server is one client's: it answers what it can itself, and keeps the order in which
+// the client asked for things.
+type server struct {
+	o       *Operations
+	greeted bool
+
+	mu  sync.Mutex // one packet at a time; guards what follows
+	to  io.Writer
+	out []byte
+}
+
+// handle serves one packet. An error says that the client does not speak the protocol.
+func (s *server) handle(body []byte) error {
+	if !s.greeted {
+		if v, err := packet.ParseInit(body); err != nil || v < packet.Version {
+			return errors.New("the client does not speak sftp version 3")
+		}
+		s.greeted = true
+		s.send(func(b []byte) []byte { return packet.AppendVersion(b, s.o.Extensions()) })
 		return nil
 	}
-	return err
-}
-
-// remote is the device's sftp server.
-type remote struct {
-	client  *sftp.Client
-	channel ssh.Channel
-	in      atomic.Int64 // bytes that came from the device
-	out     atomic.Int64 // of these, content that was asked for
-	cut     atomic.Pointer[listing]
-	drained sync.WaitGroup
-}
-
-// listing is a directory being read, and how to stop it.
-type listing struct {
-	limit int64
-	stop  context.CancelFunc
-}
-
-func dial(cfg Config) (*remote, error) {
-	far := &remote{}
-	var granted bool
-	err := cfg.Gate.Pass(func() error {
-		channel, requests, err := cfg.Device()
-		if err != nil {
-			return err
-		}
-		far.channel = channel
-		far.drained.Go(func() { ssh.DiscardRequests(requests) })
-		granted, err = channel.SendRequest("subsystem", true, ssh.Marshal(struct{ Name string }{"sftp"}))
-		return err
-	})
-	if far.channel == nil {
-		return nil, err
-	}
-	// What the device's server says on standard error goes nowhere, so it needs no record.
-	far.drained.Go(func() { _, _ = io.Copy(io.Discard, far.channel.Stderr()) })
-	if err == nil && granted {
-		far.client, err = sftp.NewClientPipe(countingReader{far.channel, far}, far.channel)
-	}
-	if far.client == nil {
-		_ = far.channel.Close()
-		far.drained.Wait()
-		return nil, errors.Join(errors.New("the device did not start sftp"), err)
-	}
-	return far, nil
-}
-
-func (far *remote) close() {
-	_ = far.client.Close()
-	far.drained.Wait()
-}
-
-// readDir lists a directory, as long as the device does not send it without end.
-func (far *remote) readDir(path string) (entries []entry, err error) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	far.cut.Store(&listing{limit: far.in.Load() - far.out.Load() + maxListing, stop: cancel})
-	defer far.cut.Store(nil)
-	infos, err := far.client.ReadDirContext(ctx, path)
+	id, r, err := packet.ParseRequest(body)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	for _, info := range infos {
-		entries = append(entries, entry{info})
+	if r.Op == packet.Limits {
+		s.reply(id, s.o.Limits().Reply())
+		return nil
 	}
-	return entries, nil
+	// What goes by path may concern any open file.
+	if !r.Op.ByHandle() {
+		s.o.Quiet()
+	}
+	s.o.Do(r, func(a packet.Response) { s.reply(id, a) })
+	if !r.Op.ByHandle() {
+		s.o.Quiet()
+	}
+	return nil
 }
 
-// countingReader counts what comes from the device and stops a listing that is too long.
-type countingReader struct {
-	io.Reader
-	far *remote
+func (s *server) reply(id uint32, a packet.Response) {
+	if a.Code == packet.ConnectionLost { // which servers must not say
+		a.Code = packet.Failure
+	}
+	s.send(func(b []byte) []byte { return a.Append(b, id) })
 }
 
-func (c countingReader) Read(p []byte) (int, error) {
-	n, err := c.Reader.Read(p)
-	in := c.far.in.Add(int64(n))
-	if l := c.far.cut.Load(); l != nil && in-c.far.out.Load() > l.limit {
-		l.stop()
+// send tells the client something. One that is gone shows where it is read from.
+func (s *server) send(write func([]byte) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.out = write(s.out[:0])
+	_, _ = s.to.Write(s.out)
+}
+
+// Extensions are what the device offers of those that are passed on, and Limits.
+func (o *Operations) Extensions() []packet.Extension {
+	all := []packet.Extension{packet.Limits.Extension()}
+	for op := packet.PosixRename; op <= packet.CopyData; op++ {
+		if o.far.offers[op] {
+			all = append(all, op.Extension())
+		}
 	}
-	return n, err
+	return all
+}
+
+// Limits says how much may be asked for at once.
+func (o *Operations) Limits() packet.Capacity {
+	most := func(device uint64) uint64 {
+		switch n := min(device, preferred); {
+		case n == 0: // it does not say: what every server must take
+			return eventContent
+		case n > eventContent:
+			return n / eventContent * eventContent
+		default:
+			return n
+		}
+	}
+	handles := uint64(maxOpen)
+	if n := o.far.capacity.Handles; n > 0 {
+		handles = min(handles, n)
+	}
+	return packet.Capacity{Packet: packet.Most, Read: most(o.far.capacity.Read), Write: most(o.far.capacity.Write), Handles: handles}
 }

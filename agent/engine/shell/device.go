@@ -73,16 +73,12 @@ func (d *device) channel() (gossh.Channel, <-chan *gossh.Request, error) {
 // relayConfig is for one channel of a connection. What waits at its gate gives up when
 // gone is closed.
 func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device) terminal.Config {
-	stream, gate := d.streams.Add(1), c.Gate(gone)
+	stream := d.streams.Add(1)
 	return terminal.Config{
-		Recorder: c.Recorder(), Gate: gate, Stream: stream, May: t.May,
+		Recorder: c.Recorder(), Gate: c.Gate(gone), Stream: stream, May: t.May,
 		Device: d.channel,
 		Files: func(engineer gossh.Channel) error {
-			return files.Serve(engineer, files.Config{
-				Recorder: c.Recorder(), Gate: gate, Stream: stream,
-				Device: d.channel, Next: func() uint32 { return d.streams.Add(1) },
-				In: t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse,
-			})
+			return files.Serve(engineer, filesConfig(gone, c, t, d, stream))
 		},
 		Refused: c.Refuse, Over: c.Stopped,
 		Parting: func() string {
@@ -93,6 +89,15 @@ func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *devi
 				return ""
 			}
 		},
+	}
+}
+
+// filesConfig is for one transfer of files on a connection, as relayConfig.
+func filesConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device, stream uint32) files.Config {
+	return files.Config{
+		Recorder: c.Recorder(), Gate: c.Gate(gone), Stream: stream,
+		Device: d.channel, Next: func() uint32 { return d.streams.Add(1) },
+		In: t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse,
 	}
 }
 

@@ -2,9 +2,8 @@ package shell
 
 import (
 	"encoding/binary"
-	"io"
+	"encoding/json"
 	"net"
-	"strings"
 	"sync"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -13,7 +12,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/files"
-	"github.com/sallyport/sallyport/session/terminal"
 )
 
 // desk is where the files of one browser are dealt with. It is its socket's, and goes
@@ -56,7 +54,7 @@ func (s *seat) openDesk(sock *socket) *desk {
 	d := &desk{sock: sock, gone: make(chan struct{})}
 	d.panel = files.NewPanel(files.PanelConfig{
 		In: s.t.May(session.FilesIn), Out: s.t.May(session.FilesOut), To: d,
-		Serve: func(engineer io.ReadWriteCloser) error { return s.sftp(engineer, d.gone) },
+		Serve: func(work func(files.Config) error) error { return s.sftp(d.gone, work) },
 	})
 	return d
 }
@@ -111,91 +109,63 @@ func (d *desk) send(t attach.Type, payload ...[]byte) error {
 	return nil
 }
 
-// sftp runs a file transfer on the seat's device connection until the engineer's end of
-// it is closed, the device is gone or the seat ends. It is ssh's subsystem, so it is
-// granted, recorded, gated and refused as there. What waits at the gate waits no longer
-// once gone is closed.
-func (s *seat) sftp(engineer io.ReadWriteCloser, gone <-chan struct{}) error {
+// sftp lets work do what it does with the files of the seat's device connection, until
+// that or the seat ends. It is ssh's subsystem, so it is granted, recorded, gated and
+// refused as there. What waits at the gate waits no longer once gone is closed.
+func (s *seat) sftp(gone <-chan struct{}, work func(files.Config) error) error {
 	if !s.channels.take() {
 		return session.Errorf(session.Refused, "This terminal has too much open already.").WithNext("Reload the page.")
 	}
 	defer s.channels.give()
-	ch := &pipeChannel{ReadWriteCloser: engineer, requests: make(chan *gossh.Request, 1), closed: make(chan struct{})}
-	loose := make(chan struct{})
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	defer ch.Close()
-	watching.Go(func() {
-		select {
-		case <-s.left:
-		case <-s.device.hung:
-		case <-ch.closed:
-		}
-		_ = ch.Close()
-	})
-	watching.Go(func() {
-		select {
-		case <-gone:
-		case <-s.over:
-		case <-ch.closed:
-		}
-		close(loose)
-	})
 	var err error
 	done := make(chan struct{})
-	if !s.c.Go(func() { defer close(done); err = s.transfer(ch, loose) }) {
+	if !s.c.Go(func() { defer close(done); err = s.transfer(gone, work) }) {
 		return engine.ErrOver
 	}
 	<-done
 	return err
 }
 
-// transfer relays a file transfer and returns why there is none or no more.
-func (s *seat) transfer(ch *pipeChannel, loose <-chan struct{}) error {
-	var fault error
-	if !s.t.May(session.FilesIn) && !s.t.May(session.FilesOut) { // the relay refuses it, and has it on record
-		fault = session.Errorf(session.Denied, "Files were not granted in this session.").
+func (s *seat) transfer(gone <-chan struct{}, work func(files.Config) error) error {
+	way := session.FilesOut
+	switch {
+	case s.t.May(session.FilesIn):
+		way = session.FilesIn
+	case !s.t.May(session.FilesOut):
+		s.c.Refuse("subsystem sftp", "not granted")
+		return session.Errorf(session.Denied, "Files were not granted in this session.").
 			WithNext("Ask for the channel files-in or files-out in a new request.")
 	}
-	cfg := relayConfig(loose, s.c, s.t, s.device)
-	serve := cfg.Files
-	cfg.Files = func(engineer gossh.Channel) error {
-		fault = serve(engineer)
-		return fault
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	done, loose := make(chan struct{}), make(chan struct{})
+	defer close(done)
+	until := func(end <-chan struct{}, then func()) {
+		watching.Go(func() {
+			select {
+			case <-end:
+			case <-s.over:
+			case <-done:
+			}
+			then()
+		})
 	}
-	cfg.Said = func(string) {} // the answers say it
-	r := terminal.New(ch, cfg)
-	ch.requests <- &gossh.Request{Type: "subsystem", Payload: gossh.Marshal(struct{ Name string }{"sftp"})}
-	s.channels.run(r, ch.requests)
-	return fault
-}
-
-// pipeChannel is the engineer's side of a file transfer, as a relay sees it.
-type pipeChannel struct {
-	io.ReadWriteCloser
-	requests chan *gossh.Request
-	closed   chan struct{}
-	once     sync.Once
-}
-
-var _ gossh.Channel = (*pipeChannel)(nil)
-
-func (c *pipeChannel) Close() error {
-	c.once.Do(func() {
-		_ = c.ReadWriteCloser.Close()
-		close(c.closed)
-		close(c.requests)
-	})
-	return nil
-}
-
-func (c *pipeChannel) CloseWrite() error                              { return nil }
-func (c *pipeChannel) SendRequest(string, bool, []byte) (bool, error) { return true, nil }
-
-// Stderr goes nowhere: refusals are answered.
-func (c *pipeChannel) Stderr() io.ReadWriter {
-	return struct {
-		io.Reader
-		io.Writer
-	}{strings.NewReader(""), io.Discard}
+	until(gone, func() { close(loose) })
+	cfg := filesConfig(loose, s.c, s.t, s.device, s.device.streams.Add(1))
+	cfg.Device = func() (gossh.Channel, <-chan *gossh.Request, error) {
+		ch, requests, err := s.device.channel()
+		if err == nil {
+			until(s.left, func() { _ = ch.Close() })
+		}
+		return ch, requests, err
+	}
+	open, err := json.Marshal(session.ChannelOpen{Type: way, Command: "sftp"})
+	if err == nil {
+		err = cfg.Recorder.Record(session.Event{Kind: session.ChannelOpened, Stream: cfg.Stream, Data: open})
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { _ = cfg.Recorder.Record(session.Event{Kind: session.ChannelClosed, Stream: cfg.Stream}) }()
+	return work(cfg)
 }

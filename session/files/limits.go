@@ -1,0 +1,30 @@
+package files
+
+import "github.com/sallyport/sallyport/session"
+
+const (
+	maxOpen    = 128       // open files and directories of one client
+	maxPath    = 4 << 10   // bytes of a path
+	maxListing = 32 << 20  // bytes of one directory's listing
+	maxFlights = 256       // requests that the device has not answered
+	maxRead    = 255 << 10 // bytes of one read, as OpenSSH bounds it
+
+	eventContent = session.MaxEventData - 8 // bytes of content in one event
+	// preferred is what clients that ask are told to move at once. Its events are full,
+	// and with its header it fits whole packets of ssh.
+	preferred = 7 * eventContent
+
+	// hashAhead is how many bytes may run ahead of the next one in file order. A client's
+	// parallel requests arrive within 64 chunks of 32 KiB; twice that is generous.
+	hashAhead = 4 << 20
+
+	maxMessage   = 16 << 10     // bytes of a browser's JSON message, either way
+	maxSize      = 1 << 50      // bytes of a file; far below what JavaScript counts exactly
+	maxOps       = 64           // operations of one browser, waiting ones among them
+	maxTransfers = 8            // of these, transfers that move
+	maxEntries   = 5000         // of one directory, in a browser
+	maxName      = 1 << 10      // bytes of a name in a browser's listing
+	creditWindow = 1 << 20      // bytes that a browser's upload may be ahead of the device
+	chunkSize    = eventContent // bytes of one data frame towards the browser
+	readAhead    = 64           // chunks that are asked for ahead of the browser
+)
