@@ -144,7 +144,8 @@ func (o *Operations) settle(s *step, a packet.Response) {
 	if s.announced && a.Kind == packet.Status && a.Code != packet.OK {
 		o.failed(s, a.Code)
 	}
-	closed := s.Op == packet.Close && a.Code != packet.ConnectionLost
+	// What never reached the device closed nothing: Close says so in the record.
+	closed := s.Op == packet.Close && s.announced && a.Code != packet.ConnectionLost
 	var err error
 	switch {
 	case closed:
