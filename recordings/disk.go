@@ -10,20 +10,31 @@ import (
 	"strings"
 )
 
-// disk is where one recording is written. commit is all or nothing and on stable
-// storage when it returns; a missing file is fs.ErrNotExist.
+// disk is where one recording is written. A missing file is fs.ErrNotExist.
 type disk interface {
-	create(name string) (file, error) // must not exist
+	create(name string) (file, error) // must not exist; waits for no sync
 	read(name string) ([]byte, error)
-	commit(name string, part []byte) error
 	remove(name string) error
+	publisher
 }
 
-// file is an open segment. A short write is an error.
+// publisher gives parts their names, all or nothing and on stable storage when it returns.
+type publisher interface {
+	commit(name string, part []byte) error
+	rename(from, to string) error
+}
+
+// file is an open segment, with room for its head at its beginning. A short write is
+// an error.
 type file interface {
 	io.WriteCloser
+	io.ReaderAt
+	io.WriterAt
 	Sync() error
 }
+
+// framesOf is what stands in an open segment's file behind the room for its head.
+func framesOf(b []byte) []byte { return b[min(segmentHead, len(b)):] }
 
 // directory is a disk in a directory of its own.
 type directory struct{ root *os.Root }
@@ -48,14 +59,29 @@ func openDirectory(dir string) (*directory, error) {
 }
 
 func (d *directory) create(name string) (file, error) {
-	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
-	if err := d.sync(); err != nil {
+	if _, err := f.Seek(segmentHead, io.SeekStart); err != nil {
 		return nil, errors.Join(err, f.Close(), d.root.Remove(name))
 	}
-	return f, nil
+	return &openFile{File: f, dir: d}, nil
+}
+
+// openFile is an open segment whose name is on stable storage once its content is.
+type openFile struct {
+	*os.File
+	dir   *directory
+	named bool
+}
+
+func (f *openFile) Sync() error {
+	err := f.File.Sync()
+	if err == nil && !f.named {
+		f.named, err = true, f.dir.sync()
+	}
+	return err
 }
 
 // read reads a file that may not be larger than a part.
@@ -103,7 +129,11 @@ func (d *directory) commit(name string, part []byte) (err error) {
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if err = d.root.Rename(tmp, name); err != nil {
+	return d.rename(tmp, name)
+}
+
+func (d *directory) rename(from, to string) error {
+	if err := d.root.Rename(from, to); err != nil {
 		return err
 	}
 	return d.sync()

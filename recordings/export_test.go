@@ -23,6 +23,7 @@ func NewDisk(dir string) (Disk, error) { return newDirectory(dir) }
 type DiskMethods struct {
 	CreateFunc func(name string) (File, error)
 	CommitFunc func(name string, part []byte) error
+	RenameFunc func(from, to string) error
 	RemoveFunc func(name string) error
 	Disk       Disk
 }
@@ -40,6 +41,12 @@ func (m DiskMethods) commit(name string, part []byte) error {
 	}
 	return m.Disk.commit(name, part)
 }
+func (m DiskMethods) rename(from, to string) error {
+	if m.RenameFunc != nil {
+		return m.RenameFunc(from, to)
+	}
+	return m.Disk.rename(from, to)
+}
 func (m DiskMethods) remove(name string) error {
 	if m.RemoveFunc != nil {
 		return m.RemoveFunc(name)
@@ -49,6 +56,18 @@ func (m DiskMethods) remove(name string) error {
 
 // CreateFile is the wrapped disk's own create.
 func CreateFile(d Disk, name string) (File, error) { return d.create(name) }
+
+// RenamePart is the wrapped disk's own rename.
+func RenamePart(d Disk, from, to string) error { return d.rename(from, to) }
+
+// RemovePart is the wrapped disk's own remove.
+func RemovePart(d Disk, name string) error { return d.remove(name) }
+
+// Room is what stands in an open segment's file before its frames.
+const Room = segmentHead
+
+// MaxUnclosedBytes bounds what Record leaves to the closer.
+const MaxUnclosedBytes = maxUnclosedBytes
 
 // CommitPart is the wrapped disk's own commit.
 func CommitPart(d Disk, name string, part []byte) error { return d.commit(name, part) }
@@ -101,15 +120,13 @@ func PackSegment(s crypto.Signer, index uint32, prev [32]byte, plain []byte, dec
 	}
 	t := newTally()
 	t.hash.Write(plain)
-	part, d, err := p.pack(s, index, prev, plain, &t)
+	part, d, err := p.pack(s, t.extent(index, prev), plain)
 	if err != nil {
 		return nil, err
 	}
 	d.plain = declared
-	head := d.bytes()
-	sig, err := witness.Sign(s, witness.Segment, head)
+	head, err := d.signed(s)
 	copy(part, head)
-	copy(part[descriptorSize:], sig[:])
 	return part, err
 }
 

@@ -2,6 +2,7 @@ package recordings
 
 import (
 	"crypto/ed25519"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
@@ -17,9 +18,8 @@ import (
 
 // A frame is 4 bytes length of data, 1 kind, 1 flags, 4 stream, 8 at, data, 4 check.
 const (
-	frameHead    = 18
-	frameCheck   = 4
-	maxFrameData = session.MaxEventData + chacha20poly1305.Overhead
+	frameHead  = 18
+	frameCheck = 4
 
 	flagSealed = 1 // data is ciphertext under the recording's input key
 )
@@ -31,7 +31,7 @@ const (
 	kindSnapshot = 'K' // state at the segment's begin, for seeking; none written yet, readers pass over it
 )
 
-const beginSize = 68 // 16 recording, 4 index, 32 prev, 8 wall, 8 boot
+const beginSize = 84 // 16 recording, 4 index, 32 prev, 8 wall, 8 boot, 16 random
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
@@ -66,7 +66,10 @@ func beginData(id session.ID, index uint32, prev [32]byte, wall, boot int64) []b
 	b = binary.BigEndian.AppendUint32(b, index)
 	b = append(b, prev[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(wall))
-	return binary.BigEndian.AppendUint64(b, uint64(boot))
+	b = binary.BigEndian.AppendUint64(b, uint64(boot))
+	var unguessed [16]byte // a plain hash confirms no guess about sealed content
+	_, _ = rand.Read(unguessed[:])
+	return append(b, unguessed[:]...)
 }
 
 // tally is what the frames of one segment amount to so far. Writer, reader and
@@ -86,6 +89,12 @@ func newTally() tally { return tally{hash: sha256.New()} }
 func (t *tally) sum() (s [32]byte) {
 	t.hash.Sum(s[:0])
 	return s
+}
+
+// extent is what the frames amount to at a place in a recording.
+func (t *tally) extent(index uint32, prev [32]byte) extent {
+	return extent{index: index, frames: t.frames, events: t.events, plain: uint32(t.offset),
+		first: t.first, last: t.last, prev: prev, plainHash: t.sum()}
 }
 
 // add counts one whole frame, b.

@@ -2,135 +2,146 @@ package recordings
 
 import "time"
 
-// owner is the goroutine that does what is due when nobody records: it syncs groups
-// of writes, signs heads and closes segments that have become old. Close waits for it.
-type owner struct {
+// A Writer has two goroutines beside those that record. The clock does what is due at a
+// time and never waits for the disk's syncs, so heads are signed whatever the segments
+// do. The closer does everything that waits for the disk. Close waits for both.
+
+// duty is one of them.
+type duty struct {
 	kick chan struct{}
 	stop chan struct{}
 	done chan struct{}
 }
 
-func newOwner() owner {
-	return owner{kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
+func newDuty() duty {
+	return duty{kick: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{})}
 }
 
-func (o owner) wake() {
+func (d duty) wake() {
 	select {
-	case o.kick <- struct{}{}:
+	case d.kick <- struct{}{}:
 	default:
 	}
 }
 
-// halt stops the owner and waits for it; called once.
-func (o owner) halt() {
-	close(o.stop)
-	<-o.done
+// halt stops it and waits; called once.
+func (d duty) halt() {
+	close(d.stop)
+	<-d.done
 }
 
-func (w *Writer) own() {
-	defer close(w.owner.done)
-	timer := time.NewTimer(w.options.SegmentTime)
+// keep does what is due, again and again; do returns how long until the next, 0 when only
+// a wake can tell.
+func (d duty) keep(do func() time.Duration) {
+	defer close(d.done)
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		if wait := w.duties(); wait > 0 {
+		if wait := do(); wait > 0 {
 			timer.Reset(wait)
 		} else {
 			timer.Stop()
 		}
 		select {
-		case <-w.owner.stop:
+		case <-d.stop:
 			return
-		case <-w.owner.kick:
+		case <-d.kick:
 		case <-timer.C:
 		}
 	}
 }
 
-// touch notes that bytes were appended, and wakes the owner when it has to know.
+// touch notes that bytes were appended, and wakes who has to know.
 func (w *Writer) touch(now time.Time) {
-	s := w.open
-	first := s.dirty.IsZero()
-	if first {
-		s.dirty = now
+	if w.open.dirty.IsZero() {
+		w.open.dirty = now
+		w.closer.wake()
 	}
-	if s.due.IsZero() {
-		s.due = now.Add(w.options.HeadEvery)
-	}
-	if first || s.offset-s.synced >= syncBytes {
-		w.owner.wake()
+	if w.due.IsZero() {
+		w.due = now.Add(w.options.HeadEvery)
+		w.clock.wake()
 	}
 }
 
-// duties does what is due now and returns how long until the next duty; 0: none.
-func (w *Writer) duties() time.Duration {
+// tick signs a head and ends the open segment when their time has come.
+func (w *Writer) tick() time.Duration {
 	w.mu.Lock()
-	now := w.options.Now()
+	defer w.mu.Unlock()
 	if w.err == nil && !w.closed && w.open != nil {
-		_ = w.guarded(func() error { return w.overdue(now) })
+		_ = w.guarded(func() error { return w.overdue(w.options.Now()) })
 	}
 	if w.err != nil || w.closed || w.open == nil {
-		w.mu.Unlock()
 		return 0
 	}
-	s, f, upTo := w.open, w.open.file, w.open.offset
-	due := !s.dirty.IsZero() && (now.Sub(s.dirty) >= syncEvery || upTo-s.synced >= syncBytes)
-	if due {
-		s.dirty = time.Time{} // what comes while we sync begins the next group
+	next := w.open.began.Add(w.options.SegmentTime)
+	if !w.due.IsZero() && w.due.Before(next) {
+		next = w.due
 	}
-	w.mu.Unlock()
-	if due {
-		w.synced(s, upTo, f.Sync())
-	}
-	return w.nextDuty()
+	return max(next.Sub(w.options.Now()), time.Microsecond)
 }
 
-// overdue signs a head and closes the segment when their time has come.
+// overdue does what is due. A segment that ends by its age ends with a head.
 func (w *Writer) overdue(now time.Time) error {
-	if s := w.open; !s.due.IsZero() && !now.Before(s.due) {
+	s := w.open
+	old := s.events > 0 && now.Sub(s.began) >= w.options.SegmentTime
+	if !w.due.IsZero() && (old || !now.Before(w.due)) {
 		if err := w.head(now); err != nil {
 			return err
 		}
 		if s.dirty.IsZero() {
 			s.dirty = now
+			w.closer.wake()
 		}
 	}
-	if s := w.open; s.events > 0 && now.Sub(s.began) >= w.options.SegmentTime {
-		return w.rotate()
+	if old {
+		w.rotate()
 	}
 	return nil
 }
 
-// synced takes note of a sync that ran without the lock. The segment may have been
-// closed meanwhile, which synced it all.
-func (w *Writer) synced(s *openSegment, upTo int64, err error) {
+// settle closes the oldest segment that ended, or else syncs the open one when that is
+// due. After a failure there is nothing to settle.
+func (w *Writer) settle() time.Duration {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.open != s || s.file == nil {
-		return
-	}
-	if err != nil {
-		_ = w.guarded(func() error { return err })
-		return
-	}
-	s.synced = upTo
-}
-
-func (w *Writer) nextDuty() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	s := w.open
-	if w.err != nil || w.closed || s == nil {
+	if w.err != nil || w.closed {
+		w.mu.Unlock()
 		return 0
 	}
-	next := s.began.Add(w.options.SegmentTime)
-	if !s.due.IsZero() && s.due.Before(next) {
-		next = s.due
+	if len(w.queue.segments) > 0 {
+		s := w.queue.segments[0]
+		w.mu.Unlock()
+		w.settled(s, w.binder.closeSegment(s))
+		return time.Microsecond
 	}
-	if !s.dirty.IsZero() && s.dirty.Add(syncEvery).Before(next) {
-		next = s.dirty.Add(syncEvery)
+	s, wait := w.open, time.Duration(0)
+	if s != nil && !s.dirty.IsZero() {
+		if wait = s.dirty.Add(syncEvery).Sub(w.options.Now()); wait <= 0 {
+			s.dirty = time.Time{} // what comes while we sync begins the next group
+			w.mu.Unlock()
+			w.settled(nil, s.file.Sync())
+			return time.Microsecond
+		}
 	}
-	if s.offset-s.synced >= syncBytes {
-		next = w.options.Now()
+	w.mu.Unlock()
+	return wait
+}
+
+// settled takes note of what was done without the lock: closed, if not nil, is closed.
+func (w *Writer) settled(closed *openSegment, err error) {
+	w.mu.Lock()
+	if err != nil {
+		if w.err == nil {
+			_ = w.guarded(func() error { return err })
+		}
+		w.mu.Unlock()
+		return
 	}
-	return max(next.Sub(w.options.Now()), time.Microsecond)
+	if closed != nil {
+		w.queue.segments, w.queue.bytes = w.queue.segments[1:], w.queue.bytes-closed.offset
+		w.queue.room.Broadcast()
+	}
+	w.mu.Unlock()
+	if closed != nil {
+		w.options.OnPart()
+	}
 }

@@ -35,9 +35,6 @@ const (
 	ReceiptsPart = "receipts" // the broker's countersignatures; after the seal
 )
 
-// MaxCompanion bounds a companion, in bytes.
-const MaxCompanion = 32 << 20
-
 // Companion reports whether name is the name of a companion.
 func Companion(name string) bool { return name == PapersPart || name == ReceiptsPart }
 

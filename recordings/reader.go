@@ -298,7 +298,7 @@ func (r *Reader) refill() error {
 // finish compares a segment that was read to its end with what was signed for it.
 func (r *Reader) finish() error {
 	s, d := r.seg, r.seg.closed
-	if s.frames != d.frames || s.events != d.events || s.first != d.first || s.last != d.last || s.sum() != d.plainHash {
+	if s.extent(d.index, d.prev) != d.extent {
 		return damaged(s.index, s.at+segmentHead, "its content is not what was signed")
 	}
 	r.totals.add(*d)

@@ -65,45 +65,30 @@ const (
 	Torn   State = "torn"   // closed by repair: complete up to where the recorder was lost
 )
 
-// Limits of the format. A reader refuses what exceeds them before allocating.
-const (
-	MaxSegments     = 1_000_000                // six digits of a part's name
-	MaxSegmentPlain = 4 << 20                  // plain bytes of one segment
-	MaxSegmentBytes = MaxSegmentPlain + 64<<10 // stored bytes of one segment
-	MaxDocument     = 64 << 10                 // JSON of header or seal
-	MaxPart         = MaxSegmentBytes + 1<<10  // any part
-)
-
 // Options say how to write.
 type Options struct {
 	Signer         crypto.Signer      // the agent's ed25519 identity key
 	InputRecipient string             // age recipient (age1...) of the site's input identity
-	SegmentBytes   int                // plain bytes per segment; default 1 MiB, at most 2 MiB
+	SegmentBytes   int                // plain bytes per segment, at most 4 MiB; default 1 MiB, and 4 MiB in bulk
 	SegmentTime    time.Duration      // default 10 s
 	HeadEvery      time.Duration      // default 1 s
 	OnPart         func()             // a part was closed and can be uploaded; must neither block nor call the Writer
 	OnHead         func(witness.Head) // a head was signed and written; the same rules
 	Now            func() time.Time   // default time.Now
+
+	bulk int // plain bytes of a segment that fills quickly
 }
 
-// Groups of writes are synced to disk when this much time passed or this much was
-// written since the last sync began. A power cut may lose what was not yet synced;
-// a killed process loses nothing. A strict durability, where input waits for its
-// sync, needs no change of the format, only a wait in Record.
-const (
-	syncEvery = 50 * time.Millisecond
-	syncBytes = 64 << 10
-)
-
 func (o Options) withDefaults() (Options, error) {
+	o.bulk = o.SegmentBytes
 	if o.SegmentBytes == 0 {
-		o.SegmentBytes = 1 << 20
+		o.SegmentBytes, o.bulk = segmentBytes, bulkBytes
 	}
 	if o.SegmentTime == 0 {
-		o.SegmentTime = 10 * time.Second
+		o.SegmentTime = segmentTime
 	}
 	if o.HeadEvery == 0 {
-		o.HeadEvery = time.Second
+		o.HeadEvery = headEvery
 	}
 	if o.OnPart == nil {
 		o.OnPart = func() {}

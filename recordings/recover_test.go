@@ -10,7 +10,9 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -31,14 +33,25 @@ func crashed(t *testing.T) (s *scene, open string) {
 		o.OnHead = func(h witness.Head) { heads <- h }
 	})
 	copied := filepath.Join(filepath.Dir(s.dir), "killed")
+	defer func() { s.dir = copied }()
 	for _, e := range []session.Event{output("first"), typed("second"), output("third"), output("fourth"), typed("fifth"), output("sixth"), output("seventh")} {
 		s.record(w, e)
 		<-heads
 	}
+	s.await("seg-000000")
 	copyDir(t, s.dir, copied)
 	s.close(w)
-	s.dir = copied
 	return s, filepath.Join(copied, "open-000001")
+}
+
+// frames reads what stands in an open segment behind the room for its head.
+func frames(t *testing.T, open string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(open)
+	if err != nil || len(b) < recordings.Room {
+		t.Fatalf("%d bytes, %v", len(b), err)
+	}
+	return b[recordings.Room:]
 }
 
 func copyDir(t *testing.T, from, to string) {
@@ -72,10 +85,7 @@ func TestACrashIsSealedTorn(t *testing.T) {
 
 func TestATornTailRecoversTheLongestSoundPrefix(t *testing.T) {
 	s, open := crashed(t)
-	whole, err := os.ReadFile(open)
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := frames(t, open)
 	d := chainAfterFirst(t, s)
 	ends, events := recordings.FrameEnds(s.part("header"), whole, 1, d)
 	if len(ends) < 4 || ends[len(ends)-1] != int64(len(whole)) {
@@ -98,7 +108,7 @@ func TestATornTailRecoversTheLongestSoundPrefix(t *testing.T) {
 		torn := *s
 		torn.dir = filepath.Join(t.TempDir(), "rec")
 		copyDir(t, s.dir, torn.dir)
-		if err := os.WriteFile(filepath.Join(torn.dir, "open-000001"), whole[:cut], 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(torn.dir, "open-000001"), slices.Concat(make([]byte, recordings.Room), whole[:cut]), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		info, err := recordings.Recover(torn.dir, s.key)
@@ -114,24 +124,21 @@ func TestATornTailRecoversTheLongestSoundPrefix(t *testing.T) {
 
 func chainAfterFirst(t *testing.T, s *scene) [32]byte {
 	t.Helper()
-	open := s.part("open-000001")
+	open := s.part("open-000001")[recordings.Room:]
 	return [32]byte(open[18+20:]) // data of the opening frame: recording, index, prev
 }
 
 // Power cuts leave zeros or old blocks behind, not only short files.
 func TestRubbishBehindTheSoundPrefixIsDropped(t *testing.T) {
 	s, open := crashed(t)
-	whole, err := os.ReadFile(open)
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := frames(t, open)
 	for name, tail := range map[string][]byte{
 		"zeros": make([]byte, 4096), "a frame again": whole[:112], "text": []byte(strings.Repeat("lost block ", 40)),
 	} {
 		torn := *s
 		torn.dir = filepath.Join(t.TempDir(), "rec")
 		copyDir(t, s.dir, torn.dir)
-		if err := os.WriteFile(filepath.Join(torn.dir, "open-000001"), append(bytes.Clone(whole), tail...), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(torn.dir, "open-000001"), slices.Concat(make([]byte, recordings.Room), whole, tail), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		info, err := recordings.Recover(torn.dir, s.key)
@@ -145,10 +152,7 @@ func TestRubbishBehindTheSoundPrefixIsDropped(t *testing.T) {
 // signed heads still stand against it.
 func TestAnEditedOpenSegmentIsNotSealedOver(t *testing.T) {
 	s, open := crashed(t)
-	whole, err := os.ReadFile(open)
-	if err != nil {
-		t.Fatal(err)
-	}
+	whole := frames(t, open)
 	d := chainAfterFirst(t, s)
 	for i := range whole {
 		whole[i] ^= 0x10
@@ -308,12 +312,17 @@ func TestASegmentThatCannotBeClosedEndsTheRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	full := false
+	var full atomic.Bool
 	disk := recordings.DiskMethods{Disk: real, CommitFunc: func(name string, part []byte) error {
-		if full {
+		if full.Load() {
 			return errDisk
 		}
 		return recordings.CommitPart(real, name, part)
+	}, RenameFunc: func(from, to string) error {
+		if full.Load() {
+			return errDisk
+		}
+		return recordings.RenamePart(real, from, to)
 	}}
 	o := s.options()
 	o.SegmentBytes = 100
@@ -321,9 +330,14 @@ func TestASegmentThatCannotBeClosedEndsTheRecording(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.record(w, output("first"), output("second"))
-	full = true
-	if w.Record(output("third")) == nil {
+	full.Store(true)
+	s.record(w, output("first"), output("second"), output("third"))
+	select {
+	case <-w.Lost():
+	case <-time.After(10 * time.Second):
+		t.Fatal("nobody noticed")
+	}
+	if w.Record(output("fourth")) == nil {
 		t.Fatal("recorded though the segment could not be closed")
 	}
 	if err := w.Close(session.RecorderLost); !errors.Is(err, errDisk) {
@@ -337,7 +351,7 @@ func TestASegmentThatCannotBeClosedEndsTheRecording(t *testing.T) {
 		t.Fatal(err)
 	}
 	events, err := s.events(s.file(), nil)
-	if got := s.verify(s.file()); got.Result != recordings.VerdictTorn || err != nil || len(events) != 2 {
+	if got := s.verify(s.file()); got.Result != recordings.VerdictTorn || err != nil || len(events) != 3 {
 		t.Fatalf("%+v, %d events, %v", got, len(events), err)
 	}
 }

@@ -87,6 +87,18 @@ func (s *scene) record(w *recordings.Writer, events ...session.Event) {
 	}
 }
 
+// await waits until a part is closed.
+func (s *scene) await(name string) {
+	s.t.Helper()
+	for range 1000 {
+		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	s.t.Fatalf("%s is never closed", name)
+}
+
 func (s *scene) close(w *recordings.Writer) {
 	s.t.Helper()
 	if err := w.Close(session.Completed); err != nil {

@@ -3,9 +3,11 @@ package recordings
 import (
 	"crypto"
 	"crypto/ed25519"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"time"
 
@@ -34,11 +36,11 @@ func (t *totals) add(d descriptor) {
 	t.plain += int64(d.plain)
 	t.stored += segmentHead + int64(d.stored)
 	t.at = d.last
-	t.chain = chainNext(d)
+	t.chain = chainNext(d.extent)
 }
 
-// binder turns the open segment into a closed one and closes the recording. Close
-// and repair are the same code with another state.
+// binder turns open segments into closed ones and closes the recording. Repair packs,
+// signs and seals by the same code as Close.
 type binder struct {
 	disk   disk
 	signer crypto.Signer
@@ -68,53 +70,130 @@ func newBinder(d disk, s crypto.Signer, header []byte, o opening) (*binder, erro
 	return &binder{disk: d, signer: s, pub: pub, id: id, header: o.Session, packer: p, totals: newTotals(header)}, nil
 }
 
-// closeSegment packs, signs and commits the open segment as far as it is sound, and
-// removes its open file. dropped counts what was left out at its end. With whole
-// set, the file must be sound to its end and hold exactly the bytes of that tally.
-func (b *binder) closeSegment(whole *tally) (dropped int64, err error) {
-	name := openName(b.totals.segments)
-	plain, err := b.disk.read(name)
+// closeSegment signs and publishes a segment that ended: packed in a new file when that
+// is shorter, otherwise its own file gets its head and its name.
+func (b *binder) closeSegment(s *openSegment) error {
+	d, err := b.packed(s)
+	if err == nil && d.codec == codecRaw {
+		err = b.finish(s, d)
+	}
+	if err = errors.Join(err, s.file.Close()); err != nil {
+		return fmt.Errorf("close segment %d: %w", s.closed.index, err)
+	}
+	open, name := openName(d.index), SegmentPart(d.index)
+	if d.codec == codecRaw {
+		err = b.disk.rename(open, name)
+	} else if err = b.disk.commit(name, b.packer.part); err == nil {
+		err = b.disk.remove(open)
+	}
 	if err != nil {
-		return 0, fmt.Errorf("read the open segment: %w", err)
+		return fmt.Errorf("write segment %d: %w", d.index, err)
 	}
-	sound, t := b.soundPrefix(plain, whole)
-	if t == nil {
-		return 0, errors.New("the open segment on disk is not what was written")
+	b.totals.add(d)
+	return nil
+}
+
+// packed leaves the segment's part in the packer where it shrinks.
+func (b *binder) packed(s *openSegment) (descriptor, error) {
+	size := int64(s.closed.plain)
+	from := io.NewSectionReader(s.file, segmentHead, size)
+	if shrinks, err := b.packer.shrinks(from, size); err != nil || !shrinks {
+		return raw(s.closed), err
 	}
-	dropped = int64(len(plain) - len(sound))
-	if t.events > 0 {
-		part, d, err := b.packer.pack(b.signer, b.totals.segments, b.totals.chain, sound, t)
+	plain := make([]byte, size)
+	if _, err := io.ReadFull(from, plain); err != nil {
+		return descriptor{}, err
+	}
+	if checkOf(plain) != s.check {
+		return descriptor{}, errors.New("the open segment on disk is not what was written")
+	}
+	_, d, err := b.packer.pack(b.signer, s.closed, plain)
+	return d, err
+}
+
+// finish writes the head of a segment that stays as it is.
+func (b *binder) finish(s *openSegment, d descriptor) error {
+	head, err := d.signed(b.signer)
+	if err != nil {
+		return err
+	}
+	if _, err := s.file.WriteAt(head, 0); err != nil {
+		return err
+	}
+	return s.file.Sync()
+}
+
+// checkOf is the checksum of the last frame of a segment, each over the one before.
+func checkOf(plain []byte) (check uint32) {
+	for len(plain) >= frameHead+frameCheck {
+		n := uint64(binary.BigEndian.Uint32(plain)) + frameHead
+		if n+frameCheck > uint64(len(plain)) {
+			break
+		}
+		check, plain = nextCheck(check, plain[:n]), plain[n+frameCheck:]
+	}
+	return check
+}
+
+// repairSegment closes as much of the next open segment as is sound. whole tells whether
+// that is all of it, so that the segment after it hangs on it.
+func (b *binder) repairSegment() (dropped int64, whole bool, err error) {
+	name := openName(b.totals.segments)
+	file, err := b.disk.read(name)
+	if err != nil {
+		return 0, false, fmt.Errorf("read the open segment: %w", err)
+	}
+	plain := framesOf(file)
+	s := scanner{tally: newTally(), id: b.id, pub: b.pub, index: b.totals.segments, prev: b.totals.chain, floor: b.totals.at}
+	for err == nil {
+		_, _, err = s.next(plain[s.offset:])
+	}
+	dropped, whole = int64(len(plain))-s.offset, s.events > 0 && s.offset == int64(len(plain))
+	if s.events > 0 {
+		part, d, err := b.packer.pack(b.signer, s.extent(s.index, s.prev), plain[:s.offset])
 		if err != nil {
-			return 0, err
+			return 0, false, err
 		}
 		if err := b.disk.commit(SegmentPart(d.index), part); err != nil {
-			return 0, fmt.Errorf("write segment %d: %w", d.index, err)
+			return 0, false, fmt.Errorf("write segment %d: %w", d.index, err)
 		}
 		b.totals.add(d)
 	}
 	if err := b.disk.remove(name); err != nil {
-		return 0, fmt.Errorf("remove the open segment: %w", err)
+		return 0, false, fmt.Errorf("remove the open segment: %w", err)
 	}
-	return dropped, nil
+	return dropped, whole, nil
 }
 
-// soundPrefix is the longest part of an open segment that can be believed. With
-// whole set it is all of it or nothing (a nil tally).
-func (b *binder) soundPrefix(plain []byte, whole *tally) ([]byte, *tally) {
-	if whole != nil {
-		t := newTally()
-		t.hash.Write(plain)
-		if int64(len(plain)) != whole.offset || t.sum() != whole.sum() {
-			return nil, nil
+// repair closes what is sound of all open segments. Once something is missing, nothing
+// that was written after it can be believed; it is counted and goes.
+func (b *binder) repair() (dropped int64, err error) {
+	for whole := true; whole; {
+		var lost int64
+		lost, whole, err = b.repairSegment()
+		if errors.Is(err, fs.ErrNotExist) {
+			break
 		}
-		return plain, whole
+		if err != nil {
+			return 0, err
+		}
+		dropped += lost
 	}
-	s := scanner{tally: newTally(), id: b.id, pub: b.pub, index: b.totals.segments, prev: b.totals.chain, floor: b.totals.at}
-	for {
-		if _, _, err := s.next(plain[s.offset:]); err != nil {
-			return plain[:s.offset], &s.tally
+	for n := range uint32(maxUnclosed + 2) {
+		name := openName(b.totals.segments + n)
+		file, err := b.disk.read(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil {
+			dropped += int64(len(framesOf(file)))
+			err = b.disk.remove(name)
+		}
+		if err != nil {
+			return 0, fmt.Errorf("remove an open segment: %w", err)
 		}
 	}
+	return dropped, nil
 }
 
 // seal writes the last part.
@@ -133,10 +212,10 @@ func (b *binder) seal(info SealInfo) (SealInfo, error) {
 	return info, nil
 }
 
-// tear closes what is sound of the open segment, if there is one, and seals as torn.
+// tear closes what is sound of the open segments and seals as torn.
 func (b *binder) tear(info SealInfo) (SealInfo, error) {
-	dropped, err := b.closeSegment(nil)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	dropped, err := b.repair()
+	if err != nil {
 		return SealInfo{}, err
 	}
 	if info.Ended.IsZero() { // it ended with its last frame, as far as anyone knows
@@ -147,7 +226,7 @@ func (b *binder) tear(info SealInfo) (SealInfo, error) {
 }
 
 // Recover seals the recording in dir that a crash left open, marked torn: the
-// longest sound beginning of its open segment is kept, the rest counted. signer must
+// longest sound beginning of its open segments is kept, the rest counted. signer must
 // be the key that began it. A recording that has its seal is left alone, so calling
 // it again does nothing. A directory without a header (fs.ErrNotExist) holds no
 // recording; the crash came before the first byte. No Writer may be at work in dir.

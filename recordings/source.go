@@ -124,7 +124,10 @@ func (f folder) segment(n uint32) ([]byte, int64, error) {
 	return part, 0, err
 }
 
-func (f folder) open(n uint32) ([]byte, error) { return f.part(openName(n)) }
+func (f folder) open(n uint32) ([]byte, error) {
+	b, err := f.part(openName(n))
+	return framesOf(b), err
+}
 
 func (f folder) part(name string) ([]byte, error) {
 	b, err := f.dir.read(name)

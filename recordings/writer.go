@@ -17,17 +17,28 @@ import (
 type Writer struct {
 	options Options
 	began   time.Time // with the monotonic clock
-	owner   owner
+	clock   duty      // signs heads and ends segments that have become old
+	closer  duty      // syncs and closes segments: all that waits for the disk
 	lost    chan struct{}
 	ending  ending
+	input   cipher.AEAD
+	binder  *binder // the closer's, and Close's once that has stopped
 
-	mu     sync.Mutex // guards what follows: the order of frames is the order of Record
-	binder *binder
-	input  cipher.AEAD
+	mu     sync.Mutex   // guards what follows: the order of frames is the order of Record
+	ended  totals       // of all segments that ended, closed or not
 	open   *openSegment // nil between segments
+	due    time.Time    // when the next head is; zero: nothing to cover
+	queue  unclosed
 	buf    []byte
 	err    error // why nothing can be recorded any more
 	closed bool
+}
+
+// unclosed is what ended and is not closed yet, the oldest first.
+type unclosed struct {
+	segments []*openSegment
+	bytes    int64
+	room     sync.Cond // there is less of it, or nothing will be recorded any more
 }
 
 // ending is the one time that a Writer is closed, and how it went.
@@ -43,10 +54,8 @@ type openSegment struct {
 	tally
 	file   file
 	began  time.Time
-	headed int64     // plain bytes covered by the last head
-	due    time.Time // when the next head is; zero: nothing to cover
-	synced int64     // plain bytes that are on stable storage
-	dirty  time.Time // when the first byte after synced was written; zero: none
+	dirty  time.Time // when the first byte that is not synced was written; zero: none
+	closed extent    // once it ended
 }
 
 // Create begins a recording in dir (which must not exist; its parent must). The
@@ -100,8 +109,10 @@ func create(d disk, h Header, o Options) (*Writer, error) {
 	if err := d.commit(HeaderPart, part); err != nil {
 		return nil, fmt.Errorf("write the header: %w", err)
 	}
-	w := &Writer{options: o, began: began, lost: make(chan struct{}), binder: b, input: aead, owner: newOwner()}
-	go w.own()
+	w := &Writer{options: o, began: began, lost: make(chan struct{}), binder: b, input: aead, ended: b.totals, clock: newDuty(), closer: newDuty()}
+	w.queue.room.L = &w.mu
+	go w.clock.keep(w.tick)
+	go w.closer.keep(w.settle)
 	o.OnPart()
 	return w, nil
 }
@@ -118,6 +129,7 @@ func (w *Writer) Record(e session.Event) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.awaitRoom(len(e.Data))
 	if w.closed {
 		return session.Errorf(session.Refused, "the recording is closed")
 	}
@@ -137,6 +149,7 @@ func (w *Writer) guarded(step func() error) (err error) {
 				Next: "Ask the hospital's IT to look at the agent's disk, then connect again."}
 			err = w.err
 			close(w.lost)
+			w.queue.room.Broadcast()
 		}
 	}()
 	err = step()
@@ -145,11 +158,8 @@ func (w *Writer) guarded(step func() error) (err error) {
 
 func (w *Writer) append(e session.Event) error {
 	now := w.options.Now()
-	size := frameHead + len(e.Data) + frameCheck
-	if w.open != nil && w.open.events > 0 && w.open.offset+int64(size) > int64(w.options.SegmentBytes) {
-		if err := w.rotate(); err != nil {
-			return err
-		}
+	if w.full(len(e.Data), now) {
+		w.rotate()
 	}
 	if w.open == nil {
 		if err := w.begin(now); err != nil {
@@ -163,6 +173,25 @@ func (w *Writer) append(e session.Event) error {
 	return nil
 }
 
+// full reports whether an event does not fit into the open segment any more. One that
+// fills within a moment is bulk and may become larger.
+func (w *Writer) full(data int, now time.Time) bool {
+	s := w.open
+	if s == nil || s.events == 0 {
+		return false
+	}
+	size := s.offset + int64(frameHead+data+frameCheck)
+	return size > int64(w.options.bulk) || size > int64(w.options.SegmentBytes) && now.Sub(s.began) >= bulkTime
+}
+
+// awaitRoom waits for the disk where too much is not closed yet. The caller holds the lock.
+func (w *Writer) awaitRoom(data int) {
+	for w.err == nil && !w.closed && w.full(data, w.options.Now()) &&
+		(len(w.queue.segments) >= maxUnclosed || w.queue.bytes+w.open.offset > maxUnclosedBytes) {
+		w.queue.room.Wait()
+	}
+}
+
 // eventFrame lays an event out in w.buf, sealed when it must be.
 func (w *Writer) eventFrame(e session.Event, now time.Time) frame {
 	f := frame{kind: byte(e.Kind), stream: e.Stream, at: w.at(now)}
@@ -171,7 +200,7 @@ func (w *Writer) eventFrame(e session.Event, now time.Time) frame {
 		return f
 	}
 	f.flags = flagSealed
-	p := place{id: w.binder.id, segment: w.binder.totals.segments, frame: w.open.frames, kind: f.kind, stream: f.stream, at: f.at}
+	p := place{id: w.binder.id, segment: w.ended.segments, frame: w.open.frames, kind: f.kind, stream: f.stream, at: f.at}
 	w.buf = openFrame(w.buf[:0], f, len(e.Data)+w.input.Overhead())
 	w.buf = w.input.Seal(w.buf, p.nonce(), e.Data, p.bound())
 	return f
@@ -193,7 +222,7 @@ func (w *Writer) write(f frame) error {
 
 // at is now on the recording's clock, which never runs backwards.
 func (w *Writer) at(now time.Time) int64 {
-	at := max(now.Sub(w.began).Microseconds(), w.binder.totals.at)
+	at := max(now.Sub(w.began).Microseconds(), w.ended.at)
 	if w.open != nil {
 		at = max(at, w.open.last)
 	}
@@ -203,7 +232,7 @@ func (w *Writer) at(now time.Time) int64 {
 // begin opens the next segment. Its first frame says where it belongs; a snapshot
 // of the state at this moment will follow here for those who seek.
 func (w *Writer) begin(now time.Time) error {
-	index := w.binder.totals.segments
+	index := w.ended.segments
 	if index >= MaxSegments {
 		return errors.New("the recording has as many segments as it can")
 	}
@@ -213,7 +242,7 @@ func (w *Writer) begin(now time.Time) error {
 	}
 	head := frame{kind: kindBegin, at: w.at(now)}
 	w.open = &openSegment{tally: newTally(), file: f, began: now}
-	data := beginData(w.binder.id, index, w.binder.totals.chain, now.UnixMicro(), bootMicros())
+	data := beginData(w.binder.id, index, w.ended.chain, now.UnixMicro(), bootMicros())
 	w.buf = append(openFrame(w.buf[:0], head, len(data)), data...)
 	if err := w.write(head); err != nil {
 		return err
@@ -221,36 +250,24 @@ func (w *Writer) begin(now time.Time) error {
 	return nil
 }
 
-// rotate closes the open segment.
-func (w *Writer) rotate() error {
-	if err := w.closeFile(); err != nil {
-		return err
-	}
-	_, err := w.binder.closeSegment(&w.open.tally)
-	if err != nil {
-		return err
-	}
+// rotate ends the open segment and leaves it to the closer: the next one hangs on what
+// was recorded, however that will be stored.
+func (w *Writer) rotate() {
+	s := w.open
+	s.closed = s.extent(w.ended.segments, w.ended.chain)
+	w.ended.add(raw(s.closed))
+	w.queue.segments, w.queue.bytes = append(w.queue.segments, s), w.queue.bytes+s.offset
 	w.open = nil
-	w.options.OnPart()
-	return nil
-}
-
-func (w *Writer) closeFile() error {
-	if w.open == nil || w.open.file == nil {
-		return nil
-	}
-	err := w.open.file.Close()
-	w.open.file = nil
-	return err
+	w.closer.wake()
 }
 
 // head signs how far the recording has come and writes that into it.
 func (w *Writer) head(now time.Time) error {
 	f := frame{kind: kindHead, at: w.at(now)}
 	h, err := witness.Head{
-		Recording: w.binder.id, Segment: w.binder.totals.segments, Offset: uint64(w.open.offset),
+		Recording: w.binder.id, Segment: w.ended.segments, Offset: uint64(w.open.offset),
 		At: f.at, Wall: now.UnixMicro(), Boot: bootMicros(),
-		Chain: w.binder.totals.chain, Plain: w.open.sum(),
+		Chain: w.ended.chain, Plain: w.open.sum(),
 	}.Signed(w.options.Signer)
 	if err != nil {
 		return err
@@ -259,7 +276,7 @@ func (w *Writer) head(now time.Time) error {
 	if err := w.write(f); err != nil {
 		return err
 	}
-	w.open.headed, w.open.due = w.open.offset, time.Time{}
+	w.due = time.Time{}
 	w.options.OnHead(h)
 	return nil
 }
@@ -276,8 +293,10 @@ func (w *Writer) Close(reason session.EndReason) error {
 func (w *Writer) end(reason session.EndReason) error {
 	w.mu.Lock()
 	w.closed = true
+	w.queue.room.Broadcast()
 	w.mu.Unlock()
-	w.owner.halt()
+	w.clock.halt()
+	w.closer.halt()
 
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -298,9 +317,13 @@ func (w *Writer) end(reason session.EndReason) error {
 func (w *Writer) complete(reason session.EndReason) error {
 	ended := w.options.Now()
 	if w.open != nil {
-		if err := w.rotate(); err != nil {
+		w.rotate()
+	}
+	for _, s := range w.queue.segments {
+		if err := w.binder.closeSegment(s); err != nil {
 			return err
 		}
+		w.options.OnPart()
 	}
 	if _, err := w.binder.seal(SealInfo{State: Sealed, Reason: reason, Ended: ended}); err != nil {
 		return err
@@ -311,7 +334,11 @@ func (w *Writer) complete(reason session.EndReason) error {
 
 // tear seals a recorder that was lost: what is sound is kept.
 func (w *Writer) tear(reason session.EndReason) error {
-	_ = w.closeFile() // what the file holds is read again, so this error adds nothing
+	for _, s := range append(w.queue.segments, w.open) {
+		if s != nil {
+			_ = s.file.Close() // what the file holds is read again, so this error adds nothing
+		}
+	}
 	if _, err := w.binder.tear(SealInfo{Reason: reason, Ended: w.options.Now()}); err != nil {
 		return err
 	}

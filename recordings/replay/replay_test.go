@@ -60,6 +60,18 @@ func (x *tape) must(err error) {
 	}
 }
 
+// await waits until a part is closed.
+func (x *tape) await(part string) {
+	x.t.Helper()
+	for range 1000 {
+		if _, err := os.Stat(filepath.Join(x.dir, part)); err == nil {
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	x.t.Fatalf("%s is never closed", part)
+}
+
 func (x *tape) wait(d time.Duration) { x.now.Add(d.Microseconds()) }
 
 func (x *tape) rec(kind session.EventKind, stream uint32, data any) {
@@ -381,6 +393,7 @@ func TestDamaged(t *testing.T) {
 	for i := range 20 {
 		x.rec(session.Output, 1, fmt.Sprintf("line %02d %s\r\n", i, strings.Repeat("x", 200)))
 	}
+	x.await(recordings.SegmentPart(3))
 	if ix := x.index(); ix.Sealed || ix.Broken != "" || !strings.Contains(string(x.screen(ix, 1)), "line 03") {
 		t.Errorf("live: %+v", ix)
 	}

@@ -1,0 +1,45 @@
+package recordings
+
+import (
+	"time"
+
+	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Limits of the format. A reader refuses what exceeds them before allocating. Writer,
+// spool, link, broker, vault, replay and verifier all go by MaxSegments: at 4 MiB each
+// that is 4 TB, at one in ten seconds a third of a year.
+const (
+	MaxSegments     = 1_000_000                // six digits of a part's name
+	MaxSegmentPlain = 8 << 20                  // plain bytes of one segment
+	MaxSegmentBytes = MaxSegmentPlain + 64<<10 // stored bytes of one segment
+	MaxDocument     = 64 << 10                 // JSON of header or seal
+	MaxPart         = MaxSegmentBytes + 1<<10  // any part
+	MaxCompanion    = 32 << 20                 // papers, receipts
+
+	maxFrameData = session.MaxEventData + chacha20poly1305.Overhead
+	zstdWindow   = 512 << 10 // of the writer
+)
+
+// How the writer works, where Options do not say otherwise.
+const (
+	segmentBytes = 1 << 20          // plain bytes after which a segment ends …
+	bulkBytes    = 4 << 20          // … or these, while it filled within bulkTime
+	bulkTime     = time.Second      //
+	segmentTime  = 10 * time.Second // after which it ends whatever it holds
+	headEvery    = time.Second
+
+	// A group of writes is synced when this much time passed since its first. A power cut
+	// may lose what was not yet synced; a killed process loses nothing. A strict durability,
+	// where input waits for its sync, needs no change of the format, only a wait in Record.
+	syncEvery = 50 * time.Millisecond
+
+	// Segments that ended and are not closed yet. Beyond either bound Record waits for
+	// the disk: the session slows, and nothing is skipped.
+	maxUnclosedBytes = 32 << 20
+	maxUnclosed      = 64
+
+	probeBytes = 16 << 10 // of a segment that are packed, at three places, to see whether it shrinks
+)
