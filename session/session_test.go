@@ -3,6 +3,7 @@ package session_test
 import (
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -153,5 +154,39 @@ func TestErrorsKeepTheirKindAndTheirDetailsApart(t *testing.T) {
 	}
 	if session.KindOf(cause) != session.Internal || session.KindOf(nil) != session.Internal {
 		t.Error("what nobody classified is our fault")
+	}
+}
+
+// Anybody can sign for a key whose point has a small order, so it is no key. That each of
+// these is one is shown by a signature made without a private key.
+func TestKeysOfSmallOrderAreRefused(t *testing.T) {
+	forged := make([]byte, ed25519.SignatureSize) // R is the neutral point, S is 0
+	forged[0] = 1
+	proven := 0
+	for _, y := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000", "0100000000000000000000000000000000000000000000000000000000000000",
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	} {
+		for _, sign := range []byte{0, 0x80} {
+			pub, err := hex.DecodeString(y)
+			if err != nil {
+				t.Fatal(err)
+			}
+			pub[31] |= sign
+			if _, err := session.ParseKeyLine(session.KeyLine(pub)); session.KindOf(err) != session.Invalid {
+				t.Errorf("%x is a key: %v", pub, err)
+			}
+			for i := range 200 {
+				if ed25519.Verify(pub, []byte{byte(i)}, forged) {
+					proven++
+					break
+				}
+			}
+		}
+	}
+	if proven < 8 {
+		t.Errorf("only %d of these keys are known to be forgeable", proven)
 	}
 }

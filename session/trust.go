@@ -1,10 +1,12 @@
 package session
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"strings"
 )
 
@@ -61,7 +63,7 @@ func ParseKeyLine(line string) (ed25519.PublicKey, error) {
 	wire, err := base64.StdEncoding.DecodeString(body)
 	if ok && err == nil && len(wire) == 51 {
 		pub := ed25519.PublicKey(wire[19:])
-		if KeyLine(pub) == line {
+		if KeyLine(pub) == line && !smallOrder(pub) {
 			return pub, nil
 		}
 	}
@@ -81,4 +83,25 @@ func sshWire(pub ed25519.PublicKey) []byte {
 	b = append(b, name...)
 	b = binary.BigEndian.AppendUint32(b, uint32(len(pub)))
 	return append(b, pub...)
+}
+
+// smallOrder reports whether a key is one of the points whose order divides eight, in any
+// spelling: signatures of such a key can be made by anybody.
+func smallOrder(pub ed25519.PublicKey) bool {
+	for _, y := range []string{
+		"0000000000000000000000000000000000000000000000000000000000000000", // order 4
+		"0100000000000000000000000000000000000000000000000000000000000000", // the neutral point
+		"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05", // order 8
+		"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a", // order 8
+		"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // order 2
+		"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // 0, spelt as the field's prime
+		"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f", // 1, spelt beyond it
+	} {
+		y, _ := hex.DecodeString(y)
+		y[31] |= pub[31] & 0x80 // the sign of x makes no difference
+		if bytes.Equal(y, pub) {
+			return true
+		}
+	}
+	return false
 }

@@ -177,6 +177,7 @@ func TestFieldsThatAreRefused(t *testing.T) {
 		"two keys":                   func(r *grant.Request) { r.Key += "\n" + keyLine(9) },
 		"key with two blanks":        func(r *grant.Request) { r.Key = strings.Replace(r.Key, " ", "  ", 1) },
 		"RSA key":                    func(r *grant.Request) { r.Key = "ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAAAgQ==" },
+		"key anybody can sign for":   func(r *grant.Request) { r.Key = session.KeyLine(make([]byte, 32)) },
 		"certificate":                func(r *grant.Request) { r.Key = "ssh-ed25519-cert-v01@openssh.com AAAA" },
 		"P-256 key not on the curve": func(r *grant.Request) { r.Key = offCurve() },
 		"P-256 key cut short":        func(r *grant.Request) { r.Key = "ecdsa-sha2-nistp256 AAAA" },
