@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Result is how one check went.
@@ -210,9 +211,7 @@ func plain(err error, otherwise string) (says, next string) {
 	} else {
 		says = "It is missing"
 	}
-	if !strings.HasSuffix(says, ".") {
-		says += "."
-	}
+	says = wording.Sentence(says)
 	if next == "" {
 		next = otherwise
 	}

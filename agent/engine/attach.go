@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // ErrSilent is a browser that went, or said nothing that could be read: there is
@@ -37,7 +38,7 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 	}
 }
 
-func (v Visit) target() string { return plain(v.Asset+"/"+v.Service, 130) }
+func (v Visit) target() string { return wording.Line(v.Asset+"/"+v.Service, 130) }
 
 // enter counts a browser in, unless there are too many.
 func (e *Engine) enter(nc net.Conn) bool {
@@ -112,7 +113,7 @@ func refuse(nc net.Conn, err error) {
 	if errors.As(err, &e) {
 		bare := *e
 		bare.Next = ""
-		r.Message, r.Next = Words(&bare), plain(e.Next, 200)
+		r.Message, r.Next = Words(&bare), wording.Line(e.Next, 200)
 	}
 	if b, err := attach.AppendJSON(nil, attach.Agent, attach.TypeRefused, r); err == nil {
 		_ = nc.SetWriteDeadline(time.Now().Add(time.Second))

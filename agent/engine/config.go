@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Config is everything that an Engine needs. All fields but Busy and Idle are mandatory.
@@ -91,7 +92,7 @@ func (e *Engine) Close() {
 	}
 	e.mu.Unlock()
 	for _, c := range conns {
-		c.Stop(session.AgentLost, LastWords(session.AgentLost))
+		c.Stop(session.AgentLost, wording.Farewell(session.AgentLost))
 	}
 	e.work.Wait()
 }

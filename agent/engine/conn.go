@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Conn is one engineer's connection and, below it, at most one to a device. A line
@@ -46,13 +47,14 @@ type connState struct {
 func (e *Engine) Connect(ctx context.Context, v Visit, p session.Protocol, side Side, serve func(context.Context, *Conn) session.EndReason) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	v.Peer = wording.Line(v.Peer, 100)
 	c := &Conn{e: e, visit: v, protocol: p, side: side, cancel: cancel, log: e.cfg.Log.With("target", v.target())}
 	c.touch()
 	if err := e.admit(ctx, c); err != nil {
 		return err
 	}
 	defer e.dismiss(c)
-	defer context.AfterFunc(ctx, func() { c.Stop(session.AgentLost, LastWords(session.AgentLost)) })()
+	defer context.AfterFunc(ctx, func() { c.Stop(session.AgentLost, wording.Farewell(session.AgentLost)) })()
 	c.finish(serve(inner, c))
 	return nil
 }
@@ -105,7 +107,7 @@ func (c *Conn) Go(do func()) bool {
 		defer func() {
 			if p := recover(); p != nil {
 				c.log.Error("panic in connection", "err", p, "stack", string(debug.Stack()))
-				c.Stop(session.Failed, LastWords(session.Failed))
+				c.Stop(session.Failed, wording.Farewell(session.Failed))
 			}
 		}()
 		do()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // LiveSession is a session as the agent's own console shows it.
@@ -61,7 +62,7 @@ func (e *Engine) End(id session.ID, reason session.EndReason, by string) error {
 	e.mu.Lock()
 	s := e.sessions[id]
 	e.mu.Unlock()
-	e.cfg.Log.Info("end session", "session", id.Session(), "reason", string(reason), "user", plain(by, 200))
+	e.cfg.Log.Info("end session", "session", id.Session(), "reason", string(reason), "user", wording.Line(by, 200))
 	if s == nil {
 		return e.cfg.Tickets.End(id, reason, e.cfg.Now())
 	}
@@ -120,7 +121,7 @@ func (e *Engine) endWhere(which func(*liveSession) bool, reason session.EndReaso
 	var errs []error
 	for _, s := range ended {
 		ids = append(ids, s.id)
-		e.cfg.Log.Info("end session", "session", s.id.Session(), "reason", string(reason), "user", plain(by, 200))
+		e.cfg.Log.Info("end session", "session", s.id.Session(), "reason", string(reason), "user", wording.Line(by, 200))
 		errs = append(errs, e.settled(s, reason))
 	}
 	return ids, errors.Join(errs...)

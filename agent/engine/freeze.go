@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Freeze stops everything of the engineer in a live session, on all its connections,
@@ -33,9 +34,9 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 	causes := s.gate.frozen()
 	err = e.cfg.Tickets.Freeze(id, causes, e.cfg.Now()) // again, too: the first time may have failed
 	if fresh {
-		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", plain(by, 200))
-		s.mark(session.Note{Kind: session.NoteFrozen, Cause: cause, By: plain(by, 200),
-			Text: "Frozen (" + cause + ") by " + plain(by, 200) + ": nothing goes to the device."})
+		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", wording.Line(by, 200))
+		s.mark(session.Note{Kind: session.NoteFrozen, Cause: cause, By: wording.Line(by, 200),
+			Text: "Frozen (" + cause + ") by " + wording.Line(by, 200) + ": nothing goes to the device."})
 		s.report()
 	}
 	if err == nil && !settled {
@@ -66,9 +67,9 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 	if err := e.cfg.Tickets.Freeze(id, left, e.cfg.Now()); err != nil {
 		return causes, err
 	}
-	e.cfg.Log.Info("thaw session", "session", id.Session(), "cause", cause, "left", left, "user", plain(by, 200))
-	s.mark(session.Note{Kind: session.NoteThawed, Cause: cause, By: plain(by, 200),
-		Text: "Freeze (" + cause + ") lifted by " + plain(by, 200) + "."})
+	e.cfg.Log.Info("thaw session", "session", id.Session(), "cause", cause, "left", left, "user", wording.Line(by, 200))
+	s.mark(session.Note{Kind: session.NoteThawed, Cause: cause, By: wording.Line(by, 200),
+		Text: "Freeze (" + cause + ") lifted by " + wording.Line(by, 200) + "."})
 	s.touch()
 	s.gate.thaw(cause)
 	s.freezeChanged()

@@ -61,7 +61,6 @@ type Device interface {
 // connection ends as with Close.
 func (e *Engine) Serve(ctx context.Context, v Visit, nc net.Conn) {
 	defer nc.Close()
-	v.Peer = plain(v.Peer, 100)
 	line := e.line(v)
 	if v.Door == link.DoorBrowser {
 		e.attach(ctx, line, v, nc)

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Open returns the connection's device; the first call makes it: the session begins,
@@ -102,7 +103,7 @@ func (c *Conn) watch(ctx context.Context, d Device, tap *tap) {
 	case <-lost:
 		tap.fail(errRecorder)
 	case <-d.Gone():
-		c.Stop(session.DeviceClosed, LastWords(session.DeviceClosed))
+		c.Stop(session.DeviceClosed, wording.Farewell(session.DeviceClosed))
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // liveSession is one grant while somebody is connected under it or its session
@@ -154,7 +155,7 @@ func (s *liveSession) end(reason session.EndReason) bool {
 	conns := slices.Collect(maps.Keys(s.state.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.Stop(reason, LastWords(reason))
+		c.Stop(reason, wording.Farewell(reason))
 	}
 	close(s.over)
 	return true

@@ -3,11 +3,11 @@ package engine
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // tap is the recorder of one connection. After the first failure it takes nothing
@@ -80,7 +80,7 @@ type refusals struct {
 func (r *refusals) add(what, detail string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	what = plain(what, 100)
+	what = wording.Line(what, 100)
 	if r.kept >= refusalsKept || r.kinds[what] >= refusalsPerKind {
 		r.dropped++
 		return
@@ -90,7 +90,7 @@ func (r *refusals) add(what, detail string) {
 	}
 	r.kinds[what]++
 	r.kept++
-	refusal := session.Refusal{What: what, Detail: plain(detail, 200)}
+	refusal := session.Refusal{What: what, Detail: wording.Line(detail, 200)}
 	if r.tap == nil {
 		r.waiting = append(r.waiting, refusal)
 		return
@@ -123,19 +123,4 @@ func (r *refusals) to(t *tap) {
 		r.record(refusal)
 	}
 	r.waiting = nil
-}
-
-// plain makes foreign text fit for people: no control characters, at most n bytes.
-func plain(s string, n int) string {
-	var b strings.Builder
-	for _, c := range s {
-		if c < ' ' || c >= 0x7f && c < 0xa0 {
-			c = '?'
-		}
-		if b.Len()+4 > n {
-			break
-		}
-		b.WriteRune(c)
-	}
-	return b.String()
 }

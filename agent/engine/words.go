@@ -3,36 +3,12 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/wording"
 )
-
-// LastWords is what the engineer reads when a connection is ended from our side.
-func LastWords(reason session.EndReason) string {
-	switch reason {
-	case session.OutOfTime:
-		return "This session ended at its limit."
-	case session.Completed:
-		return "This session was closed."
-	case session.RevokedGrant:
-		return "The hospital took this grant back: the session is over."
-	case session.KilledLocal, session.KilledRemote:
-		return "The hospital ended this session."
-	case session.LinkLost:
-		return "The broker was away for more than a minute: the session is over."
-	case session.RecorderLost:
-		return "This session can no longer be recorded, so it is over. Tell the hospital; nothing went to the device unrecorded."
-	case session.DeviceClosed:
-		return "The device closed the connection."
-	case session.AgentLost:
-		return "The hospital's agent is stopping. Connect again in a moment; the session stays open until its limit."
-	default:
-		return "The connection ended because of an error at the hospital's agent. Connect again, or ask the hospital for its log."
-	}
-}
 
 // Words is an error as a person reads it: one sentence and what to do next.
 func Words(err error) string {
@@ -40,12 +16,9 @@ func Words(err error) string {
 	if !errors.As(err, &e) {
 		return "Something went wrong at the hospital's agent. Try again, or ask the hospital for its log."
 	}
-	s := plain(strings.TrimSpace(e.Message), 400)
-	if s != "" && !strings.HasSuffix(s, ".") && !strings.HasSuffix(s, "?") {
-		s += "."
-	}
+	s := wording.Sentence(wording.Line(e.Message, 400))
 	if e.Next != "" {
-		s += " " + plain(e.Next, 200)
+		s += " " + wording.Line(e.Next, 200)
 	}
 	return s
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Bounds of what an agent may announce.
@@ -160,7 +161,7 @@ func checkHello(h link.Hello) error {
 		return wrong("The agent's identity is not an ssh-ed25519 key line.")
 	}
 	if !session.ValidName(h.Site) || !session.ValidName(h.Agent) || len(h.Assets) > maxAssets ||
-		len(h.Boot) > 100 || len(h.Version) > 100 || !plain(h.Boot+h.Version) {
+		len(h.Boot) > 100 || len(h.Version) > 100 || !wording.Plain(h.Boot+h.Version) {
 		return wrong("The agent's announcement is out of bounds.")
 	}
 	seen, hosts := map[string]bool{}, map[string]bool{}
@@ -170,7 +171,7 @@ func checkHello(h link.Hello) error {
 			return wrong("%.64q names no scanner, or two.", x.Name)
 		}
 		seen[low] = true
-		if len(x.Label) > maxLabel || len(x.Modality) > maxLabel || !plain(x.Label+x.Modality) || len(x.Services) > maxServices ||
+		if len(x.Label) > maxLabel || len(x.Modality) > maxLabel || !wording.Plain(x.Label+x.Modality) || len(x.Services) > maxServices ||
 			x.Policy.Approvals < 1 || x.Policy.Approvals > maxApprovals || x.Policy.Longest <= 0 || x.Policy.Window < 0 ||
 			len(x.Policy.Channels) > len(session.Channels()) || len(x.Policy.Accept.Engineer)+len(x.Policy.Accept.Approver) > 8 {
 			return wrong("The description of %s is out of bounds.", x.Name)
@@ -181,7 +182,7 @@ func checkHello(h link.Hello) error {
 		for _, s := range x.Services {
 			host := session.HostName(x.Name, s.Name)
 			if !session.ValidName(s.Name) || !session.ValidName(s.Endpoint) || hosts[host] || !s.Class.Known() ||
-				len(s.Protocol) > 20 || !plain(string(s.Protocol)) || s.Port < 1 || s.Port > 65535 {
+				len(s.Protocol) > 20 || !wording.Plain(string(s.Protocol)) || s.Port < 1 || s.Port > 65535 {
 				return wrong("The service %.64q of %s is out of bounds.", s.Name, x.Name)
 			}
 			hosts[host] = true
@@ -192,7 +193,7 @@ func checkHello(h link.Hello) error {
 
 // boundedPolicy checks the parts of a policy that are optional.
 func boundedPolicy(p session.Policy) bool {
-	if len(p.Quorum) > maxApprovals || p.Idle < 0 || p.Sessions < 0 || len(p.Zone) > 64 || !plain(p.Zone) {
+	if len(p.Quorum) > maxApprovals || p.Idle < 0 || p.Sessions < 0 || len(p.Zone) > 64 || !wording.Plain(p.Zone) {
 		return false
 	}
 	for _, q := range p.Quorum {

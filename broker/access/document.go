@@ -6,11 +6,10 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Bounds of what people send.
@@ -90,20 +89,7 @@ func checkProof(p grant.Proof) error {
 
 // sentence reports whether s is one non-empty line of at most limit bytes.
 func sentence(s string, limit int) bool {
-	return strings.TrimSpace(s) != "" && len(s) <= limit && plain(s)
-}
-
-// plain reports whether s is UTF-8 without anything that moves a cursor or hides text.
-func plain(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		if unicode.IsControl(r) || unicode.Is(unicode.Cf, r) || r == '\u2028' || r == '\u2029' {
-			return false
-		}
-	}
-	return true
+	return strings.TrimSpace(s) != "" && len(s) <= limit && wording.Plain(s)
 }
 
 // dotted writes an asset's service as people write it.

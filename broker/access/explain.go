@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // firstOpen is how long after its request a session may open for the first time.
@@ -97,7 +98,7 @@ func notAsked(name string) Answer {
 func (a *Access) KeyOwner(ctx context.Context, line string) (Owner, error) {
 	const next = "Use the key that sallyport request new made, by ssh -F with the file that sallyport ssh-config writes."
 	stranger := refusal(session.Denied, next, "This key belongs to no request.")
-	if len(line) > 512 || !plain(line) {
+	if len(line) > 512 || !wording.Plain(line) {
 		return Owner{}, stranger
 	}
 	id, err := a.follow(ctx, keyKind, line)
@@ -126,7 +127,7 @@ func (a *Access) KeyOwner(ctx context.Context, line string) (Owner, error) {
 // Route finds the way to an ssh host name under a live grant of an engineer. The
 // error's sentence is what the engineer reads in ssh.
 func (a *Access) Route(ctx context.Context, engineer session.Identity, host string) (Route, error) {
-	if len(host) > 130 || !plain(host) {
+	if len(host) > 130 || !wording.Plain(host) {
 		return Route{}, notAsked("that").err()
 	}
 	best, found, err := a.best(ctx, engineer, strings.ToLower(host))
@@ -205,7 +206,7 @@ func explain(r record, service string, online bool, now time.Time) (Answer, int)
 		}
 		return no(2, session.Refused, "Wait for it, or call the hospital.", "The hospital has not answered yet.")
 	case session.DeniedBy:
-		return no(3, session.Denied, again, "The hospital declined: %s", stop(r.Answer.DenyReason))
+		return no(3, session.Denied, again, "The hospital declined: %s", wording.Sentence(r.Answer.DenyReason))
 	case session.Withdrawn:
 		return no(3, session.Denied, again, "You took the request for %s back.", name)
 	case session.Lapsed:
@@ -215,11 +216,11 @@ func explain(r record, service string, online bool, now time.Time) (Answer, int)
 		return no(3, session.Expired, again, "The window ended before anybody connected.")
 	case session.Revoked:
 		if x := r.Answer.Revoked; x != nil && x.Reason != "" {
-			return no(3, session.Denied, "Call the hospital.", "The hospital took its approval back: %s", stop(x.Reason))
+			return no(3, session.Denied, "Call the hospital.", "The hospital took its approval back: %s", wording.Sentence(x.Reason))
 		}
 		return no(3, session.Denied, "Call the hospital.", "The hospital took its approval back.")
 	case session.Closed:
-		return no(3, session.Expired, again, "The session is over: %s.", ended(r.sessionFacts().WhyEnded(now)))
+		return no(3, session.Expired, again, "The session is over: %s.", wording.Ended(r.sessionFacts().WhyEnded(now)))
 	case session.Approved:
 	default:
 		return no(3, session.Internal, "Tell whoever runs the broker.", "The request is in a state that nobody foresaw.")
@@ -244,35 +245,4 @@ func explain(r record, service string, online bool, now time.Time) (Answer, int)
 	}
 	x.Ready = true
 	return x, 0
-}
-
-// ended says why a session is over, in words.
-func ended(why session.EndReason) string {
-	switch why {
-	case session.Completed:
-		return "it was ended by its people"
-	case session.OutOfTime:
-		return "it ended at its limit"
-	case session.RevokedGrant:
-		return "the hospital took its approval back"
-	case session.KilledLocal, session.KilledRemote:
-		return "the hospital ended it"
-	case session.LinkLost:
-		return "the agent lost its link to the broker"
-	case session.AgentLost:
-		return "the agent stopped in the middle of it"
-	case session.RecorderLost:
-		return "it could not be recorded any more"
-	default:
-		return "it broke off"
-	}
-}
-
-// stop ends a sentence.
-func stop(s string) string {
-	s = strings.TrimSpace(s)
-	if strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
-		return s
-	}
-	return s + "."
 }

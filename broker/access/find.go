@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Bounds of a search for recordings.
@@ -163,9 +164,9 @@ func (f Filter) check() (*place, error) {
 		return nil, wrong("number")
 	case f.Asset != "" && !session.ValidName(f.Asset):
 		return nil, wrong("scanner")
-	case len(f.Engineer) > 200 || !plain(f.Engineer):
+	case len(f.Engineer) > 200 || !wording.Plain(f.Engineer):
 		return nil, wrong("engineer")
-	case len(f.WorkOrder) > 200 || !plain(f.WorkOrder):
+	case len(f.WorkOrder) > 200 || !wording.Plain(f.WorkOrder):
 		return nil, wrong("work order")
 	case f.Before == "":
 		return nil, nil

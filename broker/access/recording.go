@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // maxParts bounds the parts of one recording: a day of 10 s segments.
@@ -183,7 +184,7 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 // AppendPart notes that a part of a recording is in the vault. Noting it twice
 // counts it once.
 func (a *Access) AppendPart(ctx context.Context, site, agent string, id session.ID, part string, size int64) error {
-	if len(part) == 0 || len(part) > 100 || !plain(part) || size < 0 {
+	if len(part) == 0 || len(part) > 100 || !wording.Plain(part) || size < 0 {
 		return refusal(session.Invalid, "Look into the agent's log.", "The part of a recording is out of bounds.")
 	}
 	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
@@ -326,7 +327,7 @@ func readRecording(body []byte, id session.ID) (recording, error) {
 
 // NoteViewing keeps with a recording that the caller looks at it, and why.
 func (a *Access) NoteViewing(ctx context.Context, c Caller, id session.ID, input bool, reason string) error {
-	if len(reason) == 0 || len(reason) > 500 || !plain(reason) {
+	if len(reason) == 0 || len(reason) > 500 || !wording.Plain(reason) {
 		return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at for a reason.")
 	}
 	v, err := a.Recording(ctx, c, id)

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/recordings/replay"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Bounds of reviews and of looking.
@@ -80,7 +81,7 @@ func (a *Access) Review(ctx context.Context, c Caller, id session.ID, attestatio
 		return Recording{}, refusal(session.Denied, "Ask an auditor of the hospital.", "Only the hospital's approvers and auditors review a recording, and never their own session.")
 	case attestation != AsAgreed && attestation != Concern:
 		return Recording{}, refusal(session.Invalid, "Choose as-agreed or concern.", "A review says as-agreed or concern.")
-	case !plain(comment) || utf8.RuneCountInString(comment) > maxComment:
+	case !wording.Plain(comment) || utf8.RuneCountInString(comment) > maxComment:
 		return Recording{}, refusal(session.Invalid, "Write it shorter, in plain text on one line.", "The comment has at most %d plain characters.", maxComment)
 	case attestation == Concern && comment == "":
 		return Recording{}, refusal(session.Invalid, "Write down what it is about.", "A concern needs a comment.")

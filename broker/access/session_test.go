@@ -73,14 +73,14 @@ func TestWhatIsMissing(t *testing.T) {
 	w.advance(29 * time.Minute)
 	reads(true, "", "")
 	w.advance(time.Minute)
-	reads(false, session.Expired, "The session is over: it ended at its limit.")
+	reads(false, session.Expired, "The session is over: ended at its limit.")
 
 	r, _ = w.approved(ada)
 	rep := w.report(r, 1)
 	w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
 	rep.Seq, rep.Ended, rep.Reason = 2, w.clock(), session.KilledLocal
 	w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
-	reads(false, session.Expired, "The session is over: the hospital ended it.")
+	reads(false, session.Expired, "The session is over: ended by the hospital, at its agent.")
 
 	_, sid = w.approved(ada)
 	_, err = w.Kill(t.Context(), ben, sid)

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Bounds of what is kept of one session.
@@ -283,7 +284,7 @@ func checkReport(r record, rep link.SessionReport) error {
 		return wrong("service")
 	case !rep.Opened.IsZero() && rep.Deadline.Before(rep.Opened):
 		return wrong("times")
-	case !rep.Ended.IsZero() && !knownReason(rep.Reason):
+	case !rep.Ended.IsZero() && !wording.KnownEnd(rep.Reason):
 		return wrong("end")
 	case len(rep.Recordings) > maxRecordings:
 		return wrong("recordings")
@@ -298,14 +299,4 @@ func checkReport(r record, rep link.SessionReport) error {
 		}
 	}
 	return nil
-}
-
-// knownReason reports whether a session can end so.
-func knownReason(why session.EndReason) bool {
-	switch why {
-	case session.Completed, session.OutOfTime, session.RevokedGrant, session.KilledLocal, session.KilledRemote,
-		session.LinkLost, session.AgentLost, session.RecorderLost, session.DeviceClosed, session.Failed:
-		return true
-	}
-	return false
 }

@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/coder/websocket"
 	"github.com/danielgtaylor/huma/v2"
@@ -25,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // A browser reaches a service in two steps: a call gets a ticket, and a WebSocket
@@ -212,7 +212,7 @@ func (s *socket) serve(ctx context.Context) ending {
 func (s *socket) bye(end *ending) {
 	cut := time.AfterFunc(s.live.cfg.Pace.Bye, func() { _ = s.conn.Close() })
 	defer cut.Stop()
-	_ = s.ws.Close(end.code, fit(end.reason))
+	_ = s.ws.Close(end.code, wording.Line(end.reason, maxReason))
 }
 
 // keeper keeps the connection that is upgraded.
@@ -319,17 +319,4 @@ func (s *socket) trouble(err error) *ending {
 		return &ending{codeUnreachable, e.Message, err}
 	}
 	return &ending{codeMayNot, e.Message, err}
-}
-
-// fit cuts a reason at the bound, between characters.
-func fit(reason string) string {
-	if len(reason) <= maxReason {
-		return reason
-	}
-	const dots = "…"
-	cut := maxReason - len(dots)
-	for cut > 0 && !utf8.RuneStart(reason[cut]) {
-		cut--
-	}
-	return reason[:cut] + dots
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // seenEvery is how exact the idle time is; it spares a write per call.
@@ -52,7 +53,7 @@ func (d *Identity) way(web bool) way {
 // begin makes a login and its secret.
 func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent string) (Granted, error) {
 	now, w, token := d.cfg.Now().UTC(), d.way(web), secret()
-	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now, Agent: printable(agent)}
+	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now, Agent: wording.Line(agent, maxShown)}
 	for _, g := range c.Groups {
 		if len(roles(session.VendorSide, []string{g})) > 0 || len(roles(session.HospitalSide, []string{g})) > 0 {
 			l.Groups = append(l.Groups, g)
@@ -204,21 +205,6 @@ func readLogin(body []byte) (login, error) {
 // shown bounds what an issuer says for display and takes out what could move a
 // terminal. Issuer and subject stay as they are.
 func shown(p session.Person) session.Person {
-	p.Email, p.Name = printable(p.Email), printable(p.Name)
+	p.Email, p.Name = wording.Line(p.Email, maxShown), wording.Line(p.Name, maxShown)
 	return p
-}
-
-// printable keeps at most 200 bytes of printable text.
-func printable(s string) string {
-	out := make([]rune, 0, len(s))
-	for _, r := range s {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 || r >= 0x202a && r <= 0x202e || r >= 0x2066 && r <= 0x2069 {
-			continue
-		}
-		if len(string(out))+4 > 200 {
-			break
-		}
-		out = append(out, r)
-	}
-	return string(out)
 }

@@ -31,6 +31,7 @@ const (
 	WebAbsolute     = 8 * time.Hour    // at most
 	maxTokenAge     = 15 * time.Minute // of an ID token at login
 	maxToken        = 16 << 10         // bytes of an ID token
+	maxShown        = 200              // bytes of what is only shown
 	leeway          = time.Minute      // for other people's clocks
 	perAddress      = 10               // login attempts a minute
 	perPerson       = 5                // logins a minute

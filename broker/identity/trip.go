@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 const (
@@ -324,7 +325,7 @@ func named(p session.Person) string {
 	if p.Email != "" {
 		return p.Email
 	}
-	return printable(p.Sub)
+	return wording.Line(p.Sub, maxShown)
 }
 
 func isGone(err error) bool { return errors.Is(err, os.ErrNotExist) }

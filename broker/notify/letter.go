@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // mailID names a mail: what it tells whom.
@@ -119,15 +120,9 @@ func spoken(s string, most int) string {
 
 // purpose says what is asked for, in the words of the approval page.
 func purpose(n Notice) string {
-	words := map[session.Channel]string{
-		session.Shell: "use a command shell", session.Exec: "run commands", session.FilesIn: "upload files", session.FilesOut: "download files",
-	}
 	var does, services []string
 	for _, c := range n.Channels {
-		if words[c] == "" {
-			words[c] = name(string(c))
-		}
-		does = append(does, words[c])
+		does = append(does, wording.Channel(session.Channel(name(string(c)))))
 	}
 	for _, s := range n.Services {
 		services = append(services, name(s))

@@ -202,7 +202,7 @@ func TestLetters(t *testing.T) {
 		m := p.sent[0]
 		for _, part := range []string{
 			want.text, "https://broker.example/requests/" + n.Request.Request(), "Jana Brandt <jana@meridian.example>, signed in at login.meridian.example",
-			"use a command shell, download files, on recon-ssh (non-disruptive)", "up to 30 minutes, not after 4 May 18:00 CEST", "WO-2026-11873", "is on the page",
+			"use a command shell, copy files from the scanner, on recon-ssh (non-disruptive)", "up to 30 minutes, not after 4 May 18:00 CEST", "WO-2026-11873", "is on the page",
 		} {
 			if !strings.Contains(m.Text, part) && !(part == "is on the page" && (event == Approved || event == Extended)) {
 				t.Errorf("%s does not say %q:\n%s", event, part, m.Text)

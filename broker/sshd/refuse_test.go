@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func direct(host string, port uint32) []byte {
@@ -67,7 +68,7 @@ func TestChannelsThatAreRefused(t *testing.T) {
 			if refused.Reason != gossh.Prohibited || !strings.Contains(refused.Message, c.want) {
 				t.Errorf("refused with %v %q, want %q", refused.Reason, refused.Message, c.want)
 			}
-			if refused.Message != plain(refused.Message, 700) {
+			if refused.Message != wording.Line(refused.Message, 700) {
 				t.Errorf("%q is not one plain line", refused.Message)
 			}
 		})
@@ -147,7 +148,7 @@ func TestReasonsOfRoute(t *testing.T) {
 			gossh.ConnectionFailed, "The agent of NGH is not connected."},
 		{"our fault", session.Errorf(session.Internal, "nil map in access.go"), gossh.ConnectionFailed, wordsFault},
 		{"any error", errors.New("redis: password is hunter2"), gossh.ConnectionFailed, wordsFault},
-		{"hostile text", session.Errorf(session.Refused, "line\r\nforged: \x1b]0;x\x07 ü"), gossh.Prohibited, "line  forged: ?]0;x? ?"},
+		{"hostile text", session.Errorf(session.Refused, "line\r\nforged: \x1b]0;x\x07 ü"), gossh.Prohibited, "line  forged: \ufffd]0;x\ufffd ü"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, where := range []string{"route", "open"} {

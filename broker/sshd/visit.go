@@ -13,6 +13,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // owner is who proved a key, and for which request it was made.
@@ -233,7 +234,7 @@ func (v *visit) refused(what, name string, why error) (enough bool) {
 	n := v.refusals
 	v.mu.Unlock()
 	if n <= maxRefusals {
-		v.log.Warn("refused", "what", what, "name", plain(name, 64), "err", why, "count", n)
+		v.log.Warn("refused", "what", what, "name", wording.Line(name, 64), "err", why, "count", n)
 	}
 	return n >= maxRefusals
 }

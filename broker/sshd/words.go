@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // What people read. OpenSSH prints banners as they are, and the reason of a
@@ -28,7 +29,7 @@ const (
 
 func wordsWrongUser(user string) string {
 	return fmt.Sprintf("Sallyport: the user name here is %s, not %s. Use the ssh_config that sallyport ssh-config writes.\r\n",
-		User, plain(user, 32))
+		User, wording.Line(user, 32))
 }
 
 // wordsFor is what to tell somebody about an error: its own plain sentence when
@@ -41,7 +42,7 @@ func wordsFor(err error) string {
 		}
 		return wordsFault
 	}
-	return plain(strings.TrimSpace(e.Message+" "+e.Next), 600)
+	return wording.Line(strings.TrimSpace(e.Message+" "+e.Next), 600)
 }
 
 // wordsForKey is the banner for a key that was not let in.
@@ -52,23 +53,4 @@ func wordsForKey(err error) string {
 	default:
 		return wordsUnknownKey
 	}
-}
-
-// plain keeps printable ASCII, at most limit bytes of it.
-func plain(s string, limit int) string {
-	var b strings.Builder
-	for _, r := range s {
-		if b.Len() >= limit {
-			break
-		}
-		switch {
-		case r == '\n', r == '\r', r == '\t':
-			b.WriteByte(' ')
-		case r < ' ' || r > '~':
-			b.WriteByte('?')
-		default:
-			b.WriteRune(r)
-		}
-	}
-	return b.String()
 }

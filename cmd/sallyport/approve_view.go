@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // draft builds what would be granted. Nothing said means: what was asked, or the
@@ -104,7 +105,7 @@ func (m *matter) view(d draft) console.View {
 		v.Longest = v.Longest[len(v.Longest)-1:] // as asked, or not at all
 	}
 	for _, c := range r.Channels {
-		v.Channels = append(v.Channels, console.Choice{Value: string(c), Words: channelWords(c), On: slices.Contains(g.Channels, c)})
+		v.Channels = append(v.Channels, console.Choice{Value: string(c), Words: wording.Channel(c), On: slices.Contains(g.Channels, c)})
 	}
 	if len(m.standing.Missing) > 0 {
 		v.Count = fmt.Sprintf("This scanner needs %d approvers; the broker says %d answered before you. Still needed: %s.", m.standing.Needed, m.standing.Approvals, strings.Join(m.standing.Missing, ", "))
@@ -136,17 +137,17 @@ func (m *matter) wants(g grant.Grant) []string {
 	var does, files []string
 	for _, c := range []session.Channel{session.Shell, session.Exec, session.Control} {
 		if slices.Contains(g.Channels, c) {
-			does = append(does, channelWords(c))
+			does = append(does, wording.Channel(c))
 		}
 	}
 	for _, c := range []session.Channel{session.FilesIn, session.FilesOut, session.ClipboardIn, session.ClipboardOut} {
 		if slices.Contains(g.Channels, c) {
-			files = append(files, channelWords(c))
+			files = append(files, wording.Channel(c))
 		}
 	}
 	lines := []string{}
 	if len(does) > 0 {
-		lines = append(lines, fmt.Sprintf("%s on %s, %s", strings.Join(does, " and "), strings.Join(g.Services, ", "), classWord(g.Class)))
+		lines = append(lines, fmt.Sprintf("%s on %s, %s (%s)", strings.Join(does, " and "), strings.Join(g.Services, ", "), wording.Class(g.Class), g.Class))
 	}
 	if m.request.Kind == grant.KindExtension {
 		return append(append([]string{m.extends(g)}, lines...), filesLine(files))
@@ -190,18 +191,6 @@ func (m *matter) cautions(g grant.Grant, d draft) []string {
 		list = append(list, "You allow less than the approver before you. Their approval does not count for yours, and they must decide again.")
 	}
 	return list
-}
-
-func classWord(c session.Class) string {
-	switch c {
-	case session.Observe:
-		return "to look only (observe)"
-	case session.NonDisruptive:
-		return "without disturbing examinations (non-disruptive)"
-	case session.Disruptive:
-		return "and may disturb examinations (disruptive)"
-	}
-	return string(c)
 }
 
 func classWords(c session.ClientClass) string {

@@ -10,8 +10,8 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/client"
-	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Completion asks the broker, briefly, and says nothing when it cannot.
@@ -72,7 +72,7 @@ func (p *program) requests(status session.Status) completer {
 
 func (p *program) engineers() completer {
 	return offer(p, client.Engineers, func(e api.Engineer) []string {
-		if name := cmp.Or(e.Email, e.Sub); display.Clean(name) == name && !strings.ContainsAny(name, " \t\n") {
+		if name := cmp.Or(e.Email, e.Sub); wording.Clean(name) == name && !strings.ContainsAny(name, " \t\n") {
 			return []string{name}
 		}
 		return nil

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // program is one run of the command: its surroundings and the global flags.
@@ -147,11 +148,11 @@ func cleaned(args []any) []any {
 	for i, a := range args {
 		switch v := a.(type) {
 		case string:
-			out[i] = display.Clean(v)
+			out[i] = wording.Clean(v)
 		case error:
-			out[i] = display.Clean(v.Error())
+			out[i] = wording.Clean(v.Error())
 		case fmt.Stringer:
-			out[i] = display.Clean(v.String())
+			out[i] = wording.Clean(v.String())
 		default:
 			out[i] = a
 		}

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // pace is how a replay runs.
@@ -98,7 +99,7 @@ func (p *program) replay(ctx context.Context, t tape, how pace) error {
 			return err
 		}
 		if words := remark(e, input); words != "" {
-			fmt.Fprintf(p.stdout, "\r\n\x1b[2m[%s] %s\x1b[0m\r\n", offset(e.At), display.Clean(words))
+			fmt.Fprintf(p.stdout, "\r\n\x1b[2m[%s] %s\x1b[0m\r\n", offset(e.At), wording.Clean(words))
 		}
 		return nil
 	})
@@ -128,7 +129,7 @@ func (p *program) transcript(t tape, input bool) error {
 		if err := out.fresh(); err != nil {
 			return err
 		}
-		_, err := fmt.Fprintf(out, "[%s] %s\n", offset(e.At), display.Clean(words))
+		_, err := fmt.Fprintf(out, "[%s] %s\n", offset(e.At), wording.Clean(words))
 		return err
 	})
 	if fresh := out.fresh(); err == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func (p *program) requestCommand() *cobra.Command {
@@ -121,27 +122,7 @@ func (p *program) whereItStands(r api.Request) string {
 func may(channels []session.Channel) string {
 	var words []string
 	for _, c := range channels {
-		words = append(words, channelWords(c))
+		words = append(words, wording.Channel(c))
 	}
 	return strings.Join(words, "; ")
-}
-
-func channelWords(c session.Channel) string {
-	switch c {
-	case session.Shell:
-		return "use a command shell"
-	case session.Exec:
-		return "run single commands"
-	case session.FilesIn:
-		return "copy files to the scanner"
-	case session.FilesOut:
-		return "copy files from the scanner"
-	case session.ClipboardIn:
-		return "paste into the scanner"
-	case session.ClipboardOut:
-		return "copy text from the scanner"
-	case session.Control:
-		return "use keyboard and mouse"
-	}
-	return string(c)
 }

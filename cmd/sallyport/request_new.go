@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // window is how long a request stays good: an approver may be slow, and nobody
@@ -150,7 +151,7 @@ func compose(w wish, scanner api.Asset, services []session.Service, now time.Tim
 	}
 	for _, c := range channels {
 		if !slices.Contains(scanner.Channels, c) {
-			return grant.Request{}, session.Errorf(session.Refused, "The hospital does not allow %s on %s", channelWords(c), scanner.Name).
+			return grant.Request{}, session.Errorf(session.Refused, "The hospital does not allow %s on %s", wording.Channel(c), scanner.Name).
 				WithNext("Ask without it.")
 		}
 	}
@@ -159,7 +160,7 @@ func compose(w wish, scanner api.Asset, services []session.Service, now time.Tim
 		return grant.Request{}, err
 	}
 	reason, order := strings.TrimSpace(w.reason), strings.TrimSpace(w.workOrder)
-	if reason == "" || order == "" || display.Clean(reason) != reason || display.Clean(order) != order || strings.ContainsAny(reason+order, "\n\r\t") {
+	if reason == "" || order == "" || wording.Clean(reason) != reason || wording.Clean(order) != order || strings.ContainsAny(reason+order, "\n\r\t") {
 		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
 	}
 	return grant.Request{

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // wait follows a request until the hospital has answered.
@@ -31,7 +32,7 @@ func (p *program) wait(ctx context.Context, who signedIn, r api.Request, timeout
 				Next: "The request stays open until " + p.local(r.NotAfter) + ". Look again with: sallyport request show " + r.ID}
 		}
 		if live {
-			fmt.Fprintf(p.stderr, "\r\x1b[K%s Waiting %s more ...", display.Clean(line), display.Span(left))
+			fmt.Fprintf(p.stderr, "\r\x1b[K%s Waiting %s more ...", wording.Clean(line), display.Span(left))
 		} else if line != last {
 			p.say("%s Waiting ...", line)
 		}

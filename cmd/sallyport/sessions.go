@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func (p *program) sessionsCommand() *cobra.Command {
@@ -18,7 +19,7 @@ func (p *program) sessionsCommand() *cobra.Command {
 
 func (p *program) sessionState(s api.Session) string {
 	if s.State == session.Ended && s.Reason != nil {
-		return "ended: " + endWords(*s.Reason)
+		return wording.Ended(*s.Reason)
 	}
 	if s.State == session.Frozen && len(s.Frozen) > 0 {
 		return "frozen (" + strings.Join(s.Frozen, ", ") + ")"
@@ -49,31 +50,4 @@ func (p *program) sessionEnd(s api.Session) string {
 		return fmt.Sprintf("%s, last %d min", p.local(s.Deadline), n)
 	}
 	return p.local(s.Deadline)
-}
-
-// endWords says why something ended.
-func endWords(r session.EndReason) string {
-	switch r {
-	case session.Completed:
-		return "completed"
-	case session.OutOfTime:
-		return "at its limit"
-	case session.RevokedGrant:
-		return "approval taken back"
-	case session.KilledLocal:
-		return "stopped at the hospital"
-	case session.KilledRemote:
-		return "stopped by an approver"
-	case session.LinkLost:
-		return "connection lost"
-	case session.AgentLost:
-		return "agent lost"
-	case session.RecorderLost:
-		return "could not be recorded"
-	case session.DeviceClosed:
-		return "scanner hung up"
-	case session.Failed:
-		return "failed"
-	}
-	return string(r)
 }

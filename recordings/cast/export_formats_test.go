@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func exported(t testing.TB, o cast.Options, events ...session.Event) string {
@@ -173,7 +174,7 @@ func TestNoEscapeReachesATerminal(t *testing.T) {
 		}
 		for _, f := range []cast.Format{cast.Text, cast.JSON} {
 			for _, r := range exported(t, cast.Options{Format: f, Input: true}, events...) {
-				if r != '\n' && r != '\t' && cast.Hostile(r) {
+				if r != '\n' && r != '\t' && wording.Hostile(r) {
 					t.Errorf("%q through %s: %q comes out", v, f, r)
 				}
 			}
@@ -189,7 +190,7 @@ func FuzzTranscript(f *testing.F) {
 		n = min(max(n, 0), len(b))
 		got := exported(t, cast.Options{Format: cast.Text}, opened(1, shell), out(1, 1, string(b[:n])), out(2, 1, string(b[n:])))
 		for _, r := range got {
-			if r != '\n' && r != '\t' && cast.Hostile(r) {
+			if r != '\n' && r != '\t' && wording.Hostile(r) {
 				t.Errorf("%q comes out", r)
 			}
 		}

@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // writeJSON writes all events, one JSON object per line. Characters that could drive
@@ -89,7 +89,7 @@ func harmless(b []byte) []byte {
 	for len(b) > 0 {
 		r, n := utf8.DecodeRune(b)
 		switch {
-		case !Hostile(r):
+		case !wording.Hostile(r):
 			out = append(out, b[:n]...)
 		case r > 0xFFFF:
 			r -= 0x10000
@@ -100,13 +100,6 @@ func harmless(b []byte) []byte {
 		b = b[n:]
 	}
 	return out
-}
-
-// Hostile reports whether a character can do something to a terminal, or to the order
-// in which its line is read.
-func Hostile(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029' || r == '\uFEFF' ||
-		(r >= 0xE0000 && r <= 0xE007F)
 }
 
 // KindWord names a kind of event for people and programs.

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // maxLine bounds a line that never ends, in bytes.
@@ -68,7 +69,7 @@ func (t *transcript) take(e session.Event) {
 	default:
 		if words := happened(e); words != "" {
 			t.flush()
-			fmt.Fprintf(t.out, "[%s] [%s]\n", offset(e.At), oneLine(words))
+			fmt.Fprintf(t.out, "[%s] [%s]\n", offset(e.At), wording.Clean(words))
 		}
 	}
 }
@@ -130,19 +131,6 @@ func happened(e session.Event) string {
 		return note
 	}
 	return strings.TrimSpace(words + " " + string(e.Data))
-}
-
-// oneLine makes words of anybody fit for one line.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n', r == '\r', r == '\t':
-			return ' '
-		case Hostile(r):
-			return '\uFFFD'
-		}
-		return r
-	}, strings.ToValidUTF8(s, "\uFFFD"))
 }
 
 // offset is the time since the recording began, as 1:02:03.456.
@@ -211,7 +199,7 @@ func (s *stripper) plain(r rune) bool {
 	case 0x90, 0x98, 0x9d, 0x9e, 0x9f:
 		s.state = stripString
 	}
-	return r == '\n' || r == '\t' || !Hostile(r)
+	return r == '\n' || r == '\t' || !wording.Hostile(r)
 }
 
 func (s *stripper) escaped(r rune) {
@@ -250,7 +238,7 @@ func (p *Plain) Take(chunk []byte) string { return p.s.take(chunk) }
 // Clean makes words of anybody fit for one line of a page or a terminal, at most so
 // many characters of them.
 func Clean(words string, most int) string {
-	words = strings.TrimSpace(oneLine(words))
+	words = strings.TrimSpace(wording.Clean(words))
 	n := 0
 	for i := range words {
 		if n++; n > most {

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Kind says what a marker is about.
@@ -121,15 +122,7 @@ func noteKind(stream uint32, kind session.NoteKind) Kind {
 
 // ending says how a recording ended.
 func ending(seal recordings.SealInfo) string {
-	words := map[session.EndReason]string{
-		session.Completed: "ended by its people", session.OutOfTime: "ended at its deadline", session.RevokedGrant: "ended: the hospital took the grant back",
-		session.KilledLocal: "ended by the hospital, at its agent", session.KilledRemote: "ended by the hospital, through the broker",
-		session.LinkLost: "ended: the broker was away too long", session.AgentLost: "ended: the agent was lost",
-		session.RecorderLost: "ended: a byte could not be recorded", session.DeviceClosed: "ended: the scanner hung up", session.Failed: "ended by an error",
-	}[seal.Reason]
-	if words == "" {
-		words = "ended"
-	}
+	words := wording.Ended(seal.Reason)
 	if seal.State == recordings.Torn {
 		return "The recorder was lost here; the agent sealed what it had (" + words + ")."
 	}

@@ -4,11 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Event is one entry of a broker's audit log. It names people by identity only and
@@ -62,7 +61,7 @@ const (
 const (
 	MaxEvent   = 16 << 10 // bytes of an entry
 	maxDetails = 16
-	maxDetail  = 300 // runes
+	maxDetail  = 400 // bytes
 	maxWho     = 512 // bytes of issuer or subject
 	saltSize   = 16
 )
@@ -80,7 +79,7 @@ func (e Event) Entry() ([]byte, error) {
 		if !session.ValidName(k) {
 			return nil, fmt.Errorf("event %.40q has a detail %.40q", e.Event, k)
 		}
-		if v = bounded(v); v != "" {
+		if v = wording.Line(v, maxDetail); v != "" {
 			details[k] = v
 		}
 	}
@@ -104,19 +103,6 @@ func spell(e Event) ([]byte, error) {
 		return nil, fmt.Errorf("write event %.40q: %w", e.Event, err)
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-func bounded(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(s, ""))
-	if r := []rune(s); len(r) > maxDetail {
-		return string(r[:maxDetail])
-	}
-	return s
 }
 
 // ParseEvent reads an entry; anything but the one spelling is refused.

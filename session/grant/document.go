@@ -11,10 +11,10 @@ import (
 	"math"
 	"slices"
 	"strings"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 const (
@@ -260,17 +260,7 @@ func sorted[S ~string](list []S, good func(S) bool) bool {
 // goodText reports whether people can be shown s as it is: bounded UTF-8 without
 // control characters, line breaks or marks that turn the reading direction.
 func goodText(s string, least, most int) bool {
-	return len(s) >= least && len(s) <= most && utf8.ValidString(s) && !strings.ContainsFunc(s, deceptive)
-}
-
-func deceptive(r rune) bool {
-	switch {
-	case unicode.IsControl(r), unicode.Is(unicode.Zl, r), unicode.Is(unicode.Zp, r):
-		return true
-	case unicode.Is(unicode.Bidi_Control, r), r == '\ufeff':
-		return true
-	}
-	return r >= 0xE0000 && r <= 0xE007F // invisible tag characters
+	return len(s) >= least && len(s) <= most && wording.Plain(s)
 }
 
 func unreadable(noun string, err error) error {

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 const (
@@ -48,7 +48,7 @@ func (t token) claims(e Expect) (Claims, error) {
 	}
 	email, _ := p["email"].(string)
 	name, _ := p["name"].(string)
-	c.Email, c.Name = display(email), display(name)
+	c.Email, c.Name = wording.Line(email, maxDisplay), wording.Line(name, maxDisplay)
 	return c, nil
 }
 
@@ -204,23 +204,4 @@ func plainSubject(s string) bool {
 
 func unprintable(r rune) bool {
 	return !unicode.IsPrint(r)
-}
-
-// display bounds and cleans what is shown to people and never compared: control
-// characters and direction marks become U+FFFD.
-func display(s string) string {
-	s = strings.Map(func(r rune) rune {
-		if unprintable(r) {
-			return utf8.RuneError
-		}
-		return r
-	}, s)
-	if len(s) <= maxDisplay {
-		return s
-	}
-	cut := maxDisplay
-	for !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut]
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"net/url"
 	"strings"
-	"unicode"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -138,18 +137,4 @@ func (r Role) check() error {
 func isSecret(s string) bool {
 	b, err := base64.RawURLEncoding.Strict().DecodeString(s)
 	return err == nil && len(b) == 32 && base64.RawURLEncoding.EncodeToString(b) == s
-}
-
-// plain makes a peer's words fit to show: printable, one line, bounded.
-func plain(s string, limit int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return -1
-	}, strings.ToValidUTF8(s, ""))
-	if r := []rune(s); len(r) > limit {
-		return string(r[:limit])
-	}
-	return s
 }

@@ -397,7 +397,7 @@ func TestABrokersRefusalIsShownAndMadeFitToShow(t *testing.T) {
 	}
 	err = readAck(frame{verb: verbAck, payload: payload})
 	var e *session.Error
-	if !errors.As(err, &e) || !strings.HasPrefix(e.Message, "No[31m!x") || len(e.Message) > 300 || e.Next != "Go" {
+	if !errors.As(err, &e) || !strings.HasPrefix(e.Message, "No\ufffd[31m !\ufffdx") || len(e.Message) > 300 || e.Next != "\ufffdGo" {
 		t.Errorf("%q", err)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 const (
@@ -168,7 +169,7 @@ func inWork[T interface{ check() error }](ctx context.Context, l *control, f fra
 	l.tasks.Go(func() {
 		defer func() { <-l.work }()
 		v := handle(ctx, m)
-		v.Message, v.Next = plain(v.Message, 600), plain(v.Next, 600)
+		v.Message, v.Next = wording.Line(v.Message, 600), wording.Line(v.Next, 600)
 		if err := write(l.framer, verbVerdict, f.id, v); err != nil {
 			l.client.cfg.Log.Warn("verdict not delivered", "node", l.node.Name, "err", err)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 type dialFunc = func(ctx context.Context, address string) (net.Conn, error)
@@ -65,7 +66,7 @@ func readAck(f frame) error {
 	if a.Kind == "" {
 		return nil
 	}
-	e := &session.Error{Kind: a.Kind, Message: plain(a.Message, 300), Next: plain(a.Next, 300)}
+	e := &session.Error{Kind: a.Kind, Message: wording.Line(a.Message, 300), Next: wording.Line(a.Next, 300)}
 	if a.Conflict {
 		e.Err = ErrConflict
 	}
@@ -94,7 +95,7 @@ func ackOf(err error, now time.Time) Ack {
 		a.Kind, a.Conflict = session.Refused, true
 		a.Message = "The broker holds other bytes under this name."
 	case errors.As(err, &e):
-		a.Kind, a.Message, a.Next = e.Kind, plain(e.Message, 300), plain(e.Next, 300)
+		a.Kind, a.Message, a.Next = e.Kind, wording.Line(e.Message, 300), wording.Line(e.Next, 300)
 	default:
 		a.Kind, a.Message = session.Internal, "The broker could not do this."
 		a.Next = "The broker's log says why."

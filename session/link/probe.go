@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Fault is what keeps an agent from a node, as far as one try can tell.
@@ -93,7 +94,7 @@ func (p Probe) config(ca *x509.Certificate, pair *tls.Certificate, out *Probed, 
 // whom, then when.
 func (p Probe) judge(ca *x509.Certificate, cs tls.ConnectionState) (Fault, string, error) {
 	leaf := cs.PeerCertificates[0]
-	signer := plain(leaf.Issuer.String(), 120)
+	signer := wording.Line(leaf.Issuer.String(), 120)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	now := p.Now()
@@ -199,6 +200,6 @@ func (p Probe) ask(conn *tls.Conn, out *Probed) {
 	out.Broker = a.Time
 	if p.Hello != nil && a.Kind != "" { // whether it reaches an issuer is another question
 		out.Fault = Dismissed
-		out.Err = &session.Error{Kind: a.Kind, Message: plain(a.Message, 300), Next: plain(a.Next, 300)}
+		out.Err = &session.Error{Kind: a.Kind, Message: wording.Line(a.Message, 300), Next: wording.Line(a.Next, 300)}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Control is an agent's control connection, as the broker asks things through it.
@@ -62,7 +63,7 @@ func readVerdict(f frame) (Verdict, error) {
 	if err != nil {
 		return Verdict{}, err
 	}
-	v.Message, v.Next = plain(v.Message, 600), plain(v.Next, 600)
+	v.Message, v.Next = wording.Line(v.Message, 600), wording.Line(v.Next, 600)
 	return v, nil
 }
 

@@ -1,15 +1,21 @@
 package terminal
 
 import (
+	"io"
 	"sync"
 
 	"github.com/sallyport/sallyport/session"
 )
 
+const (
+	behindMost  = 16      // recorded chunks that wait to be written: 512 KiB
+	behindSmall = 4 << 10 // bytes; what a terminal shows at once is not worth a hand-over
+)
+
 // behind writes recorded output in order, a bounded number of chunks behind its
 // owner, who calls buffer, write and finish from one goroutine.
 type behind struct {
-	to    func([]byte) error
+	to    io.Writer
 	free  chan []byte // buffers that nobody uses
 	made  int
 	queue chan []byte // recorded, not yet written; nil until the first bulk
@@ -20,7 +26,7 @@ type behind struct {
 	err     error
 }
 
-func newBehind(to func([]byte) error) *behind {
+func newBehind(to io.Writer) *behind {
 	return &behind{to: to, free: make(chan []byte, behindMost+1)}
 }
 
@@ -47,7 +53,7 @@ func (b *behind) write(buf []byte, n int) error {
 		return err
 	case n == 0 || idle && n < behindSmall:
 		if n > 0 {
-			err = b.to(buf[:n])
+			_, err = b.to.Write(buf[:n])
 		}
 		b.free <- buf
 		return err
@@ -74,7 +80,7 @@ func (b *behind) drain() {
 	for buf := range b.queue {
 		_, err := b.state()
 		if err == nil {
-			err = guarded(func() error { return b.to(buf) })
+			err = guarded(func() error { _, err := b.to.Write(buf); return err })
 		}
 		b.mu.Lock()
 		b.waiting--

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -59,7 +60,7 @@ func TestParseExit(t *testing.T) {
 // What is forwarded of a terminal request is what its note says, and reads again as
 // itself.
 func FuzzParsePty(f *testing.F) {
-	for _, p := range []Pty{
+	for _, p := range []ptyRequest{
 		{Term: "xterm-256color", Cols: 80, Rows: 24, Width: 640, Height: 480, Modes: "\x01\x00\x00\x00\x03\x80\x00\x00\x96\x00\x00"},
 		{Term: "", Modes: ""}, {Term: "a b"}, {Term: "x", Cols: 1 << 31, Modes: "\xff\x00\x00\x00\x00"},
 	} {
@@ -69,7 +70,7 @@ func FuzzParsePty(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		p, err := parsePty(payload)
 		if err != nil {
-			if p != (Pty{}) {
+			if p != (ptyRequest{}) {
 				t.Error("an error and a value")
 			}
 			return
@@ -107,7 +108,7 @@ func FuzzBounded(f *testing.F) {
 	f.Add("\x1b]0;\xff\u0085", 64)
 	f.Fuzz(func(t *testing.T, s string, n int) {
 		n = 4 + n&0xff
-		got := bounded(s, n)
+		got := wording.Line(s, n)
 		if len(got) > n || !utf8.ValidString(got) || strings.ContainsAny(got, "\x00\x1b\n\r\x7f\u0085") {
 			t.Errorf("%q to %d: %q", s, n, got)
 		}
@@ -116,10 +117,10 @@ func FuzzBounded(f *testing.F) {
 
 // An engineer whose standard error is blocked does not hold up who wants to speak.
 func TestSayGivesUp(t *testing.T) {
-	r := Accept(nil, Config{Recorder: &stage{}})
+	r := New(nil, Config{})
 	r.voice <- struct{}{} // somebody's write is stuck
 	start := time.Now()
-	r.Tell(session.Note{Kind: session.NoteSaid, Text: "words"}, 20*time.Millisecond)
+	r.Say(session.Note{Kind: session.NoteSaid, Text: "words"}, 20*time.Millisecond)
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("gave up after %v", took)
 	}

@@ -30,7 +30,7 @@ type sshClient struct {
 	login    *time.Timer // cuts a handshake that takes too long
 	said     string      // in the handshake
 	gone     chan struct{}
-	channels channels[*terminal.Channel]
+	channels channels
 	rejected atomic.Int32 // channels
 	pace     *rate.Limiter
 }
@@ -167,15 +167,7 @@ func (s *sshClient) channel(ctx context.Context, t *engine.Ticket, nc gossh.NewC
 	if err != nil {
 		return
 	}
-	ch := terminal.Accept(engineer, relayConfig(ctx.Done(), s.conn, t, d.(*device)))
-	if last, ok := s.channels.add(ch); !ok {
-		if last.Text != "" {
-			ch.Tell(last, farewellTime)
-		}
-		ch.Hangup()
-	}
-	defer s.channels.remove(ch)
-	ch.Run(requests)
+	s.channels.run(terminal.New(engineer, relayConfig(ctx.Done(), s.conn, t, d.(*device))), requests)
 }
 
 // globalRequests refuses them, not faster than a person's client would ask.
@@ -201,7 +193,7 @@ func (s *sshClient) Tell(n attach.Notice) {
 		return
 	}
 	for _, r := range s.channels.all() {
-		s.conn.Go(func() { r.Tell(noteOf(n), farewellTime) })
+		s.conn.Go(func() { r.Say(noteOf(n), farewellTime) })
 	}
 }
 
@@ -224,12 +216,11 @@ func noteOf(n attach.Notice) session.Note {
 // Farewell says the last words on every open channel and gives the client a moment to
 // take them and go. A client that does not read is cut.
 func (s *sshClient) Farewell(reason session.EndReason, words string) {
-	last := session.Note{Kind: session.NoteEnded, Reason: reason, Text: words}
-	open := s.channels.end(last)
+	open := s.channels.end(reason, words)
 	var said sync.WaitGroup
 	for _, r := range open {
 		said.Go(func() {
-			r.Tell(last, farewellTime)
+			r.Say(session.Note{Kind: session.NoteEnded, Reason: reason, Text: words}, farewellTime)
 			r.Hangup()
 		})
 	}
@@ -247,6 +238,6 @@ func (s *sshClient) Farewell(reason session.EndReason, words string) {
 
 // Close cuts the client off.
 func (s *sshClient) Close() error {
-	s.channels.end(session.Note{})
+	s.channels.end("", "")
 	return s.nc.Close()
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent/console"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // running reaches the running agent: by --socket, or where the configuration says.
@@ -66,7 +67,7 @@ func show(cmd *cobra.Command, st console.Status) error {
 		if len(l.Frozen) > 0 {
 			state = "frozen (" + strings.Join(l.Frozen, ", ") + ")"
 		}
-		fmt.Fprintf(table, "%s\t%s on %s\t%s\t%s\t%s (in %s)\n", l.Asset, state, l.Service, clean(l.Engineer.Email), l.ID,
+		fmt.Fprintf(table, "%s\t%s on %s\t%s\t%s\t%s (in %s)\n", l.Asset, state, l.Service, wording.Clean(l.Engineer.Email), l.ID,
 			l.Deadline.Local().Format("15:04"), time.Until(l.Deadline).Round(time.Second))
 	}
 	for _, a := range st.Assets {
@@ -75,18 +76,6 @@ func show(cmd *cobra.Command, st console.Status) error {
 		}
 	}
 	return table.Flush()
-}
-
-// clean keeps what identity providers say from steering a terminal.
-func clean(s string) string {
-	out := []rune{}
-	for _, r := range s {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r > 0xffff {
-			r = '?'
-		}
-		out = append(out, r)
-	}
-	return string(out)
 }
 
 func killCommand() *cobra.Command {

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/agent"
 	"github.com/sallyport/sallyport/agent/doctor"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func doctorCommand() *cobra.Command {
@@ -62,9 +63,9 @@ func diagnose(cmd *cobra.Command, login bool) doctor.Report {
 
 func tell(cmd *cobra.Command, r doctor.Report) {
 	for _, c := range r.Checks {
-		fmt.Fprintf(cmd.OutOrStdout(), "%-4s  %s: %s\n", c.Result, clean(c.Name), clean(c.Says))
+		fmt.Fprintf(cmd.OutOrStdout(), "%-4s  %s: %s\n", c.Result, wording.Clean(c.Name), wording.Clean(c.Says))
 		if c.Next != "" {
-			fmt.Fprintf(cmd.OutOrStdout(), "      Next: %s\n", clean(c.Next))
+			fmt.Fprintf(cmd.OutOrStdout(), "      Next: %s\n", wording.Clean(c.Next))
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent/console"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // showLog says how the broker's audit log stands, as this agent has seen it.
@@ -16,12 +17,12 @@ func showLog(out io.Writer, log *console.Log) {
 	case log == nil:
 		fmt.Fprintln(out, "Audit log of the broker: no checkpoint seen yet")
 	case log.Trouble != "":
-		fmt.Fprintf(out, "AUDIT LOG OF THE BROKER NOT BELIEVED since %s: %s\n", log.Since.Local().Format("2006-01-02 15:04:05"), clean(log.Trouble))
+		fmt.Fprintf(out, "AUDIT LOG OF THE BROKER NOT BELIEVED since %s: %s\n", log.Since.Local().Format("2006-01-02 15:04:05"), wording.Clean(log.Trouble))
 		fmt.Fprintln(out, "  New requests and approvals are refused; live sessions go on, and ending them works.")
 		fmt.Fprintln(out, "  When the broker's operators have explained it: sallyport-agent log forget --yes")
 	default:
 		fmt.Fprintf(out, "Audit log of the broker %s: %d entries, checkpoint of %s, key %s\n",
-			clean(log.Origin), log.Size, log.Taken.Local().Format("2006-01-02 15:04:05"), log.Key)
+			wording.Clean(log.Origin), log.Size, log.Taken.Local().Format("2006-01-02 15:04:05"), log.Key)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // View is an approval as its approver reads it. Unless a field says otherwise it
@@ -80,7 +81,7 @@ type Document struct {
 func (v View) Write(w io.Writer) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
-	clean := display.Clean
+	clean := wording.Clean
 	line("%s at %s - request %s", clean(v.Asset), clean(v.Site), clean(v.Request))
 	line("")
 	line("%s <%s>", clean(v.Who.Shown()), clean(v.Who.Email))

@@ -11,42 +11,10 @@ import (
 	"io"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
-
-// Clean makes s safe for one line of a terminal: whitespace becomes a space, each
-// run of other control characters, bidirectional controls and broken UTF-8
-// becomes one U+FFFD. What is left can be printed, and looks like what it is.
-func Clean(s string) string {
-	var b strings.Builder
-	bad := false
-	for i, r := range s {
-		switch {
-		case r == utf8.RuneError && !strings.HasPrefix(s[i:], "\uFFFD"), hostile(r):
-			if !bad {
-				b.WriteRune('\uFFFD')
-			}
-			bad = true
-			continue
-		case r == '\n', r == '\r', r == '\t':
-			r = ' '
-		}
-		bad = false
-		b.WriteRune(r)
-	}
-	return b.String()
-}
-
-// hostile reports whether a rune can do something to a terminal, or to the order
-// in which its line is read.
-func hostile(r rune) bool {
-	if r == '\n' || r == '\r' || r == '\t' {
-		return false
-	}
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) ||
-		r == '\u2028' || r == '\u2029' || r == '\uFEFF' || (r >= 0xE0000 && r <= 0xE007F)
-}
 
 // JSON writes v indented, ending in a newline. Control and bidirectional
 // characters that JSON would allow in clear are written as escapes.
@@ -68,7 +36,7 @@ func escape(text []byte) []byte {
 	for len(text) > 0 {
 		r, n := utf8.DecodeRune(text)
 		switch {
-		case !hostile(r):
+		case r == '\n', !wording.Hostile(r): // JSON has line feeds between values only
 			out = append(out, text[:n]...)
 		case r > 0xFFFF:
 			r -= 0x10000
@@ -92,7 +60,7 @@ func Table(w io.Writer, header []string, rows [][]string) error {
 		clean := make([]string, len(header))
 		for j := range header {
 			if j < len(row) {
-				clean[j] = Clean(row[j])
+				clean[j] = wording.Clean(row[j])
 			}
 			if clean[j] == "" {
 				clean[j] = "-"
@@ -130,7 +98,7 @@ func Facts(w io.Writer, pairs [][2]string) error {
 		if p[1] == "" {
 			continue
 		}
-		fmt.Fprintf(&b, "%-*s  %s\n", width, p[0], Clean(p[1]))
+		fmt.Fprintf(&b, "%-*s  %s\n", width, p[0], wording.Clean(p[1]))
 	}
 	_, err := io.WriteString(w, b.String())
 	return err

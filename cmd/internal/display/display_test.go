@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // hostileBytes reports what must never reach a terminal in one line of text.
@@ -31,8 +33,8 @@ func TestCleanLeavesWordsAlone(t *testing.T) {
 		"bad\xff\xfe\x9butf8": "bad\uFFFDutf8",
 		"\u202egnp.exe":       "\uFFFDgnp.exe",
 	} {
-		if got := Clean(in); got != want {
-			t.Errorf("Clean(%q) = %q, want %q", in, got, want)
+		if got := wording.Clean(in); got != want {
+			t.Errorf("wording.Clean(%q) = %q, want %q", in, got, want)
 		}
 	}
 }
@@ -42,11 +44,11 @@ func FuzzClean(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		got := Clean(s)
+		got := wording.Clean(s)
 		if hostileBytes(got) || strings.Contains(got, "\n") {
-			t.Fatalf("Clean(%q) = %q", s, got)
+			t.Fatalf("wording.Clean(%q) = %q", s, got)
 		}
-		if Clean(got) != got {
+		if wording.Clean(got) != got {
 			t.Fatalf("cleaning twice changes %q", got)
 		}
 		var b bytes.Buffer

@@ -3,6 +3,8 @@ package display
 import (
 	"io"
 	"unicode/utf8"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Filter lets a recorded terminal be shown on a real one. Text, colours and
@@ -120,7 +122,7 @@ func (f *Filter) rune(c byte) {
 	}
 	r, _ := utf8.DecodeRune(f.seq)
 	f.seq = f.seq[:0]
-	if r != utf8.RuneError && hostile(r) {
+	if r != utf8.RuneError && wording.Hostile(r) {
 		f.Dropped++
 		return
 	}

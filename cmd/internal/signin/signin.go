@@ -5,6 +5,7 @@
 package signin
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
@@ -20,6 +21,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Config is one round trip.
@@ -132,7 +134,7 @@ func (f *Flow) exchange(ctx context.Context, code string) (string, Claims, error
 	if err != nil {
 		var refused *oauth2.RetrieveError
 		if errors.As(err, &refused) {
-			return "", Claims{}, session.Errorf(session.Denied, "%s did not hand out a token: %s", f.config.Issuer.URL, bounded(refused.ErrorCode+" "+refused.ErrorDescription)).
+			return "", Claims{}, session.Errorf(session.Denied, "%s did not hand out a token: %s", f.config.Issuer.URL, why(refused.ErrorCode, refused.ErrorDescription)).
 				WithNext("Run the command again; if it stays so, tell whoever runs the identity provider.")
 		}
 		return "", Claims{}, unreachable(f.config.Issuer, err)
@@ -192,7 +194,7 @@ func (f *Flow) judge(q map[string][]string) answer {
 			WithNext("Run the command again. If it happens twice, somebody may be interfering: tell your security contact.")}
 	}
 	if code := first("error"); code != "" || first("code") == "" {
-		return answer{err: session.Errorf(session.Denied, "%s did not sign you in: %s", f.config.Issuer.URL, bounded(code+" "+first("error_description"))).
+		return answer{err: session.Errorf(session.Denied, "%s did not sign you in: %s", f.config.Issuer.URL, why(code, first("error_description"))).
 			WithNext("Run the command again; if it stays so, ask whoever runs your sign-in.")}
 	}
 	return answer{code: first("code")}
@@ -230,15 +232,9 @@ func random() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-func bounded(s string) string {
-	s = strings.TrimSpace(s)
-	if s == "" {
-		return "it gave no reason"
-	}
-	if r := []rune(s); len(r) > 200 {
-		return string(r[:200]) + "…"
-	}
-	return s
+// why is what an identity provider says of a refusal.
+func why(code, description string) string {
+	return cmp.Or(wording.Line(strings.TrimSpace(code+" "+description), 400), "it gave no reason")
 }
 
 // page is the little that a browser shows between two windows.

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // command is one word of the shell. Those with help stand in the service list.
@@ -86,7 +88,7 @@ func exit(_ context.Context, c *call) int {
 	}
 	n, err := strconv.Atoi(c.args[0])
 	if err != nil {
-		return c.fail(statusUsage, "%s is not a number", printable(c.args[0]))
+		return c.fail(statusUsage, "%s is not a number", wording.Clean(c.args[0]))
 	}
 	return n & 0xff
 }
@@ -97,7 +99,7 @@ func sleep(ctx context.Context, c *call) int {
 	}
 	d, err := time.ParseDuration(strings.TrimSuffix(c.args[0], "s") + "s")
 	if err != nil || d < 0 {
-		return c.fail(statusUsage, "%s is not a number of seconds", printable(c.args[0]))
+		return c.fail(statusUsage, "%s is not a number of seconds", wording.Clean(c.args[0]))
 	}
 	if !pause(ctx, d) {
 		return statusInterrupted
@@ -133,7 +135,7 @@ func checksum(ctx context.Context, c *call) int {
 		if _, err := io.Copy(stoppable(ctx, h), r); err != nil {
 			return err
 		}
-		c.printf("%x  %s\n", h.Sum(nil), printable(name))
+		c.printf("%x  %s\n", h.Sum(nil), wording.Clean(name))
 		return nil
 	})
 }
@@ -152,7 +154,7 @@ func eachFile(c *call, use func(name string, r io.Reader) error) int {
 			return statusInterrupted
 		}
 		if err != nil {
-			status = c.fail(1, "%s: %s", printable(name), reason(err))
+			status = c.fail(1, "%s: %s", wording.Clean(name), reason(err))
 		}
 	}
 	return status
@@ -198,9 +200,9 @@ func changeDir(_ context.Context, c *call) int {
 	info, err := c.s.home.stat(abs)
 	switch {
 	case err != nil:
-		return c.fail(1, "%s: %s", printable(to), reason(err))
+		return c.fail(1, "%s: %s", wording.Clean(to), reason(err))
 	case !info.IsDir():
-		return c.fail(1, "%s: not a directory", printable(to))
+		return c.fail(1, "%s: not a directory", wording.Clean(to))
 	}
 	c.sh.cwd = abs
 	return 0
@@ -218,19 +220,19 @@ func list(_ context.Context, c *call) int {
 	abs := c.s.home.resolve(c.sh.cwd, where)
 	info, err := c.s.home.stat(abs)
 	if err != nil {
-		return c.fail(1, "%s: %s", printable(where), reason(err))
+		return c.fail(1, "%s: %s", wording.Clean(where), reason(err))
 	}
 	infos := []fs.FileInfo{info}
 	if info.IsDir() {
 		if infos, err = c.s.home.names(abs); err != nil {
-			return c.fail(1, "%s: %s", printable(where), reason(err))
+			return c.fail(1, "%s: %s", wording.Clean(where), reason(err))
 		}
 	}
 	for _, i := range infos {
 		if long {
 			c.printf("%s %8s %12d %s ", i.Mode(), c.s.cfg.User, i.Size(), i.ModTime().UTC().Format("2006-01-02 15:04"))
 		}
-		c.printf("%s\n", printable(i.Name()))
+		c.printf("%s\n", wording.Clean(i.Name()))
 	}
 	return 0
 }
@@ -259,7 +261,7 @@ func flood(ctx context.Context, c *call) int {
 	}
 	n, ok := parseBytes(c.args[0])
 	if !ok {
-		return c.fail(statusUsage, "%s is not a number of bytes", printable(c.args[0]))
+		return c.fail(statusUsage, "%s is not a number of bytes", wording.Clean(c.args[0]))
 	}
 	w := stoppable(ctx, c.out)
 	var block []byte

@@ -14,6 +14,8 @@ import (
 	"path"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // slot holds one installed or staged package.
@@ -117,12 +119,12 @@ func (c *call) fwStage(ctx context.Context, file string) int {
 	abs := c.s.home.resolve(c.sh.cwd, file)
 	sum, size, err := c.s.hashFile(ctx, abs)
 	if err != nil {
-		return c.fail(1, "%s: %s", printable(file), reason(err))
+		return c.fail(1, "%s: %s", wording.Clean(file), reason(err))
 	}
 	if size == 0 {
-		return c.fail(1, "%s: the package is empty", printable(file))
+		return c.fail(1, "%s: the package is empty", wording.Clean(file))
 	}
-	c.printf("Package   %s  %d bytes\nSHA-256   %x\n", printable(path.Base(abs)), size, sum)
+	c.printf("Package   %s  %d bytes\nSHA-256   %x\n", wording.Clean(path.Base(abs)), size, sum)
 	for _, percent := range []int{25, 50, 75, 100} {
 		if !pause(ctx, c.s.cfg.Pace) {
 			return statusInterrupted
@@ -161,7 +163,7 @@ func (c *call) staged(file string) (slot, bool) {
 		return slot{}, false
 	}
 	if file != "" && c.s.home.resolve(c.sh.cwd, file) != sl.file {
-		c.fail(1, "%s is not the staged package, %s is", printable(file), printable(path.Base(sl.file)))
+		c.fail(1, "%s is not the staged package, %s is", wording.Clean(file), wording.Clean(path.Base(sl.file)))
 		return slot{}, false
 	}
 	return sl, true
@@ -174,7 +176,7 @@ func (c *call) fwVerify(ctx context.Context, file string) int {
 	}
 	sum, _, err := c.s.hashFile(ctx, sl.file)
 	if err != nil {
-		return c.fail(1, "%s: %s", printable(path.Base(sl.file)), reason(err))
+		return c.fail(1, "%s: %s", wording.Clean(path.Base(sl.file)), reason(err))
 	}
 	if !c.steps(ctx, "read back slot", "compare SHA-256") {
 		return statusInterrupted

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // steps shows a procedure's progress line by line; false when it was interrupted.
@@ -68,7 +70,7 @@ func span(d time.Duration) string {
 
 func (c *call) restartService(ctx context.Context, name string) int {
 	if !slices.Contains(c.s.services(), name) {
-		return c.fail(1, "no service %s here; svc list shows them", printable(name))
+		return c.fail(1, "no service %s here; svc list shows them", wording.Clean(name))
 	}
 	if !c.steps(ctx, "stop "+name, "release shared memory", "start "+name, "wait for its heartbeat") {
 		return statusInterrupted

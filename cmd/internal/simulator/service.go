@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func serviceCommands() []command {
@@ -177,7 +179,7 @@ func echoscu(ctx context.Context, c *call) int {
 	if len(c.args) != 1 || c.args[0] == "" || len(c.args[0]) > 16 {
 		return c.fail(statusUsage, "name the AE title to call, such as %s_PACS", c.s.site())
 	}
-	called := printable(c.args[0])
+	called := wording.Clean(c.args[0])
 	c.printf("Requesting association  calling %s  called %s\n", c.s.aeTitle(), called)
 	if !pause(ctx, c.s.cfg.Pace) {
 		return statusInterrupted

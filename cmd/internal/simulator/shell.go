@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/term"
+
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 var errInterrupted = errors.New("interrupted")
@@ -89,18 +91,8 @@ func (s *Scanner) runOne(ctx context.Context, c *call) int {
 			return status
 		}
 	}
-	fmt.Fprintf(c.err, "%s: command not found (help lists the service commands)\n", printable(c.name))
+	fmt.Fprintf(c.err, "%s: command not found (help lists the service commands)\n", wording.Clean(c.name))
 	return statusNotFound
-}
-
-// printable keeps what a peer sent from steering its terminal through us.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || r >= 0x7f && r < 0xa0 {
-			return '?'
-		}
-		return r
-	}, s)
 }
 
 // exec runs one command line.

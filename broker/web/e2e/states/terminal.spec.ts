@@ -142,7 +142,7 @@ test('the shell ends, another is started, the session is ended', async ({ page }
   await accessible(page);
   await page.screenshot({ path: '../../build/screens/terminal-end-desktop.png' });
   await page.getByRole('button', { name: 'End the session' }).click();
-  await expect(page.getByText('Ended by its engineer.').last()).toBeVisible();
+  await expect(page.getByText('Ended by its people.').last()).toBeVisible();
   expect(killed).toBe(1);
 });
 

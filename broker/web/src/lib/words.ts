@@ -2,23 +2,12 @@
 import type { Channel, ClientClass, Person, Request, ServiceClass, Session } from './types';
 import type { DoorsState } from '../ui/Doors.svelte';
 import { span } from './time.svelte';
+import words from './words.json'; // written by the tests of session/wording
 
-export const className: Record<ServiceClass, string> = {
-  observe: 'look only',
-  'non-disruptive': 'work without disturbing patients',
-  disruptive: 'work that may stop the scanner',
-};
+export const className: Record<ServiceClass, string> = words.classes;
 
 /** What a person may do, in the words of the wish: "wants to ...". */
-export const channelWords: Record<Channel, string> = {
-  shell: 'use a command shell',
-  exec: 'run single commands',
-  'files-in': 'copy files to the scanner',
-  'files-out': 'copy files from the scanner',
-  'clipboard-in': 'paste into the scanner',
-  'clipboard-out': 'copy text out of the scanner',
-  control: 'use mouse and keyboard',
-};
+export const channelWords: Record<Channel, string> = words.channels;
 
 /** How a proof was given. */
 export const clientWords: Record<ClientClass, string> = {
@@ -28,8 +17,8 @@ export const clientWords: Record<ClientClass, string> = {
 };
 
 /** With a capital letter. */
-export function sentence(words: string): string {
-  return words.charAt(0).toUpperCase() + words.slice(1);
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 export function list(parts: string[]): string {
@@ -83,31 +72,7 @@ export function requestWords(r: Request): string {
 
 /** Why a session ended. */
 export function endWords(reason: string | null): string {
-  switch (reason) {
-    case 'completed':
-      return 'Ended by its engineer';
-    case 'expired':
-      return 'Ended at its limit';
-    case 'revoked':
-      return 'Ended: the hospital took its approval back';
-    case 'killed-local':
-      return 'Ended at the hospital';
-    case 'killed-remote':
-      return 'Ended by the hospital';
-    case 'link-lost':
-      return 'Ended: the agent lost its link';
-    case 'agent-lost':
-      return 'Ended: the agent stopped';
-    case 'recorder':
-      return 'Ended: it could not be recorded any more';
-    case 'device-closed':
-      return 'The device hung up';
-    case null:
-    case '':
-      return '';
-    default:
-      return 'It broke off';
-  }
+  return reason ? sentence((words.ended as Record<string, string>)[reason] ?? 'ended') : '';
 }
 
 export function freezeWords(causes: string[]): string {
@@ -174,11 +139,10 @@ export function bytes(n: number): string {
   return `${n < 10 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
 }
 
-// Control characters and marks that turn the reading direction: they are shown as
-// what they are, a mark that nobody can read.
-const unreadable = /[\u0000-\u001f\u007f-\u009f\u2028\u2029\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\u{e0000}-\u{e007f}]/gu;
+// Characters that steer a line or that nobody sees: they are shown as a mark that nobody can read.
+const hostile = new RegExp(words.hostile + '+', 'gu');
 /** Somebody's text on one line, as it can be shown: nothing in it steers the line around it. */
 export function shownText(s: string, most = 120): string {
-  const t = s.replace(unreadable, '\ufffd');
+  const t = s.replace(/[\n\r\t]/g, ' ').replace(hostile, '\ufffd');
   return t.length > most ? t.slice(0, most).trimEnd() + '…' : t;
 }

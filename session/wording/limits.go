@@ -1,0 +1,3 @@
+package wording
+
+const maxUnknown = 64 // bytes of a word that is not ours

@@ -1,0 +1,86 @@
+// Package wording is how the house speaks to people: anybody's text made fit to be shown,
+// and the words for reasons, channels and classes. Command line, agent, broker and pages
+// take them from here; the pages through broker/web/src/lib/words.json, which a test of
+// this package writes.
+package wording
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const dots = "…"
+
+// invisible are characters that no reader sees or that have no meaning between two
+// parties. Two variation selectors stay: they choose between a picture and its drawing.
+func invisible(r rune) bool {
+	return unicode.In(r, unicode.Cf, unicode.Co, unicode.Cs, unicode.Noncharacter_Code_Point, unicode.Other_Default_Ignorable_Code_Point) ||
+		unicode.Is(unicode.Variation_Selector, r) && r != '\ufe0e' && r != '\ufe0f'
+}
+
+// Hostile reports whether a character does something to a terminal, to the order in which
+// a line is read, or to a reader who takes text for what it looks like: controls, marks of
+// direction, characters of no width, line separators, private use. Line feed and tab are
+// such too.
+func Hostile(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Zl, unicode.Zp) || invisible(r)
+}
+
+// Plain reports whether s can be shown on one line as it is.
+func Plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, Hostile) }
+
+// Clean makes s fit for one line: a line break or tab becomes a space, each run of other
+// hostile characters and broken UTF-8 one U+FFFD.
+func Clean(s string) string { return clean(s, len(s)*utf8.UTFMax) }
+
+// clean stops soon after most bytes.
+func clean(s string, most int) string {
+	var b strings.Builder
+	bad := false
+	for i, r := range s {
+		if b.Len() > most {
+			break
+		}
+		switch {
+		case r == '\n', r == '\r', r == '\t':
+			r = ' '
+		case Hostile(r), r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd"):
+			if !bad {
+				b.WriteRune(utf8.RuneError)
+			}
+			bad = true
+			continue
+		}
+		bad = false
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// Line is Clean in at most most bytes; what is cut ends with dots and never within a
+// character.
+func Line(s string, most int) string {
+	s = clean(s, most)
+	if len(s) <= most {
+		return s
+	}
+	end := dots
+	if most < len(dots) {
+		end = ""
+	}
+	cut := max(most-len(end), 0)
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut] + end
+}
+
+// Sentence ends words with a full stop, unless they end so already.
+func Sentence(s string) string {
+	s = strings.TrimSpace(s)
+	if s == "" || strings.HasSuffix(s, ".") || strings.HasSuffix(s, "!") || strings.HasSuffix(s, "?") {
+		return s
+	}
+	return s + "."
+}

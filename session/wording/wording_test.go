@@ -1,0 +1,179 @@
+package wording_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
+)
+
+var update = flag.Bool("update", false, "write the words of the pages")
+
+// web is where the pages have their words.
+const web = "../../broker/web/src/lib/words.json"
+
+// hostile are characters of every kind that may reach nobody.
+var hostile = []rune("\x00\x07\x1b\n\t\x7f\u0085\u009b\u00ad\u034f\u061c\u115f\u180b\u200b\u200c\u200d\u200e\u202a\u202e\u2028\u2029\u2060\u2066\u2069\u3164\ue000\ufe00\ufeff\uffa0\ufff9\uffff\U000e0001\U000e0041\U000e0100\U000f0000\U0010ffff")
+
+// friendly are characters that names and reasons have.
+var friendly = []rune("aZ9 .,:;'\"()-–’„“äßéøñçŁžđ中文日本語한글العربيةעברית🙂⚠\ufe0f\u00a0\u0301µ°²→\ufffd")
+
+func text(t *rapid.T) string {
+	parts := rapid.SliceOf(rapid.OneOf(
+		rapid.SampledFrom(hostile).AsAny(), rapid.SampledFrom(friendly).AsAny(), rapid.Rune().AsAny(), rapid.Byte().AsAny(),
+		rapid.SampledFrom([]string{"\xed\xa0\x80", "\xed\xbf\xbf", "\xc3", "\xf0\x9f\x99", "\xc0\x80", "\x1b[2J", "\x1b]52;c;x\x07"}).AsAny(),
+	)).Draw(t, "parts")
+	var b strings.Builder
+	for _, p := range parts {
+		switch p := p.(type) {
+		case rune:
+			b.WriteRune(p)
+		case byte:
+			b.WriteByte(p)
+		case string:
+			b.WriteString(p)
+		}
+	}
+	return b.String()
+}
+
+func TestNothingHostileGetsThrough(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s, most := text(t), rapid.IntRange(0, 60).Draw(t, "most")
+		clean, line := wording.Clean(s), wording.Line(s, most)
+		for _, out := range []string{clean, line} {
+			if !utf8.ValidString(out) || !wording.Plain(out) {
+				t.Fatalf("%q comes out of %q", out, s)
+			}
+			for _, r := range out {
+				if unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co, unicode.Cs, unicode.Zl, unicode.Zp, unicode.Bidi_Control) {
+					t.Fatalf("%U comes out of %q", r, s)
+				}
+			}
+		}
+		if len(line) > most {
+			t.Fatalf("%d bytes of at most %d", len(line), most)
+		}
+		if wording.Clean(clean) != clean || wording.Plain(s) && clean != s {
+			t.Fatalf("%q is not kept: %q", s, clean)
+		}
+		if len(clean) <= most && line != clean {
+			t.Fatalf("%q became %q for nothing", clean, line)
+		}
+		if cut, ok := strings.CutSuffix(line, "…"); len(clean) > most && (most >= 3 && !ok || !strings.HasPrefix(clean, cut)) {
+			t.Fatalf("%q was cut to %q", clean, line)
+		}
+	})
+}
+
+func TestNamesAndReasonsStay(t *testing.T) {
+	for _, r := range friendly {
+		if wording.Hostile(r) {
+			t.Errorf("%U is hostile", r)
+		}
+	}
+	for _, r := range hostile {
+		if !wording.Hostile(r) {
+			t.Errorf("%U is not hostile", r)
+		}
+	}
+	for in, want := range map[string]string{
+		"Jana\r\nBrandt\t(x)":    "Jana  Brandt (x)",
+		"pay\u202e\u200bgnp.exe": "pay\ufffdgnp.exe",
+		"\xff\xfe broken":        "\ufffd broken",
+		"\x1b[31mred":            "\ufffd[31mred",
+		"a \ufffd\ufffd b":       "a \ufffd\ufffd b",
+	} {
+		if got := wording.Clean(in); got != want {
+			t.Errorf("%q became %q, expected %q", in, got, want)
+		}
+	}
+}
+
+// What is far too long costs no more than what is shown of it.
+func TestALongTextIsCutFirst(t *testing.T) {
+	for _, s := range []string{strings.Repeat("中", 1<<20), strings.Repeat("\u202e", 1<<20), strings.Repeat("\xff", 1<<20)} {
+		if got := wording.Line(s, 100); len(got) > 100 || !utf8.ValidString(got) {
+			t.Errorf("%d bytes: %q", len(got), got)
+		}
+		if n := testing.AllocsPerRun(10, func() { wording.Line(s, 100) }); n > 20 {
+			t.Errorf("%v allocations", n)
+		}
+	}
+}
+
+func TestSentences(t *testing.T) {
+	for in, want := range map[string]string{"": "", " It ended ": "It ended.", "Why?": "Why?", "No!": "No!", "So.": "So."} {
+		if got := wording.Sentence(in); got != want {
+			t.Errorf("%q became %q", in, got)
+		}
+	}
+}
+
+func TestEveryReasonHasWords(t *testing.T) {
+	seen := map[string]session.EndReason{}
+	for _, why := range []session.EndReason{session.Completed, session.OutOfTime, session.RevokedGrant, session.KilledLocal, session.KilledRemote,
+		session.LinkLost, session.AgentLost, session.RecorderLost, session.DeviceClosed, session.Failed} {
+		words := wording.Ended(why)
+		if !wording.KnownEnd(why) || !strings.HasPrefix(words, "ended") || words == "ended" || seen[words] != "" {
+			t.Errorf("%s: %q", why, words)
+		}
+		if f := wording.Farewell(why); f == "" || wording.Sentence(f) != f {
+			t.Errorf("%s: %q", why, f)
+		}
+		seen[words] = why
+	}
+	if len(seen) != len(wording.Ends()) || wording.KnownEnd("x") || wording.Ended("x") != "ended" || wording.Farewell("x") != wording.Farewell(session.Failed) {
+		t.Error("a reason that is none has words")
+	}
+	if got := wording.Channel("x\x1b"); got != "x\ufffd" {
+		t.Errorf("an unknown channel is shown as %q", got)
+	}
+}
+
+// The pages have the same words and take the same characters for hostile.
+func TestThePagesSpeakTheSameWords(t *testing.T) {
+	words, err := json.MarshalIndent(map[string]any{
+		"ended": wording.Ends(), "channels": wording.Channels(), "classes": wording.Classes(), "hostile": pattern(),
+	}, "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	words = append(words, '\n')
+	if *update {
+		if err := os.WriteFile(web, words, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if have, err := os.ReadFile(web); err != nil || string(have) != string(words) {
+		t.Errorf("%s is another (%v): go test ./session/wording -update", web, err)
+	}
+}
+
+// pattern is Hostile as ranges of a regular expression.
+func pattern() string {
+	var b strings.Builder
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		first := r
+		for r <= unicode.MaxRune && wording.Hostile(r) {
+			r++
+		}
+		switch {
+		case r == first:
+		case r == first+1:
+			fmt.Fprintf(&b, `\u{%x}`, first)
+		default:
+			fmt.Fprintf(&b, `\u{%x}-\u{%x}`, first, r-1)
+		}
+	}
+	return "[" + b.String() + "]"
+}
