@@ -17,6 +17,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 
 	"golang.org/x/crypto/ssh"
 
@@ -142,7 +143,7 @@ type turn struct {
 	wait       bool
 }
 
-// schedules makes one from a seed. Its paths are below dir.
+// newSchedule makes one from a seed. Its paths are below dir.
 func newSchedule(seed uint64, dir string) schedule {
 	r := rand.New(rand.NewPCG(seed, 1))
 	names := []string{"a", "b", "d", "d/c", "l", "l/../a", "d/../b", "odd \xff\n name", "none/x", ""}
@@ -491,7 +492,6 @@ func TestOrderIsKept(t *testing.T) {
 		answer <- packet.Response{Kind: packet.Handle, Handle: "far"}.Append(nil, (<-asked).id)
 		return (<-got).Handle
 	}
-	// each says which of the requests before it must be answered first.
 	for _, test := range []struct {
 		name          string
 		flags         uint32
@@ -515,7 +515,6 @@ func TestOrderIsKept(t *testing.T) {
 		one := c.send(test.first)
 		sent := <-asked
 		two := c.send(test.second)
-		// What comes last is asked for only once all before it is, so it shows what waits.
 		var next held
 		if test.together {
 			next = <-asked
@@ -539,6 +538,40 @@ func TestOrderIsKept(t *testing.T) {
 			<-done
 		}
 	}
+}
+
+// A client that goes while the device does not answer leaves nothing behind it.
+func TestSilentDevice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		silent := func(ch ssh.Channel) {
+			if _, err := packet.Read(ch, nil); err == nil {
+				_, _ = ch.Write(packet.AppendVersion(nil, nil))
+			}
+			_, _ = io.Copy(io.Discard, ch)
+			_ = ch.Close()
+		}
+		near, far := net.Pipe()
+		served := make(chan error, 1)
+		r := &tape{}
+		go func() {
+			served <- Serve(far, Config{Recorder: r, Gate: &openGate{}, Stream: 1, In: true, Next: func() uint32 { return 2 }, Device: piped(silent)})
+		}()
+		_, err := near.Write(packet.AppendInit(nil))
+		must(t, err)
+		_, err = packet.Read(near, nil)
+		must(t, err)
+		_, err = near.Write(packet.Request{Op: packet.Open, Path: "pipe", Flags: packet.ForWriting}.Append(nil, 1))
+		must(t, err)
+		synctest.Wait()
+		must(t, near.Close())
+		if err := <-served; err != nil {
+			t.Error(err)
+		}
+		if closed := documents[session.FileSummary](t, r, session.FileClosed); len(closed) != 1 || closed[0].SHA256 != "" || closed[0].Reason != "the file was not opened: connection lost" {
+			t.Errorf("%+v", closed)
+		}
+		must(t, far.Close())
+	})
 }
 
 // proxy makes this test's program what sftp -D runs: a way to a socket.

@@ -1,13 +1,19 @@
 package files
 
-import "github.com/sallyport/sallyport/session"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
 
 const (
-	maxOpen    = 128       // open files and directories of one client
-	maxPath    = 4 << 10   // bytes of a path
-	maxListing = 32 << 20  // bytes of one directory's listing
-	maxFlights = 256       // requests that the device has not answered
-	maxRead    = 255 << 10 // bytes of one read, as OpenSSH bounds it
+	maxOpen     = 128              // open files and directories of one client
+	maxPath     = 4 << 10          // bytes of a path
+	maxListing  = 32 << 20         // bytes of one directory's listing
+	maxFlights  = 256              // requests that the device has not answered
+	lastAnswers = 10 * time.Second // that a device has when the client is gone
+
+	maxRead = 255 << 10 // bytes of one read, as OpenSSH bounds it
 
 	eventContent = session.MaxEventData - 8 // bytes of content in one event
 	// preferred is what clients that ask are told to move at once. Its events are full,
@@ -24,7 +30,7 @@ const (
 	maxTransfers = 8            // of these, transfers that move
 	maxEntries   = 5000         // of one directory, in a browser
 	maxName      = 1 << 10      // bytes of a name in a browser's listing
-	creditWindow = 1 << 20      // bytes that a browser's upload may be ahead of the device
+	creditWindow = 256 << 10    // bytes that a browser's upload may be ahead of the device
 	chunkSize    = eventContent // bytes of one data frame towards the browser
 	readAhead    = 64           // chunks that are asked for ahead of the browser
 )

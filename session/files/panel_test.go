@@ -536,7 +536,7 @@ func (b *browser) nthAfterCancel(id uint32, n int) reply {
 // Who stops an upload hears what is on the device then, and it is true.
 func TestPanelCancel(t *testing.T) {
 	b := newBrowser(t, true, true, nil)
-	content := make([]byte, 2*creditWindow)
+	content := make([]byte, 900<<10)
 	_, _ = rand.Read(content)
 	must(t, os.WriteFile(b.at("old"), content, 0o600))
 	id := b.ask("put", `,"path":"old","size":%d,"replace":true`, len(content))
@@ -609,7 +609,7 @@ func TestPanelLimits(t *testing.T) {
 func TestPanelBrowserGone(t *testing.T) {
 	for _, how := range []string{"closed", "broken"} {
 		b := newBrowser(t, true, true, nil)
-		content := make([]byte, 2*creditWindow)
+		content := make([]byte, 1<<20)
 		must(t, os.WriteFile(b.at("down"), content, 0o600))
 		up := b.ask("put", `,"path":"up","size":%d,"replace":false`, len(content))
 		b.send(up, content[:100_000])

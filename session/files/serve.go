@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/files/packet"
@@ -19,51 +20,71 @@ func Serve(engineer io.ReadWriter, cfg Config) error {
 	}
 	defer o.Close()
 	s := &server{o: o, to: engineer}
-	requests, free, done := make(chan []byte), make(chan []byte, 2), make(chan struct{})
+	done := make(chan struct{})
 	defer close(done)
-	var fault error // set before requests is closed
-	go func() {
-		defer close(requests)
-		for _, buf := range [2][]byte{} { // one is read while the other is worked on
-			free <- buf
+	requests, free := receive(engineer, done, func() {
+		// What a client asked for before it went is still asked for, but nobody waits
+		// long for a device that does not answer.
+		select {
+		case <-done:
+		case <-time.After(lastAnswers):
+			o.Hangup()
 		}
-		for {
-			var buf []byte
-			select {
-			case buf = <-free:
-			case <-done:
-				return
-			}
-			body, err := packet.Read(engineer, buf)
-			if err != nil {
-				fault = err
-				return
-			}
-			select {
-			case requests <- body:
-			case <-done:
-				return
-			}
-		}
-	}()
+	})
 	for {
 		select {
-		case body, more := <-requests:
-			if !more && errors.Is(fault, io.EOF) {
+		case r := <-requests:
+			if errors.Is(r.err, io.EOF) {
 				return nil
 			}
-			if !more {
-				return fault
+			if r.err != nil {
+				return r.err
 			}
-			if err := s.handle(body); err != nil {
+			if err := s.handle(r.body); err != nil {
 				cfg.Refused("sftp", err.Error())
 				return err
 			}
-			free <- body
+			free <- r.body
 		case <-o.Gone():
 			return session.Errorf(session.Unreachable, "The device ended the file transfer.").WithNext("Try again.")
 		}
 	}
+}
+
+// received is a client's packet, or why there are no more.
+type received struct {
+	body []byte
+	err  error
+}
+
+// receive reads packets until there are no more, which gone is told, or nobody wants
+// them: one is read while the one before is worked on. Who is done with a packet gives
+// it back.
+func receive(from io.Reader, done <-chan struct{}, gone func()) (<-chan received, chan<- []byte) {
+	packets, free := make(chan received, 1), make(chan []byte, 2)
+	free <- nil
+	free <- nil
+	go func() {
+		for {
+			var r received
+			select {
+			case buf := <-free:
+				r.body, r.err = packet.Read(from, buf)
+			case <-done:
+				return
+			}
+			select {
+			case packets <- r:
+			case <-done:
+				return
+			}
+			if r.err != nil {
+				gone()
+				return
+			}
+		}
+	}()
+	return packets, free
 }
 
 // server is one client's: it answers what it can itself, and keeps the order in which
