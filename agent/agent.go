@@ -93,7 +93,7 @@ func (a *Agent) furnish() error {
 	if err := a.makeDesk(); err != nil {
 		return err
 	}
-	a.reporter = newReporter(a.ledger, a.client.Report, a.log)
+	a.reporter = newReporter(a.ledger, a.cfg.protocol, a.client.Report, a.log)
 	keep, _ := time.ParseDuration(a.cfg.KeepRecordings)
 	heads := spool.NewHeads(spool.HeadsConfig{
 		Dir: a.state.path("spool"), Putter: a.client, Signer: a.identity, Pin: a.creds.pinBroker, Log: a.log,

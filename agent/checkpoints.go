@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -76,7 +77,7 @@ func (s state) checkpoint() (keptCheckpoint, error) {
 
 // take checks a checkpoint against the one that is kept and keeps it. The verdict's
 // Count is the size that the agent has, from where the broker has to prove.
-func (c *checkpoints) take(in link.Deliver) (link.Verdict, error) {
+func (c *checkpoints) take(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.believe(); err != nil {

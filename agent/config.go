@@ -342,6 +342,16 @@ func (c *Config) catalogue() []session.Asset {
 	return all
 }
 
+// protocol is what a service speaks; "" for one that is not here.
+func (c *Config) protocol(asset, service string) session.Protocol {
+	for _, t := range c.targets() {
+		if t.Asset == asset && t.Service == service {
+			return t.Protocol
+		}
+	}
+	return ""
+}
+
 func (c *Config) targets() []device.Target {
 	var all []device.Target
 	for _, a := range c.Assets {

@@ -34,52 +34,49 @@ type live interface {
 	Thaw(id session.ID, cause, by string) ([]string, error)
 }
 
+// handler is who takes a kind of delivery, and whether it lets somebody do more than
+// before. Such a delivery is refused while the broker's audit log cannot be believed;
+// what narrows is always taken.
+func (d *desk) handler(kind link.Delivery) (take func(context.Context, link.Deliver) (link.Verdict, error), widens bool) {
+	switch kind {
+	case link.DeliverRequest:
+		return d.request, true
+	case link.DeliverApproval:
+		return d.approval, true
+	case link.DeliverActivate:
+		return d.activate, true
+	case link.DeliverFreeze, link.DeliverThaw:
+		return d.freeze, false
+	case link.DeliverWithdraw:
+		return d.withdraw, false
+	case link.DeliverRevoke:
+		return d.revoke, false
+	case link.DeliverDisable:
+		return d.disable, false
+	case link.DeliverCheckpoint:
+		return d.checkpoints.take, false
+	}
+	return func(context.Context, link.Deliver) (link.Verdict, error) {
+		return link.Verdict{}, session.Errorf(session.Invalid, "The agent does not know how to take a delivery of kind %.32q", kind)
+	}, true
+}
+
 // deliver answers every delivery with a verdict; an error becomes the sentence
 // that the person at the other end will read.
-func (d *desk) deliver(ctx context.Context, in link.Deliver) link.Verdict {
-	var v link.Verdict
+func (d *desk) deliver(ctx context.Context, in link.Deliver) (v link.Verdict) {
+	take, widens := d.handler(in.Kind)
 	var err error
-	if widens(in.Kind) {
-		if err := d.checkpoints.trouble(); err != nil {
-			d.log.Warn("delivery refused", "kind", in.Kind, "err", err)
-			return verdictOf(err)
-		}
+	if widens {
+		err = d.checkpoints.trouble()
 	}
-	switch in.Kind {
-	case "request":
-		v, err = d.request(ctx, in)
-	case "approval":
-		v, err = d.approval(ctx, in)
-	case "checkpoint":
-		v, err = d.checkpoints.take(in)
-	case "withdraw", "deny":
-		v, err = d.withdraw(in)
-	case "revoke":
-		v, err = d.revoke(in)
-	case "activate":
-		v, err = d.activate(ctx, in)
-	case "freeze", "thaw":
-		v, err = d.freeze(in)
-	case "disable":
-		v, err = d.disable(in)
-	default:
-		err = session.Errorf(session.Invalid, "The agent does not know how to take a delivery of kind %.32q", in.Kind)
+	if err == nil {
+		v, err = take(ctx, in)
 	}
 	if err != nil {
 		d.log.Warn("delivery refused", "kind", in.Kind, "err", err)
 		return verdictOf(err)
 	}
 	return v
-}
-
-// widens says which deliveries let somebody do more than before. They are refused
-// while the broker's audit log cannot be believed; what narrows is always taken.
-func widens(kind string) bool {
-	switch kind {
-	case "request", "approval", "activate":
-		return true
-	}
-	return false
 }
 
 func verdictOf(err error) link.Verdict {
@@ -173,7 +170,7 @@ func (d *desk) admitted(doc []byte) (link.Verdict, bool) {
 
 // withdraw forgets a request that nobody admitted, or takes an unopened grant back.
 // It narrows, so it needs no token.
-func (d *desk) withdraw(in link.Deliver) (link.Verdict, error) {
+func (d *desk) withdraw(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	rid, err := session.ParseRequestID(in.ID)
 	if err != nil {
 		return link.Verdict{}, err
@@ -185,7 +182,7 @@ func (d *desk) withdraw(in link.Deliver) (link.Verdict, error) {
 	return link.Verdict{OK: true}, nil
 }
 
-func (d *desk) revoke(in link.Deliver) (link.Verdict, error) {
+func (d *desk) revoke(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	id, err := session.ParseSessionID(in.ID)
 	if err != nil {
 		return link.Verdict{}, err

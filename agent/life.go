@@ -98,12 +98,12 @@ func (d *desk) admit(t ledger.Ticket, v grant.Verified) {
 }
 
 // freeze and thaw on the broker's word concern the broker's own cause only.
-func (d *desk) freeze(in link.Deliver) (link.Verdict, error) {
+func (d *desk) freeze(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	id, err := session.ParseSessionID(in.ID)
 	if err != nil {
 		return link.Verdict{}, err
 	}
-	if in.Kind == "freeze" {
+	if in.Kind == link.DeliverFreeze {
 		_, err = d.live.Freeze(id, causeBroker, broughtBy(in))
 	} else {
 		_, err = d.live.Thaw(id, causeBroker, broughtBy(in))
@@ -116,7 +116,7 @@ func (d *desk) freeze(in link.Deliver) (link.Verdict, error) {
 
 // disable ends everything of an engineer: live sessions first and at once, then open
 // grants and requests that wait. It narrows, so it needs no token.
-func (d *desk) disable(in link.Deliver) (link.Verdict, error) {
+func (d *desk) disable(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	if in.By == nil || in.By.Iss == "" || in.By.Sub == "" {
 		return link.Verdict{}, session.Errorf(session.Invalid, "It is not said whose access ends").WithNext("Name the engineer.")
 	}

@@ -18,9 +18,11 @@ import (
 // drawn from the ledger just before sending, so that numbers rise over restarts too.
 type reporter struct {
 	book book
-	send func(context.Context, link.SessionReport) error
-	log  *slog.Logger
-	wake chan struct{}
+	// protocol is what a service of an asset speaks; "" where it is no longer here.
+	protocol func(asset, service string) session.Protocol
+	send     func(context.Context, link.SessionReport) error
+	log      *slog.Logger
+	wake     chan struct{}
 
 	mu      sync.Mutex
 	waiting map[string]link.SessionReport // by session
@@ -32,8 +34,8 @@ type book interface {
 	Keys(id session.ID) int
 }
 
-func newReporter(b book, send func(context.Context, link.SessionReport) error, log *slog.Logger) *reporter {
-	return &reporter{book: b, send: send, log: log, wake: make(chan struct{}, 1), waiting: map[string]link.SessionReport{}}
+func newReporter(b book, protocol func(asset, service string) session.Protocol, send func(context.Context, link.SessionReport) error, log *slog.Logger) *reporter {
+	return &reporter{book: b, protocol: protocol, send: send, log: log, wake: make(chan struct{}, 1), waiting: map[string]link.SessionReport{}}
 }
 
 // add never blocks.
@@ -100,7 +102,7 @@ func (r *reporter) deliver(ctx context.Context, rep link.SessionReport) error {
 	if err != nil {
 		return err
 	}
-	rep.Keys = r.book.Keys(id)
+	rep.Keys, rep.Protocol = r.book.Keys(id), r.protocol(rep.Asset, rep.Service)
 	if rep.Seq, err = r.book.Report(id); err != nil {
 		return err
 	}

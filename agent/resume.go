@@ -59,7 +59,7 @@ func (a *Agent) recoverOne(dir string, all found) error {
 	if err != nil {
 		return err
 	}
-	all[h.Session] = append(all[h.Session], link.RecordingReport{Recording: h.Recording, Service: h.Service, Started: h.Started})
+	all[h.Session] = append(all[h.Session], link.RecordingReport{Recording: h.Recording, Service: h.Service, Protocol: h.Protocol, Started: h.Started})
 	return nil
 }
 

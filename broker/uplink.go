@@ -188,7 +188,7 @@ func (b *Broker) listRecording(ctx context.Context, site, agent string, p link.P
 	if err != nil {
 		return err
 	}
-	return b.access.StartRecording(ctx, site, agent, of, link.RecordingReport{Recording: h.Recording, Service: h.Service, Started: h.Started})
+	return b.access.StartRecording(ctx, site, agent, of, link.RecordingReport{Recording: h.Recording, Service: h.Service, Protocol: h.Protocol, Started: h.Started})
 }
 
 // relayDial is how long an issuer may take to answer a connection.

@@ -161,7 +161,7 @@ func (r *round) deliver(ctx context.Context, a fleet.Agent) error {
 			return err
 		}
 		v, err := r.b.fleet.Deliver(ctx, a.Site, a.Agent, link.Deliver{
-			Kind: "checkpoint", Request: note, Grant: proof.Bytes(), Key: session.KeyLine(r.b.audit.Key())})
+			Kind: link.DeliverCheckpoint, Request: note, Grant: proof.Bytes(), Key: session.KeyLine(r.b.audit.Key())})
 		if err != nil {
 			return err
 		}

@@ -63,6 +63,22 @@ type Protocol string
 
 const SSH Protocol = "ssh"
 
+// Protocols lists those that Sallyport speaks.
+func Protocols() []Protocol { return []Protocol{SSH} }
+
+// Known reports whether p is one of Protocols.
+func (p Protocol) Known() bool { return slices.Contains(Protocols(), p) }
+
+// Channels lists the ways in which bytes may pass over p, sorted. A protocol that is
+// not known has none.
+func (p Protocol) Channels() []Channel {
+	switch p {
+	case SSH:
+		return []Channel{Exec, FilesIn, FilesOut, Shell}
+	}
+	return nil
+}
+
 // Service is one protocol on one port of a scanner's host, as everyone may know
 // it. The address and the login stay with the agent.
 type Service struct {

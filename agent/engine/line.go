@@ -62,7 +62,7 @@ type Device interface {
 func (e *Engine) Serve(ctx context.Context, v Visit, nc net.Conn) {
 	defer nc.Close()
 	line := e.line(v)
-	if v.Door == link.DoorBrowser {
+	if v.Door == link.DoorAttach {
 		e.attach(ctx, line, v, nc)
 		return
 	}

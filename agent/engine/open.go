@@ -70,7 +70,7 @@ func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 		c.log.Error("recorder lost", "session", s.id.Session(), "err", err)
 		s.end(session.RecorderLost)
 	}}
-	s.recording(link.RecordingReport{Recording: id, Service: c.visit.Service, Started: now})
+	s.recording(link.RecordingReport{Recording: id, Service: c.visit.Service, Protocol: c.protocol, Started: now})
 	if c.visit.Peer != "" {
 		_ = tap.note(session.Note{Kind: session.NoteConnected, From: c.visit.Peer, Text: "The engineer connected from " + c.visit.Peer + ", as the broker says."})
 	}

@@ -56,7 +56,7 @@ func (a *Access) Activate(ctx context.Context, c Caller, id session.ID, key stri
 		return Request{}, err
 	}
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
-		link.Deliver{Kind: "activate", ID: r.sessionID().Session(), Key: key, Token: p.Token, Salt: p.Salt})
+		link.Deliver{Kind: link.DeliverActivate, ID: r.sessionID().Session(), Key: key, Token: p.Token, Salt: p.Salt})
 	if err != nil {
 		return Request{}, silent(r.doc.Site, err)
 	}

@@ -108,7 +108,7 @@ func TestHistory(t *testing.T) {
 	past := func(p person, asset string) access.Request {
 		r := w.decided(p, asset, time.Minute, true)
 		rep := w.report(r, 1)
-		rep.Recordings = []link.RecordingReport{{Recording: sessionRecording(), Service: "recon-ssh", Started: w.clock()}}
+		rep.Recordings = []link.RecordingReport{{Recording: sessionRecording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}}
 		w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
 		w.advance(time.Minute)
 		rep.Seq, rep.Ended, rep.Reason = 2, w.clock(), "completed"
@@ -207,7 +207,7 @@ func TestManyRecordings(t *testing.T) {
 	rep := w.report(r, 1)
 	w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
 	for i := range 320 {
-		x := link.RecordingReport{Recording: sessionRecording(), Service: "recon-ssh", Started: w.clock().Add(time.Duration(i%7) * time.Second)}
+		x := link.RecordingReport{Recording: sessionRecording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock().Add(time.Duration(i%7) * time.Second)}
 		w.must(w.StartRecording(t.Context(), "NGH", "main", r.Session, x))
 	}
 	for _, c := range []person{ada, audrey} {

@@ -48,7 +48,7 @@ func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byt
 		return Request{}, false, err
 	}
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
-		link.Deliver{Kind: "approval", Request: r.Request, Grant: raw, Token: p.Token, Salt: p.Salt})
+		link.Deliver{Kind: link.DeliverApproval, Request: r.Request, Grant: raw, Token: p.Token, Salt: p.Salt})
 	if err != nil {
 		return Request{}, false, silent(r.doc.Site, err) // the pin stays: the agent may have said yes
 	}

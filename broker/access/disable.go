@@ -238,7 +238,7 @@ func (a *Access) tellDisabled(ctx context.Context, s standing, agent string) {
 	if !s.Disabled || !a.agents.Online(s.Site, agent) {
 		return
 	}
-	v, err := a.agents.Deliver(ctx, s.Site, agent, link.Deliver{Kind: "disable", By: &s.Person})
+	v, err := a.agents.Deliver(ctx, s.Site, agent, link.Deliver{Kind: link.DeliverDisable, By: &s.Person})
 	if err == nil && !v.OK {
 		err = said(v)
 	}

@@ -169,7 +169,7 @@ func TestNothingHappensUnwritten(t *testing.T) {
 		t.Errorf("%s, %v", s.State, err)
 	}
 	id := session.NewID()
-	w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Started: w.clock()}))
+	w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
 	b.set(true)
 	unwritten("seal", w.Seal(ctx, "NGH", "main", id, access.Seal{Ended: w.clock().Add(time.Minute)}))
 	if x, err := w.Recording(ctx, ada, id); err != nil || x.State != "live" {

@@ -24,7 +24,7 @@ type revocation struct {
 // site; what the scanner shows goes on, and so does the clock. The agent's yes means
 // that nothing more passes.
 func (a *Access) Freeze(ctx context.Context, c Caller, id session.ID) (Session, error) {
-	return a.hold(ctx, c, id, "freeze", func(causes []string) []string {
+	return a.hold(ctx, c, id, link.DeliverFreeze, func(causes []string) []string {
 		if slices.Contains(causes, viaBroker) {
 			return causes
 		}
@@ -34,12 +34,12 @@ func (a *Access) Freeze(ctx context.Context, c Caller, id session.ID) (Session, 
 
 // Thaw lifts a freeze that came through the broker. Other causes stay.
 func (a *Access) Thaw(ctx context.Context, c Caller, id session.ID) (Session, error) {
-	return a.hold(ctx, c, id, "thaw", func(causes []string) []string {
+	return a.hold(ctx, c, id, link.DeliverThaw, func(causes []string) []string {
 		return slices.DeleteFunc(causes, func(s string) bool { return s == viaBroker })
 	})
 }
 
-func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb string, change func([]string) []string) (Session, error) {
+func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb link.Delivery, change func([]string) []string) (Session, error) {
 	r, err := a.granted(ctx, c, id)
 	if err != nil {
 		return Session{}, err
@@ -65,7 +65,7 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb string,
 	}
 	ctx = context.WithoutCancel(ctx)
 	what := witness.Froze
-	if verb == "thaw" {
+	if verb == link.DeliverThaw {
 		what = witness.Thawed
 	}
 	if err := a.enter(ctx, r.event(what, by, nil)); err != nil {
@@ -83,10 +83,10 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb string,
 }
 
 // unheld says that a freeze did not arrive, and who can do it now.
-func unheld(site string, id session.ID, verb string, err error) error {
+func unheld(site string, id session.ID, verb link.Delivery, err error) error {
 	return &session.Error{Kind: session.Unreachable, Err: err,
 		Message: "The agent at " + site + " is not connected; nothing was changed.",
-		Next:    "The hospital can do it on the agent itself: sallyport-agent " + verb + " " + id.Session() + "."}
+		Next:    "The hospital can do it on the agent itself: sallyport-agent " + string(verb) + " " + id.Session() + "."}
 }
 
 // Revoke takes an approval back, opened or not, by an approver of its site. The fact
@@ -147,7 +147,7 @@ func (a *Access) enforce(ctx context.Context, r record) (record, error) {
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return r, later(r.doc.Site, id, nil)
 	}
-	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: "revoke", ID: id.Session(), By: &r.Answer.Revoked.By})
+	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: link.DeliverRevoke, ID: id.Session(), By: &r.Answer.Revoked.By})
 	if err != nil {
 		return r, later(r.doc.Site, id, err)
 	}

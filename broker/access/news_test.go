@@ -50,7 +50,7 @@ func TestChangesReachWhoMayKnow(t *testing.T) {
 		w.must(w.ReportSession(ctx, "NGH", "main", w.report(r, 1)))
 	})
 	recorded := follow("recording", func() {
-		w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Started: w.clock()}))
+		w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
 	})
 	unclaimed := follow("recording", func() { w.must(w.AppendPart(ctx, "NGH", "main", session.NewID(), "header", 5)) })
 	site := follow("site", func() { h := w.agent.Hello("NGH-PETCT1", "NGH-CT2"); h.Boot = "b2"; w.must(w.Announce(ctx, h)) })

@@ -78,6 +78,7 @@ type answer struct {
 type sessionFacts struct {
 	Seq        uint64            `json:"seq,omitempty"`
 	Service    string            `json:"service,omitempty"`
+	Protocol   session.Protocol  `json:"protocol,omitempty"`
 	Opened     time.Time         `json:"opened,omitzero"`
 	Deadline   time.Time         `json:"deadline,omitzero"`
 	Frozen     []string          `json:"frozen_by,omitempty"` // causes

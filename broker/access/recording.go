@@ -32,6 +32,7 @@ type Recording struct {
 	Site     string
 	Asset    string
 	Service  string
+	Protocol session.Protocol // empty while it is not known
 	Engineer session.Person
 	Started  time.Time
 	Ended    time.Time // zero until it is sealed
@@ -63,6 +64,7 @@ type recording struct {
 	Session  string           `json:"session,omitempty"`
 	Asset    string           `json:"asset,omitempty"`
 	Service  string           `json:"service,omitempty"`
+	Protocol session.Protocol `json:"protocol,omitempty"`
 	Engineer session.Person   `json:"engineer,omitzero"`
 	Started  time.Time        `json:"started,omitzero"`
 	Parts    map[string]int64 `json:"parts,omitempty"` // stored bytes by name
@@ -97,7 +99,7 @@ func (x recording) view() (Recording, error) {
 	if err != nil {
 		return Recording{}, err
 	}
-	v := Recording{ID: id, State: "live", Site: x.Site, Asset: x.Asset, Service: x.Service,
+	v := Recording{ID: id, State: "live", Site: x.Site, Asset: x.Asset, Service: x.Service, Protocol: x.Protocol,
 		Engineer: x.Engineer, Started: x.Started, Ended: x.Sealed}
 	if x.Session != "" {
 		if v.Session, err = session.ParseSessionID(x.Session); err != nil {
@@ -170,7 +172,7 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 		if now.Session == "" {
 			now.Started = x.Started.UTC()
 		}
-		now.Session, now.Asset, now.Service, now.Engineer = of, r.doc.Asset, x.Service, r.Engineer
+		now.Session, now.Asset, now.Service, now.Protocol, now.Engineer = of, r.doc.Asset, x.Service, x.Protocol, r.Engineer
 		now.Request, now.WorkOrder = r.id.Request(), r.doc.Ref
 		now.Reason = r.Session.Reason
 		return nil

@@ -98,7 +98,7 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	if err := a.pointKey(ctx, doc.Key, id, time.Unix(doc.EXP, 0)); err != nil {
 		return Request{}, err
 	}
-	v, err := a.agents.Deliver(ctx, doc.Site, asset.Agent, link.Deliver{Kind: "request", Request: raw, Token: p.Token, Salt: p.Salt})
+	v, err := a.agents.Deliver(ctx, doc.Site, asset.Agent, link.Deliver{Kind: link.DeliverRequest, Request: raw, Token: p.Token, Salt: p.Salt})
 	if err != nil {
 		return Request{}, silent(doc.Site, err)
 	}

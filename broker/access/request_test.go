@@ -193,7 +193,7 @@ func TestForeignIsUnknown(t *testing.T) {
 	r, sid := w.approved(ada)
 	w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
 	rec := session.NewID()
-	w.must(w.StartRecording(t.Context(), "NGH", "main", sid, link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Started: w.clock()}))
+	w.must(w.StartRecording(t.Context(), "NGH", "main", sid, link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
 	none := session.NewID()
 	for name, who := range map[string]person{
 		"another engineer": adam, "a foreign approver": foreign, "a foreign auditor": foreignA,

@@ -140,7 +140,7 @@ func TestReports(t *testing.T) {
 	w.wants(err, session.Invalid, "no session") // granted, not opened
 	rep := w.report(r, 3)
 	rec := session.NewID().Recording()
-	rep.Recordings = []link.RecordingReport{{Recording: rec, Service: "recon-ssh", Started: w.clock()}}
+	rep.Recordings = []link.RecordingReport{{Recording: rec, Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}}
 	for name, spoil := range map[string]func(*link.SessionReport) (site, agent string){
 		"another site":  func(*link.SessionReport) (string, string) { return "XYZ", "main" },
 		"another agent": func(*link.SessionReport) (string, string) { return "NGH", "second" },
@@ -158,7 +158,7 @@ func TestReports(t *testing.T) {
 		"a deadline too early": func(r *link.SessionReport) (string, string) { r.Deadline = r.Opened.Add(-1); return "NGH", "main" },
 		"an end without why":   func(r *link.SessionReport) (string, string) { r.Ended = r.Opened; return "NGH", "main" },
 		"a recording of another service": func(r *link.SessionReport) (string, string) {
-			r.Recordings = []link.RecordingReport{{Recording: session.NewID().Recording(), Service: "console-ssh"}}
+			r.Recordings = []link.RecordingReport{{Recording: session.NewID().Recording(), Service: "console-ssh", Protocol: session.SSH}}
 			return "NGH", "main"
 		},
 		"too many recordings": func(r *link.SessionReport) (string, string) {
@@ -323,7 +323,7 @@ func TestRecordings(t *testing.T) {
 	w.must(w.AppendPart(t.Context(), "NGH", "main", id, "header", 100))
 	both("live 100  false false", "")
 	rep := w.report(r, 1)
-	rep.Recordings = []link.RecordingReport{{Recording: id.Recording(), Service: "recon-ssh", Started: w.clock()}}
+	rep.Recordings = []link.RecordingReport{{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}}
 	w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
 	both("live 100 NGH-PETCT1 true false", "live 100 NGH-PETCT1 true false")
 	for range 2 {
@@ -360,7 +360,7 @@ func TestAHeaderListsTheRecordingUnderItsSession(t *testing.T) {
 	r, sid := w.approved(ada)
 	id := session.NewID()
 	w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
-	x := link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Started: w.clock()}
+	x := link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}
 	for range 2 {
 		w.must(w.StartRecording(t.Context(), "NGH", "main", sid, x))
 	}

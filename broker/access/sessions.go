@@ -27,7 +27,8 @@ type Session struct {
 	State      session.State
 	Reason     session.EndReason // empty while it lives
 	Asset      string
-	Service    string // of the first connection
+	Service    string           // of the first connection
+	Protocol   session.Protocol // what that speaks; empty where its agent did not say
 	Engineer   session.Person
 	Opened     time.Time
 	Deadline   time.Time
@@ -44,7 +45,7 @@ type Session struct {
 func (r record) session(now time.Time) Session {
 	f := r.sessionFacts()
 	s := Session{
-		ID: r.sessionID(), State: f.State(now), Asset: r.doc.Asset, Service: r.Session.Service, Engineer: r.Engineer,
+		ID: r.sessionID(), State: f.State(now), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol, Engineer: r.Engineer,
 		Opened: f.Opened, Deadline: f.Deadline, Ended: f.Ended, Recordings: slices.Clone(r.Session.Recordings), Request: r.id,
 		Keys: r.Session.Keys, Site: r.doc.Site, WorkOrder: r.doc.Ref,
 	}
@@ -246,7 +247,7 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	}
 	s.Seq, s.Frozen, s.Keys = rep.Seq, rep.Frozen, rep.Keys
 	if s.Service == "" {
-		s.Service = rep.Service
+		s.Service, s.Protocol = rep.Service, rep.Protocol
 	}
 	if s.Opened.IsZero() {
 		s.Opened = rep.Opened.UTC()

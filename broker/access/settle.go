@@ -52,7 +52,7 @@ func (a *Access) settle(ctx context.Context, r record) {
 // tell delivers. The agent's no is an answer too: it knows nothing that could be closed.
 func (a *Access) tell(ctx context.Context, r record) error {
 	if r.Owed.Revoke {
-		_, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: "revoke", ID: r.sessionID().Session(), By: &r.Owed.By})
+		_, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: link.DeliverRevoke, ID: r.sessionID().Session(), By: &r.Owed.By})
 		return err
 	}
 	if r.Owed.Reason != "" {
@@ -60,12 +60,12 @@ func (a *Access) tell(ctx context.Context, r record) error {
 			link.End{Session: r.sessionID().Session(), Reason: r.Owed.Reason, By: r.Owed.By})
 		return err
 	}
-	if _, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: "withdraw", ID: r.id.Request()}); err != nil {
+	if _, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: link.DeliverWithdraw, ID: r.id.Request()}); err != nil {
 		return err
 	}
 	if r.sessionID() == (session.ID{}) {
 		return nil
 	}
-	_, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: "revoke", ID: r.sessionID().Session()})
+	_, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: link.DeliverRevoke, ID: r.sessionID().Session()})
 	return err
 }

@@ -90,7 +90,7 @@ func (w *world) sessionAndReplay(v1 string, r Request, sid string) {
 	t := w.t
 	rec := session.NewID()
 	rep := link.SessionReport{Session: sid, Request: r.ID, Seq: 1, Asset: "NGH-PETCT1", Service: "recon-ssh", Opened: w.clock(),
-		Deadline: w.clock().Add(time.Hour), Recordings: []link.RecordingReport{{Recording: rec.Recording(), Service: "recon-ssh", Started: w.clock()}}}
+		Deadline: w.clock().Add(time.Hour), Recordings: []link.RecordingReport{{Recording: rec.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}}}
 	w.must(w.access.ReportSession(t.Context(), "NGH", "main", rep))
 	w.must(w.access.AppendPart(t.Context(), "NGH", "main", rec, "header", 12))
 	if all := get[[]Session](w, "ben", "GET", v1+"/sessions", nil); len(all) != 1 || all[0].State != session.Live || all[0].Reason != nil ||

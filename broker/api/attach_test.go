@@ -218,7 +218,7 @@ func TestTicketsAreTakenOnce(t *testing.T) {
 	w.say(last, websocket.MessageText, good)
 	got := get1(t, w.agents.opened)
 	defer got.conn.Close()
-	if got.site != "NGH" || got.agent != "main" || got.Asset != "NGH-PETCT1" || got.Service != "recon-ssh" || got.Door != "browser" || !strings.HasPrefix(got.Peer, "127.0.0.1:") {
+	if got.site != "NGH" || got.agent != "main" || got.Asset != "NGH-PETCT1" || got.Service != "recon-ssh" || got.Door != "attach" || !strings.HasPrefix(got.Peer, "127.0.0.1:") {
 		t.Errorf("opened %+v", got)
 	}
 }

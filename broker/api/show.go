@@ -82,7 +82,7 @@ func documentsView(e access.Evidence) Documents {
 }
 
 func sessionView(s access.Session) Session {
-	v := Session{ID: s.ID.Session(), State: s.State, Asset: s.Asset, Service: s.Service, Engineer: known(s.Engineer),
+	v := Session{ID: s.ID.Session(), State: s.State, Asset: s.Asset, Service: s.Service, Protocol: s.Protocol, Engineer: known(s.Engineer),
 		Opened: s.Opened.UTC(), Deadline: s.Deadline.UTC(), Ended: orNull(s.Ended), Recordings: list(s.Recordings), Request: s.Request.Request(),
 		Frozen: list(s.Frozen), Keys: s.Keys, Site: s.Site, WorkOrder: s.WorkOrder}
 	if s.Reason != "" {

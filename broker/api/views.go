@@ -82,6 +82,7 @@ type Session struct {
 	Reason     *session.EndReason `json:"reason"`
 	Asset      string             `json:"asset"`
 	Service    string             `json:"service"`
+	Protocol   session.Protocol   `json:"protocol"` // empty where it is not known
 	Engineer   string             `json:"engineer"` // e-mail, or the subject where there is none
 	Opened     time.Time          `json:"opened" nullable:"true"`
 	Deadline   time.Time          `json:"deadline" nullable:"true"`
@@ -107,15 +108,16 @@ func (s Session) MarshalJSON() ([]byte, error) {
 
 // Recording is a recording in the vault or on its way there.
 type Recording struct {
-	ID       string     `json:"id"`
-	Session  string     `json:"session"`
-	State    string     `json:"state"` // live, sealed, torn
-	Asset    string     `json:"asset"`
-	Service  string     `json:"service"`
-	Engineer string     `json:"engineer"`
-	Started  time.Time  `json:"started"`
-	Ended    *time.Time `json:"ended"`
-	Bytes    int64      `json:"bytes"` // stored so far
+	ID       string           `json:"id"`
+	Session  string           `json:"session"`
+	State    string           `json:"state"` // live, sealed, torn
+	Asset    string           `json:"asset"`
+	Service  string           `json:"service"`
+	Protocol session.Protocol `json:"protocol"` // empty where it is not known
+	Engineer string           `json:"engineer"`
+	Started  time.Time        `json:"started"`
+	Ended    *time.Time       `json:"ended"`
+	Bytes    int64            `json:"bytes"` // stored so far
 
 	Request   string   `json:"request"`
 	Reason    string   `json:"reason"` // why the session ended; empty while it lives or where that is not known

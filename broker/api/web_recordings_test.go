@@ -206,7 +206,7 @@ func TestFindRecordings(t *testing.T) {
 	for i := range 7 {
 		id := session.NewID().Recording()
 		ids = append(ids, id)
-		rep.Recordings = append(rep.Recordings, link.RecordingReport{Recording: id, Service: "recon-ssh", Started: w.clock().Add(time.Duration(i/2) * time.Minute)})
+		rep.Recordings = append(rep.Recordings, link.RecordingReport{Recording: id, Service: "recon-ssh", Protocol: session.SSH, Started: w.clock().Add(time.Duration(i/2) * time.Minute)})
 	}
 	w.must(w.access.ReportSession(t.Context(), "NGH", "main", rep))
 	list := func(who, query string) (all []Recording, next string) {

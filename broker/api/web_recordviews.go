@@ -143,7 +143,7 @@ func verdictView(v *access.Verdict) *Verdict {
 
 // recordingView also wishes for a digest that is not there yet.
 func (d *door) recordingView(r access.Recording) Recording {
-	v := Recording{ID: r.ID.Recording(), State: r.State, Asset: r.Asset, Service: r.Service, Engineer: known(r.Engineer),
+	v := Recording{ID: r.ID.Recording(), State: r.State, Asset: r.Asset, Service: r.Service, Protocol: r.Protocol, Engineer: known(r.Engineer),
 		Started: r.Started.UTC(), Ended: orNull(r.Ended), Bytes: r.Bytes, Site: r.Site, WorkOrder: r.WorkOrder, Reason: string(r.Reason),
 		Readable: r.Readable, Verdict: verdictView(r.Verdict), Digest: (*Digest)(r.Digest),
 		Reviews: each(r.Reviews, func(x access.Review) Review {

@@ -380,7 +380,7 @@ func (w *world) things() things {
 	w.must(w.access.ReportSession(w.t.Context(), "NGH", "main", link.SessionReport{
 		Session: *d.Request.Grant, Request: r.ID, Seq: 1, Asset: "NGH-PETCT1", Service: "recon-ssh", Opened: w.clock(),
 		Deadline:   w.clock().Add(30 * time.Minute),
-		Recordings: []link.RecordingReport{{Recording: rec, Service: "recon-ssh", Started: w.clock()}},
+		Recordings: []link.RecordingReport{{Recording: rec, Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}},
 	}))
 	all := get[[]Request](w, "ada", "GET", "/api/v1/requests", nil)
 	if !slices.ContainsFunc(all, func(x Request) bool { return x.ID == open.ID }) {

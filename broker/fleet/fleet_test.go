@@ -381,7 +381,7 @@ func TestReportsAreAcknowledged(t *testing.T) {
 	r := link.SessionReport{
 		Session: session.NewID().Session(), Request: session.NewID().Request(), Seq: 3, Asset: "NGH-PETCT1", Service: "recon-ssh",
 		Opened:     time.Now(),
-		Recordings: []link.RecordingReport{{Recording: session.NewID().Recording(), Service: "recon-ssh", Started: time.Now()}},
+		Recordings: []link.RecordingReport{{Recording: session.NewID().Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: time.Now()}},
 	}
 	if err := s.Report(t.Context(), r); err != nil {
 		t.Fatal(err)

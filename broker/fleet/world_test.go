@@ -307,7 +307,7 @@ func (s *scanner) await(t testing.TB, up bool) {
 	}
 }
 
-var sshOpen = link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "203.0.113.7:4711"}
+var sshOpen = link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "203.0.113.7:4711", Door: link.DoorSSH}
 
 // echo proves that a stream works both ways and half-closes.
 func echo(t testing.TB, conn net.Conn, text string) {

@@ -121,7 +121,7 @@ func (v *visit) reach(ctx context.Context, who owner, host string) (Route, net.C
 	opening, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	stream, err := v.server.streams.Open(opening, route.Site, route.Agent,
-		link.Open{Asset: route.Asset, Service: route.Service, Peer: v.peer})
+		link.Open{Asset: route.Asset, Service: route.Service, Peer: v.peer, Door: link.DoorSSH})
 	if err != nil {
 		return Route{}, nil, fmt.Errorf("open stream to %s: %w", route.Agent, err)
 	}

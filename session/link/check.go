@@ -25,7 +25,7 @@ func (o Open) check() error {
 		return invalid("a stream to something that is not a name")
 	case len(o.Peer) > 64:
 		return invalid("a stream from an overlong address")
-	case o.Door != DoorSSH && o.Door != DoorBrowser:
+	case o.Door != DoorSSH && o.Door != DoorAttach && o.Door != DoorTLS:
 		return invalid("a stream to an unknown door")
 	}
 	return nil
@@ -33,7 +33,8 @@ func (o Open) check() error {
 
 func (d Deliver) check() error {
 	switch d.Kind {
-	case "request", "approval", "withdraw", "revoke", "checkpoint", "activate", "freeze", "thaw", "disable":
+	case DeliverRequest, DeliverApproval, DeliverActivate, DeliverThaw, DeliverFreeze, DeliverWithdraw, DeliverRevoke,
+		DeliverDisable, DeliverCheckpoint:
 		return nil
 	}
 	return invalid("a delivery of an unknown kind")
@@ -77,9 +78,15 @@ func (r SessionReport) check() error {
 	if _, err := session.ParseSessionID(r.Session); err != nil {
 		return invalid("a report about something that is not a session")
 	}
+	if r.Protocol != "" && !r.Protocol.Known() {
+		return invalid("a report about a session of an unknown protocol")
+	}
 	for _, rec := range r.Recordings {
 		if _, err := session.ParseRecordingID(rec.Recording); err != nil {
 			return invalid("a report about something that is not a recording")
+		}
+		if !rec.Protocol.Known() {
+			return invalid("a report about a recording of an unknown protocol")
 		}
 	}
 	return nil

@@ -53,7 +53,8 @@ func TestAHostileOpenIsRefusedAndNothingIsDialled(t *testing.T) {
 		"a path for a service":        {Token: aSecret, Node: "node1", Asset: "A", Service: "../../etc"},
 		"a name with a line break":    {Token: aSecret, Node: "node1", Asset: "A\nB", Service: "s"},
 		"an unknown door":             {Token: aSecret, Node: "node1", Asset: "A", Service: "s", Door: "vnc"},
-		"a door in other case":        {Token: aSecret, Node: "node1", Asset: "A", Service: "s", Door: "Browser"},
+		"no door":                     {Token: aSecret, Node: "node1", Asset: "A", Service: "s"},
+		"a door in other case":        {Token: aSecret, Node: "node1", Asset: "A", Service: "s", Door: "Attach"},
 		"an overlong address of peer": {Token: aSecret, Node: "node1", Asset: "A", Service: "s", Peer: strings.Repeat("9", 65)},
 	}
 	synctest.Test(t, func(t *testing.T) {

@@ -40,21 +40,22 @@ func samples() map[verb][]any {
 			}},
 		}, Hello{}},
 		verbDeliver: {
-			Deliver{Kind: "request", Request: []byte(`{"v":1}`), Token: "a.b.c", Salt: bytes.Repeat([]byte{1}, 32)},
-			Deliver{Kind: "withdraw", ID: session.ID{1}.Request()},
+			Deliver{Kind: DeliverRequest, Request: []byte(`{"v":1}`), Token: "a.b.c", Salt: bytes.Repeat([]byte{1}, 32)},
+			Deliver{Kind: DeliverWithdraw, ID: session.ID{1}.Request()},
+			Deliver{Kind: DeliverThaw, ID: session.ID{1}.Session(), By: &session.Person{Email: "a@b.example"}},
 		},
 		verbOpen: {
-			Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "[2001:db8::1]:4711"},
-			Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "recon-ssh", Door: DoorBrowser}},
+			Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "[2001:db8::1]:4711", Door: DoorSSH},
+			Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "recon-ssh", Door: DoorAttach}, Open{Token: aSecret, Node: "node1", Asset: "NGH-PETCT1", Service: "console-vnc", Door: DoorTLS}},
 		verbEnd: {End{Session: session.ID{1}.Session(), Reason: session.KilledRemote, By: session.Person{Email: "a@b.example", Name: "Ada"}}},
 		verbVerdict: {
 			Verdict{OK: true, Admitted: true, Count: 2, Needed: 2, Received: &at},
 			Verdict{Kind: session.Refused, Message: "No.", Next: "Ask again."},
 		},
 		verbReport: {SessionReport{
-			Session: session.ID{1}.Session(), Request: session.ID{2}.Request(), Seq: 7, Asset: "NGH-PETCT1", Service: "recon-ssh",
+			Session: session.ID{1}.Session(), Request: session.ID{2}.Request(), Seq: 7, Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH,
 			Opened: at, Deadline: at.Add(time.Hour), Ended: at.Add(time.Minute), Reason: session.Completed,
-			Recordings: []RecordingReport{{Recording: session.ID{3}.Recording(), Service: "recon-ssh", Started: at}},
+			Recordings: []RecordingReport{{Recording: session.ID{3}.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: at}},
 		}},
 		verbPut:    {Put{Recording: session.ID{3}.Recording(), Part: "000001.seg", Size: 1 << 20, SHA256: strings.Repeat("ab", 32)}},
 		verbEnrol:  {Enrolment{Secret: aSecret, CSR: []byte{0x30, 0}, Identity: "ssh-ed25519 AAAA", Proof: make([]byte, 64)}, Enrolment{CSR: []byte{1}}},

@@ -63,9 +63,6 @@
 package link
 
 import (
-	"context"
-	"io"
-	"net"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -207,16 +204,33 @@ type Hello struct {
 
 // Deliver hands the agent one thing to check and remember. Answered by a Verdict.
 type Deliver struct {
-	Kind    string `json:"kind"`              // "request", "approval", "activate", "withdraw", "revoke", "freeze", "thaw", "disable", "checkpoint"
-	Request []byte `json:"request,omitempty"` // exact document bytes
-	Grant   []byte `json:"grant,omitempty"`
-	Token   string `json:"token,omitempty"`
-	Salt    []byte `json:"salt,omitempty"`
-	ID      string `json:"id,omitempty"`  // R-... or S-... that it is about
-	Key     string `json:"key,omitempty"` // key line that joins, for activate
+	Kind    Delivery `json:"kind"`
+	Request []byte   `json:"request,omitempty"` // exact document bytes
+	Grant   []byte   `json:"grant,omitempty"`
+	Token   string   `json:"token,omitempty"`
+	Salt    []byte   `json:"salt,omitempty"`
+	ID      string   `json:"id,omitempty"`  // R-... or S-... that it is about
+	Key     string   `json:"key,omitempty"` // key line
 	// By is who asked, for withdraw, revoke, freeze, thaw; whose access ends, for disable.
 	By *session.Person `json:"by,omitempty"`
 }
+
+// Delivery is a kind of Deliver. The agent checks what widens by tokens of its own
+// issuers; what narrows needs none.
+type Delivery string
+
+// Every kind, and what it carries.
+const (
+	DeliverRequest    Delivery = "request"    // Request, Token, Salt: an engineer's; widens
+	DeliverApproval   Delivery = "approval"   // Request, Grant, Token, Salt: an approver's; widens
+	DeliverActivate   Delivery = "activate"   // ID, Key that joins, Token, Salt: an engineer's; widens
+	DeliverThaw       Delivery = "thaw"       // ID, By: lifts the broker's own freeze only
+	DeliverFreeze     Delivery = "freeze"     // ID, By
+	DeliverWithdraw   Delivery = "withdraw"   // ID of a request, By
+	DeliverRevoke     Delivery = "revoke"     // ID of a session, By
+	DeliverDisable    Delivery = "disable"    // By: everything of this engineer ends
+	DeliverCheckpoint Delivery = "checkpoint" // Request: a note, Grant: its consistency proof, Key of the log
+)
 
 // Verdict is the agent's answer.
 type Verdict struct {
@@ -237,15 +251,16 @@ type Open struct {
 	Asset   string `json:"asset"`
 	Service string `json:"service"`
 	Peer    string `json:"peer,omitempty"` // the engineer's network address, for the record
-	Door    Door   `json:"door,omitempty"` // what the stream speaks
+	Door    Door   `json:"door"`           // what the stream speaks
 }
 
 // Door says what is spoken inside a stream. Who is at its other end shows there.
 type Door string
 
 const (
-	DoorSSH     Door = ""        // the inner SSH
-	DoorBrowser Door = "browser" // package session/attach
+	DoorSSH    Door = "ssh"    // the inner SSH
+	DoorAttach Door = "attach" // package session/attach
+	DoorTLS    Door = "tls"    // an inner TLS 1.3, for the streams of other programs
 )
 
 // SessionReport is what the agent tells of one session. Reports are idempotent;
@@ -256,6 +271,7 @@ type SessionReport struct {
 	Seq        uint64            `json:"seq"`
 	Asset      string            `json:"asset"`
 	Service    string            `json:"service"` // of the first connection
+	Protocol   session.Protocol  `json:"protocol"`
 	Opened     time.Time         `json:"opened,omitzero"`
 	Deadline   time.Time         `json:"deadline,omitzero"`
 	Frozen     []string          `json:"frozen,omitempty"` // causes, while it is frozen
@@ -268,9 +284,10 @@ type SessionReport struct {
 // RecordingReport lists one recording of a session, so that it shows before its
 // first segment has been uploaded.
 type RecordingReport struct {
-	Recording string    `json:"recording"` // V-...
-	Service   string    `json:"service"`
-	Started   time.Time `json:"started"`
+	Recording string           `json:"recording"` // V-...
+	Service   string           `json:"service"`
+	Protocol  session.Protocol `json:"protocol"`
+	Started   time.Time        `json:"started"`
 }
 
 // End tells the agent to end a session or, with Request set, to forget a request.
@@ -294,27 +311,3 @@ const HeadPart = "head"
 
 // maxHead bounds the body of such a put, in bytes.
 const maxHead = 1 << 10
-
-// Countersigner may be implemented by a BrokerHandler that countersigns heads.
-type Countersigner interface {
-	Countersign(ctx context.Context, site, agent, recording string, head []byte) (receipt []byte, err error)
-}
-
-// AgentHandler is what the agent does with what the broker says. Implemented by package agent.
-type AgentHandler interface {
-	Deliver(ctx context.Context, d Deliver) Verdict
-	End(ctx context.Context, e End) Verdict
-	// Stream serves one dialled-back stream and closes conn when done.
-	Stream(ctx context.Context, o Open, conn net.Conn)
-}
-
-// BrokerHandler is what the broker does with what an agent says. The site and
-// agent names come from the verified certificate, never from the message.
-// Implemented by package broker.
-type BrokerHandler interface {
-	Hello(ctx context.Context, h Hello) error
-	Report(ctx context.Context, site, agent string, r SessionReport) error
-	Put(ctx context.Context, site, agent string, p Put, body io.Reader) error
-	// Relay returns a connection to the host of a pinned issuer of that site.
-	Relay(ctx context.Context, site, agent, issuer string) (net.Conn, error)
-}

@@ -54,7 +54,7 @@ func (w *world) dialBrowser(asset, service string) *browser {
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
-		w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorBrowser, Asset: asset, Service: service, Peer: "192.0.2.9"}, far)
+		w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorAttach, Asset: asset, Service: service, Peer: "192.0.2.9"}, far)
 	}()
 	w.t.Cleanup(func() { _ = near.Close(); <-served })
 	c, err := attach.NewClient(near)

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
 )
 
 // unproven is a key that is offered and never signed with: its public half reads
@@ -181,7 +182,7 @@ func TestOtherServiceIsRefused(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.engine.Serve(context.Background(), engine.Visit{Asset: "NGH-PETCT1", Service: "console-ssh"}, far)
+		w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorSSH, Asset: "NGH-PETCT1", Service: "console-ssh"}, far)
 	}()
 	var banner string
 	_, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{
@@ -260,7 +261,7 @@ func TestZeroTicketIsRefused(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.engine.Serve(context.Background(), engine.Visit{Asset: "NGH-PETCT1", Service: "recon-ssh"}, far)
+		w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorSSH, Asset: "NGH-PETCT1", Service: "recon-ssh"}, far)
 	}()
 	if _, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{User: "x", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
 		HostKeyCallback: gossh.FixedHostKey(w.agent)}); err == nil {

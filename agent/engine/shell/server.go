@@ -15,6 +15,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/terminal"
 )
@@ -35,8 +36,12 @@ type sshClient struct {
 	pace     *rate.Limiter
 }
 
-// Serve serves an engineer's ssh until it is gone.
+// Serve serves an engineer's ssh until it is gone. It comes by no other door.
 func (l *Line) Serve(ctx context.Context, e *engine.Engine, v engine.Visit, nc net.Conn) {
+	if v.Door != link.DoorSSH {
+		l.cfg.Log.Warn("stream refused", "door", v.Door, "asset", v.Asset, "service", v.Service)
+		return
+	}
 	s := &sshClient{line: l, engine: e, visit: v, nc: nc, log: l.cfg.Log.With("target", fmt.Sprintf("%.64s/%.64s", v.Asset, v.Service)),
 		gone: make(chan struct{}), pace: rate.NewLimiter(20, 40)}
 	err := e.Connect(ctx, v, session.SSH, s, func(ctx context.Context, c *engine.Conn) session.EndReason {

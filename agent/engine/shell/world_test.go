@@ -277,7 +277,7 @@ func (w *world) listen() {
 				return
 			}
 			served.Go(func() {
-				w.engine.Serve(context.Background(), engine.Visit{Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "192.0.2.7"}, c)
+				w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorSSH, Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: "192.0.2.7"}, c)
 			})
 		}
 	})

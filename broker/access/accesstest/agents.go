@@ -112,9 +112,9 @@ func (a *Agents) Online(site, agent string) bool {
 // Deliver implements access.Agents.
 func (a *Agents) Deliver(_ context.Context, site, agent string, d link.Deliver) (link.Verdict, error) {
 	if a.During != nil {
-		a.During(d.Kind)
+		a.During(string(d.Kind))
 	}
-	return a.guarded(site, agent, d.Kind, func() link.Verdict {
+	return a.guarded(site, agent, string(d.Kind), func() link.Verdict {
 		if a.Refuse != nil {
 			return *a.Refuse
 		}
@@ -169,17 +169,17 @@ func (a *Agents) guarded(site, agent, what string, do func() link.Verdict) (link
 
 func (a *Agents) deliver(d link.Deliver) link.Verdict {
 	switch d.Kind {
-	case "request":
+	case link.DeliverRequest:
 		return a.pend(d)
-	case "approval":
+	case link.DeliverApproval:
 		return a.approve(d)
-	case "withdraw", "revoke":
+	case link.DeliverWithdraw, link.DeliverRevoke:
 		return a.shut(d)
-	case "activate":
+	case link.DeliverActivate:
 		return a.activate(d)
-	case "freeze", "thaw":
+	case link.DeliverFreeze, link.DeliverThaw:
 		return a.hold(d)
-	case "disable":
+	case link.DeliverDisable:
 		return a.disable(d)
 	}
 	return no(session.Invalid, "The agent knows no such delivery.")
@@ -290,7 +290,7 @@ func (a *Agents) hold(d link.Deliver) link.Verdict {
 	if err != nil || x == nil || d.By == nil || d.By.Sub == "" {
 		return no(session.Invalid, "That names no session, or nobody holds it.")
 	}
-	x.frozen = d.Kind == "freeze"
+	x.frozen = d.Kind == link.DeliverFreeze
 	return link.Verdict{OK: true}
 }
 

@@ -42,7 +42,7 @@ export function request(over: Partial<T.Request> = {}): T.Request {
 
 export function session(over: Partial<T.Session> = {}): T.Session {
   return {
-    id: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'live', reason: null, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh',
+    id: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'live', reason: null, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh',
     engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', opened: at(-8), deadline: at(22), ended: null,
     recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], frozen: [], keys: 1, ...over,
   };
@@ -51,7 +51,7 @@ export function session(over: Partial<T.Session> = {}): T.Session {
 export function recording(over: Partial<T.Recording> = {}): T.Recording {
   return {
     id: 'V-7H2K9M4QXW3EVN5TBJ6CPA8DFR', session: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'sealed', reason: 'completed',
-    site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', started: at(-90), ended: at(-68),
+    site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh', engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', started: at(-90), ended: at(-68),
     bytes: 48213, readable: true, digest: { seconds: 1320, lines: 214, files_in: 0, files_out: 1, refused: 0, warnings: 1, freezes: 1 }, verdict: null, reviews: [], ...over,
   };
 }

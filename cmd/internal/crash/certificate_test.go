@@ -245,7 +245,7 @@ func (o *office) staysOut() {
 			o.t.Fatal("a revoked agent is online")
 		}
 	}
-	if _, err := o.Open(o.t.Context(), "NGH", "ngh-1", link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh"}); err == nil {
+	if _, err := o.Open(o.t.Context(), "NGH", "ngh-1", link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh", Door: link.DoorSSH}); err == nil {
 		o.t.Fatal("a stream was opened to a revoked agent")
 	}
 }

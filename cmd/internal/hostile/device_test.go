@@ -61,7 +61,7 @@ func (s *siege) dial(a asked) *gossh.Client {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := s.broker.Open(ctx, site, agentName, link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh"})
+	conn, err := s.broker.Open(ctx, site, agentName, link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh", Door: link.DoorSSH})
 	if err != nil {
 		s.t.Fatal(err)
 	}

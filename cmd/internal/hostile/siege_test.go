@@ -342,7 +342,7 @@ func (s *siege) connect(asset, service string, key ed25519.PrivateKey) error {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	conn, err := s.broker.Open(ctx, site, agentName, link.Open{Asset: asset, Service: service})
+	conn, err := s.broker.Open(ctx, site, agentName, link.Open{Asset: asset, Service: service, Door: link.DoorSSH})
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,8 @@ export interface Person {
 export type Role = 'engineer' | 'approver' | 'auditor';
 export type ClientClass = 'cli' | 'console' | 'web';
 export type ServiceClass = 'observe' | 'non-disruptive' | 'disruptive';
+/** What services speak, and this page with them: see protocols.ts. */
+export type Protocol = 'ssh';
 export type Channel = 'shell' | 'exec' | 'files-in' | 'files-out' | 'clipboard-in' | 'clipboard-out' | 'control';
 
 /** Every error: application/problem+json. */
@@ -79,7 +81,7 @@ export interface Outcome {
 export interface Service {
   name: string;
   endpoint: string; // of the device it is on: recon
-  protocol: 'ssh' | 'vnc' | 'rdp' | 'http' | 'tcp';
+  protocol: Protocol;
   port: number;
   class: ServiceClass;
 }
@@ -196,6 +198,7 @@ export interface Session {
   site: string;
   asset: string;
   service: string;
+  protocol: Protocol | ''; // '' where its agent did not say
   engineer: string;
   work_order: string;
   opened: string | null;
@@ -241,6 +244,7 @@ export interface Recording {
   site: string;
   asset: string;
   service: string;
+  protocol: Protocol | ''; // '' where its agent did not say
   engineer: string;
   work_order: string;
   started: string;
