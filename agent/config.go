@@ -109,9 +109,6 @@ type Service struct {
 }
 
 const (
-	defaultLongest = 8 * time.Hour
-	defaultWindow  = 24 * time.Hour
-
 	defaultPerEngineer = 3
 	defaultTogether    = 20
 
@@ -214,6 +211,7 @@ func (v *checker) assets(assets []Asset) {
 		v.require(path+".name", !seen[strings.ToLower(a.Name)], "another asset has this name")
 		seen[strings.ToLower(a.Name)] = true
 		v.policy(path+".policy", a.Policy)
+		v.channels(path+".policy.channels", a)
 		v.endpoints(path+".endpoints", a.Endpoints)
 	}
 }
@@ -227,14 +225,25 @@ func (v *checker) policy(path string, p Policy) {
 	_, err := time.LoadLocation(p.Zone)
 	v.require(path+".zone", err == nil && p.Zone != "Local", `a time zone looks like "Europe/Berlin"`)
 	v.quorum(path, p)
-	for _, c := range p.Channels {
-		v.require(path+".channels", c.Known(), fmt.Sprintf("%q is no channel; known are %v", c, session.Channels()))
-	}
 	for _, c := range p.Accept.Engineer {
 		v.require(path+".accept.engineer", c == session.CLI || c == session.Web, "engineers come by cli or web")
 	}
 	for _, c := range p.Accept.Approver {
 		v.require(path+".accept.approver", c == session.Console || c == session.Web, "approvers come by console or web")
+	}
+}
+
+// channels refuses to allow what no service of the asset could carry.
+func (v *checker) channels(path string, a Asset) {
+	var has []session.Channel
+	for _, e := range a.Endpoints {
+		for _, s := range e.Services {
+			has = append(has, s.Protocol.Channels()...)
+		}
+	}
+	slices.Sort(has)
+	for _, c := range a.Policy.Channels {
+		v.require(path, slices.Contains(has, c), fmt.Sprintf("no service of this asset has the channel %q; they have %v", c, slices.Compact(has)))
 	}
 }
 
@@ -278,7 +287,7 @@ func (v *checker) service(path string, s Service, seen map[string]bool) {
 	v.name(path+".name", s.Name)
 	v.require(path+".name", !seen[strings.ToLower(s.Name)], "another service of this asset has this name")
 	seen[strings.ToLower(s.Name)] = true
-	v.require(path+".protocol", s.Protocol == session.SSH, `the protocol spoken so far is "ssh"`)
+	v.require(path+".protocol", s.Protocol.Known(), fmt.Sprintf("a protocol is one of %v", session.Protocols()))
 	v.require(path+".port", s.Port > 0 && s.Port < 65536, "a port is a number from 1 to 65535")
 	v.require(path+".class", s.Class.Known(), fmt.Sprintf("a class is one of %v", session.Classes()))
 	if err := s.target("x", Endpoint{Name: "x", Address: "x"}).Check(); err != nil {
@@ -302,36 +311,19 @@ func (a Asset) Public() session.Asset {
 			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.Class})
 		}
 	}
-	return pub
+	if settled, err := grant.Settle(pub); err == nil {
+		return settled
+	}
+	return pub // the verifier says what is wrong with it
 }
 
-// rules fills in the strict defaults. Durations were checked by Validate.
+// rules reads the policy. Durations were checked by Validate.
 func (p Policy) rules() session.Policy {
-	r := session.Policy{Approvals: max(p.Approvals, 1), Accept: p.Accept, Longest: defaultLongest, Window: defaultWindow, Channels: p.Channels,
-		Quorum: slices.Clone(p.Quorum), Sessions: p.Sessions, Zone: p.Zone}
-	if n := places(p.Quorum); n > 0 {
-		r.Approvals = n
-	}
-	if d, err := time.ParseDuration(p.Idle); err == nil {
-		r.Idle = d
-	}
-	if d, err := time.ParseDuration(p.Longest); err == nil && d > 0 {
-		r.Longest = d
-	}
-	if d, err := time.ParseDuration(p.Window); err == nil && d > 0 {
-		r.Window = d
-	}
-	r.Window = max(r.Window, r.Longest)
-	if len(r.Accept.Engineer) == 0 {
-		r.Accept.Engineer = []session.ClientClass{session.CLI}
-	}
-	if len(r.Accept.Approver) == 0 {
-		r.Accept.Approver = []session.ClientClass{session.Console}
-	}
-	if len(r.Channels) == 0 {
-		r.Channels = []session.Channel{session.Exec, session.Shell}
-	}
-	return r
+	longest, _ := time.ParseDuration(p.Longest)
+	window, _ := time.ParseDuration(p.Window)
+	idle, _ := time.ParseDuration(p.Idle)
+	return session.Policy{Approvals: p.Approvals, Accept: p.Accept, Longest: longest, Window: window, Channels: p.Channels,
+		Quorum: p.Quorum, Idle: idle, Sessions: p.Sessions, Zone: p.Zone}
 }
 
 func (c *Config) catalogue() []session.Asset {

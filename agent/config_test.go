@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -55,11 +56,37 @@ func TestPolicyFields(t *testing.T) {
 			t.Errorf("%+v: %v, want %q", row.policy, err, row.path)
 		}
 	}
-	r := rows[0].policy.rules()
+	of := func(p Policy) session.Policy { return withPolicy(p).Public().Policy }
+	r := of(rows[0].policy)
 	if r.Approvals != 2 || len(r.Quorum) != 2 || r.Idle != 15*time.Minute || r.Sessions != 2 || r.Zone != "Europe/Berlin" {
 		t.Errorf("%+v", r)
 	}
-	if r := (Policy{}).rules(); r.Approvals != 1 || r.Idle != 0 || r.Sessions != 0 {
+	r = of(Policy{})
+	if r.Approvals != 1 || r.Idle != 0 || r.Sessions != 0 || r.Longest != 8*time.Hour || r.Window != 24*time.Hour ||
+		!slices.Equal(r.Channels, []session.Channel{session.Exec, session.Shell}) ||
+		!slices.Equal(r.Accept.Engineer, []session.ClientClass{session.CLI}) || !slices.Equal(r.Accept.Approver, []session.ClientClass{session.Console}) {
 		t.Errorf("defaults %+v", r)
+	}
+}
+
+func withPolicy(p Policy) Asset {
+	return Asset{Name: "CT", Policy: p, Endpoints: []Endpoint{{Name: "recon", Address: "10.0.0.5", Services: []Service{
+		{Name: "recon-ssh", Protocol: session.SSH, Port: 22, Class: session.Observe}}}}}
+}
+
+// A policy allows what the asset's services have, and nothing besides.
+func TestChannelsFitTheProtocols(t *testing.T) {
+	for want, list := range map[string][]session.Channel{
+		"":               session.SSH.Channels(),
+		`"clipboard-in"`: {session.Shell, session.ClipboardIn},
+		`"control"`:      {session.Control},
+		`"telepathy"`:    {"telepathy"},
+	} {
+		v := &checker{}
+		v.channels("p", withPolicy(Policy{Channels: list}))
+		err := errors.Join(v.errs...)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), "no service of this asset has the channel "+want+"; they have [exec files-in files-out shell]")) {
+			t.Errorf("%v: %v", list, err)
+		}
 	}
 }

@@ -139,7 +139,7 @@ func (l *life) ask(t *rapid.T) {
 	if keyed {
 		r.Key = newKey()
 	}
-	good := signer == eng && ahead <= 30*86400 && r.EXP-r.NBF <= 24*3600 && r.MaxS <= 8*3600 && (!keyed || ahead <= 3600)
+	good := signer == eng && ahead <= 30*86400 && r.EXP-r.NBF <= 24*3600 && r.MaxS <= 8*3600 && (!keyed || ahead <= 3600) && (keyed || ahead > 0)
 	l.take(t, r, signer, nil, good)
 }
 

@@ -67,7 +67,7 @@ func newSite(t *testing.T) *site {
 	issuers := []session.Issuer{pin(session.VendorSide, "cli", session.CLI), pin(session.HospitalSide, "console", session.Console)}
 	keys, err := idtoken.NewKeySets(issuers, nil)
 	must(t, err)
-	services := []session.Service{{Name: "ssh", Class: session.Disruptive}}
+	services := []session.Service{{Name: "ssh", Protocol: session.SSH, Class: session.Disruptive}}
 	s.verifier, err = grant.NewVerifier(grant.Policy{Site: "NGH", Agent: s.agent, Issuers: issuers, Assets: map[string]session.Asset{
 		"CT": {Name: "CT", Services: services},
 		"MR": {Name: "MR", Services: services, Policy: session.Policy{Quorum: []session.Quorum{{Group: "it", Count: 1}, {Group: "modality", Count: 1}}}},

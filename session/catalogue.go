@@ -48,6 +48,15 @@ func Channels() []Channel {
 // Known reports whether c is one of Channels.
 func (c Channel) Known() bool { return slices.Contains(Channels(), c) }
 
+// Carries reports whether c moves things to or from the device, beside working on it.
+func (c Channel) Carries() bool {
+	switch c {
+	case FilesIn, FilesOut, ClipboardIn, ClipboardOut:
+		return true
+	}
+	return false
+}
+
 // ClientClass is the kind of program in which a person proved something; the
 // agent derives it from the token's audience.
 type ClientClass string

@@ -2,6 +2,7 @@ package device
 
 import (
 	"encoding/base64"
+	"fmt"
 	"net"
 	"strings"
 	"time"
@@ -48,8 +49,8 @@ func (t Target) Check() error {
 	switch {
 	case !session.ValidName(t.Asset) || !session.ValidName(t.Service) || !session.ValidName(t.Endpoint):
 		return bad("asset, endpoint and service need valid names", "Use letters, digits and inner hyphens.")
-	case t.Protocol != session.SSH:
-		return bad("the protocol is not known", "Write protocol: ssh.")
+	case !t.Protocol.Known():
+		return bad("the protocol is not known", fmt.Sprintf("Write one of %v.", session.Protocols()))
 	case t.Address == "" || strings.ContainsAny(t.Address, " \t/[]@"):
 		return bad("the address is not a host name or IP address", "Write address: 10.0.0.5, and the port as port.")
 	case t.Port < 1 || t.Port > 65535:

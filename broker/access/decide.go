@@ -27,8 +27,12 @@ func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byt
 		return Request{}, false, err
 	}
 	g, err := grant.ParseGrant(raw)
+	var asset Asset
 	if err == nil {
-		err = checkGrant(g, r, a.now())
+		asset, err = a.asset(ctx, r.doc.Site, r.doc.Asset)
+	}
+	if err == nil {
+		err = checkGrant(g, r, asset.Asset, a.now())
 	}
 	if err == nil {
 		err = checkProof(p)

@@ -3,7 +3,6 @@ package access
 import (
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,44 +20,15 @@ const (
 
 // checkRequest refuses what no agent would take.
 func checkRequest(r grant.Request, asset session.Asset, now time.Time) error {
-	switch {
-	case r.Kind != grant.KindSession && r.Kind != grant.KindExtension:
-		return refusal(session.Refused, "Ask for a new session.", "Only new sessions and extensions can be asked for.")
-	case r.EXP <= now.Unix():
-		return refusal(session.Expired, "Ask again with sallyport request new.", "The window that was asked for is over.")
-	case !sentence(r.Reason, grant.MaxReason):
+	if !sentence(r.Reason, grant.MaxReason) {
 		return refusal(session.Invalid, "Say why, with --reason.", "A request needs a reason.")
-	case r.Kind == grant.KindExtension && r.Key != "":
-		return refusal(session.Invalid, "Ask with sallyport request extend.", "An extension brings no key.")
-	case r.Kind == grant.KindSession && r.Key == "" && r.NBF <= now.Unix():
-		return refusal(session.Refused, "Ask again with sallyport request new.",
-			"A request for now brings its key.")
 	}
-	for _, c := range r.Channels {
-		if len(asset.Policy.Channels) > 0 && !slices.Contains(asset.Policy.Channels, c) {
-			return refusal(session.Refused, "Ask without it.", "%s does not allow the channel %s.", asset.Name, c)
-		}
-	}
-	return checkServices(r, asset)
-}
-
-func checkServices(r grant.Request, asset session.Asset) error {
-	for _, name := range r.Services {
-		s, ok := asset.Service(name)
-		if !ok {
-			return refusal(session.Invalid, "See sallyport assets.", "%s has no service %.64s.", asset.Name, name)
-		}
-		if !r.Class.Within(s.Class) {
-			return refusal(session.Refused, "Ask for a milder class.",
-				"%s/%s may be used %s at most, not %s.", asset.Name, name, s.Class, r.Class)
-		}
-	}
-	return nil
+	return grant.AdmitsRequest(asset, r, now, now)
 }
 
 // checkGrant refuses a grant that no agent would take for the request: another's,
 // or a wider one.
-func checkGrant(g grant.Grant, rec record, now time.Time) error {
+func checkGrant(g grant.Grant, rec record, asset session.Asset, now time.Time) error {
 	wrong := func(format string, args ...any) error {
 		return refusal(session.Invalid, "Approve it again with sallyport approve.", format, args...)
 	}
@@ -67,10 +37,8 @@ func checkGrant(g grant.Grant, rec record, now time.Time) error {
 		return wrong("The grant is for another request.")
 	case g.Agent != rec.Identity:
 		return wrong("The grant is for another agent.")
-	case g.EXP <= now.Unix():
-		return refusal(session.Expired, "The engineer has to ask again.", "The grant's window is over.")
 	}
-	return grant.Within(g, rec.doc)
+	return grant.AdmitsGrant(asset, rec.doc, rec.Proof.Received, g, now)
 }
 
 // hashOf is qh in hex, as a grant carries it.

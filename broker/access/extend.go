@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -12,7 +11,7 @@ import (
 
 // checkExtension refuses an extension that no agent would take: of a session that is
 // not the caller's and live, of other terms, or of no more time.
-func (a *Access) checkExtension(ctx context.Context, doc grant.Request) error {
+func (a *Access) checkExtension(ctx context.Context, doc grant.Request, asset session.Asset) error {
 	const next = "See sallyport sessions ls, or ask for a new session."
 	parent, err := a.parent(ctx, doc)
 	if errors.Is(err, ErrUnknown) || err == nil && (parent.Engineer.Identity != doc.Eng || parent.doc.Site != doc.Site || parent.doc.Asset != doc.Asset) {
@@ -25,18 +24,8 @@ func (a *Access) checkExtension(ctx context.Context, doc grant.Request) error {
 		return err
 	}
 	g, _ := parent.grant()
-	for _, s := range doc.Services {
-		if !slices.Contains(g.Services, s) {
-			return refusal(session.Refused, next, "The session does not have the service %s.", s)
-		}
-	}
-	for _, c := range doc.Channels {
-		if !slices.Contains(g.Channels, c) {
-			return refusal(session.Refused, next, "The session does not have the channel %s.", c)
-		}
-	}
-	if !doc.Class.Within(g.Class) {
-		return refusal(session.Refused, next, "The session is %s at most.", g.Class)
+	if err := grant.ProlongsWithin(asset, doc, g, parent.Engineer.Identity); err != nil {
+		return err
 	}
 	if !longer(parent, doc.MaxS, doc.EXP).After(parent.Session.Deadline) {
 		return refusal(session.Refused, "Ask for a later end.", "That would not make the session longer.")

@@ -9,9 +9,6 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-// maxAhead is how far ahead a window may begin.
-const maxAhead = 30 * 24 * time.Hour
-
 // Proposal is another window that an approver would rather see. It decides nothing:
 // the engineer takes it by a new request, or waits.
 type Proposal struct {
@@ -39,14 +36,15 @@ func (a *Access) Propose(ctx context.Context, c Caller, id session.ID, p Proposa
 		return Request{}, refusal(session.Refused, "Approve or deny it.", "A running session cannot have another window.")
 	case !p.Until.After(now) || !p.Until.After(p.From):
 		return Request{}, refusal(session.Invalid, "Give a window that lies ahead.", "The window that you propose is over, or ends before it begins.")
-	case p.From.After(now.Add(maxAhead)):
-		return Request{}, refusal(session.Invalid, "Propose an earlier one.", "A window begins at most 30 days ahead.")
 	case p.Reason != "" && !sentence(p.Reason, maxDenial):
 		return Request{}, refusal(session.Invalid, "Leave it out, or write one line.", "The reason is one plain line, at most %d characters.", maxDenial)
 	}
 	asset, err := a.asset(ctx, r.doc.Site, r.doc.Asset)
-	if err == nil && asset.Policy.Window > 0 && p.Until.Sub(p.From) > asset.Policy.Window {
-		err = refusal(session.Refused, "Propose a narrower one.", "%s allows windows of %s at most.", asset.Name, asset.Policy.Window)
+	if err == nil {
+		var offer grant.Offer
+		if offer, err = grant.Offers(asset.Asset, r.doc.Services); err == nil {
+			err = offer.Opens(p.From.Unix(), p.Until.Unix(), now)
+		}
 	}
 	if err != nil {
 		return Request{}, err

@@ -154,7 +154,7 @@ func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.P
 		err = checkRequest(doc, asset.Asset, a.now())
 	}
 	if err == nil && doc.Kind == grant.KindExtension {
-		err = a.checkExtension(ctx, doc)
+		err = a.checkExtension(ctx, doc, asset.Asset)
 	}
 	return doc, asset, err
 }

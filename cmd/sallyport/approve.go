@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -49,10 +50,10 @@ A denial on the page is status 4.`,
 	}, func(ctx context.Context, who signedIn, id string) error { return p.approve(ctx, who, id, how) })
 	f := c.Flags()
 	f.DurationVar(&how.longest, "for", 0, "allow a shorter session than was asked, as in 15m")
-	f.StringSliceVar(&how.channels, "channels", nil, "allow fewer: shell, exec, files-in, files-out")
+	f.StringSliceVar(&how.channels, "channels", nil, "allow fewer: "+strings.Join(everyChannel(), ", "))
 	f.BoolVar(&how.yes, "yes", false, "show the request in the terminal and approve it")
 	f.BoolVar(&how.noBrowser, "no-browser", false, "print addresses instead of opening a browser")
-	_ = c.RegisterFlagCompletionFunc("channels", cobra.FixedCompletions([]string{"shell", "exec", "files-in", "files-out"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("channels", cobra.FixedCompletions(everyChannel(), cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 
@@ -83,6 +84,18 @@ func (p *program) approve(ctx context.Context, who signedIn, id string, how cons
 	return p.approveOnPage(ctx, who, m, d, how)
 }
 
+// everyChannel is every way that some protocol has.
+func everyChannel() []string {
+	var all []string
+	for _, p := range session.Protocols() {
+		for _, c := range p.Channels() {
+			all = append(all, string(c))
+		}
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
 // matter is a request that was verified on this machine, with what it needs.
 type matter struct {
 	verified
@@ -90,8 +103,9 @@ type matter struct {
 	hospital session.Issuer
 	client   string // of the console class
 	standing api.Request
-	label    string      // the broker's words for the asset
-	parent   api.Session // what an extension makes longer, in the broker's words
+	label    string        // the broker's words for the asset
+	offered  session.Asset // and for what is allowed on it
+	parent   api.Session   // what an extension makes longer, in the broker's words
 	now      func() time.Time
 	clock    func(time.Time) string
 }
@@ -123,6 +137,7 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, e
 	for _, a := range assets {
 		if a.Name == m.request.Asset {
 			m.label = strings.TrimSpace(a.Modality + " " + a.Label)
+			m.offered = offering(a)
 		}
 	}
 	return m, nil

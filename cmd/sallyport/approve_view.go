@@ -64,6 +64,11 @@ func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft
 			return draft{grant: before, bytes: m.docs.Grant, joined: true, narrowed: before.MaxS < r.MaxS || len(before.Channels) < len(r.Channels)}, nil
 		}
 	}
+	if m.offered.Name != "" { // what the broker says of the scanner; the agent checks its own rules
+		if err := grant.AdmitsTerms(m.offered, g.Terms(), m.now()); err != nil {
+			return draft{}, err
+		}
+	}
 	bytes, err := g.Marshal()
 	return draft{grant: g, bytes: bytes, narrowed: narrowed}, err
 }

@@ -190,7 +190,7 @@ func (b *broker) assets(site string) []api.Asset {
 	return []api.Asset{
 		{Name: "NGH-PETCT1", Site: "NGH", Label: label, Modality: "PT/CT", Online: true, Needed: b.needed, Longest: 8 * 3600, Channels: all, Window: 24 * 3600, Zone: b.zone, Quorum: b.quorum,
 			Services: []session.Service{{Name: "recon-ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.NonDisruptive}}},
-		{Name: "NGH-CT2", Site: "NGH", Label: "Rotor 128", Modality: "CT", Needed: 1, Longest: 1800, Channels: all[:1],
+		{Name: "NGH-CT2", Site: "NGH", Label: "Rotor 128", Modality: "CT", Needed: 1, Longest: 1800, Window: 24 * 3600, Channels: all[:1],
 			Services: []session.Service{{Name: "irs-ssh", Endpoint: "irs", Protocol: session.SSH, Port: 22, Class: session.Observe}}},
 	}
 }

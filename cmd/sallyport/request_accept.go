@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 )
 
 func (p *program) requestAcceptCommand() *cobra.Command {
@@ -43,7 +44,7 @@ func (p *program) accept(ctx context.Context, who signedIn, id string, noBrowser
 	if begin.Before(now) {
 		begin = now
 	}
-	if !end.After(begin) || begin.After(now.Add(maxAhead)) {
+	if !end.After(begin) || begin.After(now.Add(grant.Farthest)) {
 		return session.Errorf(session.Expired, "The window that was proposed is over").WithNext("Ask again: sallyport request new")
 	}
 	doc.RID, doc.NBF, doc.EXP = session.NewID().Text(), begin.Unix(), end.Unix()

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -11,7 +12,6 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/client"
-	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
@@ -54,8 +54,9 @@ For later work give a window with --from and --until, in the site's time zone. W
 it begins more than an hour ahead, no key is made yet: run "sallyport activate" when
 it opens.
 
-You ask for a shell and for commands. With --files you also ask to copy files:
-"in" is towards the scanner, "out" is from it.`,
+You ask for what the services can do and the hospital allows: on ssh a shell and
+commands. With --files you also ask to copy files: "in" is towards the scanner, "out"
+is from it.`,
 		Example: `  sallyport request new NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
   sallyport request new NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait
   sallyport request new NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00`,
@@ -141,82 +142,60 @@ func trimTargets(asset string, list []string) []string {
 
 // compose makes the document from the wish, all but the person and the key.
 func compose(w wish, scanner api.Asset, services []session.Service, now time.Time) (grant.Request, error) {
-	names, class, err := pick(w.class, scanner, services)
+	r := grant.NewRequest()
+	r.Site, r.Asset = scanner.Site, scanner.Name
+	for _, s := range services {
+		r.Services = append(r.Services, s.Name)
+	}
+	slices.Sort(r.Services)
+	r.Services = slices.Compact(r.Services)
+	offer, err := grant.Offers(offering(scanner), r.Services)
 	if err != nil {
 		return grant.Request{}, err
 	}
-	channels, err := channelsFor(w.files)
+	if r.Class = session.Class(cmp.Or(w.class, string(offer.Class))); !r.Class.Known() {
+		return grant.Request{}, usage("%.40q is not a class", w.class).WithNext("Use observe, non-disruptive or disruptive.")
+	}
+	if r.Channels, err = channelsFor(w.files, offer); err != nil {
+		return grant.Request{}, err
+	}
+	begin, end, longest, err := frame(w, offer, scanner.Zone, now)
 	if err != nil {
 		return grant.Request{}, err
 	}
-	for _, c := range channels {
-		if !slices.Contains(scanner.Channels, c) {
-			return grant.Request{}, session.Errorf(session.Refused, "The hospital does not allow %s on %s", wording.Channel(c), scanner.Name).
-				WithNext("Ask without it.")
-		}
+	r.NBF, r.EXP, r.MaxS = begin.Unix(), end.Unix(), int64(longest.Seconds())
+	if err := offer.Admits(r.Terms(), now); err != nil {
+		return grant.Request{}, inFlags(err, offer)
 	}
-	begin, end, longest, err := frame(w, scanner, now)
-	if err != nil {
-		return grant.Request{}, err
-	}
-	reason, order := strings.TrimSpace(w.reason), strings.TrimSpace(w.workOrder)
-	if reason == "" || order == "" || wording.Clean(reason) != reason || wording.Clean(order) != order || strings.ContainsAny(reason+order, "\n\r\t") {
+	r.Reason, r.Ref = strings.TrimSpace(w.reason), strings.TrimSpace(w.workOrder)
+	if r.Reason == "" || r.Ref == "" || wording.Clean(r.Reason) != r.Reason || wording.Clean(r.Ref) != r.Ref || strings.ContainsAny(r.Reason+r.Ref, "\n\r\t") {
 		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
 	}
-	return grant.Request{
-		V: 1, Typ: "sallyport-request", RID: session.NewID().Text(), Kind: "session", Site: scanner.Site, Asset: scanner.Name, Services: names,
-		Class: class, Channels: channels, NBF: begin.Unix(), EXP: end.Unix(), MaxS: int64(longest.Seconds()), Reason: reason, Ref: order,
-	}, nil
+	return r, nil
 }
 
-// longestFor is how long the session may last: as asked, or an hour, or the limit.
-func longestFor(asked time.Duration, scanner api.Asset) (time.Duration, error) {
-	longest, limit := asked, time.Duration(scanner.Longest)*time.Second
-	if longest == 0 {
-		longest = time.Hour
-		if limit > 0 {
-			longest = min(longest, limit)
-		}
-	}
-	switch {
-	case longest < time.Second || longest%time.Second != 0:
-		return 0, usage("A session lasts whole seconds, at least one").WithNext("Write --for 30m, for example.")
-	case limit > 0 && longest > limit:
-		return 0, session.Errorf(session.Refused, "The hospital allows %s on %s at most", display.Span(limit), scanner.Name).
-			WithNext("Ask with --for " + short(limit) + " or less.")
-	}
-	return longest, nil
+// offering is a scanner of the catalogue as the rules read it.
+func offering(a api.Asset) session.Asset {
+	return session.Asset{Name: a.Name, Services: a.Services, Policy: session.Policy{Channels: a.Channels,
+		Longest: time.Duration(a.Longest) * time.Second, Window: time.Duration(a.Window) * time.Second}}
 }
 
-// pick sorts the services and finds the class: the one asked for, or the mildest
-// that all of them allow.
-func pick(asked string, scanner api.Asset, services []session.Service) ([]string, session.Class, error) {
-	var names []string
-	limit := session.Disruptive
-	for _, s := range services {
-		if s.Class.Within(limit) {
-			limit = s.Class
-		}
-		names = append(names, s.Name)
+// inFlags says in this command's words what to do about terms that are not offered.
+func inFlags(err error, o grant.Offer) error {
+	var e *session.Error
+	next := map[grant.Why]string{
+		grant.TooStrong: "Ask with --class " + string(o.Class) + ".", grant.TooLong: "Ask with --for " + short(o.Longest) + " or less.",
+		grant.TooWide: "Ask with an earlier --until.", grant.TooFarAhead: "Ask again nearer to the day.",
+	}[grant.WhyNot(err)]
+	if next != "" && errors.As(err, &e) {
+		return e.WithNext(next)
 	}
-	slices.Sort(names)
-	names = slices.Compact(names)
-	if asked == "" {
-		return names, limit, nil
-	}
-	class := session.Class(asked)
-	if !class.Known() {
-		return nil, "", usage("%.40q is not a class", asked).WithNext("Use observe, non-disruptive or disruptive.")
-	}
-	if !class.Within(limit) {
-		return nil, "", session.Errorf(session.Refused, "The hospital allows %s work at most on these services of %s", limit, scanner.Name).
-			WithNext("Ask with --class " + string(limit) + ".")
-	}
-	return names, class, nil
+	return err
 }
 
-func channelsFor(files []string) ([]session.Channel, error) {
-	channels := []session.Channel{session.Exec, session.Shell}
+// channelsFor is what runs on the services, and files where they were asked for.
+func channelsFor(files []string, o grant.Offer) ([]session.Channel, error) {
+	channels := slices.DeleteFunc(slices.Clone(o.Channels), session.Channel.Carries)
 	for _, f := range files {
 		switch strings.TrimSpace(f) {
 		case "in":
@@ -242,7 +221,7 @@ func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust
 	if err != nil {
 		return answer, err
 	}
-	if r.Key = ""; r.Kind == grant.KindSession && !time.Unix(r.NBF, 0).After(p.now().Add(keyReach)) {
+	if r.Key = ""; r.Kind == grant.KindSession && !time.Unix(r.NBF, 0).After(p.now().Add(grant.KeyReach)) {
 		r.Key, err = who.home.NewKey(home.Key{Request: id.Request(), Site: r.Site, Asset: r.Asset, Services: r.Services,
 			Created: p.now().UTC(), NotAfter: time.Unix(r.EXP, 0).UTC()})
 		if err != nil {

@@ -3,17 +3,7 @@ package main
 import (
 	"time"
 
-	"github.com/sallyport/sallyport/broker/api"
-	"github.com/sallyport/sallyport/cmd/internal/display"
-	"github.com/sallyport/sallyport/session"
-)
-
-const (
-	// keyReach is how far ahead a window may begin for its request to bring a key. A
-	// later one is opened by an activation.
-	keyReach = time.Hour
-	// maxAhead is how far ahead a window may begin at all.
-	maxAhead = 30 * 24 * time.Hour
+	"github.com/sallyport/sallyport/session/grant"
 )
 
 // zoneOf is the time zone of a scanner's site. One that this machine does not know
@@ -74,37 +64,30 @@ func ends(from, until, zone string, now time.Time) (begin, end time.Time, err er
 			return begin, end, usage("The window ends before it begins, or is over").WithNext("Write --from and --until in the site's time zone (" + loc.String() + ").")
 		}
 	}
-	if begin.After(now.Add(maxAhead)) {
-		return begin, end, usage("A window begins at most 30 days ahead").WithNext("Ask again nearer to the day.")
-	}
 	return begin, end, nil
 }
 
-// frame makes the window of a request and the longest session in it, both inside
-// the hospital's policy. longest zero means unsaid.
-func frame(w wish, scanner api.Asset, now time.Time) (begin, end time.Time, longest time.Duration, err error) {
-	if longest, err = longestFor(w.longest, scanner); err != nil {
+// frame makes the window of a request and the session in it. What is unsaid is as much
+// as is usual and offered: four hours from now for an hour's session.
+func frame(w wish, o grant.Offer, zone string, now time.Time) (begin, end time.Time, longest time.Duration, err error) {
+	longest = w.longest
+	if longest == 0 {
+		longest = min(time.Hour, o.Longest)
+	}
+	if longest < time.Second || longest%time.Second != 0 {
+		return begin, end, longest, usage("A session lasts whole seconds, at least one").WithNext("Write --for 30m, for example.")
+	}
+	if begin, end, err = ends(w.from, w.until, zone, now); err != nil {
 		return begin, end, longest, err
 	}
-	if begin, end, err = ends(w.from, w.until, scanner.Zone, now); err != nil {
-		return begin, end, longest, err
-	}
-	widest := time.Duration(scanner.Window) * time.Second
 	if end.IsZero() {
-		open := max(window, longest)
-		if widest > 0 {
-			open = min(open, widest)
-		}
-		end = begin.Add(open)
+		end = begin.Add(min(max(window, longest), o.Window))
 	}
-	switch wide := end.Sub(begin); {
-	case widest > 0 && wide > widest:
-		return begin, end, longest, session.Errorf(session.Refused, "The hospital allows windows of %s on %s at most", display.Span(widest), scanner.Name).
-			WithNext("Ask with an earlier --until.")
-	case wide < longest && w.longest != 0:
-		return begin, end, longest, usage("The window is shorter than the session").WithNext("Ask with --for " + short(wide.Truncate(time.Second)) + " or less.")
-	case wide < longest:
-		longest = wide.Truncate(time.Second)
+	switch wide := end.Sub(begin).Truncate(time.Second); {
+	case wide < longest && w.longest != 0 && longest <= o.Longest:
+		return begin, end, longest, usage("The window is shorter than the session").WithNext("Ask with --for " + short(wide) + " or less.")
+	case wide < longest && w.longest == 0:
+		longest = wide
 	}
 	return begin, end, longest, nil
 }

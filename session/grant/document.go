@@ -160,7 +160,7 @@ func (r Request) check() error {
 	case !goodText(r.Ref, 0, MaxRef):
 		return invalid(noun, "has a work order that is too long or holds control characters", "Give the work order's number alone.")
 	}
-	return r.terms().check(noun)
+	return r.Terms().check(noun)
 }
 
 // check is what every grant must satisfy, whoever reads it.
@@ -178,40 +178,42 @@ func (g Grant) check() error {
 	case !slices.Contains(g.Obl, Record) || !sorted(g.Obl, knownObligation):
 		return invalid(noun, "does not list its obligations properly", "")
 	}
-	return g.terms().check(noun)
+	return g.Terms().check(noun)
 }
 
-// terms are the fields that request and grant have in common.
-type terms struct {
-	site, asset    string
-	services       []string
-	class          session.Class
-	channels       []session.Channel
-	nbf, exp, maxs int64
+// Terms are the fields that request and grant have in common.
+type Terms struct {
+	Site, Asset    string
+	Services       []string
+	Class          session.Class
+	Channels       []session.Channel
+	NBF, EXP, MaxS int64
 }
 
-func (r Request) terms() terms {
-	return terms{r.Site, r.Asset, r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS}
+// Terms are what a request asks for.
+func (r Request) Terms() Terms {
+	return Terms{r.Site, r.Asset, r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS}
 }
 
-func (g Grant) terms() terms {
-	return terms{g.Site, g.Asset, g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS}
+// Terms are what a grant allows.
+func (g Grant) Terms() Terms {
+	return Terms{g.Site, g.Asset, g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS}
 }
 
-func (t terms) check(noun string) error {
+func (t Terms) check(noun string) error {
 	const lastSecond = 253402300799 // of the year 9999
 	switch {
-	case !session.ValidName(t.site) || !session.ValidName(t.asset):
+	case !session.ValidName(t.Site) || !session.ValidName(t.Asset):
 		return invalid(noun, "does not name a site and a scanner", "")
-	case len(t.services) == 0 || !sorted(t.services, session.ValidName):
+	case len(t.Services) == 0 || !sorted(t.Services, session.ValidName):
 		return invalid(noun, "does not list its services properly", "Name at least one service, each once.")
-	case !t.class.Known():
+	case !t.Class.Known():
 		return invalid(noun, "has an unknown service class", "Use observe, non-disruptive or disruptive.")
-	case t.channels == nil || !sorted(t.channels, session.Channel.Known):
+	case t.Channels == nil || !sorted(t.Channels, session.Channel.Known):
 		return invalid(noun, "does not list its channels properly", "")
-	case t.nbf < 0 || t.exp <= t.nbf || t.exp > lastSecond:
+	case t.NBF < 0 || t.EXP <= t.NBF || t.EXP > lastSecond:
 		return invalid(noun, "does not end after it begins", "Give a window whose end lies after its beginning.")
-	case t.maxs < 1 || t.maxs > math.MaxInt32:
+	case t.MaxS < 1 || t.MaxS > math.MaxInt32:
 		return invalid(noun, "does not say how long a session may be", "")
 	}
 	return nil

@@ -122,7 +122,8 @@ func TestWindowsAhead(t *testing.T) {
 		ok          bool
 	}{
 		{"now, with a key", 0, 3600, keyLine(1), true},
-		{"now, without", 0, 3600, "", true},
+		{"now, without", 0, 3600, "", false},
+		{"in a second, without", 1, 3600, "", true},
 		{"in an hour, with a key", 3600, 3600, keyLine(1), true},
 		{"later than that, with a key", 3601, 3600, keyLine(1), false},
 		{"in 29 days, without", 29 * day, day, "", true},

@@ -14,14 +14,7 @@ import (
 const (
 	defaultLongest = 8 * time.Hour
 	defaultWindow  = 24 * time.Hour
-	farthest       = 30 * 24 * time.Hour // how far ahead a window may begin
 	maxApprovers   = 16
-
-	// KeyReach is how far ahead a session may begin whose key stands in the request,
-	// and how long after the request's receipt its first connection may come. Beyond
-	// it an activation is needed that came in at most ActivationTime ago.
-	KeyReach       = time.Hour
-	ActivationTime = 15 * time.Minute
 
 	// MaxKeys bounds the keys of one grant, the request's own included.
 	MaxKeys = 4
@@ -46,9 +39,7 @@ type Verifier struct {
 	assets      map[string]session.Asset
 }
 
-// NewVerifier checks a policy and fills in its defaults: one approval, sessions of
-// at most 8 hours in windows of at most 24, shell and exec, engineers by their own
-// command line and approvers by the hospital's console only.
+// NewVerifier checks a policy and fills in its defaults; see Settle.
 func NewVerifier(p Policy, keys *idtoken.KeySets) (*Verifier, error) {
 	if !session.ValidName(p.Site) {
 		return nil, misconfigured("the site %.80q is not a name", p.Site)
@@ -70,7 +61,7 @@ func NewVerifier(p Policy, keys *idtoken.KeySets) (*Verifier, error) {
 			return nil, misconfigured("the asset %.80q has no proper name of its own", name)
 		}
 		folded[strings.ToLower(name)] = true
-		if v.assets[name], err = withDefaults(asset); err != nil {
+		if v.assets[name], err = Settle(asset); err != nil {
 			return nil, err
 		}
 	}
@@ -80,16 +71,24 @@ func NewVerifier(p Policy, keys *idtoken.KeySets) (*Verifier, error) {
 // Needed is how many distinct approvers an asset asks for; 0 if it is not here.
 func (v *Verifier) Needed(asset string) int { return v.assets[asset].Policy.Approvals }
 
-func withDefaults(a session.Asset) (session.Asset, error) {
+// Settle checks what a hospital allows on a scanner and fills in the strict defaults:
+// one approval, sessions of at most 8 hours in windows of at most 24, what runs but
+// moves no files, engineers by their own command line and approvers by the hospital's
+// console only.
+func Settle(a session.Asset) (session.Asset, error) {
 	p := a.Policy
 	if err := sumUp(a.Name, &p); err != nil {
+		return a, err
+	}
+	speaks, err := services(a)
+	if err != nil {
 		return a, err
 	}
 	p.Approvals = cmp.Or(p.Approvals, 1)
 	p.Longest = cmp.Or(p.Longest, defaultLongest)
 	p.Window = cmp.Or(p.Window, max(defaultWindow, p.Longest))
 	if len(p.Channels) == 0 {
-		p.Channels = []session.Channel{session.Shell, session.Exec}
+		p.Channels = slices.DeleteFunc(slices.Clone(speaks), session.Channel.Carries)
 	}
 	if len(p.Accept.Engineer) == 0 {
 		p.Accept.Engineer = []session.ClientClass{session.CLI}
@@ -108,78 +107,41 @@ func withDefaults(a session.Asset) (session.Asset, error) {
 		return a, misconfigured("%s accepts a client class that does not fit: engineers use cli or web, approvers console or web", a.Name)
 	}
 	for _, c := range p.Channels {
-		if !c.Known() {
-			return a, misconfigured("%s allows the unknown channel %.40q", a.Name, c)
+		if !slices.Contains(speaks, c) {
+			return a, misconfigured("%s allows the channel %.40q, and none of its services has it; they have %s", a.Name, c, words(speaks))
 		}
-	}
-	names := map[string]bool{}
-	for _, s := range a.Services {
-		if !session.ValidName(s.Name) || !s.Class.Known() || names[strings.ToLower(s.Name)] {
-			return a, misconfigured("%s has a service %.80q without a proper name or class of its own", a.Name, s.Name)
-		}
-		names[strings.ToLower(s.Name)] = true
 	}
 	a.Policy = p
 	return a, nil
 }
 
-// offers is steps 0 (site) and 1 of the check order: is this here at all, and within
-// what the hospital allows at now?
-func (v *Verifier) offers(t terms, now time.Time) error {
-	if t.site != v.site {
-		return refused("This is for the site "+t.site+", not for "+v.site+".", "Ask for a scanner of this site.")
+// services checks a scanner's services and sums up the channels that they have.
+func services(a session.Asset) ([]session.Channel, error) {
+	names, all := map[string]bool{}, []session.Channel{}
+	for _, s := range a.Services {
+		if !session.ValidName(s.Name) || !s.Class.Known() || names[strings.ToLower(s.Name)] {
+			return nil, misconfigured("%s has a service %.80q without a proper name or class of its own", a.Name, s.Name)
+		}
+		if !s.Protocol.Known() {
+			return nil, misconfigured("%s on %s speaks %.20q; known are %v", s.Name, a.Name, s.Protocol, session.Protocols())
+		}
+		names[strings.ToLower(s.Name)] = true
+		all = append(all, s.Protocol.Channels()...)
 	}
-	asset, ok := v.assets[t.asset]
+	slices.Sort(all)
+	return slices.Compact(all), nil
+}
+
+// here finds the scanner of a document, of this site: steps 0 (site) and 1 (asset).
+func (v *Verifier) here(t Terms) (session.Asset, error) {
+	if t.Site != v.site {
+		return session.Asset{}, refused("This is for the site "+t.Site+", not for "+v.site+".", "Ask for a scanner of this site.")
+	}
+	asset, ok := v.assets[t.Asset]
 	if !ok {
-		return refused("There is no scanner "+t.asset+" at "+v.site+".", "Look up the name with sallyport assets.")
+		return session.Asset{}, refused("There is no scanner "+t.Asset+" at "+v.site+".", "Look up the name with sallyport assets.")
 	}
-	for _, name := range t.services {
-		service, ok := asset.Service(name)
-		if !ok {
-			return refused(t.asset+" has no service "+name+".", "Look up the services with sallyport assets.")
-		}
-		if !t.class.Within(service.Class) {
-			return refused(fmt.Sprintf("%s on %s may be used up to the class %s only.", name, t.asset, service.Class), "Ask for a milder class.")
-		}
-	}
-	if len(t.channels) == 0 {
-		return refused("No channel is asked for.", "Ask for a shell, for example.")
-	}
-	for _, c := range t.channels {
-		if !slices.Contains(asset.Policy.Channels, c) {
-			return refused(fmt.Sprintf("%s does not allow %s.", t.asset, c), "Ask without it, or ask the hospital to change its policy.")
-		}
-	}
-	return inTime(t, asset.Policy, now)
-}
-
-func inTime(t terms, p session.Policy, now time.Time) error {
-	window := time.Duration(min(t.exp-t.nbf, int64(p.Window/time.Second)+1)) * time.Second
-	switch {
-	case window > p.Window:
-		return refused(fmt.Sprintf("%s allows windows of at most %v.", t.asset, p.Window), "Ask for a shorter window.")
-	case time.Duration(t.maxs)*time.Second > p.Longest:
-		return refused(fmt.Sprintf("%s allows sessions of at most %v.", t.asset, p.Longest), "Ask for a shorter session.")
-	case !now.Before(time.Unix(t.exp, 0)):
-		return expired("The time window is over.", "Ask again with a new window.")
-	case time.Unix(t.nbf, 0).After(now.Add(farthest)):
-		return refused("The time window begins more than 30 days ahead.", "Ask again closer to the date.")
-	}
-	return nil
-}
-
-// supported refuses what documents can say but this agent does not keep, as it stood
-// when the request came in.
-func supported(r Request, received time.Time) error {
-	switch {
-	case r.Kind == KindExtension:
-		return extends(r, received)
-	case r.Kind != KindSession:
-		return refused("Requests of the kind "+r.Kind+" are not supported yet.", "Ask for a new session.")
-	case r.Key != "" && time.Unix(r.NBF, 0).After(received.Add(KeyReach)):
-		return refused("A session that begins more than one hour ahead cannot have its key yet.", "Ask without a key, and activate one when the session begins.")
-	}
-	return nil
+	return asset, nil
 }
 
 func engineerClasses() []session.ClientClass {

@@ -23,10 +23,11 @@ func (v *Verifier) CheckRequest(ctx context.Context, doc []byte, p Proof, now ti
 	if err != nil {
 		return Request{}, Receipt{}, err
 	}
-	if err := v.offers(r.terms(), now); err != nil {
-		return Request{}, Receipt{}, err
+	asset, err := v.here(r.Terms())
+	if err == nil {
+		err = AdmitsRequest(asset, r, now, now)
 	}
-	if err := supported(r, now); err != nil {
+	if err != nil {
 		return Request{}, Receipt{}, err
 	}
 	receipt, err := v.pins.engineer(ctx, doc, r, p, question{at: now})
@@ -115,17 +116,12 @@ func (v *Verifier) documents(requestDoc []byte, engineer Receipt, grantDoc []byt
 	if set.grant.Agent != v.agent {
 		return documentSet{}, refused("The grant is for another agent.", "Approve with the trust bundle of this site.")
 	}
-	if err := v.offers(set.request.terms(), now); err != nil {
-		return documentSet{}, err
+	asset, err := v.here(set.grant.Terms())
+	if err == nil {
+		err = AdmitsGrant(asset, set.request, engineer.Received, set.grant, now)
 	}
-	if err := v.offers(set.grant.terms(), now); err != nil {
+	if err != nil {
 		return documentSet{}, err
-	}
-	if err := supported(set.request, engineer.Received); err != nil {
-		return documentSet{}, err
-	}
-	if !slices.Equal(set.grant.Obl, []string{Record}) {
-		return documentSet{}, refused("The grant asks for more than recording, which is not supported yet.", "Approve without consent, hold-files and view-only.")
 	}
 	if _, err := v.pins.pin(question{role: RoleRequest, issuer: engineer.Person.Iss}); err != nil {
 		return documentSet{}, err

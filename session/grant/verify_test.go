@@ -217,7 +217,7 @@ func TestGrantsThatAreRefused(t *testing.T) {
 	}
 	for name, change := range rows {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, asset(func(p *session.Policy) { p.Channels = session.Channels() }))
+			w := newWorld(t, asset(func(p *session.Policy) { p.Channels = session.SSH.Channels() }))
 			doc, engineer := w.asked()
 			g := w.grantFor(doc)
 			if change == nil {

@@ -10,23 +10,23 @@ import (
 // Within reports whether a grant allows no more than its request asked for, field by
 // field. Whether it names that request's hash is for whoever has the bytes.
 func Within(g Grant, r Request) error {
-	got, asked := g.terms(), r.terms()
+	got, asked := g.Terms(), r.Terms()
 	switch {
-	case got.site != asked.site:
+	case got.Site != asked.Site:
 		return wider("site")
-	case got.asset != asked.asset:
+	case got.Asset != asked.Asset:
 		return wider("scanner")
-	case !subset(got.services, asked.services):
+	case !subset(got.Services, asked.Services):
 		return wider("services")
-	case !got.class.Within(asked.class):
+	case !got.Class.Within(asked.Class):
 		return wider("service class")
-	case !subset(got.channels, asked.channels):
+	case !subset(got.Channels, asked.Channels):
 		return wider("channels")
-	case got.nbf < asked.nbf:
+	case got.NBF < asked.NBF:
 		return wider("beginning")
-	case got.exp > asked.exp:
+	case got.EXP > asked.EXP:
 		return wider("end")
-	case got.maxs > asked.maxs:
+	case got.MaxS > asked.MaxS:
 		return wider("session length")
 	}
 	return nil

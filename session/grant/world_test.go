@@ -70,7 +70,7 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 				{Name: "console-ssh", Protocol: session.SSH, Class: session.Disruptive},
 				{Name: "recon-ssh", Protocol: session.SSH, Class: session.NonDisruptive},
 			},
-		}, "NGH-MR1": {Name: "NGH-MR1", Services: []session.Service{{Name: "recon-ssh", Class: session.Observe}}}},
+		}, "NGH-MR1": {Name: "NGH-MR1", Services: []session.Service{{Name: "recon-ssh", Protocol: session.SSH, Class: session.Observe}}}},
 	}
 	for _, c := range change {
 		c(w)

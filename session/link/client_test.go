@@ -107,7 +107,7 @@ func TestAHostileOpenOnASpareIsRefused(t *testing.T) {
 		c, _ := w.client(h, oneNode, func(_ string, conn *tls.Conn) {
 			f, role := welcome(conn)
 			if role == RoleSpare {
-				_ = write(f, verbOpen, 1, Open{Token: aSecret, Node: "10.0.0.5", Asset: "A", Service: "s"})
+				_ = write(f, verbOpen, 1, Open{Token: aSecret, Node: "10.0.0.5", Asset: "A", Service: "s", Door: DoorSSH})
 				if got, err := readFrame(conn, verbVerdict); err == nil {
 					v, _ := decode[Verdict](got.payload)
 					verdicts <- v
@@ -335,7 +335,7 @@ func TestTwoNodesAreHeldAndEitherMayAskForAStream(t *testing.T) {
 			}
 			_ = write(f, verbAck, got.id, Ack{Time: time.Now()})
 			if address == nodes[1].Address {
-				_ = write(f, verbOpen, 1, Open{Token: aSecret, Node: "node2", Asset: "A", Service: "s"})
+				_ = write(f, verbOpen, 1, Open{Token: aSecret, Node: "node2", Asset: "A", Service: "s", Door: DoorSSH})
 				answerPings(f, conn)
 				return
 			}

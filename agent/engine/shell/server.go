@@ -15,8 +15,8 @@ import (
 
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/terminal"
 )
 
