@@ -1,6 +1,9 @@
 // What an engineer writes when asking for access: the form's fields, what is wrong
 // with them in words, and the document that comes of it.
-import { classes, farthest, keyReach, maxReason, maxWorkOrder, plain, type RequestTerms } from './documents';
+import { carries, hands } from './deciding';
+import { classes, keyReach, maxReason, maxWorkOrder, plain, type RequestTerms } from './documents';
+import { offers, reasons, type Offer, type Why } from './offers';
+import { speaks } from './protocols';
 import { span } from './time.svelte';
 import type { Asset, Channel, Person, Request, ServiceClass } from './types';
 import { dayAfter, momentOf, typed } from './zones';
@@ -23,7 +26,7 @@ export interface Written {
 export type Field = 'services' | 'class' | 'channels' | 'reason' | 'workOrder' | 'window' | 'minutes';
 
 /** As people think of them, not as documents sort them. */
-const shownFirst: Channel[] = ['shell', 'exec', 'control', 'files-out', 'files-in', 'clipboard-out', 'clipboard-in'];
+const shownFirst: Channel[] = [...hands, ...carries];
 
 const line = (text: string) => text.replace(/\s+/g, ' ').trim();
 
@@ -44,7 +47,7 @@ export class Ask {
     this.asset = asset;
     const names = asset.services.map((s) => s.name);
     this.services = (kept.services ?? names.slice(0, 1)).filter((s) => names.includes(s));
-    this.channels = (kept.channels ?? (['shell', 'exec', 'control'] as Channel[])).filter((c) => asset.channels.includes(c));
+    this.channels = (kept.channels ?? hands).filter((c) => this.offered.includes(c));
     this.class = kept.class && classes.includes(kept.class) ? kept.class : this.limit;
     this.reason = kept.reason ?? '';
     this.workOrder = kept.workOrder ?? '';
@@ -62,13 +65,17 @@ export class Ask {
     return { services: [...services], class: c, channels: [...channels], reason, workOrder, when, date, from, until, minutes };
   }
 
+  /** What the hospital allows on the chosen services, or why nothing. */
+  get offer(): Offer | Why {
+    return offers(this.asset, this.services, (p) => speaks(p)?.channels);
+  }
   /** The mildest class of the chosen services: no more may be asked for. */
   get limit(): ServiceClass {
-    const chosen = this.asset.services.filter((s) => this.services.includes(s.name)).map((s) => classes.indexOf(s.class));
-    return classes[Math.min(2, ...chosen)] ?? 'observe';
+    return typeof this.offer === 'string' ? 'observe' : this.offer.class;
   }
   get offered(): Channel[] {
-    return shownFirst.filter((c) => this.asset.channels.includes(c));
+    const o = this.offer;
+    return typeof o === 'string' ? [] : shownFirst.filter((c) => o.channels.includes(c));
   }
 
   /** The window in milliseconds; NaN where it is not one. */
@@ -92,27 +99,32 @@ export class Ask {
   wrong(now: number): Partial<Record<Field, string>> {
     const w: Partial<Record<Field, string>> = {};
     if (this.services.length === 0) w.services = 'Choose at least one service.';
-    if (classes.indexOf(this.class) > classes.indexOf(this.limit)) w.class = 'The hospital does not allow that much on the services you chose.';
-    if (this.channels.length === 0) w.channels = 'Choose at least one thing to do.';
+    const { from, until } = this.window(now);
+    const o = this.offer;
+    const why = typeof o === 'string' ? [o] : reasons(o, { class: this.class, channels: this.channels, nbf: from / 1000, exp: until / 1000, maxs: this.minutes * 60 }, now / 1000);
+    if (why.includes('no-such-service') || why.includes('not-spoken')) w.services = 'This page cannot ask for one of these services.';
+    if (why.includes('too-strong')) w.class = 'The hospital does not allow that much on the services you chose.';
+    if (why.includes('not-allowed')) w.channels = 'The hospital does not allow all of this on the services you chose.';
+    if (why.includes('no-channel') || this.channels.length === 0) w.channels = 'Choose at least one thing to do.';
     w.reason = textWrong(this.reason, maxReason, 'Say why. The approver decides by it.', 'The reason is too long: at most 1000 bytes.');
     w.workOrder = textWrong(this.workOrder, maxWorkOrder, "Give the work order's number.", "Give the work order's number alone, at most 64 characters.");
-    if (this.when === 'later') w.window = this.#windowWrong(now);
-    w.minutes = this.#minutesWrong(now);
+    if (this.when === 'later') w.window = this.#windowWrong(why);
+    w.minutes = this.#minutesWrong(now, why);
     return Object.fromEntries(Object.entries(w).filter(([, v]) => v)) as typeof w;
   }
-  #windowWrong(now: number): string {
-    const { from, until } = this.window(now);
+  #windowWrong(why: Why[]): string {
+    const { from, until } = this.window(0);
     if (!this.date || !this.from || !this.until) return 'Give a day, a beginning and an end.';
     if (Number.isNaN(from) || Number.isNaN(until)) return 'That time does not exist there: the clocks change that day.';
-    if (until <= now) return 'That window is over already.';
-    if (from > now + farthest * 1000) return 'A window can begin at most 30 days ahead.';
-    if (until - from > this.asset.window_seconds * 1000) return `The hospital allows windows of at most ${span(this.asset.window_seconds)} here.`;
+    if (why.includes('over')) return 'That window is over already.';
+    if (why.includes('too-far-ahead')) return 'A window can begin at most 30 days ahead.';
+    if (why.includes('too-wide')) return `The hospital allows windows of at most ${span(this.asset.window_seconds)} here.`;
     return '';
   }
-  #minutesWrong(now: number): string {
+  #minutesWrong(now: number, why: Why[]): string {
     const { from, until } = this.window(now);
     if (!Number.isInteger(this.minutes) || this.minutes < 1) return 'Give whole minutes, at least one.';
-    if (this.minutes * 60 > this.asset.longest_seconds) return `The hospital allows ${span(this.asset.longest_seconds)} at most here.`;
+    if (why.includes('too-long')) return `The hospital allows ${span(this.asset.longest_seconds)} at most here.`;
     if (this.minutes * 60e3 > until - from) return `The window is only ${span((until - from) / 1000)} long.`;
     return '';
   }
@@ -131,6 +143,10 @@ export class Ask {
     };
   }
 
+  /** What the command asks for: all that runs, and the files that were chosen. */
+  get commanded(): Channel[] {
+    return this.offered.filter((c) => hands.includes(c) || (c.startsWith('files-') && this.channels.includes(c)));
+  }
   /** The same, asked for on the command line. */
   get command(): string {
     const [first, ...rest] = this.services.length ? this.services : ['SERVICE'];

@@ -5,8 +5,9 @@ import { channelWords, className, list } from './words';
 import type { Channel, ClientClass, Request } from './types';
 import type { Less } from './grants';
 
-const hands: Channel[] = ['shell', 'exec', 'control'];
-const carries: Channel[] = ['files-in', 'files-out', 'clipboard-in', 'clipboard-out'];
+/** What one does on a device, beside what is carried to it or from it. */
+export const hands: Channel[] = ['shell', 'exec', 'control'];
+export const carries: Channel[] = ['files-in', 'files-out', 'clipboard-in', 'clipboard-out'];
 
 interface Asked {
   services: string[];

@@ -1,5 +1,6 @@
 // What an engineer's own requests and sessions mean for an asset.
-import type { Request, Session } from './types';
+import { speaks } from './protocols';
+import type { Protocol, Request, Session } from './types';
 
 /** My request for an asset that still leads somewhere: granted before asked, newest first. */
 export function openRequest(asset: string, all: Request[]): Request | undefined {
@@ -10,7 +11,8 @@ export function openRequest(asset: string, all: Request[]): Request | undefined 
 export function liveSession(asset: string, all: Session[]): Session | undefined {
   return all.find((s) => s.asset === asset && s.state !== 'ended');
 }
-/** The terminal of a service, for a session. */
-export function terminal(asset: string, service: string, session: string): string {
-  return `/terminal/${encodeURIComponent(asset)}/${encodeURIComponent(service)}?session=${encodeURIComponent(session)}`;
+/** Where one works on a service in a session: the page of its protocol; '' where this application has none. */
+export function workplace(protocol: Protocol | '', asset: string, service: string, session: string): string {
+  const place = speaks(protocol)?.place;
+  return place ? `/${place}/${encodeURIComponent(asset)}/${encodeURIComponent(service)}?session=${encodeURIComponent(session)}` : '';
 }

@@ -8,6 +8,7 @@ import Timer from '@lucide/svelte/icons/timer';
 import Film from '@lucide/svelte/icons/film';
 import ScrollText from '@lucide/svelte/icons/scroll-text';
 import CircleUser from '@lucide/svelte/icons/circle-user';
+import { protocols, speaks } from './protocols';
 import type { Role } from './types';
 
 type Page = () => Promise<{ default: Component<any> }>;
@@ -33,7 +34,7 @@ export const routes: Route[] = [
   { path: '/sessions', page: () => import('../pages/Sessions.svelte') },
   { path: '/sessions/:id', page: () => import('../pages/SessionPage.svelte') },
   { path: '/engineers', page: () => import('../pages/Engineers.svelte') },
-  { path: '/terminal/:asset/:service', page: () => import('../pages/Terminal.svelte'), bare: true },
+  ...protocols.map((p) => ({ path: `/${speaks(p)!.place}/:asset/:service`, page: speaks(p)!.page, bare: true })),
   { path: '/recordings', page: () => import('../pages/Recordings.svelte') },
   { path: '/recordings/:id', page: () => import('../pages/Player.svelte') },
   { path: '/audit', page: () => import('../pages/Audit.svelte') },

@@ -1,0 +1,37 @@
+// What this application does with each protocol, in one place. A new one gets an entry
+// here, a page to work in and a player; nothing else asks for a protocol by its name.
+import type { Component } from 'svelte';
+import type { Channel, Protocol } from './types';
+
+type Load = () => Promise<{ default: Component<any> }>;
+
+interface Spoken {
+  /** Sorted, as session.Protocol.Channels has them. */
+  channels: readonly Channel[];
+  /** Where one works on a device, and what that is called: "Open the terminal", /terminal/ASSET/SERVICE. */
+  page: Load;
+  place: string;
+  /** Shows a recording; it is given the recording, its replay and where to start. */
+  player: Load;
+}
+
+const spoken: Record<Protocol, Spoken> = {
+  ssh: {
+    channels: ['exec', 'files-in', 'files-out', 'shell'],
+    page: () => import('../pages/Terminal.svelte'),
+    place: 'terminal',
+    player: () => import('../ui/Replay.svelte'),
+  },
+};
+
+export const protocols = Object.keys(spoken) as Protocol[];
+
+/** The entry of a protocol; undefined for one that this page does not know. */
+export function speaks(protocol: string): Spoken | undefined {
+  return Object.hasOwn(spoken, protocol) ? spoken[protocol as Protocol] : undefined;
+}
+
+/** What a service's place is called, also where its protocol is not known. */
+export function placeOf(protocol: string): string {
+  return speaks(protocol)?.place ?? 'session';
+}
