@@ -242,7 +242,11 @@ function filed(): { on: Agent['on']; got: () => Buffer; overdrawn: () => boolean
     on(type, payload, a) {
       if (type === 'F') {
         const op = JSON.parse(payload.toString());
-        if (op.op === 'list') a.say('F', op.path.includes('calibration') ? { id: op.id, error: { kind: 'denied', message: 'The device did not let you read this folder.', next: 'Ask the hospital whether the service account may.' } } : { id: op.id, ok: true, ...listing });
+        if (op.op === 'list' && op.path.includes('calibration')) a.say('F', { id: op.id, error: { kind: 'denied', message: 'The device did not let you read this folder.', next: 'Ask the hospital whether the service account may.' } });
+        else if (op.op === 'list') { // a long folder comes page by page
+          a.say('F', { id: op.id, ok: true, ...listing, entries: listing.entries.slice(0, 2), more: true });
+          a.say('F', { id: op.id, ok: true, ...listing, entries: listing.entries.slice(2) });
+        }
         if (op.op === 'get') {
           down.set(op.id, { at: 0, may: 0 });
           a.say('F', { id: op.id, ok: true, size: content.length });

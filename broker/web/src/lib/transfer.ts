@@ -71,14 +71,26 @@ export class Transfer {
   }
 
   list(path: string): Promise<Listing> {
-    return this.#ask({ op: 'list', path }).then((a) => {
-      if (typeof a.path !== 'string' || !Array.isArray(a.entries)) throw notUnderstood();
-      const entries = (a.entries as Record<string, unknown>[]).filter((e) => e && typeof e.name === 'string' && e.name !== '');
-      return {
-        path: a.path,
-        more: a.more === true,
-        entries: entries.map((e) => ({ name: e.name as string, dir: e.dir === true, size: Number(e.size) || 0, modified: typeof e.modified === 'string' ? e.modified : '', mode: typeof e.mode === 'string' ? e.mode : '' })),
-      };
+    return new Promise((resolve, reject) => {
+      this.#begin({ op: 'list', path }, null, reject, (end) => {
+        const all: Listing['entries'] = [];
+        return {
+          answer: (a) => {
+            if (typeof a.path !== 'string' || !Array.isArray(a.entries)) {
+              end();
+              reject(notUnderstood());
+              return;
+            }
+            for (const e of a.entries as Record<string, unknown>[]) {
+              if (!e || typeof e.name !== 'string' || e.name === '') continue;
+              all.push({ name: e.name, dir: e.dir === true, size: Number(e.size) || 0, modified: typeof e.modified === 'string' ? e.modified : '', mode: typeof e.mode === 'string' ? e.mode : '' });
+            }
+            if (a.more === true) return; // the next page comes by itself
+            end();
+            resolve({ path: a.path, more: a.cut === true, entries: all });
+          },
+        };
+      });
     });
   }
   async mkdir(path: string): Promise<void> {
