@@ -47,7 +47,6 @@ type connState struct {
 func (e *Engine) Connect(ctx context.Context, v Visit, p session.Protocol, side Side, serve func(context.Context, *Conn) session.EndReason) error {
 	inner, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	v.Peer = wording.Line(v.Peer, 100)
 	c := &Conn{e: e, visit: v, protocol: p, side: side, cancel: cancel, log: e.cfg.Log.With("target", v.target())}
 	c.touch()
 	if err := e.admit(ctx, c); err != nil {

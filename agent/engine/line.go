@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Line is how one protocol is spoken between engineers and devices; there is a room
@@ -61,6 +62,7 @@ type Device interface {
 // connection ends as with Close.
 func (e *Engine) Serve(ctx context.Context, v Visit, nc net.Conn) {
 	defer nc.Close()
+	v.Peer = wording.Line(v.Peer, 100)
 	line := e.line(v)
 	if v.Door == link.DoorAttach {
 		e.attach(ctx, line, v, nc)

@@ -1,21 +1,15 @@
 package terminal
 
 import (
-	"io"
 	"sync"
 
 	"github.com/sallyport/sallyport/session"
 )
 
-const (
-	behindMost  = 16      // recorded chunks that wait to be written: 512 KiB
-	behindSmall = 4 << 10 // bytes; what a terminal shows at once is not worth a hand-over
-)
-
 // behind writes recorded output in order, a bounded number of chunks behind its
 // owner, who calls buffer, write and finish from one goroutine.
 type behind struct {
-	to    io.Writer
+	to    func([]byte) error
 	free  chan []byte // buffers that nobody uses
 	made  int
 	queue chan []byte // recorded, not yet written; nil until the first bulk
@@ -26,7 +20,7 @@ type behind struct {
 	err     error
 }
 
-func newBehind(to io.Writer) *behind {
+func newBehind(to func([]byte) error) *behind {
 	return &behind{to: to, free: make(chan []byte, behindMost+1)}
 }
 
@@ -53,7 +47,7 @@ func (b *behind) write(buf []byte, n int) error {
 		return err
 	case n == 0 || idle && n < behindSmall:
 		if n > 0 {
-			_, err = b.to.Write(buf[:n])
+			err = b.to(buf[:n])
 		}
 		b.free <- buf
 		return err
@@ -80,7 +74,7 @@ func (b *behind) drain() {
 	for buf := range b.queue {
 		_, err := b.state()
 		if err == nil {
-			err = guarded(func() error { _, err := b.to.Write(buf); return err })
+			err = guarded(func() error { return b.to(buf) })
 		}
 		b.mu.Lock()
 		b.waiting--

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -38,7 +39,7 @@ func (b *book) Record(e session.Event) error {
 
 func (b *book) Close(session.EndReason) error { return nil }
 
-func (b *book) Write(p []byte) (int, error) {
+func (b *book) Output(_ session.EventKind, p []byte) error {
 	if b.hold != nil {
 		<-b.hold
 	}
@@ -48,13 +49,17 @@ func (b *book) Write(p []byte) (int, error) {
 		if b.panics {
 			panic("the channel went away")
 		}
-		return 0, io.ErrClosedPipe
+		return io.ErrClosedPipe
 	}
 	at := len(b.written)
 	b.written = append(b.written, p...)
 	b.early = b.early || len(b.recorded) < at+len(p) || !bytes.Equal(b.recorded[at:at+len(p)], p)
-	return len(p), nil
+	return nil
 }
+
+func (b *book) EndOutput()                {}
+func (b *book) Say(string, time.Duration) {}
+func (b *book) Leave(*session.ExitStatus) {}
 
 // pieces gives a device's output in pieces of every size, and counts them.
 type pieces struct {
@@ -90,7 +95,7 @@ func TestOutputIsWrittenInOrderAndNeverBeforeItIsRecorded(t *testing.T) {
 	for _, n := range []int{0, 1, 100, 5000, 32 << 10, 1 << 20, 5 << 20} {
 		b, from := &book{}, output(n)
 		want := bytes.Clone(from.rest)
-		(&Relay{cfg: Config{Recorder: b}}).toEngineer(session.Output, from, b)
+		(&Relay{cfg: Config{Recorder: b}, engineer: b}).toEngineer(session.Output, from)
 		if b.early || !bytes.Equal(b.written, want) || !bytes.Equal(b.recorded, want) {
 			t.Errorf("%d bytes: %d recorded, %d written, early %v", n, len(b.recorded), len(b.written), b.early)
 		}
@@ -99,7 +104,7 @@ func TestOutputIsWrittenInOrderAndNeverBeforeItIsRecorded(t *testing.T) {
 
 func TestWhatCannotBeRecordedIsNotWritten(t *testing.T) {
 	b := &book{failAt: 1 << 20}
-	(&Relay{cfg: Config{Recorder: b}}).toEngineer(session.Output, output(2<<20), b)
+	(&Relay{cfg: Config{Recorder: b}, engineer: b}).toEngineer(session.Output, output(2<<20))
 	if b.early || !bytes.Equal(b.written, b.recorded) || len(b.written) == 0 || len(b.written) > 1<<20 {
 		t.Errorf("%d recorded, %d written, early %v", len(b.recorded), len(b.written), b.early)
 	}
@@ -108,7 +113,7 @@ func TestWhatCannotBeRecordedIsNotWritten(t *testing.T) {
 func TestAFailedWriteEndsTheCopy(t *testing.T) {
 	for _, panics := range []bool{false, true} {
 		b, from := &book{brokenAt: 1 << 20, panics: panics}, output(8<<20)
-		(&Relay{cfg: Config{Recorder: b}}).toEngineer(session.Output, from, b)
+		(&Relay{cfg: Config{Recorder: b}, engineer: b}).toEngineer(session.Output, from)
 		if len(b.written) > 1<<20 || len(from.rest) == 0 {
 			t.Errorf("%d written, %d not even read", len(b.written), len(from.rest))
 		}
@@ -121,7 +126,7 @@ func TestRecordingRunsAheadOnlySoFar(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		(&Relay{cfg: Config{Recorder: b}}).toEngineer(session.Output, from, b)
+		(&Relay{cfg: Config{Recorder: b}, engineer: b}).toEngineer(session.Output, from)
 	}()
 	for range 8 << 20 { // more turns than there can be writes
 		select {

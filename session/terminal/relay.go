@@ -25,6 +25,18 @@ type Gate interface {
 	Try(send func() error) error
 }
 
+// Engineer is the engineer's side of a relay.
+type Engineer interface {
+	// Output passes on what the device said, as session.Output or session.ErrorOutput.
+	Output(kind session.EventKind, p []byte) error
+	// EndOutput says that no output follows; how it ended is still to come.
+	EndOutput()
+	// Say shows a word of ours, and gives up when that is still blocked after a time.
+	Say(words string, within time.Duration)
+	// Leave tells how it ended, nil when the device did not say, and closes this side.
+	Leave(x *session.ExitStatus)
+}
+
 // Config says what one relay may do and where its record goes.
 type Config struct {
 	Recorder session.Recorder
@@ -34,13 +46,10 @@ type Config struct {
 	May func(session.Channel) bool
 	// Device opens one session channel on the device's connection.
 	Device func() (ssh.Channel, <-chan *ssh.Request, error)
-	// Files serves sftp on the engineer's channel until its client is done.
+	// Files serves sftp on an engineer's SSH channel until its client is done.
 	Files func(engineer ssh.Channel) error
-	// Refused puts on record what the engineer's client asked for and did not get.
+	// Refused puts on record what the engineer asked for and did not get.
 	Refused func(what, detail string)
-	// Said tells the engineer a word of ours, which is on record then; nil: on their
-	// standard error.
-	Said func(line string)
 	// Over reports whether someone ended the session: whoever did says the last
 	// words and closes the connections, the relay just stops.
 	Over func() bool
@@ -49,16 +58,14 @@ type Config struct {
 	Parting func() string
 }
 
-// Relay is one engineer's session channel and what it started on the device.
+// Relay is a shell or a command on the device, and the engineer who works there. What
+// the engineer asks for comes from one goroutine; input may come from another.
 type Relay struct {
 	cfg      Config
-	engineer ssh.Channel
-	// voice is held while something writes to the engineer's standard error or
-	// closes their channel's sending half; x/crypto wants one writer at a time.
-	voice    chan struct{}
+	engineer Engineer
 	device   ssh.Channel
 	requests <-chan *ssh.Request // of the device's channel
-	pty      *ptyRequest
+	pty      *Pty
 	started  bool
 	recorded bool // ChannelOpened is on record
 	resizes  resizes
@@ -66,17 +73,13 @@ type Relay struct {
 	relayed  chan struct{}
 }
 
-// New makes the relay of an accepted session channel.
-func New(engineer ssh.Channel, cfg Config) *Relay {
-	return &Relay{cfg: cfg, engineer: engineer, voice: make(chan struct{}, 1), relayed: make(chan struct{})}
+// New makes a relay for an engineer. Close must be called in the end.
+func New(engineer Engineer, cfg Config) *Relay {
+	return &Relay{cfg: cfg, engineer: engineer, relayed: make(chan struct{})}
 }
 
-// Run serves the channel's requests until the engineer's side of it is closed and
-// everything it started has ended.
-func (r *Relay) Run(requests <-chan *ssh.Request) {
-	for req := range requests {
-		r.handle(req)
-	}
+// Close cuts the device's channel off and waits for everything that was started.
+func (r *Relay) Close() {
 	if r.device != nil {
 		_ = r.device.Close()
 	}
@@ -96,41 +99,21 @@ func (r *Relay) finished() {
 	close(r.relayed)
 }
 
-func (r *Relay) handle(req *ssh.Request) {
-	switch req.Type {
-	case "pty-req":
-		r.handlePty(req)
-	case "window-change":
-		r.handleWindow(req)
-	case "signal":
-		r.handleSignal(req)
-	case "shell":
-		r.handleShell(req)
-	case "exec":
-		r.handleExec(req)
-	case "subsystem":
-		r.handleSubsystem(req)
-	default:
-		detail := ""
-		if req.Type == "env" {
-			detail = envName(req.Payload)
-		}
-		r.refuse(req, wording.Line(req.Type, 64), detail)
-	}
-}
+// Reply answers what an engineer asked for, before anything follows from it.
+type Reply func(ok bool)
 
-// refuse answers no and puts it on record.
-func (r *Relay) refuse(req *ssh.Request, what, detail string) {
+// Refuse answers no and puts it on record.
+func (r *Relay) Refuse(reply Reply, what, detail string) {
 	r.cfg.Refused(what, wording.Line(detail, 200))
-	_ = req.Reply(false, nil)
+	reply(false)
 }
 
 // deny refuses what the engineer came for, says why, and ends the channel. The
 // request itself is answered "yes", with exit status 1 to follow: OpenSSH shows
 // nothing but "request failed" otherwise.
-func (r *Relay) deny(req *ssh.Request, what, detail, words string) {
+func (r *Relay) deny(reply Reply, what, detail, words string) {
 	r.cfg.Refused(what, wording.Line(detail, 200))
-	_ = req.Reply(true, nil)
+	reply(true)
 	r.started = true
 	r.work.Go(func() {
 		defer r.finished()
@@ -139,20 +122,17 @@ func (r *Relay) deny(req *ssh.Request, what, detail, words string) {
 	})
 }
 
-func (r *Relay) handlePty(req *ssh.Request) {
-	p, err := parsePty(req.Payload)
+// Pty asks the device for a terminal.
+func (r *Relay) Pty(p Pty, reply Reply) {
 	switch {
-	case err != nil:
-		r.refuse(req, "pty-req", err.Error())
-		return
 	case r.started || r.pty != nil:
-		r.refuse(req, "pty-req", "too late")
+		r.Refuse(reply, "pty-req", "too late")
 		return
 	case !r.cfg.May(session.Shell) && !r.cfg.May(session.Exec):
 		// Answered yes, although nothing was done: OpenSSH gives up on a no here, and
 		// would never read the words that answer its shell request.
 		r.cfg.Refused("pty-req", "neither shell nor exec is granted")
-		_ = req.Reply(true, nil)
+		reply(true)
 		return
 	}
 	ok, err := r.ask("pty-req", ssh.Marshal(p), func() error {
@@ -161,111 +141,101 @@ func (r *Relay) handlePty(req *ssh.Request) {
 	if ok {
 		r.pty = &p
 	}
-	_ = req.Reply(ok && err == nil, nil)
+	reply(ok && err == nil)
 }
 
-func (r *Relay) handleWindow(req *ssh.Request) {
-	size, err := parseWindow(req.Payload)
-	if err != nil || r.pty == nil {
-		r.refuse(req, "window-change", "no terminal")
+// Resize gives the terminal another size, now or after a thaw.
+func (r *Relay) Resize(size session.WindowSize, reply Reply) {
+	if r.pty == nil {
+		r.Refuse(reply, "window-change", "no terminal")
 		return
 	}
 	r.resize(size)
-	_ = req.Reply(true, nil)
+	reply(true)
 }
 
-func (r *Relay) handleSignal(req *ssh.Request) {
-	name, err := parseSignal(req.Payload)
-	if err != nil || r.device == nil || !r.started {
-		r.refuse(req, "signal", "nothing is running")
+// Signal sends a signal to what runs.
+func (r *Relay) Signal(name string, reply Reply) {
+	if r.device == nil || !r.started {
+		r.Refuse(reply, "signal", "nothing is running")
 		return
 	}
-	err = r.tell("signal", ssh.Marshal(oneString{name}), func() error {
-		return r.cfg.Recorder.Record(session.Event{Kind: session.Signal, Stream: r.cfg.Stream, Data: []byte(name)})
+	err := r.cfg.Gate.Try(func() error {
+		return r.request("signal", ssh.Marshal(oneString{name}), func() error {
+			return r.cfg.Recorder.Record(session.Event{Kind: session.Signal, Stream: r.cfg.Stream, Data: []byte(name)})
+		})
 	})
 	if err != nil {
-		r.refuse(req, "signal", "did not pass")
+		r.Refuse(reply, "signal", "did not pass")
 		return
 	}
-	_ = req.Reply(true, nil)
+	reply(true)
 }
 
-func (r *Relay) handleShell(req *ssh.Request) {
-	switch {
-	case len(req.Payload) != 0 || r.started:
-		r.refuse(req, "shell", "malformed, or something is running already")
-	case !r.cfg.May(session.Shell):
-		r.deny(req, "shell", "not granted", "This grant does not include a shell. "+r.instead("Request the shell channel to get one."))
-	default:
-		r.start(req, session.ChannelOpen{Type: session.Shell}, nil)
-	}
-}
-
-func (r *Relay) handleExec(req *ssh.Request) {
-	command, err := parseCommand(req.Payload)
-	files := r.cfg.May(session.FilesIn) || r.cfg.May(session.FilesOut)
+// Shell starts a shell; true when one runs, and input may follow.
+func (r *Relay) Shell(reply Reply) bool {
 	switch {
 	case r.started:
-		r.refuse(req, "exec", "something is running already")
-	case err != nil:
-		r.deny(req, "exec", err.Error(), "The command was refused: the "+err.Error()+".")
-	case oldSCP(command):
-		r.deny(req, "exec", command, r.noSCP(files))
-	case rsyncServer(command) != "" && !(r.cfg.May(session.Exec) && r.cfg.May(rsyncServer(command))):
-		r.deny(req, "exec", command, r.noRsync(rsyncServer(command)))
-	case r.cfg.May(session.Exec):
-		r.start(req, session.ChannelOpen{Type: session.Exec, Command: command}, ssh.Marshal(oneString{command}))
+		r.Refuse(reply, "shell", "something is running already")
+	case !r.cfg.May(session.Shell):
+		r.deny(reply, "shell", "not granted", "This grant does not include a shell. "+r.instead("Request the shell channel to get one."))
 	default:
-		r.deny(req, "exec", command, "This grant does not include running commands. "+r.instead("Request the exec channel to run them."))
+		return r.start(reply, session.ChannelOpen{Type: session.Shell}, nil)
 	}
+	return false
 }
 
-// noSCP refuses scp's old protocol, which would pass files that are neither hashed
-// nor listed.
-func (r *Relay) noSCP(files bool) string {
-	if files {
-		return "This is scp's old protocol, whose files would not be listed. Use scp without -O, or sftp."
-	}
-	return "This is scp's old protocol. Request file transfer with --files in,out, then use scp without -O, or sftp."
-}
-
-// noRsync says what rsync lacks: it is a command that moves files.
-func (r *Relay) noRsync(way session.Channel) string {
-	if !r.cfg.May(session.Exec) {
-		return "rsync runs a command on the device, and this grant does not include commands. " + r.instead("Request the exec channel for rsync.")
-	}
-	if way == session.FilesIn {
-		return "rsync would copy files to the device, which this grant does not include. Request it with --files in."
-	}
-	return "rsync would copy files from the device, which this grant does not include. Request it with --files out."
-}
-
-func (r *Relay) handleSubsystem(req *ssh.Request) {
-	var s oneString
-	err := ssh.Unmarshal(req.Payload, &s)
-	name := wording.Line(s.Value, 64)
+// Exec starts a command; true when it runs, and input may follow.
+func (r *Relay) Exec(command string, reply Reply) bool {
+	files := r.cfg.May(session.FilesIn) || r.cfg.May(session.FilesOut)
+	way := rsyncServer(command)
 	switch {
-	case err != nil || r.started:
-		r.refuse(req, "subsystem", "malformed, or something is running already")
-	case s.Value != "sftp":
-		r.refuse(req, "subsystem "+name, "")
-	case !r.cfg.May(session.FilesIn) && !r.cfg.May(session.FilesOut):
-		r.deny(req, "subsystem sftp", "not granted", "This grant does not include file transfer. Request it with --files in,out.")
+	case r.started:
+		r.Refuse(reply, "exec", "something is running already")
+	case oldSCP(command):
+		r.deny(reply, "exec", command, noSCP(files))
+	case way != "" && !(r.cfg.May(session.Exec) && r.cfg.May(way)):
+		r.deny(reply, "exec", command, r.noRsync(way))
+	case r.cfg.May(session.Exec):
+		return r.start(reply, session.ChannelOpen{Type: session.Exec, Command: command}, ssh.Marshal(oneString{command}))
 	default:
-		r.startFiles(req)
+		r.deny(reply, "exec", command, "This grant does not include running commands. "+r.instead("Request the exec channel to run them."))
 	}
+	return false
 }
 
-// instead adds what the engineer can do with the channels there are.
-func (r *Relay) instead(otherwise string) string {
-	if r.cfg.May(session.FilesIn) || r.cfg.May(session.FilesOut) {
-		return "It moves files: use scp or sftp. " + otherwise
+// sftp runs serve as the engineer's file transfer.
+func (r *Relay) sftp(reply Reply, serve func() error) {
+	kind := session.FilesOut
+	switch {
+	case r.cfg.May(session.FilesIn):
+		kind = session.FilesIn
+	case !r.cfg.May(session.FilesOut):
+		r.deny(reply, "subsystem sftp", "not granted", "This grant does not include file transfer. Request it with --files in,out.")
+		return
 	}
-	return otherwise
+	if err := r.record(session.ChannelOpened, session.ChannelOpen{Type: kind, Command: "sftp"}); err != nil {
+		reply(false)
+		return
+	}
+	r.recorded, r.started = true, true
+	reply(true)
+	r.work.Go(func() {
+		defer r.finished()
+		status := session.ExitStatus{}
+		if err := guarded(serve); err != nil {
+			status.Status = 1
+			var plain *session.Error
+			if errors.As(err, &plain) {
+				r.Say(session.Note{Kind: session.NoteSaid, Text: plain.Message + " " + plain.Next}, time.Second)
+			}
+		}
+		r.leave(&status)
+	})
 }
 
 // start asks the device for a shell or a command and begins to relay it.
-func (r *Relay) start(req *ssh.Request, open session.ChannelOpen, payload []byte) {
+func (r *Relay) start(reply Reply, open session.ChannelOpen, payload []byte) bool {
 	if r.pty != nil {
 		open.Term, open.Cols, open.Rows = r.pty.Term, r.pty.Cols, r.pty.Rows
 	}
@@ -277,62 +247,30 @@ func (r *Relay) start(req *ssh.Request, open session.ChannelOpen, payload []byte
 	var shut *session.Error
 	switch {
 	case errors.As(err, &shut) && shut.Kind == session.Refused:
-		r.deny(req, string(open.Type), "not started", shut.Message+" "+shut.Next)
+		r.deny(reply, string(open.Type), "not started", shut.Message+" "+shut.Next)
 	case err != nil:
-		r.deny(req, string(open.Type), "not started", "The device opened no channel for it. Close other sessions of this connection, or try again.")
+		r.deny(reply, string(open.Type), "not started", "The device opened no channel for it. Close other sessions of this connection, or try again.")
 	case !ok:
-		r.deny(req, string(open.Type), "the device refused", "The device refused to start it. Ask the hospital whether its login may do this.")
+		r.deny(reply, string(open.Type), "the device refused", "The device refused to start it. Ask the hospital whether its login may do this.")
 	default:
 		r.started = true
-		_ = req.Reply(true, nil)
+		reply(true)
 		r.pump()
+		return true
 	}
+	return false
 }
 
-func (r *Relay) startFiles(req *ssh.Request) {
-	kind := session.FilesOut
-	if r.cfg.May(session.FilesIn) {
-		kind = session.FilesIn
-	}
-	if err := r.record(session.ChannelOpened, session.ChannelOpen{Type: kind, Command: "sftp"}); err != nil {
-		_ = req.Reply(false, nil)
-		return
-	}
-	r.recorded, r.started = true, true
-	_ = req.Reply(true, nil)
-	r.work.Go(func() {
-		defer r.finished()
-		status := session.ExitStatus{}
-		if err := guarded(func() error { return r.cfg.Files(r.engineer) }); err != nil {
-			status.Status = 1
-			var plain *session.Error
-			if errors.As(err, &plain) {
-				r.Say(session.Note{Kind: session.NoteSaid, Text: plain.Message + " " + plain.Next}, time.Second)
-			}
-		}
-		r.leave(&status)
-	})
-}
-
-// attach opens the device's channel when the first request needs it, so that what
-// is refused never costs the device anything.
-func (r *Relay) attach() error {
-	if r.device != nil {
-		return nil
-	}
-	device, requests, err := r.cfg.Device()
-	if err != nil {
-		return fmt.Errorf("open a session channel on the device: %w", err)
-	}
-	r.device, r.requests = device, requests
-	return nil
-}
-
-// ask sends the device a request that it answers, recorded first.
+// ask sends the device a request that it answers, recorded first. The first one opens
+// the device's channel, so that what is refused never costs the device anything.
 func (r *Relay) ask(kind string, payload []byte, record func() error) (ok bool, err error) {
 	err = r.cfg.Gate.Try(func() error {
-		if err := r.attach(); err != nil {
-			return err
+		if r.device == nil {
+			device, requests, err := r.cfg.Device()
+			if err != nil {
+				return fmt.Errorf("open a session channel on the device: %w", err)
+			}
+			r.device, r.requests = device, requests
 		}
 		if err := record(); err != nil {
 			return err
@@ -343,11 +281,7 @@ func (r *Relay) ask(kind string, payload []byte, record func() error) (ok bool, 
 	return ok, err
 }
 
-// tell sends the device a request without an answer, recorded first.
-func (r *Relay) tell(kind string, payload []byte, record func() error) error {
-	return r.cfg.Gate.Try(func() error { return r.request(kind, payload, record) })
-}
-
+// request sends the device a request without an answer, recorded first.
 func (r *Relay) request(kind string, payload []byte, record func() error) error {
 	if err := record(); err != nil {
 		return err
@@ -368,8 +302,30 @@ func (r *Relay) record(kind session.EventKind, document any) error {
 	return r.cfg.Recorder.Record(session.Event{Kind: kind, Stream: r.cfg.Stream, Data: data})
 }
 
-func envName(payload []byte) string {
-	var kv struct{ Name, Value string }
-	_ = ssh.Unmarshal(payload, &kv)
-	return kv.Name
+// Say tells the engineer something, on record first. Our own words go out even when the
+// record of them is lost: they are how the engineer learns that it is.
+func (r *Relay) Say(n session.Note, within time.Duration) {
+	_ = r.record(session.Marker, n)
+	r.engineer.Say(n.Text, within)
+}
+
+// leave tells how it ended and closes the engineer's side.
+func (r *Relay) leave(x *session.ExitStatus) {
+	if r.cfg.Over() {
+		return
+	}
+	if x != nil && r.record(session.Exit, *x) != nil {
+		x = nil
+	}
+	r.engineer.Leave(x)
+}
+
+// guarded turns a panic over foreign bytes into an error.
+func guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in relay: %v", p)
+		}
+	}()
+	return do()
 }

@@ -129,7 +129,7 @@ func newStage(t *testing.T) *stage {
 		if err != nil {
 			return
 		}
-		New(ch, Config{
+		Accept(ch, Config{
 			Recorder: s, Gate: s, Stream: 1, May: func(session.Channel) bool { return true },
 			Device:  func() (ssh.Channel, <-chan *ssh.Request, error) { return device.OpenChannel("session", nil) },
 			Refused: func(string, string) {}, Over: func() bool { return false }, Parting: func() string { return "" },
@@ -199,7 +199,7 @@ var winch = []byte{0, 0, 0, 80, 0, 0, 0, 24, 0, 0, 0, 0, 0, 0, 0, 0}
 // Every step on its own: what cannot be recorded, or meets a shut gate, does not reach
 // the device, and what came before did.
 func TestNothingPassesUnrecorded(t *testing.T) {
-	pty := ssh.Marshal(ptyRequest{Term: "xterm", Cols: 80, Rows: 24})
+	pty := ssh.Marshal(Pty{Term: "xterm", Cols: 80, Rows: 24})
 	ask := func(kind string, payload []byte) func(*stage) {
 		return func(s *stage) { _, _ = s.client.SendRequest(kind, true, payload) }
 	}

@@ -12,23 +12,17 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Limits of what an engineer's client may ask for. Each keeps its event within
-// session.MaxEventData even when JSON escapes every byte.
-const (
-	maxTerm    = 64      // bytes of a terminal type
-	maxModes   = 512     // bytes of encoded terminal modes
-	maxCommand = 5 << 10 // bytes of a command line
-	maxSize    = 4096    // columns or rows
-	maxSignal  = 32      // bytes of a signal name
-)
-
-// ptyRequest is RFC 4254 section 6.2.
-type ptyRequest struct {
+// Pty is the terminal that an engineer has, as RFC 4254 section 6.2 says it. Pixel sizes
+// are zero: a recording has none.
+type Pty struct {
 	Term          string
 	Cols, Rows    uint32
 	Width, Height uint32
-	Modes         string
+	Modes         string // encoded (section 8); NoModes for none
 }
+
+// NoModes are terminal modes that say nothing.
+const NoModes = "\x00"
 
 // windowChange is RFC 4254 section 6.7.
 type windowChange struct {
@@ -41,19 +35,19 @@ type oneString struct{ Value string }
 
 // parsePty reads a pty-req strictly. What it returns is what may be forwarded:
 // modes in canonical form, and no pixel sizes, because a recording has none.
-func parsePty(payload []byte) (ptyRequest, error) {
-	var p ptyRequest
+func parsePty(payload []byte) (Pty, error) {
+	var p Pty
 	if err := ssh.Unmarshal(payload, &p); err != nil {
-		return ptyRequest{}, fmt.Errorf("malformed pty request")
+		return Pty{}, fmt.Errorf("malformed pty request")
 	}
 	if len(p.Term) > maxTerm || !printable(p.Term) {
-		return ptyRequest{}, fmt.Errorf("terminal type is not plain text of at most %d bytes", maxTerm)
+		return Pty{}, fmt.Errorf("terminal type is not plain text of at most %d bytes", maxTerm)
 	}
 	modes, err := canonicalModes(p.Modes)
 	if err != nil {
-		return ptyRequest{}, err
+		return Pty{}, err
 	}
-	return ptyRequest{Term: p.Term, Cols: min(p.Cols, maxSize), Rows: min(p.Rows, maxSize), Modes: modes}, nil
+	return Pty{Term: p.Term, Cols: min(p.Cols, maxSize), Rows: min(p.Rows, maxSize), Modes: modes}, nil
 }
 
 // canonicalModes checks encoded terminal modes (RFC 4254 section 8) and ends them
@@ -76,7 +70,7 @@ func canonicalModes(modes string) (string, error) {
 }
 
 // note says everything of a pty request that will be forwarded, for the record.
-func (p ptyRequest) note() string {
+func (p Pty) note() string {
 	return fmt.Sprintf("terminal %q, %d columns, %d rows, modes %x", p.Term, p.Cols, p.Rows, p.Modes)
 }
 
@@ -86,6 +80,13 @@ func parseWindow(payload []byte) (session.WindowSize, error) {
 		return session.WindowSize{}, fmt.Errorf("malformed window change")
 	}
 	return session.WindowSize{Cols: min(w.Cols, maxSize), Rows: min(w.Rows, maxSize)}, nil
+}
+
+func parseNothing(payload []byte) error {
+	if len(payload) != 0 {
+		return fmt.Errorf("malformed: nothing belongs there")
+	}
+	return nil
 }
 
 func parseCommand(payload []byte) (string, error) {
@@ -188,4 +189,32 @@ func printable(s string) bool {
 		}
 	}
 	return true
+}
+
+// noSCP refuses scp's old protocol, which would pass files that are neither hashed
+// nor listed.
+func noSCP(files bool) string {
+	if files {
+		return "This is scp's old protocol, whose files would not be listed. Use scp without -O, or sftp."
+	}
+	return "This is scp's old protocol. Request file transfer with --files in,out, then use scp without -O, or sftp."
+}
+
+// noRsync says what rsync lacks: it is a command that moves files.
+func (r *Relay) noRsync(way session.Channel) string {
+	if !r.cfg.May(session.Exec) {
+		return "rsync runs a command on the device, and this grant does not include commands. " + r.instead("Request the exec channel for rsync.")
+	}
+	if way == session.FilesIn {
+		return "rsync would copy files to the device, which this grant does not include. Request it with --files in."
+	}
+	return "rsync would copy files from the device, which this grant does not include. Request it with --files out."
+}
+
+// instead adds what the engineer can do with the channels there are.
+func (r *Relay) instead(otherwise string) string {
+	if r.cfg.May(session.FilesIn) || r.cfg.May(session.FilesOut) {
+		return "It moves files: use scp or sftp. " + otherwise
+	}
+	return otherwise
 }

@@ -60,7 +60,7 @@ func TestParseExit(t *testing.T) {
 // What is forwarded of a terminal request is what its note says, and reads again as
 // itself.
 func FuzzParsePty(f *testing.F) {
-	for _, p := range []ptyRequest{
+	for _, p := range []Pty{
 		{Term: "xterm-256color", Cols: 80, Rows: 24, Width: 640, Height: 480, Modes: "\x01\x00\x00\x00\x03\x80\x00\x00\x96\x00\x00"},
 		{Term: "", Modes: ""}, {Term: "a b"}, {Term: "x", Cols: 1 << 31, Modes: "\xff\x00\x00\x00\x00"},
 	} {
@@ -70,7 +70,7 @@ func FuzzParsePty(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		p, err := parsePty(payload)
 		if err != nil {
-			if p != (ptyRequest{}) {
+			if p != (Pty{}) {
 				t.Error("an error and a value")
 			}
 			return
@@ -117,10 +117,10 @@ func FuzzBounded(f *testing.F) {
 
 // An engineer whose standard error is blocked does not hold up who wants to speak.
 func TestSayGivesUp(t *testing.T) {
-	r := New(nil, Config{})
+	r := Accept(nil, Config{Recorder: &stage{}})
 	r.voice <- struct{}{} // somebody's write is stuck
 	start := time.Now()
-	r.Say(session.Note{Kind: session.NoteSaid, Text: "words"}, 20*time.Millisecond)
+	r.Tell(session.Note{Kind: session.NoteSaid, Text: "words"}, 20*time.Millisecond)
 	if took := time.Since(start); took > 2*time.Second {
 		t.Errorf("gave up after %v", took)
 	}

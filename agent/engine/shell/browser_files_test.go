@@ -355,7 +355,7 @@ func TestDeviceHangsUpOnFiles(t *testing.T) {
 	w, p, b, dir := filing(t, session.FilesOut)
 	b.files(1, "list", `,"path":%q`, dir)
 	b.answered(1, 0)
-	must(t, w.seat(p).device.client.Close())
+	must(t, w.terminal(p).device.client.Close())
 	if n := b.notice(attach.NoticeEnded); n.Reason != session.DeviceClosed {
 		t.Errorf("%+v", n)
 	}

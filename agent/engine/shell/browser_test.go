@@ -117,8 +117,8 @@ func TestBrowserOfAClosedGrantAndAFrozenSession(t *testing.T) {
 	if r := b.refusal(); r.Kind != session.Refused || !strings.Contains(r.Message, "frozen") {
 		t.Errorf("frozen: %+v", r)
 	}
-	if w.seats() != 0 {
-		t.Error("a seat is left")
+	if w.terminals() != 0 {
+		t.Error("a terminal is left")
 	}
 }
 
@@ -255,7 +255,7 @@ func TestBrowserStory(t *testing.T) {
 	if n := e.notice(attach.NoticeDeadline); !n.Deadline.Equal(e.welcome.Deadline.Add(time.Hour)) {
 		t.Errorf("%+v", n)
 	}
-	w.seat(p).Tell(attach.Notice{Type: attach.NoticeWarning, LeftSeconds: 300, Text: "This session ends in 5 minutes."})
+	w.terminal(p).Tell(attach.Notice{Type: attach.NoticeWarning, LeftSeconds: 300, Text: "This session ends in 5 minutes."})
 	if n := e.notice(attach.NoticeWarning); n.LeftSeconds != 300 {
 		t.Errorf("%+v", n)
 	}
@@ -281,8 +281,8 @@ func TestBrowserStory(t *testing.T) {
 	if strings.Contains(string(e.output), "session") || len(o.accepted) != 1 {
 		t.Errorf("our words are in the terminal: %q", e.output)
 	}
-	if w.seats() != 0 {
-		t.Error("a seat is left")
+	if w.terminals() != 0 {
+		t.Error("a terminal is left")
 	}
 }
 
@@ -305,7 +305,7 @@ func TestBrowserShellAfterShell(t *testing.T) {
 	o.mu.Lock()
 	o.exec = nil
 	o.mu.Unlock()
-	w.until("the shell is forgotten", func() bool { s := w.seat(p); s.mu.Lock(); defer s.mu.Unlock(); return s.state.pane == nil })
+	w.until("the shell is forgotten", func() bool { return w.terminal(p).shell.Load() == nil })
 	must(t, b.Send(attach.TypeStart, attach.AppendSize(nil, 90, 20)))
 	b.types("again")
 	b.sees("again")
@@ -325,20 +325,20 @@ func TestBrowserShellAfterShell(t *testing.T) {
 	}
 }
 
-func (w *world) seats() int {
+func (w *world) terminals() int {
 	w.line.mu.Lock()
 	defer w.line.mu.Unlock()
-	return len(w.line.seats)
+	return len(w.line.terminals)
 }
 
-// seat is the one that there is.
-func (w *world) seat(p *engine.Ticket) *seat {
+// terminal is the one that there is.
+func (w *world) terminal(p *engine.Ticket) *browserTerminal {
 	w.t.Helper()
-	var s *seat
-	w.until("there is a seat", func() bool {
+	var s *browserTerminal
+	w.until("there is a terminal", func() bool {
 		w.line.mu.Lock()
 		defer w.line.mu.Unlock()
-		s = w.line.seats[place{p.ID, "recon-ssh"}]
+		s = w.line.terminals[place{p.ID, "recon-ssh"}]
 		return s != nil
 	})
 	return s
@@ -396,7 +396,7 @@ func TestBrowserOutputWhileAway(t *testing.T) {
 	words <- "before "
 	b.sees("before")
 	b.drop()
-	w.until("nobody is there", func() bool { s := w.seat(p); s.mu.Lock(); defer s.mu.Unlock(); return s.state.sock == nil })
+	w.until("nobody is there", func() bool { s := w.terminal(p); s.mu.Lock(); defer s.mu.Unlock(); return s.state.sock == nil })
 	big := strings.Repeat("x", 300<<10) + "\r\nwhile away"
 	words <- big
 	w.until("it is on record", func() bool { return bytes.HasSuffix(w.tape(0).data(session.Output), []byte("while away")) })
@@ -433,11 +433,11 @@ func TestBrowserStalls(t *testing.T) {
 	if err != nil || f.Type != attach.TypeWelcome {
 		t.Fatalf("%c, %v", f.Type, err)
 	}
-	s := w.seat(p)
+	s := w.terminal(p)
 	w.until("the queue is full", func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.state.sock == nil || s.state.sock.out.full() != nil
+		return s.state.sock == nil || s.state.sock.full() != nil
 	})
 	w.until("the browser is given up", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.state.sock == nil })
 	o.mu.Lock()

@@ -2,7 +2,6 @@ package shell
 
 import (
 	"context"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -24,14 +23,17 @@ type device struct {
 }
 
 // dial logs in to the device of a ticket, for a connection on which runs what runs.
-func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on *channels) func(context.Context) (engine.Device, error) {
+func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on interface {
+	join(*device)
+	drain()
+}) func(context.Context) (engine.Device, error) {
 	return func(ctx context.Context) (engine.Device, error) {
 		client, err := l.cfg.Devices.DialSSH(ctx, t.Admitted, service)
 		if err != nil {
 			return nil, err
 		}
 		d := &device{client: client, hung: make(chan struct{}), gone: make(chan struct{})}
-		on.on(d)
+		on.join(d)
 		c.Go(func() {
 			_ = client.Wait()
 			close(d.hung)
@@ -99,109 +101,5 @@ func filesConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *devi
 		Recorder: c.Recorder(), Gate: c.Gate(gone), Stream: stream,
 		Device: d.channel, Next: func() uint32 { return d.streams.Add(1) },
 		In: t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse,
-	}
-}
-
-// channels are what runs on one connection: shells, commands, transfers.
-type channels struct {
-	mu      sync.Mutex
-	count   int // open, or being opened
-	running map[*terminal.Relay]struct{}
-	device  *device
-	over    bool
-	reason  session.EndReason
-	words   string // the last, for who comes late
-}
-
-// take counts a channel in, unless there are too many; give counts it out.
-func (r *channels) take() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.count >= maxChannels {
-		return false
-	}
-	r.count++
-	return true
-}
-
-func (r *channels) give() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.count--
-}
-
-// run serves a relay's requests to their end, or hangs up with the last words where
-// these were said already.
-func (r *channels) run(relay *terminal.Relay, requests <-chan *gossh.Request) {
-	r.mu.Lock()
-	over, reason, words := r.over, r.reason, r.words
-	if !over {
-		if r.running == nil {
-			r.running = map[*terminal.Relay]struct{}{}
-		}
-		r.running[relay] = struct{}{}
-	}
-	r.mu.Unlock()
-	if over {
-		if words != "" {
-			relay.Say(session.Note{Kind: session.NoteEnded, Reason: reason, Text: words}, farewellTime)
-		}
-		relay.Hangup()
-	}
-	defer func() {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		delete(r.running, relay)
-	}()
-	relay.Run(requests)
-}
-
-func (r *channels) all() []*terminal.Relay {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.list()
-}
-
-func (r *channels) list() []*terminal.Relay {
-	out := make([]*terminal.Relay, 0, len(r.running))
-	for relay := range r.running {
-		out = append(out, relay)
-	}
-	return out
-}
-
-// end lets nothing begin any more and returns what runs.
-func (r *channels) end(reason session.EndReason, words string) []*terminal.Relay {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.over, r.reason, r.words = true, reason, words
-	return r.list()
-}
-
-func (r *channels) on(d *device) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.device = d
-}
-
-// whoLeft is the reason for a connection that nobody ended. An engineer's client goes as
-// soon as it hears that the device went, and is often faster than we are.
-func (r *channels) whoLeft() session.EndReason {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.device != nil {
-		select {
-		case <-r.device.hung:
-			return session.DeviceClosed
-		default:
-		}
-	}
-	return session.Completed
-}
-
-// drain waits until all that the device said has been passed on.
-func (r *channels) drain() {
-	for _, relay := range r.all() {
-		<-relay.Relayed()
 	}
 }

@@ -17,5 +17,6 @@ const (
 	socketMost = 8 << 20   // and before the browser is given up, whatever they are
 	inputRoom  = 1 << 20   // bytes typed that may wait for a frozen session or a slow device
 	inOrder    = 32 << 10  // bytes of output behind which a notice still waits its turn
+	putMost    = 32 << 10  // bytes that are written at once, within a stall's time
 	chunkCost  = 64        // bytes that a chunk takes beside its own: many small ones are much, too
 )

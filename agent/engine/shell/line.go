@@ -33,8 +33,8 @@ type Line struct {
 	signer   gossh.Signer
 	patience patience
 
-	mu    sync.Mutex // guards what follows; never held across I/O
-	seats map[place]*seat
+	mu        sync.Mutex // guards what follows; never held across I/O
+	terminals map[place]*browserTerminal
 }
 
 // patience is how long browsers are waited for: to come back, and to take or make room
@@ -52,7 +52,7 @@ func New(cfg Config) (*Line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Line{cfg: cfg, signer: signer, patience: patience{graceTime, stallTime}, seats: map[place]*seat{}}, nil
+	return &Line{cfg: cfg, signer: signer, patience: patience{graceTime, stallTime}, terminals: map[place]*browserTerminal{}}, nil
 }
 
 // Protocol is what this line speaks.

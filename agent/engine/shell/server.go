@@ -31,7 +31,7 @@ type sshClient struct {
 	login    *time.Timer // cuts a handshake that takes too long
 	said     string      // in the handshake
 	gone     chan struct{}
-	channels channels
+	channels channels[*terminal.Channel]
 	rejected atomic.Int32 // channels
 	pace     *rate.Limiter
 }
@@ -172,7 +172,15 @@ func (s *sshClient) channel(ctx context.Context, t *engine.Ticket, nc gossh.NewC
 	if err != nil {
 		return
 	}
-	s.channels.run(terminal.New(engineer, relayConfig(ctx.Done(), s.conn, t, d.(*device))), requests)
+	ch := terminal.Accept(engineer, relayConfig(ctx.Done(), s.conn, t, d.(*device)))
+	if last, ok := s.channels.add(ch); !ok {
+		if last.Text != "" {
+			ch.Tell(last, farewellTime)
+		}
+		ch.Hangup()
+	}
+	defer s.channels.remove(ch)
+	ch.Run(requests)
 }
 
 // globalRequests refuses them, not faster than a person's client would ask.
@@ -198,7 +206,7 @@ func (s *sshClient) Tell(n attach.Notice) {
 		return
 	}
 	for _, r := range s.channels.all() {
-		s.conn.Go(func() { r.Say(noteOf(n), farewellTime) })
+		s.conn.Go(func() { r.Tell(noteOf(n), farewellTime) })
 	}
 }
 
@@ -221,11 +229,12 @@ func noteOf(n attach.Notice) session.Note {
 // Farewell says the last words on every open channel and gives the client a moment to
 // take them and go. A client that does not read is cut.
 func (s *sshClient) Farewell(reason session.EndReason, words string) {
-	open := s.channels.end(reason, words)
+	last := session.Note{Kind: session.NoteEnded, Reason: reason, Text: words}
+	open := s.channels.end(last)
 	var said sync.WaitGroup
 	for _, r := range open {
 		said.Go(func() {
-			r.Say(session.Note{Kind: session.NoteEnded, Reason: reason, Text: words}, farewellTime)
+			r.Tell(last, farewellTime)
 			r.Hangup()
 		})
 	}
@@ -243,6 +252,6 @@ func (s *sshClient) Farewell(reason session.EndReason, words string) {
 
 // Close cuts the client off.
 func (s *sshClient) Close() error {
-	s.channels.end("", "")
+	s.channels.end(session.Note{})
 	return s.nc.Close()
 }

@@ -3,159 +3,153 @@ package shell
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/session/attach"
 )
 
-// queue holds chunks between goroutines.
-type queue struct {
-	mu     sync.Mutex
-	room   int // bytes, with chunkCost for each chunk
-	chunks [][]byte
-	size   int
-	more   chan struct{} // one signal: something is there
-	freed  chan struct{} // closed when there is room again; nil while there is
-}
-
-func newQueue(room int) *queue { return &queue{room: room, more: make(chan struct{}, 1)} }
-
-// push adds a chunk, which the queue keeps, and returns how much waits now.
-func (q *queue) push(b []byte) int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.chunks = append(q.chunks, b)
-	q.size += len(b) + chunkCost
-	if q.size >= q.room && q.freed == nil {
-		q.freed = make(chan struct{})
-	}
-	q.signal()
-	return q.size
-}
-
-func (q *queue) signal() {
-	select {
-	case q.more <- struct{}{}:
-	default:
-	}
-}
-
-// full is nil while there is room, and otherwise closed when there is again.
-func (q *queue) full() <-chan struct{} {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.freed
-}
-
-// take returns the first chunk, nil when there is none.
-func (q *queue) take() []byte {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if len(q.chunks) == 0 {
-		return nil
-	}
-	b := q.chunks[0]
-	q.chunks[0] = nil
-	q.chunks = q.chunks[1:]
-	q.size -= len(b) + chunkCost
-	if q.size < q.room && q.freed != nil {
-		close(q.freed)
-		q.freed = nil
-	}
-	return b
-}
-
-func (q *queue) waiting() int {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.size
-}
-
-// socket is one browser's connection. What goes to it waits in two queues; the urgent
-// one is for notices that must not wait behind output.
+// socket is one browser's connection. What goes to it waits in two lines; the urgent
+// one is for notices that must not wait behind output. One goroutine reads it, one writes.
 type socket struct {
-	nc     net.Conn
-	stall  time.Duration
-	urgent *queue
-	out    *queue
-	dead   chan struct{} // closed when the connection is
-	parted chan struct{} // closed when it has no seat any more
-	last   chan struct{} // closed when nothing is added any more
-	kills  sync.Once
-	parts  sync.Once
-	lasts  sync.Once
-	desk   *desk // the reader's; nil until it is asked about files
+	nc    net.Conn
+	stall time.Duration
+	more  chan struct{}   // one signal: something is to be written, or nothing more will be
+	dead  chan struct{}   // closed when the connection is
+	taken atomic.Bool     // another browser has its terminal
+	files *fileOperations // the reader's; nil until it is asked about files
+
+	mu     sync.Mutex // never held across I/O
+	urgent [][]byte
+	out    [][]byte
+	size   int           // bytes that wait in both, with chunkCost for each chunk
+	freed  chan struct{} // closed when there is room again; nil while there is
+	last   bool          // nothing is added any more
+	cut    bool          // dead is closed
 }
 
 func newSocket(nc net.Conn, stall time.Duration) *socket {
-	return &socket{
-		nc: nc, stall: stall, urgent: newQueue(socketRoom), out: newQueue(socketRoom),
-		dead: make(chan struct{}), parted: make(chan struct{}), last: make(chan struct{}),
+	return &socket{nc: nc, stall: stall, more: make(chan struct{}, 1), dead: make(chan struct{})}
+}
+
+// kill cuts the connection.
+func (s *socket) kill() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cutOff()
+}
+
+// cutOff is called with mu held.
+func (s *socket) cutOff() {
+	if s.cut {
+		return
+	}
+	s.cut = true
+	close(s.dead) // and its owner closes the connection, which may take a while
+	s.letGo()
+}
+
+// finish closes the connection when all that waits has been written. Nobody waits for
+// room there any more.
+func (s *socket) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = true
+	s.letGo()
+	signal(s.more)
+}
+
+func (s *socket) letGo() {
+	if s.freed != nil {
+		close(s.freed)
+		s.freed = nil
 	}
 }
 
-func (s *socket) kill() {
-	s.kills.Do(func() {
-		close(s.dead)
-		_ = s.nc.Close()
-	})
+func (s *socket) finishing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last
 }
-
-// part lets go of everything that waits for room here.
-func (s *socket) part() { s.parts.Do(func() { close(s.parted) }) }
-
-// finish closes the connection when all that waits has been written.
-func (s *socket) finish() { s.lasts.Do(func() { close(s.last) }) }
 
 // gone reports whether nothing more can be said here.
 func (s *socket) gone() bool {
-	select {
-	case <-s.dead:
-		return true
-	case <-s.last:
-		return true
-	default:
-		return false
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.last || s.cut
+}
+
+// full is nil while there is room or nothing can be said, and otherwise closed when that
+// is so again.
+func (s *socket) full() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.freed
 }
 
 // send queues a frame in its turn. It does not wait; whoever sends much asks for room.
 func (s *socket) send(t attach.Type, payload ...[]byte) {
 	b, err := attach.Append(nil, attach.Agent, t, payload...)
-	if err != nil || s.gone() || s.out.push(b) > socketMost {
-		s.drop(err)
-	}
+	s.add(b, err, false)
 }
 
 // document queues a frame with a document, before waiting output if that is much.
 func (s *socket) document(t attach.Type, document any) {
 	b, err := attach.AppendJSON(nil, attach.Agent, t, document)
-	if err != nil || s.gone() {
-		s.drop(err)
-		return
-	}
-	to := s.out
-	if to.waiting() > inOrder {
-		to = s.urgent
-	}
-	if to.push(b) > socketMost {
-		s.kill()
-	}
+	s.add(b, err, false)
+}
+
+// notice is document for what must not wait behind much output.
+func (s *socket) notice(n attach.Notice) {
+	b, err := attach.AppendJSON(nil, attach.Agent, attach.TypeNotice, n)
+	s.add(b, err, true)
 }
 
 // pong answers a ping at once.
 func (s *socket) pong(payload []byte) {
 	b, err := attach.Append(nil, attach.Agent, attach.TypePing, payload)
-	if err != nil || s.urgent.push(b) > socketRoom {
-		s.kill()
-	}
+	s.add(b, err, true)
 }
 
-// drop gives up a browser that cannot be told what it must know.
-func (s *socket) drop(err error) {
-	if err != nil || !s.gone() {
-		s.kill()
+// add queues a frame. A browser that cannot be told what it must know, or takes too
+// little of it, is given up.
+func (s *socket) add(b []byte, err error, urgent bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.last || s.cut:
+		return
+	case err != nil || s.size > socketMost:
+		s.cutOff()
+		return
+	case urgent && s.size > inOrder:
+		s.urgent = append(s.urgent, b)
+	default:
+		s.out = append(s.out, b)
 	}
+	if s.size += len(b) + chunkCost; s.size >= socketRoom && s.freed == nil {
+		s.freed = make(chan struct{})
+	}
+	signal(s.more)
+}
+
+// next is what is written next; nil when nothing waits, and over when nothing will.
+func (s *socket) next() (b []byte, over bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	from := &s.urgent
+	if len(*from) == 0 {
+		from = &s.out
+	}
+	if len(*from) == 0 {
+		return nil, s.last || s.cut
+	}
+	b, (*from)[0] = (*from)[0], nil
+	*from = (*from)[1:]
+	if s.size -= len(b) + chunkCost; s.size < socketRoom {
+		s.letGo()
+	}
+	return b, false
 }
 
 // write sends what is queued until the socket is dead or finished. A browser that
@@ -163,24 +157,19 @@ func (s *socket) drop(err error) {
 func (s *socket) write() {
 	defer s.kill()
 	for {
-		b := s.urgent.take()
-		if b == nil {
-			b = s.out.take()
-		}
-		if b != nil {
+		b, over := s.next()
+		switch {
+		case over:
+			return
+		case b != nil:
 			if s.put(b) != nil {
 				return
 			}
-			continue
-		}
-		select {
-		case <-s.dead:
-			return
-		case <-s.urgent.more:
-		case <-s.out.more:
-		case <-s.last:
-			if s.urgent.waiting()+s.out.waiting() == 0 {
+		default:
+			select {
+			case <-s.dead:
 				return
+			case <-s.more:
 			}
 		}
 	}
@@ -189,7 +178,7 @@ func (s *socket) write() {
 // put writes one frame, within the stall time for each part of it.
 func (s *socket) put(b []byte) error {
 	for len(b) > 0 {
-		n := min(len(b), 16<<10)
+		n := min(len(b), putMost)
 		if err := s.nc.SetWriteDeadline(time.Now().Add(s.stall)); err != nil {
 			return err
 		}

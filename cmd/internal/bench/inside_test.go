@@ -145,7 +145,7 @@ func (s *stage) serveRelay(l net.Listener, host gossh.Signer, device *gossh.Clie
 		if err != nil {
 			return
 		}
-		terminal.New(engineer, terminal.Config{
+		terminal.Accept(engineer, terminal.Config{
 			Recorder: rec, Gate: open{}, Stream: 1, May: func(session.Channel) bool { return true },
 			Device:  func() (gossh.Channel, <-chan *gossh.Request, error) { return device.OpenChannel("session", nil) },
 			Refused: func(string, string) {}, Over: func() bool { return false }, Parting: func() string { return "" },

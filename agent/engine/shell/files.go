@@ -14,21 +14,21 @@ import (
 	"github.com/sallyport/sallyport/session/files"
 )
 
-// desk is where the files of one browser are dealt with. It is its socket's, and goes
-// with it: operations are numbered by a browser, and another one counts from the start.
-type desk struct {
+// fileOperations are those of one browser. They are its socket's, and go with it: they
+// are numbered by a browser, and another one counts from the start.
+type fileOperations struct {
 	panel *files.Panel
 	sock  *socket
 	gone  chan struct{} // closed when the browser is, and before the panel
 }
 
-// files hands what concerns files to the panel, which the first of it makes. It is
+// fileFrame hands what concerns files to the panel, which the first of it makes. It is
 // called by the socket's reader alone, and nothing of it waits for the device.
-func (s *seat) files(sock *socket, f attach.Frame) error {
-	if sock.desk == nil {
-		sock.desk = s.openDesk(sock)
+func (t *browserTerminal) fileFrame(sock *socket, f attach.Frame) error {
+	if sock.files == nil {
+		sock.files = t.openFiles(sock)
 	}
-	panel := sock.desk.panel
+	panel := sock.files.panel
 	if f.Type == attach.TypeFiles {
 		panel.Handle(f.Payload)
 		return nil
@@ -38,7 +38,7 @@ func (s *seat) files(sock *socket, f attach.Frame) error {
 	case attach.TypeData:
 		err := panel.Data(id, f.Payload[4:])
 		if err != nil { // a browser that does not count is not worked with
-			sock.document(attach.TypeNotice, attach.Notice{Type: attach.NoticeSaid, Text: engine.Words(err)})
+			sock.notice(attach.Notice{Type: attach.NoticeSaid, Text: engine.Words(err)})
 			sock.finish()
 		}
 		return err
@@ -50,28 +50,28 @@ func (s *seat) files(sock *socket, f attach.Frame) error {
 	return nil
 }
 
-func (s *seat) openDesk(sock *socket) *desk {
-	d := &desk{sock: sock, gone: make(chan struct{})}
+func (t *browserTerminal) openFiles(sock *socket) *fileOperations {
+	d := &fileOperations{sock: sock, gone: make(chan struct{})}
 	d.panel = files.NewPanel(files.PanelConfig{
-		In: s.t.May(session.FilesIn), Out: s.t.May(session.FilesOut), To: d,
-		Serve: func(work func(files.Config) error) error { return s.sftp(d.gone, work) },
+		In: t.t.May(session.FilesIn), Out: t.t.May(session.FilesOut), To: d,
+		Serve: func(work func(files.Config) error) error { return t.sftp(d.gone, work) },
 	})
 	return d
 }
 
-// clear ends what the browser had under way with files and waits for it. What waits
+// endFiles ends what the browser had under way with files and waits for it. What waits
 // for a thaw does not.
-func (s *socket) clear() {
-	if s.desk != nil {
-		close(s.desk.gone)
-		s.desk.panel.Close()
+func (s *socket) endFiles() {
+	if s.files != nil {
+		close(s.files.gone)
+		s.files.panel.Close()
 	}
 }
 
 // Room waits until the browser has taken enough of what is on its way.
-func (d *desk) Room() error {
+func (d *fileOperations) Room() error {
 	for {
-		full := d.sock.out.full()
+		full := d.sock.full()
 		if d.sock.gone() {
 			return net.ErrClosed
 		}
@@ -80,9 +80,6 @@ func (d *desk) Room() error {
 		}
 		select {
 		case <-full:
-		case <-d.sock.dead:
-		case <-d.sock.parted:
-			return net.ErrClosed
 		case <-d.gone:
 			return net.ErrClosed
 		}
@@ -91,17 +88,17 @@ func (d *desk) Room() error {
 
 // Answer, Data and Credit queue a frame. All keep their turn: an answer that overtook
 // the content before it would end a download too early.
-func (d *desk) Answer(json []byte) error { return d.send(attach.TypeFiles, json) }
+func (d *fileOperations) Answer(json []byte) error { return d.send(attach.TypeFiles, json) }
 
-func (d *desk) Data(id uint32, p []byte) error {
+func (d *fileOperations) Data(id uint32, p []byte) error {
 	return d.send(attach.TypeData, binary.BigEndian.AppendUint32(nil, id), p)
 }
 
-func (d *desk) Credit(id, n uint32) error {
+func (d *fileOperations) Credit(id, n uint32) error {
 	return d.send(attach.TypeCredit, binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint32(nil, id), n))
 }
 
-func (d *desk) send(t attach.Type, payload ...[]byte) error {
+func (d *fileOperations) send(t attach.Type, payload ...[]byte) error {
 	if d.sock.gone() {
 		return net.ErrClosed
 	}
@@ -109,30 +106,30 @@ func (d *desk) send(t attach.Type, payload ...[]byte) error {
 	return nil
 }
 
-// sftp lets work do what it does with the files of the seat's device connection, until
-// that or the seat ends. It is ssh's subsystem, so it is granted, recorded, gated and
+// sftp lets work do what it does with the files of the terminal's device connection, until
+// that or the terminal ends. It is ssh's subsystem, so it is granted, recorded, gated and
 // refused as there. What waits at the gate waits no longer once gone is closed.
-func (s *seat) sftp(gone <-chan struct{}, work func(files.Config) error) error {
-	if !s.channels.take() {
+func (t *browserTerminal) sftp(gone <-chan struct{}, work func(files.Config) error) error {
+	if !t.channels.take() {
 		return session.Errorf(session.Refused, "This terminal has too much open already.").WithNext("Reload the page.")
 	}
-	defer s.channels.give()
+	defer t.channels.give()
 	var err error
 	done := make(chan struct{})
-	if !s.c.Go(func() { defer close(done); err = s.transfer(gone, work) }) {
+	if !t.c.Go(func() { defer close(done); err = t.transfer(gone, work) }) {
 		return engine.ErrOver
 	}
 	<-done
 	return err
 }
 
-func (s *seat) transfer(gone <-chan struct{}, work func(files.Config) error) error {
+func (t *browserTerminal) transfer(gone <-chan struct{}, work func(files.Config) error) error {
 	way := session.FilesOut
 	switch {
-	case s.t.May(session.FilesIn):
+	case t.t.May(session.FilesIn):
 		way = session.FilesIn
-	case !s.t.May(session.FilesOut):
-		s.c.Refuse("subsystem sftp", "not granted")
+	case !t.t.May(session.FilesOut):
+		t.c.Refuse("subsystem sftp", "not granted")
 		return session.Errorf(session.Denied, "Files were not granted in this session.").
 			WithNext("Ask for the channel files-in or files-out in a new request.")
 	}
@@ -144,18 +141,18 @@ func (s *seat) transfer(gone <-chan struct{}, work func(files.Config) error) err
 		watching.Go(func() {
 			select {
 			case <-end:
-			case <-s.over:
+			case <-t.over:
 			case <-done:
 			}
 			then()
 		})
 	}
 	until(gone, func() { close(loose) })
-	cfg := filesConfig(loose, s.c, s.t, s.device, s.device.streams.Add(1))
+	cfg := filesConfig(loose, t.c, t.t, t.device, t.device.streams.Add(1))
 	cfg.Device = func() (gossh.Channel, <-chan *gossh.Request, error) {
-		ch, requests, err := s.device.channel()
+		ch, requests, err := t.device.channel()
 		if err == nil {
-			until(s.left, func() { _ = ch.Close() })
+			until(nil, func() { _ = ch.Close() })
 		}
 		return ch, requests, err
 	}

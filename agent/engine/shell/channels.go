@@ -1,0 +1,111 @@
+package shell
+
+import (
+	"sync"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// channels are what runs on one connection: shells, commands, transfers.
+type channels[T relaying] struct {
+	mu      sync.Mutex
+	count   int // open, or being opened
+	running map[T]struct{}
+	device  *device
+	over    bool
+	last    session.Note // what was said when it was over; for who comes late
+}
+
+// relaying is something that passes on what a device says.
+type relaying interface {
+	comparable
+	Relayed() <-chan struct{} // closed when all of it has been passed on
+}
+
+// take counts a channel in, unless there are too many; give counts it out.
+func (c *channels[T]) take() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count >= maxChannels {
+		return false
+	}
+	c.count++
+	return true
+}
+
+func (c *channels[T]) give() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.count--
+}
+
+// add takes what begins to run; false, with what was said last, when nothing may.
+func (c *channels[T]) add(r T) (last session.Note, ok bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.over {
+		return c.last, false
+	}
+	if c.running == nil {
+		c.running = map[T]struct{}{}
+	}
+	c.running[r] = struct{}{}
+	return session.Note{}, true
+}
+
+func (c *channels[T]) remove(r T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.running, r)
+}
+
+func (c *channels[T]) all() []T {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.list()
+}
+
+func (c *channels[T]) list() []T {
+	out := make([]T, 0, len(c.running))
+	for r := range c.running {
+		out = append(out, r)
+	}
+	return out
+}
+
+// end lets nothing begin any more and returns what runs.
+func (c *channels[T]) end(last session.Note) []T {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over, c.last = true, last
+	return c.list()
+}
+
+// join takes the device on which everything runs.
+func (c *channels[T]) join(d *device) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.device = d
+}
+
+// drain waits until all that the device said has been passed on.
+func (c *channels[T]) drain() {
+	for _, r := range c.all() {
+		<-r.Relayed()
+	}
+}
+
+// whoLeft is the reason for a connection that nobody ended. An engineer's client goes as
+// soon as it hears that the device went, and is often faster than we are.
+func (c *channels[T]) whoLeft() session.EndReason {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.device != nil {
+		select {
+		case <-c.device.hung:
+			return session.DeviceClosed
+		default:
+		}
+	}
+	return session.Completed
+}

@@ -1,0 +1,127 @@
+package shell
+
+import (
+	"bytes"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/terminal"
+)
+
+// shell is one shell in a browser's terminal: an engineer, to its relay.
+type shell struct {
+	t       *browserTerminal
+	typed   *queue
+	resized chan struct{} // one signal: the terminal has another size
+	done    chan struct{} // closed when the shell is over
+	once    sync.Once
+}
+
+var _ terminal.Engineer = (*shell)(nil)
+
+func newShell(t *browserTerminal) *shell {
+	return &shell{t: t, typed: newQueue(inputRoom), resized: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// run owns the shell's relay: it starts the shell and sees to its size and its end.
+func (s *shell) run() {
+	defer s.t.done(s)
+	r := terminal.New(s, relayConfig(s.t.over, s.t.c, s.t.t, s.t.device))
+	if _, ok := s.t.channels.add(r); !ok {
+		return
+	}
+	defer s.t.channels.remove(r)
+	defer r.Close()
+	quiet := func(bool) {}
+	size := s.t.size()
+	r.Pty(terminal.Pty{Term: s.t.term, Cols: size.Cols, Rows: size.Rows, Modes: terminal.NoModes}, quiet)
+	if r.Shell(quiet) {
+		var typing sync.WaitGroup
+		defer typing.Wait()
+		typing.Go(func() { s.pass(r) })
+	}
+	for {
+		select {
+		case <-s.t.over:
+			s.end()
+			return
+		case <-s.done:
+			return
+		case <-s.resized:
+			if now := s.t.size(); now != size {
+				size = now
+				r.Resize(size, quiet)
+			}
+		}
+	}
+}
+
+// pass passes on what is typed, until the shell is over.
+func (s *shell) pass(r *terminal.Relay) {
+	for {
+		b := s.typed.take()
+		if b == nil {
+			select {
+			case <-s.typed.more:
+				continue
+			case <-s.done:
+				return
+			}
+		}
+		if r.Input(b) != nil {
+			return
+		}
+	}
+}
+
+// input takes what was typed; false when it does not fit for too long.
+func (s *shell) input(data []byte, sock *socket) bool {
+	data = bytes.Clone(data)
+	full := s.typed.push(data)
+	if full == nil {
+		return true
+	}
+	timer := time.NewTimer(sock.stall)
+	defer timer.Stop()
+	for full != nil {
+		select {
+		case <-full:
+			full = s.typed.push(data)
+		case <-timer.C:
+			return false
+		case <-s.done:
+			return true
+		case <-sock.dead:
+			return true
+		}
+	}
+	return true
+}
+
+func (s *shell) end() { s.once.Do(func() { close(s.done) }) }
+
+// Output passes on what the device said. There is one terminal for both kinds.
+func (s *shell) Output(_ session.EventKind, p []byte) error { return s.t.output(p) }
+
+// EndOutput says nothing: how the shell ended does.
+func (s *shell) EndOutput() {}
+
+// Say tells a word of ours.
+func (s *shell) Say(words string, _ time.Duration) {
+	s.t.Tell(attach.Notice{Type: attach.NoticeSaid, Text: words})
+}
+
+// Leave tells how the shell ended.
+func (s *shell) Leave(x *session.ExitStatus) {
+	n := attach.Notice{Type: attach.NoticeExit}
+	if x != nil {
+		n.Status = &x.Status
+	} else {
+		n.Text = "The shell is over; the device did not say how it ended."
+	}
+	s.t.done(s)
+	s.t.Tell(n)
+	s.end()
+}

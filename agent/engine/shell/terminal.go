@@ -1,0 +1,338 @@
+package shell
+
+import (
+	"context"
+	"io"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/terminal"
+	"github.com/sallyport/sallyport/session/terminal/mirror"
+)
+
+// place is what a browser's terminal is for: there is one for a service of a session.
+type place struct {
+	session session.ID
+	service string
+}
+
+// browserTerminal is an engineer's side that is a browser: a connection of its own, on
+// which one shell runs at a time. Sockets come and go; the terminal stays until its
+// connection ends, and where nobody comes back, for a minute.
+//
+//	opening ─▶ there ◀─▶ deserted ─▶ over
+//	               a socket  no socket    the connection ends
+type browserTerminal struct {
+	line *Line
+	at   place
+	t    *engine.Ticket
+	term string
+
+	ready    chan struct{} // closed when it is open or could not be opened
+	err      error         // why not; this and what follows is read after ready
+	c        *engine.Conn
+	over     <-chan struct{} // closed when the connection ends
+	device   *device
+	channels channels[*terminal.Relay]
+
+	shell   atomic.Pointer[shell] // nil: none runs; changed with mu held
+	picture picture               // taken before mu where both are
+
+	mu    sync.Mutex // never held for a network, a recorder or the picture
+	state terminalState
+}
+
+// terminalState is what changes.
+type terminalState struct {
+	sock     *socket // nil: nobody is there
+	size     session.WindowSize
+	shown    bool // a shell has run: there is something to show again
+	deserted *time.Timer
+}
+
+func newTerminal(l *Line, at place, b engine.Browser) *browserTerminal {
+	t := &browserTerminal{line: l, at: at, t: b.Ticket, term: b.Proof.Term, ready: make(chan struct{})}
+	t.state.size = sizeOf(b.Proof.Cols, b.Proof.Rows)
+	t.picture.screen, t.picture.size = mirror.New(b.Proof.Cols, b.Proof.Rows), t.state.size
+	return t
+}
+
+func sizeOf(cols, rows int) session.WindowSize {
+	return session.WindowSize{Cols: uint32(cols), Rows: uint32(rows)}
+}
+
+// open runs the terminal's connection, whose device it opens as the first channel of an
+// ssh does, until that ends.
+func (t *browserTerminal) open(ctx context.Context, e *engine.Engine, v engine.Visit) {
+	opened := false
+	err := e.Connect(ctx, v, session.SSH, t, func(ctx context.Context, c *engine.Conn) session.EndReason {
+		t.c, t.over = c, ctx.Done()
+		if t.err = c.Admit(t.t); t.err != nil {
+			return session.Failed
+		}
+		var d engine.Device
+		if d, t.err = c.Open(ctx, t.t, t.line.dial(t.t, v.Service, c, &t.channels)); t.err != nil {
+			return session.Failed
+		}
+		t.device, opened = d.(*device), true
+		close(t.ready)
+		<-ctx.Done()
+		t.line.vacate(t)
+		return t.channels.whoLeft()
+	})
+	t.picture.close()
+	if !opened {
+		if t.err == nil {
+			t.err = err
+		}
+		t.line.vacate(t)
+		close(t.ready)
+	}
+}
+
+// take gives the terminal to a socket that proved itself: it is welcomed, sees what was
+// there, and whoever was there is told.
+func (t *browserTerminal) take(sock *socket, proof attach.Proof) error {
+	size := sizeOf(proof.Cols, proof.Rows)
+	t.picture.mu.Lock() // nothing is shown between the snapshot and what follows it
+	t.mu.Lock()
+	if t.c.Stopped() {
+		t.mu.Unlock()
+		t.picture.mu.Unlock()
+		return engine.ErrOver
+	}
+	old := t.state.sock
+	if t.state.sock = sock; t.state.deserted != nil {
+		t.state.deserted.Stop()
+		t.state.deserted = nil
+	}
+	resized := t.state.size != size
+	t.state.size = size
+	sh := t.shell.Load()
+	w := t.c.Welcome(t.t)
+	w.Resumed, w.Running = t.state.shown, sh != nil || proof.Shell && t.t.May(session.Shell)
+	sock.document(attach.TypeWelcome, w)
+	if old != nil {
+		old.taken.Store(true)
+	}
+	shown := t.state.shown
+	t.mu.Unlock()
+	if shown {
+		t.picture.send(sock, size)
+	}
+	t.picture.mu.Unlock()
+	if old != nil {
+		old.notice(attach.Notice{Type: attach.NoticeTaken, Text: takenWords})
+		old.finish()
+	}
+	switch {
+	case sh != nil && resized:
+		signal(sh.resized)
+	case sh == nil && proof.Shell:
+		t.start(size)
+	}
+	return nil
+}
+
+const (
+	takenWords = "This terminal was opened in another window, which has it now."
+	closeWords = "This terminal was closed. The session stays open until its limit."
+)
+
+// leave takes the terminal from a socket. The device's connection is kept for a while,
+// and so is everything that it says.
+func (t *browserTerminal) leave(sock *socket) {
+	t.mu.Lock()
+	mine := t.state.sock == sock
+	if mine {
+		t.state.sock = nil
+		if !t.c.Stopped() {
+			var timer *time.Timer
+			timer = time.AfterFunc(t.line.patience.grace, func() { t.desert(func() bool { return t.state.deserted == timer }) })
+			t.state.deserted = timer
+		}
+	}
+	t.mu.Unlock()
+	if mine && !t.c.Stopped() {
+		t.c.Note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser went away; the terminal waits for it."})
+	}
+}
+
+// desert gives up a terminal to which nobody came back; still is asked under mu.
+func (t *browserTerminal) desert(still func() bool) {
+	t.mu.Lock()
+	empty := t.state.sock == nil && still()
+	t.mu.Unlock()
+	if empty {
+		t.c.Go(func() {
+			t.c.Note(session.Note{Kind: session.NoteAway, Text: "The engineer's browser did not come back."})
+			t.c.Stop(session.Completed, "")
+		})
+	}
+}
+
+// start begins a shell, unless one runs.
+func (t *browserTerminal) start(size session.WindowSize) {
+	t.mu.Lock()
+	if t.shell.Load() != nil {
+		t.mu.Unlock()
+		return
+	}
+	sh := newShell(t)
+	t.shell.Store(sh)
+	t.state.shown, t.state.size = true, size
+	t.mu.Unlock()
+	if !t.c.Go(sh.run) {
+		t.done(sh)
+	}
+}
+
+// done forgets a shell that is over.
+func (t *browserTerminal) done(sh *shell) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.shell.CompareAndSwap(sh, nil)
+}
+
+// resize gives the terminal another size, here and on the device.
+func (t *browserTerminal) resize(size session.WindowSize) {
+	t.mu.Lock()
+	same := t.state.size == size
+	t.state.size = size
+	t.mu.Unlock()
+	if sh := t.shell.Load(); sh != nil && !same {
+		signal(sh.resized)
+	}
+}
+
+func (t *browserTerminal) size() session.WindowSize {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state.size
+}
+
+// output passes a shell's output on, and waits while the browser is slow. One that is
+// not there is not waited for.
+func (t *browserTerminal) output(p []byte) error {
+	for full := t.full(); full != nil; full = t.full() {
+		select {
+		case <-full:
+		case <-t.over:
+			return io.ErrClosedPipe
+		}
+	}
+	t.picture.mu.Lock()
+	defer t.picture.mu.Unlock()
+	t.mu.Lock()
+	size := t.state.size
+	if t.state.sock != nil {
+		t.state.sock.send(attach.TypeOutput, p)
+	}
+	t.mu.Unlock()
+	return t.picture.write(size, p)
+}
+
+// full is nil while the browser, if there is one, has room.
+func (t *browserTerminal) full() <-chan struct{} {
+	t.mu.Lock()
+	sock := t.state.sock
+	t.mu.Unlock()
+	if sock == nil {
+		return nil
+	}
+	return sock.full()
+}
+
+// Tell tells whoever is there.
+func (t *browserTerminal) Tell(n attach.Notice) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state.sock != nil {
+		t.state.sock.notice(n)
+	}
+}
+
+// Farewell says the last words and gives the browser a moment to take them.
+func (t *browserTerminal) Farewell(reason session.EndReason, words string) {
+	t.mu.Lock()
+	sock := t.state.sock
+	t.mu.Unlock()
+	if sock != nil {
+		sock.notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})
+		sock.finish()
+		timer := time.NewTimer(2 * farewellTime)
+		defer timer.Stop()
+		select {
+		case <-sock.dead:
+		case <-timer.C:
+		}
+	}
+	_ = t.Close()
+}
+
+// Close cuts the browser off.
+func (t *browserTerminal) Close() error {
+	t.channels.end(session.Note{})
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state.deserted != nil {
+		t.state.deserted.Stop()
+	}
+	if t.state.sock != nil {
+		t.state.sock.kill()
+	}
+	return nil
+}
+
+// picture keeps what a terminal shows, for who comes back; see package mirror. Whoever
+// holds mu decides what is shown next, so only output and newcomers wait for it:
+// neither what is typed nor what we tell does.
+type picture struct {
+	mu     sync.Mutex
+	screen *mirror.Mirror // nil once the terminal is over
+	size   session.WindowSize
+}
+
+// write and send are called with mu held.
+func (p *picture) write(size session.WindowSize, b []byte) error {
+	if p.screen == nil {
+		return io.ErrClosedPipe
+	}
+	p.resize(size)
+	p.screen.Write(b)
+	return nil
+}
+
+// resize follows the terminal's size when something is drawn or looked at.
+func (p *picture) resize(size session.WindowSize) {
+	if p.size != size {
+		p.size = size
+		p.screen.Resize(int(size.Cols), int(size.Rows))
+	}
+}
+
+// send shows a newcomer what there is; what does not fit into the frame follows as output.
+func (p *picture) send(sock *socket, size session.WindowSize) {
+	if p.screen == nil {
+		return
+	}
+	p.resize(size)
+	cols, rows, data := p.screen.Snapshot()
+	n := min(len(data), attach.MaxPayload-4)
+	sock.send(attach.TypeSnapshot, attach.AppendSize(nil, cols, rows), data[:n])
+	for data = data[n:]; len(data) > 0; data = data[n:] {
+		n = min(len(data), attach.MaxPayload)
+		sock.send(attach.TypeOutput, data[:n])
+	}
+}
+
+func (p *picture) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.screen.Close()
+	p.screen = nil
+}

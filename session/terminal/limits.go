@@ -1,0 +1,21 @@
+package terminal
+
+import "time"
+
+// Bounds of what an engineer's client may ask for. Each keeps its event within
+// session.MaxEventData even when JSON escapes every byte.
+const (
+	maxTerm    = 64      // bytes of a terminal type
+	maxModes   = 512     // bytes of encoded terminal modes
+	maxCommand = 5 << 10 // bytes of a command line
+	maxSize    = 4096    // columns or rows
+	maxSignal  = 32      // bytes of a signal name
+)
+
+// Bounds of output on its way.
+const (
+	behindMost  = 16      // recorded chunks that wait to be written: 512 KiB
+	behindSmall = 4 << 10 // bytes; what a terminal shows at once is not worth a hand-over
+
+	exitTime = 100 * time.Millisecond // from the end of output to the exit status, before that end is passed on
+)
