@@ -68,7 +68,7 @@ func newSite(t testing.TB) *site {
 	for name, approvals := range map[string]int{"PETCT1": 1, "MR2": 2} {
 		assets[name] = session.Asset{
 			Name: name, Policy: session.Policy{Approvals: approvals},
-			Services: []session.Service{{Name: "recon-ssh", Class: session.Disruptive}, {Name: "vnc", Class: session.Disruptive}},
+			Services: []session.Service{{Name: "recon-ssh", Protocol: session.SSH, Class: session.Disruptive}, {Name: "vnc", Protocol: session.SSH, Class: session.Disruptive}},
 		}
 	}
 	s.verifier, err = grant.NewVerifier(grant.Policy{Site: "NGH", Agent: s.agent, Issuers: issuers, Assets: assets}, keys)

@@ -544,10 +544,14 @@ func TestPoliciesThatCannotBeUsed(t *testing.T) {
 		"channel":              with(func(a *session.Asset) { a.Policy.Channels = []session.Channel{"x11"} }),
 		"engineers by console": with(func(a *session.Asset) { a.Policy.Accept.Engineer = []session.ClientClass{"console"} }),
 		"approvers by cli":     with(func(a *session.Asset) { a.Policy.Accept.Approver = []session.ClientClass{"cli"} }),
-		"service class":        with(func(a *session.Asset) { a.Services = []session.Service{{Name: "x", Class: "any"}} }),
-		"service name":         with(func(a *session.Asset) { a.Services = []session.Service{{Name: "x y", Class: session.Observe}} }),
+		"service class": with(func(a *session.Asset) {
+			a.Services = []session.Service{{Name: "x", Protocol: session.SSH, Class: "any"}}
+		}),
+		"service name": with(func(a *session.Asset) {
+			a.Services = []session.Service{{Name: "x y", Protocol: session.SSH, Class: session.Observe}}
+		}),
 		"services alike": with(func(a *session.Asset) {
-			a.Services = []session.Service{{Name: "x", Class: session.Observe}, {Name: "X", Class: session.Observe}}
+			a.Services = []session.Service{{Name: "x", Protocol: session.SSH, Class: session.Observe}, {Name: "X", Protocol: session.SSH, Class: session.Observe}}
 		}),
 	} {
 		t.Run(name, func(t *testing.T) {
