@@ -27,6 +27,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"time"
 
@@ -48,13 +49,14 @@ type Documents interface {
 	Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error
 	Get(ctx context.Context, kind, id string) (store.Doc, error)
 	Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error
-	Add(ctx context.Context, kind, id, under string) error
+	Put(ctx context.Context, kind, id string, edit func(old []byte) (body []byte, under []store.Under, err error)) error
 }
 
 // Listing finds documents, and waits for one to change.
 type Listing interface {
-	ListUnder(ctx context.Context, kind, under string, limit int) ([]store.Doc, error)
-	PageUnder(ctx context.Context, kind, under string, from, limit int) (docs []store.Doc, next int, err error)
+	Page(ctx context.Context, kind string, names []string, after string, limit int) (docs []store.Doc, next string, err error)
+	All(ctx context.Context, kind, name string) iter.Seq2[store.Doc, error]
+	Extent(ctx context.Context, kind, name string) (n int64, last string, err error)
 	Wait(ctx context.Context, kind, id string, since uint64) (store.Doc, error)
 }
 

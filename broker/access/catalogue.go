@@ -219,12 +219,11 @@ func (a *Access) Assets(ctx context.Context, c Caller, only string) ([]Asset, er
 
 // catalogue is every scanner, by site and name.
 func (a *Access) catalogue(ctx context.Context) ([]Asset, error) {
-	docs, err := a.list.ListUnder(ctx, siteKind, everySite, 0)
-	if err != nil {
-		return nil, err
-	}
 	all := []Asset{}
-	for _, d := range docs {
+	for d, err := range a.list.All(ctx, siteKind, everySite) {
+		if err != nil {
+			return nil, err
+		}
 		s, err := readSite(d.Body)
 		if err != nil {
 			return nil, err

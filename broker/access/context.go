@@ -2,19 +2,13 @@ package access
 
 import (
 	"context"
+	"encoding/json"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
-)
-
-// Figures of what is usual at a site.
-const (
-	usualOver = 50              // latest decisions
-	usualAge  = 2 * time.Second // how old another broker's news may be
-	maxRecent = 5
 )
 
 // Typical is how long the hospital usually takes to decide.
@@ -90,20 +84,27 @@ func (a *Access) siteUsual(ctx context.Context, name string) (siteUsual, error) 
 	if fresh {
 		return known, nil
 	}
-	all, err := a.under(ctx, ofSite(name), maxListed)
+	s := siteUsual{at: now, typic: map[string]Typical{}, live: map[string][]record{}, number: number}
+	took := map[string][]decision{}
+	docs, _, err := a.list.Page(ctx, requestKind, []string{ofSite(name) + decidedOf}, "", usualOf)
 	if err != nil {
 		return siteUsual{}, err
 	}
-	s := siteUsual{at: now, typic: map[string]Typical{}, live: map[string][]record{}, number: number}
-	took := map[string][]decision{}
-	for _, r := range all {
-		if d, ok := r.decision(); ok && !r.extension() {
+	for _, d := range docs {
+		r, err := readRecord(d)
+		if err != nil {
+			return siteUsual{}, err
+		}
+		if d, ok := r.decision(); ok {
 			took[r.doc.Asset] = append(took[r.doc.Asset], d)
 			took[""] = append(took[""], d)
 		}
-		if !r.Session.Opened.IsZero() && r.sessionFacts().State(now) != session.Ended {
-			s.live[r.doc.Asset] = append(s.live[r.doc.Asset], r)
+	}
+	for r, err := range a.all(ctx, ofSite(name), liveOf) {
+		if err != nil {
+			return siteUsual{}, err
 		}
+		s.live[r.doc.Asset] = append(s.live[r.doc.Asset], r)
 	}
 	for asset, d := range took {
 		s.typic[asset] = median(d)
@@ -182,54 +183,76 @@ func (a *Access) Context(ctx context.Context, c Caller, id session.ID) (Context,
 	if x.Zone, err = a.Zone(ctx, r.doc.Site, r.doc.Asset); err != nil {
 		return Context{}, err
 	}
-	err = a.history(ctx, c, r, &x)
+	err = a.history(ctx, r, &x)
 	return x, err
 }
 
 // history adds what the engineer of a request did on its scanner before.
-func (a *Access) history(ctx context.Context, c Caller, of record, x *Context) error {
-	all, err := a.under(ctx, ofEngineer(of.Engineer.Identity), maxListed)
+func (a *Access) history(ctx context.Context, of record, x *Context) error {
+	on := onScanner(of.Engineer.Identity, of.doc.Site, of.doc.Asset)
+	denied, _, err := a.list.Extent(ctx, requestKind, on+deniedOf)
 	if err != nil {
 		return err
 	}
-	reviewed, err := a.reviewedOf(ctx, c, of.Engineer.Identity)
+	opened, first, err := a.list.Extent(ctx, requestKind, on+sessionsOf)
 	if err != nil {
 		return err
 	}
-	now := a.now()
-	var past []PastSession
-	for _, r := range all {
-		if r.doc.Site != of.doc.Site || r.doc.Asset != of.doc.Asset || r.id == of.id || r.extension() {
-			continue
-		}
-		if !r.Answer.Denied.IsZero() {
-			x.Denied++
-		}
-		if r.Session.Opened.IsZero() {
-			continue
-		}
-		p := PastSession{Session: r.session(now), Asked: r.doc.Reason, Reviewed: len(r.Session.Recordings) > 0}
-		for _, id := range p.Recordings {
-			p.Reviewed = p.Reviewed && reviewed[id]
-		}
-		if !p.Reviewed && p.State == session.Ended && len(p.Recordings) > 0 {
-			x.Unreviewed++
-		}
-		past = append(past, p)
+	x.Denied, x.Sessions = int(denied), int(opened)
+	if !of.Answer.Denied.IsZero() && !of.extension() {
+		x.Denied--
 	}
-	slices.SortStableFunc(past, func(p, q PastSession) int { return q.Opened.Compare(p.Opened) })
-	if x.Sessions = len(past); x.Sessions > 0 {
-		x.Since = past[x.Sessions-1].Opened
+	if !of.Session.Opened.IsZero() {
+		x.Sessions--
 	}
-	x.Recent = past[:min(len(past), maxRecent)]
+	if err := a.recent(ctx, of, on, x); err != nil {
+		return err
+	}
+	if id, err := session.ParseText(first); err == nil && id != of.id {
+		r, err := a.fetch(ctx, id)
+		if err != nil {
+			return err
+		}
+		x.Since = r.Session.Opened
+	}
+	unreviewed := map[string]bool{}
+	for d, err := range a.list.All(ctx, recordingKind, on+unreviewedOf) {
+		if err != nil {
+			return err
+		}
+		var v recording
+		if err := json.Unmarshal(d.Body, &v); err != nil {
+			return session.Errorf(session.Internal, "read recording %s: %w", d.ID, err)
+		}
+		unreviewed[v.Session] = true
+	}
+	x.Unreviewed = len(unreviewed)
 	return nil
 }
 
-// reviewedOf says which recordings of an engineer somebody has reviewed.
-func (a *Access) reviewedOf(ctx context.Context, c Caller, engineer session.Identity) (map[string]bool, error) {
-	done := map[string]bool{}
-	err := a.eachRecording(ctx, ofEngineer(engineer), c, func(v Recording) { done[v.ID.Recording()] = len(v.Reviews) > 0 })
-	return done, err
+// recent adds the engineer's latest sessions on a scanner.
+func (a *Access) recent(ctx context.Context, of record, on string, x *Context) error {
+	docs, _, err := a.list.Page(ctx, requestKind, []string{on + sessionsOf}, "", maxRecent+1)
+	if err != nil {
+		return err
+	}
+	for _, d := range docs {
+		r, err := readRecord(d)
+		if err != nil {
+			return err
+		}
+		if r.id == of.id || len(x.Recent) == maxRecent {
+			continue
+		}
+		p := PastSession{Session: r.session(a.now()), Asked: r.doc.Reason}
+		n, _, err := a.list.Extent(ctx, recordingKind, ofSession(r.sessionID())+reviewedOf)
+		if err != nil {
+			return err
+		}
+		p.Reviewed = n > 0 && n == int64(len(p.Recordings))
+		x.Recent, x.Since = append(x.Recent, p), p.Opened
+	}
+	return nil
 }
 
 // classOf is the class of the client that a token was made for, as its issuer's

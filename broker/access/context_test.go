@@ -212,9 +212,9 @@ func TestManyRecordings(t *testing.T) {
 	}
 	for _, c := range []person{ada, audrey} {
 		seen := map[string]bool{}
-		f := access.Filter{Limit: 50, Asset: "ngh-petct1"}
+		f, part := access.Filter{Asset: "ngh-petct1"}, access.Stretch{Limit: 50}
 		for pages := 1; ; pages++ {
-			all, next, err := w.FindRecordings(t.Context(), c, f)
+			all, next, err := w.Recordings(t.Context(), c, f, part)
 			w.must(err)
 			for _, v := range all {
 				if seen[v.ID.Recording()] {
@@ -228,17 +228,22 @@ func TestManyRecordings(t *testing.T) {
 				}
 				break
 			}
-			f.Before = next
+			part.After = next
 		}
 		if len(seen) != 320 {
 			t.Errorf("%s sees %d", c.who.Sub, len(seen))
 		}
 	}
-	if all, next, err := w.FindRecordings(t.Context(), foreignA, access.Filter{}); err != nil || len(all) != 0 || next != "" {
+	if all, next, err := w.Recordings(t.Context(), foreignA, access.Filter{}, access.Stretch{}); err != nil || len(all) != 0 || next != "" {
 		t.Errorf("a stranger sees %d, %q, %v", len(all), next, err)
 	}
-	for _, bad := range []access.Filter{{Limit: 501}, {Limit: -1}, {With: []string{"x"}}, {Before: "1"}, {Before: "1." + fmt.Sprint(r.Session)}, {Asset: "a b"}, {Engineer: "\x1b"}} {
-		if _, _, err := w.FindRecordings(t.Context(), ada, bad); session.KindOf(err) != session.Invalid {
+	for _, bad := range []access.Filter{{With: []string{"x"}}, {Asset: "a b"}, {Engineer: "\x1b"}} {
+		if _, _, err := w.Recordings(t.Context(), ada, bad, access.Stretch{}); session.KindOf(err) != session.Invalid {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	for _, bad := range []access.Stretch{{Limit: 501}, {Limit: -1}, {After: "1"}, {After: "1." + fmt.Sprint(r.Session)}} {
+		if _, _, err := w.Recordings(t.Context(), ada, access.Filter{}, bad); session.KindOf(err) != session.Invalid {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}

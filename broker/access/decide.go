@@ -106,9 +106,6 @@ func (r record) approvedWith(raw []byte, p grant.Proof) bool {
 		slices.ContainsFunc(r.Answer.Approvals, func(x proof) bool { return x.Token == p.Token })
 }
 
-// answerDue is longer than anybody waits for an agent's answer.
-const answerDue = time.Minute
-
 // pin makes raw the only grant that this request can get.
 func (a *Access) pin(ctx context.Context, c Caller, id session.ID, raw []byte) error {
 	_, err := a.edit(ctx, id, func(r *record) error {

@@ -221,7 +221,7 @@ func TestNoWinsOverALateYes(t *testing.T) {
 				}
 			} else { // the agent has said yes, the broker has not written it yet
 				w.store.fail = func(verb, kind string) accesstest.Failure {
-					if verb == "update" && w.agent.Entry(r.ID).Admitted {
+					if verb == "put" && w.agent.Entry(r.ID).Admitted {
 						w.store.fail = nil
 						w.must(no(w, r.ID))
 					}
@@ -278,7 +278,7 @@ func TestFailuresAreMendedByAskingAgain(t *testing.T) {
 			if !admitted || v.Status != session.Approved || entry.Granted != 1 || v.Session.Text() != entry.GID {
 				t.Errorf("failure %d at step %d: %v %s, agent %+v", how, n, admitted, v.Status, entry)
 			}
-			if all, err := w.List(t.Context(), ben); err != nil || len(all) != 1 {
+			if all, _, err := w.List(t.Context(), ben, "", access.Stretch{}); err != nil || len(all) != 1 {
 				t.Errorf("failure %d at step %d: %d requests, %v", how, n, len(all), err)
 			}
 		}
@@ -300,7 +300,7 @@ func TestAReportProvesALostYes(t *testing.T) {
 	r, raw := w.submit(ada)
 	g := w.agent.Grant(raw)
 	w.store.fail = func(verb, kind string) accesstest.Failure {
-		if verb == "update" && w.agent.Entry(r.ID).Admitted {
+		if verb == "put" && w.agent.Entry(r.ID).Admitted {
 			return accesstest.NotDone
 		}
 		return accesstest.Works

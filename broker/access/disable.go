@@ -38,6 +38,15 @@ type standing struct {
 	Owed     []string       `json:"owed,omitempty"` // agents that have still to hear of it
 }
 
+// under is where a standing is listed.
+func (s standing) under() []store.Under {
+	names := []string{ofSite(s.Site)}
+	for _, agent := range s.Owed {
+		names = append(names, owedTo(s.Site, agent))
+	}
+	return store.Names(names...)
+}
+
 func standingID(site string, who session.Identity) string {
 	return hashed(site + "\n" + who.Iss + "\n" + who.Sub)
 }
@@ -82,59 +91,31 @@ func (a *Access) allowed(ctx context.Context, site string, who session.Identity)
 }
 
 // Engineers lists who asked for access to the caller's sites, and who is disabled
-// there, by site and e-mail.
-func (a *Access) Engineers(ctx context.Context, c Caller) ([]Engineer, error) {
+// there, in each answer by site and e-mail.
+func (a *Access) Engineers(ctx context.Context, c Caller, s Stretch) (all []Engineer, next string, err error) {
 	if !c.Is(session.Approver) {
-		return nil, refusal(session.Denied, "Ask an approver of the hospital.", "Only the hospital's approvers see its engineers.")
+		return nil, "", refusal(session.Denied, "Ask an approver of the hospital.", "Only the hospital's approvers see its engineers.")
 	}
-	all := []Engineer{}
+	var names []string
 	for _, site := range c.Places() {
-		if !c.At(site) || !session.ValidName(site) {
-			continue
-		}
-		some, err := a.engineersOf(ctx, site)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
-	}
-	return all, nil
-}
-
-func (a *Access) engineersOf(ctx context.Context, site string) ([]Engineer, error) {
-	known := map[session.Identity]*Engineer{}
-	records, err := a.under(ctx, ofSite(site), maxListed) // newest first
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		if known[r.Engineer.Identity] == nil {
-			known[r.Engineer.Identity] = &Engineer{Person: r.Engineer, Site: site, Asked: r.Created}
+		if c.At(site) && session.ValidName(site) {
+			names = append(names, ofSite(site))
 		}
 	}
-	docs, err := a.list.ListUnder(ctx, standingKind, ofSite(site), maxListed)
-	if err != nil {
-		return nil, err
-	}
-	for _, d := range docs {
+	next, err = a.page(ctx, standingKind, names, s, func(d store.Doc) (bool, error) {
 		s, err := readStanding(d.Body)
-		if err != nil {
-			return nil, err
+		all = append(all, s.view())
+		return true, err
+	})
+	for i := range all {
+		if err == nil {
+			err = a.lastAsked(ctx, &all[i])
 		}
-		e := s.view()
-		if old := known[s.Person.Identity]; old != nil {
-			e.Person, e.Asked = old.Person, old.Asked
-		}
-		known[s.Person.Identity] = &e
-	}
-	all := []Engineer{}
-	for _, e := range known {
-		all = append(all, *e)
 	}
 	slices.SortFunc(all, func(x, y Engineer) int {
-		return strings.Compare(x.Email+"\n"+x.Iss+"\n"+x.Sub, y.Email+"\n"+y.Iss+"\n"+y.Sub)
+		return strings.Compare(x.Site+"\n"+x.Email+"\n"+x.Iss+"\n"+x.Sub, y.Site+"\n"+y.Email+"\n"+y.Iss+"\n"+y.Sub)
 	})
-	return all, nil
+	return all, next, err
 }
 
 func (s standing) view() Engineer {
@@ -199,21 +180,46 @@ func (a *Access) stand(ctx context.Context, c Caller, site string, who session.I
 	case !sentence(reason, maxDenial):
 		return standing{}, refusal(session.Invalid, "Say why in one line.", "This needs a reason of one plain line, at most %d characters.", maxDenial)
 	}
-	person := session.Person{Identity: who}
-	if mine, err := a.under(ctx, ofEngineer(who), 1); err == nil && len(mine) > 0 {
-		person = mine[0].Engineer
+	return a.editStanding(ctx, site, session.Person{Identity: who}, func(s *standing) {
+		s.By, s.At, s.Reason = c.Who(), a.utc(), reason
+		change(s)
+	})
+}
+
+// editStanding changes how somebody stands at a site, or begins to keep it.
+func (a *Access) editStanding(ctx context.Context, site string, who session.Person, change func(*standing)) (standing, error) {
+	var became standing
+	err := a.docs.Put(ctx, standingKind, standingID(site, who.Identity), func(old []byte) ([]byte, []store.Under, error) {
+		s := standing{Site: site, Person: who}
+		if old != nil {
+			var err error
+			if s, err = readStanding(old); err != nil {
+				return nil, nil, err
+			}
+		}
+		change(&s)
+		became = s
+		body, err := json.Marshal(s)
+		return body, s.under(), err
+	})
+	return became, err
+}
+
+// asked notes that an engineer asks, so that the site's approvers know of them.
+func (a *Access) asked(ctx context.Context, r record) error {
+	_, err := a.editStanding(ctx, r.doc.Site, r.Engineer, func(*standing) {})
+	return err
+}
+
+// lastAsked adds an engineer's latest request, and who they are as it says.
+func (a *Access) lastAsked(ctx context.Context, e *Engineer) error {
+	docs, _, err := a.list.Page(ctx, requestKind, []string{onScanner(e.Identity, e.Site, "")}, "", 1)
+	if err != nil || len(docs) == 0 {
+		return err
 	}
-	s := standing{Site: site, Person: person, By: c.Who(), At: a.utc(), Reason: reason}
-	change(&s)
-	body, err := json.Marshal(s)
-	if err != nil {
-		return standing{}, session.Errorf(session.Internal, "write the standing of an engineer: %w", err)
-	}
-	err = a.docs.Create(ctx, standingKind, standingID(site, who), body, 0, ofSite(site))
-	if errors.Is(err, store.ErrExists) {
-		err = a.docs.Update(ctx, standingKind, standingID(site, who), func([]byte) ([]byte, error) { return body, nil })
-	}
-	return s, err
+	r, err := readRecord(docs[0])
+	e.Person, e.Asked = r.Engineer, r.Created
+	return err
 }
 
 func (a *Access) agentsOf(ctx context.Context, name string) ([]string, error) {
@@ -243,13 +249,10 @@ func (a *Access) tellDisabled(ctx context.Context, s standing, agent string) {
 		err = said(v)
 	}
 	if err == nil {
-		err = a.docs.Update(ctx, standingKind, standingID(s.Site, s.Person.Identity), func(old []byte) ([]byte, error) {
-			now, err := readStanding(old)
-			if err != nil || !now.At.Equal(s.At) {
-				return old, err
+		_, err = a.editStanding(ctx, s.Site, s.Person, func(now *standing) {
+			if now.At.Equal(s.At) {
+				now.Owed = slices.DeleteFunc(now.Owed, func(name string) bool { return name == agent })
 			}
-			now.Owed = slices.DeleteFunc(now.Owed, func(name string) bool { return name == agent })
-			return json.Marshal(now)
 		})
 	}
 	if err != nil {
@@ -259,56 +262,59 @@ func (a *Access) tellDisabled(ctx context.Context, s standing, agent string) {
 
 // settleDisabled tells an agent of the engineers that were disabled while it was away.
 func (a *Access) settleDisabled(ctx context.Context, site, agent string) error {
-	docs, err := a.list.ListUnder(ctx, standingKind, ofSite(site), 0)
-	if err != nil {
-		return err
-	}
-	for _, d := range docs {
+	for d, err := range a.list.All(ctx, standingKind, owedTo(site, agent)) {
+		if err != nil {
+			return err
+		}
 		s, err := readStanding(d.Body)
 		if err != nil {
 			return err
 		}
-		if slices.Contains(s.Owed, agent) {
-			a.tellDisabled(ctx, s, agent)
-		}
+		a.tellDisabled(ctx, s, agent)
 	}
 	return nil
 }
 
 // closeAll ends what a disabled engineer has asked for or was granted at the site.
 func (a *Access) closeAll(ctx context.Context, c Caller, s standing) error {
-	all, err := a.under(ctx, ofEngineer(s.Person.Identity), 0)
+	for _, index := range []string{pendingOf, grantedOf} {
+		for r, err := range a.all(ctx, ofEngineer(s.Person.Identity), index) {
+			if err != nil {
+				return err
+			}
+			if r.doc.Site != s.Site || r.Engineer.Identity != s.Person.Identity {
+				continue
+			}
+			if err := a.closeOne(ctx, c, s, r.id); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// closeOne ends one of these.
+func (a *Access) closeOne(ctx context.Context, c Caller, s standing, id session.ID) error {
+	what := ""
+	r, err := a.edit(ctx, id, func(r *record) error {
+		what = ""
+		switch r.status(a.now()) {
+		case session.Pending:
+			what = NoticeDenied
+			r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), "access disabled: "+s.Reason
+			r.Owed = &debt{By: c.Who()}
+		case session.Approved:
+			what = NoticeRevoked
+			return r.revoke(revocation{At: a.utc(), By: c.Who(), Reason: "access disabled: " + s.Reason}, a.now())
+		}
+		return nil
+	})
 	if err != nil {
 		return err
 	}
-	for _, r := range all {
-		if r.doc.Site != s.Site || r.Engineer.Identity != s.Person.Identity {
-			continue
-		}
-		if status := r.status(a.now()); status != session.Pending && status != session.Approved {
-			continue
-		}
-		what := ""
-		r, err := a.edit(ctx, r.id, func(r *record) error {
-			what = ""
-			switch r.status(a.now()) {
-			case session.Pending:
-				what = NoticeDenied
-				r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), "access disabled: "+s.Reason
-				r.Owed = &debt{By: c.Who()}
-			case session.Approved:
-				what = NoticeRevoked
-				return r.revoke(revocation{At: a.utc(), By: c.Who(), Reason: "access disabled: " + s.Reason}, a.now())
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		if what != "" {
-			a.notify(ctx, what, r, c.Who())
-		}
-		a.settle(ctx, r)
+	if what != "" {
+		a.notify(ctx, what, r, c.Who())
 	}
+	a.settle(ctx, r)
 	return nil
 }

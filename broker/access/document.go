@@ -11,13 +11,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Bounds of what people send.
-const (
-	maxToken  = 16 << 10
-	maxDenial = 500 // bytes
-	saltBytes = 32
-)
-
 // checkRequest refuses what no agent would take.
 func checkRequest(r grant.Request, asset session.Asset, now time.Time) error {
 	if !sentence(r.Reason, grant.MaxReason) {

@@ -132,7 +132,7 @@ func TestNothingHappensUnwritten(t *testing.T) {
 	b.set(true)
 	_, err := w.Submit(ctx, ada, raw, proof)
 	unwritten("request", err)
-	if all, err := w.List(ctx, ada); err != nil || len(all) != 0 {
+	if all, _, err := w.List(ctx, ada, "", access.Stretch{}); err != nil || len(all) != 0 {
 		t.Errorf("stored: %v, %v", all, err)
 	}
 	r, err := w.Submit(ctx, ada, raw, proof)

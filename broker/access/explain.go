@@ -13,13 +13,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// firstOpen is how long after its request a session may open for the first time.
-// Later the engineer has to prove again who they are, by an activation.
-const firstOpen = time.Hour
-
-// freshFor is how long an activation lets a session open that needs one.
-const freshFor = 15 * time.Minute
-
 // Answer says whether an engineer may connect now and, if not, what is missing.
 type Answer struct {
 	Ready   bool
@@ -160,18 +153,15 @@ type candidate struct {
 // best is the engineer's request that comes nearest to opening a host: ready, then
 // granted but not usable, then waiting, then the newest of the others.
 func (a *Access) best(ctx context.Context, engineer session.Identity, host string) (candidate, bool, error) {
-	all, err := a.under(ctx, ofEngineer(engineer), maxListed)
-	if err != nil {
-		return candidate{}, false, err
-	}
 	var best candidate
 	found := false
-	for _, r := range all {
-		if r.Engineer.Identity != engineer || r.extension() {
-			continue
-		}
-		for _, service := range r.doc.Services {
-			if session.HostName(r.doc.Asset, service) != host {
+	for _, index := range []string{grantedOf, pendingOf, ""} {
+		for r, err := range a.all(ctx, ofEngineer(engineer), index) {
+			if err != nil {
+				return candidate{}, false, err
+			}
+			service, covers := r.covers(host)
+			if r.Engineer.Identity != engineer || !covers {
 				continue
 			}
 			c := candidate{record: r, service: service}
@@ -179,9 +169,24 @@ func (a *Access) best(ctx context.Context, engineer session.Identity, host strin
 			if !found || c.rank < best.rank {
 				best, found = c, true
 			}
+			if index == "" {
+				break // the newest of those that are over
+			}
+		}
+		if found {
+			break
 		}
 	}
 	return best, found, nil
+}
+
+// covers finds the service of a request that an ssh host name means.
+func (r record) covers(host string) (service string, ok bool) {
+	i := slices.IndexFunc(r.doc.Services, func(name string) bool { return session.HostName(r.doc.Asset, name) == host })
+	if i < 0 || r.extension() {
+		return "", false
+	}
+	return r.doc.Services[i], true
 }
 
 // explain says in one sentence what a request lacks to open a service now.

@@ -1,24 +1,14 @@
 package access
 
 import (
-	"cmp"
 	"context"
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
-)
-
-// Bounds of a search for recordings.
-const (
-	pageRead  = 250   // documents that are read at a time
-	mostRead  = 20000 // documents that one search looks at under one name
-	pageUsual = 100   // recordings of one answer
 )
 
 // Words of a filter that a recording can be asked to have.
@@ -37,81 +27,23 @@ type Filter struct {
 	From      time.Time
 	To        time.Time
 	With      []string // every one of them
-	Limit     int      // at most 500; 0: 100
-	Before    string   // where an earlier answer left off
 }
 
-// Recordings lists the newest recordings that the caller may know of.
-func (a *Access) Recordings(ctx context.Context, c Caller) ([]Recording, error) {
-	all, _, err := a.FindRecordings(ctx, c, Filter{Limit: maxListed})
-	return all, err
-}
-
-// FindRecordings lists recordings that fit, newest first. next is for Before when there
-// are more.
-func (a *Access) FindRecordings(ctx context.Context, c Caller, f Filter) (all []Recording, next string, err error) {
-	if f.Limit == 0 {
-		f.Limit = pageUsual
-	}
-	before, err := f.check()
-	if err != nil {
+// Recordings lists recordings that the caller may know of and that fit, the one of which
+// the broker heard last first. A search that looks at a great many answers with what it
+// has found, and says where to go on.
+func (a *Access) Recordings(ctx context.Context, c Caller, f Filter, s Stretch) (all []Recording, next string, err error) {
+	if err := f.check(); err != nil {
 		return nil, "", err
 	}
-	all, seen := []Recording{}, map[session.ID]bool{}
-	for _, name := range recordingNames(c) {
-		err := a.eachRecording(ctx, name, c, func(v Recording) {
-			if !seen[v.ID] && f.fits(v) && (before == nil || older(v, *before)) {
-				seen[v.ID] = true
-				all = append(all, v)
-			}
-			if len(all) > 4*f.Limit+pageRead { // what cannot be on this page is not kept
-				all = newest(all, f.Limit+1)
-			}
-		})
-		if err != nil {
-			return nil, "", err
+	next, err = a.page(ctx, recordingKind, places(c, ""), s, func(d store.Doc) (bool, error) {
+		v, ok, err := showRecording(d, c)
+		if ok = ok && f.fits(v); ok {
+			all = append(all, v)
 		}
-	}
-	if all = newest(all, f.Limit+1); len(all) > f.Limit {
-		all = all[:f.Limit]
-		next = placeOf(all[f.Limit-1]).String()
-	}
-	return all, next, nil
-}
-
-// recordingNames are those under which a caller's recordings are listed.
-func recordingNames(c Caller) []string {
-	var names []string
-	if c.Is(session.Engineer) {
-		names = append(names, ofEngineer(c.Who().Identity))
-	}
-	if c.Is(session.Approver) || c.Is(session.Auditor) {
-		for _, s := range c.Places() {
-			names = append(names, ofSite(s))
-		}
-	}
-	return names
-}
-
-// eachRecording calls take with each recording under a name that a caller may know of.
-func (a *Access) eachRecording(ctx context.Context, name string, c Caller, take func(Recording)) error {
-	for from, more := 0, true; more && from < mostRead; {
-		docs, next, err := a.list.PageUnder(ctx, recordingKind, name, from, pageRead)
-		if err != nil {
-			return err
-		}
-		for _, d := range docs {
-			v, ok, err := showRecording(d, c)
-			if err != nil {
-				return err
-			}
-			if ok {
-				take(v)
-			}
-		}
-		from, more = next, next > 0
-	}
-	return nil
+		return ok, err
+	})
+	return all, next, err
 }
 
 // showRecording reads a stored recording for a caller.
@@ -128,56 +60,25 @@ func showRecording(d store.Doc, c Caller) (Recording, bool, error) {
 	return v, err == nil, err
 }
 
-// place is where a recording stands in the list.
-type place struct {
-	started int64 // microseconds
-	id      session.ID
-}
-
-func placeOf(v Recording) place { return place{v.Started.UnixMicro(), v.ID} }
-
-func (p place) String() string { return fmt.Sprintf("%d.%s", p.started, p.id.Recording()) }
-
-func (p place) compare(q place) int {
-	return cmp.Or(cmp.Compare(p.started, q.started), strings.Compare(p.id.Text(), q.id.Text()))
-}
-
-func older(v Recording, than place) bool { return placeOf(v).compare(than) < 0 }
-
-func newest(all []Recording, most int) []Recording {
-	slices.SortFunc(all, func(x, y Recording) int { return placeOf(y).compare(placeOf(x)) })
-	return all[:min(len(all), most)]
-}
-
-// check refuses a filter that cannot be meant, and reads where to go on.
-func (f Filter) check() (*place, error) {
+// check refuses a filter that cannot be meant.
+func (f Filter) check() error {
 	wrong := func(what string) error {
 		return refusal(session.Invalid, "See sallyport recordings ls --help.", "The recordings cannot be filtered by this %s.", what)
 	}
 	for _, w := range f.With {
 		if !slices.Contains([]string{WithFiles, WithKilled, WithTorn, WithUnreviewed}, w) {
-			return nil, wrong("property")
+			return wrong("property")
 		}
 	}
 	switch {
-	case f.Limit < 1 || f.Limit > maxListed:
-		return nil, wrong("number")
 	case f.Asset != "" && !session.ValidName(f.Asset):
-		return nil, wrong("scanner")
-	case len(f.Engineer) > 200 || !wording.Plain(f.Engineer):
-		return nil, wrong("engineer")
-	case len(f.WorkOrder) > 200 || !wording.Plain(f.WorkOrder):
-		return nil, wrong("work order")
-	case f.Before == "":
-		return nil, nil
+		return wrong("scanner")
+	case len(f.Engineer) > maxText || !wording.Plain(f.Engineer):
+		return wrong("engineer")
+	case len(f.WorkOrder) > maxText || !wording.Plain(f.WorkOrder):
+		return wrong("work order")
 	}
-	micro, name, _ := strings.Cut(f.Before, ".")
-	started, err := strconv.ParseInt(micro, 10, 64)
-	id, err2 := session.ParseRecordingID(name)
-	if err != nil || err2 != nil {
-		return nil, wrong("place to go on")
-	}
-	return &place{started, id}, nil
+	return nil
 }
 
 func (f Filter) fits(v Recording) bool {

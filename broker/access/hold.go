@@ -47,10 +47,9 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb link.De
 	if !c.Is(session.Approver) || !c.At(r.doc.Site) {
 		return Session{}, refusal(session.Denied, "Ask an approver of the hospital.", "Only the hospital's approvers freeze and thaw sessions.")
 	}
+	unreported := r.Session.Opened.IsZero() // it may be open all the same: the agent knows
 	switch {
-	case r.Session.Opened.IsZero():
-		return Session{}, refusal(session.Refused, "To close the door, use sallyport revoke.", "Nobody has connected yet.")
-	case r.session(a.now()).State == session.Ended:
+	case unreported && r.status(a.now()) != session.Approved, !unreported && r.session(a.now()).State == session.Ended:
 		return Session{}, refusal(session.Expired, "There is nothing to hold.", "The session is over.")
 	case !a.agents.Online(r.doc.Site, r.Agent):
 		return Session{}, unheld(r.doc.Site, id, verb, nil)
@@ -79,7 +78,14 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb link.De
 		return Session{}, err
 	}
 	a.log.Info("session held", "verb", verb, "session", id.Session(), "user", by.Sub)
-	return r.session(a.now()), nil
+	s := r.session(a.now())
+	if s.Opened.IsZero() { // the agent's report is on its way
+		s.State, s.Ended, s.Frozen = session.Live, s.Opened, slices.Clone(r.Session.Frozen)
+		if len(s.Frozen) > 0 {
+			s.State = session.Frozen
+		}
+	}
+	return s, nil
 }
 
 // unheld says that a freeze did not arrive, and who can do it now.

@@ -10,6 +10,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/link"
 )
 
 // later asks for a window that begins after a while, and has ben approve it.
@@ -213,7 +214,7 @@ func TestExtension(t *testing.T) {
 	if _, err = w.Kill(ctx, ben, x.Session); session.KindOf(err) != session.Invalid {
 		t.Errorf("the extension killed: %v", err)
 	}
-	if all, _ := w.Sessions(ctx, ben); len(all) != 1 {
+	if all, _, _ := w.Sessions(ctx, ben, false, access.Stretch{}); len(all) != 1 {
 		t.Errorf("%d sessions", len(all))
 	}
 	if _, err = w.Revoke(ctx, ben, x.ID, "no"); session.KindOf(err) != session.Refused {
@@ -233,9 +234,15 @@ func TestExtension(t *testing.T) {
 func TestFreezeAndThaw(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
-	unopened, _ := w.approved(ada)
-	_, err := w.Freeze(ctx, ben, unopened.Session)
-	w.wants(err, session.Refused, "Nobody has connected")
+	unreported, _ := w.approved(ada) // whether it is open the agent alone knows
+	s, err := w.Freeze(ctx, ben, unreported.Session)
+	if w.must(err); s.State != session.Frozen || !slices.Equal(s.Frozen, []string{"broker"}) || !w.agent.Entry(unreported.ID).Frozen {
+		t.Errorf("frozen before the agent's report: %+v", s)
+	}
+	w.agent.Refuse = &link.Verdict{Kind: session.Invalid, Message: "There is no such session.", Next: "See the agent's page."}
+	_, err = w.Freeze(ctx, ben, unreported.Session)
+	w.wants(err, session.Invalid, "There is no such session.")
+	w.agent.Refuse = nil
 	r := w.running(ada)
 	for who, p := range map[string]person{"her engineer": ada, "an auditor": audrey} {
 		if _, err := w.Freeze(ctx, p, r.Session); session.KindOf(err) != session.Denied {
@@ -249,7 +256,7 @@ func TestFreezeAndThaw(t *testing.T) {
 	_, err = w.Freeze(ctx, ben, r.Session)
 	w.wants(err, session.Unreachable, "nothing was changed")
 	w.agent.SetOnline(true)
-	s, err := w.Freeze(ctx, ben, r.Session)
+	s, err = w.Freeze(ctx, ben, r.Session)
 	if w.must(err); s.State != session.Frozen || !slices.Equal(s.Frozen, []string{"broker"}) || !w.agent.Entry(r.ID).Frozen {
 		t.Errorf("frozen: %+v", s)
 	}
@@ -379,14 +386,14 @@ func TestAnEngineerIsDisabled(t *testing.T) {
 	if len(w.agent.Arrived()) != n {
 		t.Error("the agent was told twice")
 	}
-	all, err := w.Engineers(ctx, bea)
+	all, _, err := w.Engineers(ctx, bea, access.Stretch{})
 	if w.must(err); len(all) != 2 || !all[0].Disabled || all[0].Email != "ada@vendor" || all[0].Waiting != nil || all[1].Disabled {
 		t.Errorf("engineers: %+v", all)
 	}
-	if all, err := w.Engineers(ctx, foreign); err != nil || len(all) != 0 {
+	if all, _, err := w.Engineers(ctx, foreign, access.Stretch{}); err != nil || len(all) != 0 {
 		t.Errorf("a foreigner sees %v, %v", all, err)
 	}
-	_, err = w.Engineers(ctx, ada)
+	_, _, err = w.Engineers(ctx, ada, access.Stretch{})
 	w.wants(err, session.Denied, "")
 
 	_, err = w.Enable(ctx, bea, "NGH", ada.id(), "a mistake")

@@ -7,6 +7,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/session"
 )
@@ -142,4 +143,34 @@ func TestLifeOfARequest(t *testing.T) {
 			},
 		})
 	})
+	w.indexesAgree()
+}
+
+// indexesAgree compares each index with what a look at every request says.
+func (w *world) indexesAgree() {
+	w.t.Helper()
+	ctx := w.t.Context()
+	requests := func(only session.Status) map[session.ID]access.Request {
+		return every(w.t, requestID, func(s access.Stretch) ([]access.Request, string, error) { return w.List(ctx, ben, only, s) })
+	}
+	sessions := func(live bool) map[session.ID]access.Session {
+		return every(w.t, theID, func(s access.Stretch) ([]access.Session, string, error) { return w.Sessions(ctx, ben, live, s) })
+	}
+	all, pending, approved, opened, live := requests(""), requests(session.Pending), requests(session.Approved), sessions(false), sessions(true)
+	for id, r := range all {
+		_, waits := pending[id]
+		_, open := approved[id]
+		if waits != (r.Status == session.Pending) || open != (r.Status == session.Approved) {
+			w.t.Errorf("a request that is %s is listed as pending: %v, as approved: %v", r.Status, waits, open)
+		}
+		s, err := w.Session(ctx, ben, r.Session)
+		_, listed := opened[r.Session]
+		_, alive := live[r.Session]
+		if listed != (err == nil) || alive != (err == nil && s.State != session.Ended) {
+			w.t.Errorf("a session (%v) that is %q is listed: %v, as live: %v", err, s.State, listed, alive)
+		}
+	}
+	if len(all) == 0 || len(opened) == 0 {
+		w.t.Errorf("%d requests and %d sessions prove nothing", len(all), len(opened))
+	}
 }

@@ -158,7 +158,7 @@ func audienceAt(site string, all []Subject) Audience {
 // whom it is about.
 func audienceOfStanding(d store.Doc) (Audience, error) {
 	s, err := readStanding(d.Body)
-	if err != nil {
+	if err != nil || s.At.IsZero() { // they asked, and that is told of the request
 		return Audience{}, err
 	}
 	return Audience{subjects: []Subject{{AboutEngineer, s.Person.Sub}}, seenBy: func(c Caller) bool {

@@ -29,9 +29,6 @@ type Notifier interface {
 	Notify(ctx context.Context, n Notice)
 }
 
-// noticeTime bounds how long telling may hold up an answer.
-const noticeTime = 2 * time.Second
-
 // notify tells of a fact that is stored. It never fails its caller, and goes on when
 // the caller hangs up.
 func (a *Access) notify(ctx context.Context, what string, r record, by session.Person) {

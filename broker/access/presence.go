@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
@@ -28,36 +27,33 @@ func (a *Access) NoteAgent(ctx context.Context, site, agent, node string, online
 		return session.Errorf(session.Internal, "access: the agent of a place that has no name")
 	}
 	p := presence{Site: site, Agent: agent, Node: node, Online: online, At: a.utc()}
-	body, err := json.Marshal(p)
-	if err != nil {
-		return session.Errorf(session.Internal, "write where an agent is: %w", err)
-	}
 	id := presenceID(site, agent)
-	err = a.docs.Create(ctx, presenceKind, id, body, 0, atNode(node))
-	if !errors.Is(err, store.ErrExists) {
-		return err
-	}
-	err = a.docs.Update(ctx, presenceKind, id, func(old []byte) ([]byte, error) {
-		was, err := readPresence(store.Doc{ID: id, Body: old})
-		if err == nil && !online && was.Node != node {
-			return old, nil // it has gone to another node meanwhile
+	return a.docs.Put(ctx, presenceKind, id, func(old []byte) ([]byte, []store.Under, error) {
+		now := p
+		if old != nil {
+			was, err := readPresence(store.Doc{ID: id, Body: old})
+			if err != nil {
+				return nil, nil, err
+			}
+			if !online && was.Node != node {
+				now = was // it has gone to another node meanwhile
+			}
 		}
-		return body, err
+		body, err := json.Marshal(now)
+		if !now.Online {
+			return body, nil, err
+		}
+		return body, store.Names(atNode(now.Node)), err
 	})
-	if err != nil {
-		return err
-	}
-	return a.docs.Add(ctx, presenceKind, id, atNode(node))
 }
 
 // NoteStart writes down that the agents which were at a node when it stopped are
 // not there now.
 func (a *Access) NoteStart(ctx context.Context, node string) error {
-	docs, err := a.list.ListUnder(ctx, presenceKind, atNode(node), 0)
-	if err != nil {
-		return err
-	}
-	for _, d := range docs {
+	for d, err := range a.list.All(ctx, presenceKind, atNode(node)) {
+		if err != nil {
+			return err
+		}
 		p, err := readPresence(d)
 		if err != nil {
 			return err

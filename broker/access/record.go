@@ -26,9 +26,6 @@ const (
 	presenceKind  = "presence"  // by site and agent: when it came or left
 )
 
-// maxListed bounds every list that people get.
-const maxListed = 500
-
 // record is everything known about a request, as it is stored.
 type record struct {
 	Request  []byte           `json:"request"` // exact bytes
@@ -190,31 +187,6 @@ func (a *Access) fetch(ctx context.Context, id session.ID) (record, error) {
 	return readRecord(d)
 }
 
-// edit changes a request in one step and returns what it became. change may run
-// several times; its error leaves everything as it was.
-func (a *Access) edit(ctx context.Context, id session.ID, change func(*record) error) (record, error) {
-	var became record
-	err := a.docs.Update(ctx, requestKind, id.Text(), func(old []byte) ([]byte, error) {
-		r, err := readRecord(store.Doc{Kind: requestKind, ID: id.Text(), Body: old})
-		if err != nil {
-			return nil, err
-		}
-		if err := change(&r); err != nil {
-			return nil, err
-		}
-		became = r
-		return json.Marshal(r)
-	})
-	if errors.Is(err, os.ErrNotExist) {
-		err = unknownRequest(id)
-	}
-	if err != nil {
-		return record{}, err
-	}
-	a.usual.forget(became.doc.Site)
-	return became, nil
-}
-
 // pointer is a document that only names a request.
 type pointer struct {
 	Of      string `json:"of"` // what points
@@ -248,10 +220,6 @@ func (a *Access) follow(ctx context.Context, kind, from string) (session.ID, err
 	}
 	return session.ParseText(p.Request)
 }
-
-// Names under which documents are listed.
-func ofEngineer(id session.Identity) string { return "engineer:" + hashed(id.Iss+"\n"+id.Sub) }
-func ofSite(site string) string             { return "site:" + site }
 
 func hashed(s string) string {
 	sum := sha256.Sum256([]byte(s))

@@ -20,9 +20,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// maxParts bounds the parts of one recording: a day of 10 s segments.
-const maxParts = 10000
-
 // Recording is a recording in the vault or on its way there. What arrives before
 // its session was reported has a site only, and shows to that site's people.
 type Recording struct {
@@ -90,9 +87,6 @@ type viewing struct {
 	Input  bool           `json:"input,omitempty"`
 	Reason string         `json:"reason"`
 }
-
-// maxViewings bounds what is kept of them with one recording; the log has them all.
-const maxViewings = 200
 
 func (x recording) view() (Recording, error) {
 	id, err := session.ParseRecordingID(x.ID)
@@ -164,7 +158,7 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 	if err != nil {
 		return err
 	}
-	err = a.editRecording(ctx, r.doc.Site, r.Agent, id, func(now *recording) error {
+	return a.editRecording(ctx, r.doc.Site, r.Agent, id, func(now *recording) error {
 		of := r.sessionID().Session()
 		if now.Session != "" && now.Session != of {
 			return unknown("recording", id.Recording())
@@ -177,10 +171,6 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 		now.Reason = r.Session.Reason
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	return a.docs.Add(ctx, recordingKind, id.Text(), ofEngineer(r.Engineer.Identity))
 }
 
 // AppendPart notes that a part of a recording is in the vault. Noting it twice
@@ -284,36 +274,61 @@ func (a *Access) enterSeal(ctx context.Context, site, agent string, id session.I
 
 // editRecording changes what is kept of an agent's own recording, or begins to keep it.
 func (a *Access) editRecording(ctx context.Context, site, agent string, id session.ID, change func(*recording) error) error {
-	first, err := json.Marshal(recording{ID: id.Recording(), Site: site, Agent: agent, Started: a.utc()})
-	if err != nil {
-		return session.Errorf(session.Internal, "write recording %s: %w", id.Recording(), err)
-	}
-	edit := func(old []byte) ([]byte, error) {
-		x, err := readRecording(old, id)
-		if err != nil {
-			return nil, err
-		}
+	return a.putRecording(ctx, id, &recording{ID: id.Recording(), Site: site, Agent: agent, Started: a.utc()}, func(x *recording) error {
 		if x.Site != site || x.Agent != agent {
-			return nil, unknown("recording", id.Recording())
+			return unknown("recording", id.Recording())
 		}
-		if err := change(&x); err != nil {
-			return nil, err
+		return change(x)
+	})
+}
+
+// putRecording changes what is kept of a recording, which begins as first; without one
+// it has to be there.
+func (a *Access) putRecording(ctx context.Context, id session.ID, first *recording, change func(*recording) error) error {
+	return a.docs.Put(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, []store.Under, error) {
+		var x recording
+		var err error
+		switch {
+		case old != nil:
+			x, err = readRecording(old, id)
+		case first != nil:
+			x = *first
+		default:
+			err = unknown("recording", id.Recording())
 		}
-		return json.Marshal(x)
+		if err == nil {
+			err = change(&x)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		body, err := json.Marshal(x)
+		return body, x.under(), err
+	})
+}
+
+// Indexes of recordings.
+const (
+	reviewedOf   = ":reviewed"
+	unreviewedOf = ":unreviewed" // its session is over and nobody has reviewed it
+)
+
+func ofSession(id session.ID) string { return "session:" + id.Session() }
+
+// under is where a recording stands.
+func (x recording) under() []store.Under {
+	names := []string{ofSite(x.Site)}
+	if x.Engineer.Sub != "" {
+		names = append(names, ofEngineer(x.Engineer.Identity))
 	}
-	err = a.docs.Update(ctx, recordingKind, id.Text(), edit)
-	if !errors.Is(err, os.ErrNotExist) {
-		return err
+	switch {
+	case x.Session == "":
+	case len(x.Reviews) > 0:
+		names = append(names, "session:"+x.Session+reviewedOf)
+	case x.Reason != "":
+		names = append(names, onScanner(x.Engineer.Identity, x.Site, x.Asset)+unreviewedOf)
 	}
-	made, err := edit(first)
-	if err != nil {
-		return err
-	}
-	err = a.docs.Create(ctx, recordingKind, id.Text(), made, 0, ofSite(site))
-	if errors.Is(err, store.ErrExists) {
-		return a.docs.Update(ctx, recordingKind, id.Text(), edit)
-	}
-	return err
+	return store.Names(names...)
 }
 
 func readRecording(body []byte, id session.ID) (recording, error) {
@@ -348,14 +363,10 @@ func (a *Access) NoteViewing(ctx context.Context, c Caller, id session.ID, input
 	if err := a.enter(ctx, e); err != nil {
 		return err
 	}
-	return a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
-		x, err := readRecording(old, id)
-		if err != nil {
-			return nil, err
-		}
+	return a.putRecording(ctx, id, nil, func(x *recording) error {
 		x.Viewed = append(x.Viewed, viewing{By: c.Who(), At: a.utc(), Input: input, Reason: reason})
 		x.Viewed = x.Viewed[max(0, len(x.Viewed)-maxViewings):]
-		return json.Marshal(x)
+		return nil
 	})
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"slices"
 	"strings"
 	"time"
 
@@ -14,10 +13,6 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
 )
-
-// keysAfter is how long a key still finds its engineer after its request's window,
-// so that ssh can say why it does not let them in.
-const keysAfter = 24 * time.Hour
 
 // Request is a request as it stands at one moment.
 type Request struct {
@@ -95,6 +90,9 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	if !asset.Online {
 		return Request{}, silent(doc.Site, nil)
 	}
+	if err := a.share(ctx, doc.Eng); err != nil {
+		return Request{}, err
+	}
 	if err := a.pointKey(ctx, doc.Key, id, time.Unix(doc.EXP, 0)); err != nil {
 		return Request{}, err
 	}
@@ -159,18 +157,44 @@ func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.P
 	return doc, asset, err
 }
 
+// share refuses an engineer who has asked for so much that nobody has answered yet.
+func (a *Access) share(ctx context.Context, who session.Identity) error {
+	n, _, err := a.list.Extent(ctx, requestKind, ofEngineer(who)+pendingOf)
+	if err != nil || n < maxPending {
+		return err
+	}
+	n = 0 // some of them may be over
+	for _, err := range a.all(ctx, ofEngineer(who), pendingOf) {
+		if err != nil {
+			return err
+		}
+		n++
+	}
+	if n >= maxPending {
+		return refusal(session.Refused, "Withdraw some with sallyport request withdraw, or wait for the hospitals.",
+			"%d of your requests wait for an answer, and there can be no more.", n)
+	}
+	return nil
+}
+
 // keep stores a request that the agent has.
 func (a *Access) keep(ctx context.Context, c Caller, raw []byte, r record) (Request, error) {
-	body, err := json.Marshal(r)
-	if err != nil {
-		return Request{}, session.Errorf(session.Internal, "write request %s: %w", r.id.Request(), err)
-	}
 	if err := a.enter(ctx, r.event(witness.Requested, c.Who(), map[string]string{
 		"services": strings.Join(r.doc.Services, " "), "class": string(r.doc.Class), "document": hashed(string(raw))})); err != nil {
 		return Request{}, err
 	}
-	err = a.docs.Create(ctx, requestKind, r.id.Text(), body, 0, ofEngineer(r.Engineer.Identity), ofSite(r.doc.Site))
-	if errors.Is(err, store.ErrExists) { // a twin was quicker, or an earlier try did arrive
+	if err := a.asked(ctx, r); err != nil {
+		return Request{}, err
+	}
+	twin := false // was quicker, or an earlier try did arrive
+	err := a.docs.Put(ctx, requestKind, r.id.Text(), func(old []byte) ([]byte, []store.Under, error) {
+		if twin = old != nil; twin {
+			return nil, nil, store.ErrExists
+		}
+		body, err := json.Marshal(r)
+		return body, r.under(a.now()), err
+	})
+	if twin {
 		old, err := a.fetch(ctx, r.id)
 		if err != nil {
 			return Request{}, err
@@ -206,65 +230,20 @@ func (a *Access) received(v link.Verdict) time.Time {
 	return a.utc()
 }
 
-// List lists requests, newest first: an engineer's own, and those of the sites
-// that approvers and auditors work for.
-func (a *Access) List(ctx context.Context, c Caller) ([]Request, error) {
-	records, err := a.records(ctx, c)
-	if err != nil {
-		return nil, err
+// List lists requests, newest first: an engineer's own, and those of the sites that
+// approvers and auditors work for; with pending only those that wait for an answer, with
+// approved only those that are granted and not over.
+func (a *Access) List(ctx context.Context, c Caller, only session.Status, s Stretch) (all []Request, next string, err error) {
+	index, ok := map[session.Status]string{"": "", session.Pending: pendingOf, session.Approved: grantedOf}[only]
+	if !ok {
+		return nil, "", refusal(session.Invalid, "Ask for those that are pending or approved.", "Requests are not listed by this status.")
 	}
-	now, views := a.now(), []Request{}
+	records, next, err := a.records(ctx, c, index, s)
+	now := a.now()
 	for _, r := range records {
-		views = append(views, r.view(now))
+		all = append(all, r.view(now))
 	}
-	return views, nil
-}
-
-// records reads the requests that a caller may know of, newest first.
-func (a *Access) records(ctx context.Context, c Caller) ([]record, error) {
-	var names []string
-	if c.Is(session.Engineer) {
-		names = append(names, ofEngineer(c.Who().Identity))
-	}
-	if c.Is(session.Approver) || c.Is(session.Auditor) {
-		for _, s := range c.Places() {
-			names = append(names, ofSite(s))
-		}
-	}
-	var all []record
-	seen := map[session.ID]bool{}
-	for _, name := range names {
-		some, err := a.under(ctx, name, maxListed)
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range some {
-			if r.seenBy(c) && !seen[r.id] {
-				seen[r.id] = true
-				all = append(all, r)
-			}
-		}
-	}
-	if len(names) > 1 {
-		slices.SortStableFunc(all, func(x, y record) int { return y.Created.Compare(x.Created) })
-	}
-	return all[:min(len(all), maxListed)], nil
-}
-
-func (a *Access) under(ctx context.Context, name string, limit int) ([]record, error) {
-	docs, err := a.list.ListUnder(ctx, requestKind, name, limit)
-	if err != nil {
-		return nil, err
-	}
-	all := make([]record, 0, len(docs))
-	for _, d := range docs {
-		r, err := readRecord(d)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, r)
-	}
-	return all, nil
+	return all, next, err
 }
 
 // Get reads one request.

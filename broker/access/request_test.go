@@ -91,7 +91,7 @@ func TestRequestsThatAreNotTaken(t *testing.T) {
 			_, err := w.Submit(t.Context(), who, c.raw(w), p)
 			w.wants(err, c.kind, "")
 			for _, c := range []person{ada, adam, ben} {
-				if all, err := w.List(t.Context(), c); err != nil || len(all) != 0 {
+				if all, _, err := w.List(t.Context(), c, "", access.Stretch{}); err != nil || len(all) != 0 {
 					t.Errorf("%s sees %v, %v", c.who.Sub, all, err)
 				}
 			}
@@ -160,7 +160,7 @@ func TestAnAgentThatIsAway(t *testing.T) {
 	raw := accesstest.Bytes(accesstest.Request(ada.id(), "NGH", "NGH-PETCT1", w.clock()))
 	_, err := w.Submit(t.Context(), ada, raw, accesstest.Proof("ada"))
 	w.wants(err, session.Unreachable, "not connected")
-	if all, err := w.List(t.Context(), ada); err != nil || len(all) != 0 {
+	if all, _, err := w.List(t.Context(), ada, "", access.Stretch{}); err != nil || len(all) != 0 {
 		t.Errorf("a request that no agent has is listed: %v, %v", all, err)
 	}
 	w.agent.SetOnline(true)

@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"os"
 	"slices"
@@ -14,13 +13,6 @@ import (
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
-)
-
-// Bounds of reviews and of looking.
-const (
-	maxReviews  = 100
-	maxComment  = 1000          // characters
-	viewingLast = 8 * time.Hour // a viewing counts
 )
 
 // What a review can say.
@@ -94,17 +86,13 @@ func (a *Access) Review(ctx context.Context, c Caller, id session.ID, attestatio
 		return Recording{}, err
 	}
 	var became recording
-	err = a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
-		x, err := readRecording(old, id)
-		if err != nil {
-			return nil, err
-		}
+	err = a.putRecording(ctx, id, nil, func(x *recording) error {
 		if len(x.Reviews) >= maxReviews {
-			return nil, tooManyReviews()
+			return tooManyReviews()
 		}
 		x.Reviews = append(x.Reviews, Review{By: c.Who(), At: a.utc(), Attestation: attestation, Comment: comment})
-		became = x
-		return json.Marshal(x)
+		became = *x
+		return nil
 	})
 	if err != nil {
 		return Recording{}, err
@@ -145,21 +133,13 @@ func (a *Access) NoteDigest(ctx context.Context, site string, id session.ID, d *
 
 // findOut keeps something that was found out about a recording of a site.
 func (a *Access) findOut(ctx context.Context, site string, id session.ID, change func(*recording)) error {
-	err := a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
-		x, err := readRecording(old, id)
-		if err != nil {
-			return nil, err
-		}
+	return a.putRecording(ctx, id, nil, func(x *recording) error {
 		if x.Site != site {
-			return nil, unknown("recording", id.Recording())
+			return unknown("recording", id.Recording())
 		}
-		change(&x)
-		return json.Marshal(x)
+		change(x)
+		return nil
 	})
-	if errors.Is(err, os.ErrNotExist) {
-		err = unknown("recording", id.Recording())
-	}
-	return err
 }
 
 // endRecordings notes why a session ended with each of its recordings.
@@ -172,15 +152,13 @@ func (a *Access) endRecordings(ctx context.Context, r record) error {
 		if err != nil {
 			return err
 		}
-		err = a.docs.Update(ctx, recordingKind, id.Text(), func(old []byte) ([]byte, error) {
-			x, err := readRecording(old, id)
-			if err != nil || x.Site != r.doc.Site || x.Session != r.sessionID().Session() || x.Reason == r.Session.Reason {
-				return old, err
+		err = a.putRecording(ctx, id, nil, func(x *recording) error {
+			if x.Site == r.doc.Site && x.Session == r.sessionID().Session() {
+				x.Reason = r.Session.Reason
 			}
-			x.Reason = r.Session.Reason
-			return json.Marshal(x)
+			return nil
 		})
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
+		if err != nil && !errors.Is(err, ErrUnknown) {
 			return err
 		}
 	}

@@ -172,7 +172,7 @@ func TestReports(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if all, err := w.Sessions(t.Context(), ben); err != nil || len(all) != 0 {
+	if all, _, err := w.Sessions(t.Context(), ben, false, access.Stretch{}); err != nil || len(all) != 0 {
 		t.Fatalf("a wrong report opened %v, %v", all, err)
 	}
 	show := func() string {
@@ -299,7 +299,7 @@ func TestRecordings(t *testing.T) {
 	r, sid := w.approved(ada)
 	id := session.NewID()
 	show := func(c person) string {
-		all, err := w.Recordings(t.Context(), c)
+		all, _, err := w.Recordings(t.Context(), c, access.Filter{}, access.Stretch{})
 		w.must(err)
 		out := []string{}
 		for _, x := range all {

@@ -14,13 +14,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Bounds of what is kept of one session.
-const (
-	maxRecordings = 1000
-	maxCauses     = 8 // for which it is frozen
-	maxKeys       = 4 // that open it, the request's own among them
-)
-
 // Session is a session as it stands at one moment.
 type Session struct {
 	ID         session.ID
@@ -61,20 +54,19 @@ func (r record) session(now time.Time) Session {
 	return s
 }
 
-// Sessions lists the sessions that the caller may know of, newest first.
-func (a *Access) Sessions(ctx context.Context, c Caller) ([]Session, error) {
-	records, err := a.records(ctx, c)
-	if err != nil {
-		return nil, err
+// Sessions lists the sessions that the caller may know of, the one that was opened last
+// first; live leaves out those that are over.
+func (a *Access) Sessions(ctx context.Context, c Caller, live bool, s Stretch) (all []Session, next string, err error) {
+	index := sessionsOf
+	if live {
+		index = liveOf
 	}
-	now, all := a.now(), []Session{}
+	records, next, err := a.records(ctx, c, index, s)
+	now := a.now()
 	for _, r := range records {
-		if !r.Session.Opened.IsZero() {
-			all = append(all, r.session(now))
-		}
+		all = append(all, r.session(now))
 	}
-	slices.SortStableFunc(all, func(x, y Session) int { return y.Opened.Compare(x.Opened) })
-	return all, nil
+	return all, next, err
 }
 
 // Session reads one session that was opened.

@@ -14,14 +14,11 @@ func (a *Access) Settle(ctx context.Context, site, agent string) error {
 	if err := a.settleDisabled(ctx, site, agent); err != nil {
 		return err
 	}
-	all, err := a.under(ctx, ofSite(site), maxListed)
-	if err != nil {
-		return err
-	}
-	for _, r := range all {
-		if r.Agent == agent && r.Owed != nil {
-			a.settle(ctx, r)
+	for r, err := range a.all(ctx, owedTo(site, agent), "") {
+		if err != nil {
+			return err
 		}
+		a.settle(ctx, r)
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package access_test
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
 	"slices"
 	"strings"
@@ -61,11 +62,12 @@ type world struct {
 	now   atomic.Int64
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T) *world { return newWorldAt(t, "redis://"+miniredis.RunT(t).Addr()) }
+
+func newWorldAt(t *testing.T, url string) *world {
 	w := &world{t: t}
 	w.now.Store(start.UnixNano())
-	server := miniredis.RunT(t)
-	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + server.Addr(), Ephemeral: true})
+	s, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	w.must(err)
 	t.Cleanup(func() { s.Close() })
 	w.store = &faulty{Store: s}
@@ -158,8 +160,8 @@ func (f *faulty) Update(ctx context.Context, kind, id string, edit func([]byte) 
 	return f.around("update", kind, func() error { return f.Store.Update(ctx, kind, id, edit) })
 }
 
-func (f *faulty) Add(ctx context.Context, kind, id, under string) error {
-	return f.around("add", kind, func() error { return f.Store.Add(ctx, kind, id, under) })
+func (f *faulty) Put(ctx context.Context, kind, id string, edit func([]byte) ([]byte, []store.Under, error)) error {
+	return f.around("put", kind, func() error { return f.Store.Put(ctx, kind, id, edit) })
 }
 
 // nowhere is a store that has nothing and takes nothing.
@@ -174,13 +176,16 @@ func (nowhere) Get(context.Context, string, string) (store.Doc, error) {
 func (nowhere) Update(context.Context, string, string, func([]byte) ([]byte, error)) error {
 	return os.ErrNotExist
 }
-func (nowhere) Add(context.Context, string, string, string) error { return os.ErrNotExist }
-func (nowhere) ListUnder(context.Context, string, string, int) ([]store.Doc, error) {
-	return nil, nil
+func (nowhere) Put(context.Context, string, string, func([]byte) ([]byte, []store.Under, error)) error {
+	return os.ErrNotExist
 }
-func (nowhere) PageUnder(context.Context, string, string, int, int) ([]store.Doc, int, error) {
-	return nil, 0, nil
+func (nowhere) Page(context.Context, string, []string, string, int) ([]store.Doc, string, error) {
+	return nil, "", nil
 }
+func (nowhere) All(context.Context, string, string) iter.Seq2[store.Doc, error] {
+	return func(func(store.Doc, error) bool) {}
+}
+func (nowhere) Extent(context.Context, string, string) (int64, string, error) { return 0, "", nil }
 func (nowhere) Wait(context.Context, string, string, uint64) (store.Doc, error) {
 	return store.Doc{}, os.ErrNotExist
 }

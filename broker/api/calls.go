@@ -1,10 +1,13 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -30,7 +33,26 @@ type (
 		Reason string `query:"reason" maxLength:"300" doc:"why it is read; stands in the audit log"`
 	}
 	assetsQuery struct {
+		Stretch
 		Site string `query:"site" maxLength:"64"`
+	}
+	// Stretch is which part of a list is wanted; exported because huma looks at no other.
+	Stretch struct {
+		After string `query:"after" maxLength:"300" doc:"what an earlier answer's X-Next said"`
+		Limit int    `query:"limit" minimum:"0" maximum:"500" doc:"0: 100"`
+	}
+	// listed is a part of a list, which says where it goes on.
+	listed[T any] struct {
+		Next string `header:"X-Next" doc:"for after, when something was left out"`
+		Body []T
+	}
+	requestsQuery struct {
+		Stretch
+		Status string `query:"status" enum:"pending,approved" doc:"only those that wait for an answer, or that are granted and not over"`
+	}
+	sessionsQuery struct {
+		Stretch
+		State string `query:"state" enum:"live" doc:"only those that are not over"`
 	}
 	waitQuery struct {
 		ID     string         `path:"id" maxLength:"60"`
@@ -79,6 +101,18 @@ func (s *signIn) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
+// part is a stretch of assets, which come by site and name; without a limit it is all of
+// them.
+func (s Stretch) part(all []access.Asset) (part []access.Asset, next string) {
+	site, name, _ := strings.Cut(s.After, "/")
+	part = slices.DeleteFunc(all, func(x access.Asset) bool { return cmp.Or(cmp.Compare(x.Site, site), cmp.Compare(x.Name, name)) <= 0 })
+	if s.Limit > 0 && len(part) > s.Limit {
+		part = part[:s.Limit]
+		next = part[s.Limit-1].Site + "/" + part[s.Limit-1].Name
+	}
+	return part, next
+}
+
 func answer[T any](v T) *of[T] { return &of[T]{Body: v} }
 
 // register builds every call of the table.
@@ -91,9 +125,10 @@ func (d *door) register(api huma.API) {
 	handle(d, api, "me", func(_ context.Context, who signedIn, _ *none) (*of[Login], error) {
 		return answer(d.loginView("", who.Caller)), nil
 	})
-	handle(d, api, "list-assets", func(ctx context.Context, who signedIn, in *assetsQuery) (*of[[]Asset], error) {
+	handle(d, api, "list-assets", func(ctx context.Context, who signedIn, in *assetsQuery) (*listed[Asset], error) {
 		all, err := d.Access.Assets(ctx, who, in.Site)
-		return answer(each(all, assetView)), err
+		all, next := in.part(all)
+		return &listed[Asset]{Next: next, Body: each(all, assetView)}, err
 	})
 	d.registerLogins(api)
 	d.registerRequests(api)
@@ -119,9 +154,9 @@ func (d *door) registerRequests(api huma.API) {
 		r, err := d.Access.Submit(ctx, who, in.Body.Request, grant.Proof{Token: in.Body.Token, Salt: in.Body.Salt})
 		return answer(requestView(r)), err
 	})
-	handle(d, api, "list-requests", func(ctx context.Context, who signedIn, _ *none) (*of[[]Request], error) {
-		all, err := d.Access.List(ctx, who)
-		return answer(each(all, requestView)), err
+	handle(d, api, "list-requests", func(ctx context.Context, who signedIn, in *requestsQuery) (*listed[Request], error) {
+		all, next, err := d.Access.List(ctx, who, session.Status(in.Status), access.Stretch(in.Stretch))
+		return &listed[Request]{Next: next, Body: each(all, requestView)}, err
 	})
 	handle(d, api, "get-request", d.getRequest)
 	handle(d, api, "get-documents", withRequest(func(ctx context.Context, who signedIn, id session.ID, _ *byID) (*of[Documents], error) {
@@ -186,9 +221,9 @@ func withRequest[I identified, O any](f func(context.Context, signedIn, session.
 }
 
 func (d *door) registerSessions(api huma.API) {
-	handle(d, api, "list-sessions", func(ctx context.Context, who signedIn, _ *none) (*of[[]Session], error) {
-		all, err := d.Access.Sessions(ctx, who)
-		return answer(each(all, sessionView)), err
+	handle(d, api, "list-sessions", func(ctx context.Context, who signedIn, in *sessionsQuery) (*listed[Session], error) {
+		all, next, err := d.Access.Sessions(ctx, who, in.State == "live", access.Stretch(in.Stretch))
+		return &listed[Session]{Next: next, Body: each(all, sessionView)}, err
 	})
 	handle(d, api, "get-session", withSession(d.Access.Session))
 	handle(d, api, "kill-session", withSession(d.Access.Kill))

@@ -24,9 +24,9 @@ func (d *door) registerLife(api huma.API) {
 		r, err := d.Access.Revoke(ctx, who, id, in.Body.Reason)
 		return answer(requestView(r)), err
 	}))
-	handle(d, api, "list-engineers", func(ctx context.Context, who signedIn, _ *none) (*of[[]Engineer], error) {
-		all, err := d.Access.Engineers(ctx, who)
-		return answer(each(all, engineerView)), err
+	handle(d, api, "list-engineers", func(ctx context.Context, who signedIn, in *Stretch) (*listed[Engineer], error) {
+		all, next, err := d.Access.Engineers(ctx, who, access.Stretch(*in))
+		return &listed[Engineer]{Next: next, Body: each(all, engineerView)}, err
 	})
 	handle(d, api, "disable-engineer", withStanding(d.Access.Disable))
 	handle(d, api, "enable-engineer", withStanding(d.Access.Enable))

@@ -32,18 +32,13 @@ func newCheckLimiter() *limiter { return newLimiter(rate.Every(checkEvery), chec
 
 type (
 	recordingsQuery struct {
+		Stretch
 		Asset     string `query:"asset" maxLength:"64"`
 		Engineer  string `query:"engineer" maxLength:"200" doc:"part of an e-mail address or a name"`
 		From      string `query:"from" maxLength:"40" doc:"started at or after: RFC 3339, or a day (UTC)"`
 		To        string `query:"to" maxLength:"40" doc:"started before: RFC 3339, or until the end of a day (UTC)"`
 		WorkOrder string `query:"work_order" maxLength:"200" doc:"part of it"`
 		With      string `query:"with" maxLength:"60" doc:"all of these, with commas between: files, killed, torn, unreviewed"`
-		Limit     int    `query:"limit" minimum:"0" maximum:"500" doc:"0: 100"`
-		Before    string `query:"before" maxLength:"60" doc:"what an earlier answer's X-Next said"`
-	}
-	recordingsPage struct {
-		Next string `header:"X-Next" doc:"for before, when there is more"`
-		Body []Recording
 	}
 	partPath struct {
 		ID string `path:"id" maxLength:"60"`
@@ -136,8 +131,8 @@ func (d *door) viewed(ctx context.Context, who signedIn, id string) (access.Reco
 	return d.Access.MayReplay(ctx, who, v)
 }
 
-func (d *door) listRecordings(ctx context.Context, who signedIn, in *recordingsQuery) (*recordingsPage, error) {
-	f := access.Filter{Asset: in.Asset, Engineer: in.Engineer, WorkOrder: in.WorkOrder, Limit: in.Limit, Before: in.Before}
+func (d *door) listRecordings(ctx context.Context, who signedIn, in *recordingsQuery) (*listed[Recording], error) {
+	f := access.Filter{Asset: in.Asset, Engineer: in.Engineer, WorkOrder: in.WorkOrder}
 	var err error
 	if f.From, err = moment(in.From, 0); err != nil {
 		return nil, err
@@ -148,8 +143,8 @@ func (d *door) listRecordings(ctx context.Context, who signedIn, in *recordingsQ
 	if in.With != "" {
 		f.With = strings.Split(in.With, ",")
 	}
-	all, next, err := d.Access.FindRecordings(ctx, who, f)
-	return &recordingsPage{Next: next, Body: each(all, d.recordingView)}, err
+	all, next, err := d.Access.Recordings(ctx, who, f, access.Stretch(in.Stretch))
+	return &listed[Recording]{Next: next, Body: each(all, d.recordingView)}, err
 }
 
 // moment reads a time, or a day with something added.

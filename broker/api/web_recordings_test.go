@@ -233,7 +233,7 @@ func TestFindRecordings(t *testing.T) {
 	count("?with=torn", 0)
 	count("?with=killed", 0)
 	count("?with=unreviewed", 0) // all of them run
-	for _, bad := range []string{"?with=everything", "?from=yesterday", "?limit=501", "?limit=-1", "?before=x", "?before=1.V-x", "?asset=a%20b", "?engineer=%1b", "?sort=x"} {
+	for _, bad := range []string{"?with=everything", "?from=yesterday", "?limit=501", "?limit=-1", "?after=x", "?after=1.V-x", "?before=x", "?asset=a%20b", "?engineer=%1b", "?sort=x"} {
 		w.problem(bad, w.call("audrey", "GET", "/api/v1/recordings"+bad, nil), 400)
 	}
 	one, err := session.ParseRecordingID(ids[3])
@@ -248,7 +248,7 @@ func TestFindRecordings(t *testing.T) {
 	var pages []string
 	for next := ""; ; {
 		var all []Recording
-		all, next = list("ben", fmt.Sprintf("?limit=3&before=%s", next))
+		all, next = list("ben", fmt.Sprintf("?limit=3&after=%s", next))
 		for i, r := range all {
 			pages = append(pages, r.ID)
 			if i > 0 && r.Started.After(all[i-1].Started) {

@@ -12,6 +12,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -65,7 +66,7 @@ type Sessions interface {
 // out once. Its contract is package store's.
 type Shelf interface {
 	Take(ctx context.Context, kind, id string) (store.Doc, error)
-	ListUnder(ctx context.Context, kind, under string, limit int) ([]store.Doc, error)
+	All(ctx context.Context, kind, name string) iter.Seq2[store.Doc, error]
 }
 
 // Attempts limits how often something is tried.

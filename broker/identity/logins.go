@@ -152,7 +152,14 @@ func (d *Identity) loginsOf(ctx context.Context, w way, c Caller) ([]store.Doc, 
 	if d.cfg.Web.Shelf == nil {
 		return nil, session.Errorf(session.Internal, "identity: logins cannot be listed here")
 	}
-	return d.cfg.Web.Shelf.ListUnder(ctx, w.kind, ofPerson(c.Identity), 0)
+	var docs []store.Doc
+	for doc, err := range d.cfg.Web.Shelf.All(ctx, w.kind, ofPerson(c.Identity)) {
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, doc)
+	}
+	return docs, nil
 }
 
 // ofPerson is the name under which somebody's logins are listed.

@@ -86,13 +86,13 @@ func (p *Permanent) Unwrap() error { return p.Err }
 type Documents interface {
 	Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error
 	Get(ctx context.Context, kind, id string) (store.Doc, error)
-	Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error
+	Put(ctx context.Context, kind, id string, edit func(old []byte) (body []byte, under []store.Under, err error)) error
 	Delete(ctx context.Context, kind, id string) error
 }
 
 // Queue lists what waits and counts what was sent.
 type Queue interface {
-	List(ctx context.Context, kind string, limit int) ([]store.Doc, error)
+	Page(ctx context.Context, kind string, names []string, after string, limit int) (docs []store.Doc, next string, err error)
 	Count(ctx context.Context, key string, window time.Duration, limit int) (ok bool, wait time.Duration, err error)
 }
 
@@ -163,9 +163,6 @@ func (o *Office) wake() {
 	default:
 	}
 }
-
-// maxAddress bounds an address, in bytes.
-const maxAddress = 254
 
 var address = regexp.MustCompile(`^[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_{|}~-]+)*@[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
 

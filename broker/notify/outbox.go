@@ -16,19 +16,6 @@ const (
 	sentKind    = "mailed" // by id, for two days: what need not be sent again
 )
 
-const (
-	perMinute = 60               // mails of a site
-	perHour   = 600              // taken for a site; more is a flood and is dropped
-	lease     = 2 * time.Minute  // for one try
-	tryTime   = time.Minute      // longest try
-	firstWait = time.Minute      // after a failed try, doubled with each
-	longWait  = 2 * time.Hour    // at most
-	giveUp    = 24 * time.Hour   // after the mail was written
-	remember  = 48 * time.Hour   // what was sent
-	lookAgain = 15 * time.Second // for what other brokers left
-	atOnce    = 200              // looked at in one round
-)
-
 // envelope is a mail in the outbox.
 type envelope struct {
 	Site    string    `json:"site"`
@@ -56,15 +43,45 @@ func (o *Office) post(ctx context.Context, site string, m Mail) error {
 	if !ok {
 		return errors.New("the site was written to 600 times within the hour")
 	}
-	body, err := json.Marshal(envelope{Site: site, To: m.To, Subject: m.Subject, Text: m.Text, Written: m.Written})
-	if err != nil {
-		return err
+	return o.cfg.Documents.Put(ctx, waitingKind, m.ID, func(old []byte) ([]byte, []store.Under, error) {
+		e := envelope{Site: site, To: m.To, Subject: m.Subject, Text: m.Text, Written: m.Written}
+		if old != nil {
+			if err := json.Unmarshal(old, &e); err != nil {
+				return nil, nil, err
+			}
+		}
+		return e.kept()
+	})
+}
+
+// due is the name under which mails wait, the one that is due first in the first place.
+const due = "due"
+
+// kept is a mail as it is stored, and where it waits.
+func (e envelope) kept() ([]byte, []store.Under, error) {
+	body, err := json.Marshal(e)
+	at := e.Next
+	if at.Before(e.Written) {
+		at = e.Written
 	}
-	err = o.cfg.Documents.Create(ctx, waitingKind, m.ID, body, 0)
-	if errors.Is(err, store.ErrExists) {
-		return nil
-	}
-	return err
+	return body, []store.Under{{Name: due, Place: store.MaxPlace - uint64(max(at.UnixMicro(), 0))}}, err
+}
+
+// edit changes a mail that waits.
+func (o *Office) edit(ctx context.Context, id string, change func(e *envelope) error) error {
+	return o.cfg.Documents.Put(ctx, waitingKind, id, func(old []byte) ([]byte, []store.Under, error) {
+		var e envelope
+		if old == nil {
+			return nil, nil, os.ErrNotExist
+		}
+		if err := json.Unmarshal(old, &e); err != nil {
+			return nil, nil, err
+		}
+		if err := change(&e); err != nil {
+			return nil, nil, err
+		}
+		return e.kept()
+	})
 }
 
 // Run sends what waits until ctx ends.
@@ -82,31 +99,29 @@ func (o *Office) Run(ctx context.Context) error {
 	}
 }
 
-// round tries what is due, the oldest first. When the mail server cannot be reached
+// round tries what is due, the longest due first. When the mail server cannot be reached
 // at all, the rest waits for the next round.
 func (o *Office) round(ctx context.Context) {
-	docs, err := o.cfg.Queue.List(ctx, waitingKind, store.MaxList)
+	docs, _, err := o.cfg.Queue.Page(ctx, waitingKind, []string{due}, "", atOnce)
 	if err != nil {
 		o.cfg.Log.Warn("the outbox cannot be read", "err", err)
 		return
 	}
-	looked := 0
-	for i := len(docs) - 1; i >= 0 && ctx.Err() == nil && looked < atOnce; i-- {
+	for _, d := range docs {
 		var e envelope
-		if err := json.Unmarshal(docs[i].Body, &e); err != nil {
-			o.cfg.Log.Error("a mail in the outbox cannot be read and is dropped", "mail", docs[i].ID, "err", err)
-			o.drop(ctx, docs[i].ID)
+		if err := json.Unmarshal(d.Body, &e); err != nil {
+			o.cfg.Log.Error("a mail in the outbox cannot be read and is dropped", "mail", d.ID, "err", err)
+			o.drop(ctx, d.ID)
 			continue
 		}
-		if e.Next.After(o.cfg.Now()) {
-			continue
+		if ctx.Err() != nil || e.Next.After(o.cfg.Now()) {
+			return // none behind it is due
 		}
-		looked++
-		if again := o.try(ctx, docs[i].ID); !again {
+		if again := o.try(ctx, d.ID); !again {
 			return
 		}
 	}
-	if looked == atOnce {
+	if len(docs) == atOnce {
 		o.wake()
 	}
 }
@@ -117,16 +132,13 @@ var errNotOurs = errors.New("another broker tries it")
 // try sends one mail under a lease. It reports whether trying others makes sense.
 func (o *Office) try(ctx context.Context, id string) bool {
 	var e envelope
-	err := o.cfg.Documents.Update(ctx, waitingKind, id, func(old []byte) ([]byte, error) {
-		e = envelope{}
-		if err := json.Unmarshal(old, &e); err != nil {
-			return nil, err
+	err := o.edit(ctx, id, func(now *envelope) error {
+		if now.Next.After(o.cfg.Now()) {
+			return errNotOurs
 		}
-		if e.Next.After(o.cfg.Now()) {
-			return nil, errNotOurs
-		}
-		e.Next = o.cfg.Now().Add(lease).UTC()
-		return json.Marshal(e)
+		now.Next = o.cfg.Now().Add(lease).UTC()
+		e = *now
+		return nil
 	})
 	if err != nil {
 		if !errors.Is(err, errNotOurs) && !errors.Is(err, os.ErrNotExist) {
@@ -179,9 +191,10 @@ func answered(err error) bool {
 
 // later gives a mail back, to be tried after a while.
 func (o *Office) later(ctx context.Context, id string, e envelope, wait time.Duration) {
-	err := o.cfg.Documents.Update(ctx, waitingKind, id, func(old []byte) ([]byte, error) {
-		e.Next = o.cfg.Now().Add(wait).UTC()
-		return json.Marshal(e)
+	err := o.edit(ctx, id, func(now *envelope) error {
+		*now = e
+		now.Next = o.cfg.Now().Add(wait).UTC()
+		return nil
 	})
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		o.cfg.Log.Warn("the outbox cannot be written", "err", err)

@@ -8,9 +8,6 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// lookAgain is how long a waiter trusts the stream before it looks for itself.
-const lookAgain = 10 * time.Second
-
 // feed tells local waiters of one kind which ids changed. One reader per kind
 // blocks on the stream, however many wait.
 type feed struct { // guarded by Store.mu
@@ -78,9 +75,6 @@ func (s *Store) join(kind, id string) (changed chan struct{}, leave func()) {
 		}
 	}
 }
-
-// batch is how many changes are read at once.
-const batch = 256
 
 // read follows a kind's stream until the store closes. After any trouble it wakes
 // everybody: they look for themselves.

@@ -13,14 +13,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Bounds of following.
-const (
-	maxKinds   = 8    // kinds of one follower
-	maxPending = 4096 // changes that a follower has not taken yet
-	kept       = 1024 // changes that a stream keeps at the least
-	tooMany    = 4096 // entries read of a stream to catch up; it is trimmed long before
-)
-
 // Change names a document that was made, changed or deleted.
 type Change struct {
 	Kind string

@@ -3,125 +3,203 @@ package store
 import (
 	"context"
 	"errors"
+	"iter"
 	"os"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/sallyport/sallyport/session"
 )
 
-// List reads the newest documents of a kind that have no time to live, newest
-// first, at most limit (0: MaxList).
-// Each document is consistent in itself; the list is not one moment.
-func (s *Store) List(ctx context.Context, kind string, limit int) ([]Doc, error) {
-	if err := named(kind); err != nil {
-		return nil, err
+// Page reads documents that stand under any of names, the largest place first and each
+// once, from behind a cursor; "" is the beginning. next is the cursor for what follows;
+// "" when there is nothing more. A page may hold fewer documents than limit (0: MaxPage)
+// and still not be the last. Each document is consistent in itself; the page is not one
+// moment.
+func (s *Store) Page(ctx context.Context, kind string, names []string, after string, limit int) (docs []Doc, next string, err error) {
+	if err := named(kind, names...); err != nil || len(names) == 0 {
+		return nil, "", err
 	}
-	return s.list(ctx, kind, "", s.everyKey(kind), limit)
-}
-
-// ListUnder is List for the documents that were put under a name.
-func (s *Store) ListUnder(ctx context.Context, kind, under string, limit int) ([]Doc, error) {
-	if err := named(kind, under); err != nil {
-		return nil, err
+	if after != "" && !cursorShape.MatchString(after) {
+		return nil, "", session.Errorf(session.Invalid, "That is no place in the list.").WithNext("Begin at its start.")
 	}
-	return s.list(ctx, kind, under, s.underKey(kind, under), limit)
-}
-
-// PageUnder reads documents that were put under a name, the newest first, beginning
-// with the from-th. next is where to go on; 0: there is no more. Pages shift by what is
-// created meanwhile, so a reader may see a document twice and misses none that was there.
-func (s *Store) PageUnder(ctx context.Context, kind, under string, from, limit int) (docs []Doc, next int, err error) {
-	if err := named(kind, under); err != nil {
-		return nil, 0, err
+	if limit <= 0 || limit > MaxPage {
+		limit = MaxPage
 	}
-	if limit <= 0 || limit > MaxList {
-		limit = MaxList
-	}
-	ids, err := s.entries(ctx, kind, under, s.underKey(kind, under), from, from+limit-1)
+	entries, err := s.entries(ctx, kind, names, after, limit+1)
 	if err != nil {
-		return nil, 0, err
+		return nil, "", err
 	}
-	docs, _, err = s.fetch(ctx, kind, ids)
-	if err != nil {
-		return nil, 0, err
+	if len(entries) > limit {
+		entries = entries[:limit]
+		next = entries[limit-1].member
 	}
-	if len(ids) == limit {
-		next = from + limit
-	}
-	return docs, next, nil
+	docs, err = s.fetch(ctx, kind, names, entries)
+	return docs, next, err
 }
 
-func (s *Store) list(ctx context.Context, kind, under, index string, limit int) ([]Doc, error) {
-	if limit <= 0 || limit > MaxList {
-		limit = MaxList
-	}
-	var docs []Doc
-	seen := map[string]bool{} // pages shift when something is created meanwhile
-	for start := 0; len(docs) < limit; {
-		ids, err := s.entries(ctx, kind, under, index, start, start+limit-1)
-		if err != nil {
-			return nil, err
-		}
-		found, gone, err := s.fetch(ctx, kind, ids)
-		if err != nil {
-			return nil, err
-		}
-		for _, d := range found {
-			if !seen[d.ID] {
-				seen[d.ID] = true
-				docs = append(docs, d)
+// All reads every document that stands under a name, as Page does.
+func (s *Store) All(ctx context.Context, kind, name string) iter.Seq2[Doc, error] {
+	return func(yield func(Doc, error) bool) {
+		for after := ""; ; {
+			docs, next, err := s.Page(ctx, kind, []string{name}, after, pageRead)
+			if err != nil {
+				yield(Doc{}, err)
+				return
+			}
+			for _, d := range docs {
+				if !yield(d, nil) {
+					return
+				}
+			}
+			if after = next; after == "" {
+				return
 			}
 		}
-		for _, id := range gone {
-			if err := forgetScript.Run(ctx, s.client, []string{s.docKey(kind, id), index}, id).Err(); err != nil {
-				return nil, lost("tidy "+kind, err)
-			}
-		}
-		if len(ids) < limit {
-			break
-		}
-		start += len(ids) - len(gone)
 	}
-	return docs[:min(len(docs), limit)], nil
 }
 
-// entries reads ids of an index and checks that they are that index's.
-func (s *Store) entries(ctx context.Context, kind, under, index string, start, stop int) ([]string, error) {
-	reply, err := listScript.Run(ctx, s.client, []string{index}, kind, under, start, stop).StringSlice()
+// Extent says how many documents stand under a name, and which has the smallest place.
+// Some of them may be gone by now, if documents like these have a time to live.
+func (s *Store) Extent(ctx context.Context, kind, name string) (n int64, last string, err error) {
+	if err := named(kind, name); err != nil {
+		return 0, "", err
+	}
+	reply, err := extentScript.Run(ctx, s.client, []string{s.underKey(kind, name)}, kind, name).Slice()
+	if err != nil {
+		return 0, "", lost("measure "+kind, err)
+	}
+	if len(reply) != 4 || reply[0] != kind || reply[1] != name {
+		return 0, "", mismatch(kind)
+	}
+	n, ok := reply[2].(int64)
+	member, _ := reply[3].(string)
+	if !ok || n > 0 && len(member) < placeDigits {
+		return 0, "", mismatch(kind)
+	}
+	if n > 0 {
+		last = member[placeDigits:]
+	}
+	return n, last, nil
+}
+
+// cursorShape is a place and an id. Anybody may have written it.
+var cursorShape = regexp.MustCompile(`^[0-9]{16}[^\x00-\x1f\x7f]{1,256}$`)
+
+// entry is a member of an index: place and id.
+type entry struct {
+	member string
+	name   string
+}
+
+func (e entry) id() string { return e.member[placeDigits:] }
+
+// entries reads the members of indexes that come behind a cursor, in their common order.
+func (s *Store) entries(ctx context.Context, kind string, names []string, after string, most int) ([]entry, error) {
+	keys, args := []string{}, []any{kind, "+", most}
+	if after != "" {
+		args[1] = "(" + after
+	}
+	for _, name := range names {
+		keys, args = append(keys, s.underKey(kind, name)), append(args, name)
+	}
+	reply, err := pageScript.Run(ctx, s.client, keys, args...).Slice()
 	if err != nil {
 		return nil, lost("list "+kind, err)
 	}
-	if len(reply) < 2 || reply[0] != kind || reply[1] != under {
+	if len(reply) != len(names)+1 || reply[0] != kind {
 		return nil, mismatch(kind)
 	}
-	return reply[2:], nil
+	var all []entry
+	for i, name := range names {
+		list, _ := reply[i+1].([]any)
+		if len(list) == 0 || list[0] != name {
+			return nil, mismatch(kind)
+		}
+		for _, m := range list[1:] {
+			member, _ := m.(string)
+			if len(member) <= placeDigits {
+				return nil, mismatch(kind)
+			}
+			all = append(all, entry{member, name})
+		}
+	}
+	slices.SortStableFunc(all, func(x, y entry) int { return strings.Compare(y.member, x.member) })
+	all = slices.CompactFunc(all, func(x, y entry) bool { return x.member == y.member })
+	return all[:min(len(all), most)], nil
 }
 
-// fetch reads documents in one round trip and names those that are gone.
-func (s *Store) fetch(ctx context.Context, kind string, ids []string) (found []Doc, gone []string, err error) {
+// readAll reads documents in one round trip; one that is not there has no version.
+func (s *Store) readAll(ctx context.Context, kind string, ids []string) ([]Doc, error) {
+	docs, replies := make([]Doc, len(ids)), make([]*redis.SliceCmd, len(ids))
 	if len(ids) == 0 {
-		return nil, nil, nil
+		return nil, nil
 	}
 	pipe := s.client.Pipeline()
-	replies := make([]*redis.SliceCmd, len(ids))
 	for i, id := range ids {
-		replies[i] = pipe.HMGet(ctx, s.docKey(kind, id), "kind", "id", "version", "body")
+		replies[i] = pipe.HMGet(ctx, s.docKey(kind, id), fields()...)
 	}
 	if _, err := pipe.Exec(ctx); err != nil {
-		return nil, nil, lost("list "+kind, err)
+		return nil, lost("list "+kind, err)
 	}
 	for i, id := range ids {
 		doc, err := readDoc(kind, id, replies[i].Val())
-		switch {
-		case errors.Is(err, os.ErrNotExist):
-			gone = append(gone, id)
-		case err != nil:
-			return nil, nil, err
-		default:
-			found = append(found, doc)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return nil, err
+		}
+		docs[i] = doc
+	}
+	return docs, nil
+}
+
+// fetch reads the documents of entries. A document is taken where its own facts say that
+// it stands, and under the first of names only. What is gone is dropped from its index.
+func (s *Store) fetch(ctx context.Context, kind string, names []string, entries []entry) (found []Doc, err error) {
+	ids := make([]string, 0, len(entries))
+	for _, e := range entries {
+		ids = append(ids, e.id())
+	}
+	docs, err := s.readAll(ctx, kind, ids)
+	if err != nil {
+		return nil, err
+	}
+	for i, e := range entries {
+		if docs[i].stands(e.name) == e.member {
+			if docs[i].Cursor(names) == e.member { // not under an earlier name too
+				found = append(found, docs[i])
+			}
+			continue
+		}
+		key := []string{s.docKey(kind, e.id()), s.underKey(kind, e.name)}
+		if err := forgetScript.Run(ctx, s.client, key, e.member, e.member[:placeDigits]+e.name+"\n").Err(); err != nil {
+			return nil, lost("tidy "+kind, err)
 		}
 	}
-	return found, gone, nil
+	return found, nil
+}
+
+// Cursor is where the document stands in a Page under names.
+func (d Doc) Cursor(names []string) string {
+	for _, name := range names {
+		if at := d.stands(name); at != "" {
+			return at
+		}
+	}
+	return ""
+}
+
+// stands is the document's entry under a name; empty where it is not.
+func (d Doc) stands(name string) string {
+	for _, u := range d.Under {
+		if u.Name == name {
+			return place(u.Place) + d.ID
+		}
+	}
+	return ""
 }
 
 // Count lets at most limit attempts of a key pass in a window that begins with

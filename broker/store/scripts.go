@@ -2,100 +2,86 @@ package store
 
 import "github.com/redis/go-redis/v9"
 
-// A document is a hash: kind, id, version, body. Versions come from the kind's clock and are never used twice, also
-// not by a document that was deleted and made again. Each change is announced in
-// the kind's stream, which is trimmed and only a hint.
+// A document is a hash: kind, id, version, body, and under: a line for each index in
+// which it stands, the place there and the index's name. Versions come from the kind's
+// clock and are never used twice, also not by a document that was deleted and made
+// again. The clock is the server's in microseconds, made to grow always, so that a
+// place in a list tells nobody how busy others are. Each change is announced in the
+// kind's stream, which is trimmed and only a hint.
 //
-// Keys: 1 document, 2 clock, 3 changes, 4 index of all, 5.. named indexes. What has
-// a time to live stays out of the index of all, which nobody would tidy for it.
+// An index is a sorted set whose members all have score 0 and are ordered by their
+// text: 16 digits of place, then the id. It is written in the same step as the
+// document, so the two never disagree; what a document left behind whose time to live
+// ended is dropped when a page meets it.
+//
 // Every reply begins with kind and id.
 
-var createScript = redis.NewScript(`
-if redis.call('EXISTS', KEYS[1]) == 1 then return {ARGV[1], ARGV[2], 0} end
-local v = redis.call('INCR', KEYS[2])
-redis.call('HSET', KEYS[1], 'kind', ARGV[1], 'id', ARGV[2], 'version', v, 'body', ARGV[3])
-if tonumber(ARGV[4]) > 0 then redis.call('PEXPIRE', KEYS[1], ARGV[4]) end
-if tonumber(ARGV[4]) == 0 then redis.call('ZADD', KEYS[4], v, ARGV[2]) end
-for i = 5, #KEYS do redis.call('ZADD', KEYS[i], v, ARGV[2]) end
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', ARGV[2])
-return {ARGV[1], ARGV[2], v}
-`)
-
-// updateScript: ARGV 3 body, 4 the version that it replaces. Time to live stays.
-var updateScript = redis.NewScript(`
-local have = redis.call('HGET', KEYS[1], 'version')
-if not have then return {ARGV[1], ARGV[2], -1} end
-if have ~= ARGV[4] then return {ARGV[1], ARGV[2], 0} end
-local v = redis.call('INCR', KEYS[2])
-redis.call('HSET', KEYS[1], 'version', v, 'body', ARGV[3])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', ARGV[2])
-return {ARGV[1], ARGV[2], v}
-`)
-
-// wholeScript replaces a document and parts of it. ARGV 3 body, 4 the version that it
-// replaces, then four for each part: its id, "put" or "drop", its body, and how many of
-// KEYS 5.. after its own are indexes. What stays as it was is not announced.
-var wholeScript = redis.NewScript(`
-local have = redis.call('HMGET', KEYS[1], 'version', 'body')
-if not have[1] then return {ARGV[1], ARGV[2], -1} end
-if have[1] ~= ARGV[4] then return {ARGV[1], ARGV[2], 0} end
-local changed, k = have[2] ~= ARGV[3], 5
-for a = 5, #ARGV, 4 do
-  local id, doc, names, news = ARGV[a], KEYS[k], tonumber(ARGV[a+3]), false
-  if ARGV[a+1] == 'drop' then
-    news = redis.call('DEL', doc) == 1
-    redis.call('ZREM', KEYS[4], id)
-    for i = k + 1, k + names do redis.call('ZREM', KEYS[i], id) end
-  elseif redis.call('HGET', doc, 'body') ~= ARGV[a+2] then
-    news = true
-    local v = redis.call('INCR', KEYS[2])
-    redis.call('HSET', doc, 'kind', ARGV[1], 'id', id, 'version', v, 'body', ARGV[a+2])
-    redis.call('ZADD', KEYS[4], 'NX', v, id)
-    for i = k + 1, k + names do redis.call('ZADD', KEYS[i], 'NX', v, id) end
-  end
-  if news then
-    changed = true
-    redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', id)
-  end
-  k = k + 1 + names
+// saveScript changes documents of one kind in one step: none of them, unless each is the
+// one that is meant. Keys: 1 clock, 2 changes, then each document with the indexes that
+// change for it. ARGV: 1 kind, 2 the id that the reply names, then for each document: id,
+// the version that it replaces (empty: there is none yet), "put" or "drop", body, time to
+// live, the lines of under that stay, how many indexes change, and for each of them its
+// name, the place to leave and the place to take: digits, "now", or empty for none.
+var saveScript = redis.NewScript(`
+local k, a = 3, 3
+while a <= #ARGV do
+  local have, moves = redis.call('HGET', KEYS[k], 'version'), tonumber(ARGV[a + 6])
+  if not have and ARGV[a + 1] ~= '' then return {ARGV[1], ARGV[2], -1} end
+  if have and have ~= ARGV[a + 1] then return {ARGV[1], ARGV[2], 0} end
+  k, a = k + 1 + moves, a + 7 + 3 * moves
 end
-if not changed then return {ARGV[1], ARGV[2], 1} end
-local v = redis.call('INCR', KEYS[2])
-redis.call('HSET', KEYS[1], 'version', v, 'body', ARGV[3])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', ARGV[2])
-return {ARGV[1], ARGV[2], v}
-`)
-
-// takeScript reads and deletes. The named indexes are passed by nobody: entries
-// that point at nothing are dropped when a listing meets them.
-var takeScript = redis.NewScript(`
-local d = redis.call('HMGET', KEYS[1], 'kind', 'id', 'version', 'body')
-if not d[3] then return {ARGV[1], ARGV[2], false, false} end
-redis.call('DEL', KEYS[1])
-redis.call('ZREM', KEYS[4], ARGV[2])
-redis.call('XADD', KEYS[3], 'MAXLEN', '~', '1024', '*', 'id', ARGV[2])
-return d
-`)
-
-// addScript puts a document under one more name, at its version of now.
-var addScript = redis.NewScript(`
-local v = redis.call('HGET', KEYS[1], 'version')
-if not v then return {ARGV[1], ARGV[2], -1} end
-redis.call('ZADD', KEYS[5], 'NX', v, ARGV[2])
+local t = redis.call('TIME')
+local v = math.max(tonumber(t[1]) * 1000000 + tonumber(t[2]), tonumber(redis.call('GET', KEYS[1]) or '0') + 1)
+k, a = 3, 3
+while a <= #ARGV do
+  local doc, id, put, under, moves = KEYS[k], ARGV[a], ARGV[a + 2] == 'put', ARGV[a + 5], tonumber(ARGV[a + 6])
+  local body, ttl, at = ARGV[a + 3], tonumber(ARGV[a + 4]), string.format('%016d', v)
+  a = a + 7
+  for i = k + 1, k + moves do
+    local name, was, now = ARGV[a], ARGV[a + 1], ARGV[a + 2]
+    if was ~= '' then redis.call('ZREM', KEYS[i], was .. id) end
+    if now == 'now' then now = at end
+    if now ~= '' then
+      redis.call('ZADD', KEYS[i], 0, now .. id)
+      under = under .. now .. name .. '\n'
+    end
+    a = a + 3
+  end
+  if put then
+    redis.call('HSET', doc, 'kind', ARGV[1], 'id', id, 'version', at, 'body', body, 'under', under)
+    if ttl > 0 then redis.call('PEXPIRE', doc, ttl) end
+  else
+    redis.call('DEL', doc)
+  end
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', '1024', '*', 'id', id)
+  redis.call('SET', KEYS[1], at)
+  k, v = k + 1 + moves, v + 1
+end
 return {ARGV[1], ARGV[2], 1}
 `)
 
-// listScript: key 1 an index; ARGV 1 kind, 2 name, 3 start, 4 stop.
-var listScript = redis.NewScript(`
-local ids = redis.call('ZREVRANGE', KEYS[1], ARGV[3], ARGV[4])
-table.insert(ids, 1, ARGV[2])
-table.insert(ids, 1, ARGV[1])
-return ids
+// pageScript: keys are indexes; ARGV 1 kind, 2 the upper bound, 3 how many, 4.. the
+// names of the indexes. The reply names each index before its members.
+var pageScript = redis.NewScript(`
+local all = {ARGV[1]}
+for i = 1, #KEYS do
+  local page = redis.call('ZREVRANGEBYLEX', KEYS[i], ARGV[2], '-', 'LIMIT', 0, ARGV[3])
+  table.insert(page, 1, ARGV[3 + i])
+  all[i + 1] = page
+end
+return all
 `)
 
-// forgetScript drops an index entry if its document is really gone.
+// extentScript: key 1 an index; ARGV 1 kind, 2 name.
+var extentScript = redis.NewScript(`
+return {ARGV[1], ARGV[2], redis.call('ZCARD', KEYS[1]), redis.call('ZRANGE', KEYS[1], 0, 0)[1] or ''}
+`)
+
+// forgetScript drops an index entry if its document is really gone, or is another one of
+// the same id: ARGV 1 the member, 2 the line of a document that stands there.
 var forgetScript = redis.NewScript(`
-if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('ZREM', KEYS[2], ARGV[1]) end
+local under = redis.call('HGET', KEYS[1], 'under')
+if not under or not string.find('\n' .. under, '\n' .. ARGV[2], 1, true) then redis.call('ZREM', KEYS[2], ARGV[1]) end
 return 1
 `)
 

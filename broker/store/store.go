@@ -4,11 +4,16 @@
 //
 // The contract, which storetest checks on every server:
 //
-//   - Serialisable. Create, Update, Take and Delete of one document happen one
+//   - Serialisable. Create, Update, Put, Take and Delete of one document happen one
 //     after the other, each wholly or not at all, whoever calls from whichever
-//     broker. An Update's function sees the document that its result replaces;
-//     it may run several times and must be pure. Two documents never change together,
-//     save one and its parts in UpdateWhole.
+//     broker. The function of an Update or Put sees the document that its result
+//     replaces; it may run several times and must be pure. Two documents never
+//     change together, save one and its parts in UpdateWhole.
+//   - Indexes are true. The names under which a document stands change in the same
+//     step as the document, so whatever is found under a name is found there because
+//     its document says so, on every broker and after every restart. Pages are
+//     cursors over an index: nothing that stands there all the while is left out or
+//     told twice, whatever else changes.
 //   - Durable. When a call returns nil the change is as safe as the server's
 //     persistence makes it; Open looks at that and refuses a server that forgets.
 //   - Honest about doubt. An error of kind Unreachable means that the change may
@@ -38,14 +43,6 @@ import (
 	"github.com/redis/go-redis/v9/maintnotifications"
 
 	"github.com/sallyport/sallyport/session"
-)
-
-// Limits of what the store takes.
-const (
-	MaxBody  = 1 << 20 // bytes of one document
-	MaxName  = 256     // bytes of an id, an index name or a counter's key
-	MaxList  = 1000    // documents of one listing
-	maxTries = 64      // of one Update against others
 )
 
 // ErrExists says that a document of this kind and id is there already.
@@ -181,6 +178,5 @@ func (s *Store) key(kind, what, name string) string {
 }
 func (s *Store) docKey(kind, id string) string      { return s.key(kind, "doc", id) }
 func (s *Store) underKey(kind, under string) string { return s.key(kind, "under", under) }
-func (s *Store) everyKey(kind string) string        { return s.key(kind, "every", "") }
 func (s *Store) clockKey(kind string) string        { return s.key(kind, "clock", "") }
 func (s *Store) changesKey(kind string) string      { return s.key(kind, "changes", "") }

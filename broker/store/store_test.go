@@ -24,18 +24,25 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestInProcessServer(t *testing.T) {
 	var server *miniredis.Miniredis
+	again := func(t *testing.T) *store.Store {
+		return open(t, store.Config{URL: "redis://" + server.Addr(), Ephemeral: true})
+	}
 	storetest.Run(t, func(t *testing.T) *store.Store {
 		server = miniredis.RunT(t)
-		return open(t, store.Config{URL: "redis://" + server.Addr(), Ephemeral: true})
-	}, func(d time.Duration) { server.FastForward(d) })
+		return again(t)
+	}, again, func(d time.Duration) { server.FastForward(d) })
 }
 
 func TestRealServer(t *testing.T) {
 	url := redisServer(t, "--appendonly", "yes", "--appendfsync", "always", "--save", "")
 	var n atomic.Int32
+	again := func(t *testing.T) *store.Store {
+		return open(t, store.Config{URL: url, Prefix: fmt.Sprintf("t%d", n.Load())})
+	}
 	storetest.Run(t, func(t *testing.T) *store.Store {
-		return open(t, store.Config{URL: url, Prefix: fmt.Sprintf("t%d", n.Add(1))})
-	}, time.Sleep) // a real server's clock cannot be moved
+		n.Add(1)
+		return again(t)
+	}, again, time.Sleep) // a real server's clock cannot be moved
 }
 
 func TestRefusesAServerThatForgets(t *testing.T) {
@@ -96,7 +103,7 @@ func TestMismatchIsFatalForTheRead(t *testing.T) {
 	s := open(t, store.Config{URL: "redis://" + server.Addr(), Ephemeral: true})
 	ctx := t.Context()
 	for _, id := range []string{"a", "b"} {
-		if err := s.Create(ctx, "thing", id, []byte("of "+id), 0); err != nil {
+		if err := s.Create(ctx, "thing", id, []byte("of "+id), 0, "all"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -107,8 +114,8 @@ func TestMismatchIsFatalForTheRead(t *testing.T) {
 		if d, err := s.Get(ctx, "thing", "a"); !errors.Is(err, store.ErrMismatch) || d.Body != nil {
 			t.Errorf("%s changed: Get = %q, %v", field, d.Body, err)
 		}
-		if _, err := s.List(ctx, "thing", 0); !errors.Is(err, store.ErrMismatch) {
-			t.Errorf("%s changed: List = %v", field, err)
+		if _, _, err := s.Page(ctx, "thing", []string{"all"}, "", 0); !errors.Is(err, store.ErrMismatch) {
+			t.Errorf("%s changed: Page = %v", field, err)
 		}
 		err := s.Update(ctx, "thing", "a", func([]byte) ([]byte, error) { return []byte("new"), nil })
 		if !errors.Is(err, store.ErrMismatch) {

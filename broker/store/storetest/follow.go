@@ -60,7 +60,6 @@ func follows(t *testing.T, s *store.Store) {
 	touch(t, s, "foreign", "a")
 	touch(t, s, "thing", "a")
 	must(t, s.Update(ctx, "thing", "a", func([]byte) ([]byte, error) { return []byte("y"), nil }))
-	must(t, s.Add(ctx, "thing", "a", "name")) // changes no document
 	must(t, s.Delete(ctx, "thing", "a"))
 	touch(t, s, "thing", "last")
 	heard, _, gap := until(t, f, "thing", "last")

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -17,9 +16,9 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 )
 
-// Run runs the suite. open returns an empty store; advance lets d pass on its
-// server, by moving the server's clock or by waiting.
-func Run(t *testing.T, open func(t *testing.T) *store.Store, advance func(d time.Duration)) {
+// Run runs the suite. open returns an empty store, again one more broker's of the same;
+// advance lets d pass on its server, by moving the server's clock or by waiting.
+func Run(t *testing.T, open, again func(t *testing.T) *store.Store, advance func(d time.Duration)) {
 	for _, c := range []struct {
 		name string
 		test func(*testing.T, *store.Store)
@@ -35,8 +34,14 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store, advance func(d time
 		{"no update of a whole is lost", noLostWhole},
 		{"of many takers one gets it", oneTaker},
 		{"a version is never used twice", freshVersions},
-		{"lists are newest first and bounded", lists},
-		{"lists of a name hold that name only", listsUnder},
+		{"pages hold one name only, the newest first", pages},
+		{"a document moves between names in one step", moves},
+		{"a place is kept as long as the name", places},
+		{"pages of several names hold a document once", merged},
+		{"pages are complete and without doubles while documents change", pagesHold},
+		{"an index says what its documents say, after any changes by anybody", indexesAgree},
+		{"who is put is made or changed", puts},
+		{"cursors that nobody was given are refused", badCursors},
 		{"kinds do not mix", kinds},
 		{"bodies are bytes", bytesStay},
 		{"counters stop at their limit", counters},
@@ -53,6 +58,7 @@ func Run(t *testing.T, open func(t *testing.T) *store.Store, advance func(d time
 	} {
 		t.Run(c.name, func(t *testing.T) { c.test(t, open(t)) })
 	}
+	t.Run("a second broker finds the indexes as they are", func(t *testing.T) { secondBroker(t, open(t), again(t)) })
 	t.Run("time to live ends", func(t *testing.T) { expires(t, open(t), advance) })
 	t.Run("a window of a counter ends", func(t *testing.T) { windowEnds(t, open(t), advance) })
 }
@@ -68,15 +74,12 @@ func absent(t *testing.T, s *store.Store) {
 		return nil, nil
 	})
 	wantAbsent(t, "Update", err)
-	wantAbsent(t, "Add", s.Add(ctx, "thing", "none", "name"))
 	_, err = s.Wait(ctx, "thing", "none", 0)
 	wantAbsent(t, "Wait", err)
 	if err := s.Delete(ctx, "thing", "none"); err != nil {
 		t.Errorf("Delete of nothing: %v", err)
 	}
-	if docs, err := s.List(ctx, "thing", 10); err != nil || len(docs) != 0 {
-		t.Errorf("List of nothing: %v, %v", docs, err)
-	}
+	wantIDs(t, s, "thing", "none")
 }
 
 func bounded(t *testing.T, s *store.Store) {
@@ -109,9 +112,7 @@ func createdOnce(t *testing.T, s *store.Store) {
 		t.Fatalf("second Create: %v", err)
 	}
 	want(t, s, "thing", "a", "first")
-	if docs, err := s.ListUnder(ctx, "thing", "elsewhere", 10); err != nil || len(docs) != 0 {
-		t.Errorf("a refused Create left an entry: %v, %v", docs, err)
-	}
+	wantIDs(t, s, "thing", "elsewhere") // a refused Create leaves no entry
 }
 
 func oneCreator(t *testing.T, s *store.Store) {
@@ -172,7 +173,7 @@ func idleUpdate(t *testing.T, s *store.Store) {
 }
 
 func oneTaker(t *testing.T, s *store.Store) {
-	must(t, s.Create(t.Context(), "thing", "a", []byte("prize"), 0))
+	must(t, s.Create(t.Context(), "thing", "a", []byte("prize"), 0, "n"))
 	var got atomic.Int32
 	together(20, func(int) {
 		d, err := s.Take(t.Context(), "thing", "a")
@@ -186,9 +187,7 @@ func oneTaker(t *testing.T, s *store.Store) {
 	if got.Load() != 1 {
 		t.Errorf("%d takers got it", got.Load())
 	}
-	if docs, err := s.List(t.Context(), "thing", 10); err != nil || len(docs) != 0 {
-		t.Errorf("after Take, List = %v, %v", docs, err)
-	}
+	wantIDs(t, s, "thing", "n")
 }
 
 func freshVersions(t *testing.T, s *store.Store) {
@@ -208,40 +207,6 @@ func freshVersions(t *testing.T, s *store.Store) {
 	}
 }
 
-func lists(t *testing.T, s *store.Store) {
-	ctx := t.Context()
-	for i := range 12 {
-		must(t, s.Create(ctx, "thing", fmt.Sprint(i), fmt.Append(nil, i), 0))
-	}
-	must(t, s.Delete(ctx, "thing", "10"))
-	must(t, s.Update(ctx, "thing", "3", func([]byte) ([]byte, error) { return []byte("changed"), nil }))
-	wantIDs(t, "all", s.List, "thing", 0, "11", "9", "8", "7", "6", "5", "4", "3", "2", "1", "0")
-	wantIDs(t, "three", s.List, "thing", 3, "11", "9", "8")
-}
-
-func listsUnder(t *testing.T, s *store.Store) {
-	ctx := t.Context()
-	for i := range 6 {
-		must(t, s.Create(ctx, "thing", fmt.Sprint(i), nil, 0, fmt.Sprintf("rest:%d", i%2), "all"))
-	}
-	must(t, s.Add(ctx, "thing", "1", "late"))
-	must(t, s.Add(ctx, "thing", "1", "late"))
-	must(t, s.Delete(ctx, "thing", "4"))
-	under := func(name string) func(context.Context, string, int) ([]store.Doc, error) {
-		return func(ctx context.Context, kind string, limit int) ([]store.Doc, error) {
-			return s.ListUnder(ctx, kind, name, limit)
-		}
-	}
-	for range 2 { // the second time without the entry of what is gone
-		wantIDs(t, "even", under("rest:0"), "thing", 0, "2", "0")
-		wantIDs(t, "newest even", under("rest:0"), "thing", 1, "2")
-		wantIDs(t, "odd", under("rest:1"), "thing", 0, "5", "3", "1")
-		wantIDs(t, "late", under("late"), "thing", 0, "1")
-		wantIDs(t, "unknown", under("nobody"), "thing", 0)
-		wantPages(t, s)
-	}
-}
-
 func kinds(t *testing.T, s *store.Store) {
 	ctx := t.Context()
 	must(t, s.Create(ctx, "thing", "a", []byte("thing"), 0, "n"))
@@ -250,7 +215,8 @@ func kinds(t *testing.T, s *store.Store) {
 	want(t, s, "other", "a", "other")
 	must(t, s.Delete(ctx, "other", "a"))
 	want(t, s, "thing", "a", "thing")
-	wantIDs(t, "other", s.List, "other", 0)
+	wantIDs(t, s, "other", "n")
+	wantIDs(t, s, "thing", "n", "a")
 }
 
 func bytesStay(t *testing.T, s *store.Store) {
@@ -353,31 +319,6 @@ func crowd(t *testing.T, s *store.Store) {
 	done.Wait()
 }
 
-// wantPages reads the odd ones two at a time.
-func wantPages(t *testing.T, s *store.Store) {
-	t.Helper()
-	var got []string
-	for from, pages := 0, 0; ; pages++ {
-		docs, next, err := s.PageUnder(t.Context(), "thing", "rest:1", from, 2)
-		must(t, err)
-		for _, d := range docs {
-			got = append(got, d.ID)
-		}
-		if from = next; next == 0 {
-			break
-		}
-		if pages > 5 {
-			t.Fatal("pages without end")
-		}
-	}
-	if strings.Join(got, " ") != "5 3 1" {
-		t.Errorf("pages hold %v", got)
-	}
-	if docs, next, err := s.PageUnder(t.Context(), "thing", "rest:1", 99, 2); err != nil || len(docs) != 0 || next != 0 {
-		t.Errorf("behind the end: %v, %d, %v", docs, next, err)
-	}
-}
-
 func expires(t *testing.T, s *store.Store, advance func(time.Duration)) {
 	ctx := t.Context()
 	must(t, s.Create(ctx, "thing", "short", []byte("x"), 300*time.Millisecond, "n"))
@@ -388,12 +329,7 @@ func expires(t *testing.T, s *store.Store, advance func(time.Duration)) {
 	advance(400 * time.Millisecond)
 	_, err := s.Get(ctx, "thing", "short")
 	wantAbsent(t, "Get after its time", err)
-	docs, err := s.ListUnder(ctx, "thing", "n", 0)
-	must(t, err)
-	if len(docs) != 2 {
-		t.Errorf("listed %d documents, want the two that live", len(docs))
-	}
-	wantIDs(t, "for ever", s.List, "thing", 0, "ever")
+	wantIDs(t, s, "thing", "n", "ever", "long")
 	must(t, s.Create(ctx, "thing", "short", []byte("again"), 0))
 }
 
@@ -439,18 +375,5 @@ func wantAbsent(t *testing.T, what string, err error) {
 	t.Helper()
 	if !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("%s: %v, want os.ErrNotExist", what, err)
-	}
-}
-
-func wantIDs(t *testing.T, what string, list func(context.Context, string, int) ([]store.Doc, error), kind string, limit int, ids ...string) {
-	t.Helper()
-	docs, err := list(t.Context(), kind, limit)
-	must(t, err)
-	var got []string
-	for _, d := range docs {
-		got = append(got, d.ID)
-	}
-	if !slices.Equal(got, ids) {
-		t.Errorf("%s: listed %v, want %v", what, got, ids)
 	}
 }

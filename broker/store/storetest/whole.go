@@ -28,15 +28,7 @@ func wholes(t *testing.T, s *store.Store) {
 	must(t, become("x", store.Whole{Body: []byte("1"), Put: []store.Part{part("x/a", "1", "of x", "named a"), part("x/b", "1", "of x")}}))
 	under := func(name, ids string) {
 		t.Helper()
-		docs, err := s.ListUnder(ctx, "thing", name, 0)
-		must(t, err)
-		var got []string
-		for _, d := range docs {
-			got = append(got, d.ID)
-		}
-		if strings.Join(got, " ") != ids {
-			t.Errorf("under %s: %v, want %s", name, got, ids)
-		}
+		wantIDs(t, s, "thing", name, strings.Fields(ids)...)
 	}
 	under("of x", "x/b x/a")
 	under("named a", "x/a y/a")
@@ -91,7 +83,7 @@ func noLostWhole(t *testing.T, s *store.Store) {
 	})
 	d, err := s.Get(t.Context(), "thing", "x")
 	must(t, err)
-	docs, err := s.ListUnder(t.Context(), "thing", "of x", 0)
+	docs, _, err := s.Page(t.Context(), "thing", []string{"of x"}, "", 0)
 	must(t, err)
 	if len(d.Body) != rivals || len(docs) != rivals {
 		t.Errorf("%q and %d parts", d.Body, len(docs))

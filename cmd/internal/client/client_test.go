@@ -20,7 +20,7 @@ func TestAListIsReadPageByPage(t *testing.T) {
 	var asked []string
 	broker := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		q := r.URL.Query()
-		asked = append(asked, q.Get("before")+"/"+q.Get("limit")+"/"+q.Get("asset"))
+		asked = append(asked, q.Get("after")+"/"+q.Get("limit")+"/"+q.Get("asset"))
 		if n := len(asked); n < 3 {
 			w.Header().Set("X-Next", fmt.Sprintf("V-%d", n))
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -72,7 +73,6 @@ const (
 const (
 	maxWait = 30 * time.Second // the longest a broker holds a question that waits for a change
 	maxPage = 500              // entries that are asked for at once
-	maxList = 20 * maxPage     // the longest list, where nobody says how much of it
 )
 
 // Get asks once.
@@ -104,7 +104,7 @@ func (w Write[In, Out]) Post(ctx context.Context, c *Client, in In, ids ...strin
 
 // All is the whole list; never nil.
 func (l List[T]) All(ctx context.Context, c *Client) ([]T, error) {
-	all, _, err := l.First(ctx, c, nil, maxList)
+	all, _, err := l.First(ctx, c, nil, math.MaxInt)
 	return all, err
 }
 
@@ -122,10 +122,10 @@ func (l List[T]) First(ctx context.Context, c *Client, filter url.Values, limit 
 			return nil, false, err
 		}
 		all = append(all, some...)
-		if next == "" || len(all) >= limit || len(some) == 0 {
+		if next == "" || len(all) >= limit {
 			return all, next != "", nil
 		}
-		query.Set("before", next)
+		query.Set("after", next)
 	}
 }
 

@@ -49,7 +49,7 @@ test('filters are the address, and back is back', async ({ page }) => {
 test('200 recordings come in pages', async ({ page }) => {
   await mock(page, 'approver', {});
   await page.route(/\/api\/v1\/recordings\?/, async (r) => {
-    const before = Number(new URL(r.request().url()).searchParams.get('before') ?? 0);
+    const before = Number(new URL(r.request().url()).searchParams.get('after') ?? 0);
     const body = Array.from({ length: 50 }, (_, i) => recording({ id: id(before + i), started: at(-60 * (before + i + 1)) }));
     await r.fulfill({ json: body, headers: before < 150 ? { 'X-Next': String(before + 50) } : {} });
   });

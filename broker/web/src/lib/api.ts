@@ -77,6 +77,34 @@ export async function getPage<T>(path: string, signal?: AbortSignal): Promise<{ 
   return { all: (await r.json()) as T[], next: r.headers.get('X-Next') ?? '' };
 }
 
+/** The first n of a list, and whether there are more. */
+export async function getFirst<T>(path: string, n: number, signal?: AbortSignal): Promise<{ all: T[]; more: boolean }> {
+  const all: T[] = [];
+  for (let after = ''; ; ) {
+    const q = new URLSearchParams({ limit: String(Math.max(1, Math.min(n - all.length, 500))), ...(after ? { after } : {}) });
+    const page = await getPage<T>(path + (path.includes('?') ? '&' : '?') + q, signal);
+    all.push(...page.all);
+    after = page.next;
+    if (!after || all.length >= n) return { all, more: after !== '' };
+  }
+}
+
+/** All of a list that the broker keeps short: what waits, and what is open. */
+export async function getAll<T>(path: string, signal?: AbortSignal): Promise<T[]> {
+  return (await getFirst<T>(path, Infinity, signal)).all;
+}
+
+/** Requests that are not over, and n of all, the newest first. */
+export async function getRequests<T extends { id: string }>(n: number, signal?: AbortSignal): Promise<{ all: T[]; more: boolean }> {
+  const [pending, approved, newest] = await Promise.all([
+    getAll<T>('/api/v1/requests?status=pending', signal),
+    getAll<T>('/api/v1/requests?status=approved', signal),
+    getFirst<T>('/api/v1/requests', n, signal),
+  ]);
+  const all = new Map([...newest.all, ...approved, ...pending].map((r) => [r.id, r]));
+  return { all: [...all.values()], more: newest.more };
+}
+
 export async function post<T>(path: string, body: unknown = {}): Promise<T> {
   const r = await call('POST', path, body);
   return r.status === 204 ? (undefined as T) : ((await r.json()) as T);

@@ -1,0 +1,50 @@
+package access
+
+import "time"
+
+// Bounds of what people get and give.
+const (
+	pageUsual  = 100  // entries of one answer when nobody says how many
+	pageMost   = 500  // and at the most
+	pageRead   = 250  // documents read at a time
+	mostRead   = 5000 // documents that one answer looks at; it says where to go on
+	maxPending = 100  // requests of one engineer that wait for an answer
+	maxToken   = 16 << 10
+	maxDenial  = 500 // bytes
+	saltBytes  = 32
+	maxComment = 1000 // characters of a review
+	maxText    = 200  // bytes of what a list is searched by
+)
+
+// Bounds of what is kept of one session.
+const (
+	maxRecordings = 1000
+	maxCauses     = 8 // for which it is frozen
+	maxKeys       = 4 // that open it, the request's own among them
+)
+
+// Bounds of what is kept of one recording.
+const (
+	maxParts    = 10000 // a day of 10 s segments
+	maxReviews  = 100
+	maxViewings = 200 // the log has them all
+)
+
+// Times.
+const (
+	firstOpen   = time.Hour           // after its request a session may open for the first time; later it needs an activation
+	freshFor    = 15 * time.Minute    // an activation lets a session open that needs one
+	keysAfter   = 24 * time.Hour      // a key finds its engineer after its window, so that ssh can say why it does not let them in
+	maxAhead    = 30 * 24 * time.Hour // a window may begin
+	viewingLast = 8 * time.Hour       // a viewing counts
+	answerDue   = time.Minute         // is longer than anybody waits for an agent's answer
+	noticeTime  = 2 * time.Second     // telling may hold up an answer
+)
+
+// Figures of what is usual at a site.
+const (
+	usualOf   = 500             // latest decisions that are looked at
+	usualOver = 50              // latest decisions on one scanner that count
+	usualAge  = 2 * time.Second // how old another broker's news may be
+	maxRecent = 5
+)

@@ -1,0 +1,18 @@
+package notify
+
+import "time"
+
+// Bounds of the outbox.
+const (
+	perMinute  = 60               // mails of a site
+	perHour    = 600              // taken for a site; more is a flood and is dropped
+	lease      = 2 * time.Minute  // for one try
+	tryTime    = time.Minute      // longest try
+	firstWait  = time.Minute      // after a failed try, doubled with each
+	longWait   = 2 * time.Hour    // at most
+	giveUp     = 24 * time.Hour   // after the mail was written
+	remember   = 48 * time.Hour   // what was sent
+	lookAgain  = 15 * time.Second // for what other brokers left
+	atOnce     = 200              // looked at in one round
+	maxAddress = 254              // bytes
+)
