@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
 )
 
 // Devices are the targets of one agent.
@@ -124,6 +125,7 @@ func (t Target) attempt(ctx context.Context, pinned pin, algorithms []string, au
 	if err != nil {
 		return nil, err
 	}
+	conn = link.Whole(conn)
 	// A cancelled dial ends the handshake too.
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	config := &ssh.ClientConfig{

@@ -2,8 +2,6 @@ package terminal
 
 import (
 	"sync"
-
-	"github.com/sallyport/sallyport/session"
 )
 
 // behind writes recorded output in order, a bounded number of chunks behind its
@@ -33,7 +31,7 @@ func (b *behind) buffer() []byte {
 	}
 	if b.made <= behindMost {
 		b.made++
-		return make([]byte, session.MaxEventData)
+		return make([]byte, chunkSize)
 	}
 	return <-b.free
 }
@@ -80,7 +78,7 @@ func (b *behind) drain() {
 		b.waiting--
 		b.err = err
 		b.mu.Unlock()
-		b.free <- buf[:session.MaxEventData]
+		b.free <- buf[:chunkSize]
 	}
 }
 

@@ -112,7 +112,7 @@ func (c *Channel) typing(runs bool) {
 	}
 	c.relay.work.Go(func() {
 		_ = guarded(func() error {
-			buf := make([]byte, session.MaxEventData)
+			buf := make([]byte, chunkSize)
 			for {
 				n, err := c.ssh.Read(buf)
 				if n > 0 {

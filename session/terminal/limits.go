@@ -12,8 +12,11 @@ const (
 	maxSignal  = 32      // bytes of a signal name
 )
 
-// Bounds of output on its way.
+// Bounds of what is on its way.
 const (
+	// chunkSize is read and written at once: an event of a recording, and an SSH packet
+	// or a browser's frame that fits two TLS records with all that is around it.
+	chunkSize   = 32<<10 - 256
 	behindMost  = 16      // recorded chunks that wait to be written: 512 KiB
 	behindSmall = 4 << 10 // bytes; what a terminal shows at once is not worth a hand-over
 

@@ -42,8 +42,9 @@ func (l *Line) Serve(ctx context.Context, e *engine.Engine, v engine.Visit, nc n
 		l.cfg.Log.Warn("stream refused", "door", v.Door, "asset", v.Asset, "service", v.Service)
 		return
 	}
-	s := &sshClient{line: l, engine: e, visit: v, nc: nc, log: l.cfg.Log.With("target", fmt.Sprintf("%.64s/%.64s", v.Asset, v.Service)),
+	s := &sshClient{line: l, engine: e, visit: v, nc: link.Whole(nc), log: l.cfg.Log.With("target", fmt.Sprintf("%.64s/%.64s", v.Asset, v.Service)),
 		gone: make(chan struct{}), pace: rate.NewLimiter(20, 40)}
+	defer s.nc.Close()
 	err := e.Connect(ctx, v, session.SSH, s, func(ctx context.Context, c *engine.Conn) session.EndReason {
 		defer close(s.gone)
 		s.conn = c
