@@ -27,7 +27,7 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 	defer e.leave(nc)
 	early := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	in := attach.NewReader(nc, attach.Browser)
-	proof, t, err := e.prove(v, nc, in)
+	proof, t, err := e.prove(line.Protocol(), v, nc, in)
 	if early(); err == nil {
 		e.known(nc)
 		err = line.Attach(ctx, e, v, Browser{Proof: proof, Ticket: t, Conn: nc, In: in})
@@ -66,11 +66,11 @@ func (e *Engine) leave(nc net.Conn) {
 
 // prove challenges a browser and finds the ticket of the key that it proves, as ssh's
 // keys are found.
-func (e *Engine) prove(v Visit, nc net.Conn, in *attach.Reader) (attach.Proof, *Ticket, error) {
+func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Reader) (attach.Proof, *Ticket, error) {
 	if err := nc.SetDeadline(time.Now().Add(proofTime)); err != nil {
 		return attach.Proof{}, nil, err
 	}
-	challenge, err := json.Marshal(attach.NewChallenge(e.cfg.Agent, v.Asset, v.Service))
+	challenge, err := json.Marshal(attach.NewChallenge(e.cfg.Agent, p, v.Asset, v.Service))
 	if err != nil {
 		return attach.Proof{}, nil, err
 	}
@@ -87,7 +87,10 @@ func (e *Engine) prove(v Visit, nc net.Conn, in *attach.Reader) (attach.Proof, *
 	}
 	proof, err := attach.ParseProof(first.Payload)
 	if err == nil {
-		err = proof.Verify(challenge, v.Asset, v.Service)
+		err = proof.Verify(challenge, p, v.Asset, v.Service)
+	}
+	if err == nil && proof.Role != attach.RoleOperate {
+		err = session.Errorf(session.Refused, "Nobody watches a session here.").WithNext("Watch it from the hospital's live board.")
 	}
 	if err != nil {
 		return attach.Proof{}, nil, err

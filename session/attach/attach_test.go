@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -43,14 +44,14 @@ func keys(t testing.TB) map[string]crypto.Signer {
 // proved is a challenge and a proof of it.
 func proved(t testing.TB, key crypto.Signer) ([]byte, Proof) {
 	t.Helper()
-	about := NewChallenge("SHA256:x", "NGH-PETCT1", "recon-ssh")
+	about := NewChallenge("SHA256:x", session.SSH, "NGH-PETCT1", "recon-ssh")
 	challenge := must[[]byte](t)(json.Marshal(about))
-	id := session.NewID().Session()
-	line, signature, err := sign(key, challenge, id, about)
-	if err != nil {
+	p := Proof{V: 1, Protocol: session.SSH, Role: RoleOperate, Session: session.NewID().Session(),
+		Opening: Terminal{Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}.Opening()}
+	if err := p.sign(key, challenge, about); err != nil {
 		t.Fatal(err)
 	}
-	return challenge, Proof{V: 1, Role: RoleOperate, Session: id, Key: line, Signature: signature, Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}
+	return challenge, p
 }
 
 // A proof holds for what it was made for and for nothing else.
@@ -58,7 +59,7 @@ func TestProof(t *testing.T) {
 	for name, key := range keys(t) {
 		t.Run(name, func(t *testing.T) {
 			challenge, p := proved(t, key)
-			if err := p.Verify(challenge, "NGH-PETCT1", "recon-ssh"); err != nil {
+			if err := p.Verify(challenge, session.SSH, "NGH-PETCT1", "recon-ssh"); err != nil {
 				t.Fatal(err)
 			}
 			other, q := proved(t, key)
@@ -80,6 +81,8 @@ func TestProof(t *testing.T) {
 				"another challenge":    {p, other, "NGH-PETCT1", "recon-ssh"},
 				"another asset":        {p, challenge, "NGH-PETCT2", "recon-ssh"},
 				"another service":      {p, challenge, "NGH-PETCT1", "console-ssh"},
+				"another role":         {with(func(p *Proof) { p.Role = RoleWatch }), challenge, "NGH-PETCT1", "recon-ssh"},
+				"another protocol":     {with(func(p *Proof) { p.Protocol = "vnc" }), challenge, "NGH-PETCT1", "recon-ssh"},
 				"another session":      {with(func(p *Proof) { p.Session = q.Session }), challenge, "NGH-PETCT1", "recon-ssh"},
 				"another key":          {with(func(p *Proof) { _, o := proved(t, keys(t)[name]); p.Key = o.Key }), challenge, "NGH-PETCT1", "recon-ssh"},
 				"a flipped bit":        {raw(flipped), challenge, "NGH-PETCT1", "recon-ssh"},
@@ -93,7 +96,7 @@ func TestProof(t *testing.T) {
 				"a key with a comment": {with(func(p *Proof) { p.Key += " me" }), challenge, "NGH-PETCT1", "recon-ssh"},
 				"no key":               {with(func(p *Proof) { p.Key = "" }), challenge, "NGH-PETCT1", "recon-ssh"},
 			} {
-				if err := bad.p.Verify(bad.challenge, bad.asset, bad.service); session.KindOf(err) != session.Denied {
+				if err := bad.p.Verify(bad.challenge, session.SSH, bad.asset, bad.service); session.KindOf(err) != session.Denied {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
@@ -150,9 +153,10 @@ func TestParseKey(t *testing.T) {
 func TestParseProof(t *testing.T) {
 	_, p := proved(t, keys(t)["ed25519"])
 	good := string(must[[]byte](t)(json.Marshal(p)))
-	if q, err := ParseProof([]byte(good)); err != nil || q != p {
+	if q, err := ParseProof([]byte(good)); err != nil || !reflect.DeepEqual(q, p) {
 		t.Fatalf("%+v, %v", q, err)
 	}
+	opening := string(p.Opening)
 	replaced := func(old, with string) string {
 		if !strings.Contains(good, old) {
 			t.Fatalf("%s is not in %s", old, good)
@@ -168,10 +172,24 @@ func TestParseProof(t *testing.T) {
 		"repeated field": replaced(`"v":1`, `"v":1,"v":1`),
 		"other case":     replaced(`"v":1`, `"V":1`),
 		"missing field":  replaced(`"v":1,`, ``),
-		"null field":     replaced(`"shell":true`, `"shell":null`),
+		"null field":     replaced(`"role":"operate"`, `"role":null`),
 		"trailing":       good + "{}",
 		"version":        replaced(`"v":1`, `"v":2`),
-		"role":           replaced(`"operate"`, `"watch"`),
+		"role":           replaced(`"operate"`, `"own"`),
+		"no opening":     replaced(opening, `""`),
+		"listed opening": replaced(opening, `[]`),
+		"long opening":   replaced(opening, `{"x":"`+strings.Repeat("x", 4<<10)+`"}`),
+	} {
+		if _, err := ParseProof([]byte(text)); session.KindOf(err) != session.Invalid {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	good = opening
+	for name, text := range map[string]string{
+		"nothing":        "",
+		"a null":         replaced(`"shell":true`, `"shell":null`),
+		"unknown field":  replaced(`"cols":80`, `"cols":80,"x":1`),
+		"missing field":  replaced(`"cols":80,`, ``),
 		"no columns":     replaced(`"cols":80`, `"cols":0`),
 		"negative":       replaced(`"rows":24`, `"rows":-1`),
 		"too wide":       replaced(`"cols":80`, `"cols":1001`),
@@ -181,9 +199,12 @@ func TestParseProof(t *testing.T) {
 		"no type":        replaced(`"xterm-256color"`, `""`),
 		"long type":      replaced(`"xterm-256color"`, `"`+strings.Repeat("x", 65)+`"`),
 	} {
-		if _, err := ParseProof([]byte(text)); session.KindOf(err) != session.Invalid {
+		if _, err := ParseTerminal([]byte(text)); session.KindOf(err) != session.Invalid {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+	if x, err := ParseTerminal([]byte(good)); err != nil || !bytes.Equal(x.Opening(), p.Opening) {
+		t.Errorf("%+v, %v", x, err)
 	}
 }
 
@@ -191,7 +212,7 @@ func TestParseProof(t *testing.T) {
 func samples(t testing.TB, from Side) []Frame {
 	_, p := proved(t, keys(t)["p256"])
 	proof := must[[]byte](t)(json.Marshal(p))
-	challenge := must[[]byte](t)(json.Marshal(NewChallenge("SHA256:x", "A", "s")))
+	challenge := must[[]byte](t)(json.Marshal(NewChallenge("SHA256:x", session.SSH, "A", "s")))
 	size := AppendSize(nil, 80, 24)
 	all := []Frame{
 		{TypeChallenge, challenge}, {TypeWelcome, []byte("{}")}, {TypeRefused, []byte("{}")}, {TypeNotice, []byte(`{"type":"said"}`)},
@@ -309,10 +330,10 @@ func FuzzProof(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if CheckSize(p.Cols, p.Rows) != nil || p.V != Version {
+		if x, err := ParseTerminal(p.Opening); err == nil && CheckSize(x.Cols, x.Rows) != nil || p.V != Version {
 			t.Errorf("%+v", p)
 		}
-		if p.Verify(challenge, "A", "s") == nil {
+		if p.Verify(challenge, session.SSH, "A", "s") == nil {
 			t.Errorf("a proof made of nothing holds: %s", text)
 		}
 	})

@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -37,42 +38,43 @@ func NewClient(conn io.ReadWriter) (*Client, error) {
 	return c, nil
 }
 
-// Prove signs for a session and sends the proof. Of p it fills in version, role, key
-// and signature.
+// Prove signs for a session and sends the proof. Of p it fills in version, protocol,
+// key and signature, and the role to operate where there is none.
 func (c *Client) Prove(key crypto.Signer, p Proof) error {
 	about, err := ParseChallenge(c.Challenge)
 	if err != nil {
 		return err
 	}
-	p.V, p.Role = Version, RoleOperate
-	if p.Key, p.Signature, err = sign(key, c.Challenge, p.Session, about); err != nil {
+	p.V, p.Protocol, p.Role = Version, about.Protocol, cmp.Or(p.Role, RoleOperate)
+	if err := p.sign(key, c.Challenge, about); err != nil {
 		return err
 	}
 	return c.SendJSON(TypeProof, p)
 }
 
-func sign(key crypto.Signer, challenge []byte, sessionID string, about Challenge) (line, signature string, err error) {
+func (p *Proof) sign(key crypto.Signer, challenge []byte, about Challenge) (err error) {
 	var raw []byte
 	switch k := key.(type) {
 	case ed25519.PrivateKey:
-		line = session.KeyLine(k.Public().(ed25519.PublicKey))
-		raw = ed25519.Sign(k, SigningMessage(challenge, sessionID, about.Asset, about.Service, line))
+		p.Key = session.KeyLine(k.Public().(ed25519.PublicKey))
+		raw = ed25519.Sign(k, p.SigningMessage(challenge, about.Asset, about.Service))
 	case *ecdsa.PrivateKey:
-		if line, err = ECDSAKeyLine(&k.PublicKey); err != nil {
-			return "", "", err
+		if p.Key, err = ECDSAKeyLine(&k.PublicKey); err != nil {
+			return err
 		}
-		sum := sha256.Sum256(SigningMessage(challenge, sessionID, about.Asset, about.Service, line))
+		sum := sha256.Sum256(p.SigningMessage(challenge, about.Asset, about.Service))
 		r, s, err := ecdsa.Sign(rand.Reader, k, sum[:])
 		if err != nil {
-			return "", "", err
+			return err
 		}
 		raw = make([]byte, sigSize)
 		r.FillBytes(raw[:ecdsaBits])
 		s.FillBytes(raw[ecdsaBits:])
 	default:
-		return "", "", fmt.Errorf("a key of type %T cannot prove anything here", key)
+		return fmt.Errorf("a key of type %T cannot prove anything here", key)
 	}
-	return line, base64.RawURLEncoding.EncodeToString(raw), nil
+	p.Signature = base64.RawURLEncoding.EncodeToString(raw)
+	return nil
 }
 
 // Read returns the agent's next frame; its payload is valid until the next call.

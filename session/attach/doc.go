@@ -37,15 +37,18 @@
 // signature over
 //
 //	"sallyport/v1/attach" 0x00 | SHA-256(payload of the challenge) | SHA-256(
-//	    "operate" 0x00 session 0x00 asset 0x00 service 0x00 key line)
+//	    role 0x00 protocol 0x00 session 0x00 asset 0x00 service 0x00 key line)
 //
-// where session is the S-... that the engineer means, asset and service are those of
-// the challenge, and the key line is OpenSSH's without a comment. ssh-ed25519 signs
-// that message; ecdsa-sha2-nistp256 signs its SHA-256, and the signature is r and s,
-// 32 bytes each. So a proof is good for one connection, one session, one service, and
+// where the role is "operate" or "watch", session is the S-... that the engineer means,
+// protocol, asset and service are those of the challenge, and the key line is OpenSSH's
+// without a comment. ssh-ed25519 signs that message; ecdsa-sha2-nistp256 signs its
+// SHA-256, and the signature is r and s, 32 bytes each. So a proof is good for one connection, one session, one service, and
 // a broker that carries it can neither use it again nor for anything else.
 //
 // The agent then looks the key up as it does for ssh: the grant decides, not this page.
+//
+// The proof also carries an opening, an object of at most 4 KiB, which is the protocol's
+// own. For ssh it is the terminal: {"cols","rows","term","shell"}.
 //
 // # Files
 //

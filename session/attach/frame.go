@@ -32,14 +32,6 @@ const (
 	TypeCredit    Type = 'K'
 )
 
-// Bounds of frames in bytes.
-const (
-	MaxPayload = 64 << 10
-	MaxJSON    = 16 << 10
-	maxPing    = 8
-	header     = 5
-)
-
 // Side is who speaks.
 type Side bool
 
@@ -157,21 +149,6 @@ func AppendJSON(b []byte, from Side, t Type, document any) ([]byte, error) {
 	return Append(b, from, t, payload)
 }
 
-// Size is the size of a terminal as Z, T and S carry it.
-func Size(payload []byte) (cols, rows int, err error) {
-	if len(payload) < 4 {
-		return 0, 0, ErrFrame
-	}
-	cols, rows = int(binary.BigEndian.Uint16(payload)), int(binary.BigEndian.Uint16(payload[2:]))
-	return cols, rows, CheckSize(cols, rows)
-}
-
-// AppendSize is the inverse of Size, within its bounds.
-func AppendSize(b []byte, cols, rows int) []byte {
-	b = binary.BigEndian.AppendUint16(b, uint16(cols))
-	return binary.BigEndian.AppendUint16(b, uint16(rows))
-}
-
 // decode reads a JSON object strictly into out: exactly the given names, each at most
 // once, in any order, and nothing after it.
 func decode(payload []byte, out any, names ...string) error {
@@ -202,7 +179,7 @@ func decode(payload []byte, out any, names ...string) error {
 // ParseChallenge reads the payload of a C.
 func ParseChallenge(payload []byte) (Challenge, error) {
 	var c Challenge
-	if err := decode(payload, &c, "v", "nonce", "agent", "stream", "asset", "service"); err != nil || c.V != Version {
+	if err := decode(payload, &c, "v", "nonce", "agent", "stream", "protocol", "asset", "service"); err != nil || c.V != Version {
 		return Challenge{}, ErrFrame
 	}
 	return c, nil
@@ -211,7 +188,7 @@ func ParseChallenge(payload []byte) (Challenge, error) {
 // ParseProof reads the payload of a J. That it holds is for Proof.Verify to say.
 func ParseProof(payload []byte) (Proof, error) {
 	var p Proof
-	err := decode(payload, &p, "v", "role", "session", "key", "signature", "cols", "rows", "term", "shell")
+	err := decode(payload, &p, "v", "protocol", "role", "session", "key", "signature", "opening")
 	if err != nil {
 		return Proof{}, bad("a proof that it cannot read")
 	}

@@ -21,32 +21,33 @@ const (
 )
 
 // NewChallenge makes a challenge with fresh random bytes.
-func NewChallenge(agent, asset, service string) Challenge {
+func NewChallenge(agent string, protocol session.Protocol, asset, service string) Challenge {
 	random := make([]byte, 32+16)
 	_, _ = rand.Read(random) // never fails: crypto/rand ends the program first
 	return Challenge{
 		V: Version, Nonce: base64.RawURLEncoding.EncodeToString(random[:32]), Agent: agent,
-		Stream: base64.RawURLEncoding.EncodeToString(random[32:]), Asset: asset, Service: service,
+		Stream: base64.RawURLEncoding.EncodeToString(random[32:]), Protocol: protocol, Asset: asset, Service: service,
 	}
 }
 
 // SigningMessage is what a proof signs: challenge is the payload of the C as it came.
-func SigningMessage(challenge []byte, sessionID, asset, service, key string) []byte {
-	about := sha256.Sum256([]byte(RoleOperate + "\x00" + sessionID + "\x00" + asset + "\x00" + service + "\x00" + key))
+func (p Proof) SigningMessage(challenge []byte, asset, service string) []byte {
+	about := sha256.Sum256([]byte(strings.Join([]string{string(p.Role), string(p.Protocol), p.Session, asset, service, p.Key}, "\x00")))
 	what := sha256.Sum256(challenge)
 	message := append([]byte("sallyport/v1/attach\x00"), what[:]...)
 	return append(message, about[:]...)
 }
 
-// Verify reports whether the owner of the proof's key signed for this challenge, asset
-// and service. Whether that key opens anything is another question.
-func (p Proof) Verify(challenge []byte, asset, service string) error {
+// Verify reports whether the owner of the proof's key signed for this challenge, for a
+// service of an asset and what it speaks. Whether that key opens anything is another
+// question.
+func (p Proof) Verify(challenge []byte, protocol session.Protocol, asset, service string) error {
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(p.Signature)
 	if err != nil || len(signature) != sigSize {
 		return errProof()
 	}
 	key, err := ParseKey(p.Key)
-	if err != nil || !key.verify(SigningMessage(challenge, p.Session, asset, service, p.Key), signature) {
+	if err != nil || p.Protocol != protocol || !key.verify(p.SigningMessage(challenge, asset, service), signature) {
 		return errProof()
 	}
 	return nil

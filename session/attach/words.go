@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"encoding/json"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -12,38 +13,36 @@ const Version = 1
 // Protocol is the WebSocket subprotocol in which a broker carries these frames.
 const Protocol = "sallyport-attach-1"
 
-// RoleOperate is the one role there is: who attaches works.
-const RoleOperate = "operate"
+// Role is what somebody attaches for.
+type Role string
 
-// Bounds of a terminal. Its screen is kept by the agent, so it cannot be any size.
+// The roles.
 const (
-	MaxCols  = 1000
-	MaxRows  = 500
-	MaxCells = 120_000
-	maxTerm  = 64 // bytes of a terminal type
+	RoleOperate Role = "operate" // to work
+	RoleWatch   Role = "watch"   // to see who works
 )
 
 // Challenge is the agent's first frame.
 type Challenge struct {
-	V       int    `json:"v"`
-	Nonce   string `json:"nonce"`  // base64url, 32 bytes
-	Agent   string `json:"agent"`  // fingerprint of the agent's identity key
-	Stream  string `json:"stream"` // base64url, 16 bytes: names this connection
-	Asset   string `json:"asset"`
-	Service string `json:"service"`
+	V        int              `json:"v"`
+	Nonce    string           `json:"nonce"`    // base64url, 32 bytes
+	Agent    string           `json:"agent"`    // fingerprint of the agent's identity key
+	Stream   string           `json:"stream"`   // base64url, 16 bytes: names this connection
+	Protocol session.Protocol `json:"protocol"` // that the service speaks
+	Asset    string           `json:"asset"`
+	Service  string           `json:"service"`
 }
 
 // Proof is the browser's first frame.
 type Proof struct {
-	V         int    `json:"v"`
-	Role      string `json:"role"`
-	Session   string `json:"session"`   // S-...
-	Key       string `json:"key"`       // key line
-	Signature string `json:"signature"` // base64url, 64 bytes
-	Cols      int    `json:"cols"`
-	Rows      int    `json:"rows"`
-	Term      string `json:"term"`
-	Shell     bool   `json:"shell"` // start one, where none is running
+	V         int              `json:"v"`
+	Protocol  session.Protocol `json:"protocol"` // as challenged
+	Role      Role             `json:"role"`
+	Session   string           `json:"session"`   // S-...
+	Key       string           `json:"key"`       // key line
+	Signature string           `json:"signature"` // base64url, 64 bytes
+	// Opening is how the protocol begins, as its room reads it: a Terminal for ssh.
+	Opening json.RawMessage `json:"opening"`
 }
 
 // Welcome says where the engineer is now.
@@ -100,30 +99,12 @@ func (p Proof) check() error {
 	switch {
 	case p.V != Version:
 		return bad("a proof of another version")
-	case p.Role != RoleOperate:
+	case p.Role != RoleOperate && p.Role != RoleWatch:
 		return bad("a proof for an unknown role")
-	case p.Term == "" || len(p.Term) > maxTerm || !printable(p.Term):
-		return bad("a terminal type that is none")
-	}
-	return CheckSize(p.Cols, p.Rows)
-}
-
-// CheckSize refuses a terminal's size that is out of bounds.
-func CheckSize(cols, rows int) error {
-	if cols < 1 || rows < 1 || cols > MaxCols || rows > MaxRows || cols*rows > MaxCells {
-		return bad("a terminal's size that is out of bounds")
+	case len(p.Opening) > maxOpening || len(p.Opening) == 0 || p.Opening[0] != '{':
+		return bad("an opening that is none")
 	}
 	return nil
-}
-
-// printable reports whether s is ASCII without spaces and control characters.
-func printable(s string) bool {
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-	}
-	return true
 }
 
 func bad(what string) error {

@@ -15,8 +15,12 @@ import (
 // Attach serves one connection of an engineer's browser until it ends; see package
 // attach for what is said on it. The terminal at its other end may outlive it.
 func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b engine.Browser) error {
+	wants, err := attach.ParseTerminal(b.Proof.Opening)
+	if err != nil {
+		return err
+	}
 	sock := newSocket(b.Conn, l.patience.stall)
-	t, err := l.terminal(ctx, e, v, b, sock)
+	t, err := l.terminal(ctx, e, v, visitor{b.Ticket, wants, sock})
 	if err != nil {
 		return err
 	}
@@ -38,15 +42,22 @@ func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b e
 	return nil
 }
 
-// terminal gives a socket the terminal of its session and service, and makes it where
+// visitor is a browser that wants a terminal.
+type visitor struct {
+	ticket *engine.Ticket
+	wants  attach.Terminal
+	sock   *socket
+}
+
+// terminal gives a visitor the terminal of its session and service, and makes it where
 // there is none.
-func (l *Line) terminal(ctx context.Context, e *engine.Engine, v engine.Visit, b engine.Browser, sock *socket) (*browserTerminal, error) {
+func (l *Line) terminal(ctx context.Context, e *engine.Engine, v engine.Visit, who visitor) (*browserTerminal, error) {
 	for {
-		at := place{b.Ticket.ID, v.Service}
+		at := place{who.ticket.ID, v.Service}
 		l.mu.Lock()
 		t, there := l.terminals[at]
 		if !there {
-			t = newTerminal(l, at, b)
+			t = newTerminal(l, at, who)
 			l.terminals[at] = t
 		}
 		l.mu.Unlock()
@@ -57,7 +68,7 @@ func (l *Line) terminal(ctx context.Context, e *engine.Engine, v engine.Visit, b
 		if t.err != nil {
 			return nil, t.err
 		}
-		if t.take(sock, b.Proof) == nil {
+		if t.take(who.sock, who.wants) == nil {
 			if there {
 				t.c.Note(session.Note{Kind: session.NoteReturned, From: v.Peer, Text: "The engineer's browser attached again from " + v.Peer + ", as the broker says."})
 			}

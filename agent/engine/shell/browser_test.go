@@ -61,7 +61,13 @@ func TestBrowserRefused(t *testing.T) {
 			signed.Signature = base64.RawURLEncoding.EncodeToString(make([]byte, 64))
 			must(t, b.SendJSON(attach.TypeProof, signed))
 		}, session.Denied, "did not prove its key"},
-		{"another size than none", "recon-ssh", func(b *browser) { q := shellProof(p); q.Cols = 0; must(t, b.Prove(key, q)) }, session.Invalid, "size"},
+		{"another size than none", "recon-ssh", func(b *browser) { must(t, b.Prove(key, sized(shellProof(p), 0, 24))) }, session.Invalid, "size"},
+		{"to watch", "recon-ssh", func(b *browser) { q := shellProof(p); q.Role = attach.RoleWatch; must(t, b.Prove(key, q)) }, session.Refused, "Nobody watches"},
+		{"another protocol", "recon-ssh", func(b *browser) {
+			signed := proofFor(t, b, key, shellProof(p))
+			signed.Protocol = "vnc"
+			must(t, b.SendJSON(attach.TypeProof, signed))
+		}, session.Denied, "did not prove its key"},
 		{"JSON that is none", "recon-ssh", func(b *browser) { must(t, b.Send(attach.TypeProof, []byte("{]"))) }, session.Invalid, "cannot read"},
 	} {
 		b := w.dialBrowser("NGH-PETCT1", test.service)
@@ -207,7 +213,7 @@ func TestBrowserStory(t *testing.T) {
 	b.sees("bold")
 	b.drop()
 	proof := shellProof(p)
-	proof.Cols, proof.Rows = 100, 30
+	proof = sized(proof, 100, 30)
 	c := w.open(laptop, proof)
 	if !c.welcome.Resumed || !c.welcome.Running || c.welcome.Recording != b.welcome.Recording {
 		t.Errorf("%+v", c.welcome)

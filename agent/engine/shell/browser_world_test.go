@@ -86,7 +86,13 @@ func (w *world) joins(p *engine.Ticket) crypto.Signer {
 }
 
 func shellProof(p *engine.Ticket) attach.Proof {
-	return attach.Proof{Session: p.ID.Session(), Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}
+	return sized(attach.Proof{Session: p.ID.Session()}, 80, 24)
+}
+
+// sized is a proof whose terminal has a size.
+func sized(p attach.Proof, cols, rows int) attach.Proof {
+	p.Opening = attach.Terminal{Cols: cols, Rows: rows, Term: "xterm-256color", Shell: true}.Opening()
+	return p
 }
 
 // open connects a browser, proves the key and waits for the welcome.

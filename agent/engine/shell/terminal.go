@@ -54,10 +54,10 @@ type terminalState struct {
 	deserted *time.Timer
 }
 
-func newTerminal(l *Line, at place, b engine.Browser) *browserTerminal {
-	t := &browserTerminal{line: l, at: at, t: b.Ticket, term: b.Proof.Term, ready: make(chan struct{})}
-	t.state.size = sizeOf(b.Proof.Cols, b.Proof.Rows)
-	t.picture.screen, t.picture.size = mirror.New(b.Proof.Cols, b.Proof.Rows), t.state.size
+func newTerminal(l *Line, at place, who visitor) *browserTerminal {
+	t := &browserTerminal{line: l, at: at, t: who.ticket, term: who.wants.Term, ready: make(chan struct{})}
+	t.state.size = sizeOf(who.wants.Cols, who.wants.Rows)
+	t.picture.screen, t.picture.size = mirror.New(who.wants.Cols, who.wants.Rows), t.state.size
 	return t
 }
 
@@ -96,8 +96,8 @@ func (t *browserTerminal) open(ctx context.Context, e *engine.Engine, v engine.V
 
 // take gives the terminal to a socket that proved itself: it is welcomed, sees what was
 // there, and whoever was there is told.
-func (t *browserTerminal) take(sock *socket, proof attach.Proof) error {
-	size := sizeOf(proof.Cols, proof.Rows)
+func (t *browserTerminal) take(sock *socket, wants attach.Terminal) error {
+	size := sizeOf(wants.Cols, wants.Rows)
 	t.picture.mu.Lock() // nothing is shown between the snapshot and what follows it
 	t.mu.Lock()
 	if t.c.Stopped() {
@@ -114,7 +114,7 @@ func (t *browserTerminal) take(sock *socket, proof attach.Proof) error {
 	t.state.size = size
 	sh := t.shell.Load()
 	w := t.c.Welcome(t.t)
-	w.Resumed, w.Running = t.state.shown, sh != nil || proof.Shell && t.t.May(session.Shell)
+	w.Resumed, w.Running = t.state.shown, sh != nil || wants.Shell && t.t.May(session.Shell)
 	sock.document(attach.TypeWelcome, w)
 	if old != nil {
 		old.taken.Store(true)
@@ -132,7 +132,7 @@ func (t *browserTerminal) take(sock *socket, proof attach.Proof) error {
 	switch {
 	case sh != nil && resized:
 		signal(sh.resized)
-	case sh == nil && proof.Shell:
+	case sh == nil && wants.Shell:
 		t.start(size)
 	}
 	return nil

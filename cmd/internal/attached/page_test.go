@@ -130,7 +130,7 @@ func (p *person) attach(key crypto.Signer, id string) *page {
 	g := &page{t: p.t, conn: websocket.NetConn(p.t.Context(), ws, websocket.MessageBinary)}
 	g.Client, err = attach.NewClient(g.conn)
 	must(p.t, err)
-	must(p.t, g.Prove(key, attach.Proof{Session: id, Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}))
+	must(p.t, g.Prove(key, attach.Proof{Session: id, Opening: attach.Terminal{Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}.Opening()}))
 	done := make(chan struct{})
 	go func() { defer close(done); g.listen() }()
 	p.t.Cleanup(func() { _ = ws.CloseNow(); <-done })

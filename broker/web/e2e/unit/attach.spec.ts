@@ -23,7 +23,7 @@ function agentFrame(type: string, ...parts: (Uint8Array | object)[]): Uint8Array
   return b;
 }
 const nonce = 'A'.repeat(43);
-const challenge = { v: 1, nonce, agent: 'SHA256:x', stream: 'AAAAAAAAAAAAAAAAAAAAAA', asset: 'NGH-PETCT1', service: 'recon-ssh' };
+const challenge = { v: 1, nonce, agent: 'SHA256:x', stream: 'AAAAAAAAAAAAAAAAAAAAAA', protocol: 'ssh', asset: 'NGH-PETCT1', service: 'recon-ssh' };
 const welcome = (over = {}) => ({
   session: S, request: 'R-1', asset: 'NGH-PETCT1', service: 'recon-ssh', deadline: '2030-01-01T00:00:00Z', opened: '2029-01-01T00:00:00Z', now: '2029-01-01T00:00:00Z',
   channels: ['shell'], frozen: [], recording: 'V-1', resumed: false, running: true, ...over,
@@ -149,18 +149,18 @@ test('the ticket goes first, and the proof is over challenge, session, service a
   expect(new URL(s.url).pathname).toBe('/api/v1/attach/ws');
   expect(s.sent[0]).toBe('ticket-1');
   const proof = s.told('J')[0];
-  expect(Object.keys(proof).sort()).toEqual(['cols', 'key', 'role', 'rows', 'session', 'shell', 'signature', 'term', 'v']);
-  expect(proof).toMatchObject({ v: 1, role: 'operate', session: S, key: line, cols: 100, rows: 30, shell: true });
+  expect(Object.keys(proof).sort()).toEqual(['key', 'opening', 'protocol', 'role', 'session', 'signature', 'v']);
+  expect(proof).toMatchObject({ v: 1, protocol: 'ssh', role: 'operate', session: S, key: line, opening: { cols: 100, rows: 30, term: 'xterm-256color', shell: true } });
   const payload = enc.encode(JSON.stringify(challenge));
   const sha = (b: Uint8Array | string) => createHash('sha256').update(b).digest();
-  const want = Buffer.concat([Buffer.from('sallyport/v1/attach\0'), sha(payload), sha(`operate\0${S}\0NGH-PETCT1\0recon-ssh\0${line}`)]);
+  const want = Buffer.concat([Buffer.from('sallyport/v1/attach\0'), sha(payload), sha(`operate\0ssh\0${S}\0NGH-PETCT1\0recon-ssh\0${line}`)]);
   expect(Buffer.from(await signingMessage(payload, S, 'NGH-PETCT1', 'recon-ssh', line))).toEqual(want);
   expect(edVerify(null, want, publicKey, Buffer.from(proof.signature, 'base64url'))).toBe(true);
   expect(w.a.standing).toBe('open');
 });
 
 test('a challenge for something else is not signed', async () => {
-  for (const bad of [{ ...challenge, asset: 'NGH-MR2' }, { ...challenge, service: 'x' }, { ...challenge, v: 2 }, { ...challenge, nonce: 'short' }, [1], 'x']) {
+  for (const bad of [{ ...challenge, asset: 'NGH-MR2' }, { ...challenge, service: 'x' }, { ...challenge, protocol: 'vnc' }, { ...challenge, v: 2 }, { ...challenge, nonce: 'short' }, [1], 'x']) {
     let signed = 0;
     const w = world({ sign: async () => (signed++, new Uint8Array(64)) });
     w.a.start();
@@ -259,7 +259,7 @@ test('after the shell ended, coming back does not start another one', async () =
   s.says(agentFrame('N', { type: 'exit', status: 0 }));
   s.drops();
   const again = await greeted(w, 1, welcome({ running: false }));
-  expect(again.told('J')[0].shell).toBe(false);
+  expect(again.told('J')[0].opening.shell).toBe(false);
   w.a.shell();
   expect(again.sent.some((x) => typeof x !== 'string' && x[0] === 'T'.charCodeAt(0))).toBe(true);
 });

@@ -85,6 +85,7 @@ export interface Options {
 }
 
 export const protocol = 'sallyport-attach-1';
+const speaks = 'ssh'; // what the service at the other end does
 const pingEvery = 10_000;
 const deafAfter = 25_000; // nothing heard for so long: the line is dead
 const greetWithin = 15_000;
@@ -96,11 +97,11 @@ const notUnderstood: Words = {
 const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'ended', 'said'];
 const utf8 = new TextEncoder();
 
-/** What the key signs: this challenge, this session, this service, this key. */
+/** What the key signs: this challenge, to operate this session by this protocol, this service, this key. */
 export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, session: string, asset: string, service: string, line: string): Promise<Uint8Array<ArrayBuffer>> {
   const domain = utf8.encode('sallyport/v1/attach\0');
   const first = new Uint8Array(await crypto.subtle.digest('SHA-256', challenge));
-  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode(`operate\0${session}\0${asset}\0${service}\0${line}`)));
+  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode(`operate\0${speaks}\0${session}\0${asset}\0${service}\0${line}`)));
   const m = new Uint8Array(domain.length + 64);
   m.set(domain);
   m.set(first, domain.length);
@@ -288,6 +289,7 @@ export class Attach {
     try {
       const c = object(challenge);
       if (c.v !== 1 || typeof c.nonce !== 'string' || !/^[\w-]{43}$/.test(c.nonce)) throw new BadFrame('a challenge that is none');
+      if (c.protocol !== speaks) throw new BadFrame('a challenge for another protocol');
       if (c.asset !== this.#o.asset || c.service !== this.#o.service) throw new BadFrame('a challenge for something else');
       const key = this.#o.keys[this.#key];
       if (key === undefined) {
@@ -302,7 +304,7 @@ export class Attach {
       const signature = base64url(await this.#o.sign(key, m));
       if (run !== this.#run) return;
       const { cols, rows } = this.#o.size();
-      this.#send(jsonFrame('J', { v: 1, role: 'operate', session: this.#o.session, key, signature, cols, rows, term: 'xterm-256color', shell: this.#wanted === 'shell' }));
+      this.#send(jsonFrame('J', { v: 1, protocol: speaks, role: 'operate', session: this.#o.session, key, signature, opening: { cols, rows, term: 'xterm-256color', shell: this.#wanted === 'shell' } }));
     } catch (e) {
       if (run !== this.#run) return;
       if (e instanceof BadFrame) this.#over('refused', notUnderstood);
