@@ -415,11 +415,14 @@ func TestWarnings(t *testing.T) {
 	t.Parallel()
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
-	w.rights.maxS = time.Minute
-	signer, _ := w.grant(all()...)
+	w.rights.maxS = 25 * time.Second // too short for any warning
+	signer, p := w.grant(all()...)
 	c := w.mustConnect(signer)
 	_, one := running(t, c)
 	_, two := running(t, c)
+	if !w.engine.Extend(p.ID, time.Now().Add(55*time.Second)) { // and now the last one is due
+		t.Fatal("not extended")
+	}
 	for _, errOut := range []*lines{one, two} {
 		w.until("the engineer read it", func() bool { return strings.Contains(errOut.String(), "This session ends in 1 minute.") })
 	}
