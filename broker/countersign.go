@@ -23,19 +23,10 @@ func (b *Broker) Countersign(ctx context.Context, site, _, recording string, hea
 	if err != nil {
 		return nil, session.Errorf(session.Invalid, "read a head: %w", err)
 	}
-	header, err := b.vault.Open(ctx, site, recording, recordings.HeaderPart)
+	of, key, err := b.signerOf(ctx, site, recording)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, session.Errorf(session.Refused, "The recording's header has not arrived yet")
 	}
-	if err != nil {
-		return nil, err
-	}
-	defer header.Close()
-	part, err := io.ReadAll(io.LimitReader(header, maxSmallPart))
-	if err != nil {
-		return nil, err
-	}
-	of, key, err := recordings.ReadSigner(part)
 	if err != nil {
 		return nil, err
 	}
@@ -50,6 +41,20 @@ func (b *Broker) Countersign(ctx context.Context, site, _, recording string, hea
 		return nil, err
 	}
 	return r.Bytes(), nil
+}
+
+// signerOf reads whose recording it is by the header in the vault, and the key that signs it.
+func (b *Broker) signerOf(ctx context.Context, site, recording string) (recordings.Header, ed25519.PublicKey, error) {
+	header, err := b.vault.Open(ctx, site, recording, recordings.HeaderPart)
+	if err != nil {
+		return recordings.Header{}, nil, err
+	}
+	defer header.Close()
+	part, err := io.ReadAll(io.LimitReader(header, maxSmallPart))
+	if err != nil {
+		return recordings.Header{}, nil, err
+	}
+	return recordings.ReadSigner(part)
 }
 
 // library is the vault as the web reads it.

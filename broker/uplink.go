@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"slices"
@@ -150,6 +151,11 @@ func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body i
 			return err
 		}
 	}
+	if _, segment := recordings.Segment(p.Part); segment {
+		if body, err = b.checked(ctx, site, p, body); err != nil {
+			return err
+		}
+	}
 	err = b.vault.Put(ctx, vault.Part{Site: site, Recording: p.Recording, Name: p.Part, Size: p.Size, SHA256: p.SHA256}, body)
 	if errors.Is(err, vault.ErrConflict) {
 		return fmt.Errorf("%w: %w", link.ErrConflict, err)
@@ -167,12 +173,18 @@ func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body i
 	if err != nil {
 		return err
 	}
-	err = b.access.Seal(ctx, site, agent, id, access.Seal{Ended: seal.Ended, Torn: seal.State == recordings.Torn, SHA256: p.SHA256,
-		Reason: seal.Reason, Segments: seal.Segments})
-	if err == nil {
-		b.reels.Want(site, p.Recording)
+	return b.access.Seal(ctx, site, agent, id, access.Seal{Ended: seal.Ended, Torn: seal.State == recordings.Torn, SHA256: p.SHA256,
+		Reason: seal.Reason})
+}
+
+// checked holds a segment against what the recording's own key signed for it. While no
+// header has arrived that key is not known, and the segment is held against itself.
+func (b *Broker) checked(ctx context.Context, site string, p link.Put, body io.Reader) (io.Reader, error) {
+	_, key, err := b.signerOf(ctx, site, p.Recording)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
 	}
-	return err
+	return recordings.Arriving(p.Part, p.Size, key, body)
 }
 
 // listRecording lists a recording by its header, which must be the sender's own.

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/recordings/witness"
@@ -100,7 +101,8 @@ func (b *binder) packed(s *openSegment) (descriptor, error) {
 	if shrinks, err := b.packer.shrinks(from, size); err != nil || !shrinks {
 		return raw(s.closed), err
 	}
-	plain := make([]byte, size)
+	b.packer.read = slices.Grow(b.packer.read[:0], int(size))[:size]
+	plain := b.packer.read
 	if _, err := io.ReadFull(from, plain); err != nil {
 		return descriptor{}, err
 	}

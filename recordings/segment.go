@@ -110,6 +110,7 @@ func chainNext(e extent) [32]byte {
 type packer struct {
 	zstd *zstd.Encoder
 	part []byte // reused: what pack returned last
+	read []byte // reused: a segment that is read back
 }
 
 func newPacker() (*packer, error) {

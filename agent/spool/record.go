@@ -2,13 +2,13 @@ package spool
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path"
@@ -22,23 +22,32 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// record is one recording in the spool.
+// record is one recording in the spool. What is kept of it does not grow with its
+// segments: they are taken in their order, and only those that failed are
+// remembered one by one.
 type record struct {
-	id      string
-	parts   []*part           // those on disk, in the recording's order
-	earlier map[string]string // part to hash, acknowledged before this start
-	acked   time.Time         // when the last part was acknowledged
+	id       string
+	few      map[string]*part // header, papers, receipts, seal: those on disk
+	segment  *part            // the one in hand
+	next     uint32           // the one after it; all before are in again or were acknowledged
+	count    uint32           // of segments, once there is a seal
+	again    []*part          // segments that failed
+	earlier  map[string]bool  // acknowledged before this start
+	acked    time.Time        // when the last part was acknowledged
+	failures                  // of having it countersigned to its end
+}
 
+// failures are those of having a recording countersigned to its end.
+type failures struct {
 	awaits      bool      // somebody countersigns
 	finished    bool      // it was countersigned to its end
 	finishAfter time.Time // not tried before
-	refusals    int       // of that
+	refusals    int
 }
 
 // part is one part of it.
 type part struct {
 	name     string
-	sum      string // hex SHA-256, once read
 	acked    bool
 	attempts int       // that failed
 	refusals int       // of those, with the broker or the disk saying no
@@ -46,67 +55,143 @@ type part struct {
 }
 
 // settled: nobody has to wait for this part.
-func (p *part) settled() bool { return p.acked || p.refusals >= badAfter }
+func (p *part) settled() bool { return p == nil || p.acked || p.refusals >= badAfter }
 
-// next is the part to try now, if there is one. Segments wait for the header, the
-// seal for everything, unless what they wait for is refused again and again.
-func (r *record) next(now time.Time) *part {
-	for i, p := range r.parts {
-		if !p.acked && !now.Before(p.after) && r.free(i) {
+func (p *part) due(now time.Time) bool { return p != nil && !p.acked && !now.Before(p.after) }
+
+// choose is the part to try now, if there is one. Segments wait for the header, the seal
+// for everything, unless what they wait for is refused again and again. hold leaves new
+// segments for later.
+func (r *record) choose(root *os.Root, now time.Time, hold bool) *part {
+	header := r.few[recordings.HeaderPart]
+	switch {
+	case header == nil:
+		return nil
+	case header.due(now):
+		return header
+	case !header.settled():
+		return nil
+	case r.few[recordings.PapersPart].due(now):
+		return r.few[recordings.PapersPart]
+	}
+	for _, p := range r.again {
+		if p.due(now) {
+			return p
+		}
+	}
+	if r.takeSegment(root, hold); r.segment != nil {
+		if r.segment.due(now) {
+			return r.segment
+		}
+		return nil
+	}
+	for _, name := range []string{recordings.ReceiptsPart, recordings.SealPart} {
+		if p := r.few[name]; p.due(now) && (name != recordings.SealPart || r.sealFree()) {
 			return p
 		}
 	}
 	return nil
 }
 
-func (r *record) free(i int) bool {
-	switch {
-	case r.parts[0].name != recordings.HeaderPart:
-		return false
-	case i == 0:
-		return true
-	case r.parts[i].name == recordings.SealPart && r.awaits && !r.finished && r.refusals < badAfter:
-		return false // its countersignature goes first
-	case r.parts[i].name == recordings.SealPart:
-		return !slices.ContainsFunc(r.parts[:i], func(p *part) bool { return !p.settled() })
+// takeSegment takes the next segment in hand, if there is one that was not acknowledged.
+// One that is missing before the seal stays missing: the others go up.
+func (r *record) takeSegment(root *os.Root, hold bool) {
+	for r.segment == nil {
+		name := recordings.SegmentPart(r.next)
+		if !r.earlier[name] {
+			_, err := root.Stat(path.Join(r.id, name))
+			if err == nil && hold {
+				return
+			}
+			if err == nil {
+				r.segment = &part{name: name}
+			} else if r.next >= r.count {
+				return
+			}
+		}
+		delete(r.earlier, name)
+		r.next++
 	}
-	return r.parts[0].settled()
+}
+
+// tried takes note of what came of a part.
+func (r *record) tried(p *part) {
+	if p == r.segment && (p.acked || p.attempts > 0) {
+		if r.segment = nil; !p.acked {
+			r.again = append(r.again, p)
+		}
+	}
+	r.again = slices.DeleteFunc(r.again, func(p *part) bool { return p.acked })
+}
+
+// sealFree: what the seal waits for went up or is refused again and again, its
+// countersignature, too.
+func (r *record) sealFree() bool {
+	return r.onlySealLeft() && (!r.awaits || r.finished || r.refusals >= badAfter) && r.few[recordings.ReceiptsPart].settled()
 }
 
 // onlySealLeft: there is a seal, and everything before it was uploaded or refused.
 func (r *record) onlySealLeft() bool {
-	last := len(r.parts) - 1
-	return last > 0 && r.parts[last].name == recordings.SealPart &&
-		!slices.ContainsFunc(r.parts[:last], func(p *part) bool { return !p.settled() })
+	return r.few[recordings.SealPart] != nil && r.segment == nil && r.next >= r.count &&
+		r.few[recordings.HeaderPart].settled() && r.few[recordings.PapersPart].settled() &&
+		!slices.ContainsFunc(r.again, func(p *part) bool { return !p.settled() })
 }
 
 func (r *record) complete() bool {
-	return len(r.parts) > 0 && (!r.awaits || r.finished) && r.parts[len(r.parts)-1].name == recordings.SealPart &&
-		!slices.ContainsFunc(r.parts, func(p *part) bool { return !p.acked })
+	if !r.onlySealLeft() || len(r.again) > 0 || r.awaits && !r.finished {
+		return false
+	}
+	for _, p := range r.few {
+		if !p.acked {
+			return false
+		}
+	}
+	return true
 }
 
-// read reads a part and checks it against itself: what the disk spoiled is not sent.
-func (r *record) read(root *os.Root, p *part) (link.Put, io.Reader, error) {
-	b, err := readFile(root, path.Join(r.id, p.name), recordings.Largest(p.name))
+// open opens a part and checks what can be checked without reading all of it: what the
+// disk spoiled is not sent. The content of a segment is held against its signed head by the
+// broker.
+func (r *record) open(root *os.Root, p *part) (link.Put, io.ReadCloser, error) {
+	f, err := root.Open(path.Join(r.id, p.name))
 	if err != nil {
 		return link.Put{}, nil, fmt.Errorf("read a part: %w", err)
 	}
-	hash := sha256.Sum256(b)
-	if sum := hex.EncodeToString(hash[:]); sum != p.sum {
-		if !recordings.Companion(p.name) {
-			if err := recordings.CheckPart(p.name, b); err != nil {
-				return link.Put{}, nil, err
-			}
-		}
-		p.sum = sum
+	put := link.Put{Recording: r.id, Part: p.name}
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+	case !info.Mode().IsRegular() || info.Size() > recordings.Largest(p.name):
+		err = session.Errorf(session.Invalid, "%s is not a file of reasonable size", p.name)
+	default:
+		put.Size = info.Size()
+		put.SHA256, err = look(f, p.name, put.Size)
 	}
-	if r.earlier[p.name] == p.sum {
-		return link.Put{}, nil, errAcked
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
 	}
-	return link.Put{Recording: r.id, Part: p.name, Size: int64(len(b)), SHA256: p.sum}, bytes.NewReader(b), nil
+	if err != nil {
+		return link.Put{}, nil, errors.Join(err, f.Close())
+	}
+	return put, f, nil
 }
 
-var errAcked = errors.New("acknowledged before the restart")
+// look checks a part against itself. Only what holds no signed hash of itself is hashed.
+func look(f io.Reader, name string, size int64) (sum string, err error) {
+	if _, segment := recordings.Segment(name); segment {
+		head := make([]byte, recordings.SegmentHead)
+		if _, err := io.ReadFull(f, head); err != nil {
+			return "", session.Errorf(session.Invalid, "%s ends before its head does: %w", name, err)
+		}
+		return "", recordings.CheckSegmentHead(name, head, size)
+	}
+	b, err := io.ReadAll(io.LimitReader(f, size))
+	if err == nil && !recordings.Companion(name) {
+		err = recordings.CheckPart(name, b)
+	}
+	hash := sha256.Sum256(b)
+	return hex.EncodeToString(hash[:]), err
+}
 
 func readFile(root *os.Root, name string, most int64) ([]byte, error) {
 	f, err := root.Open(name)
@@ -132,25 +217,29 @@ func (r *record) remember(root *os.Root, p *part, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(f, "%s %s %d\n", p.name, p.sum, now.Unix())
+	_, err = fmt.Fprintf(f, "%s %d\n", p.name, now.Unix())
 	return errors.Join(err, f.Close())
 }
 
-// recall reads what remember wrote; lines that are not whole are not believed.
+// recall reads what remember wrote; lines that are not whole are not believed. A part
+// never changes once it has its name.
 func (r *record) recall(root *os.Root) {
-	r.earlier = map[string]string{}
-	b, err := readFile(root, path.Join(r.id, ackFile), maxAckBytes)
+	r.earlier = map[string]bool{}
+	f, err := root.Open(path.Join(r.id, ackFile))
 	if err != nil {
 		return
 	}
-	lines := bufio.NewScanner(bytes.NewReader(b))
-	for lines.Scan() {
-		words := strings.Split(lines.Text(), " ")
-		if len(words) != 3 || recordings.Largest(words[0]) == 0 || len(words[1]) != hex.EncodedLen(sha256.Size) {
-			continue
+	defer f.Close()
+	lines := bufio.NewReader(io.LimitReader(f, maxAckBytes))
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			return
 		}
-		if at, err := strconv.ParseInt(words[2], 10, 64); err == nil {
-			r.earlier[words[0]], r.acked = words[1], time.Unix(at, 0)
+		name, when, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+		at, err := strconv.ParseInt(when, 10, 64)
+		if err == nil && recordings.Largest(name) > 0 {
+			r.earlier[name], r.acked = true, time.Unix(at, 0)
 		}
 	}
 }
@@ -175,7 +264,7 @@ func (s *Spool) scan(root *os.Root) {
 		}
 		r := s.records[e.Name()]
 		if r == nil {
-			r = &record{id: e.Name(), awaits: s.heads != nil}
+			r = &record{id: e.Name(), few: map[string]*part{}, failures: failures{awaits: s.heads != nil}}
 			r.recall(root)
 			s.records[r.id] = r
 		}
@@ -190,55 +279,29 @@ func (s *Spool) scan(root *os.Root) {
 	}
 }
 
-// list adds the parts that were closed since the last look. Once there is a seal,
-// there is nothing to look for.
+// list looks for what is there by now beside the segments. The seal says how many of those
+// there are.
 func (r *record) list(root *os.Root) error {
-	known := map[string]*part{}
-	for _, p := range r.parts {
-		known[p.name] = p
-	}
-	if known[recordings.SealPart] != nil && (!r.awaits || known[recordings.ReceiptsPart] != nil) {
-		return nil
-	}
-	entries, err := fs.ReadDir(root.FS(), r.id)
-	if err != nil {
-		return err
-	}
-	var names []string
-	beside := map[string]bool{}
-	for _, e := range entries {
-		if recordings.ValidPart(e.Name()) {
-			names = append(names, e.Name())
+	for _, name := range []string{recordings.HeaderPart, recordings.PapersPart, recordings.ReceiptsPart, recordings.SealPart} {
+		if r.few[name] != nil {
+			continue
 		}
-		beside[e.Name()] = recordings.Companion(e.Name())
-	}
-	if names, err = recordings.ParseParts(names); err != nil {
-		return err
-	}
-	names = among(names, beside)
-	r.finished = r.finished || beside[recordings.ReceiptsPart]
-	parts := make([]*part, 0, len(names))
-	for _, n := range names {
-		p := known[n]
-		if p == nil {
-			p = &part{name: n}
+		if _, err := root.Stat(path.Join(r.id, name)); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
 		}
-		parts = append(parts, p)
+		if name == recordings.SealPart {
+			if b, err := readFile(root, path.Join(r.id, name), recordings.MaxPart); err == nil {
+				if seal, err := recordings.ReadSeal(b); err == nil {
+					r.count = seal.Segments
+				}
+			}
+		}
+		r.few[name] = &part{name: name, acked: r.earlier[name]}
+		r.finished = r.finished || name == recordings.ReceiptsPart
 	}
-	r.parts = parts
 	return nil
-}
-
-// among puts the companions where they belong: the papers after the header, the
-// receipts before the seal.
-func among(names []string, beside map[string]bool) []string {
-	if beside[recordings.PapersPart] && len(names) > 0 {
-		names = slices.Insert(names, 1, recordings.PapersPart)
-	}
-	if last := len(names) - 1; beside[recordings.ReceiptsPart] && last > 0 && names[last] == recordings.SealPart {
-		names = slices.Insert(names, last, recordings.ReceiptsPart)
-	}
-	return names
 }
 
 // inOrder lists the recordings, always in the same order.
@@ -278,9 +341,9 @@ func (s *Spool) discard(root *os.Root, name string) {
 func (s *Spool) untilNext(now time.Time) time.Duration {
 	wait := rescan
 	for _, r := range s.records {
-		for _, p := range r.parts {
-			if d := p.after.Sub(now); !p.acked && d > 0 {
-				wait = min(wait, d)
+		for _, p := range slices.Concat(slices.Collect(maps.Values(r.few)), r.again, []*part{r.segment}) {
+			if p != nil && !p.acked && p.after.After(now) {
+				wait = min(wait, p.after.Sub(now))
 			}
 		}
 		if d := r.finishAfter.Sub(now); r.awaits && !r.finished && d > 0 {

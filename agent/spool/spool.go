@@ -62,6 +62,7 @@ type Spool struct {
 	keep   time.Duration
 	heads  *Heads // nil: nothing is countersigned
 	kick   chan struct{}
+	bulk   *bulk
 
 	mu      sync.Mutex // one Run at a time
 	records map[string]*record
@@ -72,7 +73,7 @@ type Spool struct {
 // New makes a Spool of the recordings in dir; nothing happens before Run. dir must
 // exist when Run is called, and no other Spool may work in it.
 func New(dir string, putter Putter, log *slog.Logger, options ...Option) *Spool {
-	s := &Spool{dir: dir, putter: putter, log: log, kick: make(chan struct{}, 1), records: map[string]*record{}}
+	s := &Spool{dir: dir, putter: putter, log: log, kick: make(chan struct{}, 1), bulk: &bulk{}, records: map[string]*record{}}
 	for _, o := range options {
 		o(s)
 	}
@@ -89,6 +90,7 @@ func (s *Spool) Head(h witness.Head) {
 // Kick says that a part was closed or that the broker can be reached again. It never
 // blocks and may be called from anywhere.
 func (s *Spool) Kick() {
+	s.bulk.closed(time.Now())
 	select {
 	case s.kick <- struct{}{}:
 	default:
@@ -153,7 +155,7 @@ func (s *Spool) round(ctx context.Context, root *os.Root) time.Duration {
 				s.failed++
 				return jitter(s.failed, pauseMost)
 			}
-			p := r.next(time.Now())
+			p := r.choose(root, time.Now(), s.yields(root, r))
 			if p == nil {
 				s.retire(root, r)
 				continue
@@ -166,7 +168,7 @@ func (s *Spool) round(ctx context.Context, root *os.Root) time.Duration {
 			s.failed = 0
 		}
 		if !worked {
-			return s.untilNext(time.Now())
+			return min(s.untilNext(time.Now()), s.bulk.left(time.Now()))
 		}
 		if time.Since(s.scanned) >= time.Second { // more may have been closed meanwhile
 			s.scan(root)
@@ -198,11 +200,9 @@ func (s *Spool) finish(ctx context.Context, root *os.Root, r *record) error {
 // upload hands one part over and remembers the answer.
 func (s *Spool) upload(ctx context.Context, root *os.Root, r *record, p *part) error {
 	err := s.try(ctx, root, r, p)
+	defer r.tried(p)
 	if err == nil {
 		p.acked = true
-		if r.earlier[p.name] == p.sum {
-			return nil
-		}
 		if err := r.remember(root, p, time.Now()); err != nil {
 			s.log.Warn("acknowledged part not noted, it will be sent again after a restart", "recording", r.id, "part", p.name, "err", err)
 		}
@@ -224,13 +224,11 @@ func (s *Spool) upload(ctx context.Context, root *os.Root, r *record, p *part) e
 }
 
 func (s *Spool) try(ctx context.Context, root *os.Root, r *record, p *part) error {
-	put, body, err := r.read(root, p)
-	if errors.Is(err, errAcked) {
-		return nil
-	}
+	put, body, err := r.open(root, p)
 	if err != nil {
 		return err
 	}
+	defer body.Close()
 	ctx, cancel := context.WithTimeout(ctx, attempt)
 	defer cancel()
 	err = s.putter.Put(ctx, put, body)

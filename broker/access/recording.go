@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"maps"
 	"os"
 	"slices"
 	"strconv"
@@ -64,7 +63,7 @@ type recording struct {
 	Protocol session.Protocol `json:"protocol,omitempty"`
 	Engineer session.Person   `json:"engineer,omitzero"`
 	Started  time.Time        `json:"started,omitzero"`
-	Parts    map[string]int64 `json:"parts,omitempty"` // stored bytes by name
+	Stored   stored           `json:"stored,omitzero"`
 	Sealed   time.Time        `json:"sealed,omitzero"`
 	Torn     bool             `json:"torn,omitempty"`
 	Viewed   []viewing        `json:"viewed,omitempty"` // the newest, oldest first
@@ -73,7 +72,6 @@ type recording struct {
 	WorkOrder string            `json:"work_order,omitempty"`
 	Reason    session.EndReason `json:"reason,omitempty"`     // of the session's end
 	Closed    session.EndReason `json:"closed,omitempty"`     // of this connection's end, as the seal says
-	Segments  int64             `json:"segments,omitempty"`   // bytes of all segments, once all are there and Parts has none of them
 	Unseen    bool              `json:"unreadable,omitempty"` // its content is sealed to others
 	Digest    *replay.Digest    `json:"digest,omitempty"`
 	Verdict   *Verdict          `json:"verdict,omitempty"`
@@ -100,18 +98,14 @@ func (x recording) view() (Recording, error) {
 			return Recording{}, err
 		}
 	}
-	v.Bytes = x.Segments
-	for _, n := range x.Parts {
-		v.Bytes += n
-	}
+	v.Bytes = x.Stored.bytes()
 	if x.Request != "" {
 		if v.Request, err = session.ParseRequestID(x.Request); err != nil {
 			return Recording{}, err
 		}
 	}
 	v.WorkOrder, v.Reason = x.WorkOrder, cmp.Or(x.Reason, x.Closed)
-	_, begun := x.Parts[recordings.HeaderPart]
-	v.Findings = Findings{Readable: begun && !x.Unseen, Digest: x.Digest, Verdict: x.Verdict, Reviews: x.Reviews}
+	v.Findings = Findings{Readable: x.Stored.has(recordings.HeaderPart) && !x.Unseen, Digest: x.Digest, Verdict: x.Verdict, Reviews: x.Reviews}
 	switch {
 	case x.Sealed.IsZero():
 	case x.Torn:
@@ -180,38 +174,9 @@ func (a *Access) AppendPart(ctx context.Context, site, agent string, id session.
 		return refusal(session.Invalid, "Look into the agent's log.", "The part of a recording is out of bounds.")
 	}
 	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
-		if _, known := x.Parts[part]; !known && len(x.Parts) >= maxParts {
-			return refusal(session.Refused, "Look into the agent's log.", "The recording has too many parts.")
-		}
-		if x.Segments > 0 && isSegment(part) {
-			return nil // sent again; it is counted already
-		}
-		if x.Parts == nil {
-			x.Parts = map[string]int64{}
-		}
-		x.Parts[part] = size
+		x.Stored.add(part, size)
 		return nil
 	})
-}
-
-func isSegment(part string) bool {
-	return recordings.ValidPart(part) && part != recordings.HeaderPart && part != recordings.SealPart
-}
-
-// fold adds the segments up once all of them are there, so that what is kept of a long
-// recording is as short as that of any other.
-func (x *recording) fold(segments uint32) {
-	n, sum := uint32(0), int64(0)
-	for part, size := range x.Parts {
-		if isSegment(part) {
-			n, sum = n+1, sum+size
-		}
-	}
-	if segments == 0 || n != segments {
-		return
-	}
-	x.Segments = sum
-	maps.DeleteFunc(x.Parts, func(part string, _ int64) bool { return isSegment(part) })
 }
 
 // Seal is what is noted of a recording that is complete.
@@ -220,8 +185,7 @@ type Seal struct {
 	Torn   bool
 	SHA256 string // of the seal's part, hex
 
-	Reason   session.EndReason // of the connection's end
-	Segments uint32            // that it counts
+	Reason session.EndReason // of the connection's end
 }
 
 // SealRecording notes that a recording is complete. The first seal counts.
@@ -238,7 +202,6 @@ func (a *Access) Seal(ctx context.Context, site, agent string, id session.ID, s 
 	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
 		if x.Sealed.IsZero() {
 			x.Sealed, x.Torn, x.Closed = ended.UTC(), torn, s.Reason
-			x.fold(s.Segments)
 		}
 		return nil
 	})

@@ -15,6 +15,7 @@ type builder struct {
 	strip    strip
 	last     int64
 	shown    int // events shown in the part in hand
+	coarser  int // times that parts were joined
 	unlisted int // markers beyond the bound
 }
 
@@ -62,14 +63,17 @@ func (b *builder) full(visible bool, size int) bool {
 		return true
 	}
 	p := b.ix.Parts[len(b.ix.Parts)-1]
-	return visible && (p.Bytes > 0 && p.Bytes+int64(size) > PartBytes || b.shown >= partEvents)
+	return visible && (p.Bytes > 0 && p.Bytes+int64(size) > PartBytes<<b.coarser || b.shown >= partEvents<<b.coarser)
 }
 
 func (b *builder) begin(from int64, at recordings.Mark, screens map[uint32]terminal) error {
-	n := len(b.ix.Parts)
-	if n >= maxParts {
-		return ErrTooLong
+	if len(b.ix.Parts) >= maxParts {
+		if b.coarser >= maxCoarser {
+			return ErrTooLong
+		}
+		b.join()
 	}
+	n := len(b.ix.Parts)
 	if n == 0 {
 		from = 0
 	} else {
@@ -78,6 +82,23 @@ func (b *builder) begin(from int64, at recordings.Mark, screens map[uint32]termi
 	b.ix.Parts = append(b.ix.Parts, Part{N: n, From: from, at: at, screens: screens})
 	b.shown = 0
 	return nil
+}
+
+// join makes one part of every two, so that a long recording has no more parts than others.
+func (b *builder) join() {
+	half := b.ix.Parts[:0]
+	for i := 0; i < len(b.ix.Parts); i += 2 {
+		p := b.ix.Parts[i]
+		if i+1 < len(b.ix.Parts) {
+			q := b.ix.Parts[i+1]
+			p.To, p.Bytes, p.took = q.To, p.Bytes+q.Bytes, p.took+q.took
+		}
+		p.N = len(half)
+		half = append(half, p)
+	}
+	clear(b.ix.Parts[len(half):])
+	b.ix.Parts = half
+	b.coarser++
 }
 
 // note keeps what an event means for the digest, the channels and the markers.

@@ -16,26 +16,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Bounds of what is made of one recording.
-const (
-	PartBytes    = 256 << 10 // output shown in one part
-	partEvents   = 10_000    // events shown in one part
-	maxParts     = 4096
-	maxMarkers   = 2000
-	maxChannels  = 500
-	maxStreams   = 256 // open at once
-	maxWords     = 300 // characters of a text
-	maxLines     = 400_000
-	maxLine      = 4 << 10  // bytes of a transcript's line
-	maxText      = 24 << 20 // bytes of a transcript
-	Buckets      = 600      // of the strip of activity
-	defaultCols  = 80
-	defaultRows  = 24
-	largestSide  = 1000 // columns or rows
-	sameMoment   = 2_000_000
-	microsSecond = 1_000_000
-)
-
 // Source is a recording from its beginning, as recordings.Reader gives it.
 type Source interface {
 	Header() recordings.Header

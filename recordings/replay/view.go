@@ -1,6 +1,7 @@
 package replay
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -116,14 +117,24 @@ func side(n, usual uint32) uint32 {
 
 // returns puts a carriage return before every line feed that has none.
 func returns(last byte, data []byte) []byte {
-	out := make([]byte, 0, len(data)+16)
-	for _, c := range data {
-		if c == '\n' && last != '\r' {
+	if bytes.IndexByte(data, '\n') < 0 {
+		return data
+	}
+	out := make([]byte, 0, len(data)+len(data)/16+16)
+	for {
+		n := bytes.IndexByte(data, '\n')
+		if n < 0 {
+			return append(out, data...)
+		}
+		if n > 0 {
+			last = data[n-1]
+		}
+		out = append(out, data[:n]...)
+		if last != '\r' {
 			out = append(out, '\r')
 		}
-		out, last = append(out, c), c
+		out, data, last = append(out, '\n'), data[n+1:], '\n'
 	}
-	return out
 }
 
 func cloneScreens(m map[uint32]terminal) map[uint32]terminal {

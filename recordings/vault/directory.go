@@ -1,6 +1,7 @@
 package vault
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path"
 	"slices"
+	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/recordings"
@@ -27,6 +29,8 @@ type Directory struct {
 }
 
 var _ Vault = (*Directory)(nil)
+
+const copyBytes = 256 << 10 // of a part that are received at a time
 
 // incoming can be no site: names have no dot.
 const incoming = ".incoming"
@@ -59,8 +63,7 @@ func (d *Directory) Put(ctx context.Context, p Part, body io.Reader) error {
 	if err := checkName(p.Site, p.Recording, p.Name); err != nil {
 		return err
 	}
-	sum, err := hex.DecodeString(p.SHA256)
-	if err != nil || len(sum) != sha256.Size {
+	if sum, err := hex.DecodeString(p.SHA256); p.SHA256 != "" && (err != nil || len(sum) != sha256.Size) {
 		return session.Errorf(session.Invalid, "%.70q is not a SHA-256 in hex", p.SHA256)
 	}
 	if p.Size <= 0 || p.Size > recordings.Largest(p.Name) {
@@ -68,23 +71,26 @@ func (d *Directory) Put(ctx context.Context, p Part, body io.Reader) error {
 	}
 	arrived := path.Join(incoming, rand.Text())
 	defer func() { _ = d.root.Remove(arrived) }()
-	if err := d.receive(ctx, arrived, p.Size, [sha256.Size]byte(sum), body); err != nil {
+	if err := d.receive(ctx, arrived, p, body); err != nil {
 		return err
 	}
-	if err := d.publish(arrived, p, [sha256.Size]byte(sum)); err != nil {
+	if err := d.publish(arrived, p); err != nil {
 		return fmt.Errorf("store %s of %s: %w", p.Name, p.Recording, err)
 	}
 	return nil
 }
 
 // receive writes the body to a file of its own and syncs it.
-func (d *Directory) receive(ctx context.Context, name string, size int64, sum [sha256.Size]byte, body io.Reader) error {
+func (d *Directory) receive(ctx context.Context, name string, p Part, body io.Reader) error {
 	f, err := d.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o400)
 	if err != nil {
 		return err
 	}
-	hash := sha256.New()
-	n, err := io.Copy(io.MultiWriter(f, hash), io.LimitReader(body, size+1))
+	hash, to := sha256.New(), io.Writer(f)
+	if p.SHA256 != "" {
+		to = io.MultiWriter(f, hash)
+	}
+	n, err := io.CopyBuffer(to, struct{ io.Reader }{io.LimitReader(body, p.Size+1)}, make([]byte, copyBytes))
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -94,7 +100,7 @@ func (d *Directory) receive(ctx context.Context, name string, size int64, sum [s
 	if err = errors.Join(err, f.Close()); err != nil {
 		return fmt.Errorf("receive a part: %w", err)
 	}
-	if n != size || [sha256.Size]byte(hash.Sum(nil)) != sum {
+	if n != p.Size || p.SHA256 != "" && hex.EncodeToString(hash.Sum(nil)) != strings.ToLower(p.SHA256) {
 		return session.Errorf(session.Invalid, "the part that arrived is not the one that was announced").
 			WithNext("Send it again.")
 	}
@@ -102,7 +108,7 @@ func (d *Directory) receive(ctx context.Context, name string, size int64, sum [s
 }
 
 // publish gives a received file its name, unless something else has it.
-func (d *Directory) publish(arrived string, p Part, sum [sha256.Size]byte) error {
+func (d *Directory) publish(arrived string, p Part) error {
 	folder := path.Join(p.Site, p.Recording)
 	if err := d.makeFolder(p.Site, folder); err != nil {
 		return err
@@ -110,7 +116,7 @@ func (d *Directory) publish(arrived string, p Part, sum [sha256.Size]byte) error
 	name := path.Join(folder, p.Name)
 	err := d.root.Link(arrived, name)
 	if errors.Is(err, fs.ErrExist) {
-		err = d.compare(name, sum)
+		err = d.compare(name, arrived)
 	}
 	if err != nil {
 		return err
@@ -131,17 +137,22 @@ func (d *Directory) makeFolder(site, folder string) error {
 	return nil
 }
 
-func (d *Directory) compare(name string, sum [sha256.Size]byte) error {
-	f, err := d.root.Open(name)
-	if err != nil {
-		return err
+// compare refuses what arrived unless it is what stands under its name already.
+func (d *Directory) compare(name, arrived string) error {
+	var sums [2][]byte
+	for i, n := range []string{name, arrived} {
+		f, err := d.root.Open(n)
+		if err != nil {
+			return err
+		}
+		hash := sha256.New()
+		_, err = io.Copy(hash, f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return err
+		}
+		sums[i] = hash.Sum(nil)
 	}
-	defer f.Close()
-	hash := sha256.New()
-	if _, err := io.Copy(hash, f); err != nil {
-		return err
-	}
-	if [sha256.Size]byte(hash.Sum(nil)) != sum {
+	if !bytes.Equal(sums[0], sums[1]) {
 		return &session.Error{Kind: session.Refused, Message: "This part is in the vault already, with another content", Err: ErrConflict,
 			Next: "Nothing in the vault is ever replaced; look for two agents with one identity."}
 	}

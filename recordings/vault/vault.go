@@ -27,7 +27,8 @@ type Vault interface {
 	List(ctx context.Context, site string) ([]string, error)
 }
 
-// Part says what is to be stored: Size bytes follow, with this SHA-256 in hex.
+// Part says what is to be stored: Size bytes follow, with this SHA-256 in hex where the
+// caller has not checked the body otherwise.
 type Part struct {
 	Site      string
 	Recording string // V-...

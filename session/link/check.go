@@ -95,8 +95,8 @@ func (r SessionReport) check() error {
 func (p Put) check() error {
 	sum, err := hex.DecodeString(p.SHA256)
 	switch {
-	case err != nil || len(sum) != 32 || strings.ToLower(p.SHA256) != p.SHA256:
-		return invalid("a part without its SHA-256")
+	case p.SHA256 != "" && (err != nil || len(sum) != 32 || strings.ToLower(p.SHA256) != p.SHA256):
+		return invalid("a part with something else than its SHA-256")
 	case p.Size < 0 || p.Size > MaxPart:
 		return invalid("a part of an impossible size")
 	case !validPart(p.Part):

@@ -302,7 +302,7 @@ type Put struct {
 	Recording string `json:"recording"`
 	Part      string `json:"part"`
 	Size      int64  `json:"size"`
-	SHA256    string `json:"sha256"`
+	SHA256    string `json:"sha256,omitempty"` // none where the part itself holds a signed hash
 }
 
 // HeadPart is the name under which a signed head of a recording is put. It is not
