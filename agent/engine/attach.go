@@ -14,9 +14,9 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// ErrSilent is a browser that went, or said nothing that could be read: there is
+// errSilent is a browser that went, or said nothing that could be read: there is
 // nobody to refuse.
-var ErrSilent = errors.New("the browser said nothing that could be read")
+var errSilent = errors.New("the browser said nothing that could be read")
 
 // attach finds out who a browser is and hands it to its line; see package attach for
 // what is said.
@@ -79,11 +79,11 @@ func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Read
 		return attach.Proof{}, nil, err
 	}
 	if _, err := nc.Write(frame); err != nil {
-		return attach.Proof{}, nil, ErrSilent
+		return attach.Proof{}, nil, errSilent
 	}
 	first, err := in.Read()
 	if err != nil || first.Type != attach.TypeProof {
-		return attach.Proof{}, nil, ErrSilent
+		return attach.Proof{}, nil, errSilent
 	}
 	proof, err := attach.ParseProof(first.Payload)
 	if err == nil {
@@ -108,7 +108,7 @@ func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Read
 
 // refuse says why not. The words are those that ssh shows.
 func refuse(nc net.Conn, err error) {
-	if errors.Is(err, ErrSilent) {
+	if errors.Is(err, errSilent) {
 		return
 	}
 	r := attach.Refused{Kind: session.KindOf(err), Message: Words(err)}

@@ -414,6 +414,27 @@ func TestBrowserOutputWhileAway(t *testing.T) {
 	b.notice(attach.NoticeExit)
 }
 
+// What is typed, and what a freeze tells, waits neither for the picture of the terminal
+// nor for output that waits for it.
+func TestTypingWaitsForNoPicture(t *testing.T) {
+	o := newOracle(t)
+	w := newWorld(t, o.dial)
+	key, p := w.newKey(session.Shell)
+	b := w.open(key, shellProof(p))
+	b.types("a")
+	b.sees("a")
+	term := w.terminal(p)
+	term.picture.mu.Lock()
+	defer term.picture.mu.Unlock()
+	b.types("b")
+	w.until("the device heard it", func() bool { _, in := o.seen(); return string(in) == "ab" })
+	b.types("c")
+	w.until("the device heard more", func() bool { _, in := o.seen(); return string(in) == "abc" })
+	_, err := w.engine.Freeze(p.ID, "local", "x")
+	must(t, err)
+	b.notice(attach.NoticeFrozen)
+}
+
 // A browser that takes nothing slows the device, and is given up; the terminal is not.
 func TestBrowserStalls(t *testing.T) {
 	o := newOracle(t)
