@@ -40,7 +40,7 @@ type Broker struct {
 	access *access.Access
 	mail   *notify.Office // nil: nobody is written to
 	fleet  *fleet.Fleet
-	vault  *vault.Directory
+	vault  kept
 	audit  *audit.Log
 	reels  *reels
 	port   *port

@@ -57,9 +57,15 @@ func (b *Broker) signerOf(ctx context.Context, site, recording string) (recordin
 	return recordings.ReadSigner(part)
 }
 
+// kept is what the broker holds of a vault.
+type kept interface {
+	vault.Vault
+	vault.Receipts
+}
+
 // library is the vault as the web reads it.
 type library struct {
-	vault  *vault.Directory
+	vault  kept
 	signer ed25519.PrivateKey
 	log    *audit.Log
 }

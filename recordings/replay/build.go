@@ -10,13 +10,13 @@ import (
 
 // builder makes an index, event by event.
 type builder struct {
-	ix       Index
-	screens  map[uint32]terminal
-	strip    strip
-	last     int64
-	shown    int // events shown in the part in hand
-	coarser  int // times that parts were joined
-	unlisted int // markers beyond the bound
+	ix        Index
+	screens   map[uint32]terminal
+	histogram histogram
+	last      int64
+	shown     int // events shown in the part in hand
+	coarser   int // times that parts were joined
+	unlisted  int // markers beyond the bound
 }
 
 func (b *builder) take(e session.Event, at recordings.Mark) error {
@@ -50,7 +50,7 @@ func (b *builder) take(e session.Event, at recordings.Mark) error {
 	}
 	if size > 0 {
 		p.Bytes += int64(size)
-		b.strip.add(e.At, int64(size))
+		b.histogram.add(e.At, int64(size))
 		b.ix.Digest.Lines += int64(bytes.Count(s.data, []byte{'\n'}))
 	}
 	b.note(e)
@@ -180,6 +180,6 @@ func (b *builder) finish(seal recordings.SealInfo, sealed bool) Index {
 		b.ix.Markers = append(b.ix.Markers, Marker{At: b.ix.Duration, Kind: End, Text: ending(seal)})
 	}
 	b.ix.Digest.Seconds = b.ix.Duration / microsSecond
-	b.ix.Activity = b.strip.over(b.ix.Duration)
+	b.ix.Activity = b.histogram.over(b.ix.Duration)
 	return b.ix
 }

@@ -1,5 +1,5 @@
 // Package replay prepares a recording for a player: what there is, in ranges that can
-// be fetched one by one, with markers, a strip of activity, a digest and a transcript.
+// be fetched one by one, with markers, a histogram of activity, a digest and a transcript.
 // It knows recordings and their events; it knows neither where they are kept nor who
 // looks. Typed input is never in what it makes, and everything that somebody could have
 // named or written is bounded and cleaned, but for the terminal's own output.

@@ -28,7 +28,10 @@ type Directory struct {
 	receipts sync.Mutex // one countersignature is added at a time
 }
 
-var _ Vault = (*Directory)(nil)
+var (
+	_ Vault    = (*Directory)(nil)
+	_ Receipts = (*Directory)(nil)
+)
 
 const copyBytes = 256 << 10 // of a part that are received at a time
 

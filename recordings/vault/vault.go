@@ -10,6 +10,7 @@ import (
 	"io"
 
 	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -25,6 +26,14 @@ type Vault interface {
 	Open(ctx context.Context, site, recording, part string) (io.ReadCloser, error)
 	Parts(ctx context.Context, site, recording string) ([]recordings.Part, error)
 	List(ctx context.Context, site string) ([]string, error)
+}
+
+// Receipts keeps the broker's countersignatures beside the parts. AppendReceipt is
+// durable when it returns; it refuses one that covers less than the last and gives the
+// first back for the same head.
+type Receipts interface {
+	AppendReceipt(ctx context.Context, site string, r witness.Receipt) (witness.Receipt, error)
+	Receipts(ctx context.Context, site, recording string) ([]byte, error)
 }
 
 // Part says what is to be stored: Size bytes follow, with this SHA-256 in hex where the

@@ -9,13 +9,13 @@ import (
 // reads no further than the first missing segment while there is no seal; with one, a
 // missing segment is damage. One segment is in memory at a time.
 func OpenParts(open func(part string) (io.ReadCloser, error), parts []string) (*Reader, error) {
-	return newReader(newShelf(open, parts))
+	return newReader(newSeparate(open, parts))
 }
 
 // OpenPartsAt is OpenParts that begins at a mark of an earlier reading. Chain and
 // signatures are checked from there on.
 func OpenPartsAt(open func(part string) (io.ReadCloser, error), parts []string, at Mark) (*Reader, error) {
-	r, err := newReader(newShelf(open, parts))
+	r, err := newReader(newSeparate(open, parts))
 	if err != nil {
 		return nil, err
 	}
@@ -44,22 +44,22 @@ func (r *Reader) Mark() Mark {
 	return m
 }
 
-// shelf is a recording in parts.
-type shelf struct {
+// separate is a recording in parts.
+type separate struct {
 	from  func(part string) (io.ReadCloser, error)
 	names map[string]bool
 	last  []byte // the seal, once it was read
 }
 
-func newShelf(open func(part string) (io.ReadCloser, error), parts []string) *shelf {
-	s := &shelf{from: open, names: make(map[string]bool, len(parts))}
+func newSeparate(open func(part string) (io.ReadCloser, error), parts []string) *separate {
+	s := &separate{from: open, names: make(map[string]bool, len(parts))}
 	for _, p := range parts {
 		s.names[p] = true
 	}
 	return s
 }
 
-func (s *shelf) header() ([]byte, error) {
+func (s *separate) header() ([]byte, error) {
 	part, err := s.part(HeaderPart)
 	if errors.Is(err, io.EOF) {
 		return nil, &Damage{Reason: "the header has not arrived"}
@@ -67,7 +67,7 @@ func (s *shelf) header() ([]byte, error) {
 	return part, err
 }
 
-func (s *shelf) seal() ([]byte, int64, error) {
+func (s *separate) seal() ([]byte, int64, error) {
 	if s.last != nil {
 		return s.last, 0, nil
 	}
@@ -78,14 +78,14 @@ func (s *shelf) seal() ([]byte, int64, error) {
 	return part, 0, err
 }
 
-func (s *shelf) segment(n uint32) ([]byte, int64, error) {
+func (s *separate) segment(n uint32) ([]byte, int64, error) {
 	part, err := s.part(SegmentPart(n))
 	return part, 0, err
 }
 
-func (s *shelf) open(uint32) ([]byte, error) { return nil, io.EOF }
+func (s *separate) open(uint32) ([]byte, error) { return nil, io.EOF }
 
-func (s *shelf) part(name string) ([]byte, error) {
+func (s *separate) part(name string) ([]byte, error) {
 	if !s.names[name] {
 		return nil, io.EOF
 	}

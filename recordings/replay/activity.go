@@ -1,16 +1,16 @@
 package replay
 
-// finest is how many counts a strip begins with; it keeps between half as many and
+// finest is how many counts a histogram begins with; it keeps between half as many and
 // all of them, so that nothing has to be known of the length.
 const finest = 1 << 13
 
-// strip counts bytes over time, coarser as time goes on.
-type strip struct {
+// histogram counts bytes over time, coarser as time goes on.
+type histogram struct {
 	counts []int64
 	width  int64 // microseconds of a count
 }
 
-func (s *strip) add(at, n int64) {
+func (s *histogram) add(at, n int64) {
 	if s.width == 0 {
 		s.width, s.counts = 1024, make([]int64, finest)
 	}
@@ -24,8 +24,8 @@ func (s *strip) add(at, n int64) {
 	s.counts[max(at, 0)/s.width] += n
 }
 
-// over is the strip over a duration, in at most Buckets equal parts.
-func (s *strip) over(duration int64) []int64 {
+// over is the histogram over a duration, in at most Buckets equal parts.
+func (s *histogram) over(duration int64) []int64 {
 	out := make([]int64, min(Buckets, max(duration/1000, 1)))
 	for i, n := range s.counts {
 		if n > 0 {
