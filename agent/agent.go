@@ -65,6 +65,9 @@ func New(cfg Config, log *slog.Logger) (*Agent, error) {
 	if a.creds, err = loadCredentials(a.state, log); err != nil {
 		return nil, err
 	}
+	if err := a.state.acceptConfigured(cfg.Nodes, time.Now()); err != nil {
+		return nil, err
+	}
 	if a.checkpoints, err = openCheckpoints(a.state, time.Now, log); err != nil {
 		return nil, err
 	}
@@ -96,7 +99,7 @@ func (a *Agent) furnish() error {
 	a.reporter = newReporter(a.ledger, a.cfg.protocol, a.client.Report, a.log)
 	keep, _ := time.ParseDuration(a.cfg.KeepRecordings)
 	heads := spool.NewHeads(spool.HeadsConfig{
-		Dir: a.state.path("spool"), Putter: a.client, Signer: a.identity, Pin: a.creds.pinBroker, Log: a.log,
+		Dir: a.state.path("spool"), Putter: a.client, Signer: a.identity, Pin: a.state.countersigner, Log: a.log,
 	})
 	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads))
 	return a.makeEngine()

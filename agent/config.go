@@ -45,10 +45,13 @@ type Config struct {
 	Assets         []Asset `yaml:"assets"`
 }
 
-// Node is a broker node as the agent knows it.
+// Node is a broker node as the agent knows it. Log and Key, together, accept it as
+// "sallyport-agent trust accept" does.
 type Node struct {
 	Name    string `yaml:"name"`
 	Address string `yaml:"address"` // host:port
+	Log     string `yaml:"log"`     // name of its audit log
+	Key     string `yaml:"key"`     // that signs it: "ssh-ed25519 AAAA..."
 }
 
 // Groups are the groups that tokens must carry. Defaults: field-service, scanner-approvers.
@@ -133,6 +136,8 @@ func (c *Config) Validate() error {
 		v.name(path+".name", n.Name)
 		_, _, err := net.SplitHostPort(n.Address)
 		v.require(path+".address", err == nil, "an address looks like broker.example.org:443")
+		accepted := session.Nodes{{Origin: n.Log, Key: n.Key}}
+		v.require(path+".key", n.Log == "" && n.Key == "" || accepted.Check() == nil, "log and key go together, as the broker's operators gave them")
 	}
 	for i, iss := range c.Issuers {
 		v.issuer(fmt.Sprintf("$.issuers[%d]", i), iss)

@@ -1,7 +1,11 @@
 package agent
 
 import (
+	"maps"
+	"slices"
+
 	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -17,12 +21,7 @@ func (c controls) Status() console.Status {
 		Site: c.a.cfg.Site, Agent: c.a.cfg.Agent, Version: Version, Identity: c.a.fingerprint(),
 		Link: console.Link{Up: up, Since: since.UTC()}, Assets: []string{}, Sessions: []console.Session{},
 	}
-	if kept, at := c.a.checkpoints.look(); kept.Note != nil || kept.Trouble != "" {
-		s.Log = &console.Log{Origin: at.Origin, Size: at.Size, Taken: kept.Taken, Trouble: kept.Trouble, Since: kept.Since}
-		if pub, err := session.ParseKeyLine(kept.Key); err == nil {
-			s.Log.Key = session.Fingerprint(pub)
-		}
-	}
+	s.Nodes, s.Strangers = c.brokers()
 	for _, a := range c.a.cfg.Assets {
 		s.Assets = append(s.Assets, a.Name)
 	}
@@ -39,8 +38,31 @@ func (c controls) Status() console.Status {
 	return s
 }
 
-// ForgetLog is an operator's word that the broker's audit log may begin anew.
-func (c controls) ForgetLog() error { return c.a.checkpoints.forget() }
+// brokers are the accepted nodes as the agent has seen their audit logs, and those of
+// which nothing new is taken.
+func (c controls) brokers() ([]console.Node, []console.Stranger) {
+	accepted, kept, err := c.a.checkpoints.look()
+	if err != nil {
+		c.a.log.Error("the accepted nodes cannot be read", "err", err)
+	}
+	nodes, strangers := []console.Node{}, []console.Stranger{}
+	for _, n := range accepted {
+		l := kept.Logs[n.Origin]
+		seen := console.Node{Origin: n.Origin, Accepted: n.Since, Size: l.at().Size, Taken: l.Taken, Trouble: l.Trouble, Since: l.Since}
+		if pub, err := session.ParseKeyLine(n.Key); err == nil {
+			seen.Key = session.Fingerprint(pub)
+		}
+		for _, by := range witness.Cosigners(l.Note, accepted) {
+			seen.Cosigned = append(seen.Cosigned, by.Node.Origin)
+		}
+		nodes = append(nodes, seen)
+	}
+	for _, name := range slices.Sorted(maps.Keys(kept.Strangers)) {
+		s := kept.Strangers[name]
+		strangers = append(strangers, console.Stranger{Name: name, Origin: s.Origin, Forged: s.Forged, Since: s.Since})
+	}
+	return nodes, strangers
+}
 
 func (c controls) Kill(k console.Kill) (console.Killed, error) {
 	ids, err := c.end(k)

@@ -23,7 +23,7 @@ type desk struct {
 	changed     func(session.ID) // tells the broker how a grant stands now
 	now         func() time.Time
 	log         *slog.Logger
-	checkpoints *checkpoints // of the broker's audit log
+	checkpoints *checkpoints // of the broker's audit logs
 }
 
 // live is the sessions that run now, and the grants that could; see package engine.
@@ -67,7 +67,7 @@ func (d *desk) deliver(ctx context.Context, in link.Deliver) (v link.Verdict) {
 	take, widens := d.handler(in.Kind)
 	var err error
 	if widens {
-		err = d.checkpoints.trouble()
+		err = d.checkpoints.trouble(in.Node)
 	}
 	if err == nil {
 		v, err = take(ctx, in)

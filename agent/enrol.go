@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
@@ -54,8 +55,12 @@ func Enrol(ctx context.Context, cfg Config, joinToken, inputIdentity string) (En
 	if err != nil {
 		return Enrolled{}, err
 	}
-	if err := s.pinBroker(issued.Broker); err != nil {
-		return Enrolled{}, err
+	// The token came out of band and names the broker's CA: who answered under it is the
+	// first node that the hospital accepts. Every other one takes an operator's word.
+	if issued.Log.Key != "" {
+		if _, err := s.acceptNode(issued.Log, time.Now()); err != nil {
+			return Enrolled{}, err
+		}
 	}
 	if err := s.keepLink(issued); err != nil {
 		return Enrolled{}, err
@@ -73,12 +78,12 @@ func Trust(cfg Config) (session.Trust, error) {
 	if err != nil {
 		return session.Trust{}, err
 	}
-	broker, err := state{cfg.State}.broker()
+	nodes, err := AcceptedNodes(cfg)
 	if err != nil {
 		return session.Trust{}, err
 	}
 	return session.Trust{
-		Broker: broker, ApproverGroup: cfg.Groups.Approver,
+		Nodes: nodes, ApproverGroup: cfg.Groups.Approver,
 		V: 1, Site: cfg.Site, Agent: cfg.Agent,
 		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer,
 	}, nil
@@ -153,31 +158,8 @@ func (c *credentials) renewed(issued link.Issued) error {
 	issued.KeyPEM = c.kept.KeyPEM
 	issued.Nodes = c.kept.Nodes
 	c.mu.Unlock()
-	if issued.Broker != "" {
-		pub, err := session.ParseKeyLine(issued.Broker)
-		if err != nil {
-			return err
-		}
-		// Another key is not taken; the certificate is, or the agent would be lost to everybody.
-		if err := c.pinBroker(pub); err != nil && !errors.Is(err, errOtherBroker) {
-			return err
-		}
-	}
 	if err := c.use(issued); err != nil {
 		return err
 	}
 	return c.state.keepLink(issued)
-}
-
-// pinBroker checks a countersigning key against the one that is known, or learns the
-// first. Another key is refused and said loudly: only the hospital can tell whether
-// the broker was replaced or somebody stands in its place.
-func (c *credentials) pinBroker(pub ed25519.PublicKey) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	err := c.state.pinBroker(session.KeyLine(pub))
-	if errors.Is(err, errOtherBroker) {
-		c.log.Error("THE BROKER'S COUNTERSIGNING KEY CHANGED; its countersignatures are refused", "key", session.Fingerprint(pub), "err", err)
-	}
-	return err
 }

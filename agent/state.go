@@ -23,8 +23,8 @@ import (
 //	identity.key      ed25519, PKCS #8: signs recordings, is the inner SSH host key
 //	input.recipient   age recipient to which typed input is sealed; the identity is the hospital's
 //	link.json         certificate and key of the link, the broker's CA
-//	checkpoint.json   key and newest checkpoint of the broker's audit log
-//	broker.key        the broker's countersigning key, public, as it was first seen
+//	nodes.json        the broker's nodes that the hospital accepts: log names and keys
+//	checkpoints.json  the newest checkpoint of each one's audit log
 //	ledger/ spool/    see their packages
 type state struct{ dir string }
 
@@ -114,49 +114,4 @@ func (s state) makeInputIdentity(out string) error {
 
 func (s state) write(name string, data []byte) error {
 	return durable.Write(s.path(name), data)
-}
-
-var errOtherBroker = errors.New("another countersigning key is pinned")
-
-// broker is the key line of the pinned countersigning key; empty: none is known yet.
-func (s state) broker() (string, error) {
-	raw, err := os.ReadFile(s.path("broker.key"))
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("read the broker's countersigning key: %w", err)
-	}
-	line := strings.TrimSpace(string(raw))
-	if _, err := session.ParseKeyLine(line); err != nil {
-		return "", fmt.Errorf("the broker's countersigning key in %s: %w", s.path("broker.key"), err)
-	}
-	return line, nil
-}
-
-// unpinBroker forgets the broker's key, on an operator's word.
-func (s state) unpinBroker() error {
-	if err := os.Remove(s.path("broker.key")); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("forget the broker's key: %w", err)
-	}
-	return nil
-}
-
-// pinBroker keeps the first countersigning key and refuses every other one.
-func (s state) pinBroker(line string) error {
-	if line == "" {
-		return nil
-	}
-	known, err := s.broker()
-	if err != nil {
-		return err
-	}
-	if known == "" {
-		return s.write("broker.key", []byte(line+"\n"))
-	}
-	if known != line {
-		return &session.Error{Kind: session.Refused, Message: "The broker countersigns with another key than the one that this agent knows", Err: errOtherBroker,
-			Next: "Ask the broker's operators. If they did replace it, run sallyport-agent log forget --yes and hand out a new trust bundle."}
-	}
-	return nil
 }

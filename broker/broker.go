@@ -49,6 +49,7 @@ type Broker struct {
 	live   *api.Live
 
 	arrived chan arrival
+	peers   *peers
 	moved   *movements
 	news    chan string        // sites with a new event in the audit log
 	signer  ed25519.PrivateKey // countersigns heads and evidence packs
@@ -78,7 +79,10 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store,
 }
 
 func (b *Broker) furnish() error {
-	var err error
+	err := b.openAmongPeers()
+	if err != nil {
+		return err
+	}
 	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
 		return err
 	}
@@ -95,7 +99,7 @@ func (b *Broker) furnish() error {
 	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
-	b.reels = newReels(library{b.vault, b.signer, b.audit}, b.access, b.log)
+	b.reels = newReels(library{b.vault, b.signer, b.audit, b.peers.nodes}, b.access, b.log)
 	if b.ssh, err = sshd.New(sshd.Config{
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
 		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
@@ -115,12 +119,12 @@ func (b *Broker) furnish() error {
 
 // newFleet makes the room of the agents; the join-token command makes one too.
 func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, log fleet.Auditor, out *slog.Logger) (*fleet.Fleet, error) {
-	known, moved := "", func(string, string) {}
-	if b, ok := h.(*Broker); ok && b.signer != nil {
-		known, moved = session.KeyLine(b.signer.Public().(ed25519.PublicKey)), b.moved.note
+	known, moved := session.Node{}, func(string, string) {}
+	if b, ok := h.(*Broker); ok && b.audit != nil {
+		known, moved = b.audit.Node(), b.moved.note
 	}
 	return fleet.New(fleet.Config{
-		Broker: known, Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
+		AuditLog: known, Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
 		CA: ca, Once: once{st}, Denied: fleet.OpenDenyFile(filepath.Join(cfg.State, "denied.json"), time.Now),
 		Handler: h, Audit: log, Moved: moved, Now: time.Now, Log: out,
 	})
@@ -191,6 +195,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.settleArrivals(gctx) })
 	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.keepPresence(gctx) })
+	group.Go(func() error { return b.peers.run(gctx) })
 	group.Go(func() error { return b.reels.keepDigests(gctx) })
 	if b.mail != nil {
 		group.Go(func() error { return b.mail.Run(gctx) })

@@ -119,7 +119,7 @@ func (r *reels) judge(h held, found recordings.Result, said receipts, v *access.
 // witnesses compares a sound recording with what was countersigned and logged of it, and
 // says what speaks against it.
 func (r *reels) witnesses(h held, found recordings.Result, said receipts, v *access.Verdict) (against string, err error) {
-	broken := exchange.Countersigned(found, said.heads, said.all, said.closed, r.log.Key())
+	broken := exchange.Countersigned(found, said.heads, said.all, said.closed, r.nodes())
 	_, sealed := found.Seal()
 	v.Countersigned = broken == nil && len(said.all) > 0 && (said.closed || !sealed)
 	if broken != nil {

@@ -68,6 +68,7 @@ type library struct {
 	vault  kept
 	signer ed25519.PrivateKey
 	log    *audit.Log
+	nodes  func() session.Nodes // whose countersignatures count here
 }
 
 // Assemble writes the recording alone.

@@ -75,14 +75,64 @@ func TestCountersign(t *testing.T) {
 
 	// The pack of the recording so far holds the receipt.
 	var pack bytes.Buffer
-	must(t, library{v, own, log}.Pack(t.Context(), "NGH", id.Recording(), &pack))
-	trust := session.Trust{V: 1, Site: "NGH", Identity: session.KeyLine(agent.Public().(ed25519.PublicKey)), Broker: session.KeyLine(own.Public().(ed25519.PublicKey))}
+	must(t, library{v, own, log, nil}.Pack(t.Context(), "NGH", id.Recording(), &pack))
+	trust := session.Trust{V: 1, Site: "NGH", Identity: session.KeyLine(agent.Public().(ed25519.PublicKey)), Nodes: session.Nodes{log.Node()}}
 	verdict := exchange.Verify(t.Context(), bytes.NewReader(pack.Bytes()), int64(pack.Len()), []session.Trust{trust})
 	if verdict.Result != recordings.VerdictLive || !strings.Contains(verdict.Reason, "countersigned more than is here") {
 		t.Errorf("%s: %s", verdict.Result, verdict.Reason)
 	}
-	if err := (library{v, own, log}).Pack(t.Context(), "NGH", session.NewID().Recording(), &pack); err == nil {
+	if err := (library{v, own, log, nil}).Pack(t.Context(), "NGH", session.NewID().Recording(), &pack); err == nil {
 		t.Error("a pack of nothing")
+	}
+}
+
+// Two nodes with keys of their own behind one vault: the agent's heads are countersigned
+// now by one and now by the other, and either makes a pack that verifies where both are
+// accepted and nowhere else.
+func TestTwoNodesMakeOnePack(t *testing.T) {
+	v, err := vault.OpenDirectory(t.TempDir())
+	must(t, err)
+	defer v.Close()
+	_, agent, err := ed25519.GenerateKey(rand.Reader)
+	must(t, err)
+	id, trust := session.NewID(), session.Trust{V: 1, Site: "NGH", Identity: session.KeyLine(agent.Public().(ed25519.PublicKey))}
+	real := begin(t, v, id, agent)
+	var nodes [2]*Broker
+	for i := range nodes {
+		_, own, err := ed25519.GenerateKey(rand.Reader)
+		must(t, err)
+		log, err := audit.Open(audit.Config{Dir: t.TempDir(), Key: own, Origin: []string{"broker.example/one", "broker.example/two"}[i], Now: time.Now})
+		must(t, err)
+		t.Cleanup(func() { _ = log.Close() })
+		nodes[i] = &Broker{vault: v, signer: own, audit: log}
+		trust.Nodes = append(trust.Nodes, log.Node())
+	}
+	for i := range 6 {
+		h := real
+		h.Offset += uint64(i)
+		h, err := h.Signed(agent)
+		must(t, err)
+		_, err = nodes[i/2%2].Countersign(t.Context(), "NGH", "ngh-1", id.Recording(), h.Bytes())
+		must(t, err)
+	}
+	for i, b := range nodes {
+		var pack bytes.Buffer
+		must(t, library{v, b.signer, b.audit, nil}.Pack(t.Context(), "NGH", id.Recording(), &pack))
+		check := func(nodes session.Nodes) exchange.Result {
+			bundle := trust
+			bundle.Nodes = nodes
+			return exchange.Verify(t.Context(), bytes.NewReader(pack.Bytes()), int64(pack.Len()), []session.Trust{bundle})
+		}
+		r := check(trust.Nodes)
+		if text := strings.Join(r.Explain(), "\n"); r.Result != recordings.VerdictLive || !strings.Contains(text, "by 2 nodes of the broker") ||
+			!strings.Contains(text, "broker.example/one") || !strings.Contains(text, "broker.example/two") {
+			t.Errorf("made by %d: %s: %s\n%s", i, r.Result, r.Reason, text)
+		}
+		for j := range nodes {
+			if r := check(trust.Nodes[j : j+1]); r.Result != recordings.VerdictTampered || !strings.Contains(r.Reason, "no node of the broker that the trust bundle accepts") {
+				t.Errorf("made by %d, where only %d is accepted: %s: %s", i, j, r.Result, r.Reason)
+			}
+		}
 	}
 }
 

@@ -67,7 +67,7 @@ func newCinema(t *testing.T) *cinema {
 	a, err := access.New(access.Config{Documents: st, Listing: st, Agents: c.agent, Audit: log, Now: time.Now})
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
-	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, reels: newReels(library{v, key, log}, a, quiet)}
+	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, reels: newReels(library{v, key, log, func() session.Nodes { return session.Nodes{log.Node()} }}, a, quiet)}
 	must(t, a.Announce(t.Context(), c.agent.Hello("NGH-PETCT1")))
 	raw := accesstest.Bytes(accesstest.Request(c.ada.Identity, "NGH", "NGH-PETCT1", time.Now()))
 	c.of, err = a.Submit(t.Context(), c.ada, raw, accesstest.Proof("ada"))

@@ -29,16 +29,35 @@ const (
 
 func auditDir(cfg Config) string { return filepath.Join(cfg.State, "audit") }
 
-func (b *Broker) openAudit() (*audit.Log, error) {
-	u, err := url.Parse(b.cfg.URL)
+// origin names this node's audit log among those of all nodes behind one address.
+func (c Config) origin() (string, error) {
+	u, err := url.Parse(c.URL)
 	if err != nil {
-		return nil, fmt.Errorf("name the audit log: %w", err)
+		return "", fmt.Errorf("name the audit log: %w", err)
+	}
+	return u.Host + "/" + c.Node, nil
+}
+
+func (b *Broker) openAudit() (*audit.Log, error) {
+	origin, err := b.cfg.origin()
+	if err != nil {
+		return nil, err
 	}
 	// One key vouches for what the broker saw: the log, heads and packs. Agents pin it.
 	if b.signer, err = audit.LoadKey(filepath.Join(b.cfg.State, "log.key")); err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: b.signer, Origin: u.Host, Now: time.Now, Appended: b.appended})
+	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: b.signer, Origin: origin, Now: time.Now, Appended: b.appended})
+}
+
+// openAmongPeers is this node among the others that share its store.
+func (b *Broker) openAmongPeers() error {
+	var err error
+	b.peers, err = openPeers(&peers{board: b.store, log: b.audit, file: filepath.Join(b.cfg.State, "peers.json"), now: time.Now, out: b.log,
+		sign: func(c witness.Checkpoint, at time.Time) ([]byte, error) {
+			return witness.Cosign(c, b.audit.Node().Origin, b.signer, at)
+		}})
+	return err
 }
 
 // auditStart writes down that the broker runs, and with which configuration.
@@ -160,8 +179,7 @@ func (r *round) deliver(ctx context.Context, a fleet.Agent) error {
 		if err != nil {
 			return err
 		}
-		v, err := r.b.fleet.Deliver(ctx, a.Site, a.Agent, link.Deliver{
-			Kind: link.DeliverCheckpoint, Request: note, Grant: proof.Bytes(), Key: session.KeyLine(r.b.audit.Key())})
+		v, err := r.b.fleet.Deliver(ctx, a.Site, a.Agent, link.Deliver{Kind: link.DeliverCheckpoint, Request: note, Grant: proof.Bytes()})
 		if err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ type Trust struct {
 	// EngineerGroup is the group that engineers' tokens must carry; default field-service.
 	EngineerGroup string `json:"engineer_group,omitempty"`
 	ApproverGroup string `json:"approver_group,omitempty"` // that approvers' tokens must carry; default scanner-approvers
-	Broker        string `json:"broker,omitempty"`         // the broker's countersigning key, once it has one
+	Nodes         Nodes  `json:"nodes,omitempty"`          // the broker's, as the hospital accepted them
 }
 
 // Issuer pins one identity provider.

@@ -49,12 +49,6 @@ func (c Client) Thaw(ctx context.Context, f Freeze) (Frozen, error) {
 	return out, err
 }
 
-// ForgetLog makes the agent begin anew with the broker's audit log.
-func (c Client) ForgetLog(ctx context.Context) error {
-	var out struct{}
-	return c.call(ctx, http.MethodPost, "/log/forget", nil, &out)
-}
-
 func (c Client) call(ctx context.Context, method, path string, in, out any) error {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()

@@ -26,12 +26,6 @@ type Controls interface {
 	Thaw(f Freeze) (Frozen, error)
 }
 
-// LogKeeper is what a console offers besides, where its Controls can.
-type LogKeeper interface {
-	// ForgetLog makes the agent begin anew with the broker's audit log.
-	ForgetLog() error
-}
-
 // Serve answers on a unix socket at path, mode 0600, until ctx is done; then it removes
 // the socket. A socket that a dead agent left is replaced, a living agent's is not.
 func Serve(ctx context.Context, path string, c Controls) error {
@@ -44,15 +38,6 @@ func Serve(ctx context.Context, path string, c Controls) error {
 	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseKill, c.Kill) })
 	mux.HandleFunc("POST /freeze", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseFreeze, c.Freeze) })
 	mux.HandleFunc("POST /thaw", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseFreeze, c.Thaw) })
-	if keeper, ok := c.(LogKeeper); ok {
-		mux.HandleFunc("POST /log/forget", func(w http.ResponseWriter, _ *http.Request) {
-			if err := keeper.ForgetLog(); err != nil {
-				problem(w, err)
-				return
-			}
-			answer(w, http.StatusOK, struct{}{})
-		})
-	}
 	server := &http.Server{
 		Handler: onlyHere(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 5 * time.Second,
 		MaxHeaderBytes: 8 << 10,

@@ -19,24 +19,37 @@ const (
 
 // Status is how the agent stands.
 type Status struct {
-	Site     string    `json:"site"`
-	Agent    string    `json:"agent"`
-	Version  string    `json:"version"`
-	Identity string    `json:"identity"` // fingerprint of the long-lived key
-	Assets   []string  `json:"assets"`
-	Link     Link      `json:"link"`
-	Sessions []Session `json:"sessions"`
-	Log      *Log      `json:"log,omitempty"` // nil: no checkpoint was seen yet
+	Site      string     `json:"site"`
+	Agent     string     `json:"agent"`
+	Version   string     `json:"version"`
+	Identity  string     `json:"identity"` // fingerprint of the long-lived key
+	Assets    []string   `json:"assets"`
+	Link      Link       `json:"link"`
+	Sessions  []Session  `json:"sessions"`
+	Nodes     []Node     `json:"nodes"` // of the broker, that the hospital accepts
+	Strangers []Stranger `json:"strangers,omitempty"`
 }
 
-// Log is what the agent keeps of the broker's audit log.
-type Log struct {
-	Origin  string    `json:"origin"`
-	Key     string    `json:"key"`  // fingerprint of the pinned key
-	Size    int64     `json:"size"` // entries of the kept checkpoint
-	Taken   time.Time `json:"taken"`
-	Trouble string    `json:"trouble,omitempty"` // why nothing new is taken from the broker
-	Since   time.Time `json:"since,omitzero"`    // of the trouble
+// Node is a node of the broker that the hospital accepts, and what the agent keeps of its
+// audit log.
+type Node struct {
+	Origin   string    `json:"origin"`
+	Key      string    `json:"key"` // fingerprint
+	Accepted time.Time `json:"accepted,omitzero"`
+	Size     int64     `json:"size"` // entries of the kept checkpoint
+	Taken    time.Time `json:"taken,omitzero"`
+	Cosigned []string  `json:"cosigned,omitempty"` // other accepted nodes that put their names to it
+	Trouble  string    `json:"trouble,omitempty"`  // why nothing new is taken from the broker
+	Since    time.Time `json:"since,omitzero"`     // of the trouble
+}
+
+// Stranger is a node of the configuration from which nothing new is taken, because its
+// audit log is not accepted.
+type Stranger struct {
+	Name   string    `json:"name"`
+	Origin string    `json:"origin"` // as it calls its log
+	Forged bool      `json:"forged"` // an accepted name, without its key
+	Since  time.Time `json:"since"`
 }
 
 // Link is the connection to the broker.

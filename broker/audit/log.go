@@ -22,7 +22,7 @@ import (
 type Config struct {
 	Dir    string // made if missing
 	Key    ed25519.PrivateKey
-	Origin string // names the log: the broker's host
+	Origin string // names the log: the broker's host and the node
 	Now    func() time.Time
 	// Appended hears of every event once it is durable. It must not block.
 	Appended func(witness.Event)
@@ -45,12 +45,13 @@ type Log struct {
 	journal *os.File
 	failed  error // guarded by commit: nothing more is written
 
-	commit  sync.Mutex // held while something is written
-	queued  sync.Mutex // guards queue
-	queue   []*waiting
-	mu      sync.RWMutex // guards tree and published
-	tree    *tree
-	publish published
+	commit   sync.Mutex // held while something is written
+	queued   sync.Mutex // guards queue
+	queue    []*waiting
+	mu       sync.RWMutex // guards what follows
+	tree     *tree
+	publish  published
+	cosigned published // the newest checkpoint that other nodes put their names to
 }
 
 // published is the last checkpoint that left the log.
@@ -77,7 +78,7 @@ func Open(cfg Config) (*Log, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	if !witness.ValidOrigin(cfg.Origin) || len(cfg.Key) != ed25519.PrivateKeySize {
+	if !session.ValidOrigin(cfg.Origin) || len(cfg.Key) != ed25519.PrivateKeySize {
 		return nil, fmt.Errorf("audit: the log needs a key and an origin")
 	}
 	if err := durable.MakeDir(cfg.Dir); err != nil {
@@ -265,13 +266,46 @@ func (l *Log) Size() int64 {
 // Key is the log's public key.
 func (l *Log) Key() ed25519.PublicKey { return l.cfg.Key.Public().(ed25519.PublicKey) }
 
+// Node is what a hospital accepts: the log's name and key.
+func (l *Log) Node() session.Node {
+	return session.Node{Origin: l.cfg.Origin, Key: session.KeyLine(l.Key())}
+}
+
+// Cosigned takes a checkpoint of this log back to which other nodes put their names.
+func (l *Log) Cosigned(note []byte) error {
+	c, err := witness.OpenCheckpoint(note, l.Key())
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if root, err := tlog.TreeHash(min(c.Size, l.tree.size), l.tree); err != nil || c.Origin != l.cfg.Origin || root != c.Root {
+		return errors.Join(fmt.Errorf("the checkpoint is not of this log"), err)
+	}
+	if c.Size >= l.cosigned.at.Size {
+		l.cosigned = published{at: c, note: note}
+	}
+	return nil
+}
+
 // Checkpoint signs the log as it stands. It is on disk when it returns.
 func (l *Log) Checkpoint() ([]byte, error) {
 	note, _, err := l.checkpoint()
 	return note, err
 }
 
+// checkpoint is Checkpoint, with the other nodes' names where they are there already.
 func (l *Log) checkpoint() ([]byte, witness.Checkpoint, error) {
+	note, c, err := l.signed()
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if err == nil && l.cosigned.note != nil && l.cosigned.at == c {
+		note = l.cosigned.note
+	}
+	return note, c, err
+}
+
+func (l *Log) signed() ([]byte, witness.Checkpoint, error) {
 	l.commit.Lock()
 	defer l.commit.Unlock()
 	l.mu.RLock()
@@ -313,21 +347,26 @@ func (l *Log) Consistency(old int64) (note []byte, p witness.Consistency, err er
 	if err != nil {
 		return nil, p, err
 	}
+	p, err = l.Between(old, c.Size)
+	return note, p, err
+}
+
+// Between proves that the first size entries begin with the first old ones.
+func (l *Log) Between(old, size int64) (p witness.Consistency, err error) {
 	p.Old = max(old, 0)
-	if old <= 0 || old >= c.Size {
-		return note, p, nil
+	if old <= 0 || old >= size {
+		return p, nil
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	hashes, err := tlog.ProveTree(c.Size, old, l.tree)
-	if err != nil {
-		return nil, p, fmt.Errorf("prove that the audit log goes on: %w", err)
+	if p.Hashes, err = tlog.ProveTree(size, old, l.tree); err != nil {
+		return p, fmt.Errorf("prove that the audit log goes on: %w", err)
 	}
-	p.Hashes = hashes
-	return note, p, nil
+	return p, nil
 }
 
-// Prove proves that an entry is in the log. An entry that is not there is os.ErrNotExist.
+// Prove proves that an entry is in the log, against the newest checkpoint that other nodes
+// cosigned where it covers the entry. An entry that is not there is os.ErrNotExist.
 func (l *Log) Prove(index int64) (witness.Inclusion, error) {
 	note, c, err := l.checkpoint()
 	if err != nil {
@@ -338,6 +377,9 @@ func (l *Log) Prove(index int64) (witness.Inclusion, error) {
 	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
+	if index < l.cosigned.at.Size {
+		note, c = l.cosigned.note, l.cosigned.at
+	}
 	hashes, err := tlog.ProveRecord(c.Size, index, l.tree)
 	if err != nil {
 		return witness.Inclusion{}, fmt.Errorf("prove entry %d of the audit log: %w", index, err)

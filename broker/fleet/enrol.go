@@ -89,7 +89,7 @@ func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error)
 		}
 	}
 	chain, err := f.cfg.CA.agent(r.Site, r.Agent, identity, csr.PublicKey)
-	chain.Broker = f.cfg.Broker
+	chain.Log = f.cfg.AuditLog
 	if err == nil {
 		f.cfg.Log.Info("agent enrolled", "site", r.Site, "agent", r.Agent, "identity", identity)
 	}
@@ -128,7 +128,5 @@ func (i issuer) Renew(ctx context.Context, p link.Peer, csr []byte) (link.Chain,
 		return link.Chain{}, session.Errorf(session.Denied, "A certificate is renewed for the key it has.").
 			WithNext("Enrol the agent again with a new join token.")
 	}
-	chain, err := i.f.cfg.CA.agent(p.Site, p.Agent, p.Identity, r.PublicKey)
-	chain.Broker = i.f.cfg.Broker
-	return chain, err
+	return i.f.cfg.CA.agent(p.Site, p.Agent, p.Identity, r.PublicKey)
 }

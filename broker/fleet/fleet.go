@@ -51,16 +51,16 @@ type Auditor interface {
 
 // Config is what a fleet needs.
 type Config struct {
-	Node    string      // this node's name
-	IPs     []net.IP    // also in this node's certificate; agents do not look at them
-	Nodes   []link.Node // what join tokens tell agents: names and public addresses
-	CA      *CA
-	Once    Once
-	Denied  DenyList
-	Handler link.BrokerHandler
-	Broker  string // key line of the countersigning key, told at enrolment and renewal; may be empty
-	Limits  link.Limits
-	Audit   Auditor // nil: nothing is written down (tests)
+	Node     string      // this node's name
+	IPs      []net.IP    // also in this node's certificate; agents do not look at them
+	Nodes    []link.Node // what join tokens tell agents: names and public addresses
+	CA       *CA
+	Once     Once
+	Denied   DenyList
+	Handler  link.BrokerHandler
+	AuditLog session.Node // this node's audit log, told at enrolment; may be empty
+	Limits   link.Limits
+	Audit    Auditor // nil: nothing is written down (tests)
 	// Moved is told that an agent's control connection came or went; Online says
 	// which. It must not block. May be nil.
 	Moved func(site, agent string)

@@ -59,23 +59,29 @@ signing key is the one in the trust bundle; without one the log key is unknown.`
 	return c
 }
 
-// logKey is the broker's key of the bundles. They must agree.
-func logKey(trust []session.Trust) (ed25519.PublicKey, error) {
-	var line string
+// logKey is the key that the bundles accept for a node's audit log; nil: they name no
+// node at all. They must agree.
+func logKey(trust []session.Trust, origin string) (ed25519.PublicKey, error) {
+	var found session.Node
+	named := false
 	for _, t := range trust {
-		if t.Broker == "" {
-			continue
-		}
-		if line != "" && line != t.Broker {
-			return nil, session.Errorf(session.Refused, "Your trust bundles name two keys of the broker").
+		named = named || len(t.Nodes) > 0
+		n, ok := t.Nodes.At(origin)
+		if ok && found.Key != "" && found.Key != n.Key {
+			return nil, session.Errorf(session.Refused, "Your trust bundles name two keys of the audit log %s", origin).
 				WithNext("Name the bundle to use with --trust.")
 		}
-		line = t.Broker
+		if ok {
+			found = n
+		}
 	}
-	if line == "" {
-		return nil, nil
+	switch {
+	case found.Key != "":
+		return session.ParseKeyLine(found.Key)
+	case named:
+		return nil, badLog("The audit log "+origin+" is of no node of the broker that your trust bundle accepts", nil)
 	}
-	return session.ParseKeyLine(line)
+	return nil, nil
 }
 
 // verifyLog checks the log against itself, its key and what was seen before.
@@ -84,7 +90,11 @@ func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.T
 	if err != nil {
 		return auditVerdict{}, err
 	}
-	pinned, err := logKey(trust)
+	named, err := witness.ReadCheckpoint(got.Checkpoint)
+	if err != nil {
+		return auditVerdict{}, badLog("The broker's checkpoint of its audit log cannot be read", err)
+	}
+	pinned, err := logKey(trust, named.Origin)
 	if err != nil {
 		return auditVerdict{}, err
 	}
@@ -105,7 +115,7 @@ func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.T
 	if err != nil {
 		return auditVerdict{}, err
 	}
-	before, was, seen, err := seenBefore(who)
+	before, was, seen, err := seenBefore(who, now.Origin, pinned != nil)
 	if err != nil {
 		return auditVerdict{}, err
 	}
@@ -134,7 +144,22 @@ func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.T
 	}
 	v.Seen = seen
 	v.Explain = explainLog(v, now, pinned)
+	for _, by := range cosigners(got.Checkpoint, trust) {
+		v.Explain = append(v.Explain, fmt.Sprintf("The node %s cosigned it, %s.", by.Node.Origin, p.local(by.At)))
+	}
 	return v, nil
+}
+
+// cosigners are the other nodes that a bundle which accepts the log's own node accepts,
+// and that cosigned the checkpoint.
+func cosigners(note []byte, trust []session.Trust) []witness.Cosigner {
+	at, _ := witness.ReadCheckpoint(note)
+	for _, t := range trust {
+		if _, ok := t.Nodes.At(at.Origin); ok {
+			return witness.Cosigners(note, t.Nodes)
+		}
+	}
+	return nil
 }
 
 func explainLog(v auditVerdict, now witness.Checkpoint, pinned ed25519.PublicKey) []string {
@@ -223,19 +248,33 @@ func (p *program) entriesMatch(ctx context.Context, who signedIn, leaves [][32]b
 func keptSeen(key string, note []byte) []byte { return append([]byte(key+"\n"), note...) }
 
 // seenBefore reads the checkpoint that the person saw last of their broker's log, and
-// the key that signed it; nil when they saw none. file is where the next one goes.
-func seenBefore(who signedIn) (c witness.Checkpoint, key ed25519.PublicKey, file string, err error) {
-	_, host, _ := strings.Cut(who.config.Broker, "://") // the broker's own words would do for a second history
-	name := strings.Map(func(r rune) rune {
+// the key that signed it; nil when they saw none. file is where the next one goes. Each
+// node that the bundle accepts has a history of its own; else the broker has one, because
+// its own words would do for a second.
+func seenBefore(who signedIn, origin string, accepted bool) (c witness.Checkpoint, key ed25519.PublicKey, file string, err error) {
+	_, host, _ := strings.Cut(who.config.Broker, "://")
+	file = who.home.Path("checkpoints", "log-"+fileName(host)+".txt")
+	c, key, err = readSeen(file)
+	if err == nil && accepted && c.Origin != "" && c.Origin != origin {
+		file = who.home.Path("checkpoints", "log-"+fileName(host)+"-"+fileName(origin)+".txt")
+		c, key, err = readSeen(file)
+	}
+	return c, key, file, err
+}
+
+func fileName(s string) string {
+	return filepath.Base(strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '.' || r == '-' {
 			return r
 		}
 		return '_'
-	}, host)
-	file = who.home.Path("checkpoints", "log-"+filepath.Base(name)+".txt")
+	}, s))
+}
+
+func readSeen(file string) (c witness.Checkpoint, key ed25519.PublicKey, err error) {
 	b, err := durable.Read(file, home.MaxFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return witness.Checkpoint{}, nil, file, nil
+		return witness.Checkpoint{}, nil, nil
 	}
 	if err == nil {
 		line, note, _ := bytes.Cut(b, []byte("\n"))
@@ -244,8 +283,8 @@ func seenBefore(who signedIn) (c witness.Checkpoint, key ed25519.PublicKey, file
 		}
 	}
 	if err != nil {
-		return c, nil, file, &session.Error{Kind: session.Refused, Message: "The checkpoint that you saw last cannot be read", Err: err,
+		return c, nil, &session.Error{Kind: session.Refused, Message: "The checkpoint that you saw last cannot be read", Err: err,
 			Next: "Look at " + file + "; without it the log is seen for the first time."}
 	}
-	return c, key, file, nil
+	return c, key, nil
 }

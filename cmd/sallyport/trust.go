@@ -66,12 +66,16 @@ type trustView struct {
 	Agent       string   `json:"agent"`
 	Fingerprint string   `json:"fingerprint"`
 	Issuers     []string `json:"issuers"`
+	Nodes       []string `json:"nodes"` // names of the broker's audit logs that the hospital accepts
 }
 
 func trustOf(t session.Trust) trustView {
-	v := trustView{Site: t.Site, Agent: t.Agent, Issuers: []string{}}
+	v := trustView{Site: t.Site, Agent: t.Agent, Issuers: []string{}, Nodes: []string{}}
 	if key, err := session.ParseKeyLine(t.Identity); err == nil {
 		v.Fingerprint = session.Fingerprint(key)
+	}
+	for _, n := range t.Nodes {
+		v.Nodes = append(v.Nodes, n.Origin)
 	}
 	for _, i := range t.Issuers {
 		v.Issuers = append(v.Issuers, i.URL)

@@ -35,13 +35,17 @@ func (p *program) verifyProof(f io.Reader, trust []session.Trust) error {
 	if err != nil {
 		return err
 	}
-	key, err := logKey(trust)
-	if err != nil {
-		return err
-	}
 	proof, err := witness.ParseInclusion(b)
 	if err != nil {
 		return p.notProved("The file is damaged: it is not an inclusion proof any more")
+	}
+	named, err := witness.ReadCheckpoint(proof.Checkpoint)
+	if err != nil {
+		return p.notProved("NOT PROVED: " + err.Error())
+	}
+	key, err := logKey(trust, named.Origin)
+	if err != nil {
+		return p.notProved("NOT PROVED: " + explain(err).Message)
 	}
 	at, err := proof.Included(key)
 	if err != nil {
@@ -62,6 +66,9 @@ func (p *program) verifyProof(f io.Reader, trust []session.Trust) error {
 			p.print("Consistent, signer unknown: no trust bundle names the broker's key.")
 		} else {
 			p.print("It is in the log, and the log is signed by the key in your trust bundle.")
+			for _, by := range cosigners(proof.Checkpoint, trust) {
+				p.print("The node %s cosigned it, %s.", by.Node.Origin, p.local(by.At))
+			}
 		}
 	})
 	if err == nil && key == nil {

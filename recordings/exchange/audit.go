@@ -6,17 +6,19 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
 )
 
 // logged is an entry of the broker's audit log that a pack proves.
 type logged struct {
 	event witness.Event
 	log   witness.Checkpoint
+	by    []witness.Cosigner // other nodes that the bundle accepts
 }
 
 // checkAudit checks the proof that the recording's sealing stands in the broker's
-// audit log. The log is signed with the key that signed the pack, so the trust bundle
-// vouches for both or for neither.
+// audit log of one of the broker's nodes: one that the trust bundle accepts, by its name
+// and key; without a bundle, the one that sealed the pack.
 func (c *check) checkAudit(context.Context) *recordings.Damage {
 	text, err := c.pack.bytes(auditSection)
 	if err != nil {
@@ -29,7 +31,18 @@ func (c *check) checkAudit(context.Context) *recordings.Damage {
 	if err != nil {
 		return c.damaged(auditSection, "the audit proof is not sound: %v", err)
 	}
-	at, err := proof.Included(c.broker)
+	named, err := witness.ReadCheckpoint(proof.Checkpoint)
+	if err != nil {
+		return c.damaged(auditSection, "the audit proof is not sound: %v", err)
+	}
+	key := c.broker
+	if len(c.nodes) > 0 {
+		node, ok := c.nodes.At(named.Origin)
+		if key, err = session.ParseKeyLine(node.Key); !ok || err != nil {
+			return c.damaged(auditSection, "the audit proof is of the log %s, of no node of the broker that the trust bundle accepts", named.Origin)
+		}
+	}
+	at, err := proof.Included(key)
 	if err != nil {
 		return c.damaged(auditSection, "the audit proof does not hold: %v", err)
 	}
@@ -45,6 +58,6 @@ func (c *check) checkAudit(context.Context) *recordings.Damage {
 	case !sealed || event.Details["seal"] != hex.EncodeToString(seal[:]):
 		return c.damaged(auditSection, "the audit log knows another seal of this recording")
 	}
-	c.logged = &logged{event: event, log: at}
+	c.logged = &logged{event: event, log: at, by: witness.Cosigners(proof.Checkpoint, c.nodes)}
 	return nil
 }

@@ -56,8 +56,12 @@ func (c *check) inLog() []string {
 	if c.logged == nil {
 		return nil
 	}
-	return []string{fmt.Sprintf("In the audit log: entry %d of the log %q, that this very seal arrived on %s; proved against a checkpoint of %d entries.",
+	lines := []string{fmt.Sprintf("In the audit log: entry %d of the log %q, that this very seal arrived on %s; proved against a checkpoint of %d entries.",
 		c.logged.event.Seq, c.logged.log.Origin, stamp(c.logged.event.Time), c.logged.log.Size)}
+	for _, by := range c.logged.by {
+		lines = append(lines, fmt.Sprintf("  The node %s cosigned that checkpoint on %s.", by.Node.Origin, stamp(by.At)))
+	}
+	return lines
 }
 
 func channels(all []session.Channel) string {
@@ -89,8 +93,17 @@ func (c *check) countersigned() []string {
 	if n := len(c.receipts); n > 1 {
 		times = fmt.Sprintf("%d times", n)
 	}
-	lines := []string{fmt.Sprintf("Countersigned: %s by the broker (key %s), first on %s, last on %s, up to %s.",
-		times, session.Fingerprint(c.broker), stamp(first.Time()), stamp(last.Time()), upTo)}
+	who := c.vouchers()
+	by := who[0]
+	if len(who) > 1 {
+		by = fmt.Sprintf("%d nodes of the broker", len(who))
+	}
+	lines := []string{fmt.Sprintf("Countersigned: %s by %s, first on %s, last on %s, up to %s.", times, by, stamp(first.Time()), stamp(last.Time()), upTo)}
+	if len(who) > 1 {
+		for _, w := range who {
+			lines = append(lines, "  By "+w+".")
+		}
+	}
 	if c.ahead > 0 {
 		lines = append(lines, fmt.Sprintf("  %d of them are about more than is here: fetch it again for the rest.", c.ahead))
 	}
@@ -98,6 +111,28 @@ func (c *check) countersigned() []string {
 		lines = append(lines, fmt.Sprintf("  %d of them are about the last moments before the recorder was lost, which were not saved.", c.lost))
 	}
 	return lines
+}
+
+// vouchers are the nodes that countersigned, by the names that the hospital knows them
+// by, in the order in which they first did.
+func (c *check) vouchers() []string {
+	var keys []string
+	count := map[string]int{}
+	for _, r := range c.receipts {
+		name := fmt.Sprintf("the broker (key %s)", session.Fingerprint(r.Key()))
+		if n, ok := c.nodes.Of(r.Key()); ok {
+			name = fmt.Sprintf("the broker's node %s (key %s)", n.Origin, session.Fingerprint(r.Key()))
+		}
+		if count[name]++; count[name] == 1 {
+			keys = append(keys, name)
+		}
+	}
+	if len(keys) > 1 {
+		for i, name := range keys {
+			keys[i] = fmt.Sprintf("%s, %d times", name, count[name])
+		}
+	}
+	return keys
 }
 
 // unproven lists what nobody can tell from this file.
@@ -109,7 +144,7 @@ func (c *check) unproven() []string {
 	switch {
 	case c.trust == nil:
 		say("who asked and who allowed it: that takes the trust bundle of the site.")
-	case c.trust.Broker == "":
+	case len(c.nodes) == 0:
 		say("whose countersigning key %s is: the trust bundle names no broker.", session.Fingerprint(c.broker))
 	}
 	if c.papers == nil {

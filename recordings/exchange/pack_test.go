@@ -56,7 +56,7 @@ func TestUnpinned(t *testing.T) {
 		t.Errorf("%s: %s", r.Result, r.Reason)
 	}
 	nameless := s.trust()
-	nameless.Broker = ""
+	nameless.Nodes = nil
 	r := verify(t, s.pack(), nameless)
 	if r.Result != recordings.VerdictIntact || !strings.Contains(strings.Join(r.Explain(), "\n"), "names no broker") {
 		t.Errorf("%s: %q", r.Result, r.Explain())
@@ -213,7 +213,7 @@ func TestStolenAgentKey(t *testing.T) {
 	forged := &scene{t: t, agent: s.agent, broker: newKey(t), header: s.header, papers: s.papers, dir: t.TempDir() + "/rec"}
 	forged.record("all is well\r\n")
 	forged.close()
-	named(t, "signed by a broker of the thief's own", verify(t, forged.pack(), s.trust()), "not from the broker that the trust bundle names")
+	named(t, "signed by a broker of the thief's own", verify(t, forged.pack(), s.trust()), "of no node of the broker that the trust bundle accepts")
 
 	forged.relist(honest)
 	named(t, "with the honest receipts", verify(t, packed(t, forged.parts, s.broker), s.trust()), "countersigned another content")

@@ -102,7 +102,7 @@ func (s *scene) fingerprint() string {
 func (s *scene) trust() session.Trust {
 	return session.Trust{
 		V: 1, Site: "NGH", Agent: "ngh-1", Identity: session.KeyLine(s.agent.Public().(ed25519.PublicKey)),
-		Broker: session.KeyLine(s.broker.Public().(ed25519.PublicKey)),
+		Nodes: session.Nodes{{Origin: "broker.example", Key: session.KeyLine(s.broker.Public().(ed25519.PublicKey))}},
 		Issuers: []session.Issuer{
 			{URL: vendor, Side: session.VendorSide, Clients: map[string]session.ClientClass{"sallyport-cli": session.CLI}},
 			{URL: hospital, Side: session.HospitalSide, Clients: map[string]session.ClientClass{"sallyport-console": session.Console}},

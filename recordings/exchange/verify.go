@@ -44,7 +44,12 @@ func Verify(ctx context.Context, r io.ReaderAt, size int64, trust []session.Trus
 		at := p.span[recordingSection].at + *c.recording.Offset
 		return tampered(&recordings.Damage{Segment: c.recording.Segment, Offset: at, Reason: c.recording.Reason})
 	}
-	c.trust = bundleOf(c.recording, trust)
+	if c.trust = bundleOf(c.recording, trust); c.trust != nil {
+		c.nodes = c.trust.Nodes
+		if err := c.nodes.Check(); err != nil {
+			return tampered(&recordings.Damage{Reason: "the trust bundle is not sound: " + err.Error()})
+		}
+	}
 	for _, step := range []func(context.Context) *recordings.Damage{c.checkPapers, c.checkReceipts, c.checkBroker, c.checkAudit} {
 		if damage := step(ctx); damage != nil {
 			return tampered(damage)
@@ -70,11 +75,12 @@ type check struct {
 	papers    *Papers
 	audited   *grant.Audited
 	receipts  []witness.Receipt
-	closed    bool // they are the agent's list
-	lost      int  // receipts of what a crash took
-	ahead     int  // receipts of what is not here yet
-	broker    ed25519.PublicKey
-	logged    *logged // the entry of the audit log that the pack proves
+	closed    bool              // they are the agent's list
+	lost      int               // receipts of what a crash took
+	ahead     int               // receipts of what is not here yet
+	nodes     session.Nodes     // of the bundle; none: it names none
+	broker    ed25519.PublicKey // that sealed the pack
+	logged    *logged           // the entry of the audit log that the pack proves
 }
 
 func bundleOf(r recordings.Result, trust []session.Trust) *session.Trust {
@@ -173,8 +179,8 @@ func (c *check) fit(section int) *recordings.Damage {
 			return c.damaged(section, "countersignature %d does not fit what it is under", i)
 		case !r.Head.Verify(c.recording.Signer()):
 			return c.damaged(section, "countersignature %d is under a head that the agent did not sign", i)
-		case r.Broker != c.receipts[0].Broker:
-			return c.damaged(section, "countersignature %d is of another broker's key", i)
+		case !c.accepts(r.Key()):
+			return c.damaged(section, "countersignature %d is by a key (%s) of no node of the broker that the trust bundle accepts", i, session.Fingerprint(r.Key()))
 		}
 		if !c.stands(r.Head) {
 			return c.damaged(section, "the broker countersigned another content on %s: up to byte %d of segment %d",
@@ -210,23 +216,24 @@ func (c *check) stands(h witness.Head) bool {
 	return false
 }
 
-// checkBroker checks that one broker made the pack and the countersignatures, and
-// that it is the bundle's.
+// accepts reports whether a key is of a node that the hospital accepts. Where no bundle
+// names nodes there is nobody to ask, and the result says so.
+func (c *check) accepts(key ed25519.PublicKey) bool {
+	_, ok := c.nodes.Of(key)
+	return ok || len(c.nodes) == 0
+}
+
+// checkBroker checks that the pack is as a node of the broker sealed it, and that it is
+// one that the hospital accepts.
 func (c *check) checkBroker(context.Context) *recordings.Damage {
 	key, ok := c.pack.sealed()
+	at := c.pack.size - packTail
 	if !ok {
-		return &recordings.Damage{Offset: c.pack.size - packTail, Reason: "the broker's signature over the whole pack does not fit"}
+		return &recordings.Damage{Offset: at, Reason: "the broker's signature over the whole pack does not fit"}
 	}
 	c.broker = key
-	if len(c.receipts) > 0 && !key.Equal(c.receipts[0].Key()) {
-		return &recordings.Damage{Offset: c.pack.size - packTail, Reason: "the pack is signed with another key than the countersignatures"}
-	}
-	if c.trust == nil || c.trust.Broker == "" {
-		return nil
-	}
-	pinned, err := session.ParseKeyLine(c.trust.Broker)
-	if err != nil || !pinned.Equal(key) {
-		return &recordings.Damage{Offset: c.pack.size - packTail, Reason: "the pack and its countersignatures are not from the broker that the trust bundle names"}
+	if !c.accepts(key) {
+		return &recordings.Damage{Offset: at, Reason: "the pack is sealed by a key (" + session.Fingerprint(key) + ") of no node of the broker that the trust bundle accepts"}
 	}
 	return nil
 }
@@ -242,9 +249,9 @@ func tampered(d *recordings.Damage) Result {
 }
 
 // Countersigned reports why countersignatures are not those of a verified recording, or
-// not of this broker; nil: every one fits. heads are those that stand in the recording;
-// closed says that the receipts are the agent's own list, which covers all of it.
-func Countersigned(of recordings.Result, heads map[witness.Head]bool, receipts []witness.Receipt, closed bool, broker ed25519.PublicKey) error {
+// not of these nodes of the broker; nil: every one fits. heads are those that stand in the
+// recording; closed says that the receipts are the agent's own list, which covers all of it.
+func Countersigned(of recordings.Result, heads map[witness.Head]bool, receipts []witness.Receipt, closed bool, nodes session.Nodes) error {
 	id, err := session.ParseRecordingID(of.Header().Recording)
 	if err != nil {
 		return err
@@ -252,12 +259,9 @@ func Countersigned(of recordings.Result, heads map[witness.Head]bool, receipts [
 	if !witness.Sorted(id, receipts) {
 		return errors.New("the countersignatures are not in order, or of another recording")
 	}
-	c := check{recording: of, heads: heads, receipts: receipts, closed: closed}
+	c := check{recording: of, heads: heads, receipts: receipts, closed: closed, nodes: nodes}
 	if d := c.fit(receiptsSection); d != nil {
 		return d
-	}
-	if len(receipts) > 0 && !broker.Equal(receipts[0].Key()) {
-		return errors.New("the countersignatures are of another broker")
 	}
 	return nil
 }

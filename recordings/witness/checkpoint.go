@@ -14,6 +14,8 @@ import (
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/sallyport/sallyport/session"
 )
 
 // Checkpoint is how far a transparency log had come: its name, the number of its
@@ -28,7 +30,6 @@ type Checkpoint struct {
 const (
 	MaxCheckpoint = 4 << 10 // bytes of a signed checkpoint
 	maxHashes     = 63
-	maxOrigin     = 255
 )
 
 // ErrForked is in the chain when two signed checkpoints of one log cannot both be
@@ -38,14 +39,6 @@ var ErrForked = errors.New("the log was rewritten")
 // text is the body of a C2SP checkpoint (c2sp.org/tlog-checkpoint).
 func (c Checkpoint) text() string {
 	return fmt.Sprintf("%s\n%d\n%s\n", c.Origin, c.Size, base64.StdEncoding.EncodeToString(c.Root[:]))
-}
-
-// ValidOrigin reports whether s can name a log and its key: a host, with or without port.
-func ValidOrigin(s string) bool {
-	if s == "" || len(s) > maxOrigin {
-		return false
-	}
-	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' || r == '+' })
 }
 
 // logSigner signs notes with an ed25519 key. A note's text holds no zero byte, so
@@ -81,7 +74,7 @@ func (c Checkpoint) Signed(s crypto.Signer) ([]byte, error) {
 }
 
 func verifier(origin string, pub ed25519.PublicKey) (note.Verifier, error) {
-	if !ValidOrigin(origin) {
+	if !session.ValidOrigin(origin) {
 		return nil, fmt.Errorf("%.80q cannot name a log", origin)
 	}
 	key, err := note.NewEd25519VerifierKey(origin, pub)
@@ -115,7 +108,7 @@ func ReadCheckpoint(signed []byte) (Checkpoint, error) {
 		return Checkpoint{}, bad
 	}
 	lines := strings.SplitN(string(signed), "\n", 5)
-	if len(lines) != 5 || lines[3] != "" || !ValidOrigin(lines[0]) {
+	if len(lines) != 5 || lines[3] != "" || !session.ValidOrigin(lines[0]) {
 		return Checkpoint{}, bad
 	}
 	size, err := strconv.ParseInt(lines[1], 10, 64)

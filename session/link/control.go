@@ -140,7 +140,10 @@ func (l *control) serve(ctx, runCtx context.Context) error {
 		case verbAck, verbIssued:
 			l.calls.answer(f)
 		case verbDeliver:
-			err = inWork(ctx, l, f, func(ctx context.Context, d Deliver) Verdict { return l.client.cfg.Handler.Deliver(ctx, d) })
+			err = inWork(ctx, l, f, func(ctx context.Context, d Deliver) Verdict {
+				d.Node = l.node.Name
+				return l.client.cfg.Handler.Deliver(ctx, d)
+			})
 		case verbEnd:
 			err = inWork(ctx, l, f, func(ctx context.Context, e End) Verdict { return l.client.cfg.Handler.End(ctx, e) })
 		case verbOpen:

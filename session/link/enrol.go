@@ -30,14 +30,14 @@ type EnrolRequest struct {
 // Issued is a certificate with everything that goes with it, in a form to keep.
 // KeyPEM is secret and empty at renewal, which keeps the key.
 type Issued struct {
-	Site    string    `json:"site"`
-	Agent   string    `json:"agent"`
-	Nodes   []Node    `json:"nodes,omitempty"`
-	CertPEM string    `json:"cert"`
-	CAPEM   string    `json:"ca"`
-	KeyPEM  string    `json:"key,omitempty"`
-	Expires time.Time `json:"expires"`
-	Broker  string    `json:"broker,omitempty"` // key line of the broker's countersigning key
+	Site    string       `json:"site"`
+	Agent   string       `json:"agent"`
+	Nodes   []Node       `json:"nodes,omitempty"`
+	CertPEM string       `json:"cert"`
+	CAPEM   string       `json:"ca"`
+	KeyPEM  string       `json:"key,omitempty"`
+	Expires time.Time    `json:"expires"`
+	Log     session.Node `json:"log,omitzero"` // the node that answered: name and key of its audit log
 }
 
 // Certificate is the pair of CertPEM and KeyPEM.
@@ -227,8 +227,8 @@ func checkChain(chain Chain, ca *x509.Certificate, site, agent string, key *ecds
 	if err != nil {
 		return Issued{}, err
 	}
-	if chain.Broker != "" {
-		if _, err := session.ParseKeyLine(chain.Broker); err != nil {
+	if chain.Log != (session.Node{}) {
+		if err := (session.Nodes{chain.Log}).Check(); err != nil {
 			return Issued{}, err
 		}
 	}
@@ -249,7 +249,7 @@ func checkChain(chain Chain, ca *x509.Certificate, site, agent string, key *ecds
 	}
 	return Issued{
 		Site: site, Agent: agent, Expires: leaf.NotAfter.UTC(),
-		CertPEM: certPEM(leaf.Raw), CAPEM: certPEM(ca.Raw), Broker: chain.Broker,
+		CertPEM: certPEM(leaf.Raw), CAPEM: certPEM(ca.Raw), Log: chain.Log,
 	}, nil
 }
 

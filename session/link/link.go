@@ -185,9 +185,9 @@ type Enrolment struct {
 
 // Chain is an agent's certificate and the CA that issued it, DER.
 type Chain struct {
-	Certificate []byte `json:"certificate"`
-	CA          []byte `json:"ca"`
-	Broker      string `json:"broker,omitempty"` // key line of the broker's countersigning key
+	Certificate []byte       `json:"certificate"`
+	CA          []byte       `json:"ca"`
+	Log         session.Node `json:"log,omitzero"` // the node that answers: name and key of its audit log
 }
 
 // Hello is what an agent says of itself on its control connection. No addresses,
@@ -213,6 +213,9 @@ type Deliver struct {
 	Key     string   `json:"key,omitempty"` // key line
 	// By is who asked, for withdraw, revoke, freeze, thaw; whose access ends, for disable.
 	By *session.Person `json:"by,omitempty"`
+	// Node is who delivers, by its name in the agent's own configuration. The agent's
+	// end of the link says so, never the message.
+	Node string `json:"-"`
 }
 
 // Delivery is a kind of Deliver. The agent checks what widens by tokens of its own

@@ -1,6 +1,6 @@
-// Package agentcmd is the hospital operator's command: serve, doctor, enrol, trust
-// export, status, kill, freeze and thaw. The last four speak to the running agent over
-// its unix socket, so they work with the broker gone.
+// Package agentcmd is the hospital operator's command: serve, doctor, enrol, trust,
+// status, kill, freeze and thaw. The last four speak to the running agent over its unix
+// socket, so they work with the broker gone; trust reads and writes the agent's state.
 package agentcmd
 
 import (
@@ -32,7 +32,7 @@ func New() *cobra.Command {
 	root.PersistentFlags().String("config", "/etc/sallyport/agent.yaml", "configuration file")
 	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
 	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
-	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(), freezeCommand(), thawCommand(), logCommand(), doctorCommand())
+	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(), freezeCommand(), thawCommand(), doctorCommand())
 	return root
 }
 
@@ -100,28 +100,4 @@ name and NOT kept here: store it offline, at the hospital.`,
 	cmd.Flags().StringVar(&tokenFile, "token-file", "", "a file that holds the join token")
 	cmd.Flags().StringVar(&identity, "input-identity", "input-identity.txt", "where to write the hospital's input identity")
 	return cmd
-}
-
-func trustCommand() *cobra.Command {
-	parent := &cobra.Command{Use: "trust", Short: "The trust bundle that people import out of band"}
-	parent.AddCommand(&cobra.Command{
-		Use:     "export",
-		Short:   "Print the trust bundle: site, identity key, issuers, clients",
-		Example: "  sallyport-agent trust export > ngh-trust.json",
-		Args:    cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := load(cmd)
-			if err != nil {
-				return err
-			}
-			bundle, err := agent.Trust(cfg)
-			if err != nil {
-				return err
-			}
-			enc := json.NewEncoder(cmd.OutOrStdout())
-			enc.SetIndent("", "  ")
-			return enc.Encode(bundle)
-		},
-	})
-	return parent
 }

@@ -55,7 +55,7 @@ func show(cmd *cobra.Command, st console.Status) error {
 	}
 	fmt.Fprintf(out, "Agent %s of site %s, %s since %s\n", st.Agent, st.Site, link, st.Link.Since.Local().Format("15:04:05"))
 	fmt.Fprintf(out, "Identity key %s\n", st.Identity)
-	showLog(out, st.Log)
+	showLogs(out, st)
 	busy := map[string]bool{}
 	for _, l := range st.Sessions {
 		busy[l.Asset] = true

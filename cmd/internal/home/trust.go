@@ -32,6 +32,9 @@ func ParseTrust(data []byte) (session.Trust, error) {
 	if _, err := session.ParseKeyLine(t.Identity); err != nil {
 		return refuse("the agent's identity key is not an ssh-ed25519 key line")
 	}
+	if err := t.Nodes.Check(); err != nil {
+		return refuse(err.Error())
+	}
 	if len(t.Issuers) == 0 {
 		return refuse("it pins no identity provider")
 	}

@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
+	"github.com/sallyport/sallyport/agent"
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
@@ -29,7 +31,15 @@ func (s *siege) show(t *testing.T, l *audit.Log, from int64) link.Verdict {
 	t.Helper()
 	note, proof, err := l.Consistency(from)
 	must(t, err)
-	return s.deliver(link.Deliver{Kind: "checkpoint", Request: note, Grant: proof.Bytes(), Key: session.KeyLine(l.Key())})
+	return s.deliver(link.Deliver{Kind: link.DeliverCheckpoint, Request: note, Grant: proof.Bytes()})
+}
+
+// accept is the hospital's word that a log is a node's.
+func (s *siege) accept(l *audit.Log) {
+	s.t.Helper()
+	n := l.Node()
+	_, err := agent.AcceptNode(agent.Config{State: s.state}, n.Origin, n.Key, time.Now())
+	must(s.t, err)
 }
 
 // The agent alone finds a log that was truncated, forked or rewritten, whoever asks
@@ -56,6 +66,12 @@ func TestTheAgentFindsARewrittenLog(t *testing.T) {
 			}
 			return s.show(t, l, honest.Size())
 		},
+		"under another name": func(t *testing.T, key ed25519.PrivateKey, _ *audit.Log, s *siege) link.Verdict {
+			l, err := audit.Open(audit.Config{Dir: t.TempDir(), Key: key, Origin: "anew.example.org"})
+			must(t, err)
+			defer l.Close()
+			return s.show(t, l, 0)
+		},
 		"signed by another key": func(t *testing.T, _ ed25519.PrivateKey, honest *audit.Log, s *siege) link.Verdict {
 			l := history(t, mustKey(t), t.TempDir(), int(honest.Size())+1)
 			defer l.Close()
@@ -68,6 +84,7 @@ func TestTheAgentFindsARewrittenLog(t *testing.T) {
 			key := mustKey(t)
 			honest := history(t, key, t.TempDir(), 5)
 			defer honest.Close()
+			s.accept(honest)
 			if v := s.show(t, honest, 0); !v.OK || v.Count != 5 {
 				t.Fatalf("the first checkpoint: %+v", v)
 			}
@@ -104,6 +121,7 @@ func TestAnOlderCopyOfTheLogIsFound(t *testing.T) {
 	must(t, err)
 	must(t, l.Close())
 	l = history(t, key, dir, 2)
+	s.accept(l)
 	if v := s.show(t, l, 0); !v.OK {
 		t.Fatalf("%+v", v)
 	}

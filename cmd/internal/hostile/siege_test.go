@@ -43,6 +43,10 @@ type siege struct {
 	state    string // the agent's directory
 	agent    session.Trust
 	spool    string // the agent's, on disk
+
+	twin   bool         // whether the broker has a second node
+	second *fleet.Fleet // that one
+	log    session.Node // that the first node names at enrolment; may be empty
 }
 
 const (
@@ -56,6 +60,13 @@ func besiege(t *testing.T) *siege { return besiegeWith(t, simulator.Honest) }
 func besiegeWith(t *testing.T, mode simulator.Mode) *siege {
 	t.Helper()
 	s := &siege{t: t, mode: mode}
+	s.begin()
+	return s
+}
+
+func (s *siege) begin() {
+	t := s.t
+	t.Helper()
 	dir := t.TempDir() // first, so that it is removed after the agent has stopped
 	s.state = filepath.Join(dir, "agent")
 	ctx, cancel := context.WithCancel(context.Background())
@@ -75,13 +86,14 @@ func besiegeWith(t *testing.T, mode simulator.Mode) *siege {
 	}
 	s.spool = filepath.Join(cfg.State, "spool")
 	cfg.Assets = s.assets(ctx, dir, &running)
-	node := s.takeOver(ctx, dir, &running)
-	cfg.Nodes = []agent.Node{{Name: "broker", Address: node}}
+	s.broker = s.takeOver(ctx, dir, &cfg, "broker", s.log, &running)
+	if s.twin {
+		s.second = s.takeOver(ctx, dir, &cfg, "second", session.Node{}, &running)
+	}
 	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	s.enlist(ctx, cfg, dir, &running)
-	return s
 }
 
 func (s *siege) issuer(side devidp.Side, into **devidp.Provider) string {
@@ -138,15 +150,16 @@ func (s *siege) listen() net.Listener {
 	return ln
 }
 
-// takeOver runs the link's broker side, with us in place of the broker.
-func (s *siege) takeOver(ctx context.Context, dir string, running *sync.WaitGroup) string {
+// takeOver runs the link's broker side of a node, with us in place of the broker, and
+// tells the agent of it.
+func (s *siege) takeOver(ctx context.Context, dir string, cfg *agent.Config, name string, log session.Node, running *sync.WaitGroup) *fleet.Fleet {
 	ca, err := fleet.LoadCA(filepath.Join(dir, "ca"), time.Now)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	ln := s.listen()
-	s.broker, err = fleet.New(fleet.Config{
-		Node: "broker", Nodes: []link.Node{{Name: "broker", Address: ln.Addr().String()}}, CA: ca,
+	f, err := fleet.New(fleet.Config{
+		Node: name, Nodes: []link.Node{{Name: name, Address: ln.Addr().String()}}, CA: ca, AuditLog: log,
 		Once: &memory{}, Denied: fleet.OpenDenyFile(filepath.Join(dir, "denied"), time.Now), Handler: deaf{}, Now: time.Now, Log: quiet(),
 	})
 	if err != nil {
@@ -159,10 +172,11 @@ func (s *siege) takeOver(ctx context.Context, dir string, running *sync.WaitGrou
 			if err != nil {
 				return
 			}
-			running.Go(func() { s.broker.ServeConn(ctx, conn) })
+			running.Go(func() { f.ServeConn(ctx, conn) })
 		}
 	})
-	return ln.Addr().String()
+	cfg.Nodes = append(cfg.Nodes, agent.Node{Name: name, Address: ln.Addr().String()})
+	return f
 }
 
 // enlist enrols the real agent and waits until it has dialled in.
@@ -187,7 +201,7 @@ func (s *siege) enlist(ctx context.Context, cfg agent.Config, dir string, runnin
 		}
 	})
 	deadline := time.Now().Add(patience)
-	for !s.broker.Online(site, agentName) {
+	for !s.broker.Online(site, agentName) || s.second != nil && !s.second.Online(site, agentName) {
 		if time.Now().After(deadline) {
 			s.t.Fatal("the agent never dialled in")
 		}
