@@ -139,6 +139,9 @@ func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.T
 	if v.Read, err = p.entriesMatch(ctx, who, leaves); err != nil {
 		return auditVerdict{}, err
 	}
+	if err := durable.MakeDir(filepath.Dir(seen)); err != nil {
+		return auditVerdict{}, err
+	}
 	if err := durable.Write(seen, keptSeen(session.KeyLine(key), got.Checkpoint)); err != nil {
 		return auditVerdict{}, err
 	}
