@@ -96,7 +96,7 @@ func (b *Broker) furnish() error {
 	if b.mail, err = newOffice(b.cfg, b); err != nil {
 		return err
 	}
-	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
+	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Wholes: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Serves: b.cfg.serves, Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
 	b.reels = newReels(library{b.vault, b.signer, b.audit, b.peers.nodes}, b.access, b.log)

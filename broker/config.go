@@ -8,8 +8,10 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"time"
 
+	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -105,6 +107,13 @@ func (c *Config) pinned() []session.Issuer {
 		all = append(all, iss.Issuer)
 	}
 	return all
+}
+
+// serves reports whether the people of an issuer may know of a site.
+func (c *Config) serves(issuer, site string) bool {
+	return slices.ContainsFunc(c.Issuers, func(i Issuer) bool {
+		return i.URL == issuer && (slices.Contains(i.Sites, site) || slices.Contains(i.Sites, identity.AnySite))
+	})
 }
 
 // Validate reports every value that cannot be used, as *session.BadField.

@@ -64,7 +64,7 @@ func newCinema(t *testing.T) *cinema {
 	st, err := store.Open(t.Context(), store.Config{URL: "redis://" + miniredis.RunT(t).Addr(), Ephemeral: true})
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
-	a, err := access.New(access.Config{Documents: st, Listing: st, Agents: c.agent, Audit: log, Now: time.Now})
+	a, err := access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: c.agent, Audit: log, Now: time.Now})
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
 	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, reels: newReels(library{v, key, log, func() session.Nodes { return session.Nodes{log.Node()} }}, a, quiet)}

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/access"
-	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/sshd"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/recordings"
@@ -208,10 +207,7 @@ const relayDial = 10 * time.Second
 
 // Relay connects an agent to an issuer of its site. The agent speaks TLS through it.
 func (b *Broker) Relay(ctx context.Context, site, agent, issuer string) (net.Conn, error) {
-	for _, iss := range b.cfg.Issuers {
-		if iss.URL != issuer || !slices.Contains(iss.Sites, site) && !slices.Contains(iss.Sites, identity.AnySite) {
-			continue
-		}
+	if b.cfg.serves(issuer, site) {
 		u, err := url.Parse(issuer)
 		if err != nil {
 			return nil, err
@@ -247,8 +243,8 @@ func (r routes) KeyOwner(ctx context.Context, line string) (session.Identity, st
 	return owner.Identity, owner.Request.Request(), err
 }
 
-func (r routes) Route(ctx context.Context, engineer session.Identity, host string) (sshd.Route, error) {
-	to, err := r.access.Route(ctx, engineer, host)
+func (r routes) Route(ctx context.Context, engineer session.Identity, of session.Target) (sshd.Route, error) {
+	to, err := r.access.Route(ctx, engineer, of)
 	return sshd.Route{Site: to.Site, Agent: to.Agent, Asset: to.Asset, Service: to.Service, Session: to.Session.Session()}, err
 }
 

@@ -2,7 +2,6 @@ package session
 
 import (
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -141,11 +140,6 @@ func (a Asset) Service(name string) (Service, bool) {
 		}
 	}
 	return Service{}, false
-}
-
-// HostName is the ssh host name of a service of an asset: "recon-ssh.ngh-petct1".
-func HostName(asset, service string) string {
-	return strings.ToLower(service + "." + asset)
 }
 
 // ValidName reports whether s can name a site, agent, asset, endpoint or service:

@@ -51,9 +51,6 @@ func TestNames(t *testing.T) {
 			t.Errorf("%q is no name", bad)
 		}
 	}
-	if got := session.HostName("NGH-PETCT1", "recon-ssh"); got != "recon-ssh.ngh-petct1" {
-		t.Error(got)
-	}
 }
 
 func TestClassesAreOrdered(t *testing.T) {

@@ -43,6 +43,11 @@ func (t Target) Host() string {
 // Short is the target without its site.
 func (t Target) Short() Target { return Target{Asset: t.Asset, Service: t.Service} }
 
+// Valid reports whether asset and service are names, and the site if there is one.
+func (t Target) Valid() bool {
+	return ValidName(t.Asset) && ValidName(t.Service) && (t.Site == "" || ValidName(t.Site))
+}
+
 // Names reports whether t, as somebody typed it, names the full target: in any case, with
 // its site or without.
 func (t Target) Names(full Target) bool {
@@ -121,5 +126,5 @@ func (t Target) Choose(among []Target) (one Target, found bool, err error) {
 	if t.Service == "" {
 		next = "Write the full name, SITE/ASSET."
 	}
-	return Target{}, false, Errorf(Invalid, "%s is ambiguous: it could be %s or %s", t, strings.Join(full[:last], ", "), full[last]).WithNext(next)
+	return Target{}, false, Errorf(Invalid, "%s is ambiguous: it could be %s or %s.", t, strings.Join(full[:last], ", "), full[last]).WithNext(next)
 }

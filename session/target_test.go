@@ -78,7 +78,7 @@ func TestAmbiguousIsRefusedWithEveryName(t *testing.T) {
 	for _, c := range "abcdefghij" {
 		many = append(many, session.Target{Site: string(c), Asset: "x", Service: "y"})
 	}
-	if _, _, err := many[0].Short().Choose(many); err == nil || !strings.HasSuffix(err.Error(), "a/x/y, b/x/y, c/x/y, d/x/y or 6 more") {
+	if _, _, err := many[0].Short().Choose(many); err == nil || !strings.HasSuffix(err.Error(), "a/x/y, b/x/y, c/x/y, d/x/y or 6 more.") {
 		t.Error(err)
 	}
 }

@@ -70,7 +70,8 @@ func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Read
 	if err := nc.SetDeadline(time.Now().Add(proofTime)); err != nil {
 		return attach.Proof{}, nil, err
 	}
-	challenge, err := json.Marshal(attach.NewChallenge(e.cfg.Agent, p, v.Asset, v.Service))
+	of := session.Target{Site: e.cfg.Site, Asset: v.Asset, Service: v.Service}
+	challenge, err := json.Marshal(attach.NewChallenge(e.cfg.Agent, p, of))
 	if err != nil {
 		return attach.Proof{}, nil, err
 	}
@@ -87,7 +88,7 @@ func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Read
 	}
 	proof, err := attach.ParseProof(first.Payload)
 	if err == nil {
-		err = proof.Verify(challenge, p, v.Asset, v.Service)
+		err = proof.Verify(challenge, p, of)
 	}
 	if err == nil && proof.Role != attach.RoleOperate {
 		err = session.Errorf(session.Refused, "Nobody watches a session here.").WithNext("Watch it from the hospital's live board.")
@@ -133,7 +134,7 @@ func (c *Conn) Welcome(t *Ticket) attach.Welcome {
 	facts := s.state.facts
 	s.mu.Unlock()
 	w := attach.Welcome{
-		Session: t.ID.Session(), Request: t.Request, Asset: c.visit.Asset, Service: c.visit.Service,
+		Session: t.ID.Session(), Request: t.Request, Site: c.e.cfg.Site, Asset: c.visit.Asset, Service: c.visit.Service,
 		Deadline: facts.Deadline.UTC(), Opened: facts.Opened.UTC(), Now: c.e.cfg.Now().UTC(),
 		Channels: []session.Channel{}, Frozen: append([]string{}, s.gate.frozen()...), Recording: tap.id,
 	}

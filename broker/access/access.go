@@ -78,22 +78,28 @@ type Config struct {
 	Documents Documents
 	Listing   Listing
 	Agents    Agents
-	Audit     Auditor          // nil: nothing is written down (tests)
+	Audit     Auditor // nil: nothing is written down (tests)
+	Wholes    Wholes
 	Issuers   []session.Issuer // whose client ids have a class, for display
-	Notices   Notifier         // nil: nobody is told
-	Now       func() time.Time
-	Log       *slog.Logger
+	// Serves says which sites the people of an issuer may know of, for those who come with
+	// a key and no login; nil: every site.
+	Serves  func(issuer, site string) bool
+	Notices Notifier // nil: nobody is told
+	Now     func() time.Time
+	Log     *slog.Logger
 }
 
 // Access is the meeting place. Safe for concurrent use, also by several brokers on one store.
 type Access struct {
 	docs   Documents
 	list   Listing
+	wholes Wholes
 	agents Agents
 	audit  Auditor
 	now    func() time.Time
 	log    *slog.Logger
 	issuer []session.Issuer
+	serves func(issuer, site string) bool
 	usual  *usual
 
 	notifier Notifier
@@ -101,10 +107,14 @@ type Access struct {
 
 // New makes an Access.
 func New(c Config) (*Access, error) {
-	if c.Documents == nil || c.Listing == nil || c.Agents == nil {
+	if c.Documents == nil || c.Listing == nil || c.Wholes == nil || c.Agents == nil {
 		return nil, session.Errorf(session.Internal, "access: the configuration is not complete")
 	}
-	a := &Access{docs: c.Documents, list: c.Listing, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log, issuer: c.Issuers, usual: newUsual(), notifier: c.Notices}
+	a := &Access{docs: c.Documents, list: c.Listing, wholes: c.Wholes, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log,
+		issuer: c.Issuers, serves: c.Serves, usual: newUsual(), notifier: c.Notices}
+	if a.serves == nil {
+		a.serves = func(string, string) bool { return true }
+	}
 	if a.now == nil {
 		a.now = time.Now
 	}

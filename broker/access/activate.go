@@ -75,7 +75,7 @@ func (a *Access) Activate(ctx context.Context, c Caller, id session.ID, key stri
 	if err != nil {
 		return Request{}, err
 	}
-	a.log.Info("activated", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset)
+	a.log.Info("activated", "request", id.Request(), "user", c.Who().Sub, "target", r.target())
 	return r.view(a.now()), nil
 }
 

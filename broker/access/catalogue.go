@@ -11,26 +11,41 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
-	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Bounds of what an agent may announce.
-const (
-	maxAssets   = 500
-	maxServices = 64
-	maxLabel    = 100
-	maxAgents   = 32
+// The catalogue is one document for each scanner and one for each site that says which
+// agent announced what. An id is SITE or SITE/ASSET in lower case, as host names are: so
+// no two differ only in case, and one scanner is one look-up, however many there are. A
+// site's documents change together (store.UpdateWhole), and only by its own agents.
+const catalogueKind = "catalogue"
 
-	maxApprovals = 10 // approvers of one request
-)
-
-// everySite is the name under which all sites are listed.
+// everySite is the name under which the documents of sites are listed.
 const everySite = "all"
 
-// site is what the agents of a site announced. One document, so that no two
-// agents can take one asset's name.
+// Wholes changes a document together with its parts. Its contract is package store's.
+type Wholes interface {
+	UpdateWhole(ctx context.Context, kind, id string, edit func(old []byte) (store.Whole, error)) error
+}
+
+// site is who announced what at a site.
 type site struct {
-	Agents map[string]link.Hello `json:"agents"`
+	Name   string               `json:"name"`
+	Agents map[string]announcer `json:"agents"`
+}
+
+// announcer is an agent that announced scanners.
+type announcer struct {
+	Identity string   `json:"identity"` // key line
+	Said     string   `json:"said"`     // hash of its announcement
+	Assets   []string `json:"assets"`   // sorted
+}
+
+// entry is one scanner, as it is stored.
+type entry struct {
+	Site     string        `json:"site"`
+	Agent    string        `json:"agent"`
+	Identity string        `json:"identity"` // key line
+	Asset    session.Asset `json:"asset"`
 }
 
 // Asset is a scanner of the catalogue with the agent that guards it.
@@ -44,58 +59,132 @@ type Asset struct {
 	Typical
 }
 
-// Announce puts what an agent says of itself into the catalogue, in place of what
-// it said before. The caller has checked site and agent against the certificate.
-// Names that another agent of the site has, in any case, are refused.
+// full is the name of one of its services, or of the scanner.
+func (x Asset) full(service string) session.Target {
+	return session.Target{Site: x.Site, Asset: x.Name, Service: service}
+}
+
+// catalogueID is where a site stands, or one of its scanners.
+func catalogueID(siteName, asset string) string {
+	return strings.ToLower(session.Target{Site: siteName, Asset: asset}.String())
+}
+
+// Names under which scanners are listed.
+func atSite(siteName string) string { return "site:" + strings.ToLower(siteName) }
+func named(asset string) string     { return "asset:" + strings.ToLower(asset) }
+
+// Announce puts what an agent says of itself into the catalogue, in place of what it said
+// before. The caller has checked site and agent against the certificate. Names that
+// another agent of the site has, in any case, are refused, and so is a site whose name
+// differs from another's only in case.
 func (a *Access) Announce(ctx context.Context, h link.Hello) error {
 	if err := checkHello(h); err != nil {
 		return err
 	}
-	first, err := json.Marshal(site{Agents: map[string]link.Hello{}})
+	first, err := json.Marshal(site{Name: h.Site, Agents: map[string]announcer{}})
 	if err != nil {
 		return err
 	}
-	if err := a.docs.Create(ctx, siteKind, h.Site, first, 0, everySite); err != nil && !errors.Is(err, store.ErrExists) {
+	id := catalogueID(h.Site, "")
+	if err := a.docs.Create(ctx, catalogueKind, id, first, 0, everySite); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
 	if err := a.enterAnnouncement(ctx, h); err != nil {
 		return err
 	}
-	return a.docs.Update(ctx, siteKind, h.Site, func(old []byte) ([]byte, error) {
-		s, err := readSite(old)
+	return a.wholes.UpdateWhole(ctx, catalogueKind, id, func(old []byte) (store.Whole, error) {
+		s, err := readSite(old, id)
+		if err == nil {
+			err = s.check(h)
+		}
 		if err != nil {
-			return nil, err
+			return store.Whole{}, err
 		}
-		if _, known := s.Agents[h.Agent]; !known && len(s.Agents) >= maxAgents {
-			return nil, refusal(session.Refused, "Forget agents that are gone.", "%s has too many agents.", h.Site)
-		}
-		if asset, holder, taken := s.clash(h); taken {
-			return nil, refusal(session.Refused, "Give each scanner to one agent, and a name of its own.",
-				"%s is announced by the agent %s of this site already.", asset, holder)
-		}
-		s.Agents[h.Agent] = h
-		return json.Marshal(s)
+		was := s.Agents[h.Agent].Assets
+		s.Agents[h.Agent] = announcerOf(h)
+		return s.whole(h, was)
 	})
+}
+
+func announcerOf(h link.Hello) announcer {
+	x := announcer{Identity: h.Identity, Said: hashed(catalogueText(h)), Assets: []string{}}
+	for _, asset := range h.Assets {
+		x.Assets = append(x.Assets, asset.Name)
+	}
+	slices.Sort(x.Assets)
+	return x
+}
+
+// whole is the site and the entries of an agent: all that it announces, and none of those
+// that it announced before and does not any more.
+func (s site) whole(h link.Hello, was []string) (store.Whole, error) {
+	body, err := json.Marshal(s)
+	w := store.Whole{Body: body}
+	if err != nil {
+		return w, err
+	}
+	kept := map[string]bool{}
+	part := func(asset string) store.Part {
+		return store.Part{ID: catalogueID(s.Name, asset), Under: []string{atSite(s.Name), named(asset)}}
+	}
+	for _, x := range h.Assets {
+		p := part(x.Name)
+		if p.Body, err = json.Marshal(entry{Site: s.Name, Agent: h.Agent, Identity: h.Identity, Asset: x}); err != nil {
+			return w, err
+		}
+		kept[p.ID] = true
+		w.Put = append(w.Put, p)
+	}
+	for _, name := range was {
+		if p := part(name); !kept[p.ID] {
+			w.Drop = append(w.Drop, p)
+		}
+	}
+	return w, nil
+}
+
+// check refuses an announcement that does not fit beside those of other agents.
+func (s site) check(h link.Hello) error {
+	if s.Name != h.Site {
+		return refusal(session.Refused, "Enrol the agent for a site whose name differs in more than case.",
+			"There is a site %s already.", s.Name)
+	}
+	others, mine := 0, map[string]bool{}
+	for _, x := range h.Assets {
+		mine[strings.ToLower(x.Name)] = true
+	}
+	for name, other := range s.Agents {
+		if name == h.Agent {
+			continue
+		}
+		for _, asset := range other.Assets {
+			if mine[strings.ToLower(asset)] {
+				return refusal(session.Refused, "Give each scanner to one agent, and a name of its own.",
+					"%s is announced by the agent %s of this site already.", asset, name)
+			}
+		}
+		others += len(other.Assets)
+	}
+	if _, known := s.Agents[h.Agent]; !known && len(s.Agents) >= maxAgents {
+		return refusal(session.Refused, "Forget agents that are gone.", "%s has too many agents.", h.Site)
+	}
+	if others+len(h.Assets) > maxSiteAssets {
+		return refusal(session.Refused, "Announce fewer scanners, or divide the site.", "%s has more than %d scanners.", h.Site, maxSiteAssets)
+	}
+	return nil
 }
 
 // enterAnnouncement writes a changed catalogue into the audit log.
 func (a *Access) enterAnnouncement(ctx context.Context, h link.Hello) error {
-	d, err := a.docs.Get(ctx, siteKind, h.Site)
-	if err != nil {
-		return err
-	}
-	s, err := readSite(d.Body)
-	if err != nil {
-		return err
-	}
-	if _, _, taken := s.clash(h); taken {
-		return nil // it is about to be refused
+	s, err := a.site(ctx, h.Site)
+	if err != nil || s.check(h) != nil {
+		return err // without one it is about to be refused
 	}
 	old, known := s.Agents[h.Agent]
-	if e, news := announced(old, known, h); news {
-		return a.enter(ctx, e)
+	if known && old.Said == hashed(catalogueText(h)) {
+		return nil
 	}
-	return nil
+	return a.enter(ctx, announced(h, known))
 }
 
 // catalogueText is an announcement without what changes at every start.
@@ -108,170 +197,167 @@ func catalogueText(h link.Hello) string {
 	return string(b)
 }
 
-func sameCatalogue(x, y link.Hello) bool { return catalogueText(x) == catalogueText(y) }
-
 // Forget takes an agent out of the catalogue.
 func (a *Access) Forget(ctx context.Context, name, agent string) error {
-	return a.docs.Update(ctx, siteKind, name, func(old []byte) ([]byte, error) {
-		s, err := readSite(old)
+	id := catalogueID(name, "")
+	return a.wholes.UpdateWhole(ctx, catalogueKind, id, func(old []byte) (store.Whole, error) {
+		s, err := readSite(old, id)
 		if err != nil {
-			return nil, err
+			return store.Whole{}, err
 		}
+		was := s.Agents[agent].Assets
 		delete(s.Agents, agent)
-		return json.Marshal(s)
+		return s.whole(link.Hello{}, was)
 	})
 }
 
-// clash finds an asset that another agent has.
-func (s site) clash(h link.Hello) (asset, holder string, taken bool) {
-	mine := map[string]bool{}
-	for _, x := range h.Assets {
-		mine[strings.ToLower(x.Name)] = true
+// site reads who announced what at a site; one that nobody knows has no agents.
+func (a *Access) site(ctx context.Context, name string) (site, error) {
+	id := catalogueID(name, "")
+	d, err := a.docs.Get(ctx, catalogueKind, id)
+	if errors.Is(err, os.ErrNotExist) {
+		return site{Name: name}, nil
 	}
-	for name, other := range s.Agents {
-		if name == h.Agent {
-			continue
-		}
-		for _, x := range other.Assets {
-			if mine[strings.ToLower(x.Name)] {
-				return x.Name, name, true
-			}
-		}
+	if err != nil {
+		return site{}, err
 	}
-	return "", "", false
+	s, err := readSite(d.Body, id)
+	if err == nil && s.Name != name {
+		return site{Name: name}, nil // another's, whose name differs in case
+	}
+	return s, err
 }
 
-func readSite(body []byte) (site, error) {
+func readSite(body []byte, id string) (site, error) {
 	s := site{}
-	if err := json.Unmarshal(body, &s); err != nil {
-		return site{}, session.Errorf(session.Internal, "read a site: %w", err)
-	}
-	if s.Agents == nil {
-		s.Agents = map[string]link.Hello{}
+	if err := json.Unmarshal(body, &s); err != nil || s.Agents == nil || catalogueID(s.Name, "") != id {
+		return site{}, session.Errorf(session.Internal, "the site %.64s cannot be read: %w", id, err)
 	}
 	return s, nil
 }
 
-// checkHello bounds and checks an announcement.
-func checkHello(h link.Hello) error {
-	wrong := func(format string, args ...any) error {
-		return refusal(session.Invalid, "Correct the agent's configuration.", format, args...)
+// read is a scanner as it was stored under an id, and nothing that stands elsewhere.
+func (a *Access) read(d store.Doc) (Asset, error) {
+	var e entry
+	err := json.Unmarshal(d.Body, &e)
+	key, badKey := session.ParseKeyLine(e.Identity)
+	if err = errors.Join(err, badKey); err != nil || e.Asset.Name == "" || catalogueID(e.Site, e.Asset.Name) != d.ID {
+		return Asset{}, session.Errorf(session.Internal, "the scanner %.140s cannot be read: %w", d.ID, err)
 	}
-	if _, err := session.ParseKeyLine(h.Identity); err != nil {
-		return wrong("The agent's identity is not an ssh-ed25519 key line.")
-	}
-	if !session.ValidName(h.Site) || !session.ValidName(h.Agent) || len(h.Assets) > maxAssets ||
-		len(h.Boot) > 100 || len(h.Version) > 100 || !wording.Plain(h.Boot+h.Version) {
-		return wrong("The agent's announcement is out of bounds.")
-	}
-	seen, hosts := map[string]bool{}, map[string]bool{}
-	for _, x := range h.Assets {
-		low := strings.ToLower(x.Name)
-		if !session.ValidName(x.Name) || seen[low] {
-			return wrong("%.64q names no scanner, or two.", x.Name)
-		}
-		seen[low] = true
-		if len(x.Label) > maxLabel || len(x.Modality) > maxLabel || !wording.Plain(x.Label+x.Modality) || len(x.Services) > maxServices ||
-			x.Policy.Approvals < 1 || x.Policy.Approvals > maxApprovals || x.Policy.Longest <= 0 || x.Policy.Window < 0 ||
-			len(x.Policy.Channels) > len(session.Channels()) || len(x.Policy.Accept.Engineer)+len(x.Policy.Accept.Approver) > 8 {
-			return wrong("The description of %s is out of bounds.", x.Name)
-		}
-		if !boundedPolicy(x.Policy) {
-			return wrong("The policy of %s is out of bounds.", x.Name)
-		}
-		for _, s := range x.Services {
-			host := session.HostName(x.Name, s.Name)
-			if !session.ValidName(s.Name) || !session.ValidName(s.Endpoint) || hosts[host] || !s.Class.Known() ||
-				len(s.Protocol) > 20 || !wording.Plain(string(s.Protocol)) || s.Port < 1 || s.Port > 65535 {
-				return wrong("The service %.64q of %s is out of bounds.", s.Name, x.Name)
-			}
-			hosts[host] = true
-		}
-	}
-	return nil
+	return Asset{Asset: e.Asset, Site: e.Site, Agent: e.Agent, Identity: session.Fingerprint(key), Online: a.agents.Online(e.Site, e.Agent)}, nil
 }
 
-// boundedPolicy checks the parts of a policy that are optional.
-func boundedPolicy(p session.Policy) bool {
-	if len(p.Quorum) > maxApprovals || p.Idle < 0 || p.Sessions < 0 || len(p.Zone) > 64 || !wording.Plain(p.Zone) {
-		return false
-	}
-	for _, q := range p.Quorum {
-		if q.Count < 1 || q.Count > maxApprovals || !sentence(q.Group, maxLabel) {
-			return false
-		}
-	}
-	return true
+// Which says which scanners are wanted. The zero Which wants all.
+type Which struct {
+	Site string
+	Name string // of the scanner, in any case
 }
 
-// Assets lists the scanners that the caller may know of, by site and name; only
-// those of a site where one is given.
-func (a *Access) Assets(ctx context.Context, c Caller, only string) ([]Asset, error) {
-	all, err := a.catalogue(ctx)
+// Assets lists the scanners that the caller may know of, by site and name.
+func (a *Access) Assets(ctx context.Context, c Caller, which Which) ([]Asset, error) {
+	var all []Asset
+	var err error
+	switch {
+	case which.Name != "":
+		all, err = a.alike(ctx, which, c.At)
+	case which.Site != "":
+		if c.At(which.Site) {
+			all, err = a.assetsAt(ctx, which.Site)
+		}
+	default:
+		all, err = a.assetsOf(ctx, c)
+	}
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(x Asset) bool {
-		return !c.At(x.Site) || only != "" && x.Site != only
-	})
+	slices.SortFunc(all, func(x, y Asset) int { return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name) })
 	return all, a.dress(ctx, c, all)
 }
 
-// catalogue is every scanner, by site and name.
-func (a *Access) catalogue(ctx context.Context) ([]Asset, error) {
-	all := []Asset{}
-	for d, err := range a.list.All(ctx, siteKind, everySite) {
-		if err != nil {
-			return nil, err
+// assetsOf reads the scanners of the caller's sites.
+func (a *Access) assetsOf(ctx context.Context, c Caller) ([]Asset, error) {
+	places := c.Places()
+	if slices.ContainsFunc(places, func(s string) bool { return !session.ValidName(s) }) { // what is no name stands for all
+		places = nil
+		for d, err := range a.list.All(ctx, catalogueKind, everySite) {
+			if err != nil {
+				return nil, err
+			}
+			s, err := readSite(d.Body, d.ID)
+			if err != nil {
+				return nil, err
+			}
+			places = append(places, s.Name)
 		}
-		s, err := readSite(d.Body)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, a.assetsOf(s, d.ID)...)
 	}
-	slices.SortFunc(all, func(x, y Asset) int {
-		return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name)
-	})
+	slices.Sort(places)
+	var all []Asset
+	for _, s := range slices.Compact(places) {
+		if !c.At(s) {
+			continue
+		}
+		some, err := a.assetsAt(ctx, s)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
 	return all, nil
 }
 
-func (a *Access) assetsOf(s site, name string) []Asset {
+func (a *Access) assetsAt(ctx context.Context, siteName string) ([]Asset, error) {
+	return a.listed(ctx, atSite(siteName), func(x Asset) bool { return x.Site == siteName })
+}
+
+// listed reads the scanners that stand under a name and are wanted.
+func (a *Access) listed(ctx context.Context, name string, want func(Asset) bool) ([]Asset, error) {
 	var all []Asset
-	for agent, h := range s.Agents {
-		key, err := session.ParseKeyLine(h.Identity)
-		if err != nil || h.Site != name || h.Agent != agent {
-			continue // another's announcement: never shown
+	for d, err := range a.list.All(ctx, catalogueKind, name) {
+		if err != nil {
+			return nil, err
 		}
-		online, id := a.agents.Online(name, agent), session.Fingerprint(key)
-		for _, x := range h.Assets {
-			all = append(all, Asset{Asset: x, Site: name, Agent: agent, Identity: id, Online: online})
+		x, err := a.read(d)
+		if err != nil {
+			return nil, err
+		}
+		if want(x) {
+			all = append(all, x)
 		}
 	}
-	return all
+	return all, nil
+}
+
+// alike reads the scanners of one name, in any case: that of a site, or of every site
+// where the caller may know of it.
+func (a *Access) alike(ctx context.Context, which Which, at func(site string) bool) ([]Asset, error) {
+	if !session.ValidName(which.Name) || which.Site != "" && !session.ValidName(which.Site) {
+		return nil, nil
+	}
+	if which.Site == "" {
+		return a.listed(ctx, named(which.Name), func(x Asset) bool { return at(x.Site) })
+	}
+	d, err := a.docs.Get(ctx, catalogueKind, catalogueID(which.Site, which.Name))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	x, err := a.read(d)
+	if err != nil || !at(x.Site) {
+		return nil, err
+	}
+	return []Asset{x}, nil
 }
 
 // asset finds one scanner of a site, by its exact name.
 func (a *Access) asset(ctx context.Context, siteName, name string) (Asset, error) {
-	missing := refusal(session.Invalid, "See sallyport assets.", "%.64s has no scanner %.64s.", siteName, name)
-	if !session.ValidName(siteName) || !session.ValidName(name) {
-		return Asset{}, missing
-	}
-	d, err := a.docs.Get(ctx, siteKind, siteName)
-	if errors.Is(err, os.ErrNotExist) {
-		return Asset{}, missing
-	}
+	all, err := a.alike(ctx, Which{Site: siteName, Name: name}, func(s string) bool { return s == siteName })
 	if err != nil {
 		return Asset{}, err
 	}
-	s, err := readSite(d.Body)
-	if err != nil {
-		return Asset{}, err
+	if len(all) != 1 || all[0].Name != name || siteName == "" {
+		return Asset{}, refusal(session.Invalid, "See sallyport assets.", "%.64s has no scanner %.64s.", siteName, name)
 	}
-	for _, x := range a.assetsOf(s, siteName) {
-		if x.Name == name {
-			return x, nil
-		}
-	}
-	return Asset{}, missing
+	return all[0], nil
 }

@@ -40,7 +40,7 @@ func (w *world) decided(p person, asset string, after time.Duration, yes bool) a
 
 func (w *world) asset(c access.Caller, name string) access.Asset {
 	w.t.Helper()
-	all, err := w.Assets(w.t.Context(), c, "")
+	all, err := w.Assets(w.t.Context(), c, access.Which{})
 	w.must(err)
 	for _, a := range all {
 		if a.Name == name {
@@ -159,7 +159,7 @@ func TestHistory(t *testing.T) {
 func TestClientClass(t *testing.T) {
 	w := newWorld(t)
 	var err error
-	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Agents: w.agent, Now: w.clock, Issuers: []session.Issuer{
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Wholes: w.store, Agents: w.agent, Now: w.clock, Issuers: []session.Issuer{
 		{URL: "https://vendor", Side: session.VendorSide, Clients: map[string]session.ClientClass{"sallyport-web": session.Web}},
 		{URL: "https://hospital", Side: session.HospitalSide, Clients: map[string]session.ClientClass{"sallyport-console": session.Console}},
 	}})

@@ -132,7 +132,7 @@ func crowded(t *testing.T, url string) {
 	if all := every(t, requestID, func(s access.Stretch) ([]access.Request, string, error) { return second.List(ctx, ada, "", s) }); len(all) != 3+600 {
 		t.Errorf("ada asked %d times", len(all))
 	}
-	if route, err := second.Route(ctx, ada.id(), "recon-ssh.ngh-ct2"); err != nil || route.Session != grantOf.Session {
+	if route, err := second.Route(ctx, ada.id(), session.Target{Site: "NGH", Asset: "NGH-CT2", Service: "recon-ssh"}); err != nil || route.Session != grantOf.Session {
 		t.Errorf("the way under an open grant: %+v, %v", route, err)
 	}
 	if known, _, err := second.Engineers(ctx, ben, access.Stretch{Limit: 500}); err != nil || len(known) != 17 {

@@ -195,7 +195,7 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 	if v.Admitted && !r.Answer.Granted.IsZero() {
 		a.notify(ctx, NoticeApproved, r, c.Who())
 	}
-	a.log.Info("approval", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset, "admitted", v.Admitted)
+	a.log.Info("approval", "request", id.Request(), "user", c.Who().Sub, "target", r.target(), "admitted", v.Admitted)
 	return r.view(a.now()), !r.Answer.Granted.IsZero(), nil
 }
 

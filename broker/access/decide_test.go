@@ -124,7 +124,7 @@ func TestTwoApprovers(t *testing.T) {
 	if !bytes.Equal(d.Grant, g) || len(d.Approvals) != 1 {
 		t.Fatalf("bea is shown %q and %d approvals", d.Grant, len(d.Approvals))
 	}
-	x, err := w.Access.Access(t.Context(), ada, "NGH-PETCT1", "recon-ssh")
+	x, err := w.Access.Access(t.Context(), ada, recon)
 	w.must(err)
 	if !x.Pending || x.Message != "The hospital has not answered yet: 1 of 2 approvers have approved." {
 		t.Errorf("ada reads %+v", x)

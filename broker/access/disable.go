@@ -223,14 +223,7 @@ func (a *Access) lastAsked(ctx context.Context, e *Engineer) error {
 }
 
 func (a *Access) agentsOf(ctx context.Context, name string) ([]string, error) {
-	d, err := a.docs.Get(ctx, siteKind, name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	s, err := readSite(d.Body)
+	s, err := a.site(ctx, name)
 	var names []string
 	for agent := range s.Agents {
 		names = append(names, agent)

@@ -2,7 +2,6 @@ package access
 
 import (
 	"encoding/hex"
-	"fmt"
 	"strings"
 	"time"
 
@@ -52,6 +51,3 @@ func checkProof(p grant.Proof) error {
 func sentence(s string, limit int) bool {
 	return strings.TrimSpace(s) != "" && len(s) <= limit && wording.Plain(s)
 }
-
-// dotted writes an asset's service as people write it.
-func dotted(asset, service string) string { return fmt.Sprintf("%s/%s", asset, service) }

@@ -2,7 +2,6 @@ package access
 
 import (
 	"context"
-	"slices"
 	"strings"
 	"time"
 
@@ -28,7 +27,7 @@ func (a *Access) enter(ctx context.Context, events ...witness.Event) error {
 // event is something about a request. nobody did it when by is zero: an agent told it.
 func (r record) event(what string, by session.Person, details map[string]string) witness.Event {
 	engineer := r.Engineer.Identity
-	e := witness.Event{Event: what, Site: r.doc.Site, Of: &engineer, Request: r.id.Request(), Details: map[string]string{"asset": r.doc.Asset}}
+	e := witness.Event{Event: what, Site: r.doc.Site, Of: &engineer, Request: r.id.Request(), Details: map[string]string{"asset": r.target()}}
 	if by.Sub != "" {
 		who := by.Identity
 		e.Who = &who
@@ -67,21 +66,17 @@ func (r record) reported(rep link.SessionReport) []witness.Event {
 }
 
 // announced is the event of a catalogue that is not what the agent said before.
-func announced(old link.Hello, known bool, now link.Hello) (witness.Event, bool) {
-	if known && sameCatalogue(old, now) {
-		return witness.Event{}, false
-	}
-	var names []string
-	for _, x := range now.Assets {
-		names = append(names, x.Name)
-	}
-	slices.Sort(names)
-	what := "changed"
+func announced(h link.Hello, known bool) witness.Event {
+	now, what := announcerOf(h), "changed"
 	if !known {
 		what = "first"
 	}
-	return witness.Event{Event: witness.CatalogueChanged, Site: now.Site, Details: map[string]string{
-		"agent": now.Agent, "what": what, "assets": strings.Join(names, " "),
-		"identity": now.Identity, "version": now.Version, "catalogue": hashed(catalogueText(now)),
-	}}, true
+	var all []string
+	for _, name := range now.Assets {
+		all = append(all, session.Target{Site: h.Site, Asset: name}.String())
+	}
+	return witness.Event{Event: witness.CatalogueChanged, Site: h.Site, Details: map[string]string{
+		"agent": h.Agent, "what": what, "assets": strings.Join(all, " "),
+		"identity": h.Identity, "version": h.Version, "catalogue": now.Said,
+	}}
 }

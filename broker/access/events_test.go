@@ -57,7 +57,7 @@ func (b *book) kinds() []string {
 func newAudited(t *testing.T) (*world, *book) {
 	w, b := newWorld(t), &book{}
 	var err error
-	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Agents: w.agent, Audit: b, Now: w.clock})
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Wholes: w.store, Agents: w.agent, Audit: b, Now: w.clock})
 	w.must(err)
 	return w, b
 }

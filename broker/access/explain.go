@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -15,6 +14,7 @@ import (
 
 // Answer says whether an engineer may connect now and, if not, what is missing.
 type Answer struct {
+	Of      session.Target // the service's full name
 	Ready   bool
 	Pending bool // the hospital has not answered
 	Kind    session.Kind
@@ -42,21 +42,32 @@ type Route struct {
 	Request session.ID
 }
 
+// Target is the full name of its service.
+func (r Route) Target() session.Target {
+	return session.Target{Site: r.Site, Asset: r.Asset, Service: r.Service}
+}
+
 // Owner is whose key it is, and the request that brought it.
 type Owner struct {
 	session.Person
 	Request session.ID
 }
 
-// Access explains to an engineer where their access to a service stands.
-func (a *Access) Access(ctx context.Context, c Caller, asset, service string) (Answer, error) {
-	all, err := a.catalogue(ctx)
+// Access explains to an engineer where their access to a service stands. The name may be a
+// short form.
+func (a *Access) Access(ctx context.Context, c Caller, of session.Target) (Answer, error) {
+	if !of.Valid() {
+		return Answer{}, noService(of)
+	}
+	mine, err := a.live(ctx, c.Who().Identity, of)
 	if err != nil {
 		return Answer{}, err
 	}
-	host := session.HostName(asset, service)
-	known := slices.ContainsFunc(all, func(x Asset) bool { return c.At(x.Site) && offers(x.Asset, host) })
-	best, found, err := a.best(ctx, c.Who().Identity, host)
+	of, known, err := a.meant(ctx, of, mine, c.At)
+	if err != nil {
+		return Answer{}, err
+	}
+	best, found, err := a.best(ctx, c.Who().Identity, mine, of)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -69,20 +80,46 @@ func (a *Access) Access(ctx context.Context, c Caller, asset, service string) (A
 	case found:
 		return best.answer, nil
 	case !known:
-		return Answer{}, &session.Error{Kind: session.Invalid, Err: ErrUnknown, Next: "See sallyport assets.",
-			Message: fmt.Sprintf("There is no service %.140s.", dotted(asset, service))}
+		return Answer{}, noService(of)
 	default:
-		return notAsked(dotted(asset, service)), nil
+		return notAsked(of), nil
 	}
 }
 
-func offers(x session.Asset, host string) bool {
-	return slices.ContainsFunc(x.Services, func(s session.Service) bool { return session.HostName(x.Name, s.Name) == host })
+// meant finds the full name of a service: among those that an engineer may know of and
+// those that they asked for. A live request counts also where the catalogue has lost its
+// scanner, or its short name would become another hospital's. More than one is refused.
+// known says whether the catalogue has it.
+func (a *Access) meant(ctx context.Context, typed session.Target, live []record, at func(site string) bool) (of session.Target, known bool, err error) {
+	all, err := a.alike(ctx, Which{Site: typed.Site, Name: typed.Asset}, at)
+	if err != nil {
+		return typed, false, err
+	}
+	var offered, asked []session.Target
+	for _, x := range all {
+		for _, s := range x.Services {
+			if full := x.full(s.Name); typed.Names(full) {
+				offered = append(offered, full)
+			}
+		}
+	}
+	for _, r := range live {
+		asked = append(asked, r.targets(typed)...)
+	}
+	of, found, err := typed.Choose(slices.Concat(offered, asked))
+	if !found {
+		return typed, false, err
+	}
+	return of, slices.Contains(offered, of), err
 }
 
-func notAsked(name string) Answer {
-	return Answer{Kind: session.Denied, Message: "You have not asked for " + name + ".",
-		Next: "Ask with sallyport request new " + name + " --reason ... --work-order ..."}
+func noService(of session.Target) error {
+	return &session.Error{Kind: session.Invalid, Err: ErrUnknown, Next: "See sallyport assets.", Message: fmt.Sprintf("There is no service %.200s.", of)}
+}
+
+func notAsked(of session.Target) Answer {
+	return Answer{Of: of, Kind: session.Denied, Message: "You have not asked for " + of.String() + ".",
+		Next: "Ask with sallyport request new " + of.String() + " --reason ... --work-order ..."}
 }
 
 // KeyOwner finds the engineer of a public key line (authorized_keys form, no
@@ -117,19 +154,26 @@ func (a *Access) KeyOwner(ctx context.Context, line string) (Owner, error) {
 	return Owner{Person: r.Engineer, Request: id}, nil
 }
 
-// Route finds the way to an ssh host name under a live grant of an engineer. The
-// error's sentence is what the engineer reads in ssh.
-func (a *Access) Route(ctx context.Context, engineer session.Identity, host string) (Route, error) {
-	if len(host) > 130 || !wording.Plain(host) {
-		return Route{}, notAsked("that").err()
+// Route finds the way to a service under a live grant of an engineer; its name may be a
+// short form. The error's sentence is what the engineer reads in ssh.
+func (a *Access) Route(ctx context.Context, engineer session.Identity, of session.Target) (Route, error) {
+	if !of.Valid() {
+		return Route{}, noService(of)
 	}
-	best, found, err := a.best(ctx, engineer, strings.ToLower(host))
+	mine, err := a.live(ctx, engineer, of)
+	if err != nil {
+		return Route{}, err
+	}
+	of, _, err = a.meant(ctx, of, mine, func(site string) bool { return a.serves(engineer.Iss, site) })
+	if err != nil {
+		return Route{}, err
+	}
+	best, found, err := a.best(ctx, engineer, mine, of)
 	if err != nil {
 		return Route{}, err
 	}
 	if !found {
-		service, asset, _ := strings.Cut(host, ".")
-		return Route{}, notAsked(dotted(strings.ToUpper(asset), service)).err()
+		return Route{}, notAsked(of).err()
 	}
 	if err := best.answer.err(); err != nil {
 		return Route{}, err
@@ -138,62 +182,79 @@ func (a *Access) Route(ctx context.Context, engineer session.Identity, host stri
 	if err := a.allowed(ctx, r.doc.Site, engineer); err != nil {
 		return Route{}, err
 	}
-	return Route{Site: r.doc.Site, Agent: r.Agent, Asset: r.doc.Asset, Service: best.service,
+	return Route{Site: r.doc.Site, Agent: r.Agent, Asset: r.doc.Asset, Service: best.answer.Of.Service,
 		Session: best.answer.Session, Request: r.id}, nil
+}
+
+// targets are the services of a request that somebody may have meant.
+func (r record) targets(typed session.Target) []session.Target {
+	var all []session.Target
+	for _, service := range r.doc.Services {
+		if x := (session.Target{Site: r.doc.Site, Asset: r.doc.Asset, Service: service}); typed.Names(x) {
+			all = append(all, x)
+		}
+	}
+	return all
+}
+
+// live are an engineer's granted and pending requests that cover a service.
+func (a *Access) live(ctx context.Context, engineer session.Identity, of session.Target) ([]record, error) {
+	var all []record
+	for _, index := range []string{grantedOf, pendingOf} {
+		for r, err := range a.all(ctx, ofEngineer(engineer), index) {
+			if err != nil {
+				return nil, err
+			}
+			if r.covers(engineer, of) {
+				all = append(all, r)
+			}
+		}
+	}
+	return all, nil
+}
+
+// covers reports whether an engineer asked by this request for a service.
+func (r record) covers(engineer session.Identity, of session.Target) bool {
+	return r.Engineer.Identity == engineer && !r.extension() && len(r.targets(of)) > 0
 }
 
 // candidate is a request that covers a service, with what it answers.
 type candidate struct {
-	record  record
-	service string
-	answer  Answer
-	rank    int
+	record record
+	answer Answer
+	rank   int
 }
 
-// best is the engineer's request that comes nearest to opening a host: ready, then
-// granted but not usable, then waiting, then the newest of the others.
-func (a *Access) best(ctx context.Context, engineer session.Identity, host string) (candidate, bool, error) {
-	var best candidate
-	found := false
-	for _, index := range []string{grantedOf, pendingOf, ""} {
-		for r, err := range a.all(ctx, ofEngineer(engineer), index) {
+// best is the request that comes nearest to opening a service: ready, then granted but not
+// usable, then waiting, then the newest of those that are over.
+func (a *Access) best(ctx context.Context, engineer session.Identity, live []record, of session.Target) (best candidate, found bool, err error) {
+	live = slices.DeleteFunc(slices.Clone(live), func(r record) bool { return !r.covers(engineer, of) })
+	if len(live) == 0 {
+		for r, err := range a.all(ctx, ofEngineer(engineer), "") {
 			if err != nil {
 				return candidate{}, false, err
 			}
-			service, covers := r.covers(host)
-			if r.Engineer.Identity != engineer || !covers {
-				continue
-			}
-			c := candidate{record: r, service: service}
-			c.answer, c.rank = explain(r, service, a.agents.Online(r.doc.Site, r.Agent), a.at(ctx, r.doc))
-			if !found || c.rank < best.rank {
-				best, found = c, true
-			}
-			if index == "" {
-				break // the newest of those that are over
+			if r.covers(engineer, of) {
+				live = append(live, r)
+				break
 			}
 		}
-		if found {
-			break
+	}
+	for i, r := range live {
+		c := candidate{record: r}
+		c.answer, c.rank = explain(r, r.targets(of)[0], a.agents.Online(r.doc.Site, r.Agent), a.at(ctx, r.doc))
+		if i == 0 || c.rank < best.rank {
+			best = c
 		}
 	}
-	return best, found, nil
-}
-
-// covers finds the service of a request that an ssh host name means.
-func (r record) covers(host string) (service string, ok bool) {
-	i := slices.IndexFunc(r.doc.Services, func(name string) bool { return session.HostName(r.doc.Asset, name) == host })
-	if i < 0 || r.extension() {
-		return "", false
-	}
-	return r.doc.Services[i], true
+	return best, len(live) > 0, nil
 }
 
 // explain says in one sentence what a request lacks to open a service now.
-func explain(r record, service string, online bool, now time.Time) (Answer, int) {
-	name := dotted(r.doc.Asset, service)
+func explain(r record, of session.Target, online bool, now time.Time) (Answer, int) {
+	name := of.String()
 	again := "Ask again with sallyport request new " + name + "."
-	x := Answer{Request: r.id}
+	x := Answer{Of: of, Request: r.id}
 	no := func(rank int, kind session.Kind, next, format string, args ...any) (Answer, int) {
 		x.Kind, x.Next, x.Message = kind, next, fmt.Sprintf(format, args...)
 		return x, rank
@@ -234,8 +295,8 @@ func explain(r record, service string, online bool, now time.Time) (Answer, int)
 	switch {
 	case !ok:
 		return no(3, session.Internal, "Tell whoever runs the broker.", "The grant of this request cannot be read.")
-	case !slices.Contains(g.Services, service):
-		return no(3, session.Denied, again, "The hospital approved the request without %s.", service)
+	case !slices.Contains(g.Services, of.Service):
+		return no(3, session.Denied, again, "The hospital approved the request without %s.", of.Service)
 	case now.Unix() < g.NBF:
 		next := "Connect then."
 		if !r.opens(time.Unix(g.NBF, 0)) {

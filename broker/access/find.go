@@ -21,7 +21,7 @@ const (
 
 // Filter says which recordings are wanted. The zero Filter wants all.
 type Filter struct {
-	Asset     string
+	Asset     string // SITE/ASSET, or ASSET of any site
 	Engineer  string // part of an e-mail address or a name, or a whole subject
 	WorkOrder string // part of it
 	From      time.Time
@@ -70,9 +70,12 @@ func (f Filter) check() error {
 			return wrong("property")
 		}
 	}
+	if f.Asset != "" {
+		if _, err := session.ParseAsset(f.Asset); err != nil {
+			return err
+		}
+	}
 	switch {
-	case f.Asset != "" && !session.ValidName(f.Asset):
-		return wrong("scanner")
 	case len(f.Engineer) > maxText || !wording.Plain(f.Engineer):
 		return wrong("engineer")
 	case len(f.WorkOrder) > maxText || !wording.Plain(f.WorkOrder):
@@ -83,7 +86,7 @@ func (f Filter) check() error {
 
 func (f Filter) fits(v Recording) bool {
 	switch {
-	case f.Asset != "" && !strings.EqualFold(f.Asset, v.Asset),
+	case f.Asset != "" && !f.names(v),
 		f.WorkOrder != "" && !holds(v.WorkOrder, f.WorkOrder),
 		!f.From.IsZero() && v.Started.Before(f.From),
 		!f.To.IsZero() && !v.Started.Before(f.To),
@@ -91,6 +94,12 @@ func (f Filter) fits(v Recording) bool {
 		return false
 	}
 	return !slices.ContainsFunc(f.With, func(w string) bool { return !v.with(w) })
+}
+
+// names reports whether the filter's scanner is a recording's.
+func (f Filter) names(v Recording) bool {
+	asset, err := session.ParseAsset(f.Asset)
+	return err == nil && asset.Names(session.Target{Site: v.Site, Asset: v.Asset})
 }
 
 func holds(text, part string) bool {

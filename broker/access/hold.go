@@ -122,7 +122,7 @@ func (a *Access) Revoke(ctx context.Context, c Caller, id session.ID, reason str
 		return Request{}, err
 	}
 	a.notify(ctx, NoticeRevoked, r, c.Who())
-	a.log.Info("revoked", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset)
+	a.log.Info("revoked", "request", id.Request(), "user", c.Who().Sub, "target", r.target())
 	if r, err = a.enforce(ctx, r); err != nil {
 		return Request{}, err
 	}

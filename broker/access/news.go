@@ -16,13 +16,13 @@ const (
 	AboutRequest   = "request"   // R-...
 	AboutSession   = "session"   // S-...
 	AboutRecording = "recording" // V-...
-	AboutAsset     = "asset"     // an asset's name; the site's when it has none
+	AboutAsset     = "asset"     // SITE/ASSET; SITE where it may be any of its assets
 	AboutEngineer  = "engineer"  // the subject of somebody disabled or enabled
 )
 
 // Followed are the kinds of stored documents whose changes concern people.
 func Followed() []string {
-	return []string{requestKind, recordingKind, siteKind, presenceKind, standingKind}
+	return []string{requestKind, recordingKind, catalogueKind, presenceKind, standingKind}
 }
 
 // Subject is a thing of which people hear that it changed, and nothing more.
@@ -56,8 +56,8 @@ func (a *Access) Audience(ctx context.Context, kind, id string) (Audience, error
 		audience = audienceOfRequest
 	case recordingKind:
 		audience = audienceOfRecording
-	case siteKind:
-		audience = audienceOfSite
+	case catalogueKind:
+		audience = a.audienceOfCatalogue
 	case presenceKind:
 		audience = func(d store.Doc) (Audience, error) { return a.audienceOfPresence(ctx, d) }
 	case standingKind:
@@ -107,17 +107,21 @@ func audienceOfRecording(d store.Doc) (Audience, error) {
 	return Audience{subjects: []Subject{{AboutRecording, id.Recording()}}, seenBy: x.seenBy}, err
 }
 
-// audienceOfSite is about every asset of a site, since any of them may have changed.
-func audienceOfSite(d store.Doc) (Audience, error) {
-	s, err := readSite(d.Body)
+// audienceOfCatalogue is about one scanner, or about a site: then any of its scanners may
+// have come or gone.
+func (a *Access) audienceOfCatalogue(d store.Doc) (Audience, error) {
+	if !strings.Contains(d.ID, "/") {
+		s, err := readSite(d.Body, d.ID)
+		if err != nil {
+			return Audience{}, err
+		}
+		return audienceAt(s.Name, nil), nil
+	}
+	x, err := a.read(d)
 	if err != nil {
 		return Audience{}, err
 	}
-	var all []Subject
-	for agent := range s.Agents {
-		all = append(all, s.subjects(agent)...)
-	}
-	return audienceAt(d.ID, all), nil
+	return audienceAt(x.Site, []string{x.Name}), nil
 }
 
 // audienceOfPresence is about the assets of the agent that came or went.
@@ -126,31 +130,22 @@ func (a *Access) audienceOfPresence(ctx context.Context, d store.Doc) (Audience,
 	if err != nil {
 		return Audience{}, err
 	}
-	at, err := a.docs.Get(ctx, siteKind, p.Site)
-	if errors.Is(err, os.ErrNotExist) {
-		return Audience{}, nil // it has announced nothing
+	s, err := a.site(ctx, p.Site)
+	if err != nil || len(s.Agents) == 0 {
+		return Audience{}, err // it has announced nothing
 	}
-	if err != nil {
-		return Audience{}, err
-	}
-	s, err := readSite(at.Body)
-	return audienceAt(p.Site, s.subjects(p.Agent)), err
-}
-
-func (s site) subjects(agent string) []Subject {
-	var all []Subject
-	for _, x := range s.Agents[agent].Assets {
-		all = append(all, Subject{AboutAsset, x.Name})
-	}
-	return all
+	return audienceAt(p.Site, s.Agents[p.Agent].Assets), nil
 }
 
 // audienceAt is the audience of everybody who may list a site's assets.
-func audienceAt(site string, all []Subject) Audience {
-	if len(all) == 0 {
-		all = []Subject{{AboutAsset, site}}
+func audienceAt(site string, assets []string) Audience {
+	all := []Subject{}
+	for _, name := range assets {
+		all = append(all, Subject{AboutAsset, session.Target{Site: site, Asset: name}.String()})
 	}
-	slices.SortFunc(all, func(x, y Subject) int { return strings.Compare(x.ID, y.ID) })
+	if len(all) == 0 {
+		all = append(all, Subject{AboutAsset, site})
+	}
 	return Audience{subjects: all, seenBy: func(c Caller) bool { return hasRole(c) && c.At(site) }}
 }
 

@@ -53,7 +53,11 @@ func TestChangesReachWhoMayKnow(t *testing.T) {
 		w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
 	})
 	unclaimed := follow("recording", func() { w.must(w.AppendPart(ctx, "NGH", "main", session.NewID(), "header", 5)) })
-	site := follow("site", func() { h := w.agent.Hello("NGH-PETCT1", "NGH-CT2"); h.Boot = "b2"; w.must(w.Announce(ctx, h)) })
+	site := follow("catalogue", func() {
+		h := w.agent.Hello("NGH-PETCT1", "NGH-CT2")
+		h.Assets[1].Label = "CT"
+		w.must(w.Announce(ctx, h))
+	})
 	came := follow("presence", func() { w.must(w.NoteAgent(ctx, "NGH", "main", "n1", true)) })
 	other := follow("presence", func() { w.must(w.NoteAgent(ctx, "NGH", "annex", "n1", true)) })
 	standing := follow("standing", func() { _, err := w.Disable(ctx, ben, "NGH", ada.id(), "left"); w.must(err) })
@@ -72,8 +76,9 @@ func TestChangesReachWhoMayKnow(t *testing.T) {
 		{"a live session", opened, "request " + r.ID.Request() + " session " + r.Session.Session(), []string{"ada", "ben", "audrey"}},
 		{"a recording", recorded, "recording " + rec.Recording(), []string{"ada", "ben", "audrey"}},
 		{"a recording that nobody claimed", unclaimed, "recording V-", []string{"ben", "audrey"}},
-		{"the catalogue", site, "asset NGH-CT2 asset NGH-PETCT1", []string{"ada", "adam", "ben", "audrey", "impostor"}},
-		{"an agent that came", came, "asset NGH-CT2 asset NGH-PETCT1", []string{"ada", "adam", "ben", "audrey", "impostor"}},
+		{"the catalogue", site, "asset NGH", []string{"ada", "adam", "ben", "audrey", "impostor"}},
+		{"a scanner", store.Change{Kind: "catalogue", ID: "ngh/ngh-ct2"}, "asset NGH/NGH-CT2", []string{"ada", "adam", "ben", "audrey", "impostor"}},
+		{"an agent that came", came, "asset NGH/NGH-CT2 asset NGH/NGH-PETCT1", []string{"ada", "adam", "ben", "audrey", "impostor"}},
 		{"an agent with nothing", other, "asset NGH", []string{"ada", "adam", "ben", "audrey", "impostor"}},
 		{"an engineer who was disabled", standing, "engineer ada", []string{"ada", "ben"}},
 		{"another kind", store.Change{Kind: "login", ID: pending.ID}, "", nil},
@@ -109,7 +114,7 @@ func TestBrokenDocumentsConcernNobody(t *testing.T) {
 			_ = w.store.Delete(t.Context(), kind, id)
 			w.must(w.store.Create(t.Context(), kind, id, []byte(body), 0))
 			n, err := w.Audience(t.Context(), kind, id)
-			if err == nil && kind != "site" && kind != "standing" {
+			if err == nil && kind != "standing" {
 				t.Errorf("%s %q: no error", kind, body)
 			}
 			for _, p := range []person{ada, ben, audrey} {

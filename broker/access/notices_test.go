@@ -60,7 +60,7 @@ func newNotifiedWorld(t *testing.T) (*world, *ear) {
 	w := newWorld(t)
 	e := &ear{w: w}
 	var err error
-	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Agents: w.agent, Now: w.clock, Notices: e})
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Wholes: w.store, Agents: w.agent, Now: w.clock, Notices: e})
 	w.must(err)
 	return w, e
 }

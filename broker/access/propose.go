@@ -65,6 +65,6 @@ func (a *Access) Propose(ctx context.Context, c Caller, id session.ID, p Proposa
 		return Request{}, err
 	}
 	a.notify(ctx, NoticeProposed, r, c.Who())
-	a.log.Info("another window proposed", "request", id.Request(), "user", c.Who().Sub, "target", r.doc.Asset)
+	a.log.Info("another window proposed", "request", id.Request(), "user", c.Who().Sub, "target", r.target())
 	return r.view(a.now()), nil
 }

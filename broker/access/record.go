@@ -21,7 +21,6 @@ const (
 	grantKind     = "grant"     // by gid: the rid that it belongs to
 	keyKind       = "key"       // by the key line's hash: the rid that brought it
 	recordingKind = "recording" // by V-...
-	siteKind      = "site"      // by name: what its agents announced
 	standingKind  = "standing"  // by site and engineer: who disabled or enabled them
 	presenceKind  = "presence"  // by site and agent: when it came or left
 )
@@ -121,6 +120,11 @@ func (r record) status(now time.Time) session.Status {
 // extension reports whether the request asks for more time of a session. It never
 // becomes a session itself.
 func (r record) extension() bool { return r.doc.Kind == grant.KindExtension }
+
+// target is the full name of the request's scanner.
+func (r record) target() string {
+	return session.Target{Site: r.doc.Site, Asset: r.doc.Asset}.String()
+}
 
 // grant is the pinned grant; whether it was admitted is Answer.Granted.
 func (r record) grant() (grant.Grant, bool) {

@@ -227,7 +227,7 @@ func (a *Access) enterSeal(ctx context.Context, site, agent string, id session.I
 	}
 	e.Session = x.Session
 	if x.Asset != "" {
-		e.Details["asset"] = x.Asset
+		e.Details["asset"] = session.Target{Site: x.Site, Asset: x.Asset}.String()
 	}
 	if x.Engineer.Sub != "" {
 		e.Of = &x.Engineer.Identity

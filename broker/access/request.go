@@ -205,7 +205,7 @@ func (a *Access) keep(ctx context.Context, c Caller, raw []byte, r record) (Requ
 		return Request{}, err
 	}
 	a.usual.forget(r.doc.Site)
-	a.log.Info("request", "request", r.id.Request(), "user", r.Engineer.Sub, "target", r.doc.Asset)
+	a.log.Info("request", "request", r.id.Request(), "user", r.Engineer.Sub, "target", r.target())
 	a.notify(ctx, NoticeAsked, r, session.Person{})
 	return r.view(a.now()), nil
 }

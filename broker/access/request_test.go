@@ -269,7 +269,7 @@ func TestCatalogue(t *testing.T) {
 	w.must(w.Announce(t.Context(), second.Hello("NGH-MR1")))
 	w.must(w.Announce(t.Context(), w.agent.Hello("NGH-PETCT1"))) // CT2 is gone
 	names := func(c person, only string) (s []string) {
-		all, err := w.Assets(t.Context(), c, only)
+		all, err := w.Assets(t.Context(), c, access.Which{Site: only})
 		w.must(err)
 		for _, x := range all {
 			s = append(s, fmt.Sprint(x.Site, "/", x.Name, " ", x.Agent, " ", x.Online))
@@ -320,7 +320,7 @@ func FuzzSubmitDocument(f *testing.F) {
 	f.Add(seed)
 	f.Add(bytes.ToUpper(seed))
 	f.Add([]byte(`{"v":1}`))
-	a, err := access.New(access.Config{Documents: nowhere{}, Listing: nowhere{}, Agents: &accesstest.Agents{}})
+	a, err := access.New(access.Config{Documents: nowhere{}, Listing: nowhere{}, Wholes: nowhere{}, Agents: &accesstest.Agents{}})
 	if err != nil {
 		f.Fatal(err)
 	}

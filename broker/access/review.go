@@ -3,7 +3,6 @@ package access
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -167,14 +166,7 @@ func (a *Access) endRecordings(ctx context.Context, r record) error {
 
 // Identities are the identity keys of the agents of a site, as key lines.
 func (a *Access) Identities(ctx context.Context, name string) ([]string, error) {
-	d, err := a.docs.Get(ctx, siteKind, name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	s, err := readSite(d.Body)
+	s, err := a.site(ctx, name)
 	if err != nil {
 		return nil, err
 	}

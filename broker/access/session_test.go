@@ -15,10 +15,10 @@ import (
 // What an engineer reads at each step of the way, by sallyport and by ssh.
 func TestWhatIsMissing(t *testing.T) {
 	w := newWorld(t)
-	const host = "recon-ssh.ngh-petct1"
+	const host = "recon-ssh.ngh-petct1.ngh"
 	reads := func(ready bool, kind session.Kind, words string) access.Answer {
 		t.Helper()
-		x, err := w.Access.Access(t.Context(), ada, "NGH-PETCT1", "recon-ssh")
+		x, err := w.Access.Access(t.Context(), ada, recon)
 		w.must(err)
 		if x.Ready != ready || x.Kind != kind || x.Message != words || x.Pending != strings.HasPrefix(words, "The hospital has not answered yet") {
 			t.Errorf("reads %+v, want %s: %s", x, kind, words)
@@ -36,9 +36,9 @@ func TestWhatIsMissing(t *testing.T) {
 		}
 		return x
 	}
-	_, err := w.Access.Access(t.Context(), ada, "NGH-PETCT1", "vnc")
-	w.wants(err, session.Invalid, "There is no service NGH-PETCT1/vnc.")
-	reads(false, session.Denied, "You have not asked for NGH-PETCT1/recon-ssh.")
+	_, err := w.Access.Access(t.Context(), ada, session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "vnc"})
+	w.wants(err, session.Invalid, "There is no service NGH/NGH-PETCT1/vnc.")
+	reads(false, session.Denied, "You have not asked for NGH/NGH-PETCT1/recon-ssh.")
 
 	r, _ := w.submit(ada)
 	reads(false, session.Refused, "The hospital has not answered yet.")
@@ -50,7 +50,7 @@ func TestWhatIsMissing(t *testing.T) {
 	reads(false, session.Refused, "The hospital has not answered yet.") // the open one counts, not the old no
 	_, err = w.Withdraw(t.Context(), ada, r.ID)
 	w.must(err)
-	reads(false, session.Denied, "You took the request for NGH-PETCT1/recon-ssh back.")
+	reads(false, session.Denied, "You took the request for NGH/NGH-PETCT1/recon-ssh back.")
 
 	_, _ = w.submit(ada)
 	w.advance(4*time.Hour + time.Second)
@@ -100,12 +100,12 @@ func TestWhatIsMissing(t *testing.T) {
 func TestRouteToOtherNames(t *testing.T) {
 	w := newWorld(t)
 	w.approved(ada)
-	if _, err := w.Route(t.Context(), ada.id(), "RECON-SSH.NGH-PETCT1"); err != nil {
+	if _, err := w.Route(t.Context(), ada.id(), "RECON-SSH.NGH-PETCT1.NGH"); err != nil {
 		t.Errorf("in capitals: %v", err)
 	}
 	for _, host := range []string{"", "recon-ssh", "console-ssh.ngh-petct1", "recon-ssh.ngh-ct2", "recon-ssh.ngh-petct1.", " recon-ssh.ngh-petct1",
 		"recon-ssh.ngh-petct1\x00", "127.0.0.1", "localhost", strings.Repeat("a", 10000), "recon-ssh.ngh-petct1:22"} {
-		if r, err := w.Route(t.Context(), ada.id(), host); session.KindOf(err) != session.Denied || r.Agent != "" {
+		if r, err := w.Route(t.Context(), ada.id(), host); (session.KindOf(err) != session.Denied && session.KindOf(err) != session.Invalid) || r.Agent != "" {
 			t.Errorf("Route(%.40q) = %+v, %v", host, r, err)
 		}
 	}

@@ -72,10 +72,22 @@ func newWorldAt(t *testing.T, url string) *world {
 	t.Cleanup(func() { s.Close() })
 	w.store = &faulty{Store: s}
 	w.agent = &accesstest.Agents{Site: "NGH", Name: "main", Needed: 1, Now: w.clock}
-	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Agents: w.agent, Now: w.clock})
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Wholes: w.store, Agents: w.agent, Now: w.clock})
 	w.must(err)
 	w.must(w.Announce(t.Context(), w.agent.Hello("NGH-PETCT1", "NGH-CT2")))
 	return w
+}
+
+// recon is the service that most tests ask for.
+var recon = session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}
+
+// Route is the way to an ssh host name.
+func (w *world) Route(ctx context.Context, engineer session.Identity, host string) (access.Route, error) {
+	of, err := session.ParseHost(host)
+	if err != nil {
+		return access.Route{}, err
+	}
+	return w.Access.Route(ctx, engineer, of)
 }
 
 func (w *world) clock() time.Time        { return time.Unix(0, w.now.Load()) }
@@ -134,7 +146,8 @@ func (w *world) wants(err error, kind session.Kind, words string) {
 // faulty is a store whose writes can fail both ways.
 type faulty struct {
 	*store.Store
-	fail func(verb, kind string) accesstest.Failure
+	fail      func(verb, kind string) accesstest.Failure
+	catalogue atomic.Int64 // documents of it that were read
 }
 
 func (f *faulty) around(verb, kind string, do func() error) error {
@@ -160,6 +173,32 @@ func (f *faulty) Update(ctx context.Context, kind, id string, edit func([]byte) 
 	return f.around("update", kind, func() error { return f.Store.Update(ctx, kind, id, edit) })
 }
 
+func (f *faulty) UpdateWhole(ctx context.Context, kind, id string, edit func([]byte) (store.Whole, error)) error {
+	return f.around("update", kind, func() error { return f.Store.UpdateWhole(ctx, kind, id, edit) })
+}
+
+func (f *faulty) Get(ctx context.Context, kind, id string) (store.Doc, error) {
+	f.seen(kind)
+	return f.Store.Get(ctx, kind, id)
+}
+
+func (f *faulty) All(ctx context.Context, kind, name string) iter.Seq2[store.Doc, error] {
+	return func(yield func(store.Doc, error) bool) {
+		for d, err := range f.Store.All(ctx, kind, name) {
+			if f.seen(kind); !yield(d, err) {
+				return
+			}
+		}
+	}
+}
+
+// seen counts the documents of the catalogue that were read.
+func (f *faulty) seen(kind string) {
+	if kind == "catalogue" {
+		f.catalogue.Add(1)
+	}
+}
+
 func (f *faulty) Put(ctx context.Context, kind, id string, edit func([]byte) ([]byte, []store.Under, error)) error {
 	return f.around("put", kind, func() error { return f.Store.Put(ctx, kind, id, edit) })
 }
@@ -174,6 +213,9 @@ func (nowhere) Get(context.Context, string, string) (store.Doc, error) {
 	return store.Doc{}, os.ErrNotExist
 }
 func (nowhere) Update(context.Context, string, string, func([]byte) ([]byte, error)) error {
+	return os.ErrNotExist
+}
+func (nowhere) UpdateWhole(context.Context, string, string, func([]byte) (store.Whole, error)) error {
 	return os.ErrNotExist
 }
 func (nowhere) Put(context.Context, string, string, func([]byte) ([]byte, []store.Under, error)) error {

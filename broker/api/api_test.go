@@ -45,8 +45,8 @@ func TestOneAccessFromRequestToReplay(t *testing.T) {
 	if len(assets) != 1 || !assets[0].Online || assets[0].Longest != 8*3600 || len(assets[0].Services) != 2 || assets[0].Needed != 1 {
 		t.Errorf("assets: %+v", assets)
 	}
-	explain := v1 + "/access/NGH-PETCT1/recon-ssh"
-	if x := get[Access](w, "ada", "GET", explain, nil); x.Ready || x.Pending || x.Message != "You have not asked for NGH-PETCT1/recon-ssh." {
+	explain := v1 + "/access/NGH/NGH-PETCT1/recon-ssh"
+	if x := get[Access](w, "ada", "GET", explain, nil); x.Ready || x.Pending || x.Message != "You have not asked for NGH/NGH-PETCT1/recon-ssh." {
 		t.Errorf("access: %+v", x)
 	}
 	s := w.submission("ada")

@@ -52,6 +52,7 @@ const (
 
 // Attach names what a browser wants to reach.
 type Attach struct {
+	Site    string `json:"site" maxLength:"64"`
 	Asset   string `json:"asset" maxLength:"64"`
 	Service string `json:"service" maxLength:"64"`
 }
@@ -69,8 +70,7 @@ type attachment struct{ Body Attach }
 type ticket struct {
 	Login   string           `json:"login"`
 	Person  session.Identity `json:"person"`
-	Asset   string           `json:"asset"`
-	Service string           `json:"service"`
+	Of      session.Target   `json:"of"` // by its full name
 	Expires time.Time        `json:"expires"`
 }
 
@@ -84,6 +84,10 @@ func (d *door) registerLive(api huma.API) {
 // from the service; to everybody else it says what is missing.
 func (d *door) attach(ctx context.Context, who signedIn, in *attachment) (*of[Ticket], error) {
 	l := d.Live
+	asked := session.Target{Site: in.Body.Site, Asset: in.Body.Asset, Service: in.Body.Service}
+	if asked.Site == "" {
+		return nil, session.Errorf(session.Invalid, "A browser attaches to a service by its full name.").WithNext("Name its site.")
+	}
 	ok, _, err := l.cfg.Passing.Count(ctx, "attach:"+nameOf(who.Identity), time.Minute, attachesAMinute)
 	if err == nil && !ok {
 		err = errTooFast
@@ -91,14 +95,14 @@ func (d *door) attach(ctx context.Context, who signedIn, in *attachment) (*of[Ti
 	if err != nil {
 		return nil, err
 	}
-	to, err := l.cfg.Access.Route(ctx, who.Identity, session.HostName(in.Body.Asset, in.Body.Service))
+	to, err := l.cfg.Access.Route(ctx, who.Identity, asked)
 	if err != nil {
 		return nil, err
 	}
 	if who.Login == "" {
 		return nil, session.Errorf(session.Internal, "attach: a login without an id")
 	}
-	t := ticket{Login: who.Login, Person: who.Identity, Asset: to.Asset, Service: to.Service, Expires: d.Now().UTC().Add(ticketTime).Truncate(time.Millisecond)}
+	t := ticket{Login: who.Login, Person: who.Identity, Of: to.Target(), Expires: d.Now().UTC().Add(ticketTime).Truncate(time.Millisecond)}
 	body, err := json.Marshal(t)
 	if err != nil {
 		return nil, session.Errorf(session.Internal, "write a ticket: %w", err)
@@ -296,8 +300,8 @@ func (s *socket) route(ctx context.Context, t ticket) (access.Route, *ending) {
 	if err != nil {
 		return access.Route{}, s.trouble(err)
 	}
-	to, err := s.live.cfg.Access.Route(ctx, t.Person, session.HostName(t.Asset, t.Service))
-	if err == nil && (to.Asset != t.Asset || to.Service != t.Service) {
+	to, err := s.live.cfg.Access.Route(ctx, t.Person, t.Of)
+	if err == nil && to.Target() != t.Of {
 		err = session.Errorf(session.Denied, "The ticket is for another service.")
 	}
 	if err != nil {

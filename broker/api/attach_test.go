@@ -54,7 +54,7 @@ func (w *world) connect(token string) *websocket.Conn {
 
 func (w *world) ticket(token string) Ticket {
 	w.t.Helper()
-	return get[Ticket](w, token, "POST", "/api/v1/attach", Attach{Asset: "NGH-PETCT1", Service: "recon-ssh"})
+	return get[Ticket](w, token, "POST", "/api/v1/attach", Attach{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"})
 }
 
 func (w *world) say(ws *websocket.Conn, kind websocket.MessageType, text string) {
@@ -139,7 +139,7 @@ func TestOriginOf(t *testing.T) {
 // Only an engineer who may connect now gets a ticket; everybody else reads why.
 func TestTicketsAreForWhoMay(t *testing.T) {
 	w := newWorld(t)
-	in := Attach{Asset: "NGH-PETCT1", Service: "recon-ssh"}
+	in := Attach{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}
 	for _, who := range []string{"adam", "abroad"} {
 		if p := w.problem(who, w.call(who, "POST", "/api/v1/attach", in), 403); !strings.Contains(p.Message, "not asked") {
 			t.Errorf("%s reads %s", who, p.Message)
@@ -155,7 +155,8 @@ func TestTicketsAreForWhoMay(t *testing.T) {
 	if len(ticket.Ticket) != 43 || ticket.URL != attachPath || ticket.Expires.Sub(w.clock()) > ticketTime {
 		t.Errorf("%+v", ticket)
 	}
-	for _, wrong := range []Attach{{}, {"NGH-PETCT1", "console-ssh"}, {"NGH-PETCT1", "recon-ssh.x"}, {"recon-ssh", "NGH-PETCT1"}, {"../x", "y"}, {"NGH-PETCT1", "recon-ssh\x00"}, {strings.Repeat("A", 65), "x"}} {
+	for _, wrong := range []Attach{{}, {"", "NGH-PETCT1", "recon-ssh"}, {"XYZ", "NGH-PETCT1", "recon-ssh"}, {"NGH", "NGH-PETCT1", "console-ssh"}, {"NGH", "NGH-PETCT1", "recon-ssh.x"},
+		{"NGH", "recon-ssh", "NGH-PETCT1"}, {"NGH", "../x", "y"}, {"NGH/NGH-PETCT1", "recon-ssh", ""}, {"NGH", "NGH-PETCT1", "recon-ssh\x00"}, {"NGH", strings.Repeat("A", 65), "x"}} {
 		if a := w.call("ada", "POST", "/api/v1/attach", wrong); a.status/100 != 4 {
 			t.Errorf("%+v: %d %s", wrong, a.status, a.body)
 		}

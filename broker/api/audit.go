@@ -122,7 +122,7 @@ func (d *door) lastEvents(who signedIn, n int) (AuditEvents, error) {
 // fetched is the event of somebody who reads a recording.
 func fetched(who signedIn, r access.Recording, reason string) witness.Event {
 	e := witness.Event{Event: witness.RecordingFetched, Site: r.Site, Who: &who.Identity, Recording: r.ID.Recording(),
-		Details: map[string]string{"asset": r.Asset, "reason": reason}}
+		Details: map[string]string{"asset": session.Target{Site: r.Site, Asset: r.Asset}.String(), "reason": reason}}
 	if r.Engineer.Sub != "" {
 		e.Of = &r.Engineer.Identity
 	}

@@ -35,6 +35,7 @@ type (
 	assetsQuery struct {
 		Stretch
 		Site string `query:"site" maxLength:"64"`
+		Name string `query:"name" maxLength:"64" doc:"the scanner's own name, in any case; without site at every site where the caller may know of it"`
 	}
 	// Stretch is which part of a list is wanted; exported because huma looks at no other.
 	Stretch struct {
@@ -59,7 +60,12 @@ type (
 		Wait   int            `query:"wait" minimum:"0" maximum:"30" doc:"seconds to wait for another status"`
 		Status session.Status `query:"status" doc:"the status that the caller knows"`
 	}
+	shortPath struct {
+		Asset   string `path:"asset" maxLength:"64"`
+		Service string `path:"service" maxLength:"64"`
+	}
 	servicePath struct {
+		Site    string `path:"site" maxLength:"64"`
 		Asset   string `path:"asset" maxLength:"64"`
 		Service string `path:"service" maxLength:"64"`
 	}
@@ -126,7 +132,7 @@ func (d *door) register(api huma.API) {
 		return answer(d.loginView("", who.Caller)), nil
 	})
 	handle(d, api, "list-assets", func(ctx context.Context, who signedIn, in *assetsQuery) (*listed[Asset], error) {
-		all, err := d.Access.Assets(ctx, who, in.Site)
+		all, err := d.Access.Assets(ctx, who, access.Which{Site: in.Site, Name: in.Name})
 		all, next := in.part(all)
 		return &listed[Asset]{Next: next, Body: each(all, assetView)}, err
 	})
@@ -176,7 +182,11 @@ func (d *door) registerRequests(api huma.API) {
 		return answer(requestView(r)), err
 	}))
 	handle(d, api, "explain-access", func(ctx context.Context, who signedIn, in *servicePath) (*of[Access], error) {
-		x, err := d.Access.Access(ctx, who, in.Asset, in.Service)
+		x, err := d.Access.Access(ctx, who, session.Target{Site: in.Site, Asset: in.Asset, Service: in.Service})
+		return answer(accessView(x)), err
+	})
+	handle(d, api, "explain-access-short", func(ctx context.Context, who signedIn, in *shortPath) (*of[Access], error) {
+		x, err := d.Access.Access(ctx, who, session.Target{Asset: in.Asset, Service: in.Service})
 		return answer(accessView(x)), err
 	})
 }
@@ -252,7 +262,7 @@ func (d *door) registerRecordings(api huma.API) {
 		if err := d.Audit.Append(ctx, fetched(who, r, in.Reason)); err != nil {
 			return nil, err
 		}
-		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)
+		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", session.Target{Site: r.Site, Asset: r.Asset}.String())
 		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ".sally", d.Vault.Assemble) }}, nil
 	})
 	handle(d, api, "get-recording-pack", func(ctx context.Context, who signedIn, in *fileQuery) (*huma.StreamResponse, error) {
@@ -263,7 +273,7 @@ func (d *door) registerRecordings(api huma.API) {
 		if err := d.Audit.Append(ctx, fetched(who, r, in.Reason)); err != nil {
 			return nil, err
 		}
-		d.Log.Info("evidence pack read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", r.Asset)
+		d.Log.Info("evidence pack read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", session.Target{Site: r.Site, Asset: r.Asset}.String())
 		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ".sallypack", d.Vault.Pack) }}, nil
 	})
 	handle(d, api, "view-recording", func(ctx context.Context, who signedIn, in *viewing) (*none, error) {

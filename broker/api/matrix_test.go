@@ -31,35 +31,36 @@ func matrix() map[string]verdict {
 	public["nothing"] = ok
 	readers := roles(ok, 404, 404, ok, ok, 404, 404)
 	return map[string]verdict{
-		"info":               public,
-		"login":              public,
-		"logout":             everybody,
-		"me":                 everybody,
-		"list-logins":        everybody,
-		"end-logins":         roles(ok, 404, 404, 404, 404, 404, 404), // ada's
-		"list-assets":        everybody,
-		"submit-request":     roles(ok, 403, 403, 403, 403, 403, 403), // ada's document
-		"list-requests":      everybody,
-		"get-request":        readers,
-		"get-documents":      readers,
-		"approve-request":    roles(403, 403, 403, ok, 403, 404, 403),
-		"deny-request":       roles(403, 403, 403, ok, 403, 404, 403),
-		"withdraw-request":   roles(ok, 404, 404, 403, 403, 403, 403),
-		"activate-request":   roles(ok, 404, 404, 403, 403, 403, 403),
-		"propose-window":     roles(403, 403, 403, ok, 403, 404, 403),
-		"revoke-request":     roles(403, 403, 403, ok, 403, 404, 403),
-		"freeze-session":     roles(403, 403, 403, ok, 403, 404, 403),
-		"thaw-session":       roles(403, 403, 403, ok, 403, 404, 403),
-		"list-engineers":     roles(403, 403, 403, ok, 403, ok, 403),
-		"disable-engineer":   roles(403, 403, 403, ok, 403, 404, 403),
-		"enable-engineer":    roles(403, 403, 403, ok, 403, 404, 403),
-		"explain-access":     roles(ok, ok, 404, 403, 403, 403, 403),
-		"list-sessions":      everybody,
-		"get-session":        readers,
-		"kill-session":       roles(ok, 404, 404, ok, 403, 404, 403),
-		"list-recordings":    everybody,
-		"get-recording":      readers,
-		"get-recording-file": readers,
+		"info":                 public,
+		"login":                public,
+		"logout":               everybody,
+		"me":                   everybody,
+		"list-logins":          everybody,
+		"end-logins":           roles(ok, 404, 404, 404, 404, 404, 404), // ada's
+		"list-assets":          everybody,
+		"submit-request":       roles(ok, 403, 403, 403, 403, 403, 403), // ada's document
+		"list-requests":        everybody,
+		"get-request":          readers,
+		"get-documents":        readers,
+		"approve-request":      roles(403, 403, 403, ok, 403, 404, 403),
+		"deny-request":         roles(403, 403, 403, ok, 403, 404, 403),
+		"withdraw-request":     roles(ok, 404, 404, 403, 403, 403, 403),
+		"activate-request":     roles(ok, 404, 404, 403, 403, 403, 403),
+		"propose-window":       roles(403, 403, 403, ok, 403, 404, 403),
+		"revoke-request":       roles(403, 403, 403, ok, 403, 404, 403),
+		"freeze-session":       roles(403, 403, 403, ok, 403, 404, 403),
+		"thaw-session":         roles(403, 403, 403, ok, 403, 404, 403),
+		"list-engineers":       roles(403, 403, 403, ok, 403, ok, 403),
+		"disable-engineer":     roles(403, 403, 403, ok, 403, 404, 403),
+		"enable-engineer":      roles(403, 403, 403, ok, 403, 404, 403),
+		"explain-access":       roles(ok, ok, 404, 403, 403, 403, 403),
+		"explain-access-short": roles(ok, ok, 404, 403, 403, 403, 403),
+		"list-sessions":        everybody,
+		"get-session":          readers,
+		"kill-session":         roles(ok, 404, 404, ok, 403, 404, 403),
+		"list-recordings":      everybody,
+		"get-recording":        readers,
+		"get-recording-file":   readers,
 
 		"list-audit-events":    everybody,
 		"prove-audit-event":    roles(ok, 404, 404, ok, ok, 404, 404), // ada's request
@@ -150,7 +151,7 @@ func (w *world) aim(r route, x things) (path string, body any) {
 	case strings.Contains(r.path, "/recordings/"):
 		id = x.recording
 	}
-	path = strings.NewReplacer("{id}", id, "{index}", "1", "{n}", "0", "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
+	path = strings.NewReplacer("{id}", id, "{index}", "1", "{n}", "0", "{site}", "NGH", "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
 	switch r.id {
 	case "login":
 		body = SignIn{IDToken: "a.b.c", Salt: make([]byte, 32), Key: "k", Signature: make([]byte, 64)}
@@ -174,7 +175,7 @@ func (w *world) aim(r route, x things) (path string, body any) {
 	case "end-logins":
 		body = EndLogins{ID: "login-of-ada"}
 	case "attach":
-		body = Attach{Asset: "NGH-PETCT1", Service: "recon-ssh"}
+		body = Attach{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}
 	case "review-recording":
 		body = Attestation{Attestation: "as-agreed"}
 	case "view-recording":
@@ -239,7 +240,7 @@ func TestForeignIDsTellNothing(t *testing.T) {
 func TestNoSpellingGetsIn(t *testing.T) {
 	w := newWorld(t)
 	for _, r := range table() {
-		path := strings.NewReplacer("{id}", "R-x", "{asset}", "A", "{service}", "s").Replace(r.path)
+		path := strings.NewReplacer("{id}", "R-x", "{site}", "S", "{asset}", "A", "{service}", "s").Replace(r.path)
 		for _, spelt := range []string{path + "/", "/" + path, path + "//", path + ";x", path + "%2f", "/x/.." + path, path + "/..;/", strings.ToUpper(path),
 			path + ".json", path + "/.", "/." + path, strings.Replace(path, "/v1", "//v1", 1), strings.Replace(path, "/v1", "/v1/./", 1), path + "%00"} {
 			req, err := http.NewRequestWithContext(t.Context(), r.method, w.url, nil)

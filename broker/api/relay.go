@@ -41,7 +41,7 @@ func (s *socket) relay(ctx context.Context, t ticket) *ending {
 		return s.trouble(err)
 	}
 	p := passage{live: s.live, ws: s.ws, bye: s.bye, stream: stream, to: to, who: s.who}
-	s.live.cfg.Log.Info("browser attached", "user", s.who.Sub, "asset", to.Asset, "service", to.Service, "session", to.Session.Session())
+	s.live.cfg.Log.Info("browser attached", "user", s.who.Sub, "target", to.Target().String(), "session", to.Session.Session())
 	return p.run(ctx)
 }
 

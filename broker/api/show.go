@@ -105,7 +105,7 @@ func engineerView(e access.Engineer) Engineer {
 }
 
 func accessView(x access.Answer) Access {
-	v := Access{Ready: x.Ready, Pending: x.Pending, Kind: x.Kind, Message: x.Message, Next: x.Next}
+	v := Access{Site: x.Of.Site, Asset: x.Of.Asset, Service: x.Of.Service, Ready: x.Ready, Pending: x.Pending, Kind: x.Kind, Message: x.Message, Next: x.Next}
 	if !x.Request.IsZero() {
 		v.Request = x.Request.Request()
 	}

@@ -182,6 +182,9 @@ type SSHDoor struct {
 
 // Access answers "may I connect now, and if not, what is missing?".
 type Access struct {
+	Site    string       `json:"site"` // with asset and service: what was asked about, by its full name
+	Asset   string       `json:"asset"`
+	Service string       `json:"service"`
 	Ready   bool         `json:"ready"`
 	Pending bool         `json:"pending"` // waiting for the hospital
 	Kind    session.Kind `json:"kind,omitempty"`

@@ -33,7 +33,7 @@ func newCheckLimiter() *limiter { return newLimiter(rate.Every(checkEvery), chec
 type (
 	recordingsQuery struct {
 		Stretch
-		Asset     string `query:"asset" maxLength:"64"`
+		Asset     string `query:"asset" maxLength:"129" doc:"SITE/ASSET, or ASSET of any site"`
 		Engineer  string `query:"engineer" maxLength:"200" doc:"part of an e-mail address or a name"`
 		From      string `query:"from" maxLength:"40" doc:"started at or after: RFC 3339, or a day (UTC)"`
 		To        string `query:"to" maxLength:"40" doc:"started before: RFC 3339, or until the end of a day (UTC)"`

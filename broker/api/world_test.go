@@ -234,7 +234,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.audit, err = audit.Open(audit.Config{Dir: t.TempDir(), Key: key, Origin: "broker.example.org", Now: w.clock})
 	w.must(err)
 	t.Cleanup(func() { w.must(w.audit.Close()) })
-	w.access, err = access.New(access.Config{Documents: s, Listing: s, Agents: w.agent, Audit: w.audit, Now: w.clock})
+	w.access, err = access.New(access.Config{Documents: s, Listing: s, Wholes: s, Agents: w.agent, Audit: w.audit, Now: w.clock})
 	w.must(err)
 	w.must(w.access.Announce(t.Context(), w.agent.Hello("NGH-PETCT1")))
 	w.agents = &agents{opened: make(chan opened, 16)}

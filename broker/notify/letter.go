@@ -31,7 +31,7 @@ func letter(n Notice, broker string) string {
 	line("%s", opening(n))
 	line("")
 	line("  Engineer    %s", who(n.Engineer))
-	line("  Scanner     %s at %s", name(n.Asset), name(n.Site))
+	line("  Scanner     %s", scanner(n))
 	line("  To          %s", purpose(n))
 	line("  When        %s", when(n))
 	line("  Work order  %s", work(n.Work))
@@ -58,8 +58,11 @@ func letter(n Notice, broker string) string {
 	return b.String()
 }
 
+// scanner is its full name: two hospitals may call theirs alike.
+func scanner(n Notice) string { return name(n.Site) + "/" + name(n.Asset) }
+
 func opening(n Notice) string {
-	asset := name(n.Asset)
+	asset := scanner(n)
 	return map[Event]string{
 		Asked:          "An engineer asks for access to " + asset + ".",
 		ExtensionAsked: "An engineer who is at work on " + asset + " asks for more time.",

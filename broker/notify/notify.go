@@ -176,7 +176,7 @@ func subject(n Notice) string {
 		Asked: "access asked for", ExtensionAsked: "more time asked for", Approved: "approved", Extended: "more time granted",
 		Denied: "declined", Proposed: "another window proposed", Revoked: "approval taken back",
 	}[n.Event]
-	return fmt.Sprintf("%s: %s (%s)", name(n.Asset), what, n.Request.Request())
+	return fmt.Sprintf("%s: %s (%s)", scanner(n), what, n.Request.Request())
 }
 
 // name lets a name through and nothing else.

@@ -181,13 +181,13 @@ func TestLetters(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	w.must(err)
 	for event, want := range map[Event]struct{ to, subject, text string }{
-		Asked:          {"maya@northfield.example", "NGH-PETCT1: access asked for (R-", "sallyport approve R-"},
-		ExtensionAsked: {"maya@northfield.example", "NGH-PETCT1: more time asked for (R-", "who is at work on NGH-PETCT1 asks for more time"},
-		Approved:       {"jana@meridian.example", "NGH-PETCT1: approved (R-", "You can connect within the window"},
-		Extended:       {"jana@meridian.example", "NGH-PETCT1: more time granted (R-", "granted you more time"},
-		Denied:         {"jana@meridian.example", "NGH-PETCT1: declined (R-", "The hospital's reason is on the page"},
-		Proposed:       {"jana@meridian.example", "NGH-PETCT1: another window proposed (R-", "proposes another window"},
-		Revoked:        {"jana@meridian.example", "NGH-PETCT1: approval taken back (R-", "took back its approval"},
+		Asked:          {"maya@northfield.example", "NGH/NGH-PETCT1: access asked for (R-", "sallyport approve R-"},
+		ExtensionAsked: {"maya@northfield.example", "NGH/NGH-PETCT1: more time asked for (R-", "who is at work on NGH/NGH-PETCT1 asks for more time"},
+		Approved:       {"jana@meridian.example", "NGH/NGH-PETCT1: approved (R-", "You can connect within the window"},
+		Extended:       {"jana@meridian.example", "NGH/NGH-PETCT1: more time granted (R-", "granted you more time"},
+		Denied:         {"jana@meridian.example", "NGH/NGH-PETCT1: declined (R-", "The hospital's reason is on the page"},
+		Proposed:       {"jana@meridian.example", "NGH/NGH-PETCT1: another window proposed (R-", "proposes another window"},
+		Revoked:        {"jana@meridian.example", "NGH/NGH-PETCT1: approval taken back (R-", "took back its approval"},
 	} {
 		p := &pigeon{}
 		o := w.office(p)
@@ -335,7 +335,7 @@ func TestRun(t *testing.T) {
 func TestDirectory(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new")
 	d := &Directory{From: "Sallyport <s@broker.example>", Path: dir}
-	m := Mail{ID: strings.Repeat("ab", 32), To: "x@y.example", Subject: "NGH-PETCT1: approved", Text: "Grüße\n.\nFrom here on\n", Written: start}
+	m := Mail{ID: strings.Repeat("ab", 32), To: "x@y.example", Subject: "NGH/NGH-PETCT1: approved", Text: "Grüße\n.\nFrom here on\n", Written: start}
 	for range 2 {
 		if err := d.Send(t.Context(), m); err != nil {
 			t.Fatal(err)

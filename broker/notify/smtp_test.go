@@ -180,7 +180,7 @@ func (p *postOffice) taken() []string {
 func (p *postOffice) count() int { return len(p.taken()) }
 
 func aMail() Mail {
-	return Mail{ID: strings.Repeat("ab", 32), To: "x@y.example", Subject: "NGH-PETCT1: approved (R-X)", Text: "Confidential.\n", Written: start}
+	return Mail{ID: strings.Repeat("ab", 32), To: "x@y.example", Subject: "NGH/NGH-PETCT1: approved (R-X)", Text: "Confidential.\n", Written: start}
 }
 
 // Without TLS nothing is said, whatever the server or somebody between wants.
@@ -240,7 +240,7 @@ func TestSMTP(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, text := range append(p.taken(), plain.taken()...) {
-		if !strings.Contains(text, "Subject: NGH-PETCT1: approved (R-X)") || !strings.Contains(text, "Confidential.") || !strings.Contains(text, "To: <x@y.example>") {
+		if !strings.Contains(text, "Subject: NGH/NGH-PETCT1: approved (R-X)") || !strings.Contains(text, "Confidential.") || !strings.Contains(text, "To: <x@y.example>") {
 			t.Errorf("taken: %s", text)
 		}
 	}

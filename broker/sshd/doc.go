@@ -1,7 +1,7 @@
 // Package sshd is the broker's SSH door: a jump host that lets an engineer's own
 // ssh through to the agent of a granted service, and does nothing else.
 //
-//	ssh ──publickey──▶ sshd ──direct-tcpip "recon-ssh.ngh-petct1" 22──▶ fleet ──▶ agent
+//	ssh ──publickey──▶ sshd ──direct-tcpip "recon-ssh.ngh-petct1.ngh" 22──▶ fleet ──▶ agent
 //
 // It knows keys, who they belong to (Access) and how to reach an agent (Streams).
 // The bytes it relays are the inner SSH, end to end between engineer and agent:

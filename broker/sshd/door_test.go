@@ -26,7 +26,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const granted = "recon-ssh.ngh-petct1"
+const granted = "recon-ssh.ngh-petct1.ngh"
 
 var (
 	jana = session.Identity{Iss: "https://idp.meridian.example", Sub: "jana"}
@@ -77,15 +77,15 @@ func (d *desk) KeyOwner(_ context.Context, line string) (session.Identity, strin
 	return who, "R-" + who.Sub, nil
 }
 
-func (d *desk) Route(_ context.Context, engineer session.Identity, host string) (Route, error) {
+func (d *desk) Route(_ context.Context, engineer session.Identity, of session.Target) (Route, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, engineer)
 	if d.refusal != nil {
 		return Route{}, d.refusal
 	}
-	if host != granted {
-		return Route{}, session.Errorf(session.Denied, "you have no grant for %s", host)
+	if of.Host() != granted {
+		return Route{}, session.Errorf(session.Denied, "you have no grant for %s", of.Host())
 	}
 	return Route{Site: "NGH", Agent: "ngh-1", Asset: "NGH-PETCT1", Service: "recon-ssh", Session: "S-1"}, nil
 }

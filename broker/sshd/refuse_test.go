@@ -216,7 +216,7 @@ func TestSixteenStreamsPerConnection(t *testing.T) {
 func TestWhatTheAgentIsTold(t *testing.T) {
 	o := openDoor(t)
 	c := o.signedIn(t, luis)
-	if _, _, err := c.OpenChannel("direct-tcpip", direct("RECON-SSH.NGH-PETCT1", 22)); err != nil {
+	if _, _, err := c.OpenChannel("direct-tcpip", direct("RECON-SSH.NGH-PETCT1.NGH", 22)); err != nil {
 		t.Fatal(err)
 	}
 	got := o.opened()
@@ -228,20 +228,21 @@ func TestWhatTheAgentIsTold(t *testing.T) {
 
 func FuzzDestination(f *testing.F) {
 	f.Add(direct(granted, 22))
-	f.Add(direct("RECON-ssh.NGH-petct1", 22))
+	f.Add(direct("RECON-ssh.NGH-petct1.NGH", 22))
+	f.Add(direct("recon-ssh.ngh-petct1", 22))
 	f.Add(direct("10.0.0.1", 22))
 	f.Add(direct(granted, 22)[:5])
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		host, err := destination(payload)
+		to, err := destination(payload)
 		if err != nil {
-			if host != "" {
-				t.Errorf("a refused destination %q", host)
+			if to != (session.Target{}) {
+				t.Errorf("a refused destination %q", to)
 			}
 			return
 		}
-		service, asset, _ := strings.Cut(host, ".")
-		if host != strings.ToLower(host) || !session.ValidName(service) || !session.ValidName(asset) || net.ParseIP(host) != nil {
+		host := to.Host()
+		if !to.Valid() || net.ParseIP(host) != nil {
 			t.Errorf("accepted %q", host)
 		}
 		if !bytes.Contains(bytes.ToLower(payload), []byte(host)) {

@@ -53,8 +53,9 @@ type Access interface {
 	// in authorized_keys form without a comment. It must have no side effects.
 	KeyOwner(ctx context.Context, keyLine string) (engineer session.Identity, request string, err error)
 	// Route finds the granted service behind a host name such as
-	// "recon-ssh.ngh-petct1", or says why there is none. It is asked for every stream.
-	Route(ctx context.Context, engineer session.Identity, host string) (Route, error)
+	// "recon-ssh.ngh-petct1.ngh", or says why there is none. It is asked for every stream.
+	// Where the site is missing, the name counts while it is one service's only.
+	Route(ctx context.Context, engineer session.Identity, of session.Target) (Route, error)
 	// Barred reports whether an engineer's access to a site is disabled. It is asked
 	// again and again while streams to the site are open.
 	Barred(ctx context.Context, engineer session.Identity, site string) (bool, error)

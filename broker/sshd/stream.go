@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
 	"time"
 
@@ -26,18 +25,17 @@ type directTCPIP struct {
 }
 
 // destination reads where a direct-tcpip channel wants to go: a service's host
-// name, lower-cased, on port 22.
-func destination(payload []byte) (string, error) {
+// name, in any case, on port 22.
+func destination(payload []byte) (session.Target, error) {
 	var d directTCPIP
 	if err := gossh.Unmarshal(payload, &d); err != nil {
-		return "", errors.New(wordsMalformed)
+		return session.Target{}, errors.New(wordsMalformed)
 	}
-	host := strings.ToLower(d.Host)
-	service, asset, ok := strings.Cut(host, ".")
-	if !ok || !session.ValidName(service) || !session.ValidName(asset) || d.Port != 22 {
-		return "", errors.New(wordsMalformed)
+	to, err := session.ParseHost(d.Host)
+	if err != nil || d.Port != 22 {
+		return session.Target{}, errors.New(wordsMalformed)
 	}
-	return host, nil
+	return to, nil
 }
 
 // join takes one of the connection's places for a stream. When it fails it says why.
@@ -81,19 +79,19 @@ func (v *visit) direct(_ *ssh.Server, conn *gossh.ServerConn, nc gossh.NewChanne
 		v.hangUp()
 		return
 	}
-	host, err := destination(nc.ExtraData())
+	to, err := destination(nc.ExtraData())
 	if err != nil {
 		v.reject(nc, gossh.Prohibited, err.Error(), err)
 		return
 	}
-	log := v.log.With("user", who.engineer.Sub, "target", host)
-	route, stream, err := v.reach(ctx, who, host)
+	log := v.log.With("user", who.engineer.Sub, "target", to.Host())
+	route, stream, err := v.reach(ctx, who, to)
 	if err != nil {
 		code := gossh.Prohibited
 		if k := session.KindOf(err); k == session.Unreachable || k == session.Internal {
 			code = gossh.ConnectionFailed
 		}
-		v.reject(nc, code, wordsFor(err), fmt.Errorf("%s for %s: %w", host, who.engineer.Sub, err))
+		v.reject(nc, code, wordsFor(err), fmt.Errorf("%s for %s: %w", to.Host(), who.engineer.Sub, err))
 		return
 	}
 	defer stream.Close()
@@ -111,10 +109,10 @@ func (v *visit) direct(_ *ssh.Server, conn *gossh.ServerConn, nc gossh.NewChanne
 }
 
 // reach asks whether the engineer may, and connects to the agent.
-func (v *visit) reach(ctx context.Context, who owner, host string) (Route, net.Conn, error) {
+func (v *visit) reach(ctx context.Context, who owner, to session.Target) (Route, net.Conn, error) {
 	asking, cancel := context.WithTimeout(ctx, lookupTime)
 	defer cancel()
-	route, err := v.server.access.Route(asking, who.engineer, host)
+	route, err := v.server.access.Route(asking, who.engineer, to)
 	if err != nil {
 		return Route{}, nil, err
 	}

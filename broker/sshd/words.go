@@ -14,13 +14,13 @@ import (
 // refused channel in one line; both in plain ASCII.
 const (
 	wordsNoKey = "Sallyport: there is no key on this machine for this scanner, because nothing was requested from here.\r\n" +
-		"Ask for access first:  sallyport request new ASSET/SERVICE --reason R --work-order W\r\n"
+		"Ask for access first:  sallyport request new SITE/ASSET/SERVICE --reason R --work-order W\r\n"
 	wordsUnknownKey = "Sallyport: this key belongs to no live request; it was withdrawn, denied, used up, or its time is over.\r\n" +
-		"Ask again:  sallyport request new ASSET/SERVICE --reason R --work-order W\r\n"
+		"Ask again:  sallyport request new SITE/ASSET/SERVICE --reason R --work-order W\r\n"
 	wordsTooMany   = "Sallyport: you have too many connections open. Close some and try again.\r\n"
-	wordsSession   = "this door has no shell: connect to a granted scanner through it, for example ssh -F $SALLYPORT_HOME/ssh_config recon-ssh.ngh-petct1"
-	wordsOther     = "this door only leads to granted scanners, by direct-tcpip to a name such as recon-ssh.ngh-petct1 port 22"
-	wordsMalformed = "the name of a scanner's service is expected, such as recon-ssh.ngh-petct1, with port 22"
+	wordsSession   = "this door has no shell: connect to a granted scanner through it, for example ssh -F $SALLYPORT_HOME/ssh_config recon-ssh.ngh-petct1.ngh"
+	wordsOther     = "this door only leads to granted scanners, by direct-tcpip to a name such as recon-ssh.ngh-petct1.ngh port 22"
+	wordsMalformed = "the name of a scanner's service is expected, such as recon-ssh.ngh-petct1.ngh, with port 22"
 	wordsShortage  = "too many streams in one connection; open another connection"
 	wordsOver      = "the connection is ending"
 	wordsSlow      = "Sallyport did not get an answer in time; try again"

@@ -76,7 +76,7 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 	}
 	_, err = p.writeSSH(ctx, who)
 	return p.told(answer, err, func() {
-		p.print("%s is open for this machine. Connect with: sallyport ssh %s/%s", r.ID, r.Asset, cmp.Or(r.Services...))
+		p.print("%s is open for this machine. Connect with: sallyport ssh %s", r.ID, fullName(r.Site, r.Asset, cmp.Or(r.Services...)))
 	})
 }
 

@@ -133,9 +133,9 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, e
 			return nil, err
 		}
 	}
-	assets, _ := assetsOf(ctx, who, m.request.Site)
+	assets, _ := assetsOf(ctx, who, session.Target{Site: m.request.Site, Asset: m.request.Asset})
 	for _, a := range assets {
-		if a.Name == m.request.Asset {
+		if a.Name == m.request.Asset && a.Site == m.request.Site {
 			m.label = strings.TrimSpace(a.Modality + " " + a.Label)
 			m.offered = offering(a)
 		}
@@ -275,7 +275,7 @@ func outcome(a api.Decided, err error, m *matter) console.Outcome {
 		return console.Outcome{Good: true, Title: "Extended", Text: "The session goes on. You can end it at any time."}
 	case a.Admitted:
 		return console.Outcome{Good: true, Title: "Approved and admitted",
-			Text: "The hospital's agent checked everything and will let the engineer on to " + m.request.Asset + ". You can end it at any time."}
+			Text: "The hospital's agent checked everything and will let the engineer on to " + fullName(m.request.Site, m.request.Asset, "") + ". You can end it at any time."}
 	default:
 		text := "One more is needed before anything opens."
 		if len(a.Request.Missing) > 0 {

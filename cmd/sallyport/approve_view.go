@@ -123,7 +123,7 @@ func (m *matter) view(d draft) console.View {
 		{State: "done", Title: host(p.Iss), Proof: "vendor sign-in, checked here (" + string(m.engineer.Client) + ")"},
 		{State: "now", Title: "You, for " + r.Site, Proof: "your decision (console)"},
 		{State: "ahead", Title: "Agent " + m.trust.Agent, Proof: "checks both, records all"},
-		{State: "ahead", Title: strings.Join(g.Services, ", "), Proof: r.Asset},
+		{State: "ahead", Title: strings.Join(g.Services, ", "), Proof: fullName(r.Site, r.Asset, "")},
 	}
 	v.Checked = [][2]string{
 		{"The engineer", fmt.Sprintf("%s signed exactly these bytes at %s", who, p.Iss)},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ say yes; LONGEST is the longest session the hospital allows.`,
 		Example: "  sallyport assets\n  sallyport assets NGH -o json",
 		Args:    cobra.MaximumNArgs(1),
 	}, func(ctx context.Context, who signedIn, args []string) error {
-		list, err := assetsOf(ctx, who, strings.Join(args, ""))
+		list, err := assetsOf(ctx, who, session.Target{Site: strings.Join(args, "")})
 		if err != nil {
 			return err
 		}
@@ -35,11 +36,14 @@ say yes; LONGEST is the longest session the hospital allows.`,
 	})
 }
 
-// assetsOf lists the catalogue; an empty site means all.
-func assetsOf(ctx context.Context, who signedIn, site string) ([]api.Asset, error) {
+// assetsOf lists the scanners that a name may mean; without site and asset all.
+func assetsOf(ctx context.Context, who signedIn, of session.Target) ([]api.Asset, error) {
 	filter := url.Values{}
-	if site != "" {
-		filter.Set("site", site)
+	if of.Site != "" {
+		filter.Set("site", of.Site)
+	}
+	if of.Asset != "" {
+		filter.Set("name", of.Asset)
 	}
 	list, _, err := client.Assets.First(ctx, who.broker, filter, maxAssets)
 	return list, err
@@ -57,11 +61,11 @@ func (p *program) assetTable(list []api.Asset) error {
 			state = "online"
 		}
 		for _, s := range a.Services {
-			rows = append(rows, []string{a.Name + "/" + s.Name, a.Site, a.Label, a.Modality, string(s.Class), state,
+			rows = append(rows, []string{fullName(a.Site, a.Name, s.Name), a.Label, a.Modality, string(s.Class), state,
 				approvers(a.Needed), display.Span(time.Duration(a.Longest) * time.Second)})
 		}
 	}
-	return display.Table(p.stdout, []string{"ASSET/SERVICE", "SITE", "LABEL", "MODALITY", "CLASS", "AGENT", "NEEDS", "LONGEST"}, rows)
+	return display.Table(p.stdout, []string{"SITE/ASSET/SERVICE", "LABEL", "MODALITY", "CLASS", "AGENT", "NEEDS", "LONGEST"}, rows)
 }
 
 func approvers(n int) string {
@@ -71,33 +75,39 @@ func approvers(n int) string {
 	return fmt.Sprintf("%d approvers", n)
 }
 
-// parseTarget splits ASSET/SERVICE.
-func parseTarget(s string) (asset, service string, err error) {
-	asset, service, ok := strings.Cut(s, "/")
-	if !ok || !session.ValidName(asset) || !session.ValidName(service) {
-		return "", "", usage("%.80q does not name a service of a scanner", s).WithNext("Write ASSET/SERVICE, as in NGH-PETCT1/recon-ssh; `sallyport assets` lists them.")
-	}
-	return asset, service, nil
+// fullName is what a scanner's service, or a scanner, is called everywhere.
+func fullName(site, asset, service string) string {
+	return session.Target{Site: site, Asset: asset, Service: service}.String()
 }
 
-// findAsset looks an asset and its services up in the catalogue. Names may be typed
-// in any case; the catalogue's spelling is used.
-func findAsset(list []api.Asset, asset string, services []string) (api.Asset, []session.Service, error) {
+// findAsset looks a scanner and its services up among those that its name may mean. Names
+// may be typed in any case; the catalogue's spelling is used.
+func findAsset(list []api.Asset, typed session.Target, further []string) (api.Asset, []session.Service, error) {
+	var all []session.Target
 	for _, a := range list {
-		if !strings.EqualFold(a.Name, asset) {
-			continue
+		for _, s := range a.Services {
+			all = append(all, session.Target{Site: a.Site, Asset: a.Name, Service: s.Name})
 		}
-		var found []session.Service
-		for _, name := range services {
-			s, ok := findService(a, name)
-			if !ok {
-				return a, nil, usage("%s has no service %.64q", a.Name, name).WithNext("`sallyport assets " + a.Site + "` lists what there is.")
-			}
-			found = append(found, s)
-		}
-		return a, found, nil
 	}
-	return api.Asset{}, nil, usage("No scanner is called %.64q", asset).WithNext("`sallyport assets` lists those you can ask for.")
+	of, found, err := typed.Choose(all)
+	switch {
+	case err != nil:
+		return api.Asset{}, nil, err
+	case !found && len(list) == 0:
+		return api.Asset{}, nil, usage("No scanner is called %s", fullName(typed.Site, typed.Asset, "")).WithNext("`sallyport assets` lists those you can ask for.")
+	case !found:
+		return api.Asset{}, nil, usage("%s has no service %.64q", fullName(typed.Site, list[0].Name, ""), typed.Service).WithNext("`sallyport assets` lists what there is.")
+	}
+	at := slices.IndexFunc(list, func(a api.Asset) bool { return a.Site == of.Site && a.Name == of.Asset })
+	var services []session.Service
+	for _, name := range append([]string{of.Service}, further...) {
+		s, ok := findService(list[at], name)
+		if !ok {
+			return api.Asset{}, nil, usage("%s has no service %.64q", fullName(of.Site, of.Asset, ""), name).WithNext("`sallyport assets " + of.Site + "` lists what there is.")
+		}
+		services = append(services, s)
+	}
+	return list[at], services, nil
 }
 
 func findService(a api.Asset, name string) (session.Service, bool) {

@@ -33,6 +33,7 @@ type broker struct {
 	listed     []api.Recording
 	needed     int
 	changed    chan struct{} // closed and replaced at every change
+	twin       bool          // the catalogue has another site's scanner of the same name
 	hostile    bool          // answers carry terminal escapes
 	swap       bool          // documents of another request
 	zone       string        // of the site
@@ -86,7 +87,11 @@ func newBroker() *broker {
 		return api.Login{Person: who, Roles: rolesOf(who), SSH: b.door()}, nil
 	})
 	handle("GET /assets", func(r *http.Request, _ session.Person) (any, *refusal) {
-		return b.assets(r.URL.Query().Get("site")), nil
+		all := b.assets(r.URL.Query().Get("site"))
+		return slices.DeleteFunc(all, func(a api.Asset) bool {
+			name := r.URL.Query().Get("name")
+			return name != "" && !strings.EqualFold(name, a.Name)
+		}), nil
 	})
 	handle("POST /requests", b.request)
 	handle("GET /requests", func(*http.Request, session.Person) (any, *refusal) { return b.views(), nil })
@@ -104,6 +109,7 @@ func newBroker() *broker {
 	handle("POST /engineers/disable", b.stand)
 	handle("POST /engineers/enable", b.stand)
 	handle("GET /access/{asset}/{service}", b.access)
+	handle("GET /access/{site}/{asset}/{service}", b.access)
 	handle("GET /sessions", func(*http.Request, session.Person) (any, *refusal) { return b.sessions, nil })
 	handle("GET /sessions/{id}", b.session)
 	handle("POST /sessions/{id}/kill", b.kill)
@@ -179,7 +185,7 @@ func (b *broker) login(r *http.Request, _ session.Person) (any, *refusal) {
 }
 
 func (b *broker) assets(site string) []api.Asset {
-	if site != "" && site != "NGH" {
+	if site != "" && !strings.EqualFold(site, "NGH") && (!strings.EqualFold(site, "HST") || !b.twin) {
 		return []api.Asset{}
 	}
 	label := "Helion 64"
@@ -187,12 +193,17 @@ func (b *broker) assets(site string) []api.Asset {
 		label = "Helion\x1b]0;owned\x07\u202e64\u009b31m"
 	}
 	all := []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell}
-	return []api.Asset{
+	list := []api.Asset{
 		{Name: "NGH-PETCT1", Site: "NGH", Label: label, Modality: "PT/CT", Online: true, Needed: b.needed, Longest: 8 * 3600, Channels: all, Window: 24 * 3600, Zone: b.zone, Quorum: b.quorum,
 			Services: []session.Service{{Name: "recon-ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.NonDisruptive}}},
 		{Name: "NGH-CT2", Site: "NGH", Label: "Rotor 128", Modality: "CT", Needed: 1, Longest: 1800, Window: 24 * 3600, Channels: all[:1],
 			Services: []session.Service{{Name: "irs-ssh", Endpoint: "irs", Protocol: session.SSH, Port: 22, Class: session.Observe}}},
 	}
+	if b.twin { // another hospital calls a scanner as this one does
+		list = append(list, api.Asset{Name: "ngh-petct1", Site: "HST", Label: "Helion 64", Modality: "PT/CT", Online: true, Needed: 1, Longest: 8 * 3600, Channels: all, Window: 24 * 3600,
+			Services: []session.Service{{Name: "RECON-SSH", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.NonDisruptive}}})
+	}
+	return slices.DeleteFunc(list, func(a api.Asset) bool { return site != "" && !strings.EqualFold(a.Site, site) })
 }
 
 func (b *broker) views() []api.Request {
@@ -360,25 +371,41 @@ func (b *broker) withdraw(r *http.Request, _ session.Person) (any, *refusal) {
 }
 
 func (b *broker) access(r *http.Request, _ session.Person) (any, *refusal) {
+	typed := session.Target{Site: r.PathValue("site"), Asset: r.PathValue("asset"), Service: r.PathValue("service")}
+	var all []session.Target
+	for _, a := range b.assets("") {
+		all = append(all, session.Target{Site: a.Site, Asset: a.Name, Service: a.Services[0].Name})
+	}
+	of, _, err := typed.Choose(all)
+	if err != nil {
+		e := err.(*session.Error)
+		return nil, &refusal{http.StatusUnprocessableEntity, e.Kind, e.Message, e.Next}
+	}
+	x := b.standing(of)
+	x.Site, x.Asset, x.Service = of.Site, of.Asset, of.Service
+	return x, nil
+}
+
+func (b *broker) standing(of session.Target) api.Access {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for i := len(b.requests) - 1; i >= 0; i-- {
 		s := b.requests[i].view
-		if s.Asset != r.PathValue("asset") {
+		if s.Asset != of.Asset || s.Site != of.Site {
 			continue
 		}
 		switch s.Status {
 		case session.Pending:
-			return api.Access{Pending: true, Kind: session.Refused, Message: "Northfield has not answered yet", Request: s.ID}, nil
+			return api.Access{Pending: true, Kind: session.Refused, Message: "Northfield has not answered yet", Request: s.ID}
 		case session.Approved:
 			if s.NotBefore.After(b.now()) {
-				return api.Access{Kind: session.Refused, Message: "The window opens at 18:30 CET (in 2 h)", Next: "Then run sallyport activate " + s.ID + " and connect.", Request: s.ID}, nil
+				return api.Access{Kind: session.Refused, Message: "The window opens at 18:30 CET (in 2 h)", Next: "Then run sallyport activate " + s.ID + " and connect.", Request: s.ID}
 			}
-			return api.Access{Ready: true, Request: s.ID}, nil
+			return api.Access{Ready: true, Request: s.ID}
 		}
-		return api.Access{Kind: session.Denied, Message: "Northfield declined", Request: s.ID}, nil
+		return api.Access{Kind: session.Denied, Message: "Northfield declined", Request: s.ID}
 	}
-	return api.Access{Kind: session.Refused, Message: "You have no request for NGH-PETCT1", Next: "Ask with: sallyport request new NGH-PETCT1/recon-ssh"}, nil
+	return api.Access{Kind: session.Refused, Message: "You have no request for " + of.String(), Next: "Ask with: sallyport request new " + of.String()}
 }
 
 func (b *broker) session(r *http.Request, _ session.Person) (any, *refusal) {
@@ -419,7 +446,7 @@ func (b *broker) findRecordings(r *http.Request, _ session.Person) (any, *refusa
 	for _, v := range b.listed {
 		from, _ := time.Parse(time.RFC3339, q.Get("from"))
 		to, err := time.Parse(time.RFC3339, q.Get("to"))
-		if (q.Get("asset") == "" || q.Get("asset") == v.Asset) && (q.Get("with") == "" || q.Get("with") == "unreviewed" && len(v.Reviews) == 0) &&
+		if (q.Get("asset") == "" || strings.HasSuffix("/"+v.Site+"/"+v.Asset, "/"+q.Get("asset"))) && (q.Get("with") == "" || q.Get("with") == "unreviewed" && len(v.Reviews) == 0) &&
 			!v.Started.Before(from) && (err != nil || v.Started.Before(to)) {
 			found = append(found, v)
 		}

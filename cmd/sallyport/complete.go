@@ -43,19 +43,19 @@ func offer[T any](p *program, from client.List[T], names func(T) []string) compl
 	}
 }
 
-// known is an id with its asset beside it; nothing when either is not as it should be.
-func known(id string, notID error, asset string, fits bool) []string {
-	if notID != nil || !fits || !session.ValidName(asset) {
+// known is an id with its scanner beside it; nothing when either is not as it should be.
+func known(id string, notID error, site, asset string, fits bool) []string {
+	if notID != nil || !fits || !session.ValidName(site) || !session.ValidName(asset) {
 		return nil
 	}
-	return []string{id + "\t" + asset}
+	return []string{id + "\t" + fullName(site, asset, "")}
 }
 
 func (p *program) targets() completer {
 	return offer(p, client.Assets, func(a api.Asset) (names []string) {
 		for _, s := range a.Services {
-			if session.ValidName(a.Name) && session.ValidName(s.Name) {
-				names = append(names, a.Name+"/"+s.Name)
+			if of := (session.Target{Site: a.Site, Asset: a.Name, Service: s.Name}); of.Valid() && of.Site != "" {
+				names = append(names, of.String())
 			}
 		}
 		return names
@@ -66,7 +66,7 @@ func (p *program) targets() completer {
 func (p *program) requests(status session.Status) completer {
 	return offer(p, client.Requests, func(r api.Request) []string {
 		_, err := session.ParseRequestID(r.ID)
-		return known(r.ID, err, r.Asset, status == "" || r.Status == status)
+		return known(r.ID, err, r.Site, r.Asset, status == "" || r.Status == status)
 	})
 }
 
@@ -82,13 +82,13 @@ func (p *program) engineers() completer {
 func (p *program) sessions(liveOnly bool) completer {
 	return offer(p, client.Sessions, func(s api.Session) []string {
 		_, err := session.ParseSessionID(s.ID)
-		return known(s.ID, err, s.Asset, !liveOnly || s.State != session.Ended)
+		return known(s.ID, err, s.Site, s.Asset, !liveOnly || s.State != session.Ended)
 	})
 }
 
 func (p *program) recordings() completer {
 	return offer(p, client.Recordings, func(r api.Recording) []string {
 		_, err := session.ParseRecordingID(r.ID)
-		return known(r.ID, err, r.Asset, true)
+		return known(r.ID, err, r.Site, r.Asset, true)
 	})
 }

@@ -100,13 +100,13 @@ func recordedAt(text string, days int, zone *time.Location) (string, error) {
 func (p *program) recordingTable() table[api.Recording] {
 	return table[api.Recording]{
 		none:   "No recordings yet. Each connection to a scanner makes one.",
-		header: []string{"RECORDING", "STATE", "ASSET/SERVICE", "ENGINEER", "STARTED", "LASTED", "SIZE"},
+		header: []string{"RECORDING", "STATE", "SITE/ASSET/SERVICE", "ENGINEER", "STARTED", "LASTED", "SIZE"},
 		row: func(r api.Recording) []string {
 			lasted := "goes on"
 			if r.Ended != nil {
 				lasted = display.Span(r.Ended.Sub(r.Started))
 			}
-			return []string{r.ID, r.State, r.Asset + "/" + r.Service, r.Engineer, p.local(r.Started), lasted, display.Size(r.Bytes)}
+			return []string{r.ID, r.State, fullName(r.Site, r.Asset, r.Service), r.Engineer, p.local(r.Started), lasted, display.Size(r.Bytes)}
 		},
 	}
 }

@@ -55,7 +55,7 @@ func (p *program) requestOf(ctx context.Context, id string) (signedIn, api.Reque
 
 // siteZone is the time zone of a request's scanner; empty when it is not known.
 func (p *program) siteZone(ctx context.Context, who signedIn, r api.Request) string {
-	catalogue, _ := assetsOf(ctx, who, r.Site)
+	catalogue, _ := assetsOf(ctx, who, session.Target{Site: r.Site, Asset: r.Asset})
 	for _, a := range catalogue {
 		if a.Name == r.Asset && a.Site == r.Site {
 			return a.Zone
@@ -84,10 +84,7 @@ func (p *program) whereItStands(r api.Request) string {
 		}
 		return fmt.Sprintf("%s has not answered yet.", r.Site)
 	case session.Approved:
-		first := r.Asset
-		if len(r.Services) > 0 {
-			first += "/" + r.Services[0]
-		}
+		first := fullName(r.Site, r.Asset, strings.Join(r.Services[:min(len(r.Services), 1)], ""))
 		if r.NotBefore.After(p.now()) {
 			return fmt.Sprintf("Approved: opens at %s; then run: sallyport ssh %s", p.local(r.NotBefore), first)
 		}

@@ -54,7 +54,7 @@ func (p *program) extend(ctx context.Context, who signedIn, id string, m more) e
 		return err
 	}
 	if s.State == session.Ended {
-		return session.Errorf(session.Expired, "The session is over").WithNext("Ask for a new one: sallyport request new " + s.Asset + "/" + s.Service)
+		return session.Errorf(session.Expired, "The session is over").WithNext("Ask for a new one: sallyport request new " + fullName(s.Site, s.Asset, s.Service))
 	}
 	r, err := client.Request.Get(ctx, who.broker, s.Request)
 	if err != nil {

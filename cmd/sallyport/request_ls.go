@@ -17,7 +17,7 @@ import (
 func (p *program) requestListCommand() *cobra.Command {
 	return lists(p, "List requests, newest first: your own, or your site's", client.Requests, table[api.Request]{
 		none:   "No requests yet. An engineer makes one with: sallyport request new",
-		header: []string{"REQUEST", "STATUS", "ASSET/SERVICE", "FOR", "NOT AFTER", "ENGINEER", "REASON"},
+		header: []string{"REQUEST", "STATUS", "SITE/ASSET/SERVICE", "FOR", "NOT AFTER", "ENGINEER", "REASON"},
 		row:    p.requestRow,
 	})
 }
@@ -33,6 +33,6 @@ func (p *program) requestRow(r api.Request) []string {
 	if extended(r) {
 		state = "extended"
 	}
-	return []string{r.ID, state, r.Asset + "/" + strings.Join(r.Services, ","), display.Span(time.Duration(r.MaxSeconds) * time.Second),
+	return []string{r.ID, state, fullName(r.Site, r.Asset, strings.Join(r.Services, ",")), display.Span(time.Duration(r.MaxSeconds) * time.Second),
 		p.local(r.NotAfter), cmp.Or(r.Engineer.Email, r.Engineer.Sub), r.Reason}
 }

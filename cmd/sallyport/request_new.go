@@ -41,7 +41,7 @@ type wish struct {
 func (p *program) requestNewCommand() *cobra.Command {
 	var w wish
 	c := p.signed(&cobra.Command{
-		Use:   "new ASSET/SERVICE [SERVICE ...] --reason TEXT --work-order ID",
+		Use:   "new SITE/ASSET/SERVICE [SERVICE ...] --reason TEXT --work-order ID",
 		Short: "Ask a hospital for access to a scanner",
 		Long: `Ask a hospital for access to one or more services of a scanner.
 
@@ -54,12 +54,14 @@ For later work give a window with --from and --until, in the site's time zone. W
 it begins more than an hour ahead, no key is made yet: run "sallyport activate" when
 it opens.
 
+The site may be left out while the name is one scanner's only.
+
 You ask for what the services can do and the hospital allows: on ssh a shell and
 commands. With --files you also ask to copy files: "in" is towards the scanner, "out"
 is from it.`,
-		Example: `  sallyport request new NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
-  sallyport request new NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait
-  sallyport request new NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00`,
+		Example: `  sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
+  sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait
+  sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: p.targets(),
 	}, func(ctx context.Context, who signedIn, args []string) error {
@@ -89,15 +91,15 @@ func (p *program) requestNew(ctx context.Context, who signedIn, w wish) error {
 		return session.Errorf(session.Denied, "Only engineers ask for access, and you are signed in as %s", rolesOrNone(who.login.Roles)).
 			WithNext("Sign in with your field-service account: sallyport login --hint EMAIL")
 	}
-	asset, service, err := parseTarget(w.target)
+	typed, err := session.ParseTarget(w.target)
 	if err != nil {
 		return err
 	}
-	catalogue, err := assetsOf(ctx, who, "")
+	alike, err := assetsOf(ctx, who, typed)
 	if err != nil {
 		return err
 	}
-	scanner, services, err := findAsset(catalogue, asset, append([]string{service}, trimTargets(asset, w.services)...))
+	scanner, services, err := findAsset(alike, typed, trimTargets(typed, w.services))
 	if err != nil {
 		return err
 	}
@@ -121,19 +123,20 @@ func (p *program) requestNew(ctx context.Context, who signedIn, w wish) error {
 	}
 	return p.told(answer, nil, func() {
 		p.print("%s", answer.ID)
-		p.say("Asked for %s/%s. %s", answer.Asset, strings.Join(answer.Services, ","), p.whereItStands(answer))
+		p.say("Asked for %s. %s", fullName(answer.Site, answer.Asset, strings.Join(answer.Services, ",")), p.whereItStands(answer))
 		if request.NBF > now.Unix() {
 			p.say("The window opens at %s and closes at %s.", p.both(answer.NotBefore, scanner.Zone), p.both(answer.NotAfter, scanner.Zone))
 		}
 	})
 }
 
-// trimTargets lets further services be named with their asset, too.
-func trimTargets(asset string, list []string) []string {
+// trimTargets lets further services be named with their scanner, too.
+func trimTargets(of session.Target, list []string) []string {
 	var out []string
 	for _, s := range list {
-		if a, service, ok := strings.Cut(s, "/"); ok && strings.EqualFold(a, asset) {
-			s = service
+		x, err := session.ParseTarget(s)
+		if of.Service = x.Service; err == nil && x.Names(of) {
+			s = x.Service
 		}
 		out = append(out, s)
 	}

@@ -16,7 +16,7 @@ import (
 
 // wait follows a request until the hospital has answered.
 func (p *program) wait(ctx context.Context, who signedIn, r api.Request, timeout time.Duration) error {
-	p.say("%s Asked for %s/%s. Ctrl-C stops waiting; the request stays.", r.ID, r.Asset, strings.Join(r.Services, ","))
+	p.say("%s Asked for %s. Ctrl-C stops waiting; the request stays.", r.ID, fullName(r.Site, r.Asset, strings.Join(r.Services, ",")))
 	until := p.now().Add(timeout)
 	live := isTerminal(p.stderr) && !p.asJSON()
 	last := ""

@@ -33,7 +33,7 @@ func (p *program) hold(call client.Write[client.None, api.Session], done string,
 	return about(p, session.ParseSessionID, p.sessions(true), c, func(ctx context.Context, who signedIn, id string) error {
 		s, err := call.Post(ctx, who.broker, client.None{}, id)
 		return p.told(s, err, func() {
-			p.print("%s: %s on %s/%s.", done, s.ID, s.Asset, s.Service)
+			p.print("%s: %s on %s.", done, s.ID, fullName(s.Site, s.Asset, s.Service))
 			if call == client.Thaw && s.State == session.Frozen {
 				p.say("It stays frozen for another cause: %s. That is lifted at the hospital.", strings.Join(s.Frozen, ", "))
 			}

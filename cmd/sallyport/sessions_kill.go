@@ -20,7 +20,7 @@ works with the broker gone.`,
 		s, err := client.Kill.Post(ctx, who.broker, client.None{}, id)
 		return p.told(s, err, func() {
 			if s.State == session.Ended {
-				p.print("Ended: %s on %s/%s.", s.ID, s.Asset, s.Service)
+				p.print("Ended: %s on %s.", s.ID, fullName(s.Site, s.Asset, s.Service))
 			} else {
 				p.print("The agent was told to end %s; look again with: sallyport sessions show %s", s.ID, s.ID)
 			}

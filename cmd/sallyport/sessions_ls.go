@@ -10,9 +10,9 @@ import (
 func (p *program) sessionsListCommand() *cobra.Command {
 	return lists(p, "List sessions, newest first: your own, or your site's", client.Sessions, table[api.Session]{
 		none:   "Nobody has been on a scanner yet.",
-		header: []string{"SESSION", "STATE", "ASSET/SERVICE", "ENGINEER", "OPENED", "ENDS"},
+		header: []string{"SESSION", "STATE", "SITE/ASSET/SERVICE", "ENGINEER", "OPENED", "ENDS"},
 		row: func(s api.Session) []string {
-			return []string{s.ID, p.sessionState(s), s.Asset + "/" + s.Service, s.Engineer, p.local(s.Opened), p.sessionEnd(s)}
+			return []string{s.ID, p.sessionState(s), fullName(s.Site, s.Asset, s.Service), s.Engineer, p.local(s.Opened), p.sessionEnd(s)}
 		},
 	})
 }

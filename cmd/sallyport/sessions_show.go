@@ -36,7 +36,7 @@ func (p *program) sessionFacts(s api.Session) [][2]string {
 		keys = fmt.Sprint(s.Keys)
 	}
 	return [][2]string{
-		{"Session", s.ID}, {"State", p.sessionState(s)}, {"Scanner", s.Asset + "/" + s.Service}, {"Engineer", s.Engineer}, {"Opened", p.local(s.Opened)},
+		{"Session", s.ID}, {"State", p.sessionState(s)}, {"Scanner", fullName(s.Site, s.Asset, s.Service)}, {"Engineer", s.Engineer}, {"Opened", p.local(s.Opened)},
 		{"Must end", p.local(s.Deadline)}, {"Remaining", remaining}, {"Warning", warning}, {"Keys", keys}, {"Ended", ended},
 		{"Recordings", strings.Join(s.Recordings, " ")}, {"Request", s.Request},
 	}

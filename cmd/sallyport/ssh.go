@@ -12,28 +12,29 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
 )
 
 func (p *program) sshCommand() *cobra.Command {
 	return p.signed(&cobra.Command{
-		Use:   "ssh ASSET/SERVICE [-- COMMAND ...]",
+		Use:   "ssh SITE/ASSET/SERVICE [-- COMMAND ...]",
 		Short: "Connect, or say in one line what is missing",
 		Long: `Connect with this machine's own ssh. The broker is asked first, so that you read what
 is missing instead of "Permission denied". The exit status is the remote command's;
 before ssh runs it is 5 while the hospital has not answered and 4 when it will not
-let you in.
+let you in. The site may be left out while the name is one scanner's only.
 
 What follows -- goes to the scanner. Options for ssh itself: use ssh -F with the file
 that "sallyport ssh-config" names.`,
-		Example: `  sallyport ssh NGH-PETCT1/recon-ssh
-  sallyport ssh NGH-PETCT1/recon-ssh -- evlog -n 50 -sev E`,
+		Example: `  sallyport ssh NGH/NGH-PETCT1/recon-ssh
+  sallyport ssh NGH/NGH-PETCT1/recon-ssh -- evlog -n 50 -sev E`,
 		Args: func(c *cobra.Command, args []string) error {
 			if dash := c.ArgsLenAtDash(); len(args) == 1 && dash != 0 || dash == 1 {
 				return nil
 			}
-			return usage("Say which service, and put a command after --").WithNext("As in: sallyport ssh NGH-PETCT1/recon-ssh -- evlog -n 50")
+			return usage("Say which service, and put a command after --").WithNext("As in: sallyport ssh NGH/NGH-PETCT1/recon-ssh -- evlog -n 50")
 		},
 		ValidArgsFunction: p.targets(),
 	}, func(ctx context.Context, who signedIn, args []string) error {
@@ -41,17 +42,31 @@ that "sallyport ssh-config" names.`,
 	})
 }
 
+// accessTo asks where access to a service stands. of is its full name.
+func accessTo(ctx context.Context, who signedIn, typed session.Target) (access api.Access, of session.Target, err error) {
+	if typed.Site == "" {
+		access, err = client.AccessShort.Get(ctx, who.broker, typed.Asset, typed.Service)
+	} else {
+		access, err = client.Access.Get(ctx, who.broker, typed.Site, typed.Asset, typed.Service)
+	}
+	of = session.Target{Site: access.Site, Asset: access.Asset, Service: access.Service}
+	if err == nil && (!of.Valid() || of.Site == "" || !typed.Names(of)) {
+		err = session.Errorf(session.Internal, "The broker answered for another scanner").WithNext("Tell whoever runs the broker.")
+	}
+	return access, of, err
+}
+
 func (p *program) ssh(ctx context.Context, who signedIn, target string, command []string) error {
-	asset, service, err := parseTarget(target)
+	typed, err := session.ParseTarget(target)
 	if err != nil {
 		return err
 	}
-	access, err := client.Access.Get(ctx, who.broker, asset, service)
+	access, of, err := accessTo(ctx, who, typed)
 	if err != nil {
 		return err
 	}
 	if !access.Ready {
-		e := &session.Error{Kind: access.Kind, Message: cmp.Or(access.Message, "There is no access to "+target+" now"), Next: access.Next}
+		e := &session.Error{Kind: access.Kind, Message: cmp.Or(access.Message, "There is no access to "+of.String()+" now"), Next: access.Next}
 		if access.Pending {
 			e.Err = errWaiting
 			e.Kind = session.Refused
@@ -66,9 +81,9 @@ func (p *program) ssh(ctx context.Context, who signedIn, target string, command 
 	if err != nil {
 		return err
 	}
-	name := session.HostName(asset, service)
+	name := of.Host()
 	if !slices.Contains(written.Hosts, name) {
-		return session.Errorf(session.Refused, "The agent of %s is not known on this machine", asset).
+		return session.Errorf(session.Refused, "The agent of %s is not known on this machine", fullName(of.Site, of.Asset, "")).
 			WithNext("Get the site's trust bundle from the hospital and run: sallyport trust import FILE")
 	}
 	if id := access.Request; id != "" {

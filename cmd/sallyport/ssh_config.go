@@ -20,9 +20,12 @@ func (p *program) sshConfigCommand() *cobra.Command {
 		Long: `Write ssh_config and known_hosts into your Sallyport directory. It needs no helper
 and no environment: use it with ssh -F, or put one Include line at the top of
 ~/.ssh/config. Login and every new request rewrite it, so nothing has to be run
-after an approval. Keys of requests that are over are removed.`,
-		Example: `  ssh -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1
-  scp -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1:savelog.tgz .`,
+after an approval. Keys of requests that are over are removed.
+
+A service's host is SERVICE.ASSET.SITE. SERVICE.ASSET works, too, while no other
+site that you may know of calls one of its services so.`,
+		Example: `  ssh -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1.ngh
+  scp -F "$(sallyport ssh-config)" recon-ssh.ngh-petct1.ngh:savelog.tgz .`,
 	}, func(ctx context.Context, who signedIn, _ []string) error {
 		written, err := p.writeSSH(ctx, who)
 		return p.told(written, err, func() {
@@ -48,7 +51,7 @@ type sshWritten struct {
 // writeSSH prunes keys whose requests are over and rewrites ssh_config and known_hosts.
 func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error) {
 	out := sshWritten{Path: who.home.Path("ssh_config"), KnownHosts: who.home.Path("known_hosts"), Hosts: []string{}, Untrusted: []string{}}
-	catalogue, err := assetsOf(ctx, who, "")
+	catalogue, err := assetsOf(ctx, who, session.Target{})
 	if err != nil {
 		return out, err
 	}
@@ -67,7 +70,12 @@ func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error
 		return out, err
 	}
 	files := sshfiles.Files{Door: who.login.SSH.Address, DoorKey: who.login.SSH.HostKey, KnownHosts: out.KnownHosts}
-	missing := map[string]bool{}
+	missing, called := map[string]bool{}, map[string]int{}
+	for _, a := range catalogue {
+		for _, s := range a.Services {
+			called[session.Target{Asset: a.Name, Service: s.Name}.Host()]++
+		}
+	}
 	for _, a := range catalogue {
 		bundle, err := home.ForSite(trust, a.Site)
 		if err != nil {
@@ -78,11 +86,12 @@ func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error
 			continue
 		}
 		for _, s := range a.Services {
-			if s.Protocol != session.SSH || !session.ValidName(a.Name) || !session.ValidName(s.Name) {
+			of := session.Target{Site: a.Site, Asset: a.Name, Service: s.Name}
+			if s.Protocol != session.SSH || a.Site == "" || !of.Valid() {
 				continue
 			}
-			files.Hosts = append(files.Hosts, sshfiles.Host{Asset: a.Name, Service: s.Name, Identity: bundle.Identity, Keys: keysFor(keys, a, s.Name)})
-			out.Hosts = append(out.Hosts, session.HostName(a.Name, s.Name))
+			files.Hosts = append(files.Hosts, sshfiles.Host{Of: of, Alone: called[of.Short().Host()] == 1, Identity: bundle.Identity, Keys: keysFor(keys, a, s.Name)})
+			out.Hosts = append(out.Hosts, of.Host())
 		}
 	}
 	config, known, err := sshfiles.Render(files)

@@ -32,6 +32,9 @@ func must[T any](t testing.TB) func(v T, err error) T {
 	}
 }
 
+// here is the service that the tests attach to.
+var here = session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}
+
 // keys are one of each kind.
 func keys(t testing.TB) map[string]crypto.Signer {
 	_, edKey, err := ed25519.GenerateKey(rand.Reader)
@@ -44,7 +47,7 @@ func keys(t testing.TB) map[string]crypto.Signer {
 // proved is a challenge and a proof of it.
 func proved(t testing.TB, key crypto.Signer) ([]byte, Proof) {
 	t.Helper()
-	about := NewChallenge("SHA256:x", session.SSH, "NGH-PETCT1", "recon-ssh")
+	about := NewChallenge("SHA256:x", session.SSH, here)
 	challenge := must[[]byte](t)(json.Marshal(about))
 	p := Proof{V: 1, Protocol: session.SSH, Role: RoleOperate, Session: session.NewID().Session(),
 		Opening: Terminal{Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}.Opening()}
@@ -59,7 +62,7 @@ func TestProof(t *testing.T) {
 	for name, key := range keys(t) {
 		t.Run(name, func(t *testing.T) {
 			challenge, p := proved(t, key)
-			if err := p.Verify(challenge, session.SSH, "NGH-PETCT1", "recon-ssh"); err != nil {
+			if err := p.Verify(challenge, session.SSH, here); err != nil {
 				t.Fatal(err)
 			}
 			other, q := proved(t, key)
@@ -74,29 +77,30 @@ func TestProof(t *testing.T) {
 			clear(noR[:32])
 			clear(noS[32:])
 			for what, bad := range map[string]struct {
-				p              Proof
-				challenge      []byte
-				asset, service string
+				p         Proof
+				challenge []byte
+				of        session.Target
 			}{
-				"another challenge":    {p, other, "NGH-PETCT1", "recon-ssh"},
-				"another asset":        {p, challenge, "NGH-PETCT2", "recon-ssh"},
-				"another service":      {p, challenge, "NGH-PETCT1", "console-ssh"},
-				"another role":         {with(func(p *Proof) { p.Role = RoleWatch }), challenge, "NGH-PETCT1", "recon-ssh"},
-				"another protocol":     {with(func(p *Proof) { p.Protocol = "vnc" }), challenge, "NGH-PETCT1", "recon-ssh"},
-				"another session":      {with(func(p *Proof) { p.Session = q.Session }), challenge, "NGH-PETCT1", "recon-ssh"},
-				"another key":          {with(func(p *Proof) { _, o := proved(t, keys(t)[name]); p.Key = o.Key }), challenge, "NGH-PETCT1", "recon-ssh"},
-				"a flipped bit":        {raw(flipped), challenge, "NGH-PETCT1", "recon-ssh"},
-				"a short signature":    {raw(signature[:63]), challenge, "NGH-PETCT1", "recon-ssh"},
-				"a long signature":     {raw(append(bytes.Clone(signature), 0)), challenge, "NGH-PETCT1", "recon-ssh"},
-				"no signature":         {raw(nil), challenge, "NGH-PETCT1", "recon-ssh"},
-				"r of zero":            {raw(noR), challenge, "NGH-PETCT1", "recon-ssh"},
-				"s of zero":            {raw(noS), challenge, "NGH-PETCT1", "recon-ssh"},
-				"nothing but ones":     {raw(bytes.Repeat([]byte{0xff}, 64)), challenge, "NGH-PETCT1", "recon-ssh"},
-				"padding":              {with(func(p *Proof) { p.Signature += "==" }), challenge, "NGH-PETCT1", "recon-ssh"},
-				"a key with a comment": {with(func(p *Proof) { p.Key += " me" }), challenge, "NGH-PETCT1", "recon-ssh"},
-				"no key":               {with(func(p *Proof) { p.Key = "" }), challenge, "NGH-PETCT1", "recon-ssh"},
+				"another challenge":    {p, other, here},
+				"another asset":        {p, challenge, session.Target{Site: "NGH", Asset: "NGH-PETCT2", Service: "recon-ssh"}},
+				"another site":         {p, challenge, session.Target{Site: "HST", Asset: "NGH-PETCT1", Service: "recon-ssh"}},
+				"another service":      {p, challenge, session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "console-ssh"}},
+				"another role":         {with(func(p *Proof) { p.Role = RoleWatch }), challenge, here},
+				"another protocol":     {with(func(p *Proof) { p.Protocol = "vnc" }), challenge, here},
+				"another session":      {with(func(p *Proof) { p.Session = q.Session }), challenge, here},
+				"another key":          {with(func(p *Proof) { _, o := proved(t, keys(t)[name]); p.Key = o.Key }), challenge, here},
+				"a flipped bit":        {raw(flipped), challenge, here},
+				"a short signature":    {raw(signature[:63]), challenge, here},
+				"a long signature":     {raw(append(bytes.Clone(signature), 0)), challenge, here},
+				"no signature":         {raw(nil), challenge, here},
+				"r of zero":            {raw(noR), challenge, here},
+				"s of zero":            {raw(noS), challenge, here},
+				"nothing but ones":     {raw(bytes.Repeat([]byte{0xff}, 64)), challenge, here},
+				"padding":              {with(func(p *Proof) { p.Signature += "==" }), challenge, here},
+				"a key with a comment": {with(func(p *Proof) { p.Key += " me" }), challenge, here},
+				"no key":               {with(func(p *Proof) { p.Key = "" }), challenge, here},
 			} {
-				if err := bad.p.Verify(bad.challenge, session.SSH, bad.asset, bad.service); session.KindOf(err) != session.Denied {
+				if err := bad.p.Verify(bad.challenge, session.SSH, bad.of); session.KindOf(err) != session.Denied {
 					t.Errorf("%s: %v", what, err)
 				}
 			}
@@ -212,7 +216,7 @@ func TestParseProof(t *testing.T) {
 func samples(t testing.TB, from Side) []Frame {
 	_, p := proved(t, keys(t)["p256"])
 	proof := must[[]byte](t)(json.Marshal(p))
-	challenge := must[[]byte](t)(json.Marshal(NewChallenge("SHA256:x", session.SSH, "A", "s")))
+	challenge := must[[]byte](t)(json.Marshal(NewChallenge("SHA256:x", session.SSH, session.Target{Site: "X", Asset: "A", Service: "s"})))
 	size := AppendSize(nil, 80, 24)
 	all := []Frame{
 		{TypeChallenge, challenge}, {TypeWelcome, []byte("{}")}, {TypeRefused, []byte("{}")}, {TypeNotice, []byte(`{"type":"said"}`)},
@@ -333,7 +337,7 @@ func FuzzProof(f *testing.F) {
 		if x, err := ParseTerminal(p.Opening); err == nil && CheckSize(x.Cols, x.Rows) != nil || p.V != Version {
 			t.Errorf("%+v", p)
 		}
-		if p.Verify(challenge, session.SSH, "A", "s") == nil {
+		if p.Verify(challenge, session.SSH, session.Target{Site: "X", Asset: "A", Service: "s"}) == nil {
 			t.Errorf("a proof made of nothing holds: %s", text)
 		}
 	})

@@ -57,12 +57,12 @@ func (p *Proof) sign(key crypto.Signer, challenge []byte, about Challenge) (err 
 	switch k := key.(type) {
 	case ed25519.PrivateKey:
 		p.Key = session.KeyLine(k.Public().(ed25519.PublicKey))
-		raw = ed25519.Sign(k, p.SigningMessage(challenge, about.Asset, about.Service))
+		raw = ed25519.Sign(k, p.SigningMessage(challenge, about.Of()))
 	case *ecdsa.PrivateKey:
 		if p.Key, err = ECDSAKeyLine(&k.PublicKey); err != nil {
 			return err
 		}
-		sum := sha256.Sum256(p.SigningMessage(challenge, about.Asset, about.Service))
+		sum := sha256.Sum256(p.SigningMessage(challenge, about.Of()))
 		r, s, err := ecdsa.Sign(rand.Reader, k, sum[:])
 		if err != nil {
 			return err

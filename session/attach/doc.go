@@ -37,10 +37,10 @@
 // signature over
 //
 //	"sallyport/v1/attach" 0x00 | SHA-256(payload of the challenge) | SHA-256(
-//	    role 0x00 protocol 0x00 session 0x00 asset 0x00 service 0x00 key line)
+//	    role 0x00 protocol 0x00 session 0x00 site 0x00 asset 0x00 service 0x00 key line)
 //
 // where the role is "operate" or "watch", session is the S-... that the engineer means,
-// protocol, asset and service are those of the challenge, and the key line is OpenSSH's
+// protocol, site, asset and service are those of the challenge, and the key line is OpenSSH's
 // without a comment. ssh-ed25519 signs that message; ecdsa-sha2-nistp256 signs its
 // SHA-256, and the signature is r and s, 32 bytes each. So a proof is good for one connection, one session, one service, and
 // a broker that carries it can neither use it again nor for anything else.

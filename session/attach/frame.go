@@ -179,7 +179,7 @@ func decode(payload []byte, out any, names ...string) error {
 // ParseChallenge reads the payload of a C.
 func ParseChallenge(payload []byte) (Challenge, error) {
 	var c Challenge
-	if err := decode(payload, &c, "v", "nonce", "agent", "stream", "protocol", "asset", "service"); err != nil || c.V != Version {
+	if err := decode(payload, &c, "v", "nonce", "agent", "stream", "protocol", "site", "asset", "service"); err != nil || c.V != Version {
 		return Challenge{}, ErrFrame
 	}
 	return c, nil

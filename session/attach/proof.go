@@ -21,18 +21,18 @@ const (
 )
 
 // NewChallenge makes a challenge with fresh random bytes.
-func NewChallenge(agent string, protocol session.Protocol, asset, service string) Challenge {
+func NewChallenge(agent string, protocol session.Protocol, of session.Target) Challenge {
 	random := make([]byte, 32+16)
 	_, _ = rand.Read(random) // never fails: crypto/rand ends the program first
 	return Challenge{
 		V: Version, Nonce: base64.RawURLEncoding.EncodeToString(random[:32]), Agent: agent,
-		Stream: base64.RawURLEncoding.EncodeToString(random[32:]), Protocol: protocol, Asset: asset, Service: service,
+		Stream: base64.RawURLEncoding.EncodeToString(random[32:]), Protocol: protocol, Site: of.Site, Asset: of.Asset, Service: of.Service,
 	}
 }
 
 // SigningMessage is what a proof signs: challenge is the payload of the C as it came.
-func (p Proof) SigningMessage(challenge []byte, asset, service string) []byte {
-	about := sha256.Sum256([]byte(strings.Join([]string{string(p.Role), string(p.Protocol), p.Session, asset, service, p.Key}, "\x00")))
+func (p Proof) SigningMessage(challenge []byte, of session.Target) []byte {
+	about := sha256.Sum256([]byte(strings.Join([]string{string(p.Role), string(p.Protocol), p.Session, of.Site, of.Asset, of.Service, p.Key}, "\x00")))
 	what := sha256.Sum256(challenge)
 	message := append([]byte("sallyport/v1/attach\x00"), what[:]...)
 	return append(message, about[:]...)
@@ -41,13 +41,13 @@ func (p Proof) SigningMessage(challenge []byte, asset, service string) []byte {
 // Verify reports whether the owner of the proof's key signed for this challenge, for a
 // service of an asset and what it speaks. Whether that key opens anything is another
 // question.
-func (p Proof) Verify(challenge []byte, protocol session.Protocol, asset, service string) error {
+func (p Proof) Verify(challenge []byte, protocol session.Protocol, of session.Target) error {
 	signature, err := base64.RawURLEncoding.Strict().DecodeString(p.Signature)
 	if err != nil || len(signature) != sigSize {
 		return errProof()
 	}
 	key, err := ParseKey(p.Key)
-	if err != nil || p.Protocol != protocol || !key.verify(p.SigningMessage(challenge, asset, service), signature) {
+	if err != nil || p.Protocol != protocol || !key.verify(p.SigningMessage(challenge, of), signature) {
 		return errProof()
 	}
 	return nil

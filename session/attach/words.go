@@ -29,8 +29,14 @@ type Challenge struct {
 	Agent    string           `json:"agent"`    // fingerprint of the agent's identity key
 	Stream   string           `json:"stream"`   // base64url, 16 bytes: names this connection
 	Protocol session.Protocol `json:"protocol"` // that the service speaks
+	Site     string           `json:"site"`
 	Asset    string           `json:"asset"`
 	Service  string           `json:"service"`
+}
+
+// Of is the service that the challenge is for.
+func (c Challenge) Of() session.Target {
+	return session.Target{Site: c.Site, Asset: c.Asset, Service: c.Service}
 }
 
 // Proof is the browser's first frame.
@@ -49,6 +55,7 @@ type Proof struct {
 type Welcome struct {
 	Session   string            `json:"session"`
 	Request   string            `json:"request"`
+	Site      string            `json:"site"`
 	Asset     string            `json:"asset"`
 	Service   string            `json:"service"`
 	Deadline  time.Time         `json:"deadline"`

@@ -42,7 +42,7 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
     typed: () => Buffer.concat(a.heard.filter((f) => f.type === 'I').map((f) => f.payload)).toString(),
     drop: (code = 1001, reason = '') => void line?.close({ code, reason }),
     welcome: {
-      session: sid, request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', asset: 'NGH-PETCT1', service: 'recon-ssh', deadline: new Date(Date.now() + 29 * 60e3 + 41e3).toISOString(),
+      session: sid, request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', deadline: new Date(Date.now() + 29 * 60e3 + 41e3).toISOString(),
       opened: new Date(Date.now() - 8 * 60e3).toISOString(), now: new Date().toISOString(), channels: ['exec', 'files-in', 'files-out', 'shell'], frozen: [],
       recording: 'V-7H2K9M4QXW3EVN5TBJ6CPA8DFR', resumed: false, running: true,
     },
@@ -55,7 +55,7 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
     ws.onMessage((m) => {
       if (typeof m === 'string') {
         a.tickets.push(m);
-        a.say('C', { v: 1, nonce: 'N'.repeat(43), agent: 'SHA256:' + 'A'.repeat(43), stream: 'AAAAAAAAAAAAAAAAAAAAAA', asset: 'NGH-PETCT1', service: 'recon-ssh' });
+        a.say('C', { v: 1, nonce: 'N'.repeat(43), agent: 'SHA256:' + 'A'.repeat(43), stream: 'AAAAAAAAAAAAAAAAAAAAAA', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' });
         return;
       }
       rest = Buffer.concat([rest, m]);

@@ -122,7 +122,7 @@ type answer struct {
 func (p *person) attach(key crypto.Signer, id string) *page {
 	p.t.Helper()
 	var ticket api.Ticket
-	p.call(http.MethodPost, "/api/v1/attach", api.Attach{Asset: scanner, Service: service}, &ticket)
+	p.call(http.MethodPost, "/api/v1/attach", api.Attach{Site: "NGH", Asset: scanner, Service: service}, &ticket)
 	ws, _, err := websocket.Dial(p.t.Context(), "ws"+strings.TrimPrefix(p.broker, "http")+ticket.URL, &websocket.DialOptions{
 		Subprotocols: []string{attach.Protocol}, HTTPHeader: http.Header{"Origin": {p.broker}, "Cookie": {p.cookie(false)}}})
 	must(p.t, err)

@@ -41,7 +41,7 @@ func TestAListIsReadPageByPage(t *testing.T) {
 
 // What an id holds leads nowhere else.
 func TestIdsAreEscaped(t *testing.T) {
-	if got := fill(string(Access), url.Values{"a": {"b c"}}, []string{"x/../{y}", "?z"}); got != "/access/x%2F..%2F%7By%7D/%3Fz?a=b+c" {
+	if got := fill(string(Access), url.Values{"a": {"b c"}}, []string{"x/../{y}", "?z", "s"}); got != "/access/x%2F..%2F%7By%7D/%3Fz/s?a=b+c" {
 		t.Fatal(got)
 	}
 }

@@ -35,7 +35,9 @@ const (
 	Logout Write[None, None]            = "/logout"
 
 	Assets List[api.Asset]  = "/assets"
-	Access Read[api.Access] = "/access/{asset}/{service}"
+	Access Read[api.Access] = "/access/{site}/{asset}/{service}"
+	// AccessShort is Access by a name that may be ambiguous.
+	AccessShort Read[api.Access] = "/access/{asset}/{service}"
 
 	Requests  List[api.Request]                  = "/requests"
 	Request   Read[api.Request]                  = "/requests/{id}"

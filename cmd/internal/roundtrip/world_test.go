@@ -206,7 +206,7 @@ func newWorld(t *testing.T) *world {
 	w.must(err)
 	t.Cleanup(func() { w.must(w.audit.Close()) })
 	w.agent = &accesstest.Agents{Site: "NGH", Name: "main", Now: w.clock}
-	w.access, err = access.New(access.Config{Documents: st, Listing: st, Agents: w.agent, Audit: w.audit, Now: w.clock, Log: log})
+	w.access, err = access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: w.agent, Audit: w.audit, Now: w.clock, Log: log})
 	w.must(err)
 	w.must(w.access.Announce(t.Context(), w.agent.Hello("NGH-PETCT1")))
 	clients := map[string]session.ClientClass{"sallyport-cli": session.CLI, "sallyport-web": session.Web}

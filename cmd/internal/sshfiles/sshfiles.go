@@ -2,7 +2,8 @@
 // a self-contained ssh_config (for `ssh -F` or one Include) and its known_hosts.
 // It is pure text: it reads no file, runs nothing and asks nobody.
 //
-// A service has one Host with the agent's key pinned, and one jump alias with the
+// A service has one Host, by its full name and by its short one where that is nobody
+// else's, with the agent's key pinned, and one jump alias with the
 // broker's. The jump host learns nothing but which key is offered; the inner
 // connection ends at the hospital's agent.
 package sshfiles
@@ -22,9 +23,10 @@ const MaxKeys = 3
 
 // Host is one service of one asset.
 type Host struct {
-	Asset, Service string
-	Identity       string   // the agent's key line, from the trust bundle
-	Keys           []string // absolute paths, newest first
+	Of       session.Target // its full name
+	Alone    bool           // its name without the site is no other's: it may be used, too
+	Identity string         // the agent's key line, from the trust bundle
+	Keys     []string       // absolute paths, newest first
 }
 
 // Files says where everything is.
@@ -47,37 +49,41 @@ func Render(f Files) (config, known []byte, err error) {
 		return nil, nil, session.Errorf(session.Internal, "The broker's jump host shows no usable key: %w", err).WithNext("Tell whoever runs the broker.")
 	}
 	hosts := append([]Host(nil), f.Hosts...)
-	sort.Slice(hosts, func(i, j int) bool {
-		return session.HostName(hosts[i].Asset, hosts[i].Service) < session.HostName(hosts[j].Asset, hosts[j].Service)
-	})
+	sort.Slice(hosts, func(i, j int) bool { return hosts[i].Of.Host() < hosts[j].Of.Host() })
 	var c, k strings.Builder
 	c.WriteString("# Written by sallyport; it is rewritten with every request. Use it with\n" +
 		"#   ssh -F THIS-FILE HOST      or      Include THIS-FILE   (first line of ~/.ssh/config)\n")
 	k.WriteString("# Written by sallyport: agents' keys from trust bundles, the jump host's from the broker.\n")
 	for _, h := range hosts {
-		if !session.ValidName(h.Asset) || !session.ValidName(h.Service) {
+		if !h.Of.Valid() || h.Of.Site == "" {
 			continue
 		}
 		if _, err := session.ParseKeyLine(h.Identity); err != nil {
-			return nil, nil, fmt.Errorf("agent key for %s: %w", h.Asset, err)
+			return nil, nil, fmt.Errorf("agent key for %s: %w", h.Of, err)
 		}
 		writeHost(&c, f, h, host, port)
-		name := session.HostName(h.Asset, h.Service)
+		name := h.Of.Host()
 		fmt.Fprintf(&k, "%s %s\n%s %s\n", name, h.Identity, jump(name), f.DoorKey)
 	}
 	return []byte(c.String()), []byte(k.String()), nil
 }
 
-func jump(name string) string { return "jump--" + name }
+// jump is the alias of a service's way in. No service is called so: names have no more
+// than three parts.
+func jump(name string) string { return "jump." + name }
 
 func writeHost(c *strings.Builder, f Files, h Host, doorHost, doorPort string) {
-	name := session.HostName(h.Asset, h.Service)
+	name := h.Of.Host()
 	// Without a key the door can only explain; the name asks it to.
 	user := "sallyport-nokey"
 	if len(h.Keys) > 0 {
 		user = "sallyport"
 	}
-	fmt.Fprintf(c, "\n# %s/%s\nHost %s\n\tHostName %s\n\tPort 22\n\tUser sallyport\n\tProxyJump %s\n", h.Asset, h.Service, name, name, jump(name))
+	called := name
+	if h.Alone {
+		called += " " + h.Of.Short().Host()
+	}
+	fmt.Fprintf(c, "\n# %s\nHost %s\n\tHostName %s\n\tPort 22\n\tUser sallyport\n\tProxyJump %s\n", h.Of, called, name, jump(name))
 	writePins(c, f, h, name)
 	fmt.Fprintf(c, "Host %s\n\tHostName %s\n\tPort %s\n\tUser %s\n\tProxyJump none\n", jump(name), doorHost, doorPort, user)
 	writePins(c, f, h, jump(name))

@@ -45,8 +45,9 @@ func TestSSHUnderstandsEveryLine(t *testing.T) {
 		keys = append(keys, fmt.Sprintf("%s/keys/R-%d.key", home, i))
 	}
 	config, known, err := Render(Files{Door: "broker.example:2222", DoorKey: key(t, 1), KnownHosts: home + "/known_hosts", Hosts: []Host{
-		{Asset: "NGH-PETCT1", Service: "recon-ssh", Identity: key(t, 2), Keys: keys},
-		{Asset: "NGH-CT2", Service: "irs-ssh", Identity: key(t, 2)},
+		{Of: session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}, Alone: true, Identity: key(t, 2), Keys: keys},
+		{Of: session.Target{Site: "NGH", Asset: "NGH-CT2", Service: "irs-ssh"}, Identity: key(t, 2)},
+		{Of: session.Target{Site: "HST", Asset: "ngh-ct2", Service: "jump"}, Alone: true, Identity: key(t, 3)},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func TestSSHUnderstandsEveryLine(t *testing.T) {
 			t.Errorf("%s %s is %q, want %q", host, name, got, values)
 		}
 	}
-	const inner, jump = "recon-ssh.ngh-petct1", "jump--recon-ssh.ngh-petct1"
+	const inner, jump = "recon-ssh.ngh-petct1.ngh", "jump.recon-ssh.ngh-petct1.ngh"
 	for _, host := range []string{inner, jump} {
 		want(host, "user", "sallyport")
 		want(host, "identitiesonly", "yes")
@@ -74,24 +75,30 @@ func TestSSHUnderstandsEveryLine(t *testing.T) {
 			t.Errorf("%s has a remote command", host)
 		}
 	}
+	want("recon-ssh.ngh-petct1", "hostname", inner)
+	want("recon-ssh.ngh-petct1", "hostkeyalias", inner)
+	want("recon-ssh.ngh-petct1", "proxyjump", jump)
+	want("irs-ssh.ngh-ct2", "hostname", "irs-ssh.ngh-ct2") // not its own: nothing of ours
+	want("irs-ssh.ngh-ct2", "proxyjump")
+	want("jump.ngh-ct2", "hostname", "jump.ngh-ct2.hst")
 	want(inner, "proxyjump", jump)
 	want(inner, "port", "22")
 	want(jump, "hostname", "broker.example")
 	want(jump, "port", "2222")
-	want("irs-ssh.ngh-ct2", "identityfile", "none")
-	want("jump--irs-ssh.ngh-ct2", "user", "sallyport-nokey")
+	want("irs-ssh.ngh-ct2.ngh", "identityfile", "none")
+	want("jump.irs-ssh.ngh-ct2.ngh", "user", "sallyport-nokey")
 	for _, line := range []string{inner + " " + key(t, 2), jump + " " + key(t, 1)} {
 		if !strings.Contains(string(known), line+"\n") {
 			t.Errorf("known_hosts lacks %q:\n%s", line, known)
 		}
 	}
-	if strings.Count(string(known), key(t, 1)) != 2 {
+	if strings.Count(string(known), key(t, 1)) != 3 {
 		t.Errorf("the broker's key must stand for jump hosts alone:\n%s", known)
 	}
 }
 
 func TestNobodyWritesALineOfTheirOwn(t *testing.T) {
-	good := Files{Door: "b.example:22", DoorKey: key(t, 1), KnownHosts: "/k", Hosts: []Host{{Asset: "A", Service: "s", Identity: key(t, 2)}}}
+	good := Files{Door: "b.example:22", DoorKey: key(t, 1), KnownHosts: "/k", Hosts: []Host{{Of: session.Target{Site: "S", Asset: "A", Service: "s"}, Identity: key(t, 2)}}}
 	for name, spoil := range map[string]func(*Files){
 		"door with a command": func(f *Files) { f.Door = "x\n\tProxyCommand touch /tmp/owned:22" },
 		"door with a space":   func(f *Files) { f.Door = "x y:22" },
@@ -109,7 +116,8 @@ func TestNobodyWritesALineOfTheirOwn(t *testing.T) {
 		}
 	}
 	f := good
-	f.Hosts = []Host{{Asset: "A\n\tProxyCommand x", Service: "s", Identity: key(t, 2)}, {Asset: "*", Service: "s", Identity: key(t, 2)}}
+	f.Hosts = []Host{{Of: session.Target{Site: "S", Asset: "A\n\tProxyCommand x", Service: "s"}, Identity: key(t, 2)},
+		{Of: session.Target{Site: "S", Asset: "*", Service: "s"}, Identity: key(t, 2)}, {Of: session.Target{Site: "*", Asset: "A", Service: "s"}, Identity: key(t, 2)}, {Of: session.Target{Asset: "A", Service: "s"}, Identity: key(t, 2)}}
 	config, _, err := Render(f)
 	if err != nil || strings.Contains(string(config), "ProxyCommand") || strings.Contains(string(config), "Host ") {
 		t.Errorf("a name wrote a line: %v\n%s", err, config)

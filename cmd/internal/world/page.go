@@ -15,7 +15,7 @@ func (w *world) page(out io.Writer) {
 		return
 	}
 	asset, service := w.agent.Assets[0], w.agent.Assets[0].Endpoints[0].Services[0]
-	name := asset.Name + "/" + service.Name
+	of := session.Target{Site: site, Asset: asset.Name, Service: service.Name}
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 
@@ -44,8 +44,8 @@ func (w *world) page(out io.Writer) {
 	line("    # 1. The engineer signs in, asks, and is not let in yet")
 	line("    export SALLYPORT_HOME=$P/engineer")
 	line("    sallyport login --hint j.brandt@meridian.example")
-	line("    sallyport request new %s --reason 'Daily QC failed' --work-order WO-2026-11873 --for 30m --files in,out", name)
-	line("    sallyport ssh %s", name)
+	line("    sallyport request new %s --reason 'Daily QC failed' --work-order WO-2026-11873 --for 30m --files in,out", of)
+	line("    sallyport ssh %s", of)
 	line("")
 	line("    # 2. The hospital looks at exactly what is asked, and approves")
 	line("    SALLYPORT_HOME=$P/approver sallyport login --hint m.okafor@northfield.example")
@@ -53,7 +53,7 @@ func (w *world) page(out io.Writer) {
 	line("    SALLYPORT_HOME=$P/approver sallyport approve R-…")
 	line("")
 	line("    # 3. Plain OpenSSH works, and every byte is recorded at the hospital")
-	line("    ssh -F $P/engineer/ssh_config %s", session.HostName(asset.Name, service.Name))
+	line("    ssh -F $P/engineer/ssh_config %s", of.Host())
 	line("")
 	line("    # 4. The auditor replays, and checks that nothing was changed")
 	line("    SALLYPORT_HOME=$P/auditor sallyport login --hint s.adeyemi@northfield.example")

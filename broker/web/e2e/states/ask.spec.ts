@@ -5,7 +5,7 @@ const berlin = asset({ zone: 'Europe/Berlin', site: 'CHB', name: 'CHB-PETCT1', n
 
 test('asking: the form', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [asset()] });
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await everyLook(page, 'ask', async (p) => {
     await expect(p.getByRole('button', { name: 'Sign and ask' })).toBeEnabled();
   });
@@ -13,7 +13,7 @@ test('asking: the form', async ({ page }) => {
 
 test('asking: what is missing is said at the field', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [asset()] });
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await page.getByLabel('Work order').fill('x'.repeat(65));
   await page.getByLabel('Copy files from').click();
   await page.getByRole('button', { name: 'Sign and ask' }).click();
@@ -26,7 +26,7 @@ test('asking: what is missing is said at the field', async ({ page }) => {
 
 test('asking: a window in the zone of the site', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [berlin] });
-  await page.goto('/assets/CHB-PETCT1');
+  await page.goto('/assets/CHB/CHB-PETCT1');
   await page.getByLabel('gantry-ssh').check();
   await expect(page.getByRole('radio', { name: 'Work without' })).toBeDisabled();
   await page.getByText('In a window').click();
@@ -41,18 +41,18 @@ test('asking: a window in the zone of the site', async ({ page }) => {
 
 test('asking: by command line only', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [asset({ accept: { engineer: ['cli'], approver: ['console'] } })] });
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await page.getByLabel('Reason').fill("Detector block 57 doesn't settle");
   await page.getByLabel('Work order').fill('WO-2026-11873');
   await everyLook(page, 'ask-cli', async (p) => {
     await expect(p.getByRole('button', { name: 'Sign and ask' })).toBeDisabled();
-    await expect(p.getByText("sallyport request new NGH-PETCT1/recon-ssh --reason 'Detector block 57 doesn'\\''t settle' --work-order WO-2026-11873")).toBeVisible();
+    await expect(p.getByText("sallyport request new NGH/NGH-PETCT1/recon-ssh --reason 'Detector block 57 doesn'\\''t settle' --work-order WO-2026-11873")).toBeVisible();
   });
 });
 
 test('asking: the agent is away', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [asset({ online: false })] });
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await everyLook(page, 'ask-offline', async (p) => {
     await expect(p.getByText('is not connected, so the hospital cannot be asked')).toBeVisible();
   });
@@ -60,14 +60,14 @@ test('asking: the agent is away', async ({ page }) => {
 
 test('asking: nothing is there', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [] });
-  await page.goto('/assets/NGH-NONE');
-  await expect(page.getByRole('heading', { name: 'There is no scanner NGH-NONE here.' })).toBeVisible();
+  await page.goto('/assets/NGH/NGH-NONE');
+  await expect(page.getByRole('heading', { name: 'There is no scanner NGH/NGH-NONE here.' })).toBeVisible();
 });
 
 test('asking: the proof covers exactly what was written', async ({ page }) => {
   let sent: any;
   await mock(page, 'engineer', { 'GET /assets': [asset()], 'POST /auth/proofs': (_u: URL, _m: string, b: unknown) => ((sent = b), { url: '/nothing?at=idp' }) });
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await page.getByLabel('Reason').fill('Detector <57> & co');
   await page.getByLabel('Work order').fill('WO-1');
   await page.getByText('1 h', { exact: true }).click();
@@ -83,7 +83,7 @@ test('asking: the proof covers exactly what was written', async ({ page }) => {
   expect(sent.nonce).toMatch(/^[A-Za-z0-9_-]{43}$/);
   expect(Buffer.from(sent.salt, 'base64')).toHaveLength(32);
   // Back by the back button: the draft is there, and the key is in this browser.
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await expect(page.getByLabel('Reason')).toHaveValue('Detector <57> & co');
   const kept = await page.evaluate(async () => {
     const db = await new Promise<IDBDatabase>((done) => (indexedDB.open('sallyport').onsuccess = (e) => done((e.target as any).result)));
@@ -96,7 +96,7 @@ test('asking: the proof covers exactly what was written', async ({ page }) => {
 test('asking: a session longer than the usual window gets a window of its length', async ({ page }) => {
   let sent: any;
   await mock(page, 'engineer', { 'GET /assets': [asset()], 'POST /auth/proofs': (_u: URL, _m: string, b: unknown) => ((sent = b), { url: '/nothing?at=idp' }) });
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await page.getByLabel('Reason').fill('x');
   await page.getByLabel('Work order').fill('WO-1');
   await page.getByLabel('Minutes').fill('481');
@@ -111,7 +111,7 @@ test('asking: a session longer than the usual window gets a window of its length
 
 test('asking: what the broker refuses is said, and the key is gone', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [asset()], 'POST /auth/proofs': problem(409, 'The window that was asked for is over.', 'Ask again with a new window.', 'expired') });
-  await page.goto('/assets/NGH-PETCT1');
+  await page.goto('/assets/NGH/NGH-PETCT1');
   await page.getByLabel('Reason').fill('x');
   await page.getByLabel('Work order').fill('WO-1');
   await page.getByRole('button', { name: 'Sign and ask' }).click();
@@ -122,7 +122,7 @@ test('asking: what the broker refuses is said, and the key is gone', async ({ pa
 test('asking: taking the window that the hospital proposes', async ({ page }) => {
   const r = request({ proposal: { from: at(180), until: at(300), reason: 'Patients until noon', by: 'Maya Okafor', at: at(-1) } });
   await mock(page, 'engineer', { 'GET /assets': [asset()], ['GET /requests/' + r.id]: r });
-  await page.goto('/assets/NGH-PETCT1?again=' + r.id);
+  await page.goto('/assets/NGH/NGH-PETCT1?again=' + r.id);
   await everyLook(page, 'ask-proposal', async (p) => {
     await expect(p.getByText('Maya Okafor proposes this window instead: Patients until noon')).toBeVisible();
     await expect(p.getByLabel('Reason')).toHaveValue(r.reason);

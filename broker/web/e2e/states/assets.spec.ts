@@ -16,7 +16,7 @@ test('assets as cards by site', async ({ page }) => {
     await expect(p.getByText('You are connected')).toBeVisible();
     await expect(p.getByText('The hospital has not answered yet')).toBeVisible();
     await expect(p.getByText('The agent at NGH is not connected')).toBeVisible();
-    await expect(p.getByRole('link', { name: 'Open terminal' })).toHaveAttribute('href', /terminal\/NGH-PETCT1\/recon-ssh\?session=S-/);
+    await expect(p.getByRole('link', { name: 'Open terminal' })).toHaveAttribute('href', /terminal\/NGH\/NGH-PETCT1\/recon-ssh\?session=S-/);
   });
 });
 

@@ -11,15 +11,15 @@ const story: object[] = [
   { event: 'agent-enrolled', site: 'NGH', details: { agent: 'ngh-agent' } },
   { event: 'login-refused', site: 'NGH', details: { issuer: 'https://idp.meridian.example', why: 'The token is too old.' } },
   { event: 'login', site: 'NGH', who: id(people.okafor), details: { client: 'web' } },
-  { event: 'request', site: 'NGH', who: id(people.brandt), of: id(people.brandt), request: R, details: { asset: 'NGH-PETCT1', services: 'recon-ssh', class: 'non-disruptive' } },
-  { event: 'approval', site: 'NGH', who: id(people.okafor), of: id(people.brandt), request: R, session: S, details: { asset: 'NGH-PETCT1', approvals: '1', needed: '2' } },
-  { event: 'grant-admitted', site: 'NGH', of: id(people.brandt), request: R, session: S, details: { asset: 'NGH-PETCT1' } },
-  { event: 'session-opened', site: 'NGH', of: id(people.brandt), request: R, session: S, details: { asset: 'NGH-PETCT1', service: 'recon-ssh' } },
-  { event: 'freeze', site: 'NGH', who: id(people.okafor), of: id(people.brandt), session: S, details: { asset: 'NGH-PETCT1' } },
-  { event: 'kill', site: 'NGH', who: id(people.okafor), of: id(people.brandt), session: S, details: { asset: 'NGH-PETCT1' } },
-  { event: 'session-ended', site: 'NGH', of: id(people.brandt), session: S, details: { asset: 'NGH-PETCT1', reason: 'killed-remote' } },
-  { event: 'recording-sealed', site: 'NGH', of: id(people.brandt), recording: V, details: { asset: 'NGH-PETCT1', state: 'sealed' } },
-  { event: 'recording-viewed', site: 'NGH', who: id(people.adeyemi), of: id(people.brandt), recording: V, details: { asset: 'NGH-PETCT1', reason: 'monthly review', input: 'true' } },
+  { event: 'request', site: 'NGH', who: id(people.brandt), of: id(people.brandt), request: R, details: { asset: 'NGH/NGH-PETCT1', services: 'recon-ssh', class: 'non-disruptive' } },
+  { event: 'approval', site: 'NGH', who: id(people.okafor), of: id(people.brandt), request: R, session: S, details: { asset: 'NGH/NGH-PETCT1', approvals: '1', needed: '2' } },
+  { event: 'grant-admitted', site: 'NGH', of: id(people.brandt), request: R, session: S, details: { asset: 'NGH/NGH-PETCT1' } },
+  { event: 'session-opened', site: 'NGH', of: id(people.brandt), request: R, session: S, details: { asset: 'NGH/NGH-PETCT1', service: 'recon-ssh' } },
+  { event: 'freeze', site: 'NGH', who: id(people.okafor), of: id(people.brandt), session: S, details: { asset: 'NGH/NGH-PETCT1' } },
+  { event: 'kill', site: 'NGH', who: id(people.okafor), of: id(people.brandt), session: S, details: { asset: 'NGH/NGH-PETCT1' } },
+  { event: 'session-ended', site: 'NGH', of: id(people.brandt), session: S, details: { asset: 'NGH/NGH-PETCT1', reason: 'killed-remote' } },
+  { event: 'recording-sealed', site: 'NGH', of: id(people.brandt), recording: V, details: { asset: 'NGH/NGH-PETCT1', state: 'sealed' } },
+  { event: 'recording-viewed', site: 'NGH', who: id(people.adeyemi), of: id(people.brandt), recording: V, details: { asset: 'NGH/NGH-PETCT1', reason: 'monthly review', input: 'true' } },
   { event: 'engineer-disabled', site: 'NGH', who: id(people.okafor), of: id(people.ortega) },
 ];
 const entry = (index: number, e: object) => ({ index, entry: Buffer.from(JSON.stringify({ v: 1, seq: index, time: at(-300 + (index % 4000) / 20), ...e, salt: 'AAAA' })).toString('base64') });
@@ -54,7 +54,7 @@ test('what happened, in sentences that can be proved', async ({ page }) => {
   await page.goto('/audit');
   await page.getByRole('button', { name: /^Entry 5,/ }).click();
   await everyLook(page, 'audit', async () => {
-    await expect(page.getByText(`Maya Okafor approved ${R} for NGH-PETCT1, 1 of 2`)).toBeVisible();
+    await expect(page.getByText(`Maya Okafor approved ${R} for NGH/NGH-PETCT1, 1 of 2`)).toBeVisible();
     await expect(page.getByText('Ended by the hospital')).toBeVisible();
     await expect(page.getByText('looked at what was typed in')).toBeVisible();
     await expect(page.getByText('sallyport audit prove 5 -o event-5.proof')).toBeVisible();

@@ -57,7 +57,7 @@ test('it fills by itself, and says so', async ({ page }) => {
   all = [papers(1).request];
   await happen(page, 'request', all[0]!.id);
   await expect(page.getByRole('link', { name: /Jana Brandt/ })).toBeVisible();
-  await expect(page.getByRole('status').filter({ hasText: 'New request: Jana Brandt, meridian.example, for NGH-PETCT1.' })).toHaveCount(1);
+  await expect(page.getByRole('status').filter({ hasText: 'New request: Jana Brandt, meridian.example, for NGH/NGH-PETCT1.' })).toHaveCount(1);
   await expect(page).toHaveTitle('(1) Inbox - Sallyport');
 });
 

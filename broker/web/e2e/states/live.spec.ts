@@ -36,7 +36,7 @@ test('who is on which scanner', async ({ page }) => {
     await expect(page.getByText('Jana Brandt')).toBeVisible();
     await expect(page.getByText('Frozen by the hospital, at the scanner and because the scanner is in use.')).toBeVisible();
     await expect(page.getByText(`sallyport-agent thaw ${second.id}`)).toBeVisible();
-    await expect(page.getByRole('link', { name: '1 waiting', exact: true })).toHaveAttribute('href', '/inbox?asset=NGH-MR1');
+    await expect(page.getByRole('link', { name: '1 waiting', exact: true })).toHaveAttribute('href', '/inbox?asset=NGH%2FNGH-MR1');
     await expect(page).toHaveTitle('● 2 live - Sallyport');
   });
 });
@@ -73,7 +73,7 @@ test('ending asks once', async ({ page }) => {
   await everyLook(page, 'live-end', async () => expect(sheet).toContainText('closes within a second'));
   await sheet.getByRole('button', { name: 'End the session' }).click();
   await expect(page.getByText('Nobody is on a scanner.')).toBeVisible();
-  await expect(page.getByRole('status').filter({ hasText: 'j.brandt@meridian.example on NGH-PETCT1 has ended.' })).toHaveCount(1);
+  await expect(page.getByRole('status').filter({ hasText: 'j.brandt@meridian.example on NGH/NGH-PETCT1 has ended.' })).toHaveCount(1);
 });
 
 test('an end that does not arrive names the way at the hospital', async ({ page }) => {

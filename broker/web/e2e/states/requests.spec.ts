@@ -88,7 +88,7 @@ test('a proposal is taken', async ({ page }) => {
   await mock(page, 'engineer', about(request({ proposal: { from: at(180), until: at(300), reason: 'Patients until noon', by: 'Maya Okafor', at: at(-1) } })));
   await page.goto('/requests/' + R);
   await everyLook(page, 'request-proposal', async (p) => {
-    await expect(p.getByRole('link', { name: 'Take the proposed window' })).toHaveAttribute('href', '/assets/NGH-PETCT1?again=' + R);
+    await expect(p.getByRole('link', { name: 'Take the proposed window' })).toHaveAttribute('href', '/assets/NGH/NGH-PETCT1?again=' + R);
   });
 });
 
@@ -108,7 +108,7 @@ test('an approved request whose key is elsewhere asks for a proof here', async (
   await mock(page, 'engineer', about(r, { 'GET /access*': { ready: true, pending: false, request: R, session: S }, 'GET /auth/outcomes/f9': { ok: true, role: 'activate', request: R, admitted: false, popup: false, return: '', problem: null } }));
   await page.goto('/done/f9');
   await everyLook(page, 'request-ready', async (p) => {
-    await expect(p.getByRole('link', { name: 'Open the terminal' })).toHaveAttribute('href', `/terminal/NGH-PETCT1/recon-ssh?session=${S}`);
+    await expect(p.getByRole('link', { name: 'Open the terminal' })).toHaveAttribute('href', `/terminal/NGH/NGH-PETCT1/recon-ssh?session=${S}`);
   });
 });
 
@@ -126,7 +126,7 @@ test('a proof that only the command line may give shows the command', async ({ p
   const r = request({ status: 'approved', approvals: 1, approved: [sign(people.okafor, 'console', -1)], grant: S, engineer_class: 'cli' });
   await mock(page, 'engineer', about(r, { 'GET /assets': [asset({ accept: { engineer: ['cli'], approver: ['console'] } })], 'GET /access*': { ready: true, pending: false, request: R, session: S } }));
   await page.goto('/requests/' + R);
-  await expect(page.getByText('sallyport ssh NGH-PETCT1/recon-ssh')).toBeVisible();
+  await expect(page.getByText('sallyport ssh NGH/NGH-PETCT1/recon-ssh')).toBeVisible();
 });
 
 test('an approver sees what was decided, and a pending one is theirs to answer', async ({ page }) => {

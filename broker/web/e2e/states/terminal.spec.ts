@@ -4,7 +4,7 @@ import { mock, problem, session } from '../mock';
 import { agent, frame, holdKey, sid, type Agent } from '../agent';
 import type { Page } from '@playwright/test';
 
-const where = `/terminal/NGH-PETCT1/recon-ssh?session=${sid}`;
+const where = `/terminal/NGH/NGH-PETCT1/recon-ssh?session=${sid}`;
 let tickets = 0;
 const broker = (over = {}) => ({
   'GET /sessions/*': session({ id: sid }),
@@ -124,7 +124,7 @@ test('refused in words, with the way to the request', async ({ page }) => {
 test('no access is said before anything is dialled', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /access/*': { ready: false, pending: true, kind: 'refused', message: 'The hospital has not answered yet.', next: 'This page does not have to stay open.', request: 'R-1' } });
   const a = await agent(page);
-  await page.goto('/terminal/NGH-PETCT1/recon-ssh');
+  await page.goto('/terminal/NGH/NGH-PETCT1/recon-ssh');
   await expect(page.getByRole('heading', { name: 'The hospital has not answered yet.' })).toBeVisible();
   expect(a.connections).toBe(0);
 });

@@ -17,7 +17,7 @@ const answers = {
 const pages = [
   ['signin', null, '/signin', 'Two doors'],
   ['assets', 'engineer', '/assets', 'Assets'],
-  ['ask', 'engineer', '/assets/NGH-PETCT1', 'Ask for'],
+  ['ask', 'engineer', '/assets/NGH/NGH-PETCT1', 'Ask for'],
   ['inbox', 'approver', '/inbox', 'Inbox'],
   ['decision', 'approver', `/requests/${p.request.id}`, 'Helion 64'],
   ['live', 'approver', '/live', 'Live'],

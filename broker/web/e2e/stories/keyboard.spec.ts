@@ -27,7 +27,7 @@ async function reach(page: Page, name: RegExp, most = 60): Promise<void> {
 
 test('ask, approve, work and end with the keyboard alone', async ({ browser, world }) => {
   test.setTimeout(90_000);
-  const vendor = await visit(browser, world, 'Jana Brandt', '/assets/NGH-CT2');
+  const vendor = await visit(browser, world, 'Jana Brandt', '/assets/NGH/NGH-CT2');
   const page = vendor.page;
   await expect(page.getByRole('heading', { level: 1 })).toContainText('Rotor');
   await reach(page, /^\s*Reason/);

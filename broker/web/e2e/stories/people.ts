@@ -7,7 +7,7 @@ export const screen = (page: Page) => page.locator('.xterm-rows');
 
 /** Asks for a scanner, with files both ways, and returns the request's id. */
 export async function ask(page: Page, asset: string, reason: string, order: string): Promise<string> {
-  await page.goto(`/assets/${asset}`);
+  await page.goto(`/assets/NGH/${asset}`);
   await page.getByLabel('Reason').fill(reason);
   await page.getByLabel('Work order').fill(order);
   await page.getByRole('switch', { name: /files from/ }).click();

@@ -23,9 +23,9 @@ function agentFrame(type: string, ...parts: (Uint8Array | object)[]): Uint8Array
   return b;
 }
 const nonce = 'A'.repeat(43);
-const challenge = { v: 1, nonce, agent: 'SHA256:x', stream: 'AAAAAAAAAAAAAAAAAAAAAA', protocol: 'ssh', asset: 'NGH-PETCT1', service: 'recon-ssh' };
+const challenge = { v: 1, nonce, agent: 'SHA256:x', stream: 'AAAAAAAAAAAAAAAAAAAAAA', protocol: 'ssh', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' };
 const welcome = (over = {}) => ({
-  session: S, request: 'R-1', asset: 'NGH-PETCT1', service: 'recon-ssh', deadline: '2030-01-01T00:00:00Z', opened: '2029-01-01T00:00:00Z', now: '2029-01-01T00:00:00Z',
+  session: S, request: 'R-1', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', deadline: '2030-01-01T00:00:00Z', opened: '2029-01-01T00:00:00Z', now: '2029-01-01T00:00:00Z',
   channels: ['shell'], frozen: [], recording: 'V-1', resumed: false, running: true, ...over,
 });
 
@@ -73,7 +73,7 @@ function world(over: Partial<ConstructorParameters<typeof Attach>[0]> = {}) {
   const events: AttachEvent[] = [];
   let tickets = 0;
   const a = new Attach({
-    session: S, asset: 'NGH-PETCT1', service: 'recon-ssh', keys: [line], size: () => ({ cols: 100, rows: 30 }),
+    session: S, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', keys: [line], size: () => ({ cols: 100, rows: 30 }),
     ticket: async () => ({ ticket: `ticket-${++tickets}`, expires: '', url: '/api/v1/attach/ws' }),
     sign: async () => new Uint8Array(64),
     open: (url, p) => {
@@ -153,14 +153,14 @@ test('the ticket goes first, and the proof is over challenge, session, service a
   expect(proof).toMatchObject({ v: 1, protocol: 'ssh', role: 'operate', session: S, key: line, opening: { cols: 100, rows: 30, term: 'xterm-256color', shell: true } });
   const payload = enc.encode(JSON.stringify(challenge));
   const sha = (b: Uint8Array | string) => createHash('sha256').update(b).digest();
-  const want = Buffer.concat([Buffer.from('sallyport/v1/attach\0'), sha(payload), sha(`operate\0ssh\0${S}\0NGH-PETCT1\0recon-ssh\0${line}`)]);
-  expect(Buffer.from(await signingMessage(payload, S, 'NGH-PETCT1', 'recon-ssh', line))).toEqual(want);
+  const want = Buffer.concat([Buffer.from('sallyport/v1/attach\0'), sha(payload), sha(`operate\0ssh\0${S}\0NGH\0NGH-PETCT1\0recon-ssh\0${line}`)]);
+  expect(Buffer.from(await signingMessage(payload, S, { site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' }, line))).toEqual(want);
   expect(edVerify(null, want, publicKey, Buffer.from(proof.signature, 'base64url'))).toBe(true);
   expect(w.a.standing).toBe('open');
 });
 
 test('a challenge for something else is not signed', async () => {
-  for (const bad of [{ ...challenge, asset: 'NGH-MR2' }, { ...challenge, service: 'x' }, { ...challenge, protocol: 'vnc' }, { ...challenge, v: 2 }, { ...challenge, nonce: 'short' }, [1], 'x']) {
+  for (const bad of [{ ...challenge, site: 'HST' }, { ...challenge, asset: 'NGH-MR2' }, { ...challenge, service: 'x' }, { ...challenge, protocol: 'vnc' }, { ...challenge, v: 2 }, { ...challenge, nonce: 'short' }, [1], 'x']) {
     let signed = 0;
     const w = world({ sign: async () => (signed++, new Uint8Array(64)) });
     w.a.start();

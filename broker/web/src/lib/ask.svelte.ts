@@ -5,6 +5,7 @@ import { classes, keyReach, maxReason, maxWorkOrder, plain, type RequestTerms } 
 import { offers, reasons, type Offer, type Why } from './offers';
 import { speaks } from './protocols';
 import { span } from './time.svelte';
+import { full } from './mine';
 import type { Asset, Channel, Person, Request, ServiceClass } from './types';
 import { dayAfter, momentOf, typed } from './zones';
 
@@ -152,7 +153,7 @@ export class Ask {
     const [first, ...rest] = this.services.length ? this.services : ['SERVICE'];
     const files = (['in', 'out'] as const).filter((d) => this.channels.includes(`files-${d}`));
     return [
-      'sallyport request new', `${this.asset.name}/${first}`, ...rest,
+      'sallyport request new', `${full(this.asset)}/${first}`, ...rest,
       '--reason', quoted(line(this.reason) || 'why'), '--work-order', quoted(line(this.workOrder) || 'number'),
       this.class === this.limit ? '' : `--class ${this.class}`,
       files.length ? `--files ${files.join(',')}` : '',

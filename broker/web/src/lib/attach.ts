@@ -9,6 +9,7 @@ import type { Channel } from './types';
 export interface Welcome {
   session: string;
   request: string;
+  site: string;
   asset: string;
   service: string;
   deadline: string;
@@ -69,10 +70,15 @@ export interface Ticket {
   url: string;
 }
 
-export interface Options {
-  session: string; // S-...
+/** A service by its full name. */
+export interface Of {
+  site: string;
   asset: string;
   service: string;
+}
+
+export interface Options extends Of {
+  session: string; // S-...
   /** Key lines to try, the likeliest first. */
   keys: string[];
   size: () => { cols: number; rows: number };
@@ -98,10 +104,10 @@ const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'en
 const utf8 = new TextEncoder();
 
 /** What the key signs: this challenge, to operate this session by this protocol, this service, this key. */
-export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, session: string, asset: string, service: string, line: string): Promise<Uint8Array<ArrayBuffer>> {
+export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, session: string, of: Of, line: string): Promise<Uint8Array<ArrayBuffer>> {
   const domain = utf8.encode('sallyport/v1/attach\0');
   const first = new Uint8Array(await crypto.subtle.digest('SHA-256', challenge));
-  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode(`operate\0${speaks}\0${session}\0${asset}\0${service}\0${line}`)));
+  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode(['operate', speaks, session, of.site, of.asset, of.service, line].join('\0'))));
   const m = new Uint8Array(domain.length + 64);
   m.set(domain);
   m.set(first, domain.length);
@@ -290,7 +296,7 @@ export class Attach {
       const c = object(challenge);
       if (c.v !== 1 || typeof c.nonce !== 'string' || !/^[\w-]{43}$/.test(c.nonce)) throw new BadFrame('a challenge that is none');
       if (c.protocol !== speaks) throw new BadFrame('a challenge for another protocol');
-      if (c.asset !== this.#o.asset || c.service !== this.#o.service) throw new BadFrame('a challenge for something else');
+      if (c.site !== this.#o.site || c.asset !== this.#o.asset || c.service !== this.#o.service) throw new BadFrame('a challenge for something else');
       const key = this.#o.keys[this.#key];
       if (key === undefined) {
         this.#over('refused', {
@@ -300,7 +306,7 @@ export class Attach {
         });
         return;
       }
-      const m = await signingMessage(challenge, this.#o.session, this.#o.asset, this.#o.service, key);
+      const m = await signingMessage(challenge, this.#o.session, this.#o, key);
       const signature = base64url(await this.#o.sign(key, m));
       if (run !== this.#run) return;
       const { cols, rows } = this.#o.size();
@@ -313,9 +319,9 @@ export class Attach {
   }
 
   #welcome(w: Record<string, unknown>): void {
-    const texts = ['session', 'request', 'asset', 'service', 'deadline', 'opened', 'now', 'recording'];
+    const texts = ['session', 'request', 'site', 'asset', 'service', 'deadline', 'opened', 'now', 'recording'];
     if (texts.some((k) => typeof w[k] !== 'string') || !strings(w.channels) || !strings(w.frozen)) throw new BadFrame('a welcome that is none');
-    if (w.session !== this.#o.session || w.asset !== this.#o.asset || w.service !== this.#o.service) throw new BadFrame('a welcome to something else');
+    if (w.session !== this.#o.session || w.site !== this.#o.site || w.asset !== this.#o.asset || w.service !== this.#o.service) throw new BadFrame('a welcome to something else');
     if (Number.isNaN(Date.parse(w.deadline as string))) throw new BadFrame('a deadline that is none');
     this.#greeted = 'yes';
     this.#trials = 0;

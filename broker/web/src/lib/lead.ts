@@ -15,7 +15,7 @@ export interface Lead {
 export async function leadOf(r: Request, signal: AbortSignal): Promise<Lead> {
   if (r.status !== 'approved' || r.kind !== 'session' || !r.services[0]) return { access: undefined, keyed: false, documents: undefined };
   const [access, documents] = await Promise.all([
-    get<Access>(api`/access/${r.asset}/${r.services[0]}`, signal).catch(() => undefined),
+    get<Access>(api`/access/${r.site}/${r.asset}/${r.services[0]}`, signal).catch(() => undefined),
     get<Documents>(api`/requests/${r.id}/documents`, signal).catch(() => undefined),
   ]);
   let keyed = (await linesOf(r.id)).length > 0;

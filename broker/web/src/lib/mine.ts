@@ -1,18 +1,30 @@
-// What an engineer's own requests and sessions mean for an asset.
+// What an engineer's own requests and sessions mean for an asset, and where a scanner's
+// pages are. Two hospitals may call their scanners alike: a name counts with its site.
 import { speaks } from './protocols';
-import type { Protocol, Request, Session } from './types';
+import type { Asset, Protocol, Request, Session } from './types';
 
+/** What bears a scanner's name. */
+type Named = { site: string; asset: string };
+
+/** A scanner's full name. */
+export function full(x: Named | Asset): string {
+  return `${x.site}/${'asset' in x ? x.asset : x.name}`;
+}
 /** My request for an asset that still leads somewhere: granted before asked, newest first. */
-export function openRequest(asset: string, all: Request[]): Request | undefined {
-  const open = all.filter((r) => r.asset === asset && r.kind === 'session' && (r.status === 'pending' || r.status === 'approved'));
+export function openRequest(asset: Asset, all: Request[]): Request | undefined {
+  const open = all.filter((r) => full(r) === full(asset) && r.kind === 'session' && (r.status === 'pending' || r.status === 'approved'));
   return open.find((r) => r.status === 'approved') ?? open[0];
 }
 /** My session on an asset that lives now. */
-export function liveSession(asset: string, all: Session[]): Session | undefined {
-  return all.find((s) => s.asset === asset && s.state !== 'ended');
+export function liveSession(asset: Asset, all: Session[]): Session | undefined {
+  return all.find((s) => full(s) === full(asset) && s.state !== 'ended');
+}
+/** The page on which to ask for a scanner. */
+export function asking(x: Named | Asset): string {
+  return '/assets/' + full(x).split('/').map(encodeURIComponent).join('/');
 }
 /** Where one works on a service in a session: the page of its protocol; '' where this application has none. */
-export function workplace(protocol: Protocol | '', asset: string, service: string, session: string): string {
+export function workplace(protocol: Protocol | '', x: Named | Asset, service: string, session: string): string {
   const place = speaks(protocol)?.place;
-  return place ? `/${place}/${encodeURIComponent(asset)}/${encodeURIComponent(service)}?session=${encodeURIComponent(session)}` : '';
+  return place ? `/${place}/${full(x).split('/').map(encodeURIComponent).join('/')}/${encodeURIComponent(service)}?session=${encodeURIComponent(session)}` : '';
 }

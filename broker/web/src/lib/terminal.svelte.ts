@@ -1,6 +1,6 @@
 // What a terminal's page knows about its session: where the connection stands, how
 // long it goes on, whether it is frozen, what was said. The page shows it.
-import { Attach, type AttachEvent, type Notice, type Standing, type Ticket, type Welcome, type Words } from './attach';
+import { Attach, type AttachEvent, type Notice, type Of, type Standing, type Ticket, type Welcome, type Words } from './attach';
 import { api, get, post, Trouble } from './api';
 import { linesOf, sign } from './keys';
 import { endWords } from './words';
@@ -20,8 +20,7 @@ export interface Screen {
 }
 
 export class Work {
-  readonly asset: string;
-  readonly service: string;
+  readonly of: Of;
   session = $state('');
   request = $state('');
   standing = $state<Standing>('connecting');
@@ -41,9 +40,8 @@ export class Work {
   #attach: Attach | null = null;
   #screen: Screen;
 
-  constructor(asset: string, service: string, screen: Screen) {
-    this.asset = asset;
-    this.service = service;
+  constructor(of: Of, screen: Screen) {
+    this.of = of;
     this.#screen = screen;
   }
 
@@ -61,7 +59,7 @@ export class Work {
           return;
         }
       } else {
-        const a = await get<Access>(api`/access/${this.asset}/${this.service}`);
+        const a = await get<Access>(api`/access/${this.of.site}/${this.of.asset}/${this.of.service}`);
         this.request = a.request ?? '';
         if (!a.ready || !a.session) {
           this.#stand('refused', { kind: a.kind ?? 'refused', message: a.message ?? 'You have no access here now.', next: a.next ?? '' });
@@ -76,11 +74,10 @@ export class Work {
     }
     this.#attach = new Attach({
       session: this.session,
-      asset: this.asset,
-      service: this.service,
+      ...this.of,
       keys: await linesOf(this.request),
       size: this.#screen.size,
-      ticket: () => post<Ticket>('/api/v1/attach', { asset: this.asset, service: this.service }),
+      ticket: () => post<Ticket>('/api/v1/attach', this.of),
       sign,
       on: (e) => this.#hear(e),
     });

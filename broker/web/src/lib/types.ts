@@ -177,8 +177,11 @@ export interface PastSession {
   recordings: string[];
   reviewed: boolean;
 }
-/** GET /api/v1/access/{asset}/{service}: may I connect now, and if not, what is missing? */
+/** GET /api/v1/access/{site}/{asset}/{service}: may I connect now, and if not, what is missing? */
 export interface Access {
+  site: string; // with asset and service: what was asked about
+  asset: string;
+  service: string;
   ready: boolean;
   pending: boolean;
   kind?: string;

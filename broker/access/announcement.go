@@ -1,0 +1,73 @@
+package access
+
+import (
+	"strings"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/wording"
+)
+
+// Bounds of what an agent may announce.
+const (
+	maxAssets     = 500
+	maxSiteAssets = 1000 // of all agents of a site; one listing reads them
+	maxServices   = 64
+	maxLabel      = 100
+	maxAgents     = 32
+
+	maxApprovals = 10 // approvers of one request
+)
+
+// checkHello bounds and checks an announcement.
+func checkHello(h link.Hello) error {
+	wrong := func(format string, args ...any) error {
+		return refusal(session.Invalid, "Correct the agent's configuration.", format, args...)
+	}
+	if _, err := session.ParseKeyLine(h.Identity); err != nil {
+		return wrong("The agent's identity is not an ssh-ed25519 key line.")
+	}
+	if !session.ValidName(h.Site) || !session.ValidName(h.Agent) || len(h.Assets) > maxAssets ||
+		len(h.Boot) > 100 || len(h.Version) > 100 || !wording.Plain(h.Boot+h.Version) {
+		return wrong("The agent's announcement is out of bounds.")
+	}
+	seen := map[string]bool{}
+	for _, x := range h.Assets {
+		hosts := map[string]bool{}
+		low := strings.ToLower(x.Name)
+		if !session.ValidName(x.Name) || seen[low] {
+			return wrong("%.64q names no scanner, or two.", x.Name)
+		}
+		seen[low] = true
+		if len(x.Label) > maxLabel || len(x.Modality) > maxLabel || !wording.Plain(x.Label+x.Modality) || len(x.Services) > maxServices ||
+			x.Policy.Approvals < 1 || x.Policy.Approvals > maxApprovals || x.Policy.Longest <= 0 || x.Policy.Window < 0 ||
+			len(x.Policy.Channels) > len(session.Channels()) || len(x.Policy.Accept.Engineer)+len(x.Policy.Accept.Approver) > 8 {
+			return wrong("The description of %s is out of bounds.", x.Name)
+		}
+		if !boundedPolicy(x.Policy) {
+			return wrong("The policy of %s is out of bounds.", x.Name)
+		}
+		for _, s := range x.Services {
+			host := strings.ToLower(s.Name)
+			if !session.ValidName(s.Name) || !session.ValidName(s.Endpoint) || hosts[host] || !s.Class.Known() ||
+				len(s.Protocol) > 20 || !wording.Plain(string(s.Protocol)) || s.Port < 1 || s.Port > 65535 {
+				return wrong("The service %.64q of %s is out of bounds.", s.Name, x.Name)
+			}
+			hosts[host] = true
+		}
+	}
+	return nil
+}
+
+// boundedPolicy checks the parts of a policy that are optional.
+func boundedPolicy(p session.Policy) bool {
+	if len(p.Quorum) > maxApprovals || p.Idle < 0 || p.Sessions < 0 || len(p.Zone) > 64 || !wording.Plain(p.Zone) {
+		return false
+	}
+	for _, q := range p.Quorum {
+		if q.Count < 1 || q.Count > maxApprovals || !sentence(q.Group, maxLabel) {
+			return false
+		}
+	}
+	return true
+}
