@@ -74,7 +74,7 @@ func crowded(t *testing.T, url string) {
 		s, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 		w.must(err)
 		t.Cleanup(func() { s.Close() })
-		a, err := access.New(access.Config{Documents: s, Listing: s, Agents: hospitals, Now: w.clock})
+		a, err := access.New(access.Config{Documents: s, Listing: s, Wholes: s, Agents: hospitals, Now: w.clock})
 		w.must(err)
 		return a
 	}
@@ -138,7 +138,7 @@ func crowded(t *testing.T, url string) {
 	if known, _, err := second.Engineers(ctx, ben, access.Stretch{Limit: 500}); err != nil || len(known) != 17 {
 		t.Errorf("%d engineers, %v", len(known), err)
 	}
-	assets, err := second.Assets(ctx, ben, "NGH")
+	assets, err := second.Assets(ctx, ben, access.Which{Site: "NGH"})
 	w.must(err)
 	if i := slices.IndexFunc(assets, func(x access.Asset) bool { return x.Name == "NGH-PETCT1" }); i < 0 || !slices.Equal(assets[i].Live, []session.ID{live.Session}) {
 		t.Errorf("the board shows %+v", assets)

@@ -198,7 +198,7 @@ func TestEventsReachWhoMayKnow(t *testing.T) {
 		if !knows {
 			continue
 		}
-		heard := all[who].until("asset", "NGH-PETCT1")
+		heard := all[who].until("asset", "NGH/NGH-PETCT1")
 		if who == "adam" && heard[0].Kind != "asset" { // nothing of ada's came before
 			t.Errorf("%s heard %v", who, heard)
 		}
@@ -207,7 +207,7 @@ func TestEventsReachWhoMayKnow(t *testing.T) {
 	h.Site, h.Agent = "XYZ", "far"
 	w.must(w.access.Announce(t.Context(), h))
 	for _, who := range []string{"fay", "al", "abroad"} {
-		for _, x := range all[who].until("asset", "XYZ-CT1") {
+		for _, x := range all[who].until("asset", "XYZ/XYZ-CT1") {
 			if !strings.HasPrefix(x.ID, "XYZ") {
 				t.Errorf("%s heard of %v", who, x)
 			}
@@ -360,7 +360,7 @@ func TestTheOldestStreamGoes(t *testing.T) {
 		t.Errorf("%d streams", n)
 	}
 	w.must(w.access.NoteAgent(t.Context(), "NGH", "main", "n1", true))
-	second.until("asset", "NGH-PETCT1")
+	second.until("asset", "NGH/NGH-PETCT1")
 	w.live.streams.most = streamsOfPerson
 	w.problem("one too many", w.call("ben", "GET", "/api/v1/events", nil), 503)
 }
