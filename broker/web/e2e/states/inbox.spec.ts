@@ -94,9 +94,9 @@ test('two hundred are painted at once and walked by keys', async ({ page }) => {
 test('many, as they look', async ({ page }) => {
   test.slow();
   await mock(page, 'approver', { 'GET /requests': [...many(60), ...lately], 'GET /assets': assets, 'GET /sessions': [] });
-  await page.goto('/inbox?asset=NGH-CT2');
+  await page.goto('/inbox?asset=NGH%2FNGH-CT2');
   await everyLook(page, 'inbox-many', async () => {
-    await expect(page.getByText('Only NGH-CT2.')).toBeVisible();
+    await expect(page.getByText('Only NGH/NGH-CT2.')).toBeVisible();
     await expect(page.locator('[data-row]')).toHaveCount(20 + 1);
   });
 });

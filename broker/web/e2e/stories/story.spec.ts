@@ -88,7 +88,10 @@ for (const [i, { look, asset, engineer }] of scenes.entries()) {
     await expect(vendor.page.getByText('The hospital was asked for more time.').first()).toBeVisible();
     await hospital.page.goto('/inbox');
     await hospital.page.getByRole('link', { name: new RegExp(engineer) }).first().click();
+    const back = hospital.page.waitForURL(/\/done\//, { waitUntil: 'commit' });
     await hospital.page.getByRole('button', { name: /^Approve/ }).click();
+    await back; // the engineer may hear of it before this page has come back from the identity provider
+    await hospital.page.waitForURL(/\/requests\//, { waitUntil: 'commit' });
     await expect(vendor.page.getByText('This session was extended').first()).toBeVisible();
     await vendor.page.keyboard.type('evlog -n 3\n');
     await expect(screen(vendor.page)).toContainText('evlog -n 3');
