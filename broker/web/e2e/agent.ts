@@ -55,7 +55,7 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
     ws.onMessage((m) => {
       if (typeof m === 'string') {
         a.tickets.push(m);
-        a.say('C', { v: 1, nonce: 'N'.repeat(43), agent: 'SHA256:' + 'A'.repeat(43), stream: 'AAAAAAAAAAAAAAAAAAAAAA', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' });
+        a.say('C', { v: 1, nonce: 'N'.repeat(43), agent: 'SHA256:' + 'A'.repeat(43), stream: 'AAAAAAAAAAAAAAAAAAAAAA', protocol: 'ssh', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' });
         return;
       }
       rest = Buffer.concat([rest, m]);
@@ -69,8 +69,8 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
           else {
             a.say('W', a.welcome);
             if (a.connections > 1) {
-              const proof = JSON.parse(f.payload.toString());
-              a.say('S', Buffer.concat([sizes(proof.cols, proof.rows), Buffer.from(a.screen)]));
+              const { opening } = JSON.parse(f.payload.toString());
+              a.say('S', Buffer.concat([sizes(opening.cols, opening.rows), Buffer.from(a.screen)]));
             } else if (a.screen) a.say('O', a.screen);
           }
         }
