@@ -34,19 +34,20 @@ import (
 
 // Broker is one node.
 type Broker struct {
-	cfg    Config
-	log    *slog.Logger
-	store  *store.Store
-	access *access.Access
-	mail   *notify.Office // nil: nobody is written to
-	fleet  *fleet.Fleet
-	vault  kept
-	audit  *audit.Log
-	reels  *reels
-	port   *port
-	web    *http.Server
-	ssh    *sshd.Server
-	live   *api.Live
+	cfg     Config
+	log     *slog.Logger
+	store   *store.Store
+	access  *access.Access
+	mail    *notify.Office // nil: nobody is written to
+	fleet   *fleet.Fleet
+	vault   kept
+	audit   *audit.Log
+	replays *replays
+	digests *digests
+	port    *port
+	web     *http.Server
+	ssh     *sshd.Server
+	live    *api.Live
 
 	arrived chan arrival
 	peers   *peers
@@ -99,7 +100,8 @@ func (b *Broker) furnish() error {
 	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Wholes: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Serves: b.cfg.serves, Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
-	b.reels = newReels(library{b.vault, b.signer, b.audit, b.peers.nodes}, b.access, b.log)
+	b.replays = newReplays(library{b.vault, b.signer, b.audit, b.peers.nodes}, b.access)
+	b.digests = newDigests(b.replays, b.log)
 	if b.ssh, err = sshd.New(sshd.Config{
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
 		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
@@ -158,7 +160,7 @@ func (b *Broker) makeWeb() error {
 	}
 	handler, err := api.New(api.Config{
 		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
-		Access: b.access, Identity: people, Vault: b.reels, Reels: b.reels, Want: b.reels.Want, Audit: b.audit, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: b.replays, Replays: b.replays, Digest: b.digests.ask, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})
@@ -196,7 +198,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.keepPresence(gctx) })
 	group.Go(func() error { return b.peers.run(gctx) })
-	group.Go(func() error { return b.reels.keepDigests(gctx) })
+	group.Go(func() error { return b.digests.run(gctx) })
 	if b.mail != nil {
 		group.Go(func() error { return b.mail.Run(gctx) })
 	}

@@ -1,13 +1,11 @@
 package broker
 
 import (
-	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 
 	"github.com/sallyport/sallyport/broker/access"
@@ -22,9 +20,9 @@ const withoutUs = " You can check without trusting the broker: sallyport verify 
 
 // Check is the broker's own look at a recording: the vault's bytes against the agent's
 // signatures, the countersignatures and the audit log. An error is one of reading.
-func (r *reels) Check(ctx context.Context, site, recording string) (access.Verdict, error) {
-	h, err := r.held(ctx, wish{site, recording})
-	if err != nil {
+func (r *replays) Check(ctx context.Context, site, recording string) (access.Verdict, error) {
+	at := place{site, recording}
+	if err := r.arrived(ctx, at); err != nil {
 		return access.Verdict{}, err
 	}
 	done, err := r.heavy(ctx)
@@ -32,7 +30,7 @@ func (r *reels) Check(ctx context.Context, site, recording string) (access.Verdi
 		return access.Verdict{}, err
 	}
 	defer done()
-	header, err := r.small(ctx, h, recordings.HeaderPart)
+	header, err := r.small(ctx, at, recordings.HeaderPart, maxSmallPart)
 	if err != nil {
 		return access.Verdict{}, err
 	}
@@ -57,15 +55,15 @@ func (r *reels) Check(ctx context.Context, site, recording string) (access.Verdi
 	if slices.Contains(keys, line) {
 		v.Signer = "known"
 	}
-	said, err := r.receipts(ctx, h, key)
+	said, err := r.receipts(ctx, at, key)
 	if err != nil {
 		return access.Verdict{}, err
 	}
-	found, err := recordings.VerifyParts(r.opener(ctx, h), h.names, []session.Trust{{V: 1, Site: site, Identity: line}}, said.stands)
+	found, err := recordings.VerifyParts(r.opener(ctx, at), []session.Trust{{V: 1, Site: site, Identity: line}}, said.stands)
 	if err != nil {
 		return access.Verdict{}, err
 	}
-	err = r.judge(h, found, said, &v)
+	err = r.judge(at, found, said, &v)
 	return v, err
 }
 
@@ -83,7 +81,7 @@ func (c receipts) stands(h witness.Head) {
 }
 
 // judge puts what was found into the verdict.
-func (r *reels) judge(h held, found recordings.Result, said receipts, v *access.Verdict) error {
+func (r *replays) judge(at place, found recordings.Result, said receipts, v *access.Verdict) error {
 	segments, _ := found.Extent()
 	v.Segments = int64(segments)
 	if found.Result == recordings.VerdictTampered {
@@ -94,7 +92,7 @@ func (r *reels) judge(h held, found recordings.Result, said receipts, v *access.
 		}
 		return nil
 	}
-	against, err := r.witnesses(h, found, said, v)
+	against, err := r.witnesses(at, found, said, v)
 	if err != nil {
 		return err
 	}
@@ -118,14 +116,14 @@ func (r *reels) judge(h held, found recordings.Result, said receipts, v *access.
 
 // witnesses compares a sound recording with what was countersigned and logged of it, and
 // says what speaks against it.
-func (r *reels) witnesses(h held, found recordings.Result, said receipts, v *access.Verdict) (against string, err error) {
+func (r *replays) witnesses(at place, found recordings.Result, said receipts, v *access.Verdict) (against string, err error) {
 	broken := exchange.Countersigned(found, said.heads, said.all, said.closed, r.nodes())
 	_, sealed := found.Seal()
 	v.Countersigned = broken == nil && len(said.all) > 0 && (said.closed || !sealed)
 	if broken != nil {
 		return broken.Error(), nil
 	}
-	e, _, logged, err := r.sealEvent(h.recording)
+	e, _, logged, err := r.sealEvent(at.recording)
 	if err != nil || !logged {
 		return "", err
 	}
@@ -138,14 +136,18 @@ func (r *reels) witnesses(h held, found recordings.Result, said receipts, v *acc
 }
 
 // receipts reads the countersignatures: the agent's list, or the broker's own.
-func (r *reels) receipts(ctx context.Context, h held, key ed25519.PublicKey) (receipts, error) {
+func (r *replays) receipts(ctx context.Context, at place, key ed25519.PublicKey) (receipts, error) {
 	c := receipts{heads: map[witness.Head]bool{}}
-	id, err := session.ParseRecordingID(h.recording)
+	id, err := session.ParseRecordingID(at.recording)
 	if err != nil {
 		return c, err
 	}
-	if h.sealed() {
-		list, err := r.companion(ctx, h.site, h.recording, recordings.ReceiptsPart)
+	sealed, err := r.has(ctx, at, recordings.SealPart)
+	if err != nil {
+		return c, err
+	}
+	if sealed {
+		list, err := r.companion(ctx, at, recordings.ReceiptsPart)
 		if err != nil {
 			return c, err
 		}
@@ -153,7 +155,7 @@ func (r *reels) receipts(ctx context.Context, h held, key ed25519.PublicKey) (re
 		c.closed = len(list) > 0 && err == nil
 	}
 	if !c.closed {
-		own, err := r.vault.Receipts(ctx, h.site, h.recording)
+		own, err := r.vault.Receipts(ctx, at.site, at.recording)
 		if err != nil {
 			return c, err
 		}
@@ -165,31 +167,4 @@ func (r *reels) receipts(ctx context.Context, h held, key ed25519.PublicKey) (re
 		c.heads[x.Head] = false
 	}
 	return c, nil
-}
-
-// small reads a header or a seal.
-func (r *reels) small(ctx context.Context, h held, part string) ([]byte, error) {
-	f, err := r.vault.Open(ctx, h.site, h.recording, part)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxSmallPart))
-}
-
-// sealEvent finds the entry of a recording's seal in the audit log.
-func (l library) sealEvent(recording string) (e witness.Event, at int64, found bool, err error) {
-	name := []byte(`"recording":"` + recording + `"`)
-	at, found, err = l.log.Find(func(entry []byte) bool {
-		if !bytes.Contains(entry, name) {
-			return false
-		}
-		x, err := witness.ParseEvent(entry)
-		if err != nil || x.Event != witness.RecordingSealed || x.Recording != recording {
-			return false
-		}
-		e = x
-		return true
-	})
-	return e, at, found, err
 }

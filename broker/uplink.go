@@ -125,9 +125,6 @@ func (b *Broker) Report(ctx context.Context, site, agent string, r link.SessionR
 	return b.access.ReportSession(ctx, site, agent, r)
 }
 
-// maxSmallPart bounds header and seal, which are read here; segments pass unread.
-const maxSmallPart = 1 << 20
-
 // Put stores one part and lists it. The vault is written first: what is listed can
 // be fetched.
 func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body io.Reader) error {

@@ -110,6 +110,9 @@ func (r *Reader) Seal() (SealInfo, bool) {
 	return *r.sealed, true
 }
 
+// Segments is how many closed segments were read to their end.
+func (r *Reader) Segments() uint32 { return r.totals.segments }
+
 // InputRecipient is the age recipient whose identity Unlock wants.
 func (r *Reader) InputRecipient() string { return r.begun.Input.Recipient }
 

@@ -119,19 +119,15 @@ func (s *scene) part(name string) []byte {
 // parts lists the closed parts on disk, in order.
 func (s *scene) parts() []string {
 	s.t.Helper()
-	entries, err := os.ReadDir(s.dir)
+	segments, err := filepath.Glob(filepath.Join(s.dir, "seg-*"))
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	var names []string
-	for _, e := range entries {
-		if recordings.ValidPart(e.Name()) {
-			names = append(names, e.Name())
+	names := []string{recordings.HeaderPart}
+	for _, n := range append(segments, recordings.SealPart) {
+		if _, err := os.Stat(filepath.Join(s.dir, filepath.Base(n))); err == nil {
+			names = append(names, filepath.Base(n))
 		}
-	}
-	names, err = recordings.ParseParts(names)
-	if err != nil {
-		s.t.Fatal(err)
 	}
 	return names
 }
@@ -140,12 +136,27 @@ func (s *scene) openPart(name string) (io.ReadCloser, error) {
 	return os.Open(filepath.Join(s.dir, name))
 }
 
+func (s *scene) partSize(name string) (int64, error) {
+	info, err := os.Stat(filepath.Join(s.dir, name))
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
 // file is the single-file form.
 func (s *scene) file() []byte {
 	s.t.Helper()
-	var b bytes.Buffer
-	if err := recordings.Assemble(&b, s.openPart, s.parts()); err != nil {
+	v, err := recordings.TakeInventory(s.openPart, s.partSize)
+	if err != nil {
 		s.t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := v.Assemble(&b, s.openPart); err != nil {
+		s.t.Fatal(err)
+	}
+	if int64(b.Len()) != v.Size {
+		s.t.Fatalf("%d bytes assembled, %d announced", b.Len(), v.Size)
 	}
 	return b.Bytes()
 }

@@ -3,19 +3,21 @@ package recordings
 import (
 	"errors"
 	"io"
+	"io/fs"
 )
 
-// OpenParts reads a recording whose parts stand one by one, as a vault keeps them. It
-// reads no further than the first missing segment while there is no seal; with one, a
-// missing segment is damage. One segment is in memory at a time.
-func OpenParts(open func(part string) (io.ReadCloser, error), parts []string) (*Reader, error) {
-	return newReader(newSeparate(open, parts))
+// OpenParts reads a recording whose parts stand one by one, as a vault keeps them; to
+// open one that is not there is fs.ErrNotExist. It reads no further than the first missing
+// segment while there is no seal; with one, a missing segment is damage. It lists nothing,
+// and one segment is in memory at a time.
+func OpenParts(open func(part string) (io.ReadCloser, error)) (*Reader, error) {
+	return newReader(&separate{from: open})
 }
 
 // OpenPartsAt is OpenParts that begins at a mark of an earlier reading. Chain and
 // signatures are checked from there on.
-func OpenPartsAt(open func(part string) (io.ReadCloser, error), parts []string, at Mark) (*Reader, error) {
-	r, err := newReader(newSeparate(open, parts))
+func OpenPartsAt(open func(part string) (io.ReadCloser, error), at Mark) (*Reader, error) {
+	r, err := OpenParts(open)
 	if err != nil {
 		return nil, err
 	}
@@ -46,17 +48,8 @@ func (r *Reader) Mark() Mark {
 
 // separate is a recording in parts.
 type separate struct {
-	from  func(part string) (io.ReadCloser, error)
-	names map[string]bool
-	last  []byte // the seal, once it was read
-}
-
-func newSeparate(open func(part string) (io.ReadCloser, error), parts []string) *separate {
-	s := &separate{from: open, names: make(map[string]bool, len(parts))}
-	for _, p := range parts {
-		s.names[p] = true
-	}
-	return s
+	from func(part string) (io.ReadCloser, error)
+	last []byte // the seal, once it was read
 }
 
 func (s *separate) header() ([]byte, error) {
@@ -86,8 +79,9 @@ func (s *separate) segment(n uint32) ([]byte, int64, error) {
 func (s *separate) open(uint32) ([]byte, error) { return nil, io.EOF }
 
 func (s *separate) part(name string) ([]byte, error) {
-	if !s.names[name] {
+	part, err := readPart(s.from, name)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, io.EOF
 	}
-	return readPart(s.from, name)
+	return part, err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
@@ -75,15 +76,15 @@ func VerifyHeads(r io.ReaderAt, size int64, trust []session.Trust, each func(wit
 
 // VerifyParts is VerifyHeads for a recording whose parts stand one by one. An error is
 // one of reading: then nothing is said of the recording.
-func VerifyParts(open func(part string) (io.ReadCloser, error), parts []string, trust []session.Trust, each func(witness.Head)) (Result, error) {
+func VerifyParts(open func(part string) (io.ReadCloser, error), trust []session.Trust, each func(witness.Head)) (Result, error) {
 	var lost error
 	reader, err := OpenParts(func(part string) (io.ReadCloser, error) {
 		f, err := open(part)
-		if err != nil {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			lost = err
 		}
 		return f, err
-	}, parts)
+	})
 	if lost != nil {
 		return Result{}, lost
 	}

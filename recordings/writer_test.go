@@ -8,9 +8,11 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -447,23 +449,8 @@ func TestEventsOutOfBoundsAreRefusedAndHarmless(t *testing.T) {
 	sameEvents(t, biggest, back)
 }
 
-func TestListingsReadHeaderAndSeal(t *testing.T) {
+func TestPartsAreCheckedAgainstThemselves(t *testing.T) {
 	s := small(t)
-	var parts []recordings.Part
-	for _, n := range s.parts() {
-		parts = append(parts, recordings.Part{Name: n, Size: int64(len(s.part(n)))})
-	}
-	sum, err := recordings.Describe(parts, s.openPart)
-	if err != nil {
-		t.Fatal(err)
-	}
-	info, err := recordings.ReadSeal(s.part("seal"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if sum.State != recordings.Sealed || sum.Bytes != int64(len(s.file())) || !sum.Ended.Equal(info.Ended) || sum.Parts != 5 || sum.Reason != session.Completed {
-		t.Fatalf("described as %+v", sum)
-	}
 	h, err := recordings.ReadHeader(s.part("header"))
 	if err != nil {
 		t.Fatal(err)
@@ -471,12 +458,10 @@ func TestListingsReadHeaderAndSeal(t *testing.T) {
 	if diff := cmp.Diff(h, s.header); diff != "" {
 		t.Fatalf("header came back changed: %s", diff)
 	}
-	live, err := recordings.Describe(parts[:2], s.openPart)
-	if err != nil || live.State != recordings.Live || !live.Ended.IsZero() {
-		t.Fatalf("without a seal: %+v, %v", live, err)
-	}
-	if _, err := recordings.Describe(parts[1:], s.openPart); err == nil {
-		t.Fatal("described without a header")
+	info, err := recordings.ReadSeal(s.part("seal"))
+	if err != nil || info.State != recordings.Sealed || info.Reason != session.Completed || info.Segments != 3 ||
+		info.Stored+int64(len(s.part("seal"))) != int64(len(s.file())) {
+		t.Fatalf("sealed as %+v, %v", info, err)
 	}
 	for _, n := range s.parts() {
 		if err := recordings.CheckPart(n, s.part(n)); err != nil {
@@ -498,16 +483,6 @@ func TestPartNamesAreStrict(t *testing.T) {
 		if recordings.ValidPart(n) {
 			t.Errorf("%q is taken for a part", n)
 		}
-		if _, err := recordings.ParseParts([]string{n}); err == nil {
-			t.Errorf("%q is taken for a part of a list", n)
-		}
-	}
-	got, err := recordings.ParseParts([]string{"seal", "seg-000010", "header", "seg-000002"})
-	if err != nil || !cmp.Equal(got, []string{"header", "seg-000002", "seg-000010", "seal"}) {
-		t.Fatalf("%v, %v", got, err)
-	}
-	if _, err := recordings.ParseParts([]string{"seal", "header", "seal"}); err == nil {
-		t.Fatal("a part twice")
 	}
 }
 
@@ -515,10 +490,30 @@ func TestPartNamesAreStrict(t *testing.T) {
 // the first one that is missing, a sealed one is served whole and found out.
 func TestAssembleWithHoles(t *testing.T) {
 	s := small(t)
+	only := func(parts ...string) (open func(string) (io.ReadCloser, error), size func(string) (int64, error)) {
+		return func(n string) (io.ReadCloser, error) {
+				if !slices.Contains(parts, n) {
+					return nil, fs.ErrNotExist
+				}
+				return s.openPart(n)
+			}, func(n string) (int64, error) {
+				if !slices.Contains(parts, n) {
+					return 0, fs.ErrNotExist
+				}
+				return s.partSize(n)
+			}
+	}
 	assemble := func(parts ...string) recordings.Result {
-		var b bytes.Buffer
-		if err := recordings.Assemble(&b, s.openPart, parts); err != nil {
+		v, err := recordings.TakeInventory(only(parts...))
+		if err != nil {
 			t.Fatal(err)
+		}
+		var b bytes.Buffer
+		if err := v.Assemble(&b, s.openPart); err != nil { // the rest arrived meanwhile
+			t.Fatal(err)
+		}
+		if int64(b.Len()) != v.Size {
+			t.Errorf("%d bytes, %d announced", b.Len(), v.Size)
 		}
 		return s.verify(b.Bytes())
 	}
@@ -528,7 +523,10 @@ func TestAssembleWithHoles(t *testing.T) {
 	if got := assemble("header", "seg-000000", "seg-000002", "seal"); got.Result != recordings.VerdictTampered || *got.Segment != 1 {
 		t.Errorf("sealed: %+v", got)
 	}
-	if err := recordings.Assemble(&bytes.Buffer{}, s.openPart, []string{"seg-000000", "seal"}); err == nil {
-		t.Error("assembled without a header")
+	if got := assemble("header", "seg-000000", "seal"); got.Result != recordings.VerdictTampered || *got.Segment != 1 {
+		t.Errorf("sealed, its tail missing: %+v", got)
+	}
+	if _, err := recordings.TakeInventory(only("seg-000000", "seal")); session.KindOf(err) != session.Invalid {
+		t.Errorf("without a header: %v", err)
 	}
 }

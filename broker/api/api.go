@@ -48,8 +48,8 @@ type Config struct {
 	Identity Doorkeeper
 	Access   *access.Access
 	Vault    Vault
-	Reels    Reels
-	Want     func(site, recording string) // has a digest computed; may be nil
+	Replays  Replays
+	Digest   func(site, recording string) // has a digest computed; may be nil
 	Audit    *audit.Log
 	Pages    http.Handler // the web application; nil: there is none
 	Web      Web
@@ -81,7 +81,7 @@ func New(c Config) (http.Handler, error) {
 
 // build makes the handler and the description of its API.
 func build(c Config) (http.Handler, huma.API, error) {
-	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Reels == nil || c.Audit == nil || c.Live == nil {
+	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Replays == nil || c.Audit == nil || c.Live == nil {
 		return nil, nil, session.Errorf(session.Internal, "api: the configuration is not complete")
 	}
 	if c.Now == nil {

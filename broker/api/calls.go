@@ -141,7 +141,7 @@ func (d *door) register(api huma.API) {
 	d.registerSessions(api)
 	d.registerLife(api)
 	d.registerRecordings(api)
-	d.registerReels(api)
+	d.registerReplays(api)
 	d.registerAudit(api)
 	d.registerLive(api)
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Reels shows what is in the recordings of the vault. The tag names an answer that will
+// Replays shows what is in the recordings of the vault. The tag names an answer that will
 // never change; it is empty while the recording may grow.
-type Reels interface {
+type Replays interface {
 	Replay(ctx context.Context, site, recording string) (index replay.Index, tag string, err error)
 	Part(ctx context.Context, site, recording string, n int) ([]replay.Event, error)
 	Transcript(ctx context.Context, site, recording string) (lines []replay.Line, tag string, err error)
@@ -59,8 +59,8 @@ type (
 	}
 )
 
-// registerReels builds the calls about what is in a recording and what is said of it.
-func (d *door) registerReels(api huma.API) {
+// registerReplays builds the calls about what is in a recording and what is said of it.
+func (d *door) registerReplays(api huma.API) {
 	handle(d, api, "list-recordings", d.listRecordings)
 	handle(d, api, "get-recording", func(ctx context.Context, who signedIn, in *byID) (*of[Recording], error) {
 		r, err := d.recording(ctx, who, in.ID)
@@ -71,7 +71,7 @@ func (d *door) registerReels(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		x, tag, err := d.Reels.Replay(ctx, r.Site, r.ID.Recording())
+		x, tag, err := d.Replays.Replay(ctx, r.Site, r.ID.Recording())
 		if err != nil {
 			return nil, err
 		}
@@ -83,7 +83,7 @@ func (d *door) registerReels(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		events, err := d.Reels.Part(ctx, r.Site, r.ID.Recording(), in.N)
+		events, err := d.Replays.Part(ctx, r.Site, r.ID.Recording(), in.N)
 		return answer(ReplayPart{N: in.N, Events: each(events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}), err
 	})
 	handle(d, api, "get-recording-transcript", func(ctx context.Context, who signedIn, in *knownTag) (*tagged[[]TranscriptLine], error) {
@@ -91,7 +91,7 @@ func (d *door) registerReels(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		lines, tag, err := d.Reels.Transcript(ctx, r.Site, r.ID.Recording())
+		lines, tag, err := d.Replays.Transcript(ctx, r.Site, r.ID.Recording())
 		return labelled(in.Match, tag, "t", each(lines, func(l replay.Line) TranscriptLine { return TranscriptLine(l) })), err
 	})
 	handle(d, api, "verify-recording", d.verifyRecording)
@@ -171,7 +171,7 @@ func (d *door) verifyRecording(ctx context.Context, who signedIn, in *byID) (*of
 	if !d.checks.allow(who.Iss+"\n"+who.Sub, d.Now()) {
 		return nil, errTooFast
 	}
-	v, err := d.Reels.Check(ctx, r.Site, r.ID.Recording())
+	v, err := d.Replays.Check(ctx, r.Site, r.ID.Recording())
 	if err != nil {
 		return nil, err
 	}

@@ -86,8 +86,8 @@ func TestReplayShapes(t *testing.T) {
 	if v.Verdict != "intact" || v.At.IsZero() || r.Verdict == nil || *r.Verdict != v || r.WorkOrder != "WO-1" || r.Site != "NGH" || r.Request != x.request || !r.Readable {
 		t.Errorf("%+v of %+v", r, v)
 	}
-	if r.Digest != nil || len(w.reels.wished) == 0 {
-		t.Errorf("digest %v, wished %v", r.Digest, w.reels.wished)
+	if r.Digest != nil || len(w.replays.asked) == 0 {
+		t.Errorf("digest %v, asked %v", r.Digest, w.replays.asked)
 	}
 }
 
@@ -126,13 +126,13 @@ func TestPackedAndTagged(t *testing.T) {
 	if a := ask("/transcript", "If-None-Match", tag); a.status != 200 {
 		t.Errorf("the replay's tag on the transcript: %d", a.status)
 	}
-	w.reels.live = true
+	w.replays.live = true
 	if a := ask("/replay", "If-None-Match", tag); a.status != 200 || a.header.Get("ETag") != "" {
 		t.Errorf("a live one: %d, tag %q", a.status, a.header.Get("ETag"))
 	}
 	// Without a viewing a tag tells nothing either.
 	w.now.Add(int64(8 * time.Hour))
-	w.reels.live = false
+	w.replays.live = false
 	if a := ask("/replay", "If-None-Match", tag, "Accept-Encoding", "gzip"); a.status != 409 || a.header.Get("Content-Encoding") != "" {
 		t.Errorf("without a viewing: %d", a.status)
 	}
@@ -148,7 +148,7 @@ func TestChecksAreLimited(t *testing.T) {
 			refused++
 		}
 	}
-	if n := w.reels.checked.Load(); n > 4 || refused != 10-int(n) {
+	if n := w.replays.checked.Load(); n > 4 || refused != 10-int(n) {
 		t.Errorf("%d checks, %d refused", n, refused)
 	}
 	w.answers(w.call("audrey", "POST", path, nil), 200)

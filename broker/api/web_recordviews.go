@@ -141,7 +141,7 @@ func verdictView(v *access.Verdict) *Verdict {
 		Logged: v.Logged, Message: v.Message}
 }
 
-// recordingView also wishes for a digest that is not there yet.
+// recordingView also asks for a digest that is not there yet.
 func (d *door) recordingView(r access.Recording) Recording {
 	v := Recording{ID: r.ID.Recording(), State: r.State, Asset: r.Asset, Service: r.Service, Protocol: r.Protocol, Engineer: known(r.Engineer),
 		Started: r.Started.UTC(), Ended: orNull(r.Ended), Bytes: r.Bytes, Site: r.Site, WorkOrder: r.WorkOrder, Reason: string(r.Reason),
@@ -155,8 +155,8 @@ func (d *door) recordingView(r access.Recording) Recording {
 	if !r.Request.IsZero() {
 		v.Request = r.Request.Request()
 	}
-	if r.State != "live" && r.Readable && r.Digest == nil && d.Want != nil {
-		d.Want(r.Site, v.ID)
+	if r.State != "live" && r.Readable && r.Digest == nil && d.Digest != nil {
+		d.Digest(r.Site, v.ID)
 	}
 	return v
 }

@@ -172,7 +172,7 @@ func (s *shelf) Assemble(_ context.Context, site, recording string, w io.Writer)
 type projector struct {
 	live    bool
 	wrong   error
-	wished  []string
+	asked   []string
 	checked atomic.Int32
 }
 
@@ -200,20 +200,20 @@ func (p *projector) Check(_ context.Context, site, recording string) (access.Ver
 
 // world is the whole door on a real listener.
 type world struct {
-	t      *testing.T
-	url    string
-	now    atomic.Int64
-	agent  *accesstest.Agents
-	access *access.Access
-	doors  *doors
-	vault  *shelf
-	agents *agents
-	live   *Live
-	reels  *projector
-	audit  *audit.Log
-	api    huma.API
-	store  *store.Store
-	redis  *miniredis.Miniredis
+	t       *testing.T
+	url     string
+	now     atomic.Int64
+	agent   *accesstest.Agents
+	access  *access.Access
+	doors   *doors
+	vault   *shelf
+	agents  *agents
+	live    *Live
+	replays *projector
+	audit   *audit.Log
+	api     huma.API
+	store   *store.Store
+	redis   *miniredis.Miniredis
 
 	listener net.Listener // of its own, where a test needs one
 }
@@ -222,7 +222,7 @@ func (w *world) clock() time.Time { return time.Unix(0, w.now.Load()) }
 
 func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	t.Helper()
-	w := &world{t: t, doors: &doors{people: people()}, vault: &shelf{content: "SALLY\x00bytes"}, reels: &projector{}, redis: miniredis.RunT(t)}
+	w := &world{t: t, doors: &doors{people: people()}, vault: &shelf{content: "SALLY\x00bytes"}, replays: &projector{}, redis: miniredis.RunT(t)}
 	w.now.Store(start.UnixNano())
 	w.doors.moved.L = &w.doors.mu
 	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
@@ -240,7 +240,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.agents = &agents{opened: make(chan opened, 16)}
 	lc := LiveConfig{URL: origin, Access: w.access, Logins: w.doors, Changes: s, Passing: s, Streams: w.agents, Now: w.clock}
 	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
-		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Reels: w.reels, Want: func(_, r string) { w.reels.wished = append(w.reels.wished, r) }, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Replays: w.replays, Digest: func(_, r string) { w.replays.asked = append(w.replays.asked, r) }, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
 	c.Live = &Live{cfg: lc}
 	for _, f := range change {
 		f(w, &c)

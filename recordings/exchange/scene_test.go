@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -196,16 +197,10 @@ func (s *scene) record(said string) {
 // close puts the pieces together as agent and broker would.
 func (s *scene) close() {
 	s.parts = contents{}
-	entries, err := os.ReadDir(s.dir)
+	segments, err := filepath.Glob(filepath.Join(s.dir, "seg-*"))
 	must(s.t, err)
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	names, err = recordings.ParseParts(names)
-	must(s.t, err)
-	for _, n := range names {
-		b, err := os.ReadFile(filepath.Join(s.dir, n))
+	for _, n := range slices.Concat([]string{recordings.HeaderPart}, segments, []string{recordings.SealPart}) {
+		b, err := os.ReadFile(filepath.Join(s.dir, filepath.Base(n)))
 		must(s.t, err)
 		s.parts.recording = append(s.parts.recording, b)
 	}

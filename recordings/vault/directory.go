@@ -12,12 +12,13 @@ import (
 	"io/fs"
 	"os"
 	"path"
-	"slices"
+	"path/filepath"
 	"strings"
 	"sync"
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // Directory is a Vault in a directory of a local file system that has hard links:
@@ -32,8 +33,6 @@ var (
 	_ Vault    = (*Directory)(nil)
 	_ Receipts = (*Directory)(nil)
 )
-
-const copyBytes = 256 << 10 // of a part that are received at a time
 
 // incoming can be no site: names have no dot.
 const incoming = ".incoming"
@@ -112,11 +111,11 @@ func (d *Directory) receive(ctx context.Context, name string, p Part, body io.Re
 
 // publish gives a received file its name, unless something else has it.
 func (d *Directory) publish(arrived string, p Part) error {
-	folder := path.Join(p.Site, p.Recording)
-	if err := d.makeFolder(p.Site, folder); err != nil {
+	folder := filepath.Join(d.root.Name(), p.Site, p.Recording)
+	if err := durable.MakeDir(folder); err != nil {
 		return err
 	}
-	name := path.Join(folder, p.Name)
+	name := path.Join(p.Site, p.Recording, p.Name)
 	err := d.root.Link(arrived, name)
 	if errors.Is(err, fs.ErrExist) {
 		err = d.compare(name, arrived)
@@ -124,20 +123,7 @@ func (d *Directory) publish(arrived string, p Part) error {
 	if err != nil {
 		return err
 	}
-	return d.sync(folder)
-}
-
-func (d *Directory) makeFolder(site, folder string) error {
-	for _, dir := range []string{site, folder} {
-		err := d.root.Mkdir(dir, 0o700)
-		if err == nil {
-			err = d.sync(path.Dir(dir))
-		}
-		if err != nil && !errors.Is(err, fs.ErrExist) {
-			return err
-		}
-	}
-	return nil
+	return durable.SyncDir(folder)
 }
 
 // compare refuses what arrived unless it is what stands under its name already.
@@ -162,15 +148,6 @@ func (d *Directory) compare(name, arrived string) error {
 	return nil
 }
 
-// sync makes the names in a directory durable.
-func (d *Directory) sync(dir string) error {
-	f, err := d.root.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
 // Open reads a part. See Vault.
 func (d *Directory) Open(_ context.Context, site, recording, part string) (io.ReadCloser, error) {
 	if err := checkName(site, recording, part); err != nil {
@@ -183,63 +160,17 @@ func (d *Directory) Open(_ context.Context, site, recording, part string) (io.Re
 	return f, nil
 }
 
-// Parts lists what is there of a recording, in the recording's order.
-func (d *Directory) Parts(_ context.Context, site, recording string) ([]recordings.Part, error) {
-	if err := checkRecording(site, recording); err != nil {
-		return nil, err
+// Size is how many bytes a part has. See Vault.
+func (d *Directory) Size(_ context.Context, site, recording, part string) (int64, error) {
+	if err := checkName(site, recording, part); err != nil {
+		return 0, err
 	}
-	entries, err := d.entries(path.Join(site, recording))
-	if err != nil {
-		return nil, fmt.Errorf("list the parts of %s: %w", recording, err)
-	}
-	sizes := map[string]int64{}
-	var names []string
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil {
-			return nil, fmt.Errorf("list the parts of %s: %w", recording, err)
-		}
-		if recordings.ValidPart(e.Name()) && info.Mode().IsRegular() {
-			names, sizes[e.Name()] = append(names, e.Name()), info.Size()
-		}
-	}
-	if names, err = recordings.ParseParts(names); err != nil {
-		return nil, err
-	}
-	parts := make([]recordings.Part, 0, len(names))
-	for _, n := range names {
-		parts = append(parts, recordings.Part{Name: n, Size: sizes[n]})
-	}
-	return parts, nil
-}
-
-// List names the recordings of a site, sorted. A site that has none yet has an empty list.
-func (d *Directory) List(_ context.Context, site string) ([]string, error) {
-	if !session.ValidName(site) {
-		return nil, session.Errorf(session.Invalid, "%.60q is not the name of a site", site)
-	}
-	entries, err := d.entries(site)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	info, err := d.root.Stat(path.Join(site, recording, part))
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is no regular file")
 	}
 	if err != nil {
-		return nil, fmt.Errorf("list the recordings of %s: %w", site, err)
+		return 0, fmt.Errorf("measure %s of %s: %w", part, recording, err)
 	}
-	var ids []string
-	for _, e := range entries {
-		if _, err := session.ParseRecordingID(e.Name()); err == nil && e.IsDir() {
-			ids = append(ids, e.Name())
-		}
-	}
-	slices.Sort(ids)
-	return ids, nil
-}
-
-func (d *Directory) entries(dir string) ([]fs.DirEntry, error) {
-	f, err := d.root.Open(dir)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return f.ReadDir(-1)
+	return info.Size(), nil
 }

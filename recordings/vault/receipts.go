@@ -19,7 +19,7 @@ const countersigned = "countersigned"
 
 // AppendReceipt keeps a receipt for good. The recording must have its header. One
 // that covers less than the last is refused, unless it closes the recording; the
-// same head again gives the first receipt back.
+// same head again gives the first receipt back. The last place is the closing one's.
 func (d *Directory) AppendReceipt(_ context.Context, site string, r witness.Receipt) (witness.Receipt, error) {
 	recording := r.Head.Recording.Recording()
 	if err := checkRecording(site, recording); err != nil {
@@ -58,7 +58,7 @@ func appendReceipt(f *os.File, r witness.Receipt) (witness.Receipt, error) {
 			return r, session.Errorf(session.Refused, "A later head of this recording was countersigned already")
 		}
 	}
-	if whole/witness.ReceiptSize >= witness.MaxReceipts {
+	if most := int64(witness.MaxReceipts); whole/witness.ReceiptSize >= most || r.Head.Offset != 0 && whole/witness.ReceiptSize == most-1 {
 		return r, session.Errorf(session.Refused, "This recording has as many countersignatures as it can have")
 	}
 	if _, err := f.WriteAt(r.Bytes(), whole); err != nil {

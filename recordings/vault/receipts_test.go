@@ -79,8 +79,43 @@ func TestReceiptsAreAppendOnly(t *testing.T) {
 	if err != nil || perr != nil || len(all) != 3 || all[0] != first || !witness.Sorted(id, all) {
 		t.Errorf("%d receipts, %v, %v", len(all), err, perr)
 	}
-	parts, err := v.Parts(t.Context(), "NGH", id.Recording())
-	if err != nil || len(parts) != 1 {
-		t.Errorf("the receipts pass for a part: %v, %v", parts, err)
+	if n, err := v.Size(t.Context(), "NGH", id.Recording(), "countersigned"); session.KindOf(err) != session.Invalid {
+		t.Errorf("the receipts pass for a part: %d, %v", n, err)
+	}
+}
+
+// However many heads came before, the closing one has its place: without it a recording
+// would wait for ever.
+func TestTheClosingHeadHasItsPlace(t *testing.T) {
+	dir := t.TempDir()
+	v, err := vault.OpenDirectory(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer v.Close()
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := session.NewID()
+	if err := put(t, v, id.Recording(), "header", "h"); err != nil {
+		t.Fatal(err)
+	}
+	signed := func(segment uint32, offset uint64) witness.Receipt {
+		r, err := witness.Countersigned(key, witness.Head{Recording: id, Segment: segment, Offset: offset}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	full := bytes.Repeat(signed(0, 10).Bytes(), witness.MaxReceipts-1)
+	if err := os.WriteFile(filepath.Join(dir, "NGH", id.Recording(), "countersigned"), full, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := v.AppendReceipt(t.Context(), "NGH", signed(1, 10)); session.KindOf(err) != session.Refused {
+		t.Errorf("one more head: %v", err)
+	}
+	if _, err := v.AppendReceipt(t.Context(), "NGH", signed(1, 0)); err != nil {
+		t.Errorf("the closing head: %v", err)
 	}
 }

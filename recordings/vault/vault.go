@@ -19,13 +19,14 @@ import (
 // Put is durable when it returns nil, all or nothing, and safe for concurrent use,
 // also for the same part. Storing a part again with the same content succeeds;
 // storing another content under its name is ErrConflict and changes nothing. Nothing
-// of a part is visible before it is whole. What does not exist is fs.ErrNotExist.
+// of a part is visible before it is whole. What does not exist is fs.ErrNotExist. Nothing
+// lists: whoever knows the format asks for one part after the other, so that a part costs
+// the same however many there are.
 // All methods take names apart strictly: a bad one is of kind Invalid.
 type Vault interface {
 	Put(ctx context.Context, p Part, body io.Reader) error
 	Open(ctx context.Context, site, recording, part string) (io.ReadCloser, error)
-	Parts(ctx context.Context, site, recording string) ([]recordings.Part, error)
-	List(ctx context.Context, site string) ([]string, error)
+	Size(ctx context.Context, site, recording, part string) (int64, error)
 }
 
 // Receipts keeps the broker's countersignatures beside the parts. AppendReceipt is

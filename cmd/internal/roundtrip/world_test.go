@@ -175,7 +175,7 @@ func (shelf) Pack(context.Context, string, string, io.Writer) error     { return
 
 // unused are rooms of the door into which no round trip leads.
 type unused struct {
-	api.Reels
+	api.Replays
 	api.Streams
 }
 
@@ -223,7 +223,7 @@ func newWorld(t *testing.T) *world {
 	live, err := api.NewLive(api.LiveConfig{URL: w.url, Access: w.access, Logins: w.people, Changes: st, Passing: st, Streams: unused{}, Now: w.clock, Log: log})
 	w.must(err)
 	t.Cleanup(live.Close)
-	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Reels: unused{}, Live: live, Audit: w.audit, Now: w.clock, Log: log,
+	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Replays: unused{}, Live: live, Audit: w.audit, Now: w.clock, Log: log,
 		Web: api.Web{URL: w.url, Browsers: w.people, Demo: true, Personas: []api.Persona{{Key: "engineer", Email: "j.brandt@meridian.example", Role: session.Engineer}}}})
 	w.must(err)
 	server.Config.Handler = handler

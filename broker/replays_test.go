@@ -10,11 +10,16 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"filippo.io/age"
@@ -33,8 +38,8 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// cinema is a broker without doors, a site's agent and one session of ada's.
-type cinema struct {
+// scene is a broker without doors, a site's agent and one session of ada's.
+type scene struct {
 	*Broker
 	t     *testing.T
 	dir   string // of the vault
@@ -49,9 +54,9 @@ func person(sub string, side session.Side, role session.Role) identity.Caller {
 		Side: side, Roles: []session.Role{role}, Sites: []string{"NGH"}}
 }
 
-func newCinema(t *testing.T) *cinema {
+func newScene(t *testing.T) *scene {
 	t.Helper()
-	c := &cinema{t: t, dir: filepath.Join(t.TempDir(), "vault"), agent: &accesstest.Agents{Site: "NGH", Name: "main", Now: time.Now},
+	c := &scene{t: t, dir: filepath.Join(t.TempDir(), "vault"), agent: &accesstest.Agents{Site: "NGH", Name: "main", Now: time.Now},
 		ada: person("ada", session.VendorSide, session.Engineer), ben: person("ben", session.HospitalSide, session.Approver)}
 	v, err := vault.OpenDirectory(c.dir)
 	must(t, err)
@@ -67,7 +72,8 @@ func newCinema(t *testing.T) *cinema {
 	a, err := access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: c.agent, Audit: log, Now: time.Now})
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
-	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, reels: newReels(library{v, key, log, func() session.Nodes { return session.Nodes{log.Node()} }}, a, quiet)}
+	r := newReplays(library{v, key, log, func() session.Nodes { return session.Nodes{log.Node()} }}, a)
+	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, replays: r, digests: newDigests(r, quiet)}
 	must(t, a.Announce(t.Context(), c.agent.Hello("NGH-PETCT1")))
 	raw := accesstest.Bytes(accesstest.Request(c.ada.Identity, "NGH", "NGH-PETCT1", time.Now()))
 	c.of, err = a.Submit(t.Context(), c.ada, raw, accesstest.Proof("ada"))
@@ -79,8 +85,8 @@ func newCinema(t *testing.T) *cinema {
 	return c
 }
 
-// film is a recording at the hospital.
-type film struct {
+// recorded is a recording at the hospital.
+type recorded struct {
 	id    session.ID
 	dir   string
 	key   ed25519.PrivateKey
@@ -89,11 +95,11 @@ type film struct {
 	sent  map[string]bool
 }
 
-func (c *cinema) film(key ed25519.PrivateKey) *film {
+func (c *scene) record(key ed25519.PrivateKey) *recorded {
 	c.t.Helper()
 	input, err := age.GenerateX25519Identity()
 	must(c.t, err)
-	f := &film{id: session.NewID(), dir: filepath.Join(c.t.TempDir(), "rec"), key: key, heads: make(chan witness.Head, 10_000), sent: map[string]bool{}}
+	f := &recorded{id: session.NewID(), dir: filepath.Join(c.t.TempDir(), "rec"), key: key, heads: make(chan witness.Head, 10_000), sent: map[string]bool{}}
 	f.w, err = recordings.Create(f.dir, recordings.Header{Recording: f.id.Recording(), Session: c.of.Session.Session(), Request: c.of.ID.Request(),
 		GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: c.ada.Person},
 		recordings.Options{Signer: key, InputRecipient: input.Recipient().String(), SegmentBytes: 2000, HeadEvery: time.Nanosecond,
@@ -104,7 +110,7 @@ func (c *cinema) film(key ed25519.PrivateKey) *film {
 	return f
 }
 
-func (c *cinema) lines(f *film, n int) {
+func (c *scene) lines(f *recorded, n int) {
 	c.t.Helper()
 	for i := range n {
 		must(c.t, f.w.Record(session.Event{Kind: session.Output, Stream: 1, Data: fmt.Appendf(nil, "line %03d %s\r\n", i, strings.Repeat("x", 180))}))
@@ -113,7 +119,7 @@ func (c *cinema) lines(f *film, n int) {
 }
 
 // settled waits until no segment but the last is open.
-func (c *cinema) settled(f *film) {
+func (c *scene) settled(f *recorded) {
 	c.t.Helper()
 	for range 1000 {
 		open, err := filepath.Glob(filepath.Join(f.dir, "open-*"))
@@ -126,34 +132,31 @@ func (c *cinema) settled(f *film) {
 }
 
 // send uploads what is closed and was not sent yet, in order.
-func (c *cinema) send(f *film) {
+func (c *scene) send(f *recorded) {
 	c.t.Helper()
 	c.settled(f)
-	entries, err := os.ReadDir(f.dir)
+	names, err := filepath.Glob(filepath.Join(f.dir, "seg-*"))
 	must(c.t, err)
-	var names []string
-	for _, e := range entries {
-		if recordings.ValidPart(e.Name()) && !f.sent[e.Name()] {
-			names = append(names, e.Name())
-		}
-	}
-	names, err = recordings.ParseParts(names)
-	must(c.t, err)
+	names = slices.Concat([]string{recordings.HeaderPart}, names, []string{recordings.SealPart})
 	for _, n := range names {
+		n = filepath.Base(n)
 		b, err := os.ReadFile(filepath.Join(f.dir, n))
+		if f.sent[n] || n == recordings.SealPart && errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
 		must(c.t, err)
 		must(c.t, c.put(f, n, b))
 		f.sent[n] = true
 	}
 }
 
-func (c *cinema) put(f *film, name string, b []byte) error {
+func (c *scene) put(f *recorded, name string, b []byte) error {
 	sum := sha256.Sum256(b)
 	return c.Put(c.t.Context(), "NGH", "main", link.Put{Recording: f.id.Recording(), Part: name, Size: int64(len(b)), SHA256: hex.EncodeToString(sum[:])}, bytes.NewReader(b))
 }
 
 // list has heads countersigned and the agent's list stored, as the spool does.
-func (c *cinema) list(f *film) {
+func (c *scene) list(f *recorded) {
 	c.t.Helper()
 	b, err := os.ReadFile(filepath.Join(f.dir, recordings.SealPart))
 	must(c.t, err)
@@ -176,10 +179,10 @@ func (c *cinema) list(f *film) {
 	must(c.t, c.put(f, recordings.ReceiptsPart, signed))
 }
 
-// shot is a whole recording of some segments, sealed, sent and countersigned.
-func (c *cinema) shot() *film {
+// whole is a whole recording of some segments, sealed, sent and countersigned.
+func (c *scene) whole() *recorded {
 	c.t.Helper()
-	f := c.film(c.agent.Key())
+	f := c.record(c.agent.Key())
 	c.lines(f, 40)
 	must(c.t, f.w.Close(session.Completed))
 	c.send(f)
@@ -187,23 +190,23 @@ func (c *cinema) shot() *film {
 	return f
 }
 
-func (c *cinema) known(f *film) access.Recording {
+func (c *scene) known(f *recorded) access.Recording {
 	c.t.Helper()
 	r, err := c.access.Recording(c.t.Context(), c.ben, f.id)
 	must(c.t, err)
 	return r
 }
 
-// digests does what waits to be computed.
-func (c *cinema) digests(f *film) {
+// sumUp does what waits to be computed.
+func (c *scene) sumUp(f *recorded) {
 	c.t.Helper()
-	c.reels.Want("NGH", f.id.Recording()) // as a listing does
-	for len(c.reels.wishes) > 0 {
-		must(c.t, c.reels.digest(c.t.Context(), <-c.reels.wishes))
+	c.digests.ask("NGH", f.id.Recording()) // as a listing does
+	for len(c.digests.asked) > 0 {
+		must(c.t, c.digests.compute(c.t.Context(), <-c.digests.asked))
 	}
 }
 
-func (c *cinema) refused(what string, err error, words string) {
+func (c *scene) refused(what string, err error, words string) {
 	c.t.Helper()
 	var e *session.Error
 	if !errors.As(err, &e) || e.Kind != session.Refused || !strings.Contains(e.Message+" "+e.Next, words) || e.Next == "" {
@@ -213,20 +216,20 @@ func (c *cinema) refused(what string, err error, words string) {
 
 // With the seal comes the reason, and once somebody lists it the digest.
 func TestADigestComesWhenItIsListed(t *testing.T) {
-	c := newCinema(t)
-	f := c.film(c.agent.Key())
+	c := newScene(t)
+	f := c.record(c.agent.Key())
 	c.lines(f, 40)
 	c.send(f)
-	if r := c.known(f); r.State != "live" || r.Digest != nil || !r.Readable || r.Reason != "" || r.WorkOrder != "WO-1" || r.Request != c.of.ID || len(c.reels.wishes) != 0 {
+	if r := c.known(f); r.State != "live" || r.Digest != nil || !r.Readable || r.Reason != "" || r.WorkOrder != "WO-1" || r.Request != c.of.ID || len(c.digests.asked) != 0 {
 		t.Errorf("live: %+v", r)
 	}
 	must(t, f.w.Close(session.KilledRemote))
 	c.send(f)
 	before := c.known(f)
-	if len(c.reels.wishes) != 0 {
+	if len(c.digests.asked) != 0 {
 		t.Error("a recording is read that nobody asked for")
 	}
-	c.digests(f)
+	c.sumUp(f)
 	r := c.known(f)
 	if r.Digest == nil || r.Digest.Lines != 40 || r.Reason != session.KilledRemote || r.Bytes != before.Bytes || r.Bytes < 1000 {
 		t.Errorf("sealed: %+v", r)
@@ -237,42 +240,42 @@ func TestADigestComesWhenItIsListed(t *testing.T) {
 	if again := c.known(f); again.Bytes != r.Bytes {
 		t.Errorf("%d bytes after a part came twice, %d before", again.Bytes, r.Bytes)
 	}
-	// Wishing twice is wishing once; the owner of the wishes ends with its context.
+	// Asking twice is asking once; what computes ends with its context.
 	for range 3 {
-		c.reels.Want("NGH", f.id.Recording())
+		c.digests.ask("NGH", f.id.Recording())
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- c.reels.keepDigests(ctx) }()
+	go func() { done <- c.digests.run(ctx) }()
 	cancel()
 	must(t, <-done)
 }
 
 // Parts together show what was recorded, from the vault, live and sealed.
 func TestReplayFromTheVault(t *testing.T) {
-	c := newCinema(t)
-	f := c.film(c.agent.Key())
+	c := newScene(t)
+	f := c.record(c.agent.Key())
 	site, id := "NGH", f.id.Recording()
-	_, _, err := c.reels.Replay(t.Context(), site, id)
+	_, _, err := c.replays.Replay(t.Context(), site, id)
 	c.refused("before anything arrived", err, "has arrived")
 	c.lines(f, 40)
 	c.send(f)
-	live, tag, err := c.reels.Replay(t.Context(), site, id)
+	live, tag, err := c.replays.Replay(t.Context(), site, id)
 	if must(t, err); tag != "" || live.Sealed || len(live.Parts) != 1 || live.Digest.Lines == 0 {
 		t.Errorf("live: %q %+v", tag, live)
 	}
 	must(t, f.w.Close(session.Completed))
 	c.send(f)
-	if _, err := c.reels.Part(t.Context(), site, id, 0); err != nil { // of the index that was shown
+	if _, err := c.replays.Part(t.Context(), site, id, 0); err != nil { // of the index that was shown
 		t.Error(err)
 	}
-	x, tag, err := c.reels.Replay(t.Context(), site, id)
+	x, tag, err := c.replays.Replay(t.Context(), site, id)
 	if must(t, err); tag == "" || !x.Sealed || x.Digest.Lines != 40 || x.Cols != 90 {
 		t.Errorf("sealed: %q %+v", tag, x)
 	}
 	shown := ""
 	for n := range x.Parts {
-		events, err := c.reels.Part(t.Context(), site, id, n)
+		events, err := c.replays.Part(t.Context(), site, id, n)
 		must(t, err)
 		for _, e := range events {
 			if e.Kind == "o" {
@@ -285,48 +288,128 @@ func TestReplayFromTheVault(t *testing.T) {
 	if strings.Count(shown, "line 0") != 40 {
 		t.Errorf("shown: %.200q", shown)
 	}
-	lines, _, err := c.reels.Transcript(t.Context(), site, id)
+	lines, _, err := c.replays.Transcript(t.Context(), site, id)
 	if must(t, err); len(lines) != 40 {
 		t.Errorf("%d lines", len(lines))
 	}
 	for _, n := range []int{-1, 1, 1 << 40} {
-		if _, err := c.reels.Part(t.Context(), site, id, n); !errors.Is(err, access.ErrUnknown) {
+		if _, err := c.replays.Part(t.Context(), site, id, n); !errors.Is(err, access.ErrUnknown) {
 			t.Errorf("part %d: %v", n, err)
 		}
 	}
 	for what, at := range map[string][2]string{"another site": {"XYZ", id}, "nothing": {site, session.NewID().Recording()}} {
-		_, _, err := c.reels.Transcript(t.Context(), at[0], at[1])
+		_, _, err := c.replays.Transcript(t.Context(), at[0], at[1])
 		c.refused(what, err, "has arrived")
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := c.reels.Transcript(gone, site, id); !errors.Is(err, context.Canceled) {
+	if _, _, err := c.replays.Transcript(gone, site, id); !errors.Is(err, context.Canceled) {
 		t.Errorf("nobody waits any more: %v", err)
 	}
 }
 
 // The indexes that are remembered are few, and the ones used last.
 func TestFewIndexesAreKept(t *testing.T) {
-	r := newReels(library{}, nil, nil)
+	r := newReplays(library{}, nil)
 	for i := range 3 * keptIndexes {
-		r.remember(indexed{wish: wish{"NGH", fmt.Sprint(i)}, size: 7, index: replay.Index{Duration: int64(i)}})
-		r.remember(indexed{wish: wish{"NGH", fmt.Sprint(i)}, size: 8, index: replay.Index{Duration: int64(i)}}) // it grew
-		if _, ok := r.recall(wish{"NGH", "0"}, 8); !ok {
+		for _, segments := range []uint32{7, 8} { // it grew
+			r.remember(indexed{place: place{"NGH", fmt.Sprint(i)}, segments: segments})
+		}
+		if k, ok := r.recall(place{"NGH", "0"}); !ok || k.segments != 8 {
 			t.Fatal("the one that is used all the time is forgotten")
 		}
 	}
-	if _, ok := r.recall(wish{"NGH", "1"}, 0); ok || len(r.known) != keptIndexes {
+	if _, ok := r.recall(place{"NGH", "1"}); ok || len(r.known) != keptIndexes {
 		t.Errorf("%d are kept", len(r.known))
 	}
-	if _, ok := r.recall(wish{"NGH", "0"}, 7); ok {
-		t.Error("an index of another size")
+}
+
+// counted is a vault that counts what is asked of it.
+type counted struct {
+	kept
+	calls atomic.Int64
+}
+
+func (v *counted) Open(ctx context.Context, site, recording, part string) (io.ReadCloser, error) {
+	v.calls.Add(1)
+	return v.kept.Open(ctx, site, recording, part)
+}
+
+func (v *counted) Size(ctx context.Context, site, recording, part string) (int64, error) {
+	v.calls.Add(1)
+	return v.kept.Size(ctx, site, recording, part)
+}
+
+// An index is computed when there is more of a recording, and not before; to know that,
+// or to show a part, the vault is asked the same few things however long it is.
+func TestAnIndexIsComputedWhenThereIsMore(t *testing.T) {
+	c := newScene(t)
+	v := &counted{kept: c.vault}
+	c.replays.vault = v
+	f := c.record(c.agent.Key())
+	ask := func(what string, least, most int64) {
+		t.Helper()
+		before := v.calls.Load()
+		_, _, err := c.replays.Replay(t.Context(), "NGH", f.id.Recording())
+		must(t, err)
+		if n := v.calls.Load() - before; n < least || n > most {
+			t.Errorf("%s: the vault was asked %d times", what, n)
+		}
 	}
+	for round := range 3 {
+		c.lines(f, 40)
+		c.send(f)
+		ask("it grew", 10, 1000)
+		ask("it did not", 1, 5)
+		before := v.calls.Load()
+		_, err := c.replays.Part(t.Context(), "NGH", f.id.Recording(), 0)
+		must(t, err)
+		if n := v.calls.Load() - before; n > int64(2*(round+1)*40) {
+			t.Errorf("a part: the vault was asked %d times", n)
+		}
+	}
+	must(t, f.w.Close(session.Completed))
+	c.send(f)
+	ask("it was sealed", 10, 1000)
+	ask("it is sealed", 1, 3)
+}
+
+// While a person waits for a recording, no part is read for a digest.
+func TestDigestsGiveWay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir, err := vault.OpenDirectory(t.TempDir())
+		must(t, err)
+		defer dir.Close()
+		at := place{"NGH", session.NewID().Recording()}
+		must(t, dir.Put(t.Context(), vault.Part{Site: at.site, Recording: at.recording, Name: "header", Size: 1}, strings.NewReader("h")))
+		d := newDigests(newReplays(library{vault: dir}, nil), nil)
+		first, err := d.replays.heavy(t.Context())
+		must(t, err)
+		second, err := d.replays.heavy(t.Context())
+		must(t, err)
+		var opened atomic.Bool
+		go func() {
+			f, err := d.opener(t.Context(), at)(recordings.HeaderPart)
+			must(t, errors.Join(err, f.Close()))
+			opened.Store(true)
+		}()
+		first()
+		synctest.Wait()
+		if opened.Load() {
+			t.Error("a part was read while a person waits")
+		}
+		second()
+		synctest.Wait()
+		if !opened.Load() {
+			t.Error("nobody waits, and nothing is read")
+		}
+	})
 }
 
 // What is sealed to others stays closed, and the words say where it opens.
 func TestSealedToOthers(t *testing.T) {
-	c := newCinema(t)
-	f := c.shot()
+	c := newScene(t)
+	f := c.whole()
 	path := filepath.Join(c.dir, "NGH", f.id.Recording(), recordings.HeaderPart)
 	b, err := os.ReadFile(path)
 	must(t, err)
@@ -337,13 +420,13 @@ func TestSealedToOthers(t *testing.T) {
 	must(t, os.Remove(path))
 	must(t, os.WriteFile(path, append(signed, sig[:]...), 0o400))
 	for what, ask := range map[string]func() error{
-		"replay":     func() error { _, _, err := c.reels.Replay(t.Context(), "NGH", f.id.Recording()); return err },
-		"part":       func() error { _, err := c.reels.Part(t.Context(), "NGH", f.id.Recording(), 0); return err },
-		"transcript": func() error { _, _, err := c.reels.Transcript(t.Context(), "NGH", f.id.Recording()); return err },
+		"replay":     func() error { _, _, err := c.replays.Replay(t.Context(), "NGH", f.id.Recording()); return err },
+		"part":       func() error { _, err := c.replays.Part(t.Context(), "NGH", f.id.Recording(), 0); return err },
+		"transcript": func() error { _, _, err := c.replays.Transcript(t.Context(), "NGH", f.id.Recording()); return err },
 	} {
 		c.refused(what, ask(), "sallyport recordings play "+f.id.Recording())
 	}
-	c.digests(f)
+	c.sumUp(f)
 	if r := c.known(f); r.Readable || r.Digest != nil {
 		t.Errorf("%+v", r)
 	}
@@ -352,9 +435,9 @@ func TestSealedToOthers(t *testing.T) {
 	}
 }
 
-func (c *cinema) check(f *film) access.Verdict {
+func (c *scene) check(f *recorded) access.Verdict {
 	c.t.Helper()
-	v, err := c.reels.Check(c.t.Context(), "NGH", f.id.Recording())
+	v, err := c.replays.Check(c.t.Context(), "NGH", f.id.Recording())
 	must(c.t, err)
 	if v.Message == "" || strings.ContainsAny(v.Message, "\n\x1b") {
 		c.t.Errorf("message %q", v.Message)
@@ -364,14 +447,14 @@ func (c *cinema) check(f *film) access.Verdict {
 
 // The broker's own check says what it found, and no more.
 func TestCheck(t *testing.T) {
-	c := newCinema(t)
+	c := newScene(t)
 	want := func(what string, v access.Verdict, verdict, signer string, countersigned, logged bool, words string) {
 		t.Helper()
 		if v.Verdict != verdict || v.Signer != signer || v.Countersigned != countersigned || v.Logged != logged || !strings.Contains(v.Message, words) {
 			t.Errorf("%s: %+v", what, v)
 		}
 	}
-	f := c.shot()
+	f := c.whole()
 	v := c.check(f)
 	want("whole", v, "intact", "known", true, true,
 		fmt.Sprintf("The broker checked %d segments: the chain and every signature are right. You can check without trusting the broker: sallyport verify FILE.", v.Segments))
@@ -379,21 +462,21 @@ func TestCheck(t *testing.T) {
 		t.Errorf("%d segments", v.Segments)
 	}
 
-	running := c.film(c.agent.Key())
+	running := c.record(c.agent.Key())
 	c.lines(running, 40)
 	c.send(running)
 	want("live", c.check(running), "open", "known", false, false, "no seal yet")
 
 	_, stranger, err := ed25519.GenerateKey(nil)
 	must(t, err)
-	strange := c.film(stranger)
+	strange := c.record(stranger)
 	c.lines(strange, 5)
 	must(t, strange.w.Close(session.Completed))
 	c.send(strange)
 	want("of a stranger", c.check(strange), "intact", "unknown", false, true, "no agent that the broker knows")
 
 	// Bytes that change in the vault are found.
-	part := func(f *film, name string) string { return filepath.Join(c.dir, "NGH", f.id.Recording(), name) }
+	part := func(f *recorded, name string) string { return filepath.Join(c.dir, "NGH", f.id.Recording(), name) }
 	for name, hurt := range map[string]func(path string) error{
 		"truncated": func(path string) error { return os.Truncate(path, 250) },
 		"changed": func(path string) error {
@@ -406,25 +489,25 @@ func TestCheck(t *testing.T) {
 		},
 		"removed": os.Remove,
 	} {
-		f := c.shot()
+		f := c.whole()
 		must(t, os.Chmod(part(f, recordings.SegmentPart(1)), 0o600))
 		must(t, hurt(part(f, recordings.SegmentPart(1))))
 		want(name, c.check(f), "tampered", "known", false, false, "egment 1")
 	}
 
 	// The agent's key cannot write another history once it was countersigned and logged.
-	other := c.film(c.agent.Key())
+	other := c.record(c.agent.Key())
 	c.lines(other, 3)
 	must(t, other.w.Close(session.Completed))
 	c.send(other)
-	first := c.shot()
+	first := c.whole()
 	must(t, os.RemoveAll(part(other, recordings.SealPart)))
 	seal, err := os.ReadFile(part(first, recordings.SealPart))
 	must(t, err)
 	must(t, os.WriteFile(part(other, recordings.SealPart), seal, 0o600))
 	want("another's seal", c.check(other), "tampered", "known", false, false, "not what the agent signed")
 
-	twice := c.film(c.agent.Key())
+	twice := c.record(c.agent.Key())
 	c.lines(twice, 3)
 	foreign, err := witness.Head{Recording: twice.id, Offset: 99}.Signed(c.agent.Key())
 	must(t, err)
@@ -441,15 +524,15 @@ func TestCheck(t *testing.T) {
 	// What cannot be read is no verdict.
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v, err := c.reels.Check(gone, "NGH", first.id.Recording()); !errors.Is(err, context.Canceled) || v.Verdict != "" {
+	if v, err := c.replays.Check(gone, "NGH", first.id.Recording()); !errors.Is(err, context.Canceled) || v.Verdict != "" {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
 
 // A recorder that died leaves a torn recording, which is shown to its end.
 func TestTorn(t *testing.T) {
-	c := newCinema(t)
-	f := c.film(c.agent.Key())
+	c := newScene(t)
+	f := c.record(c.agent.Key())
 	c.lines(f, 40)
 	copied := filepath.Join(t.TempDir(), "rec") // as the disk was when the agent died
 	must(t, os.CopyFS(copied, os.DirFS(f.dir)))
@@ -458,8 +541,8 @@ func TestTorn(t *testing.T) {
 	f.dir = copied
 	c.send(f)
 	c.list(f)
-	c.digests(f)
-	x, _, err := c.reels.Replay(t.Context(), "NGH", f.id.Recording())
+	c.sumUp(f)
+	x, _, err := c.replays.Replay(t.Context(), "NGH", f.id.Recording())
 	must(t, err)
 	if last := x.Markers[len(x.Markers)-1]; x.Digest.Lines != 40 || last.Kind != replay.End || !strings.Contains(last.Text, "recorder was lost") {
 		t.Errorf("%+v, %+v", x.Digest, last)

@@ -1,0 +1,247 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/session"
+)
+
+// replays shows what is in the vault's recordings: api.Replays.
+type replays struct {
+	library
+	access *access.Access
+	turn   chan struct{} // of those that read a whole recording
+
+	mu    sync.Mutex    // guards what follows
+	known []indexed     // the newest last
+	busy  int           // people who wait for a whole recording to be read
+	quiet chan struct{} // closed once nobody does; nil while nobody does
+}
+
+// indexed is the index of a recording as far as it was there.
+type indexed struct {
+	place
+	index    replay.Index
+	segments uint32
+}
+
+func newReplays(l library, a *access.Access) *replays {
+	return &replays{library: l, access: a, turn: make(chan struct{}, heavyReads)}
+}
+
+// heavy waits for a turn to read a whole recording for somebody. The func gives it back.
+func (r *replays) heavy(ctx context.Context) (func(), error) {
+	r.reading(1)
+	select {
+	case r.turn <- struct{}{}:
+		return func() { <-r.turn; r.reading(-1) }, nil
+	case <-ctx.Done():
+		r.reading(-1)
+		return nil, ctx.Err()
+	}
+}
+
+func (r *replays) reading(n int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.busy == 0 {
+		r.quiet = make(chan struct{})
+	}
+	if r.busy += n; r.busy == 0 {
+		close(r.quiet)
+		r.quiet = nil
+	}
+}
+
+// idle waits until nobody waits for a whole recording.
+func (r *replays) idle(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		quiet := r.quiet
+		r.mu.Unlock()
+		if quiet == nil {
+			return ctx.Err()
+		}
+		select {
+		case <-quiet:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// arrived refuses a recording of which nothing is here.
+func (r *replays) arrived(ctx context.Context, at place) error {
+	here, err := r.has(ctx, at, recordings.HeaderPart)
+	if err == nil && !here {
+		err = &session.Error{Kind: session.Refused, Message: "Nothing of this recording has arrived yet.", Next: "Try again in a minute."}
+	}
+	return err
+}
+
+// Replay is the index of a recording as far as it is here. The tag names its content
+// once that cannot change any more.
+func (r *replays) Replay(ctx context.Context, site, recording string) (replay.Index, string, error) {
+	x, err := r.index(ctx, place{site, recording})
+	if err != nil || !x.Sealed || x.Broken != "" {
+		return x, "", err
+	}
+	return x, recording, nil
+}
+
+// index finds or computes an index.
+func (r *replays) index(ctx context.Context, at place) (replay.Index, error) {
+	if err := r.arrived(ctx, at); err != nil {
+		return replay.Index{}, err
+	}
+	if x, ok := r.current(ctx, at); ok {
+		return x, nil
+	}
+	done, err := r.heavy(ctx)
+	if err != nil {
+		return replay.Index{}, err
+	}
+	defer done()
+	if x, ok := r.current(ctx, at); ok { // somebody else wanted it, too
+		return x, nil
+	}
+	return r.read(at, r.opener(ctx, at))
+}
+
+// read computes an index.
+func (r *replays) read(at place, open func(string) (io.ReadCloser, error)) (replay.Index, error) {
+	src, err := recordings.OpenParts(open)
+	if err != nil {
+		return replay.Index{}, unshown(at.recording, err)
+	}
+	defer src.Close()
+	x, err := replay.Read(src)
+	if err != nil {
+		return replay.Index{}, unshown(at.recording, err)
+	}
+	r.remember(indexed{place: at, index: x, segments: src.Segments()})
+	return x, nil
+}
+
+// current finds an index that is still known and of all that is here: nothing stands
+// where it ended. What is damaged is read again.
+func (r *replays) current(ctx context.Context, at place) (replay.Index, bool) {
+	k, ok := r.recall(at)
+	if !ok {
+		return replay.Index{}, false
+	}
+	next := recordings.SegmentPart(k.segments)
+	for _, part := range []string{next, recordings.SealPart} {
+		if part == recordings.SealPart && k.index.Sealed {
+			continue
+		}
+		if more, err := r.has(ctx, at, part); more || err != nil {
+			return replay.Index{}, false
+		}
+	}
+	return k.index, true
+}
+
+// recall finds an index that is still known.
+func (r *replays) recall(at place) (indexed, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	i := slices.IndexFunc(r.known, func(k indexed) bool { return k.place == at })
+	if i < 0 {
+		return indexed{}, false
+	}
+	k := r.known[i]
+	r.known = append(slices.Delete(r.known, i, i+1), k)
+	return k, true
+}
+
+func (r *replays) remember(k indexed) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.known = slices.DeleteFunc(r.known, func(old indexed) bool { return old.place == k.place })
+	r.known = append(r.known, k)
+	r.known = slices.Delete(r.known, 0, max(0, len(r.known)-keptIndexes))
+}
+
+// Part is a range of the index that the caller was shown.
+func (r *replays) Part(ctx context.Context, site, recording string, n int) ([]replay.Event, error) {
+	at := place{site, recording}
+	k, known := r.recall(at)
+	x := k.index
+	if !known || n >= len(x.Parts) {
+		var err error
+		if x, err = r.index(ctx, at); err != nil {
+			return nil, err
+		}
+	}
+	if n < 0 || n >= len(x.Parts) {
+		return nil, &session.Error{Kind: session.Invalid, Message: fmt.Sprintf("There is no part %d.", n), Next: "Read the replay again.", Err: access.ErrUnknown}
+	}
+	var opened io.Closer
+	events, err := x.Parts[n].Events(func(from recordings.Mark) (replay.Source, error) {
+		src, err := recordings.OpenPartsAt(r.opener(ctx, at), from)
+		if err == nil {
+			opened = src
+		}
+		return src, err
+	})
+	if opened != nil {
+		err = errors.Join(err, opened.Close())
+	}
+	if err != nil {
+		return nil, unshown(recording, err)
+	}
+	return events, nil
+}
+
+// Transcript is what was shown, as lines.
+func (r *replays) Transcript(ctx context.Context, site, recording string) ([]replay.Line, string, error) {
+	at := place{site, recording}
+	if err := r.arrived(ctx, at); err != nil {
+		return nil, "", err
+	}
+	done, err := r.heavy(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	defer done()
+	src, err := recordings.OpenParts(r.opener(ctx, at))
+	if err != nil {
+		return nil, "", unshown(recording, err)
+	}
+	defer src.Close()
+	lines, err := replay.Transcript(src)
+	if err != nil {
+		return nil, "", unshown(recording, err)
+	}
+	tag := ""
+	if _, sealed := src.Seal(); sealed {
+		tag = recording
+	}
+	return lines, tag, nil
+}
+
+// unshown says why a recording cannot be shown.
+func unshown(recording string, err error) error {
+	var d *recordings.Damage
+	switch {
+	case errors.Is(err, recordings.ErrSealedContent):
+		return &session.Error{Kind: session.Refused, Err: err, Message: "What is in this recording is sealed to the hospital; the broker cannot show it.",
+			Next: "Replay it where the hospital's identity is: sallyport recordings play " + recording + "."}
+	case errors.Is(err, replay.ErrTooLong):
+		return &session.Error{Kind: session.Refused, Err: err, Message: "This recording is too long for a page.",
+			Next: "Replay it with sallyport recordings play " + recording + "."}
+	case errors.As(err, &d):
+		return &session.Error{Kind: session.Refused, Err: err, Message: "This recording cannot be read.",
+			Next: "See where it breaks: sallyport recordings verify " + recording + "."}
+	}
+	return err
+}
