@@ -10,8 +10,6 @@ import (
 	"hash"
 	"hash/crc32"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
@@ -183,7 +181,7 @@ func (s *scanner) believe(f frame) error {
 	if session.EventKind(f.kind).Sealed() && !sealed {
 		return errors.New("an event that must be sealed is not")
 	}
-	if sealed && len(f.data) < chacha20poly1305.Overhead || !sealed && len(f.data) > session.MaxEventData {
+	if sealed && len(f.data) < sealOverhead || !sealed && len(f.data) > session.MaxEventData {
 		return errors.New("an event has a length that cannot be")
 	}
 	return nil

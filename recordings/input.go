@@ -2,6 +2,7 @@ package recordings
 
 import (
 	"bytes"
+	"crypto/aes"
 	"crypto/cipher"
 	"crypto/rand"
 	"encoding/binary"
@@ -10,7 +11,6 @@ import (
 	"io"
 
 	"filippo.io/age"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -22,7 +22,7 @@ func newInputKey(recipient string) (cipher.AEAD, inputKey, error) {
 	if err != nil {
 		return nil, inputKey{}, fmt.Errorf("read the site's input recipient: %w", err)
 	}
-	key := make([]byte, chacha20poly1305.KeySize)
+	key := make([]byte, inputKeySize)
 	_, _ = rand.Read(key)
 	defer clear(key)
 	var wrapped bytes.Buffer
@@ -36,8 +36,21 @@ func newInputKey(recipient string) (cipher.AEAD, inputKey, error) {
 	if err := w.Close(); err != nil {
 		return nil, inputKey{}, err
 	}
-	aead, err := chacha20poly1305.New(key)
+	aead, err := inputCipher(key)
 	return aead, inputKey{Recipient: recipient, Wrapped: wrapped.Bytes()}, err
+}
+
+// inputCipher seals typed input: AES-256-GCM, which processors know; a transfer to the
+// device is sealed byte by byte, and this is the dearest step of it.
+func inputCipher(key []byte) (cipher.AEAD, error) {
+	if len(key) != inputKeySize {
+		return nil, errors.New("the wrapped input key has the wrong length")
+	}
+	block, err := aes.NewCipher(key)
+	if err != nil {
+		return nil, err
+	}
+	return cipher.NewGCM(block)
 }
 
 // unwrap gets the input key back with the hospital's identity.
@@ -46,15 +59,12 @@ func (k inputKey) unwrap(identity age.Identity) (cipher.AEAD, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := io.ReadAll(io.LimitReader(r, chacha20poly1305.KeySize+1))
+	key, err := io.ReadAll(io.LimitReader(r, inputKeySize+1))
 	defer clear(key)
 	if err != nil {
 		return nil, err
 	}
-	if len(key) != chacha20poly1305.KeySize {
-		return nil, errors.New("the wrapped input key has the wrong length")
-	}
-	return chacha20poly1305.New(key)
+	return inputCipher(key)
 }
 
 const inputDomain = "sallyport/v1/recording-input\x00"
@@ -71,7 +81,7 @@ type place struct {
 }
 
 func (p place) nonce() []byte {
-	b := make([]byte, 4, chacha20poly1305.NonceSize)
+	b := make([]byte, 4, 12)
 	b = binary.BigEndian.AppendUint32(b, p.segment)
 	return binary.BigEndian.AppendUint32(b, p.frame)
 }

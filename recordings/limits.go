@@ -3,8 +3,6 @@ package recordings
 import (
 	"time"
 
-	"golang.org/x/crypto/chacha20poly1305"
-
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -19,7 +17,9 @@ const (
 	MaxPart         = MaxSegmentBytes + 1<<10  // any part
 	MaxCompanion    = 32 << 20                 // papers, receipts
 
-	maxFrameData = session.MaxEventData + chacha20poly1305.Overhead
+	maxFrameData = session.MaxEventData + sealOverhead
+	inputKeySize = 32        // bytes, of AES-256
+	sealOverhead = 16        // bytes that a sealed event is longer
 	zstdWindow   = 512 << 10 // of the writer
 )
 

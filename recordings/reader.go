@@ -10,7 +10,6 @@ import (
 	"io"
 
 	"filippo.io/age"
-	"golang.org/x/crypto/chacha20poly1305"
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
@@ -200,7 +199,7 @@ func (r *Reader) event(f frame) (session.Event, error) {
 		return e, nil
 	}
 	if r.input == nil {
-		e.Data, r.locked = nil, len(f.data)-chacha20poly1305.Overhead
+		e.Data, r.locked = nil, len(f.data)-sealOverhead
 		return e, nil
 	}
 	s := r.seg

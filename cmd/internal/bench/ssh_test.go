@@ -37,7 +37,7 @@ func compareSSH(t *testing.T, tb *table) {
 	agent := s.ready.PIDs["agent"]
 	forgetPeak(t, agent)
 	disk := written(t, agent)
-	bulks := []struct {
+	transfers, moved := []struct {
 		what string
 		run  func(route) float64
 		idle func(route)
@@ -46,15 +46,18 @@ func compareSSH(t *testing.T, tb *table) {
 		{"cat up", func(r route) float64 { return s.catUp(r, blob) }, func(r route) { s.say(r, "true") }},
 		{"sftp get", func(r route) float64 { return s.sftp(r, "get "+blob+" /dev/null") }, func(r route) { s.sftp(r, "pwd") }},
 		{"sftp put", func(r route) float64 { return s.sftp(r, "put "+blob+" "+s.path("put-"+r.name)) }, func(r route) { s.sftp(r, "pwd") }},
-	}
-	for _, bulk := range bulks {
+	}, 0.0
+	for _, bulk := range transfers {
+		if !wanted(*bulks, bulk.what) {
+			continue
+		}
+		moved += float64(*rounds+1) * float64(int64(*size)<<20)
 		rates, costs := s.bulk(bulk.run, bulk.idle)
 		tb.versus(bulk.what+", processor time, against ProxyJump", "s/GiB", costs["sallyport"], costs["ProxyJump"], 3, true)
 		tb.versus(bulk.what+", against ProxyJump", "MB/s", rates["sallyport"], rates["ProxyJump"], 0.6, false)
 		tb.versus(bulk.what+", against direct", "MB/s", rates["sallyport"], rates["direct"], 0, false)
 	}
 	tb.absolute("agent's largest memory while bulk flows", float64(peak(t, agent))/1024, 80, "MiB")
-	moved := float64(len(bulks)*(*rounds+1)) * float64(int64(*size)<<20)
 	tb.absolute("agent's writes to disk per byte recorded", (written(t, agent)-disk)/moved, 1.05, "")
 }
 
