@@ -7,7 +7,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
+
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // disk is where one recording is written. A missing file is fs.ErrNotExist.
@@ -44,7 +45,7 @@ func newDirectory(dir string) (*directory, error) {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	if err := syncDir(filepath.Dir(dir)); err != nil {
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, errors.Join(err, os.Remove(dir))
 	}
 	return openDirectory(dir)
@@ -109,27 +110,27 @@ func (d *directory) read(name string) ([]byte, error) {
 	return b[:n], err
 }
 
-const unfinished = ".tmp"
-
-func (d *directory) commit(name string, part []byte) (err error) {
-	tmp := name + unfinished
-	f, err := d.root.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+// head reads the first bytes of a segment, and how long all of it is.
+func (d *directory) head(name string) ([]byte, int64, error) {
+	f, err := d.root.Open(name)
 	if err != nil {
-		return err
+		return nil, 0, err
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, ignoreMissing(d.root.Remove(tmp)))
-		}
-	}()
-	_, err = f.Write(part)
-	if err == nil {
-		err = f.Sync()
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, 0, err
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return err
+	b := make([]byte, segmentHead)
+	n, err := io.ReadFull(f, b)
+	if ended(err) {
+		err = nil
 	}
-	return d.rename(tmp, name)
+	return b[:n], info.Size(), err
+}
+
+func (d *directory) commit(name string, part []byte) error {
+	return durable.Write(filepath.Join(d.root.Name(), name), part)
 }
 
 func (d *directory) rename(from, to string) error {
@@ -141,24 +142,7 @@ func (d *directory) rename(from, to string) error {
 
 func (d *directory) remove(name string) error { return d.root.Remove(name) }
 
-func (d *directory) sync() error {
-	f, err := d.root.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
-}
-
-// sweep removes what an interrupted commit left behind.
-func (d *directory) sweep() error {
-	entries, err := fs.ReadDir(d.root.FS(), ".")
-	for _, e := range entries {
-		if name, ok := strings.CutSuffix(e.Name(), unfinished); ok && ValidPart(name) {
-			err = errors.Join(err, d.root.Remove(e.Name()))
-		}
-	}
-	return err
-}
+func (d *directory) sync() error { return durable.SyncDir(d.root.Name()) }
 
 func (d *directory) close() error { return d.root.Close() }
 
@@ -167,12 +151,4 @@ func ignoreMissing(err error) error {
 		return nil
 	}
 	return err
-}
-
-func syncDir(dir string) error {
-	f, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(f.Sync(), f.Close())
 }

@@ -173,12 +173,25 @@ func TestRecoverRefusesTheWrongKeyAndABadSegment(t *testing.T) {
 		t.Fatalf("a seal was written: %v", err)
 	}
 	bad := s.part("seg-000000")
-	bad[len(bad)-1] ^= 1
+	bad[100] ^= 1 // of its head
 	if err := os.WriteFile(filepath.Join(s.dir, "seg-000000"), bad, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := recordings.Recover(s.dir, s.key); err == nil || !strings.Contains(err.Error(), "segment 0") {
 		t.Fatalf("sealed over a bad segment: %v", err)
+	}
+	// What a segment holds is not read again: that it is bad must not keep the rest unsealed,
+	// and whoever verifies finds it.
+	bad[100] ^= 1
+	bad[len(bad)-1] ^= 1
+	if err := os.WriteFile(filepath.Join(s.dir, "seg-000000"), bad, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := recordings.Recover(s.dir, s.key); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.verify(s.file()); got.Result != recordings.VerdictTampered || got.Segment == nil || *got.Segment != 0 {
+		t.Fatalf("a spoiled segment: %+v", got)
 	}
 	if _, err := recordings.Recover(t.TempDir(), s.key); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("an empty directory: %v", err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // totals is what the closed parts of a recording amount to. Writer, reader and
@@ -246,7 +247,7 @@ func Recover(dir string, signer crypto.Signer) (SealInfo, error) {
 }
 
 func recoverOn(d *directory, signer crypto.Signer) (SealInfo, error) {
-	if err := d.sweep(); err != nil {
+	if err := durable.Sweep(d.root.Name()); err != nil {
 		return SealInfo{}, err
 	}
 	header, err := d.read(HeaderPart)
@@ -267,33 +268,45 @@ func recoverOn(d *directory, signer crypto.Signer) (SealInfo, error) {
 	if err != nil {
 		return SealInfo{}, err
 	}
-	if err := b.recount(); err != nil {
+	if err := b.recount(d); err != nil {
 		return SealInfo{}, err
 	}
 	return b.tear(SealInfo{Reason: session.AgentLost})
 }
 
-// recount reads the closed segments again. One that is bad cannot be sealed over.
-func (b *binder) recount() error {
+// recount goes over the closed segments again, by their heads alone: what they hold was
+// signed, and is checked by whoever reads it. Each hangs on the one before, so that the
+// last signature stands for what all of them recorded. A chain that is broken cannot be
+// sealed over.
+func (b *binder) recount(d *directory) error {
+	var last []byte
 	for {
 		n := b.totals.segments
-		part, err := b.disk.read(SegmentPart(n))
+		head, size, err := d.head(SegmentPart(n))
 		if errors.Is(err, fs.ErrNotExist) {
-			return nil
+			break
 		}
 		if err != nil {
 			return err
 		}
-		d, err := checkSegment(part, b.pub)
-		if err == nil && (d.index != n || d.prev != b.totals.chain) {
+		closed, err := headOf(SegmentPart(n), head, size, nil)
+		if err == nil && closed.prev != b.totals.chain {
 			err = errors.New("it belongs elsewhere")
 		}
 		if err != nil {
 			return fmt.Errorf("segment %d: %w", n, err)
 		}
-		b.totals.add(d)
+		b.totals.add(closed)
+		last = head
 		if err := ignoreMissing(b.disk.remove(openName(n))); err != nil {
 			return err
 		}
 	}
+	if last == nil {
+		return nil
+	}
+	if _, err := checkSegmentHead(last, b.pub); err != nil {
+		return fmt.Errorf("segment %d: %w", b.totals.segments-1, err)
+	}
+	return nil
 }

@@ -3,6 +3,7 @@ package replay
 // Bounds of what is made of one recording.
 const (
 	PartBytes   = 256 << 10 // output shown in one part; twice that each time parts are joined
+	plainBytes  = 1 << 20   // shown of what a command without a terminal wrote: bulk is no terminal's
 	partEvents  = 10_000    // events shown in one part; the same
 	maxParts    = 4096      // beyond it every two are joined
 	maxCoarser  = 4         // times: 16 GB of output, in parts of 4 MiB

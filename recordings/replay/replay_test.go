@@ -497,3 +497,45 @@ func TestManySegments(t *testing.T) {
 		t.Errorf("the second part has %d events and opened %d parts", len(events), x.read)
 	}
 }
+
+// Bulk goes to no terminal: its beginning is shown, with a word, and the terminal beside
+// it is shown whole, in the index and in the transcript.
+func TestBulkIsNoTerminals(t *testing.T) {
+	x := newTape(t, nil)
+	x.shell(1)
+	x.rec(session.ChannelOpened, 2, session.ChannelOpen{Type: session.Exec, Command: "cat /var/log/all"})
+	x.rec(session.ChannelOpened, 3, session.ChannelOpen{Type: session.Exec, Command: "top", Term: "xterm", Cols: 80, Rows: 24})
+	line, terminal := strings.Repeat("z", 8191)+"\n", ""
+	for n := range 600 { // 4.7 MiB on each
+		x.rec(session.Output, 2, line)
+		x.rec(session.Output, 3, line)
+		if n%100 == 0 {
+			said := fmt.Sprintf("on the terminal %03d\r\n", n)
+			terminal += said
+			x.rec(session.Output, 1, said)
+		}
+	}
+	x.end()
+	ix := x.index()
+	if got := string(x.screen(ix, 1)); got != terminal {
+		t.Errorf("the terminal shows %q", got)
+	}
+	bulk := x.screen(ix, 2)
+	if n := bytes.Count(bulk, []byte("z")); n < 1<<20-200 || n > 1<<20 || !bytes.HasSuffix(bulk, []byte("The recording has all of it.]\r\n")) {
+		t.Errorf("%d bytes of bulk are shown, and at their end %.100q", n, bulk[max(0, len(bulk)-100):])
+	}
+	if n := bytes.Count(x.screen(ix, 3), []byte("z")); n != 600*8191 {
+		t.Errorf("%d bytes of a command with a terminal are shown", n)
+	}
+	all, err := replay.Transcript(x.reader())
+	x.must(err)
+	var text strings.Builder
+	for _, l := range all {
+		if l.Stream != 3 {
+			text.WriteString(l.Text + "\n")
+		}
+	}
+	if n := strings.Count(text.String(), "z"); strings.Count(text.String(), "on the terminal") != 6 || n > 1<<20 || !strings.Contains(text.String(), "has all of it") {
+		t.Errorf("%d bytes of bulk in the transcript, %d lines of the terminal", n, strings.Count(text.String(), "on the terminal"))
+	}
+}

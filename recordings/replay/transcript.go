@@ -25,7 +25,7 @@ type Line struct {
 // A line that was drawn over shows everything that was drawn. Damage ends it; so does
 // its bound, and its last line says so.
 func Transcript(src Source) ([]Line, error) {
-	t := lines{all: []Line{}, open: map[source]*line{}}
+	t := lines{all: []Line{}, open: map[source]*line{}, raw: map[uint32]*terminal{}}
 	for t.size < maxText && len(t.all) < maxLines {
 		e, err := src.Next()
 		var d *recordings.Damage
@@ -57,13 +57,18 @@ type line struct {
 type lines struct {
 	all  []Line
 	open map[source]*line
+	raw  map[uint32]*terminal // streams without a terminal
 	size int
 	last int64
 }
 
 func (t *lines) take(e session.Event) {
 	t.last = e.At
+	if c, ok := readOpen(e); ok && c.Term == "" && len(t.raw) < maxStreams {
+		t.raw[e.Stream] = &terminal{}
+	}
 	if e.Kind == session.ChannelClosed {
+		delete(t.raw, e.Stream)
 		for _, kind := range []session.EventKind{session.Output, session.ErrorOutput} {
 			t.end(source{e.Stream, kind})
 			delete(t.open, source{e.Stream, kind})
@@ -71,6 +76,11 @@ func (t *lines) take(e session.Event) {
 	}
 	if e.Kind != session.Output && e.Kind != session.ErrorOutput {
 		return
+	}
+	if raw := t.raw[e.Stream]; raw != nil {
+		if e.Data = raw.few(e.Data); len(e.Data) == 0 {
+			return
+		}
 	}
 	from := source{e.Stream, e.Kind}
 	l := t.open[from]

@@ -14,6 +14,7 @@ import (
 type terminal struct {
 	cols, rows uint32
 	raw        bool // no terminal there: line feeds need carriage returns
+	plain      int  // bytes of what had no terminal that were shown
 	last       byte // that was shown, for returns
 }
 
@@ -81,12 +82,30 @@ func (v *view) output(e session.Event) (shown, bool) {
 	}
 	data := e.Data
 	if t.raw {
+		if data = t.few(data); len(data) == 0 {
+			return shown{}, false
+		}
 		data = returns(t.last, data)
 	}
 	t.last = data[len(data)-1]
 	v.keep(e.Stream, t)
 	return shown{"o", data}, true
 }
+
+// few is what is shown of output that went to no terminal: a command's answer, and of
+// bulk - a copy, an archive - its beginning and a word that there was more.
+func (t *terminal) few(data []byte) []byte {
+	if t.plain > plainBytes {
+		return nil
+	}
+	if t.plain += len(data); t.plain > plainBytes {
+		return append(bytes.Clone(data[:len(data)-(t.plain-plainBytes)]), unshownBulk...)
+	}
+	return data
+}
+
+// unshownBulk stands where the output of a command is not shown any further.
+const unshownBulk = "\r\n[This command wrote more than is shown here, and to no terminal. The recording has all of it.]\r\n"
 
 // keep remembers a stream, and forgets the lowest of too many.
 func (v *view) keep(stream uint32, t terminal) {
