@@ -101,7 +101,8 @@ func (a *Agent) furnish() error {
 	heads := spool.NewHeads(spool.HeadsConfig{
 		Dir: a.state.path("spool"), Putter: a.client, Signer: a.identity, Pin: a.state.countersigner, Log: a.log,
 	})
-	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads))
+	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads), spool.Refused(a.stuck))
+	a.reporter.stuck = a.spool.Troubles
 	return a.makeEngine()
 }
 
@@ -276,6 +277,22 @@ func (a *Agent) announce(id session.ID) {
 			r := reportOf(e)
 			r.Seq = uint64(max(0, now.UnixMicro()))
 			a.reporter.add(r)
+			return
+		}
+	}
+}
+
+// stuck tells the broker that something of a recording cannot be stored, with the report
+// of its session.
+func (a *Agent) stuck(x spool.Trouble) {
+	id, err := session.ParseSessionID(x.Header.Session)
+	if x.Part == "" || err != nil || a.engine.Announce(id) {
+		return // the broker sees that a part arrives; and without a header nobody knows whose it is
+	}
+	for _, e := range a.ledger.Entries(time.Now()) {
+		if e.Session == id {
+			a.reporter.remind(reportOf(e))
+			a.reporter.kick()
 			return
 		}
 	}

@@ -22,6 +22,10 @@ func (c controls) Status() console.Status {
 		Link: console.Link{Up: up, Since: since.UTC()}, Assets: []string{}, Sessions: []console.Session{},
 	}
 	s.Nodes, s.Strangers = c.brokers()
+	for _, x := range c.a.spool.Troubles() {
+		s.Stuck = append(s.Stuck, console.Stuck{Recording: x.Recording, Session: x.Header.Session, Part: x.Part, Parts: x.Parts,
+			Since: x.Since, Message: x.Message, Next: x.Next})
+	}
 	for _, a := range c.a.cfg.Assets {
 		s.Assets = append(s.Assets, a.Name)
 	}

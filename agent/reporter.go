@@ -3,9 +3,11 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/spool"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -21,6 +23,7 @@ type reporter struct {
 	// protocol is what a service of an asset speaks; "" where it is no longer here.
 	protocol func(asset, service string) session.Protocol
 	send     func(context.Context, link.SessionReport) error
+	stuck    func() []spool.Trouble // what cannot be stored; nil: nothing is uploaded
 	log      *slog.Logger
 	wake     chan struct{}
 
@@ -106,7 +109,29 @@ func (r *reporter) deliver(ctx context.Context, rep link.SessionReport) error {
 	if rep.Seq, err = r.book.Report(id); err != nil {
 		return err
 	}
+	rep.Recordings = r.withTroubles(rep)
 	return r.send(ctx, rep)
+}
+
+// withTroubles are the recordings of a report, and what cannot be stored of the session's.
+func (r *reporter) withTroubles(rep link.SessionReport) []link.RecordingReport {
+	all := slices.Clone(rep.Recordings)
+	if r.stuck == nil {
+		return all
+	}
+	for _, x := range r.stuck() {
+		h := x.Header
+		if h.Session != rep.Session {
+			continue
+		}
+		i := slices.IndexFunc(all, func(y link.RecordingReport) bool { return y.Recording == x.Recording })
+		if i < 0 {
+			i = len(all)
+			all = append(all, link.RecordingReport{Recording: h.Recording, Service: h.Service, Protocol: h.Protocol, Started: h.Started})
+		}
+		all[i].Stuck = &link.Stuck{Part: x.Part, Parts: x.Parts, Since: x.Since, Message: x.Message, Next: x.Next}
+	}
+	return all
 }
 
 func (r *reporter) pending() []link.SessionReport {

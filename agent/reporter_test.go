@@ -5,7 +5,10 @@ import (
 	"io"
 	"log/slog"
 	"testing"
+	"time"
 
+	"github.com/sallyport/sallyport/agent/spool"
+	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -33,6 +36,36 @@ func TestReportsSayTheProtocol(t *testing.T) {
 	for _, rep := range sent {
 		if want := map[string]session.Protocol{"recon-ssh": session.SSH, "gone": ""}[rep.Service]; rep.Protocol != want || rep.Keys != 1 || rep.Seq != 7 {
 			t.Errorf("%s: %+v", rep.Service, rep)
+		}
+	}
+}
+
+// A report says what of its session's recordings cannot be stored, also of one that it
+// does not list, and nothing of another session's.
+func TestReportsSayWhatCannotBeStored(t *testing.T) {
+	var sent []link.SessionReport
+	r := newReporter(blankBook{}, func(string, string) session.Protocol { return session.SSH }, func(_ context.Context, rep link.SessionReport) error {
+		sent = append(sent, rep)
+		return nil
+	}, slog.New(slog.DiscardHandler))
+	name := func(n byte) string { return session.ID{n}.Recording() }
+	of, other := session.ID{1}.Session(), session.ID{2}.Session()
+	began := time.Now()
+	r.stuck = func() []spool.Trouble {
+		trouble := func(recording, in string) spool.Trouble {
+			return spool.Trouble{Recording: recording, Header: recordings.Header{Recording: recording, Session: in, Service: "recon-ssh", Started: began},
+				Part: "seal", Parts: 2, Since: began, Message: "The seal of this recording cannot be stored.", Next: "Ask."}
+		}
+		return []spool.Trouble{trouble(name(11), of), trouble(name(12), of), trouble(name(13), other), {Recording: name(14), Part: "header"}}
+	}
+	r.add(link.SessionReport{Session: of, Recordings: []link.RecordingReport{{Recording: name(10)}, {Recording: name(11), Service: "recon-ssh"}}})
+	r.flush(t.Context())
+	if len(sent) != 1 || len(sent[0].Recordings) != 3 {
+		t.Fatalf("sent %+v", sent)
+	}
+	for i, x := range sent[0].Recordings {
+		if x.Recording != name(byte(10+i)) || (x.Stuck != nil) != (i > 0) || x.Stuck != nil && (x.Stuck.Part != "seal" || x.Stuck.Parts != 2 || x.Stuck.Next != "Ask." || x.Service != "recon-ssh") {
+			t.Errorf("%+v, stuck %+v", x, x.Stuck)
 		}
 	}
 }

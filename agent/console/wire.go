@@ -28,6 +28,19 @@ type Status struct {
 	Sessions  []Session  `json:"sessions"`
 	Nodes     []Node     `json:"nodes"` // of the broker, that the hospital accepts
 	Strangers []Stranger `json:"strangers,omitempty"`
+	Stuck     []Stuck    `json:"stuck,omitempty"`
+}
+
+// Stuck is a recording of which something is refused again and again, while everything
+// else goes on.
+type Stuck struct {
+	Recording string    `json:"recording"` // V-...
+	Session   string    `json:"session,omitempty"`
+	Part      string    `json:"part"`  // the first
+	Parts     int       `json:"parts"` // how many
+	Since     time.Time `json:"since"`
+	Message   string    `json:"message"`
+	Next      string    `json:"next"`
 }
 
 // Node is a node of the broker that the hospital accepts, and what the agent keeps of its

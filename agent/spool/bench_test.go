@@ -64,7 +64,8 @@ func BenchmarkSegments(b *testing.B) {
 }
 
 // golden copies the header of the recording that the format's own tests keep.
-func golden(b *testing.B, to string) {
+func golden(b testing.TB, to string) {
+	b.Helper()
 	file, err := os.ReadFile("../../recordings/testdata/v1.rec")
 	if err != nil {
 		b.Fatal(err)

@@ -9,16 +9,6 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 )
 
-// Uploads yield to the transfer that fills them: while parts close quickly, new segments
-// stay on the disk. That ends with the transfer, after yieldTime, or when a recording has
-// yieldSegments waiting; heads have a way of their own and never wait.
-const (
-	bulkParts     = 8 // closed within bulkTime: something bulky moves
-	bulkTime      = time.Second
-	yieldTime     = 10 * time.Second
-	yieldSegments = 64 // of 4 MiB in bulk
-)
-
 // bulk notices that much is being recorded.
 type bulk struct {
 	mu    sync.Mutex

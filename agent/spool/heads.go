@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // HeadPutter has a signed head countersigned and returns the broker's receipt. Errors
@@ -48,11 +49,7 @@ type HeadsConfig struct {
 	Log *slog.Logger
 }
 
-const (
-	growing     = "countersigned" // receipts in the order in which they came
-	headAttempt = 10 * time.Second
-	headPause   = time.Second // after a failure
-)
+const growing = "countersigned" // receipts in the order in which they came
 
 // NewHeads makes them; nothing is sent before Run.
 func NewHeads(cfg HeadsConfig) *Heads {
@@ -202,7 +199,7 @@ func (h *Heads) Finish(ctx context.Context, recording string) error {
 	if err != nil {
 		return fmt.Errorf("finish a recording: %w", err)
 	}
-	return commit(dir, recordings.ReceiptsPart, list)
+	return durable.Write(path.Join(h.cfg.Dir, recording, recordings.ReceiptsPart), list)
 }
 
 // closing is the head over a whole sealed recording; it is always the same.
@@ -252,30 +249,8 @@ func (h *Heads) kept(dir *os.Root, closing witness.Head) ([]witness.Receipt, err
 	return sound, nil
 }
 
-// commit writes a file whole or not at all.
-func commit(dir *os.Root, name string, content []byte) error {
-	tmp := "." + name
-	f, err := dir.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err == nil {
-		err = dir.Rename(tmp, name)
-	}
-	return err
-}
-
 // WritePapers puts the papers of a recording beside its parts, before anything is
 // recorded.
 func WritePapers(recordingDir string, papers []byte) error {
-	dir, err := os.OpenRoot(recordingDir)
-	if err != nil {
-		return fmt.Errorf("write the papers of a recording: %w", err)
-	}
-	defer dir.Close()
-	if err := commit(dir, recordings.PapersPart, papers); err != nil {
-		return fmt.Errorf("write the papers of a recording: %w", err)
-	}
-	return nil
+	return durable.Write(path.Join(recordingDir, recordings.PapersPart), papers)
 }

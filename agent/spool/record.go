@@ -26,23 +26,24 @@ import (
 // segments: they are taken in their order, and only those that failed are
 // remembered one by one.
 type record struct {
-	id       string
-	few      map[string]*part // header, papers, receipts, seal: those on disk
-	segment  *part            // the one in hand
-	next     uint32           // the one after it; all before are in again or were acknowledged
-	count    uint32           // of segments, once there is a seal
-	again    []*part          // segments that failed
-	earlier  map[string]bool  // acknowledged before this start
-	acked    time.Time        // when the last part was acknowledged
-	failures                  // of having it countersigned to its end
+	id      string
+	few     map[string]*part // header, papers, receipts, seal: those on disk
+	segment *part            // the one in hand
+	next    uint32           // the one after it; all before are in again or were acknowledged
+	count   uint32           // of segments, once there is a seal
+	again   []*part          // segments that failed, by when they are due
+	retried bool             // one of those had its turn last
+	earlier map[string]bool  // acknowledged before this start
+	acked   time.Time        // when the last part was acknowledged
+	ending
+	trouble Trouble // with a part that cannot be stored; none while it names no part
 }
 
-// failures are those of having a recording countersigned to its end.
-type failures struct {
-	awaits      bool      // somebody countersigns
-	finished    bool      // it was countersigned to its end
-	finishAfter time.Time // not tried before
-	refusals    int
+// ending is how a recording is countersigned to its end.
+type ending struct {
+	awaits   bool // somebody countersigns
+	finished bool
+	closing  part // stands for doing it
 }
 
 // part is one part of it.
@@ -51,7 +52,9 @@ type part struct {
 	acked    bool
 	attempts int       // that failed
 	refusals int       // of those, with the broker or the disk saying no
+	stored   int       // parts that were stored when it was tried last
 	after    time.Time // not tried before
+	since    time.Time // when it was refused first
 }
 
 // settled: nobody has to wait for this part.
@@ -74,15 +77,19 @@ func (r *record) choose(root *os.Root, now time.Time, hold bool) *part {
 	case r.few[recordings.PapersPart].due(now):
 		return r.few[recordings.PapersPart]
 	}
-	for _, p := range r.again {
-		if p.due(now) {
-			return p
-		}
+	again := len(r.again) > 0 && r.again[0].due(now)
+	if again && !r.retried { // in turns with those that are new
+		r.retried = true
+		return r.again[0]
 	}
-	if r.takeSegment(root, hold); r.segment != nil {
-		if r.segment.due(now) {
-			return r.segment
-		}
+	r.retried = false
+	r.takeSegment(root, hold)
+	switch {
+	case r.segment.due(now):
+		return r.segment
+	case again:
+		return r.again[0]
+	case r.segment != nil:
 		return nil
 	}
 	for _, name := range []string{recordings.ReceiptsPart, recordings.SealPart} {
@@ -114,20 +121,27 @@ func (r *record) takeSegment(root *os.Root, hold bool) {
 	}
 }
 
-// tried takes note of what came of a part.
+// tried takes note of what came of a part. A segment that failed waits for its time, and
+// none waits for it.
 func (r *record) tried(p *part) {
-	if p == r.segment && (p.acked || p.attempts > 0) {
-		if r.segment = nil; !p.acked {
-			r.again = append(r.again, p)
-		}
+	switch {
+	case p == r.segment && (p.acked || p.attempts > 0):
+		r.segment = nil
+	case len(r.again) > 0 && p == r.again[0]:
+		r.again = slices.Delete(r.again, 0, 1)
+	default:
+		return
 	}
-	r.again = slices.DeleteFunc(r.again, func(p *part) bool { return p.acked })
+	if !p.acked {
+		i, _ := slices.BinarySearchFunc(r.again, p, func(x, p *part) int { return x.after.Compare(p.after) })
+		r.again = slices.Insert(r.again, i, p)
+	}
 }
 
 // sealFree: what the seal waits for went up or is refused again and again, its
 // countersignature, too.
 func (r *record) sealFree() bool {
-	return r.onlySealLeft() && (!r.awaits || r.finished || r.refusals >= badAfter) && r.few[recordings.ReceiptsPart].settled()
+	return r.onlySealLeft() && (!r.awaits || r.finished || r.closing.refusals >= badAfter) && r.few[recordings.ReceiptsPart].settled()
 }
 
 // onlySealLeft: there is a seal, and everything before it was uploaded or refused.
@@ -238,9 +252,15 @@ func (r *record) recall(root *os.Root) {
 		}
 		name, when, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		at, err := strconv.ParseInt(when, 10, 64)
-		if err == nil && recordings.Largest(name) > 0 {
-			r.earlier[name], r.acked = true, time.Unix(at, 0)
+		if err != nil || recordings.Largest(name) == 0 {
+			continue
 		}
+		r.acked = time.Unix(at, 0)
+		if n, segment := recordings.Segment(name); segment && n == r.next { // as nearly all are
+			r.next++
+			continue
+		}
+		r.earlier[name] = true
 	}
 }
 
@@ -264,7 +284,7 @@ func (s *Spool) scan(root *os.Root) {
 		}
 		r := s.records[e.Name()]
 		if r == nil {
-			r = &record{id: e.Name(), few: map[string]*part{}, failures: failures{awaits: s.heads != nil}}
+			r = &record{id: e.Name(), few: map[string]*part{}, ending: ending{awaits: s.heads != nil, closing: part{name: recordings.ReceiptsPart}}}
 			r.recall(root)
 			s.records[r.id] = r
 		}
@@ -275,6 +295,7 @@ func (s *Spool) scan(root *os.Root) {
 	for id := range s.records {
 		if !here[id] {
 			delete(s.records, id)
+			s.forget(id)
 		}
 	}
 }
@@ -341,13 +362,14 @@ func (s *Spool) discard(root *os.Root, name string) {
 func (s *Spool) untilNext(now time.Time) time.Duration {
 	wait := rescan
 	for _, r := range s.records {
-		for _, p := range slices.Concat(slices.Collect(maps.Values(r.few)), r.again, []*part{r.segment}) {
+		parts := append(slices.Collect(maps.Values(r.few)), r.segment)
+		if parts = append(parts, r.again[:min(1, len(r.again))]...); r.awaits && !r.finished {
+			parts = append(parts, &r.closing)
+		}
+		for _, p := range parts {
 			if p != nil && !p.acked && p.after.After(now) {
 				wait = min(wait, p.after.Sub(now))
 			}
-		}
-		if d := r.finishAfter.Sub(now); r.awaits && !r.finished && d > 0 {
-			wait = min(wait, d)
 		}
 		if d := r.acked.Add(s.keep).Sub(now); r.complete() && d > 0 {
 			wait = min(wait, d)

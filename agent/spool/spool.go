@@ -30,17 +30,9 @@ type Putter interface {
 	Put(ctx context.Context, p link.Put, body io.Reader) error
 }
 
-// Times of the spool.
 const (
-	rescan      = 30 * time.Second // without a Kick, the directory is looked at this often
-	pauseFirst  = time.Second      // between attempts, doubled up to pauseMost, with full jitter
-	pauseMost   = 30 * time.Second
-	deferMost   = 5 * time.Minute // a part that is refused is tried again at least this often
-	attempt     = 2 * time.Minute // one part may take this long
-	badAfter    = 3               // refusals after which others no longer wait for a part
-	ackFile     = "acked"
-	donePrefix  = "done-"
-	maxAckBytes = 256 << 20
+	ackFile    = "acked"
+	donePrefix = "done-"
 )
 
 // Option changes how a Spool works.
@@ -54,6 +46,9 @@ func Keep(d time.Duration) Option { return func(s *Spool) { s.keep = d } }
 // uploaded: where there is a seal, there is a list of receipts.
 func Countersigned(h *Heads) Option { return func(s *Spool) { s.heads = h } }
 
+// Refused has f told what cannot be stored, whenever that changes. f must not block.
+func Refused(f func(Trouble)) Option { return func(s *Spool) { s.told = f } }
+
 // Spool uploads what is in one directory: a recording per directory, named V-....
 type Spool struct {
 	dir    string
@@ -63,17 +58,20 @@ type Spool struct {
 	heads  *Heads // nil: nothing is countersigned
 	kick   chan struct{}
 	bulk   *bulk
+	told   func(Trouble)
+	troubles
 
 	mu      sync.Mutex // one Run at a time
 	records map[string]*record
 	failed  int // attempts in a row that did not reach the broker
+	stored  int // parts, since the start
 	scanned time.Time
 }
 
 // New makes a Spool of the recordings in dir; nothing happens before Run. dir must
 // exist when Run is called, and no other Spool may work in it.
 func New(dir string, putter Putter, log *slog.Logger, options ...Option) *Spool {
-	s := &Spool{dir: dir, putter: putter, log: log, kick: make(chan struct{}, 1), bulk: &bulk{}, records: map[string]*record{}}
+	s := &Spool{dir: dir, putter: putter, log: log, kick: make(chan struct{}, 1), bulk: &bulk{}, told: func(Trouble) {}, records: map[string]*record{}}
 	for _, o := range options {
 		o(s)
 	}
@@ -178,22 +176,16 @@ func (s *Spool) round(ctx context.Context, root *os.Root) time.Duration {
 
 // finish has a recording countersigned as a whole once all but its seal is uploaded.
 func (s *Spool) finish(ctx context.Context, root *os.Root, r *record) error {
-	if s.heads == nil || r.finished || time.Now().Before(r.finishAfter) || !r.onlySealLeft() {
+	if s.heads == nil || r.finished || time.Now().Before(r.closing.after) || !r.onlySealLeft() {
 		return nil
 	}
 	err := s.heads.Finish(ctx, r.id)
 	if err == nil {
 		r.finished = true
+		s.settled(r, &r.closing)
 		return r.list(root)
 	}
-	if ctx.Err() == nil {
-		r.finishAfter = time.Now().Add(jitter(r.refusals+1, pauseMost))
-		if session.KindOf(err) != session.Unreachable {
-			r.refusals++
-			r.finishAfter = time.Now().Add(jitter(r.refusals, deferMost))
-			s.log.Error("recording not countersigned to its end, will be tried again", "recording", r.id, "err", err)
-		}
-	}
+	s.failedOn(ctx, root, r, &r.closing, err)
 	return err
 }
 
@@ -201,26 +193,36 @@ func (s *Spool) finish(ctx context.Context, root *os.Root, r *record) error {
 func (s *Spool) upload(ctx context.Context, root *os.Root, r *record, p *part) error {
 	err := s.try(ctx, root, r, p)
 	defer r.tried(p)
-	if err == nil {
-		p.acked = true
-		if err := r.remember(root, p, time.Now()); err != nil {
-			s.log.Warn("acknowledged part not noted, it will be sent again after a restart", "recording", r.id, "part", p.name, "err", err)
-		}
-		return nil
-	}
-	if ctx.Err() != nil {
+	if err != nil {
+		s.failedOn(ctx, root, r, p, err)
 		return err
 	}
-	p.attempts++
-	p.after = time.Now().Add(jitter(p.attempts, pauseMost))
-	if session.KindOf(err) != session.Unreachable {
-		p.refusals++
-		p.after = time.Now().Add(jitter(p.refusals, deferMost))
-		s.log.Error("part not uploaded, will be tried again", "recording", r.id, "part", p.name, "refusals", p.refusals, "err", err)
-	} else {
-		s.log.Debug("broker not reached", "recording", r.id, "part", p.name, "err", err)
+	p.acked = true
+	s.stored++
+	s.settled(r, p)
+	if err := r.remember(root, p, time.Now()); err != nil {
+		s.log.Warn("acknowledged part not noted, it will be sent again after a restart", "recording", r.id, "part", p.name, "err", err)
 	}
-	return err
+	return nil
+}
+
+// failedOn says when a part is tried again. Of one that breaks the connection again and
+// again, while others pass, the broker says no in its way.
+func (s *Spool) failedOn(ctx context.Context, root *os.Root, r *record, p *part, err error) {
+	if ctx.Err() != nil {
+		return
+	}
+	breaks := p.attempts > 0 && s.stored > p.stored
+	p.attempts, p.stored = p.attempts+1, s.stored
+	if session.KindOf(err) == session.Unreachable && !breaks {
+		p.after = time.Now().Add(jitter(p.attempts, pauseMost))
+		s.log.Debug("broker not reached", "recording", r.id, "part", p.name, "err", err)
+		return
+	}
+	p.refusals++
+	p.after = time.Now().Add(jitter(p.refusals, deferMost))
+	s.log.Error("part not uploaded, will be tried again", "recording", r.id, "part", p.name, "refusals", p.refusals, "err", err)
+	s.refused(root, r, p, err)
 }
 
 func (s *Spool) try(ctx context.Context, root *os.Root, r *record, p *part) error {

@@ -17,6 +17,7 @@ const (
 	WithKilled     = "killed"     // somebody at the hospital ended it
 	WithTorn       = "torn"       // the recorder was lost
 	WithUnreviewed = "unreviewed" // it is over and nobody has reviewed it
+	WithStuck      = "stuck"      // parts of it cannot be stored
 )
 
 // Filter says which recordings are wanted. The zero Filter wants all.
@@ -36,7 +37,11 @@ func (a *Access) Recordings(ctx context.Context, c Caller, f Filter, s Stretch) 
 	if err := f.check(); err != nil {
 		return nil, "", err
 	}
-	next, err = a.page(ctx, recordingKind, places(c, ""), s, func(d store.Doc) (bool, error) {
+	index := ""
+	if slices.Contains(f.With, WithStuck) {
+		index = stuckOf
+	}
+	next, err = a.page(ctx, recordingKind, places(c, index), s, func(d store.Doc) (bool, error) {
 		v, ok, err := showRecording(d, c)
 		if ok = ok && f.fits(v); ok {
 			all = append(all, v)
@@ -66,7 +71,7 @@ func (f Filter) check() error {
 		return refusal(session.Invalid, "See sallyport recordings ls --help.", "The recordings cannot be filtered by this %s.", what)
 	}
 	for _, w := range f.With {
-		if !slices.Contains([]string{WithFiles, WithKilled, WithTorn, WithUnreviewed}, w) {
+		if !slices.Contains([]string{WithFiles, WithKilled, WithTorn, WithUnreviewed, WithStuck}, w) {
 			return wrong("property")
 		}
 	}
@@ -117,6 +122,8 @@ func (v Recording) with(word string) bool {
 		return v.State == "torn"
 	case WithUnreviewed:
 		return v.State != "live" && len(v.Reviews) == 0
+	case WithStuck:
+		return v.Stuck != nil
 	}
 	return false
 }

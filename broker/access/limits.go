@@ -25,9 +25,11 @@ const (
 
 // Bounds of what is kept of one recording.
 const (
-	maxParts    = 10000 // a day of 10 s segments
+	maxSpans    = 1000 // of segments that overtook each other; what goes beyond is in the vault, and not counted here
+	maxOthers   = 16   // parts that are no segment
 	maxReviews  = 100
 	maxViewings = 200 // the log has them all
+	maxStuck    = 400 // bytes of why a part is not stored, and of what to do
 )
 
 // Times.

@@ -21,13 +21,6 @@ type span struct {
 	To   uint32 `json:"to"`
 }
 
-// maxSpans bounds what is remembered of late segments, and maxOthers of other parts. What
-// goes beyond is in the vault all the same, and is not counted here.
-const (
-	maxSpans  = 1000
-	maxOthers = 16
-)
-
 // add notes a part; noting it twice counts it once.
 func (s *stored) add(part string, size int64) {
 	if n, segment := recordings.Segment(part); segment {

@@ -49,7 +49,23 @@ type Findings struct {
 	Readable bool           // the broker may show it
 	Digest   *replay.Digest // nil until it was computed
 	Verdict  *Verdict       // nil until somebody had it checked
+	Stuck    *Stuck         // nil while everything that came could be stored
 	Reviews  []Review       // the oldest first
+}
+
+// Stuck says that the agent has parts of a recording that are refused again and again.
+type Stuck struct {
+	Part    string    `json:"part"`  // the first
+	Parts   int       `json:"parts"` // how many
+	Since   time.Time `json:"since"`
+	Message string    `json:"message"` // the agent's words
+	Next    string    `json:"next"`
+}
+
+// stuckAs is what an agent reports, in words that are fit to be shown.
+func stuckAs(x *link.Stuck) *Stuck {
+	return &Stuck{Part: wording.Line(x.Part, maxText), Parts: max(x.Parts, 1), Since: x.Since.UTC(),
+		Message: wording.Line(x.Message, maxStuck), Next: wording.Line(x.Next, maxStuck)}
 }
 
 // recording is what is kept of one.
@@ -76,6 +92,7 @@ type recording struct {
 	Digest    *replay.Digest    `json:"digest,omitempty"`
 	Verdict   *Verdict          `json:"verdict,omitempty"`
 	Reviews   []Review          `json:"reviews,omitempty"`
+	Stuck     *Stuck            `json:"stuck,omitempty"`
 }
 
 // viewing is one look at a recording that was announced before.
@@ -105,7 +122,7 @@ func (x recording) view() (Recording, error) {
 		}
 	}
 	v.WorkOrder, v.Reason = x.WorkOrder, cmp.Or(x.Reason, x.Closed)
-	v.Findings = Findings{Readable: x.Stored.has(recordings.HeaderPart) && !x.Unseen, Digest: x.Digest, Verdict: x.Verdict, Reviews: x.Reviews}
+	v.Findings = Findings{Readable: x.Stored.has(recordings.HeaderPart) && !x.Unseen, Digest: x.Digest, Verdict: x.Verdict, Stuck: x.Stuck, Reviews: x.Reviews}
 	switch {
 	case x.Sealed.IsZero():
 	case x.Torn:
@@ -163,6 +180,9 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 		now.Session, now.Asset, now.Service, now.Protocol, now.Engineer = of, r.doc.Asset, x.Service, x.Protocol, r.Engineer
 		now.Request, now.WorkOrder = r.id.Request(), r.doc.Ref
 		now.Reason = r.Session.Reason
+		if x.Stuck != nil {
+			now.Stuck = stuckAs(x.Stuck)
+		}
 		return nil
 	})
 }
@@ -175,6 +195,9 @@ func (a *Access) AppendPart(ctx context.Context, site, agent string, id session.
 	}
 	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
 		x.Stored.add(part, size)
+		if x.Stuck != nil && x.Stuck.Part == part {
+			x.Stuck = nil // where another is, the agent says so
+		}
 		return nil
 	})
 }
@@ -274,6 +297,7 @@ func (a *Access) putRecording(ctx context.Context, id session.ID, first *recordi
 const (
 	reviewedOf   = ":reviewed"
 	unreviewedOf = ":unreviewed" // its session is over and nobody has reviewed it
+	stuckOf      = ":stuck"      // parts of it cannot be stored
 )
 
 func ofSession(id session.ID) string { return "session:" + id.Session() }
@@ -283,6 +307,11 @@ func (x recording) under() []store.Under {
 	names := []string{ofSite(x.Site)}
 	if x.Engineer.Sub != "" {
 		names = append(names, ofEngineer(x.Engineer.Identity))
+	}
+	if x.Stuck != nil {
+		for _, n := range names {
+			names = append(names, n+stuckOf)
+		}
 	}
 	switch {
 	case x.Session == "":

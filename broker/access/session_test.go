@@ -375,3 +375,50 @@ func TestAHeaderListsTheRecordingUnderItsSession(t *testing.T) {
 		}
 	}
 }
+
+// What an agent cannot get stored shows with its recording, in clean words, and is found
+// by itself; it goes when the part arrives. No other agent can say so of a recording.
+func TestWhatIsNotStoredShows(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	r, _ := w.approved(ada)
+	id, fine := session.NewID(), session.NewID()
+	rep := w.report(r, 1)
+	rep.Recordings = []link.RecordingReport{
+		{Recording: fine.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()},
+		{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock(), Stuck: &link.Stuck{Part: "seg-000007", Parts: 2, Since: w.clock(),
+			Message: "The segment 000007 of this recording cannot be stored.\x1b[2J\u202e" + strings.Repeat("x", 1000), Next: "Look for two agents."}},
+	}
+	if err := w.ReportSession(ctx, "NGH", "second", rep); err == nil {
+		t.Fatal("another agent speaks of the session")
+	}
+	w.must(w.ReportSession(ctx, "NGH", "main", rep))
+	find := func(who access.Caller) []access.Recording {
+		t.Helper()
+		all, _, err := w.Recordings(ctx, who, access.Filter{With: []string{access.WithStuck}}, access.Stretch{})
+		w.must(err)
+		return all
+	}
+	for _, who := range []access.Caller{ada, ben} {
+		all := find(who)
+		if len(all) != 1 || all[0].ID != id || all[0].Stuck == nil {
+			t.Fatalf("found %+v", all)
+		}
+		s := all[0].Stuck
+		if s.Part != "seg-000007" || s.Parts != 2 || s.Next != "Look for two agents." || !s.Since.Equal(w.clock()) || len(s.Message) > 400 || strings.ContainsAny(s.Message, "\x1b\u202e") || !strings.HasPrefix(s.Message, "The segment 000007") {
+			t.Errorf("shown %+v", s)
+		}
+	}
+	if all := find(foreign); len(all) != 0 {
+		t.Errorf("another hospital finds %d", len(all))
+	}
+	w.must(w.AppendPart(ctx, "NGH", "main", id, "seg-000006", 5))
+	w.must(w.ReportSession(ctx, "NGH", "main", w.report(r, 2))) // which says nothing of recordings
+	if all := find(ben); len(all) != 1 {
+		t.Errorf("another part arrived, and %d are stuck", len(all))
+	}
+	w.must(w.AppendPart(ctx, "NGH", "main", id, "seg-000007", 5))
+	if all := find(ben); len(all) != 0 {
+		t.Errorf("it arrived, and %+v", all[0].Stuck)
+	}
+}

@@ -126,6 +126,7 @@ type Recording struct {
 	Readable  bool     `json:"readable"` // the broker may show it
 	Digest    *Digest  `json:"digest"`   // null until it is sealed, or where the broker may not read it
 	Verdict   *Verdict `json:"verdict"`  // null: not checked yet
+	Stuck     *Stuck   `json:"stuck"`    // null while all that came could be stored
 	Reviews   []Review `json:"reviews"`
 }
 

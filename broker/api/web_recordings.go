@@ -38,7 +38,7 @@ type (
 		From      string `query:"from" maxLength:"40" doc:"started at or after: RFC 3339, or a day (UTC)"`
 		To        string `query:"to" maxLength:"40" doc:"started before: RFC 3339, or until the end of a day (UTC)"`
 		WorkOrder string `query:"work_order" maxLength:"200" doc:"part of it"`
-		With      string `query:"with" maxLength:"60" doc:"all of these, with commas between: files, killed, torn, unreviewed"`
+		With      string `query:"with" maxLength:"60" doc:"all of these, with commas between: files, killed, torn, unreviewed, stuck"`
 	}
 	partPath struct {
 		ID string `path:"id" maxLength:"60"`

@@ -45,6 +45,9 @@ type PastSession struct {
 // Digest sums a recording up.
 type Digest replay.Digest
 
+// Stuck says that parts of a recording are refused again and again; the agent keeps them.
+type Stuck access.Stuck
+
 // Verdict is what the broker found when it checked a recording.
 type Verdict struct {
 	At            time.Time `json:"at"`
@@ -145,7 +148,7 @@ func verdictView(v *access.Verdict) *Verdict {
 func (d *door) recordingView(r access.Recording) Recording {
 	v := Recording{ID: r.ID.Recording(), State: r.State, Asset: r.Asset, Service: r.Service, Protocol: r.Protocol, Engineer: known(r.Engineer),
 		Started: r.Started.UTC(), Ended: orNull(r.Ended), Bytes: r.Bytes, Site: r.Site, WorkOrder: r.WorkOrder, Reason: string(r.Reason),
-		Readable: r.Readable, Verdict: verdictView(r.Verdict), Digest: (*Digest)(r.Digest),
+		Readable: r.Readable, Verdict: verdictView(r.Verdict), Digest: (*Digest)(r.Digest), Stuck: (*Stuck)(r.Stuck),
 		Reviews: each(r.Reviews, func(x access.Review) Review {
 			return Review{By: known(x.By), At: x.At.UTC(), Attestation: x.Attestation, Comment: x.Comment}
 		})}

@@ -54,9 +54,9 @@ begins and ends in this machine's time zone.`
 	c.Flags().StringVar(&f.from, "from", "", "begun on this day or after it, or at a time such as 2026-11-23T08:00:00Z")
 	c.Flags().StringVar(&f.to, "to", "", "begun until the end of this day, or before a time")
 	c.Flags().StringVar(&f.workOrder, "work-order", "", "for this work order, or part of it")
-	c.Flags().StringSliceVar(&f.with, "with", nil, "that have all of these: files, killed, torn, unreviewed")
+	c.Flags().StringSliceVar(&f.with, "with", nil, "that have all of these: files, killed, torn, unreviewed, stuck")
 	c.Flags().IntVar(&f.limit, "limit", 500, "how many at most")
-	_ = c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions([]string{"files", "killed", "torn", "unreviewed"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = c.RegisterFlagCompletionFunc("with", cobra.FixedCompletions([]string{"files", "killed", "torn", "unreviewed", "stuck"}, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }
 

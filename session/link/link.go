@@ -291,6 +291,16 @@ type RecordingReport struct {
 	Service   string           `json:"service"`
 	Protocol  session.Protocol `json:"protocol"`
 	Started   time.Time        `json:"started"`
+	Stuck     *Stuck           `json:"stuck,omitempty"` // nil says nothing: that a part arrives ends it
+}
+
+// Stuck says that parts of a recording are refused again and again.
+type Stuck struct {
+	Part    string    `json:"part"`  // the first
+	Parts   int       `json:"parts"` // how many
+	Since   time.Time `json:"since"`
+	Message string    `json:"message"` // plain words
+	Next    string    `json:"next"`
 }
 
 // End tells the agent to end a session or, with Request set, to forget a request.

@@ -56,6 +56,12 @@ func show(cmd *cobra.Command, st console.Status) error {
 	fmt.Fprintf(out, "Agent %s of site %s, %s since %s\n", st.Agent, st.Site, link, st.Link.Since.Local().Format("15:04:05"))
 	fmt.Fprintf(out, "Identity key %s\n", st.Identity)
 	showLogs(out, st)
+	for _, x := range st.Stuck {
+		fmt.Fprintf(out, "Recording %s, since %s: %s\n  %s\n", x.Recording, x.Since.Local().Format("2006-01-02 15:04"), wording.Line(x.Message, 400), wording.Line(x.Next, 400))
+		if x.Parts > 1 {
+			fmt.Fprintf(out, "  %d parts of it are refused.\n", x.Parts)
+		}
+	}
 	busy := map[string]bool{}
 	for _, l := range st.Sessions {
 		busy[l.Asset] = true

@@ -223,3 +223,14 @@ test('two hours and 20 MB are scrubbed without waiting', async ({ page }) => {
   await expect(page.locator('.found')).toContainText('needle');
   await page.screenshot({ path: '../../build/screens/player-long-desktop.png' });
 });
+
+test('what is not stored is said, with what helps', async ({ page }) => {
+  const stuck = { part: 'seg-000004', parts: 2, since: at(-30), message: 'The segment 000004 of this recording cannot be stored at the broker: another content is there.', next: 'Look for two agents with one identity.' };
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}`]: recording({ id: vid, stuck }) }).all);
+  await page.goto('/recordings/' + vid);
+  await everyLook(page, 'player-stuck', async (p) => {
+    await expect(p.getByText('another content is there. The same holds for 1 other part of it.')).toBeVisible();
+    await expect(p.getByText('The agent keeps it and goes on trying; nothing else waits for it. Look for two agents with one identity.')).toBeVisible();
+  });
+  await accessible(page);
+});

@@ -6,7 +6,7 @@ const kinds = [
   recording({ id: id(1), state: 'live', ended: null, reason: '', digest: null, started: at(-12) }),
   recording({ id: id(2), verdict: { at: at(-5), verdict: 'tampered', signer: 'known', segments: 41, countersigned: true, logged: true, message: 'Segment 12 is not what the agent signed.' } }),
   recording({ id: id(3), state: 'torn', reason: 'agent-lost', digest: { seconds: 95, lines: 10, files_in: 0, files_out: 0, refused: 2, warnings: 0, freezes: 0 } }),
-  recording({ id: id(4), reason: 'killed-remote', engineer: 'a.very.long.name.of.an.engineer.that.does.not.break@subsidiary.meridian-imaging-service.example', work_order: 'WO-' + '9'.repeat(60) }),
+  recording({ id: id(4), reason: 'killed-remote', stuck: { part: 'seal', parts: 1, since: at(-50), message: 'The seal of this recording cannot be stored.', next: 'Ask.' }, engineer: 'a.very.long.name.of.an.engineer.that.does.not.break@subsidiary.meridian-imaging-service.example', work_order: 'WO-' + '9'.repeat(60) }),
   recording({ id: id(5), readable: false, digest: null, reviews: [{ by: 's.adeyemi@northfield.example', at: at(-1), attestation: 'concern', comment: 'x' }] }),
 ];
 
@@ -17,6 +17,8 @@ test('recordings of every kind', async ({ page }) => {
     await expect(p.getByText('Still growing')).toBeVisible();
     await expect(p.getByRole('img', { name: 'tampered' })).toBeVisible();
     await expect(p.getByText(/2 refused/)).toBeVisible();
+    await expect(p.getByText(/^not stored in full/)).toBeVisible();
+    await expect(p.getByText('One recording is not stored in full')).toBeVisible();
   });
   await page.keyboard.press('j');
   await page.keyboard.press('j');

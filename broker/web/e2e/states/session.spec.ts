@@ -40,12 +40,15 @@ test('the report of a session that is over', async ({ page }) => {
   await mock(page, 'auditor', {
     ...base, ['GET /sessions/' + s.id]: over, ['GET /requests/' + r.id]: { ...r, status: 'closed' },
     'GET /recordings/V-1': recording({ id: 'V-1', verdict, reviews: [{ by: 's.adeyemi@northfield.example', at: at(0), attestation: 'as-agreed', comment: 'Only the event log was read.' }] }),
-    'GET /recordings/V-2': recording({ id: 'V-2', state: 'torn', verdict: { ...verdict, verdict: 'tampered', message: 'Tampered: segment 7 is not what the agent signed.' } }),
+    'GET /recordings/V-2': recording({ id: 'V-2', state: 'torn', verdict: { ...verdict, verdict: 'tampered', message: 'Tampered: segment 7 is not what the agent signed.' },
+      stuck: { part: 'seg-000007', parts: 3, since: at(-60), message: 'The segment 000007 of this recording cannot be stored at the broker: the disk spoiled it.', next: 'Have the disk of the agent checked.' } }),
   });
   await page.goto('/sessions/' + s.id);
   await everyLook(page, 'session-over', async (p) => {
     await expect(p.getByText('Only the event log was read.')).toBeVisible();
     await expect(p.getByText('Torn: the agent')).toBeVisible();
+    await expect(p.getByText('the disk spoiled it. The same holds for 2 other parts of it.')).toBeVisible();
+    await expect(p.getByText('Have the disk of the agent checked.')).toBeVisible();
   });
   await page.emulateMedia({ media: 'print' });
   await page.screenshot({ path: '../../build/screens/session-over-print.png', fullPage: true });

@@ -256,7 +256,16 @@ export interface Recording {
   readable: boolean; // the broker may show it
   digest: Digest | null; // null until it is sealed, or where the broker may not read it
   verdict: Verdict | null; // null: not checked yet
+  stuck: Stuck | null; // null while all that came could be stored
   reviews: Review[];
+}
+/** What of a recording is refused again and again; the words are its agent's. */
+export interface Stuck {
+  part: string; // the first
+  parts: number;
+  since: string;
+  message: string;
+  next: string;
 }
 export interface Marker {
   at: number; // microseconds from the start
