@@ -88,7 +88,7 @@ func (a *Agent) furnish() error {
 	var err error
 	a.client, err = link.NewClient(link.ClientConfig{
 		Nodes: a.cfg.nodes(), Certificate: a.creds.certificate, Roots: a.creds.pool, Renew: a.creds.renewed,
-		Hello: a.hello(), Handler: a, OnState: a.linkState, Log: a.log,
+		Hello: a.hello(), Handler: a, OnState: a.linkState, Trusted: a.checkpoints.trusted, Log: a.log,
 	})
 	if err != nil {
 		return err

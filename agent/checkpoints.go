@@ -57,12 +57,13 @@ type checkpoints struct {
 	now   func() time.Time
 	log   *slog.Logger
 
-	mu   sync.Mutex
-	kept memory
+	mu    sync.Mutex
+	kept  memory
+	shown map[string]bool // nodes of our configuration whose log, an accepted one, was seen
 }
 
 func openCheckpoints(s state, now func() time.Time, log *slog.Logger) (*checkpoints, error) {
-	c := &checkpoints{state: s, now: now, log: log, kept: memory{Logs: map[string]keptLog{}, Strangers: map[string]stranger{}}}
+	c := &checkpoints{state: s, now: now, log: log, shown: map[string]bool{}, kept: memory{Logs: map[string]keptLog{}, Strangers: map[string]stranger{}}}
 	raw, err := durable.Read(s.path(checkpointsFile), maxCheckpointsFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return c, nil
@@ -122,7 +123,17 @@ func (c *checkpoints) take(_ context.Context, in link.Deliver) (link.Verdict, er
 	if err != nil {
 		return link.Verdict{}, c.estrange(in, stranger{Origin: newer.Origin, Forged: accepted, Since: c.now().UTC(), Note: in.Request})
 	}
-	return c.follow(in, nodes, newer, proof)
+	v, err := c.follow(in, nodes, newer, proof)
+	c.shown[in.Node] = err == nil
+	return v, err
+}
+
+// trusted reports whether a node showed a log that is accepted: it is asked before others,
+// so that nothing waits for a node whose word does not count.
+func (c *checkpoints) trusted(node string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.shown[node]
 }
 
 // follow keeps a checkpoint that its log's accepted key signed, if it goes on from the
@@ -163,6 +174,7 @@ func (c *checkpoints) distrust(origin string, l keptLog) error {
 // estrange takes nothing new from a node that shows a log which is not accepted. c.mu is
 // held.
 func (c *checkpoints) estrange(in link.Deliver, s stranger) error {
+	delete(c.shown, in.Node)
 	c.kept.Strangers[in.Node] = s // holds even where it cannot be written
 	c.log.Error("a node of the broker keeps an audit log that is not accepted; nothing new is taken from it", "node", in.Node, "log", s.Origin, "forged", s.Forged)
 	return errors.Join(s.refusal(in.Node), c.keep(c.kept))

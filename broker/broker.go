@@ -80,11 +80,11 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store,
 }
 
 func (b *Broker) furnish() error {
-	err := b.openAmongPeers()
-	if err != nil {
+	var err error
+	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
 		return err
 	}
-	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
+	if err := b.openAmongPeers(); err != nil {
 		return err
 	}
 	ca, err := fleet.LoadCA(filepath.Join(b.cfg.State, "ca"), time.Now)
@@ -100,7 +100,7 @@ func (b *Broker) furnish() error {
 	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Wholes: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Serves: b.cfg.serves, Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
-	b.replays = newReplays(library{b.vault, b.signer, b.audit, b.peers.nodes}, b.access)
+	b.replays = newReplays(library{b.vault, b.signer, b.peers.logs, b.peers.nodes}, b.access)
 	b.digests = newDigests(b.replays, b.log)
 	if b.ssh, err = sshd.New(sshd.Config{
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
@@ -198,6 +198,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.keepPresence(gctx) })
 	group.Go(func() error { return b.peers.run(gctx) })
+	group.Go(func() error { return b.peers.keepCopy(gctx) })
 	group.Go(func() error { return b.digests.run(gctx) })
 	if b.mail != nil {
 		group.Go(func() error { return b.mail.Run(gctx) })

@@ -63,7 +63,7 @@ func (r *replays) Check(ctx context.Context, site, recording string) (access.Ver
 	if err != nil {
 		return access.Verdict{}, err
 	}
-	err = r.judge(at, found, said, &v)
+	err = r.judge(ctx, at, found, said, &v)
 	return v, err
 }
 
@@ -81,7 +81,7 @@ func (c receipts) stands(h witness.Head) {
 }
 
 // judge puts what was found into the verdict.
-func (r *replays) judge(at place, found recordings.Result, said receipts, v *access.Verdict) error {
+func (r *replays) judge(ctx context.Context, at place, found recordings.Result, said receipts, v *access.Verdict) error {
 	segments, _ := found.Extent()
 	v.Segments = int64(segments)
 	if found.Result == recordings.VerdictTampered {
@@ -92,7 +92,7 @@ func (r *replays) judge(at place, found recordings.Result, said receipts, v *acc
 		}
 		return nil
 	}
-	against, err := r.witnesses(at, found, said, v)
+	against, err := r.witnesses(ctx, at, found, said, v)
 	if err != nil {
 		return err
 	}
@@ -116,19 +116,19 @@ func (r *replays) judge(at place, found recordings.Result, said receipts, v *acc
 
 // witnesses compares a sound recording with what was countersigned and logged of it, and
 // says what speaks against it.
-func (r *replays) witnesses(at place, found recordings.Result, said receipts, v *access.Verdict) (against string, err error) {
+func (r *replays) witnesses(ctx context.Context, at place, found recordings.Result, said receipts, v *access.Verdict) (against string, err error) {
 	broken := exchange.Countersigned(found, said.heads, said.all, said.closed, r.nodes())
 	_, sealed := found.Seal()
 	v.Countersigned = broken == nil && len(said.all) > 0 && (said.closed || !sealed)
 	if broken != nil {
 		return broken.Error(), nil
 	}
-	e, _, logged, err := r.sealEvent(at.recording)
-	if err != nil || !logged {
+	entry, err := r.sealEvent(ctx, at.recording)
+	if err != nil || entry.in == nil {
 		return "", err
 	}
 	seal := found.SealHash()
-	if !sealed || e.Details["seal"] != hex.EncodeToString(seal[:]) {
+	if !sealed || entry.event.Details["seal"] != hex.EncodeToString(seal[:]) {
 		return "the audit log knows another seal of this recording", nil
 	}
 	v.Logged = true

@@ -2,10 +2,12 @@ package broker
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -75,13 +77,13 @@ func TestCountersign(t *testing.T) {
 
 	// The pack of the recording so far holds the receipt.
 	var pack bytes.Buffer
-	must(t, library{v, own, log, nil}.Pack(t.Context(), "NGH", id.Recording(), &pack))
+	must(t, library{v, own, alone(log), nil}.Pack(t.Context(), "NGH", id.Recording(), &pack))
 	trust := session.Trust{V: 1, Site: "NGH", Identity: session.KeyLine(agent.Public().(ed25519.PublicKey)), Nodes: session.Nodes{log.Node()}}
 	verdict := exchange.Verify(t.Context(), bytes.NewReader(pack.Bytes()), int64(pack.Len()), []session.Trust{trust})
 	if verdict.Result != recordings.VerdictLive || !strings.Contains(verdict.Reason, "countersigned more than is here") {
 		t.Errorf("%s: %s", verdict.Result, verdict.Reason)
 	}
-	if err := (library{v, own, log, nil}).Pack(t.Context(), "NGH", session.NewID().Recording(), &pack); err == nil {
+	if err := (library{v, own, alone(log), nil}).Pack(t.Context(), "NGH", session.NewID().Recording(), &pack); err == nil {
 		t.Error("a pack of nothing")
 	}
 }
@@ -117,7 +119,7 @@ func TestTwoNodesMakeOnePack(t *testing.T) {
 	}
 	for i, b := range nodes {
 		var pack bytes.Buffer
-		must(t, library{v, b.signer, b.audit, nil}.Pack(t.Context(), "NGH", id.Recording(), &pack))
+		must(t, library{v, b.signer, alone(b.audit), nil}.Pack(t.Context(), "NGH", id.Recording(), &pack))
 		check := func(nodes session.Nodes) exchange.Result {
 			bundle := trust
 			bundle.Nodes = nodes
@@ -153,4 +155,9 @@ func begin(t *testing.T, v *vault.Directory, id session.ID, agent ed25519.Privat
 	must(t, v.Put(t.Context(), vault.Part{Site: "NGH", Recording: id.Recording(), Name: "header", Size: int64(len(raw)), SHA256: hex.EncodeToString(sum[:])}, bytes.NewReader(raw)))
 	must(t, w.Record(session.Event{Kind: session.Output, Stream: 1, Data: []byte("x")}))
 	return <-heads
+}
+
+// alone is the log of a node that has no others.
+func alone(log *audit.Log) func(context.Context) iter.Seq[searched] {
+	return func(context.Context) iter.Seq[searched] { return func(yield func(searched) bool) { yield(log) } }
 }

@@ -7,8 +7,8 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"iter"
 
-	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/recordings/vault"
@@ -20,14 +20,15 @@ import (
 type kept interface {
 	vault.Vault
 	vault.Receipts
+	vault.Logs
 }
 
 // library is the vault as the web reads it.
 type library struct {
 	vault  kept
 	signer ed25519.PrivateKey
-	log    *audit.Log
-	nodes  func() session.Nodes // whose countersignatures count here
+	logs   func(ctx context.Context) iter.Seq[searched] // this node's audit log, then the others'
+	nodes  func() session.Nodes                         // whose countersignatures count here
 }
 
 // place is where a recording stands in the vault.
@@ -93,7 +94,7 @@ func (l library) Pack(ctx context.Context, site, recording string, w io.Writer) 
 	if err != nil {
 		return err
 	}
-	if c.Audit, err = l.sealing(recording); err != nil {
+	if c.Audit, err = l.sealing(ctx, recording); err != nil {
 		return err
 	}
 	from, to := io.Pipe()
@@ -109,18 +110,63 @@ func (l library) Pack(ctx context.Context, site, recording string, w io.Writer) 
 	return err
 }
 
-// sealing proves that a recording's seal is in the audit log; nothing while it is not.
-// A pack is only made of what the log has: the seal is logged before it is listed.
-func (l library) sealing(recording string) ([]byte, error) {
-	_, at, found, err := l.sealEvent(recording)
-	if err != nil || !found {
+// sealing proves that a recording's seal is in the audit log of this node, or of the one
+// that took it; nothing while it is not. A pack is only made of what a log has: the seal is
+// logged before it is listed, and copied within seconds.
+func (l library) sealing(ctx context.Context, recording string) ([]byte, error) {
+	s, err := l.sealEvent(ctx, recording)
+	if err != nil || s.in == nil {
 		return nil, err
 	}
-	proof, err := l.log.Prove(at)
+	proof, err := s.in.Prove(s.at)
 	if err != nil {
 		return nil, err
 	}
 	return proof.Text(), nil
+}
+
+// searched is a log in which something can be found and proved: a node's own, or the copy
+// of another's.
+type searched interface {
+	Find(fits func(entry []byte) bool) (index int64, found bool, err error)
+	Prove(index int64) (witness.Inclusion, error)
+}
+
+// sealed is the entry of a recording's seal. in is nil where no log has one.
+type sealed struct {
+	event witness.Event
+	at    int64
+	in    searched
+}
+
+// sealEvent finds the entry of a recording's seal.
+func (l library) sealEvent(ctx context.Context, recording string) (sealed, error) {
+	for log := range l.logs(ctx) {
+		if s, err := sealIn(log, recording); err != nil || s.in != nil {
+			return s, err
+		}
+	}
+	return sealed{}, nil
+}
+
+func sealIn(log searched, recording string) (s sealed, err error) {
+	name := []byte(`"recording":"` + recording + `"`)
+	at, found, err := log.Find(func(entry []byte) bool {
+		if !bytes.Contains(entry, name) {
+			return false
+		}
+		x, err := witness.ParseEvent(entry)
+		if err != nil || x.Event != witness.RecordingSealed || x.Recording != recording {
+			return false
+		}
+		s.event = x
+		return true
+	})
+	if err != nil || !found {
+		return sealed{}, err
+	}
+	s.at, s.in = at, log
+	return s, nil
 }
 
 // companion reads what stands beside a recording; nothing when it has not arrived.
@@ -140,21 +186,4 @@ func (l library) small(ctx context.Context, at place, part string, most int64) (
 	}
 	defer f.Close()
 	return io.ReadAll(io.LimitReader(f, most))
-}
-
-// sealEvent finds the entry of a recording's seal in the audit log.
-func (l library) sealEvent(recording string) (e witness.Event, at int64, found bool, err error) {
-	name := []byte(`"recording":"` + recording + `"`)
-	at, found, err = l.log.Find(func(entry []byte) bool {
-		if !bytes.Contains(entry, name) {
-			return false
-		}
-		x, err := witness.ParseEvent(entry)
-		if err != nil || x.Event != witness.RecordingSealed || x.Recording != recording {
-			return false
-		}
-		e = x
-		return true
-	})
-	return e, at, found, err
 }

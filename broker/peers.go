@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
+	"iter"
 	"log/slog"
 	"os"
 	"slices"
@@ -28,6 +30,7 @@ const (
 	bulletinKind   = "auditlog"
 	bulletinsUnder = "nodes"
 	peersEvery     = 5 * time.Second
+	copyEvery      = time.Second      // of the log, when it grew
 	patience       = 30 * time.Second // with a checkpoint that not all have cosigned
 	maxPeersFile   = 1 << 20
 )
@@ -64,6 +67,7 @@ type bulletins interface {
 type peers struct {
 	board bulletins
 	log   *audit.Log
+	files audit.Files // where logs are copied to
 	sign  func(c witness.Checkpoint, at time.Time) ([]byte, error)
 	file  string // what is kept of the others
 	now   func() time.Time
@@ -114,6 +118,47 @@ func (p *peers) nodes() session.Nodes {
 		all = append(all, session.Node{Origin: origin, Key: k.Key})
 	}
 	return all
+}
+
+// logs are this node's log and the copies of the others', each opened when it is asked for.
+// A copy that cannot be read proves nothing, and that is said.
+func (p *peers) logs(ctx context.Context) iter.Seq[searched] {
+	return func(yield func(searched) bool) {
+		if !yield(p.log) {
+			return
+		}
+		for _, node := range p.nodes()[1:] {
+			c, err := audit.OpenCopy(ctx, p.files, node)
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+			case err != nil:
+				p.out.Error("THE COPY OF ANOTHER NODE'S AUDIT LOG CANNOT BE READ", "log", node.Origin, "err", err)
+			case !yield(c):
+				return
+			}
+		}
+	}
+}
+
+// keepCopy copies this node's log as it grows, so that it can be proved from when the node
+// is lost.
+func (p *peers) keepCopy(ctx context.Context) error {
+	tick := time.NewTicker(copyEvery)
+	defer tick.Stop()
+	for size := int64(-1); ; {
+		if now := p.log.Size(); now != size {
+			if err := p.log.CopyTo(ctx, p.files); err == nil {
+				size = now
+			} else if ctx.Err() == nil {
+				p.out.Error("the audit log could not be copied to the vault", "err", err)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // turn reads what the others posted, cosigns what goes on, and posts.

@@ -72,7 +72,7 @@ func newScene(t *testing.T) *scene {
 	a, err := access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: c.agent, Audit: log, Now: time.Now})
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
-	r := newReplays(library{v, key, log, func() session.Nodes { return session.Nodes{log.Node()} }}, a)
+	r := newReplays(library{v, key, alone(log), func() session.Nodes { return session.Nodes{log.Node()} }}, a)
 	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, replays: r, digests: newDigests(r, quiet)}
 	must(t, a.Announce(t.Context(), c.agent.Hello("NGH-PETCT1")))
 	raw := accesstest.Bytes(accesstest.Request(c.ada.Identity, "NGH", "NGH-PETCT1", time.Now()))

@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -17,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/broker/fleet"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -38,13 +40,35 @@ func (c Config) origin() (string, error) {
 	return u.Host + "/" + c.Node, nil
 }
 
+// logKey is the one key that vouches for what a node saw: the log, heads and packs. Agents
+// pin it.
+func (c Config) logKey() (ed25519.PrivateKey, error) {
+	return audit.LoadKey(filepath.Join(c.State, "log.key"))
+}
+
+// AuditNode is what a hospital accepts of a node: its audit log's name and key. The key is
+// made where there is none yet.
+func AuditNode(cfg Config) (session.Node, error) {
+	origin, err := cfg.origin()
+	if err != nil {
+		return session.Node{}, err
+	}
+	if err := durable.MakeDir(cfg.State); err != nil {
+		return session.Node{}, err
+	}
+	key, err := cfg.logKey()
+	if err != nil {
+		return session.Node{}, err
+	}
+	return session.Node{Origin: origin, Key: session.KeyLine(key.Public().(ed25519.PublicKey))}, nil
+}
+
 func (b *Broker) openAudit() (*audit.Log, error) {
 	origin, err := b.cfg.origin()
 	if err != nil {
 		return nil, err
 	}
-	// One key vouches for what the broker saw: the log, heads and packs. Agents pin it.
-	if b.signer, err = audit.LoadKey(filepath.Join(b.cfg.State, "log.key")); err != nil {
+	if b.signer, err = b.cfg.logKey(); err != nil {
 		return nil, err
 	}
 	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: b.signer, Origin: origin, Now: time.Now, Appended: b.appended})
@@ -53,7 +77,7 @@ func (b *Broker) openAudit() (*audit.Log, error) {
 // openAmongPeers is this node among the others that share its store.
 func (b *Broker) openAmongPeers() error {
 	var err error
-	b.peers, err = openPeers(&peers{board: b.store, log: b.audit, file: filepath.Join(b.cfg.State, "peers.json"), now: time.Now, out: b.log,
+	b.peers, err = openPeers(&peers{board: b.store, log: b.audit, files: b.vault, file: filepath.Join(b.cfg.State, "peers.json"), now: time.Now, out: b.log,
 		sign: func(c witness.Checkpoint, at time.Time) ([]byte, error) {
 			return witness.Cosign(c, b.audit.Node().Origin, b.signer, at)
 		}})

@@ -20,6 +20,12 @@
 // either, Open refuses rather than tell a shorter history. After a failed write the
 // log takes nothing more until it is opened again.
 //
+// A copy of the log, kept up to date in the vault that all nodes share, has the same full
+// tiles and bundles, and a head: a checkpoint with the entries since the last full bundle.
+// It is written in this order. Whoever knows the log's name and key proves entries from it
+// (Copy), and trusts nothing in it that does not fit the signed checkpoint. What was not
+// copied when a node was lost, the last second or two, is proved by nobody.
+//
 // Order of event and effect. An event is in the log before the answer that depends
 // on it, and whoever cannot write it refuses:
 //

@@ -372,23 +372,12 @@ func (l *Log) Prove(index int64) (witness.Inclusion, error) {
 	if err != nil {
 		return witness.Inclusion{}, err
 	}
-	if index < 0 || index >= c.Size {
-		return witness.Inclusion{}, os.ErrNotExist
-	}
 	l.mu.RLock()
 	defer l.mu.RUnlock()
-	if index < l.cosigned.at.Size {
+	if index >= 0 && index < l.cosigned.at.Size {
 		note, c = l.cosigned.note, l.cosigned.at
 	}
-	hashes, err := tlog.ProveRecord(c.Size, index, l.tree)
-	if err != nil {
-		return witness.Inclusion{}, fmt.Errorf("prove entry %d of the audit log: %w", index, err)
-	}
-	entry, err := l.tree.entries(index, index+1)
-	if err != nil {
-		return witness.Inclusion{}, err
-	}
-	return witness.Inclusion{Index: index, Entry: entry[0], Hashes: hashes, Checkpoint: note}, nil
+	return l.tree.prove(index, note, c)
 }
 
 // Entries are the entries from one number up to and without another, as far as they
@@ -401,9 +390,13 @@ func (l *Log) Entries(from, to int64) ([][]byte, error) {
 
 // Find looks for the newest entry that fits, from the end of the log.
 func (l *Log) Find(fits func(entry []byte) bool) (index int64, found bool, err error) {
-	for to := l.Size(); to > 0; {
+	return find(l.Size(), l.Entries, fits)
+}
+
+func find(size int64, read func(from, to int64) ([][]byte, error), fits func(entry []byte) bool) (index int64, found bool, err error) {
+	for to := size; to > 0; {
 		from := (to - 1) / width * width
-		entries, err := l.Entries(from, to)
+		entries, err := read(from, to)
 		if err != nil {
 			return 0, false, err
 		}

@@ -12,12 +12,14 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session/durable"
 )
 
 // tree is the Merkle tree: full tiles on disk, the right edge in memory.
 type tree struct {
-	dir  string
+	dir  string                            // where full tiles are written; a copy's is empty
+	read func(name string) ([]byte, error) // a full tile's file
 	size int64
 	tail [][]byte // entries after the last full bundle
 	edge [][]byte // by tile level: hashes of the tile that is not full yet
@@ -29,7 +31,14 @@ type tree struct {
 // openTree reads the right edge of a tree of size entries, a multiple of 256, from
 // its full tiles.
 func openTree(dir string, size int64) (*tree, error) {
-	t := &tree{dir: dir, size: size, edge: [][]byte{nil}, cache: map[string][]byte{}}
+	read := func(name string) ([]byte, error) { return os.ReadFile(filepath.Join(dir, name)) }
+	return readTree(&tree{dir: dir, read: read, size: size})
+}
+
+// readTree finds the right edge.
+func readTree(t *tree) (*tree, error) {
+	size := t.size
+	t.edge, t.cache = [][]byte{nil}, map[string][]byte{}
 	full := size / width // full tiles of the level below
 	for level := 1; full > 0; level++ {
 		var hashes []byte
@@ -178,7 +187,7 @@ func (t *tree) file(name string, size int) ([]byte, error) {
 	if data, ok := t.cache[name]; ok {
 		return data, nil
 	}
-	data, err := os.ReadFile(filepath.Join(t.dir, name))
+	data, err := t.read(name)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrLost, err)
 	}
@@ -213,6 +222,25 @@ func (t *tree) entries(from, to int64) ([][]byte, error) {
 		}
 	}
 	return all[from-n*width : to-n*width], nil
+}
+
+// prove proves an entry against a checkpoint of this tree.
+func (t *tree) prove(index int64, note []byte, c witness.Checkpoint) (witness.Inclusion, error) {
+	if index < 0 || index >= c.Size {
+		return witness.Inclusion{}, os.ErrNotExist
+	}
+	hashes, err := tlog.ProveRecord(c.Size, index, t)
+	if err != nil {
+		return witness.Inclusion{}, fmt.Errorf("prove entry %d of the audit log: %w", index, err)
+	}
+	entry, err := t.entries(index, index+1)
+	if err != nil {
+		return witness.Inclusion{}, err
+	}
+	if tlog.CheckRecord(hashes, c.Size, c.Root, index, tlog.RecordHash(entry[0])) != nil {
+		return witness.Inclusion{}, fmt.Errorf("%w: entry %d is another", ErrLost, index)
+	}
+	return witness.Inclusion{Index: index, Entry: entry[0], Hashes: hashes, Checkpoint: note}, nil
 }
 
 func (t *tree) leaves(from, to int64) ([]byte, error) {

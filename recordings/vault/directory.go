@@ -14,7 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
@@ -25,8 +25,7 @@ import (
 // SITE/RECORDING/PART, parts read-only. A part arrives in incoming/ and is linked to
 // its name when it is whole and synced; a link, unlike a rename, never replaces.
 type Directory struct {
-	root     *os.Root
-	receipts sync.Mutex // one countersignature is added at a time
+	root *os.Root
 }
 
 var (
@@ -37,8 +36,11 @@ var (
 // incoming can be no site: names have no dot.
 const incoming = ".incoming"
 
-// OpenDirectory opens the vault in dir and makes it where it does not exist. What an
-// interrupted Put left behind is removed; only one process may have dir open.
+const abandoned = 24 * time.Hour // what arrives is written to more often
+
+// OpenDirectory opens the vault in dir and makes it where it does not exist. The nodes of
+// a broker share one. What an interrupted Put left behind is removed once no node can still
+// be writing it.
 func OpenDirectory(dir string) (*Directory, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the vault: %w", err)
@@ -47,14 +49,32 @@ func OpenDirectory(dir string) (*Directory, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the vault: %w", err)
 	}
-	err = root.RemoveAll(incoming)
-	if err == nil {
-		err = root.Mkdir(incoming, 0o700)
-	}
-	if err != nil {
+	d := &Directory{root: root}
+	if err := root.Mkdir(incoming, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, errors.Join(fmt.Errorf("open the vault: %w", err), root.Close())
 	}
-	return &Directory{root: root}, nil
+	if err := d.sweep(time.Now().Add(-abandoned)); err != nil {
+		return nil, errors.Join(fmt.Errorf("tidy the vault: %w", err), root.Close())
+	}
+	return d, nil
+}
+
+// sweep removes what arrived and was not written to since before.
+func (d *Directory) sweep(before time.Time) error {
+	entries, err := fs.ReadDir(d.root.FS(), incoming)
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err == nil && info.ModTime().Before(before) {
+			err = d.root.RemoveAll(path.Join(incoming, e.Name()))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // Close frees the directory. Nothing is lost without it.

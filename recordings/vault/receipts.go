@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // countersigned is the file beside a recording's parts that holds what the broker
@@ -25,11 +26,12 @@ func (d *Directory) AppendReceipt(_ context.Context, site string, r witness.Rece
 	if err := checkRecording(site, recording); err != nil {
 		return witness.Receipt{}, err
 	}
-	d.receipts.Lock()
-	defer d.receipts.Unlock()
 	f, err := d.root.OpenFile(path.Join(site, recording, countersigned), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return witness.Receipt{}, fmt.Errorf("keep a countersignature: %w", err)
+	}
+	if err := durable.WaitLock(f); err != nil { // another node may add one to the same recording
+		return witness.Receipt{}, errors.Join(fmt.Errorf("keep a countersignature: %w", err), f.Close())
 	}
 	kept, err := appendReceipt(f, r)
 	return kept, errors.Join(err, f.Close())

@@ -1,7 +1,7 @@
 // Package vault keeps the parts of recordings where they are never overwritten. It
 // knows names, sizes and hashes; it reads nothing inside a part and does not judge
 // who may read one. That a header names the site it is stored under is for the
-// caller to check.
+// caller to check. It also keeps copies of the nodes' audit logs, unread.
 package vault
 
 import (

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/vault"
@@ -197,7 +198,8 @@ func TestDirectoryOnDisk(t *testing.T) {
 		t.Fatalf("left behind: %v, %v", left, err)
 	}
 	// A crash in the middle of a Put, then a new start.
-	if err := os.WriteFile(filepath.Join(dir, ".incoming", "half"), []byte("x"), 0o600); err != nil {
+	half, yesterday := filepath.Join(dir, ".incoming", "half"), time.Now().Add(-25*time.Hour)
+	if err := errors.Join(os.WriteFile(half, []byte("x"), 0o600), os.Chtimes(half, yesterday, yesterday)); err != nil {
 		t.Fatal(err)
 	}
 	if err := v.Close(); err != nil {

@@ -26,6 +26,9 @@ type ClientConfig struct {
 	// OnState hears when the first control connection comes up and the last one
 	// goes down. It must not block.
 	OnState func(up bool)
+	// Trusted reports whether a node is one that the hospital accepts: such a node is asked
+	// first. Nil: all are.
+	Trusted func(node string) bool
 	// Dial reaches a node's address; nil dials directly.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
 	Log  *slog.Logger
@@ -126,15 +129,28 @@ func notConnected() error {
 		WithNext("It tries again by itself; the agent's status says how it stands.")
 }
 
-// anyControl is a control connection that is up, or nil.
-func (c *Client) anyControl() *control {
+// controls are the control connections that are up: those of trusted nodes first.
+func (c *Client) controls() []*control {
+	var first, then []*control
 	for _, n := range c.nodes {
 		n.mu.Lock()
 		ctl := n.control
 		n.mu.Unlock()
-		if ctl != nil {
-			return ctl
+		switch {
+		case ctl == nil:
+		case c.cfg.Trusted == nil || c.cfg.Trusted(n.Name):
+			first = append(first, ctl)
+		default:
+			then = append(then, ctl)
 		}
+	}
+	return append(first, then...)
+}
+
+// anyControl is a control connection that is up, or nil.
+func (c *Client) anyControl() *control {
+	if all := c.controls(); len(all) > 0 {
+		return all[0]
 	}
 	return nil
 }

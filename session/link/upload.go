@@ -19,13 +19,14 @@ type uploads struct {
 
 	mu    sync.Mutex
 	conn  *tls.Conn // idle, or nil
+	to    *node     // where conn leads
 	timer *time.Timer
 }
 
 func newUploads() uploads { return uploads{turn: make(chan struct{}, 1)} }
 
-// take returns the idle connection, if there is one.
-func (u *uploads) take() *tls.Conn {
+// take returns the idle connection to a node, if there is one. One to another is closed.
+func (u *uploads) take(to *node) *tls.Conn {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	conn := u.conn
@@ -33,22 +34,22 @@ func (u *uploads) take() *tls.Conn {
 	if u.timer != nil {
 		u.timer.Stop()
 	}
+	if conn != nil && u.to != to {
+		_ = conn.Close()
+		return nil
+	}
 	return conn
 }
 
 // keep holds conn for the next put, for half the time that the broker would.
-func (u *uploads) keep(conn *tls.Conn) {
+func (u *uploads) keep(conn *tls.Conn, to *node) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	u.conn = conn
+	u.conn, u.to = conn, to
 	u.timer = time.AfterFunc(uploadIdle/2, u.close)
 }
 
-func (u *uploads) close() {
-	if conn := u.take(); conn != nil {
-		_ = conn.Close()
-	}
-}
+func (u *uploads) close() { u.take(nil) }
 
 // Put uploads one part: body must hold exactly p.Size bytes. Nil means that the
 // broker holds these very bytes, now or already; an error that wraps ErrConflict
@@ -77,10 +78,11 @@ func (c *Client) put(ctx context.Context, u *uploads, p Put, body io.Reader) (Ac
 	case <-ctx.Done():
 		return Ack{}, ctx.Err()
 	}
-	conn := u.take()
+	to := c.anyNode()
+	conn := u.take(to)
 	if conn == nil {
 		var err error
-		if conn, err = c.dial(ctx, c.anyNode(), Role{Role: RoleUpload}); err != nil {
+		if conn, err = c.dial(ctx, to, Role{Role: RoleUpload}); err != nil {
 			return Ack{}, err
 		}
 	}
@@ -93,7 +95,7 @@ func (c *Client) put(ctx context.Context, u *uploads, p Put, body io.Reader) (Ac
 		_ = conn.Close()
 		return Ack{}, fmt.Errorf("put %s of %s: %w", p.Part, p.Recording, err)
 	}
-	u.keep(conn)
+	u.keep(conn, to)
 	if err := readAck(answer); err != nil {
 		return Ack{}, err
 	}

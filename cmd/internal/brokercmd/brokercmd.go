@@ -1,4 +1,4 @@
-// Package brokercmd is the broker operator's command: serve, and join-token.
+// Package brokercmd is the broker operator's command: serve, join-token, log-key.
 package brokercmd
 
 import (
@@ -29,7 +29,7 @@ func New() *cobra.Command {
 	}
 	root.PersistentFlags().String("config", "/etc/sallyport/broker.yaml", "configuration file")
 	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
-	root.AddCommand(serveCommand(), joinTokenCommand(), checkCommand())
+	root.AddCommand(serveCommand(), joinTokenCommand(), logKeyCommand(), checkCommand())
 	return root
 }
 
@@ -51,6 +51,32 @@ func serveCommand() *cobra.Command {
 
 func checkCommand() *cobra.Command {
 	return operator.Check(func(cmd *cobra.Command) error { _, err := load(cmd); return err })
+}
+
+func logKeyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "log-key",
+		Short: "Print the name and the key of this node's audit log, as a hospital accepts them",
+		Long: `Print the name and the key of this node's audit log. Hand both to the hospitals by a way
+that is not the broker: each accepts the node with sallyport-agent trust accept. The node
+with which an agent enrols is accepted by enrolling.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			cfg, err := load(cmd)
+			if err != nil {
+				return err
+			}
+			n, err := broker.AuditNode(cfg)
+			if err != nil {
+				return err
+			}
+			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+				return json.NewEncoder(cmd.OutOrStdout()).Encode(n)
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s %q\n", n.Origin, n.Key)
+			return err
+		},
+	}
 }
 
 func joinTokenCommand() *cobra.Command {
