@@ -170,7 +170,7 @@ func crowded(t *testing.T, url string) {
 func flood(t *testing.T, w *world, ask func(person, string, string) access.Request) {
 	var work sync.WaitGroup
 	for i := range 20 {
-		who, n := someone("vendor", fmt.Sprintf("e%02d", i), session.Engineer, "NGH"), 100
+		who, n := someone(fmt.Sprintf("vendor%d", i%5), fmt.Sprintf("e%02d", i), session.Engineer, "NGH"), 100
 		if i < 6 {
 			who = ada
 		}
@@ -205,6 +205,34 @@ func TestAnEngineersShareOfWhatWaitsIsBounded(t *testing.T) {
 	w.submit(adam)
 	w.advance(5 * time.Hour) // their windows are over, though nobody wrote that down
 	w.must(refused())
+}
+
+// A vendor whose engineers ask without end fills its own share at that hospital, and
+// nobody else's, nor its own at another.
+func TestAVendorsShareOfWhatWaitsAtASiteIsBounded(t *testing.T) {
+	w := newWorld(t)
+	other := &accesstest.Agents{Site: "XYZ", Name: "main", Needed: 1, Now: w.clock}
+	var err error
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Wholes: w.store, Agents: sites{w.agent, other}, Now: w.clock})
+	w.must(err)
+	w.must(w.Announce(t.Context(), other.Hello("XYZ-CT1")))
+	ask := func(p person, site, asset string) error {
+		raw := accesstest.Bytes(accesstest.Request(p.id(), site, asset, w.clock()))
+		_, err := w.Submit(t.Context(), p, raw, accesstest.Proof(p.who.Sub))
+		return err
+	}
+	for i := range 400 {
+		w.must(ask(someone("noisy", fmt.Sprintf("e%d", i/100), session.Engineer, "NGH", "XYZ"), "NGH", "NGH-PETCT1"))
+	}
+	fresh := someone("noisy", "fresh", session.Engineer, "NGH", "XYZ")
+	w.wants(ask(fresh, "NGH", "NGH-CT2"), session.Refused, "400 requests of your company at NGH wait")
+	w.must(ask(fresh, "XYZ", "XYZ-CT1"))
+	r, _ := w.submit(ada)
+	if _, err := w.Deny(t.Context(), ben, r.ID, "no"); err != nil {
+		t.Error(err)
+	}
+	w.advance(5 * time.Hour) // their windows are over, though nobody wrote that down
+	w.must(ask(fresh, "NGH", "NGH-CT2"))
 }
 
 // granted is a request for a scanner of NGH that ben approved.

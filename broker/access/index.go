@@ -25,6 +25,9 @@ const (
 func ofEngineer(id session.Identity) string { return "engineer:" + hashed(id.Iss+"\n"+id.Sub) }
 func ofSite(site string) string             { return "site:" + site }
 
+// vendorAt is about the people of an issuer at a site.
+func vendorAt(issuer, site string) string { return "vendor:" + hashed(issuer) + "@" + site }
+
 // onScanner is about an engineer on one scanner; without one, at a site.
 func onScanner(id session.Identity, site, asset string) string {
 	return ofEngineer(id) + "@" + site + "/" + asset
@@ -43,7 +46,7 @@ func (r record) under(now time.Time) []store.Under {
 			names = append(names, where...)
 		}
 	}
-	add(r.is(pendingOf, now), engineer+pendingOf, site+pendingOf)
+	add(r.is(pendingOf, now), engineer+pendingOf, site+pendingOf, vendorAt(r.Engineer.Iss, r.doc.Site)+pendingOf)
 	add(r.is(grantedOf, now), engineer+grantedOf, site+grantedOf)
 	add(r.is(liveOf, now), engineer+liveOf, site+liveOf)
 	add(r.is(sessionsOf, now), engineer+sessionsOf, site+sessionsOf, on+sessionsOf)

@@ -9,6 +9,7 @@ const (
 	pageRead   = 250  // documents read at a time
 	mostRead   = 5000 // documents that one answer looks at; it says where to go on
 	maxPending = 100  // requests of one engineer that wait for an answer
+	maxVendor  = 400  // requests of one vendor's engineers at one site that do
 	maxToken   = 16 << 10
 	maxDenial  = 500 // bytes
 	saltBytes  = 32

@@ -90,7 +90,7 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	if !asset.Online {
 		return Request{}, silent(doc.Site, nil)
 	}
-	if err := a.share(ctx, doc.Eng); err != nil {
+	if err := a.share(ctx, doc.Eng, doc.Site); err != nil {
 		return Request{}, err
 	}
 	if err := a.pointKey(ctx, doc.Key, id, time.Unix(doc.EXP, 0)); err != nil {
@@ -157,24 +157,42 @@ func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.P
 	return doc, asset, err
 }
 
-// share refuses an engineer who has asked for so much that nobody has answered yet.
-func (a *Access) share(ctx context.Context, who session.Identity) error {
-	n, _, err := a.list.Extent(ctx, requestKind, ofEngineer(who)+pendingOf)
-	if err != nil || n < maxPending {
-		return err
-	}
-	n = 0 // some of them may be over
-	for _, err := range a.all(ctx, ofEngineer(who), pendingOf) {
+// share refuses an engineer who has asked for so much that nobody has answered yet, or
+// whose colleagues have asked a hospital for so much.
+func (a *Access) share(ctx context.Context, who session.Identity, site string) error {
+	for _, x := range []struct {
+		name string
+		most int
+		of   string
+	}{
+		{ofEngineer(who), maxPending, "of your requests wait"},
+		{vendorAt(who.Iss, site), maxVendor, "requests of your company at " + site + " wait"},
+	} {
+		n, err := a.pending(ctx, x.name, x.most)
 		if err != nil {
 			return err
 		}
-		n++
-	}
-	if n >= maxPending {
-		return refusal(session.Refused, "Withdraw some with sallyport request withdraw, or wait for the hospitals.",
-			"%d of your requests wait for an answer, and there can be no more.", n)
+		if n >= x.most {
+			return refusal(session.Refused, "Withdraw some with sallyport request withdraw, or wait for the hospitals.",
+				"%d %s for an answer, and there can be no more.", n, x.of)
+		}
 	}
 	return nil
+}
+
+// pending counts requests that wait for an answer, one by one where they might be too many.
+func (a *Access) pending(ctx context.Context, name string, most int) (n int, err error) {
+	listed, _, err := a.list.Extent(ctx, requestKind, name+pendingOf)
+	if err != nil || int(listed) < most {
+		return int(listed), err
+	}
+	for _, err := range a.all(ctx, name, pendingOf) { // the time of some of them may be over
+		if err != nil {
+			return 0, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 // keep stores a request that the agent has.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -63,10 +62,8 @@ type Config struct {
 type door struct {
 	Config
 	routes  map[string]route
-	callers *limiter // calls of one person
-	sources *limiter // calls of one address, before anybody is known
-	checks  *limiter // checks of whole recordings by one person
-	waiting atomic.Int32
+	rates   rates
+	waiting *crowd // long polls by person
 
 	bodyTime    time.Duration // for a body to come
 	crossOrigin *http.CrossOriginProtection
@@ -90,7 +87,7 @@ func build(c Config) (http.Handler, huma.API, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &door{Config: c, routes: map[string]route{}, callers: newLimiter(20, 40), sources: newLimiter(100, 200), checks: newCheckLimiter(),
+	d := &door{Config: c, routes: map[string]route{}, rates: newRates(), waiting: newCrowd(maxWaiting, waitsOfPerson),
 		bodyTime: bodyTime, crossOrigin: http.NewCrossOriginProtection()}
 	if c.Web.URL != "" { // our own origin, whatever name a proxy before us gives the host
 		var err error

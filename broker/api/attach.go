@@ -23,7 +23,6 @@ import (
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -34,12 +33,6 @@ const (
 	attachPath     = "/api/v1/attach/ws"
 	attachProtocol = "sallyport-attach-1"
 	ticketKind     = "ticket" // by the ticket's hash
-	ticketTime     = 30 * time.Second
-	ticketText     = 43 // characters of 256 bit
-	routeTime      = 5 * time.Second
-	openTime       = link.TokenTime + 2*time.Second
-	maxReason      = 120 // bytes of a closing reason
-	maxMessage     = 1 << 20
 )
 
 // Codes with which a socket is closed.
@@ -162,7 +155,7 @@ func (l *Live) meet(r *http.Request) (depart func(), err error) {
 	if r.Method != http.MethodGet || !hasToken(r.Header, "Upgrade", "websocket") || !hasToken(r.Header, "Sec-WebSocket-Protocol", attachProtocol) {
 		return nil, &session.Error{Kind: session.Invalid, Message: "This is the door for WebSockets of " + attachProtocol + ".", Next: "Open the session's page."}
 	}
-	depart, ok := l.unproven.enter(address(r.RemoteAddr), nil)
+	depart, ok := l.unproven.enter(session.Identity{Sub: address(r.RemoteAddr)}, nil)
 	if !ok {
 		return nil, &session.Error{Kind: session.Unreachable, Message: "Too many browsers connect just now.", Next: "Try again in a moment."}
 	}

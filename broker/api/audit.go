@@ -14,13 +14,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Bounds of a look into the audit log.
-const (
-	maxScanned = 20_000 // entries that one call reads
-	maxShown   = 500    // events that one call answers
-	maxLeaves  = 16_384 // hashes that one call answers
-)
-
 type (
 	eventsQuery struct {
 		After int64 `query:"after" minimum:"0" doc:"number of the first entry to look at"`

@@ -18,9 +18,6 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-// maxWaiting bounds long polls of this broker; beyond it they answer at once.
-const maxWaiting = 2000
-
 // Shapes of calls.
 type (
 	none      struct{}
@@ -197,15 +194,14 @@ func (d *door) getRequest(ctx context.Context, who signedIn, in *waitQuery) (*of
 	if err != nil {
 		return nil, err
 	}
-	var r access.Request
-	if in.Wait > 0 && d.waiting.Add(1) <= maxWaiting {
-		r, err = d.Access.Wait(ctx, who, id, in.Status, time.Duration(in.Wait)*time.Second)
-	} else {
-		r, err = d.Access.Get(ctx, who, id)
+	if in.Wait > 0 { // who has more than their share of these is answered at once
+		if leave, ok := d.waiting.enter(who.Identity, nil); ok {
+			defer leave()
+			r, err := d.Access.Wait(ctx, who, id, in.Status, time.Duration(in.Wait)*time.Second)
+			return answer(requestView(r)), err
+		}
 	}
-	if in.Wait > 0 {
-		d.waiting.Add(-1)
-	}
+	r, err := d.Access.Get(ctx, who, id)
 	return answer(requestView(r)), err
 }
 

@@ -38,7 +38,7 @@ func (d *door) follow(ctx context.Context, who signedIn, in *lastEvent) (*huma.S
 		return nil, err
 	}
 	ctx, end := context.WithCancel(ctx)
-	depart, ok := l.streams.enter(nameOf(who.Identity), end)
+	depart, ok := l.streams.enter(who.Identity, end)
 	if !ok {
 		end()
 		leave()
@@ -199,12 +199,6 @@ func rest(ctx context.Context, d time.Duration) error {
 		return ctx.Err()
 	}
 }
-
-// maxNotices bounds the audiences that are remembered.
-const maxNotices = 256
-
-// noticeTime bounds how long one is looked up.
-const noticeTime = 5 * time.Second
 
 // notices remembers whom the newest changes concern: thousands of streams ask about
 // each at the same moment.

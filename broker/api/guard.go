@@ -15,15 +15,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Limits of a call.
-const (
-	maxBody    = 1 << 20
-	maxHeader  = 16 << 10
-	maxCookies = 20
-	maxParams  = 200
-	bodyTime   = 10 * time.Second
-)
-
 // noPowers takes from our pages what none of them needs.
 const noPowers = "accelerometer=(), autoplay=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), hid=(), " +
 	"magnetometer=(), microphone=(), midi=(), payment=(), screen-wake-lock=(), serial=(), usb=(), xr-spatial-tracking=()"
@@ -86,7 +77,7 @@ func (d *door) tooMuch(r *http.Request) *statusError {
 		return newProblem(http.StatusBadRequest, session.Invalid, "The call has too many parameters.", next)
 	case r.ContentLength > maxBody:
 		return newProblem(http.StatusRequestEntityTooLarge, session.Invalid, "The call's body is too large.", next)
-	case !d.sources.allow(address(r.RemoteAddr), d.Now()):
+	case !d.rates.source(r, d.Now()):
 		return newProblem(http.StatusTooManyRequests, errTooFast.Kind, errTooFast.Message, errTooFast.Next)
 	}
 	return nil
@@ -120,6 +111,51 @@ func address(remote string) string {
 	return host
 }
 
+// rates is how often anybody may call. What narrows access has a reserve of its own, of
+// each caller and of each address: a colleague or a neighbour who calls without end does
+// not keep an approver from a kill.
+type rates struct {
+	callers *limiter // calls of one person
+	sources *limiter // calls of one address, before anybody is known
+	checks  *limiter // checks of whole recordings by one person
+
+	narrowing *limiter // calls that narrow, of one person or of one login that is claimed
+	rush      *limiter // such calls of one address
+}
+
+func newRates() rates {
+	return rates{callers: newLimiter(callsOfPerson, 2*callsOfPerson), sources: newLimiter(callsOfSource, 2*callsOfSource),
+		checks:    newLimiter(rate.Every(checkEvery), checkBurst),
+		narrowing: newLimiter(narrowOfPerson, 4*narrowOfPerson), rush: newLimiter(callsOfSource, 2*callsOfSource)}
+}
+
+// source takes a token of an address. The reserve goes by what a caller claims to be as
+// well, or one who kills without end would use up what their neighbours have.
+func (l rates) source(r *http.Request, now time.Time) bool {
+	from := address(r.RemoteAddr)
+	if l.sources.allow(from, now) {
+		return true
+	}
+	claim := strings.Join(r.Header.Values("Authorization"), "\n") + "\n" + strings.Join(r.Header.Values("Cookie"), "\n")
+	return narrows(r) && l.narrowing.allow("from "+from+"\n"+hashOf(claim), now) && l.rush.allow(from, now)
+}
+
+// person takes a token of a person.
+func (l rates) person(p session.Identity, r *http.Request, now time.Time) bool {
+	name := p.Iss + "\n" + p.Sub
+	return l.callers.allow(name, now) || narrows(r) && l.narrowing.allow(name, now)
+}
+
+// narrows reports whether a call only takes access away.
+func narrows(r *http.Request) bool {
+	for _, verb := range []string{"/kill", "/freeze", "/revoke", "/deny", "/engineers/disable"} {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, verb) {
+			return true
+		}
+	}
+	return false
+}
+
 // limiter holds a token bucket for each of many names. It remembers a bounded
 // number of them and forgets the idle first.
 type limiter struct {
@@ -134,8 +170,6 @@ type bucket struct {
 	*rate.Limiter
 	seen time.Time
 }
-
-const maxBuckets = 20000
 
 func newLimiter(perSecond rate.Limit, burst int) *limiter {
 	return &limiter{every: perSecond, burst: burst, buckets: map[string]*bucket{}}

@@ -18,17 +18,6 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// Limits of the doors for live things, of one broker.
-const (
-	maxStreams       = 2000 // event streams
-	streamsOfPerson  = 10   // the oldest goes
-	maxSockets       = 512  // attached
-	socketsOfPerson  = 16
-	maxUnproven      = 128 // sockets that have not shown a ticket
-	unprovenOfSource = 16
-	attachesAMinute  = 30 // of one person
-)
-
 // Attendance follows a login after its first call.
 type Attendance interface {
 	// Alive says who the caller is now. It does not count as use. When the login is
@@ -184,29 +173,36 @@ func originOf(raw string) (string, error) {
 
 // nameOf is a person as counters know them.
 func nameOf(p session.Identity) string {
-	sum := sha256.Sum256([]byte(p.Iss + "\n" + p.Sub))
+	return hashOf(p.Iss + "\n" + p.Sub)
+}
+
+func hashOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])
 }
 
-// crowd counts who is inside, in all and by name.
+// crowd counts who is inside: in all, by person and by issuer. The people of one issuer,
+// a vendor or a hospital, have a quarter of the room together and no more.
 type crowd struct {
 	most, each int
 
 	mu     sync.Mutex // guards what follows
 	total  int
-	inside map[string][]*guest // the one who came first comes first
+	inside map[session.Identity][]*guest // the one who came first comes first
+	of     map[string]int                // by issuer
 }
 
 // guest is one who is inside.
 type guest struct{ out func() }
 
 func newCrowd(most, each int) *crowd {
-	return &crowd{most: most, each: each, inside: map[string][]*guest{}}
+	return &crowd{most: most, each: each, inside: map[session.Identity][]*guest{}, of: map[string]int{}}
 }
 
 // enter lets somebody in if there is room. With out, a name that is inside too often
-// makes room itself: its first guest is told to go and counts no more.
-func (c *crowd) enter(name string, out func()) (leave func(), ok bool) {
+// makes room itself: its first guest is told to go and counts no more. A name without
+// an issuer is an address.
+func (c *crowd) enter(name session.Identity, out func()) (leave func(), ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if mine := c.inside[name]; out != nil && len(mine) >= c.each {
@@ -214,9 +210,10 @@ func (c *crowd) enter(name string, out func()) (leave func(), ok bool) {
 		c.drop(name, first)
 		first.out()
 	}
-	if c.total >= c.most || len(c.inside[name]) >= c.each {
+	if c.total >= c.most || len(c.inside[name]) >= c.each || name.Iss != "" && c.of[name.Iss] >= max(c.most/4, 1) {
 		return nil, false
 	}
+	c.of[name.Iss]++
 	g := &guest{out: out}
 	c.inside[name] = append(c.inside[name], g)
 	c.total++
@@ -228,10 +225,13 @@ func (c *crowd) enter(name string, out func()) (leave func(), ok bool) {
 }
 
 // drop forgets a guest. c.mu is held.
-func (c *crowd) drop(name string, g *guest) {
+func (c *crowd) drop(name session.Identity, g *guest) {
 	for i, other := range c.inside[name] {
 		if other != g {
 			continue
+		}
+		if c.of[name.Iss]--; c.of[name.Iss] == 0 {
+			delete(c.of, name.Iss)
 		}
 		rest := append(c.inside[name][:i:i], c.inside[name][i+1:]...)
 		if c.total--; len(rest) == 0 {

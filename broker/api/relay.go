@@ -18,10 +18,6 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// relayBuffer is all that is held of either direction; whoever does not take it
-// holds the other side up.
-const relayBuffer = 32 << 10
-
 // relay opens the stream that a ticket is for and passes bytes both ways until
 // something ends.
 func (s *socket) relay(ctx context.Context, t ticket) *ending {
@@ -29,7 +25,7 @@ func (s *socket) relay(ctx context.Context, t ticket) *ending {
 	if end != nil {
 		return end
 	}
-	depart, ok := s.live.sockets.enter(nameOf(t.Person), nil)
+	depart, ok := s.live.sockets.enter(t.Person, nil)
 	if !ok {
 		return &ending{codeMayNot, "Too many sessions are open in browsers. Close one and try again.", errors.New("too many sockets")}
 	}

@@ -129,7 +129,7 @@ func (d *door) admitted(r *http.Request, roles ...session.Role) (signedIn, error
 	if err == nil && !slices.ContainsFunc(roles, who.Is) {
 		err = notAllowed()
 	}
-	if err == nil && !d.callers.allow(who.Iss+"\n"+who.Sub, d.Now()) {
+	if err == nil && !d.rates.person(who.Identity, r, d.Now()) {
 		err = errTooFast
 	}
 	if err != nil {

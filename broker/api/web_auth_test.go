@@ -251,7 +251,7 @@ func FuzzLocalPath(f *testing.F) {
 
 func TestHeadersOfPages(t *testing.T) {
 	w := newWorld(t)
-	d := &door{Config: Config{Now: w.clock}, sources: newLimiter(100, 200)}
+	d := &door{Config: Config{Now: w.clock}, rates: newRates()}
 	page := d.guard(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'self'")
 	}))

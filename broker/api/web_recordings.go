@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"golang.org/x/time/rate"
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings/replay"
@@ -21,14 +20,6 @@ type Replays interface {
 	Transcript(ctx context.Context, site, recording string) (lines []replay.Line, tag string, err error)
 	Check(ctx context.Context, site, recording string) (access.Verdict, error)
 }
-
-// Figures of checks, each of which reads a whole recording.
-const (
-	checkEvery = 10 * time.Second // of one person
-	checkBurst = 3
-)
-
-func newCheckLimiter() *limiter { return newLimiter(rate.Every(checkEvery), checkBurst) }
 
 type (
 	recordingsQuery struct {
@@ -168,7 +159,7 @@ func (d *door) verifyRecording(ctx context.Context, who signedIn, in *byID) (*of
 	if err != nil {
 		return nil, err
 	}
-	if !d.checks.allow(who.Iss+"\n"+who.Sub, d.Now()) {
+	if !d.rates.checks.allow(who.Iss+"\n"+who.Sub, d.Now()) {
 		return nil, errTooFast
 	}
 	v, err := d.Replays.Check(ctx, r.Site, r.ID.Recording())
