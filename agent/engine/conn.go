@@ -103,15 +103,29 @@ func (c *Conn) Go(do func()) bool {
 	}
 	go func() {
 		defer c.work.Done()
-		defer func() {
-			if p := recover(); p != nil {
-				c.log.Error("panic in connection", "err", p, "stack", string(debug.Stack()))
-				c.Stop(session.Failed, wording.Farewell(session.Failed))
-			}
-		}()
-		do()
+		_ = c.guarded(func() error { do(); return nil })
 	}()
 	return true
+}
+
+// Do is Go that waits for its work.
+func (c *Conn) Do(do func() error) error {
+	if !c.enter() {
+		return ErrOver
+	}
+	defer c.work.Done()
+	return c.guarded(do)
+}
+
+func (c *Conn) guarded(do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			c.log.Error("panic in connection", "err", p, "stack", string(debug.Stack()))
+			c.Stop(session.Failed, wording.Farewell(session.Failed))
+			err = session.Errorf(session.Internal, "This connection failed at the hospital's agent.")
+		}
+	}()
+	return do()
 }
 
 // enter counts somebody in who works for the connection, unless that has ended.

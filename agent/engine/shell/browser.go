@@ -35,7 +35,7 @@ func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b e
 	})
 	err = t.listen(sock, b.In)
 	t.leave(sock)
-	if !sock.finishing() { // else the writer closes it after the last word
+	if !sock.gone() { // else the writer closes it after the last word
 		sock.kill()
 	}
 	l.cfg.Log.Info("browser left", "session", b.Ticket.ID.Session(), "err", err)
@@ -109,7 +109,7 @@ func (t *browserTerminal) handle(sock *socket, f attach.Frame) error {
 	}
 	switch f.Type {
 	case attach.TypeInput:
-		if sh := t.shell.Load(); sh != nil && !sh.input(f.Payload, sock) {
+		if sh := t.state.shell.Load(); sh != nil && !sh.input(f.Payload, sock) {
 			return errStalled
 		}
 	case attach.TypeResize, attach.TypeStart:

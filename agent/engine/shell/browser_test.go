@@ -311,7 +311,7 @@ func TestBrowserShellAfterShell(t *testing.T) {
 	o.mu.Lock()
 	o.exec = nil
 	o.mu.Unlock()
-	w.until("the shell is forgotten", func() bool { return w.terminal(p).shell.Load() == nil })
+	w.until("the shell is forgotten", func() bool { return w.terminal(p).state.shell.Load() == nil })
 	must(t, b.Send(attach.TypeStart, attach.AppendSize(nil, 90, 20)))
 	b.types("again")
 	b.sees("again")
@@ -402,7 +402,7 @@ func TestBrowserOutputWhileAway(t *testing.T) {
 	words <- "before "
 	b.sees("before")
 	b.drop()
-	w.until("nobody is there", func() bool { s := w.terminal(p); s.mu.Lock(); defer s.mu.Unlock(); return s.state.sock == nil })
+	w.until("nobody is there", func() bool { return w.terminal(p).state.sock.Load() == nil })
 	big := strings.Repeat("x", 300<<10) + "\r\nwhile away"
 	words <- big
 	w.until("it is on record", func() bool { return bytes.HasSuffix(w.tape(0).data(session.Output), []byte("while away")) })
@@ -462,11 +462,10 @@ func TestBrowserStalls(t *testing.T) {
 	}
 	s := w.terminal(p)
 	w.until("the queue is full", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.state.sock == nil || s.state.sock.full() != nil
+		sock := s.state.sock.Load()
+		return sock == nil || sock.full() != nil
 	})
-	w.until("the browser is given up", func() bool { s.mu.Lock(); defer s.mu.Unlock(); return s.state.sock == nil })
+	w.until("the browser is given up", func() bool { return s.state.sock.Load() == nil })
 	o.mu.Lock()
 	was := sent
 	o.mu.Unlock()

@@ -1,10 +1,10 @@
 package shell
 
 import (
+	"context"
 	"encoding/binary"
 	"encoding/json"
 	"net"
-	"sync"
 
 	gossh "golang.org/x/crypto/ssh"
 
@@ -19,7 +19,8 @@ import (
 type fileOperations struct {
 	panel *files.Panel
 	sock  *socket
-	gone  chan struct{} // closed when the browser is, and before the panel
+	gone  <-chan struct{} // closed when the browser is, and before the panel
+	leave context.CancelFunc
 }
 
 // fileFrame hands what concerns files to the panel, which the first of it makes. It is
@@ -51,10 +52,11 @@ func (t *browserTerminal) fileFrame(sock *socket, f attach.Frame) error {
 }
 
 func (t *browserTerminal) openFiles(sock *socket) *fileOperations {
-	d := &fileOperations{sock: sock, gone: make(chan struct{})}
+	ctx, leave := context.WithCancel(context.Background())
+	d := &fileOperations{sock: sock, gone: ctx.Done(), leave: leave}
 	d.panel = files.NewPanel(files.PanelConfig{
 		In: t.t.May(session.FilesIn), Out: t.t.May(session.FilesOut), To: d,
-		Serve: func(work func(files.Config) error) error { return t.sftp(d.gone, work) },
+		Serve: func(work func(files.Config) error) error { return t.sftp(ctx, work) },
 	})
 	return d
 }
@@ -63,7 +65,7 @@ func (t *browserTerminal) openFiles(sock *socket) *fileOperations {
 // for a thaw does not.
 func (s *socket) endFiles() {
 	if s.files != nil {
-		close(s.files.gone)
+		s.files.leave()
 		s.files.panel.Close()
 	}
 }
@@ -108,22 +110,16 @@ func (d *fileOperations) send(t attach.Type, payload ...[]byte) error {
 
 // sftp lets work do what it does with the files of the terminal's device connection, until
 // that or the terminal ends. It is ssh's subsystem, so it is granted, recorded, gated and
-// refused as there. What waits at the gate waits no longer once gone is closed.
-func (t *browserTerminal) sftp(gone <-chan struct{}, work func(files.Config) error) error {
+// refused as there. What waits at the gate waits no longer once the browser is gone.
+func (t *browserTerminal) sftp(browser context.Context, work func(files.Config) error) error {
 	if !t.channels.take() {
 		return session.Errorf(session.Refused, "This terminal has too much open already.").WithNext("Reload the page.")
 	}
 	defer t.channels.give()
-	var err error
-	done := make(chan struct{})
-	if !t.c.Go(func() { defer close(done); err = t.transfer(gone, work) }) {
-		return engine.ErrOver
-	}
-	<-done
-	return err
+	return t.c.Do(func() error { return t.transfer(browser, work) })
 }
 
-func (t *browserTerminal) transfer(gone <-chan struct{}, work func(files.Config) error) error {
+func (t *browserTerminal) transfer(browser context.Context, work func(files.Config) error) error {
 	way := session.FilesOut
 	switch {
 	case t.t.May(session.FilesIn):
@@ -133,34 +129,23 @@ func (t *browserTerminal) transfer(gone <-chan struct{}, work func(files.Config)
 		return session.Errorf(session.Denied, "Files were not granted in this session.").
 			WithNext("Ask for the channel files-in or files-out in a new request.")
 	}
-	var watching sync.WaitGroup
-	defer watching.Wait()
-	done, loose := make(chan struct{}), make(chan struct{})
-	defer close(done)
-	until := func(end <-chan struct{}, then func()) {
-		watching.Go(func() {
-			select {
-			case <-end:
-			case <-t.over:
-			case <-done:
-			}
-			then()
-		})
+	open, err := json.Marshal(session.ChannelOpen{Type: way, Command: "sftp"})
+	if err != nil {
+		return err
 	}
-	until(gone, func() { close(loose) })
-	cfg := filesConfig(loose, t.c, t.t, t.device, t.device.streams.Add(1))
+	ctx, end := t.child()
+	defer end()
+	gate, loose := context.WithCancel(ctx)
+	defer context.AfterFunc(browser, loose)()
+	cfg := filesConfig(gate.Done(), t.c, t.t, t.device, t.device.streams.Add(1))
 	cfg.Device = func() (gossh.Channel, <-chan *gossh.Request, error) {
 		ch, requests, err := t.device.channel()
 		if err == nil {
-			until(nil, func() { _ = ch.Close() })
+			context.AfterFunc(ctx, func() { _ = ch.Close() })
 		}
 		return ch, requests, err
 	}
-	open, err := json.Marshal(session.ChannelOpen{Type: way, Command: "sftp"})
-	if err == nil {
-		err = cfg.Recorder.Record(session.Event{Kind: session.ChannelOpened, Stream: cfg.Stream, Data: open})
-	}
-	if err != nil {
+	if err := cfg.Recorder.Record(session.Event{Kind: session.ChannelOpened, Stream: cfg.Stream, Data: open}); err != nil {
 		return err
 	}
 	defer func() { _ = cfg.Recorder.Record(session.Event{Kind: session.ChannelClosed, Stream: cfg.Stream}) }()

@@ -2,15 +2,18 @@ package shell
 
 import "sync"
 
-// queue holds chunks between goroutines, up to a number of bytes.
+// queue holds chunks between goroutines, in two lines, of which the urgent one goes
+// first. Nobody waits in it: who finds it full waits for what it returns.
 type queue struct {
 	room int           // bytes, with chunkCost for each chunk
-	more chan struct{} // one signal: something is there
+	more chan struct{} // one signal: something is there, or nothing more will be
 
 	mu     sync.Mutex
-	chunks [][]byte
+	urgent [][]byte
+	line   [][]byte
 	size   int
-	freed  chan struct{} // closed when there is room again; nil while there is
+	freed  chan struct{} // closed when there is room again or nothing is taken any more; nil while there is
+	ended  bool
 }
 
 func newQueue(room int) *queue { return &queue{room: room, more: make(chan struct{}, 1)} }
@@ -20,32 +23,86 @@ func newQueue(room int) *queue { return &queue{room: room, more: make(chan struc
 func (q *queue) push(b []byte) (full <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.freed != nil {
-		return q.freed
+	if q.freed == nil {
+		q.append(&q.line, b)
 	}
-	q.chunks = append(q.chunks, b)
-	if q.size += len(b) + chunkCost; q.size >= q.room {
+	return q.freed
+}
+
+// add adds a chunk whether there is room or not, and returns how much waits then. An
+// urgent one overtakes the others where they are many.
+func (q *queue) add(b []byte, urgent bool) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	to := &q.line
+	if urgent && q.size > inOrder {
+		to = &q.urgent
+	}
+	q.append(to, b)
+	return q.size
+}
+
+func (q *queue) append(to *[][]byte, b []byte) {
+	if q.ended {
+		return
+	}
+	*to = append(*to, b)
+	if q.size += len(b) + chunkCost; q.size >= q.room && q.freed == nil {
 		q.freed = make(chan struct{})
 	}
 	signal(q.more)
-	return nil
 }
 
-// take returns the first chunk, nil when there is none.
-func (q *queue) take() []byte {
+// take returns the first chunk, nil when there is none, and over when none will come.
+func (q *queue) take() (b []byte, over bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.chunks) == 0 {
-		return nil
+	from := &q.urgent
+	if len(*from) == 0 {
+		from = &q.line
 	}
-	b := q.chunks[0]
-	q.chunks[0] = nil
-	q.chunks = q.chunks[1:]
-	if q.size -= len(b) + chunkCost; q.size < q.room && q.freed != nil {
+	if len(*from) == 0 {
+		return nil, q.ended
+	}
+	b, (*from)[0] = (*from)[0], nil
+	*from = (*from)[1:]
+	if q.size -= len(b) + chunkCost; q.size < q.room {
+		q.free()
+	}
+	return b, false
+}
+
+// full is nil while there is room or nothing is taken any more, and otherwise closed when
+// that is so again.
+func (q *queue) full() <-chan struct{} {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.freed
+}
+
+// end takes nothing any more; what waits stays, or is dropped.
+func (q *queue) end(drop bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.ended = true; drop {
+		q.urgent, q.line, q.size = nil, nil, 0
+	}
+	q.free()
+	signal(q.more)
+}
+
+func (q *queue) over() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.ended
+}
+
+// free is called with mu held.
+func (q *queue) free() {
+	if q.freed != nil {
 		close(q.freed)
 		q.freed = nil
 	}
-	return b
 }
 
 func signal(c chan struct{}) {

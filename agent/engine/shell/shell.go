@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"context"
 	"sync"
 	"time"
 
@@ -14,20 +15,22 @@ import (
 type shell struct {
 	t       *browserTerminal
 	typed   *queue
-	resized chan struct{} // one signal: the terminal has another size
-	done    chan struct{} // closed when the shell is over
-	once    sync.Once
+	resized chan struct{}   // one signal: the terminal has another size
+	done    <-chan struct{} // closed when the shell is over
+	end     context.CancelFunc
 }
 
 var _ terminal.Engineer = (*shell)(nil)
 
 func newShell(t *browserTerminal) *shell {
-	return &shell{t: t, typed: newQueue(inputRoom), resized: make(chan struct{}, 1), done: make(chan struct{})}
+	ctx, end := t.child()
+	return &shell{t: t, typed: newQueue(inputRoom), resized: make(chan struct{}, 1), done: ctx.Done(), end: end}
 }
 
 // run owns the shell's relay: it starts the shell and sees to its size and its end.
 func (s *shell) run() {
 	defer s.t.done(s)
+	defer s.end()
 	r := terminal.New(s, relayConfig(s.t.over, s.t.c, s.t.t, s.t.device))
 	if _, ok := s.t.channels.add(r); !ok {
 		return
@@ -44,9 +47,6 @@ func (s *shell) run() {
 	}
 	for {
 		select {
-		case <-s.t.over:
-			s.end()
-			return
 		case <-s.done:
 			return
 		case <-s.resized:
@@ -61,7 +61,7 @@ func (s *shell) run() {
 // pass passes on what is typed, until the shell is over.
 func (s *shell) pass(r *terminal.Relay) {
 	for {
-		b := s.typed.take()
+		b, _ := s.typed.take()
 		if b == nil {
 			select {
 			case <-s.typed.more:
@@ -99,8 +99,6 @@ func (s *shell) input(data []byte, sock *socket) bool {
 	}
 	return true
 }
-
-func (s *shell) end() { s.once.Do(func() { close(s.done) }) }
 
 // Output passes on what the device said. There is one terminal for both kinds.
 func (s *shell) Output(_ session.EventKind, p []byte) error { return s.t.output(p) }

@@ -35,29 +35,32 @@ type browserTerminal struct {
 	ready    chan struct{} // closed when it is open or could not be opened
 	err      error         // why not; this and what follows is read after ready
 	c        *engine.Conn
-	over     <-chan struct{} // closed when the connection ends
+	over     <-chan struct{}                              // closed when the connection ends
+	child    func() (context.Context, context.CancelFunc) // of the connection's context
 	device   *device
 	channels channels[*terminal.Relay]
 
-	shell   atomic.Pointer[shell] // nil: none runs; changed with mu held
-	picture picture               // taken before mu where both are
+	picture picture // taken before mu where both are
 
 	mu    sync.Mutex // never held for a network, a recorder or the picture
 	state terminalState
 }
 
-// terminalState is what changes.
+// terminalState is what changes, with mu held. What a keystroke or its echo needs is
+// read without it.
 type terminalState struct {
-	sock     *socket // nil: nobody is there
-	size     session.WindowSize
+	shell    atomic.Pointer[shell]  // nil: none runs
+	sock     atomic.Pointer[socket] // nil: nobody is there
+	size     atomic.Pointer[session.WindowSize]
 	shown    bool // a shell has run: there is something to show again
 	deserted *time.Timer
 }
 
 func newTerminal(l *Line, at place, who visitor) *browserTerminal {
 	t := &browserTerminal{line: l, at: at, t: who.ticket, term: who.wants.Term, ready: make(chan struct{})}
-	t.state.size = sizeOf(who.wants.Cols, who.wants.Rows)
-	t.picture.screen, t.picture.size = mirror.New(who.wants.Cols, who.wants.Rows), t.state.size
+	size := sizeOf(who.wants.Cols, who.wants.Rows)
+	t.state.size.Store(&size)
+	t.picture.screen, t.picture.size = mirror.New(who.wants.Cols, who.wants.Rows), size
 	return t
 }
 
@@ -71,6 +74,7 @@ func (t *browserTerminal) open(ctx context.Context, e *engine.Engine, v engine.V
 	opened := false
 	err := e.Connect(ctx, v, session.SSH, t, func(ctx context.Context, c *engine.Conn) session.EndReason {
 		t.c, t.over = c, ctx.Done()
+		t.child = func() (context.Context, context.CancelFunc) { return context.WithCancel(ctx) }
 		if t.err = c.Admit(t.t); t.err != nil {
 			return session.Failed
 		}
@@ -105,14 +109,12 @@ func (t *browserTerminal) take(sock *socket, wants attach.Terminal) error {
 		t.picture.mu.Unlock()
 		return engine.ErrOver
 	}
-	old := t.state.sock
-	if t.state.sock = sock; t.state.deserted != nil {
+	old, resized := t.state.sock.Swap(sock), *t.state.size.Swap(&size) != size
+	if t.state.deserted != nil {
 		t.state.deserted.Stop()
 		t.state.deserted = nil
 	}
-	resized := t.state.size != size
-	t.state.size = size
-	sh := t.shell.Load()
+	sh := t.state.shell.Load()
 	w := t.c.Welcome(t.t)
 	w.Resumed, w.Running = t.state.shown, sh != nil || wants.Shell && t.t.May(session.Shell)
 	sock.document(attach.TypeWelcome, w)
@@ -147,14 +149,11 @@ const (
 // and so is everything that it says.
 func (t *browserTerminal) leave(sock *socket) {
 	t.mu.Lock()
-	mine := t.state.sock == sock
-	if mine {
-		t.state.sock = nil
-		if !t.c.Stopped() {
-			var timer *time.Timer
-			timer = time.AfterFunc(t.line.patience.grace, func() { t.desert(func() bool { return t.state.deserted == timer }) })
-			t.state.deserted = timer
-		}
+	mine := t.state.sock.CompareAndSwap(sock, nil)
+	if mine && !t.c.Stopped() {
+		var timer *time.Timer
+		timer = time.AfterFunc(t.line.patience.grace, func() { t.desert(func() bool { return t.state.deserted == timer }) })
+		t.state.deserted = timer
 	}
 	t.mu.Unlock()
 	if mine && !t.c.Stopped() {
@@ -165,7 +164,7 @@ func (t *browserTerminal) leave(sock *socket) {
 // desert gives up a terminal to which nobody came back; still is asked under mu.
 func (t *browserTerminal) desert(still func() bool) {
 	t.mu.Lock()
-	empty := t.state.sock == nil && still()
+	empty := t.state.sock.Load() == nil && still()
 	t.mu.Unlock()
 	if empty {
 		t.c.Go(func() {
@@ -178,14 +177,16 @@ func (t *browserTerminal) desert(still func() bool) {
 // start begins a shell, unless one runs.
 func (t *browserTerminal) start(size session.WindowSize) {
 	t.mu.Lock()
-	if t.shell.Load() != nil {
-		t.mu.Unlock()
+	sh := newShell(t)
+	began := t.state.shell.CompareAndSwap(nil, sh)
+	if began {
+		t.state.shown = true
+		t.state.size.Store(&size)
+	}
+	t.mu.Unlock()
+	if !began {
 		return
 	}
-	sh := newShell(t)
-	t.shell.Store(sh)
-	t.state.shown, t.state.size = true, size
-	t.mu.Unlock()
 	if !t.c.Go(sh.run) {
 		t.done(sh)
 	}
@@ -195,25 +196,20 @@ func (t *browserTerminal) start(size session.WindowSize) {
 func (t *browserTerminal) done(sh *shell) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.shell.CompareAndSwap(sh, nil)
+	t.state.shell.CompareAndSwap(sh, nil)
 }
 
 // resize gives the terminal another size, here and on the device.
 func (t *browserTerminal) resize(size session.WindowSize) {
 	t.mu.Lock()
-	same := t.state.size == size
-	t.state.size = size
+	same := *t.state.size.Swap(&size) == size
 	t.mu.Unlock()
-	if sh := t.shell.Load(); sh != nil && !same {
+	if sh := t.state.shell.Load(); sh != nil && !same {
 		signal(sh.resized)
 	}
 }
 
-func (t *browserTerminal) size() session.WindowSize {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.state.size
-}
+func (t *browserTerminal) size() session.WindowSize { return *t.state.size.Load() }
 
 // output passes a shell's output on, and waits while the browser is slow. One that is
 // not there is not waited for.
@@ -227,41 +223,30 @@ func (t *browserTerminal) output(p []byte) error {
 	}
 	t.picture.mu.Lock()
 	defer t.picture.mu.Unlock()
-	t.mu.Lock()
-	size := t.state.size
-	if t.state.sock != nil {
-		t.state.sock.send(attach.TypeOutput, p)
+	if sock := t.state.sock.Load(); sock != nil {
+		sock.send(attach.TypeOutput, p)
 	}
-	t.mu.Unlock()
-	return t.picture.write(size, p)
+	return t.picture.write(t.size(), p)
 }
 
 // full is nil while the browser, if there is one, has room.
 func (t *browserTerminal) full() <-chan struct{} {
-	t.mu.Lock()
-	sock := t.state.sock
-	t.mu.Unlock()
-	if sock == nil {
-		return nil
+	if sock := t.state.sock.Load(); sock != nil {
+		return sock.full()
 	}
-	return sock.full()
+	return nil
 }
 
 // Tell tells whoever is there.
 func (t *browserTerminal) Tell(n attach.Notice) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.state.sock != nil {
-		t.state.sock.notice(n)
+	if sock := t.state.sock.Load(); sock != nil {
+		sock.notice(n)
 	}
 }
 
 // Farewell says the last words and gives the browser a moment to take them.
 func (t *browserTerminal) Farewell(reason session.EndReason, words string) {
-	t.mu.Lock()
-	sock := t.state.sock
-	t.mu.Unlock()
-	if sock != nil {
+	if sock := t.state.sock.Load(); sock != nil {
 		sock.notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})
 		sock.finish()
 		timer := time.NewTimer(2 * farewellTime)
@@ -282,8 +267,8 @@ func (t *browserTerminal) Close() error {
 	if t.state.deserted != nil {
 		t.state.deserted.Stop()
 	}
-	if t.state.sock != nil {
-		t.state.sock.kill()
+	if sock := t.state.sock.Load(); sock != nil {
+		sock.kill()
 	}
 	return nil
 }
