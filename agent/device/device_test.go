@@ -112,7 +112,9 @@ func try(t *testing.T, target Target) error {
 	var log bytes.Buffer
 	d, err := New([]Target{target}, slog.New(slog.NewTextHandler(&log, nil)))
 	must(t, err)
-	c, err := d.dial(context.Background(), target.Asset, target.Service)
+	known, err := d.target(target.Asset, target.Service, session.SSH)
+	must(t, err)
+	c, err := known.dialSSH(context.Background())
 	if err == nil {
 		_ = c.Close()
 		_ = c.Wait()
@@ -268,7 +270,11 @@ func TestUnreachable(t *testing.T) {
 	refused(t, try(t, closed), session.Unreachable, "cannot be reached")
 	d, err := New(nil, slog.New(slog.DiscardHandler))
 	must(t, err)
-	_, err = d.dial(context.Background(), "NGH-PETCT1", "recon-ssh")
+	_, err = d.target("NGH-PETCT1", "recon-ssh", session.SSH)
+	refused(t, err, session.Refused, "no device configured")
+	d, err = New([]Target{closed}, slog.New(slog.DiscardHandler))
+	must(t, err)
+	_, err = d.target(closed.Asset, closed.Service, session.Protocol("vnc"))
 	refused(t, err, session.Refused, "no device configured")
 
 	// A dial that is given up ends at once.
@@ -277,11 +283,9 @@ func TestUnreachable(t *testing.T) {
 	must(t, err)
 	defer l2.Close()
 	silent.Port, silent.Timeout = l2.Addr().(*net.TCPAddr).Port, 30*time.Second
-	d, err = New([]Target{silent}, slog.New(slog.DiscardHandler))
-	must(t, err)
 	time.AfterFunc(50*time.Millisecond, cancel)
 	start = time.Now()
-	_, err = d.dial(ctx, silent.Asset, silent.Service)
+	_, err = silent.dialSSH(ctx)
 	if err == nil || time.Since(start) > 3*time.Second {
 		t.Errorf("%v after %v", err, time.Since(start))
 	}

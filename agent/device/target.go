@@ -1,13 +1,12 @@
 package device
 
 import (
-	"encoding/base64"
+	"context"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"time"
-
-	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/secret"
@@ -43,60 +42,51 @@ type Login struct {
 
 // Check reports what is wrong with a target, for the configuration's reader.
 func (t Target) Check() error {
-	bad := func(message, next string) error {
-		return session.Errorf(session.Invalid, "%s/%s: %s", t.Asset, t.Service, message).WithNext(next)
-	}
 	switch {
 	case !session.ValidName(t.Asset) || !session.ValidName(t.Service) || !session.ValidName(t.Endpoint):
-		return bad("asset, endpoint and service need valid names", "Use letters, digits and inner hyphens.")
-	case !t.Protocol.Known():
-		return bad("the protocol is not known", fmt.Sprintf("Write one of %v.", session.Protocols()))
+		return t.bad("asset, endpoint and service need valid names", "Use letters, digits and inner hyphens.")
+	case t.kind().check == nil:
+		return t.bad("the protocol is not known", fmt.Sprintf("Write one of %v.", session.Protocols()))
 	case t.Address == "" || strings.ContainsAny(t.Address, " \t/[]@"):
-		return bad("the address is not a host name or IP address", "Write address: 10.0.0.5, and the port as port.")
+		return t.bad("the address is not a host name or IP address", "Write address: 10.0.0.5, and the port as port.")
 	case t.Port < 1 || t.Port > 65535:
-		return bad("the port is not between 1 and 65535", "Write port: 22.")
-	case t.Login.User == "" || strings.ContainsAny(t.Login.User, " \x00\r\n"):
-		return bad("login needs a user", "Write login: {user: service, key: \"file:/path\"}.")
-	case t.Login.Password.IsZero() && t.Login.Key.IsZero():
-		return bad("login needs a password or a key", "Write password or key as file:/path, env:NAME or credential:NAME.")
-	case t.Timeout < 0 || t.Timeout > time.Minute:
-		return bad("the timeout is not between 0 and 1 minute", "Leave it out for 10 s.")
+		return t.bad("the port is not between 1 and 65535", "Write port: 22.")
+	case t.Timeout < 0 || t.Timeout > maxDialTime:
+		return t.bad("the timeout is not between 0 and 1 minute", "Leave it out for 10 s.")
 	}
-	if _, err := parsePin(t.HostKey); err != nil {
-		return bad(err.Error(), "Write host_key: \"SHA256:...\" as ssh-keygen -l -f prints it, or the whole public key line.")
-	}
-	return nil
+	return t.kind().check(t)
 }
 
 func (t Target) timeout() time.Duration {
 	if t.Timeout > 0 {
 		return t.Timeout
 	}
-	return 10 * time.Second
+	return dialTime
 }
 
-// pin is a device's pinned host key: a whole key, or only its fingerprint.
-type pin struct {
-	fingerprint string
-	kind        string // key type when the whole key is pinned
+// bad says what is wrong with a target, and what to write instead.
+func (t Target) bad(message, next string) error {
+	return session.Errorf(session.Invalid, "%s/%s: %s", t.Asset, t.Service, message).WithNext(next)
 }
 
-func parsePin(s string) (pin, error) {
-	if digest, ok := strings.CutPrefix(s, "SHA256:"); ok {
-		if b, err := base64.RawStdEncoding.Strict().DecodeString(digest); err == nil && len(b) == 32 {
-			return pin{fingerprint: s}, nil
+func (t Target) hostPort() string { return net.JoinHostPort(t.Address, strconv.Itoa(t.Port)) }
+
+// kind is what this room knows of a protocol: what it asks of a target, and how a target
+// is tried whose port answers. Its dialing stands beside it, by its name.
+type kind struct {
+	protocol session.Protocol
+	check    func(Target) error
+	try      func(t Target, ctx context.Context, login bool) Checked
+}
+
+func kinds() []kind { return []kind{{session.SSH, Target.checkSSH, Target.trySSH}} }
+
+// kind is the target's; zero where no device of that protocol is reached.
+func (t Target) kind() kind {
+	for _, k := range kinds() {
+		if k.protocol == t.Protocol {
+			return k
 		}
-		return pin{}, session.Errorf(session.Invalid, "host_key is not a SHA256 fingerprint")
 	}
-	key, _, options, rest, err := ssh.ParseAuthorizedKey([]byte(s))
-	if err != nil || len(options) > 0 || len(rest) > 0 {
-		return pin{}, session.Errorf(session.Invalid, "host_key is missing or not a key")
-	}
-	if _, ok := key.(*ssh.Certificate); ok {
-		return pin{}, session.Errorf(session.Invalid, "host_key is a certificate, not a key")
-	}
-	return pin{fingerprint: ssh.FingerprintSHA256(key), kind: key.Type()}, nil
+	return kind{}
 }
-
-// hostPort joins address and port for the dialer.
-func (t Target) hostPort(port string) string { return net.JoinHostPort(t.Address, port) }
