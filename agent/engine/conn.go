@@ -190,11 +190,11 @@ func (c *Conn) finish(why session.EndReason) {
 }
 
 // Gate is the session's, as one user of the connection passes it: what waits there
-// gives up when gone is closed.
-func (c *Conn) Gate(gone <-chan struct{}) Gate {
+// gives up when the engineer's end or the device's is closed. nil never is.
+func (c *Conn) Gate(near, far <-chan struct{}) Gate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Gate{&c.state.session.gate, gone}
+	return Gate{&c.state.session.gate, near, far}
 }
 
 // Recorder is the connection's recording, once its device is open. Who records does

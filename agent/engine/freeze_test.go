@@ -66,7 +66,7 @@ func (d *console) Gone() <-chan struct{} { return d.gone }
 func (d *console) Close() error          { d.once.Do(func() { close(d.gone) }); return nil }
 
 func (d *console) press(key byte) error {
-	return d.conn.Gate(nil).Try(func() error { return d.send(key) })
+	return d.conn.Gate(nil, nil).Try(func() error { return d.send(key) })
 }
 
 // send records a key, and then sends it.

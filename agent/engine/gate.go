@@ -38,15 +38,17 @@ const (
 )
 
 // Pass runs send while the gate is held open. While it is frozen, Pass waits.
-func (g *gate) Pass(send func() error) error { return g.pass(send, nil) }
+func (g *gate) Pass(send func() error) error { return g.pass(send, nil, nil) }
 
-// pass is Pass that gives up when gone is closed.
-func (g *gate) pass(send func() error, gone <-chan struct{}) error {
+// pass is Pass that gives up when either end is gone.
+func (g *gate) pass(send func() error, near, far <-chan struct{}) error {
 	frozen, err := g.enter()
 	for ; frozen != nil; frozen, err = g.enter() {
 		select {
 		case <-frozen:
-		case <-gone:
+		case <-near:
+			return ErrOver
+		case <-far:
 			return ErrOver
 		}
 	}
@@ -201,12 +203,12 @@ func (g *gate) shut() {
 
 // Gate is a session's gate for one who passes it: what waits there goes with it.
 type Gate struct {
-	g    *gate
-	gone <-chan struct{}
+	g         *gate
+	near, far <-chan struct{}
 }
 
 // Pass runs send while the gate is held open. While it is frozen, Pass waits.
-func (g Gate) Pass(send func() error) error { return g.g.pass(send, g.gone) }
+func (g Gate) Pass(send func() error) error { return g.g.pass(send, g.near, g.far) }
 
 // Try is Pass for what cannot wait: it fails while the gate is frozen.
 func (g Gate) Try(send func() error) error { return g.g.Try(send) }

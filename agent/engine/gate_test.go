@@ -90,7 +90,7 @@ func TestGateFrozen(t *testing.T) {
 	}
 	gone := make(chan struct{})
 	left := make(chan error, 1)
-	go func() { left <- g.pass(send, gone) }()
+	go func() { left <- g.pass(send, gone, nil) }()
 	close(gone)
 	if err := <-left; !errors.Is(err, ErrOver) {
 		t.Errorf("a connection that is gone: %v", err)
@@ -151,7 +151,7 @@ func TestGateUnderLoad(t *testing.T) {
 					return
 				default:
 				}
-				_ = g.pass(func() error { writing.Add(1); writing.Add(-1); return nil }, stop)
+				_ = g.pass(func() error { writing.Add(1); writing.Add(-1); return nil }, stop, nil)
 			}
 		}()
 	}

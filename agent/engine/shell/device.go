@@ -74,11 +74,11 @@ func (d *device) channel() (gossh.Channel, <-chan *gossh.Request, error) {
 }
 
 // relayConfig is for one channel of a connection. What waits at its gate gives up when
-// gone is closed.
+// gone is closed, or the device hung up.
 func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device) terminal.Config {
 	stream := d.streams.Add(1)
 	return terminal.Config{
-		Recorder: c.Recorder(), Gate: c.Gate(gone), Stream: stream, May: t.May,
+		Recorder: c.Recorder(), Gate: c.Gate(gone, d.hung), Stream: stream, May: t.May,
 		Device: d.channel,
 		Files: func(engineer gossh.Channel) error {
 			return files.Serve(engineer, filesConfig(gone, c, t, d, stream))
@@ -98,7 +98,7 @@ func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *devi
 // filesConfig is for one transfer of files on a connection, as relayConfig.
 func filesConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device, stream uint32) files.Config {
 	return files.Config{
-		Recorder: c.Recorder(), Gate: c.Gate(gone), Stream: stream,
+		Recorder: c.Recorder(), Gate: c.Gate(gone, d.hung), Stream: stream,
 		Device: d.channel, Next: func() uint32 { return d.streams.Add(1) },
 		In: t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse,
 	}

@@ -2,12 +2,16 @@ package shell
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/pkg/sftp"
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/agent/engine"
@@ -210,6 +214,37 @@ func TestLeavingAFrozenSession(t *testing.T) {
 	}
 	if _, heard := o.seen(); len(heard) != 0 {
 		t.Errorf("the device heard %q", heard)
+	}
+}
+
+// A device that hangs up in a frozen session ends it, whatever waits for the thaw.
+func TestDeviceHangsUpWhileFrozen(t *testing.T) {
+	o := newOracle(t)
+	o.files = true
+	w := newWorld(t, o.dial)
+	signer, p := w.grant(all()...)
+	c := w.mustConnect(signer)
+	files, err := sftp.NewClient(c)
+	must(t, err)
+	_, err = files.Getwd()
+	must(t, err)
+	_, err = w.engine.Freeze(p.ID, "local", "x")
+	must(t, err)
+	dir := filepath.Join(t.TempDir(), "new")
+	var waiting sync.WaitGroup
+	waiting.Go(func() {
+		if files.Mkdir(dir) == nil {
+			t.Error("made in a frozen session")
+		}
+	})
+	w.until("it is on record and waits", func() bool { return len(w.tape(0).data(session.FileAction)) > 0 })
+	must(t, (<-o.accepted).Close())
+	if r := w.tape(0).wait(t); r != session.DeviceClosed {
+		t.Errorf("sealed with %s", r)
+	}
+	waiting.Wait()
+	if _, err := os.Stat(dir); err == nil {
+		t.Error("it is there")
 	}
 }
 
