@@ -40,9 +40,9 @@ type Broker struct {
 	access  *access.Access
 	mail    *notify.Office // nil: nobody is written to
 	fleet   *fleet.Fleet
-	vault   kept
+	vault   Vault
 	audit   *audit.Log
-	replays *replays
+	archive *Archive
 	digests *digests
 	port    *port
 	web     *http.Server
@@ -100,8 +100,8 @@ func (b *Broker) furnish() error {
 	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Wholes: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Serves: b.cfg.serves, Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
-	b.replays = newReplays(library{b.vault, b.signer, b.peers.logs, b.peers.nodes}, b.access)
-	b.digests = newDigests(b.replays, b.log)
+	b.archive = NewArchive(b.vault, b.signer, b.peers.logs, b.peers.nodes, b.access)
+	b.digests = newDigests(b.archive, b.log)
 	if b.ssh, err = sshd.New(sshd.Config{
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
 		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
@@ -160,7 +160,7 @@ func (b *Broker) makeWeb() error {
 	}
 	handler, err := api.New(api.Config{
 		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
-		Access: b.access, Identity: people, Vault: b.replays, Replays: b.replays, Digest: b.digests.ask, Audit: b.audit, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: b.archive, Replays: b.archive, Digest: b.digests.ask, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})

@@ -20,17 +20,17 @@ const withoutUs = " You can check without trusting the broker: sallyport verify 
 
 // Check is the broker's own look at a recording: the vault's bytes against the agent's
 // signatures, the countersignatures and the audit log. An error is one of reading.
-func (r *replays) Check(ctx context.Context, site, recording string) (access.Verdict, error) {
+func (a *Archive) Check(ctx context.Context, site, recording string) (access.Verdict, error) {
 	at := place{site, recording}
-	if err := r.arrived(ctx, at); err != nil {
+	if err := a.arrived(ctx, at); err != nil {
 		return access.Verdict{}, err
 	}
-	done, err := r.heavy(ctx)
+	done, err := a.heavy(ctx)
 	if err != nil {
 		return access.Verdict{}, err
 	}
 	defer done()
-	header, err := r.small(ctx, at, recordings.HeaderPart, maxSmallPart)
+	header, err := a.small(ctx, at, recordings.HeaderPart, maxSmallPart)
 	if err != nil {
 		return access.Verdict{}, err
 	}
@@ -47,7 +47,7 @@ func (r *replays) Check(ctx context.Context, site, recording string) (access.Ver
 		v.Verdict, v.Message = "tampered", "This is another recording than the one that is listed here."
 		return v, nil
 	}
-	keys, err := r.access.Identities(ctx, site)
+	keys, err := a.access.Identities(ctx, site)
 	if err != nil {
 		return access.Verdict{}, err
 	}
@@ -55,15 +55,15 @@ func (r *replays) Check(ctx context.Context, site, recording string) (access.Ver
 	if slices.Contains(keys, line) {
 		v.Signer = "known"
 	}
-	said, err := r.receipts(ctx, at, key)
+	said, err := a.receipts(ctx, at, key)
 	if err != nil {
 		return access.Verdict{}, err
 	}
-	found, err := recordings.VerifyParts(r.opener(ctx, at), []session.Trust{{V: 1, Site: site, Identity: line}}, said.stands)
+	found, err := recordings.VerifyParts(a.opener(ctx, at), []session.Trust{{V: 1, Site: site, Identity: line}}, said.stands)
 	if err != nil {
 		return access.Verdict{}, err
 	}
-	err = r.judge(ctx, at, found, said, &v)
+	err = a.judge(ctx, at, found, said, &v)
 	return v, err
 }
 
@@ -81,7 +81,7 @@ func (c receipts) stands(h witness.Head) {
 }
 
 // judge puts what was found into the verdict.
-func (r *replays) judge(ctx context.Context, at place, found recordings.Result, said receipts, v *access.Verdict) error {
+func (a *Archive) judge(ctx context.Context, at place, found recordings.Result, said receipts, v *access.Verdict) error {
 	segments, _ := found.Extent()
 	v.Segments = int64(segments)
 	if found.Result == recordings.VerdictTampered {
@@ -92,7 +92,7 @@ func (r *replays) judge(ctx context.Context, at place, found recordings.Result, 
 		}
 		return nil
 	}
-	against, err := r.witnesses(ctx, at, found, said, v)
+	against, err := a.witnesses(ctx, at, found, said, v)
 	if err != nil {
 		return err
 	}
@@ -116,14 +116,14 @@ func (r *replays) judge(ctx context.Context, at place, found recordings.Result, 
 
 // witnesses compares a sound recording with what was countersigned and logged of it, and
 // says what speaks against it.
-func (r *replays) witnesses(ctx context.Context, at place, found recordings.Result, said receipts, v *access.Verdict) (against string, err error) {
-	broken := exchange.Countersigned(found, said.heads, said.all, said.closed, r.nodes())
+func (a *Archive) witnesses(ctx context.Context, at place, found recordings.Result, said receipts, v *access.Verdict) (against string, err error) {
+	broken := exchange.Countersigned(found, said.heads, said.all, said.closed, a.nodes())
 	_, sealed := found.Seal()
 	v.Countersigned = broken == nil && len(said.all) > 0 && (said.closed || !sealed)
 	if broken != nil {
 		return broken.Error(), nil
 	}
-	entry, err := r.sealEvent(ctx, at.recording)
+	entry, err := a.sealEvent(ctx, at.recording)
 	if err != nil || entry.in == nil {
 		return "", err
 	}
@@ -136,18 +136,18 @@ func (r *replays) witnesses(ctx context.Context, at place, found recordings.Resu
 }
 
 // receipts reads the countersignatures: the agent's list, or the broker's own.
-func (r *replays) receipts(ctx context.Context, at place, key ed25519.PublicKey) (receipts, error) {
+func (a *Archive) receipts(ctx context.Context, at place, key ed25519.PublicKey) (receipts, error) {
 	c := receipts{heads: map[witness.Head]bool{}}
 	id, err := session.ParseRecordingID(at.recording)
 	if err != nil {
 		return c, err
 	}
-	sealed, err := r.has(ctx, at, recordings.SealPart)
+	sealed, err := a.has(ctx, at, recordings.SealPart)
 	if err != nil {
 		return c, err
 	}
 	if sealed {
-		list, err := r.companion(ctx, at, recordings.ReceiptsPart)
+		list, err := a.companion(ctx, at, recordings.ReceiptsPart)
 		if err != nil {
 			return c, err
 		}
@@ -155,7 +155,7 @@ func (r *replays) receipts(ctx context.Context, at place, key ed25519.PublicKey)
 		c.closed = len(list) > 0 && err == nil
 	}
 	if !c.closed {
-		own, err := r.vault.Receipts(ctx, at.site, at.recording)
+		own, err := a.vault.Receipts(ctx, at.site, at.recording)
 		if err != nil {
 			return c, err
 		}

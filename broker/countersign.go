@@ -14,12 +14,12 @@ import (
 
 // Countersign gives the receipt for a head: link.Countersigner. The head must be
 // signed by the key that began the recording, and cover more than the last.
-func (b *Broker) Countersign(ctx context.Context, site, _, recording string, head []byte) ([]byte, error) {
+func (a *Archive) Countersign(ctx context.Context, site, _, recording string, head []byte) ([]byte, error) {
 	h, err := witness.ParseHead(head)
 	if err != nil {
 		return nil, session.Errorf(session.Invalid, "read a head: %w", err)
 	}
-	of, key, err := b.signerOf(ctx, site, recording)
+	of, key, err := a.signerOf(ctx, site, recording)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, session.Errorf(session.Refused, "The recording's header has not arrived yet")
 	}
@@ -29,19 +29,19 @@ func (b *Broker) Countersign(ctx context.Context, site, _, recording string, hea
 	if of.Recording != recording || h.Recording.Recording() != recording || !h.Verify(key) {
 		return nil, session.Errorf(session.Denied, "The head is not signed by the agent that began this recording")
 	}
-	r, err := witness.Countersigned(b.signer, h, time.Now())
+	r, err := witness.Countersigned(a.signer, h, time.Now())
 	if err != nil {
 		return nil, err
 	}
-	if r, err = b.vault.AppendReceipt(ctx, site, r); err != nil {
+	if r, err = a.vault.AppendReceipt(ctx, site, r); err != nil {
 		return nil, err
 	}
 	return r.Bytes(), nil
 }
 
 // signerOf reads whose recording it is by the header in the vault, and the key that signs it.
-func (b *Broker) signerOf(ctx context.Context, site, recording string) (recordings.Header, ed25519.PublicKey, error) {
-	part, err := library{vault: b.vault}.small(ctx, place{site, recording}, recordings.HeaderPart, maxSmallPart)
+func (a *Archive) signerOf(ctx context.Context, site, recording string) (recordings.Header, ed25519.PublicKey, error) {
+	part, err := a.small(ctx, place{site, recording}, recordings.HeaderPart, maxSmallPart)
 	if err != nil {
 		return recordings.Header{}, nil, err
 	}

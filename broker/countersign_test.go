@@ -41,7 +41,7 @@ func TestCountersign(t *testing.T) {
 	must(t, err)
 	_, own, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
-	b := &Broker{vault: v, signer: own}
+	b := NewArchive(v, own, nil, nil, nil)
 	id := session.NewID()
 	head := func(by ed25519.PrivateKey, of session.ID, offset uint64) []byte {
 		h, err := witness.Head{Recording: of, Offset: offset}.Signed(by)
@@ -99,14 +99,14 @@ func TestTwoNodesMakeOnePack(t *testing.T) {
 	must(t, err)
 	id, trust := session.NewID(), session.Trust{V: 1, Site: "NGH", Identity: session.KeyLine(agent.Public().(ed25519.PublicKey))}
 	real := begin(t, v, id, agent)
-	var nodes [2]*Broker
+	var nodes [2]*Archive
 	for i := range nodes {
 		_, own, err := ed25519.GenerateKey(rand.Reader)
 		must(t, err)
 		log, err := audit.Open(audit.Config{Dir: t.TempDir(), Key: own, Origin: []string{"broker.example/one", "broker.example/two"}[i], Now: time.Now})
 		must(t, err)
 		t.Cleanup(func() { _ = log.Close() })
-		nodes[i] = &Broker{vault: v, signer: own, audit: log}
+		nodes[i] = NewArchive(v, own, alone(log), nil, nil)
 		trust.Nodes = append(trust.Nodes, log.Node())
 	}
 	for i := range 6 {
@@ -119,7 +119,7 @@ func TestTwoNodesMakeOnePack(t *testing.T) {
 	}
 	for i, b := range nodes {
 		var pack bytes.Buffer
-		must(t, library{v, b.signer, alone(b.audit), nil}.Pack(t.Context(), "NGH", id.Recording(), &pack))
+		must(t, b.Pack(t.Context(), "NGH", id.Recording(), &pack))
 		check := func(nodes session.Nodes) exchange.Result {
 			bundle := trust
 			bundle.Nodes = nodes
@@ -158,6 +158,6 @@ func begin(t *testing.T, v *vault.Directory, id session.ID, agent ed25519.Privat
 }
 
 // alone is the log of a node that has no others.
-func alone(log *audit.Log) func(context.Context) iter.Seq[searched] {
-	return func(context.Context) iter.Seq[searched] { return func(yield func(searched) bool) { yield(log) } }
+func alone(log *audit.Log) func(context.Context) iter.Seq[Log] {
+	return func(context.Context) iter.Seq[Log] { return func(yield func(Log) bool) { yield(log) } }
 }

@@ -14,7 +14,7 @@ import (
 // digests sums sealed recordings up once somebody lists them: one at a time, and no part
 // of one is read while a person waits for a recording.
 type digests struct {
-	replays *replays
+	archive *Archive
 	log     *slog.Logger
 	asked   chan place
 
@@ -22,8 +22,8 @@ type digests struct {
 	waiting map[place]bool
 }
 
-func newDigests(r *replays, log *slog.Logger) *digests {
-	return &digests{replays: r, log: log, asked: make(chan place, maxDigests), waiting: map[place]bool{}}
+func newDigests(a *Archive, log *slog.Logger) *digests {
+	return &digests{archive: a, log: log, asked: make(chan place, maxDigests), waiting: map[place]bool{}}
 }
 
 // ask has the digest of a sealed recording computed soon. Asking twice is asking once.
@@ -60,9 +60,9 @@ func (d *digests) run(ctx context.Context) error {
 
 // opener opens no part while a person waits for a recording.
 func (d *digests) opener(ctx context.Context, at place) func(string) (io.ReadCloser, error) {
-	open := d.replays.opener(ctx, at)
+	open := d.archive.opener(ctx, at)
 	return func(part string) (io.ReadCloser, error) {
-		if err := d.replays.idle(ctx); err != nil {
+		if err := d.archive.idle(ctx); err != nil {
 			return nil, err
 		}
 		return open(part)
@@ -74,18 +74,18 @@ func (d *digests) compute(ctx context.Context, at place) error {
 	if err != nil {
 		return err
 	}
-	if err := d.replays.arrived(ctx, at); err != nil {
+	if err := d.archive.arrived(ctx, at); err != nil {
 		return err
 	}
-	x, known := d.replays.current(ctx, at)
+	x, known := d.archive.current(ctx, at)
 	if !known {
-		x, err = d.replays.read(at, d.opener(ctx, at))
+		x, err = d.archive.read(at, d.opener(ctx, at))
 	}
 	if errors.Is(err, recordings.ErrSealedContent) {
-		return d.replays.access.NoteDigest(ctx, at.site, id, nil)
+		return d.archive.access.NoteDigest(ctx, at.site, id, nil)
 	}
 	if err != nil {
 		return err
 	}
-	return d.replays.access.NoteDigest(ctx, at.site, id, &x.Digest)
+	return d.archive.access.NoteDigest(ctx, at.site, id, &x.Digest)
 }

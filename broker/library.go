@@ -16,8 +16,8 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// kept is what the broker holds of a vault.
-type kept interface {
+// Vault is what the broker holds of one.
+type Vault interface {
 	vault.Vault
 	vault.Receipts
 	vault.Logs
@@ -25,10 +25,10 @@ type kept interface {
 
 // library is the vault as the web reads it.
 type library struct {
-	vault  kept
+	vault  Vault
 	signer ed25519.PrivateKey
-	logs   func(ctx context.Context) iter.Seq[searched] // this node's audit log, then the others'
-	nodes  func() session.Nodes                         // whose countersignatures count here
+	logs   func(ctx context.Context) iter.Seq[Log] // this node's audit log, then the others'
+	nodes  func() session.Nodes                    // whose countersignatures count here
 }
 
 // place is where a recording stands in the vault.
@@ -125,9 +125,9 @@ func (l library) sealing(ctx context.Context, recording string) ([]byte, error) 
 	return proof.Text(), nil
 }
 
-// searched is a log in which something can be found and proved: a node's own, or the copy
+// Log is an audit log in which something can be found and proved: a node's own, or the copy
 // of another's.
-type searched interface {
+type Log interface {
 	Find(fits func(entry []byte) bool) (index int64, found bool, err error)
 	Prove(index int64) (witness.Inclusion, error)
 }
@@ -136,7 +136,7 @@ type searched interface {
 type sealed struct {
 	event witness.Event
 	at    int64
-	in    searched
+	in    Log
 }
 
 // sealEvent finds the entry of a recording's seal.
@@ -149,7 +149,7 @@ func (l library) sealEvent(ctx context.Context, recording string) (sealed, error
 	return sealed{}, nil
 }
 
-func sealIn(log searched, recording string) (s sealed, err error) {
+func sealIn(log Log, recording string) (s sealed, err error) {
 	name := []byte(`"recording":"` + recording + `"`)
 	at, found, err := log.Find(func(entry []byte) bool {
 		if !bytes.Contains(entry, name) {

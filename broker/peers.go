@@ -122,8 +122,8 @@ func (p *peers) nodes() session.Nodes {
 
 // logs are this node's log and the copies of the others', each opened when it is asked for.
 // A copy that cannot be read proves nothing, and that is said.
-func (p *peers) logs(ctx context.Context) iter.Seq[searched] {
-	return func(yield func(searched) bool) {
+func (p *peers) logs(ctx context.Context) iter.Seq[Log] {
+	return func(yield func(Log) bool) {
 		if !yield(p.log) {
 			return
 		}

@@ -2,9 +2,11 @@ package broker
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"sync"
 
@@ -14,8 +16,9 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// replays shows what is in the vault's recordings: api.Replays.
-type replays struct {
+// Archive is what the broker does with recordings: it takes their parts, countersigns
+// their heads, and shows what is in them.
+type Archive struct {
 	library
 	access *access.Access
 	turn   chan struct{} // of those that read a whole recording
@@ -33,40 +36,42 @@ type indexed struct {
 	segments uint32
 }
 
-func newReplays(l library, a *access.Access) *replays {
-	return &replays{library: l, access: a, turn: make(chan struct{}, heavyReads)}
+// NewArchive makes it. logs are the audit logs in which its seals are found, nodes those
+// whose countersignatures count here.
+func NewArchive(v Vault, signer ed25519.PrivateKey, logs func(context.Context) iter.Seq[Log], nodes func() session.Nodes, a *access.Access) *Archive {
+	return &Archive{library: library{v, signer, logs, nodes}, access: a, turn: make(chan struct{}, heavyReads)}
 }
 
 // heavy waits for a turn to read a whole recording for somebody. The func gives it back.
-func (r *replays) heavy(ctx context.Context) (func(), error) {
-	r.reading(1)
+func (a *Archive) heavy(ctx context.Context) (func(), error) {
+	a.reading(1)
 	select {
-	case r.turn <- struct{}{}:
-		return func() { <-r.turn; r.reading(-1) }, nil
+	case a.turn <- struct{}{}:
+		return func() { <-a.turn; a.reading(-1) }, nil
 	case <-ctx.Done():
-		r.reading(-1)
+		a.reading(-1)
 		return nil, ctx.Err()
 	}
 }
 
-func (r *replays) reading(n int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.busy == 0 {
-		r.quiet = make(chan struct{})
+func (a *Archive) reading(n int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.busy == 0 {
+		a.quiet = make(chan struct{})
 	}
-	if r.busy += n; r.busy == 0 {
-		close(r.quiet)
-		r.quiet = nil
+	if a.busy += n; a.busy == 0 {
+		close(a.quiet)
+		a.quiet = nil
 	}
 }
 
 // idle waits until nobody waits for a whole recording.
-func (r *replays) idle(ctx context.Context) error {
+func (a *Archive) idle(ctx context.Context) error {
 	for {
-		r.mu.Lock()
-		quiet := r.quiet
-		r.mu.Unlock()
+		a.mu.Lock()
+		quiet := a.quiet
+		a.mu.Unlock()
 		if quiet == nil {
 			return ctx.Err()
 		}
@@ -79,8 +84,8 @@ func (r *replays) idle(ctx context.Context) error {
 }
 
 // arrived refuses a recording of which nothing is here.
-func (r *replays) arrived(ctx context.Context, at place) error {
-	here, err := r.has(ctx, at, recordings.HeaderPart)
+func (a *Archive) arrived(ctx context.Context, at place) error {
+	here, err := a.has(ctx, at, recordings.HeaderPart)
 	if err == nil && !here {
 		err = &session.Error{Kind: session.Refused, Message: "Nothing of this recording has arrived yet.", Next: "Try again in a minute."}
 	}
@@ -89,8 +94,8 @@ func (r *replays) arrived(ctx context.Context, at place) error {
 
 // Replay is the index of a recording as far as it is here. The tag names its content
 // once that cannot change any more.
-func (r *replays) Replay(ctx context.Context, site, recording string) (replay.Index, string, error) {
-	x, err := r.index(ctx, place{site, recording})
+func (a *Archive) Replay(ctx context.Context, site, recording string) (replay.Index, string, error) {
+	x, err := a.index(ctx, place{site, recording})
 	if err != nil || !x.Sealed || x.Broken != "" {
 		return x, "", err
 	}
@@ -98,26 +103,26 @@ func (r *replays) Replay(ctx context.Context, site, recording string) (replay.In
 }
 
 // index finds or computes an index.
-func (r *replays) index(ctx context.Context, at place) (replay.Index, error) {
-	if err := r.arrived(ctx, at); err != nil {
+func (a *Archive) index(ctx context.Context, at place) (replay.Index, error) {
+	if err := a.arrived(ctx, at); err != nil {
 		return replay.Index{}, err
 	}
-	if x, ok := r.current(ctx, at); ok {
+	if x, ok := a.current(ctx, at); ok {
 		return x, nil
 	}
-	done, err := r.heavy(ctx)
+	done, err := a.heavy(ctx)
 	if err != nil {
 		return replay.Index{}, err
 	}
 	defer done()
-	if x, ok := r.current(ctx, at); ok { // somebody else wanted it, too
+	if x, ok := a.current(ctx, at); ok { // somebody else wanted it, too
 		return x, nil
 	}
-	return r.read(at, r.opener(ctx, at))
+	return a.read(at, a.opener(ctx, at))
 }
 
 // read computes an index.
-func (r *replays) read(at place, open func(string) (io.ReadCloser, error)) (replay.Index, error) {
+func (a *Archive) read(at place, open func(string) (io.ReadCloser, error)) (replay.Index, error) {
 	src, err := recordings.OpenParts(open)
 	if err != nil {
 		return replay.Index{}, unshown(at.recording, err)
@@ -127,14 +132,14 @@ func (r *replays) read(at place, open func(string) (io.ReadCloser, error)) (repl
 	if err != nil {
 		return replay.Index{}, unshown(at.recording, err)
 	}
-	r.remember(indexed{place: at, index: x, segments: src.Segments()})
+	a.remember(indexed{place: at, index: x, segments: src.Segments()})
 	return x, nil
 }
 
 // current finds an index that is still known and of all that is here: nothing stands
 // where it ended. What is damaged is read again.
-func (r *replays) current(ctx context.Context, at place) (replay.Index, bool) {
-	k, ok := r.recall(at)
+func (a *Archive) current(ctx context.Context, at place) (replay.Index, bool) {
+	k, ok := a.recall(at)
 	if !ok {
 		return replay.Index{}, false
 	}
@@ -143,7 +148,7 @@ func (r *replays) current(ctx context.Context, at place) (replay.Index, bool) {
 		if part == recordings.SealPart && k.index.Sealed {
 			continue
 		}
-		if more, err := r.has(ctx, at, part); more || err != nil {
+		if more, err := a.has(ctx, at, part); more || err != nil {
 			return replay.Index{}, false
 		}
 	}
@@ -151,34 +156,34 @@ func (r *replays) current(ctx context.Context, at place) (replay.Index, bool) {
 }
 
 // recall finds an index that is still known.
-func (r *replays) recall(at place) (indexed, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.known, func(k indexed) bool { return k.place == at })
+func (a *Archive) recall(at place) (indexed, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	i := slices.IndexFunc(a.known, func(k indexed) bool { return k.place == at })
 	if i < 0 {
 		return indexed{}, false
 	}
-	k := r.known[i]
-	r.known = append(slices.Delete(r.known, i, i+1), k)
+	k := a.known[i]
+	a.known = append(slices.Delete(a.known, i, i+1), k)
 	return k, true
 }
 
-func (r *replays) remember(k indexed) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.known = slices.DeleteFunc(r.known, func(old indexed) bool { return old.place == k.place })
-	r.known = append(r.known, k)
-	r.known = slices.Delete(r.known, 0, max(0, len(r.known)-keptIndexes))
+func (a *Archive) remember(k indexed) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.known = slices.DeleteFunc(a.known, func(old indexed) bool { return old.place == k.place })
+	a.known = append(a.known, k)
+	a.known = slices.Delete(a.known, 0, max(0, len(a.known)-keptIndexes))
 }
 
 // Part is a range of the index that the caller was shown.
-func (r *replays) Part(ctx context.Context, site, recording string, n int) ([]replay.Event, error) {
+func (a *Archive) Part(ctx context.Context, site, recording string, n int) ([]replay.Event, error) {
 	at := place{site, recording}
-	k, known := r.recall(at)
+	k, known := a.recall(at)
 	x := k.index
 	if !known || n >= len(x.Parts) {
 		var err error
-		if x, err = r.index(ctx, at); err != nil {
+		if x, err = a.index(ctx, at); err != nil {
 			return nil, err
 		}
 	}
@@ -187,7 +192,7 @@ func (r *replays) Part(ctx context.Context, site, recording string, n int) ([]re
 	}
 	var opened io.Closer
 	events, err := x.Parts[n].Events(func(from recordings.Mark) (replay.Source, error) {
-		src, err := recordings.OpenPartsAt(r.opener(ctx, at), from)
+		src, err := recordings.OpenPartsAt(a.opener(ctx, at), from)
 		if err == nil {
 			opened = src
 		}
@@ -203,17 +208,17 @@ func (r *replays) Part(ctx context.Context, site, recording string, n int) ([]re
 }
 
 // Transcript is what was shown, as lines.
-func (r *replays) Transcript(ctx context.Context, site, recording string) ([]replay.Line, string, error) {
+func (a *Archive) Transcript(ctx context.Context, site, recording string) ([]replay.Line, string, error) {
 	at := place{site, recording}
-	if err := r.arrived(ctx, at); err != nil {
+	if err := a.arrived(ctx, at); err != nil {
 		return nil, "", err
 	}
-	done, err := r.heavy(ctx)
+	done, err := a.heavy(ctx)
 	if err != nil {
 		return nil, "", err
 	}
 	defer done()
-	src, err := recordings.OpenParts(r.opener(ctx, at))
+	src, err := recordings.OpenParts(a.opener(ctx, at))
 	if err != nil {
 		return nil, "", unshown(recording, err)
 	}

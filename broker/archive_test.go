@@ -72,8 +72,8 @@ func newScene(t *testing.T) *scene {
 	a, err := access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: c.agent, Audit: log, Now: time.Now})
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
-	r := newReplays(library{v, key, alone(log), func() session.Nodes { return session.Nodes{log.Node()} }}, a)
-	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, replays: r, digests: newDigests(r, quiet)}
+	r := NewArchive(v, key, alone(log), func() session.Nodes { return session.Nodes{log.Node()} }, a)
+	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, archive: r, digests: newDigests(r, quiet)}
 	must(t, a.Announce(t.Context(), c.agent.Hello("NGH-PETCT1")))
 	raw := accesstest.Bytes(accesstest.Request(c.ada.Identity, "NGH", "NGH-PETCT1", time.Now()))
 	c.of, err = a.Submit(t.Context(), c.ada, raw, accesstest.Proof("ada"))
@@ -256,26 +256,26 @@ func TestReplayFromTheVault(t *testing.T) {
 	c := newScene(t)
 	f := c.record(c.agent.Key())
 	site, id := "NGH", f.id.Recording()
-	_, _, err := c.replays.Replay(t.Context(), site, id)
+	_, _, err := c.archive.Replay(t.Context(), site, id)
 	c.refused("before anything arrived", err, "has arrived")
 	c.lines(f, 40)
 	c.send(f)
-	live, tag, err := c.replays.Replay(t.Context(), site, id)
+	live, tag, err := c.archive.Replay(t.Context(), site, id)
 	if must(t, err); tag != "" || live.Sealed || len(live.Parts) != 1 || live.Digest.Lines == 0 {
 		t.Errorf("live: %q %+v", tag, live)
 	}
 	must(t, f.w.Close(session.Completed))
 	c.send(f)
-	if _, err := c.replays.Part(t.Context(), site, id, 0); err != nil { // of the index that was shown
+	if _, err := c.archive.Part(t.Context(), site, id, 0); err != nil { // of the index that was shown
 		t.Error(err)
 	}
-	x, tag, err := c.replays.Replay(t.Context(), site, id)
+	x, tag, err := c.archive.Replay(t.Context(), site, id)
 	if must(t, err); tag == "" || !x.Sealed || x.Digest.Lines != 40 || x.Cols != 90 {
 		t.Errorf("sealed: %q %+v", tag, x)
 	}
 	shown := ""
 	for n := range x.Parts {
-		events, err := c.replays.Part(t.Context(), site, id, n)
+		events, err := c.archive.Part(t.Context(), site, id, n)
 		must(t, err)
 		for _, e := range events {
 			if e.Kind == "o" {
@@ -288,29 +288,29 @@ func TestReplayFromTheVault(t *testing.T) {
 	if strings.Count(shown, "line 0") != 40 {
 		t.Errorf("shown: %.200q", shown)
 	}
-	lines, _, err := c.replays.Transcript(t.Context(), site, id)
+	lines, _, err := c.archive.Transcript(t.Context(), site, id)
 	if must(t, err); len(lines) != 40 {
 		t.Errorf("%d lines", len(lines))
 	}
 	for _, n := range []int{-1, 1, 1 << 40} {
-		if _, err := c.replays.Part(t.Context(), site, id, n); !errors.Is(err, access.ErrUnknown) {
+		if _, err := c.archive.Part(t.Context(), site, id, n); !errors.Is(err, access.ErrUnknown) {
 			t.Errorf("part %d: %v", n, err)
 		}
 	}
 	for what, at := range map[string][2]string{"another site": {"XYZ", id}, "nothing": {site, session.NewID().Recording()}} {
-		_, _, err := c.replays.Transcript(t.Context(), at[0], at[1])
+		_, _, err := c.archive.Transcript(t.Context(), at[0], at[1])
 		c.refused(what, err, "has arrived")
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := c.replays.Transcript(gone, site, id); !errors.Is(err, context.Canceled) {
+	if _, _, err := c.archive.Transcript(gone, site, id); !errors.Is(err, context.Canceled) {
 		t.Errorf("nobody waits any more: %v", err)
 	}
 }
 
 // The indexes that are remembered are few, and the ones used last.
 func TestFewIndexesAreKept(t *testing.T) {
-	r := newReplays(library{}, nil)
+	r := NewArchive(nil, nil, nil, nil, nil)
 	for i := range 3 * keptIndexes {
 		for _, segments := range []uint32{7, 8} { // it grew
 			r.remember(indexed{place: place{"NGH", fmt.Sprint(i)}, segments: segments})
@@ -326,31 +326,31 @@ func TestFewIndexesAreKept(t *testing.T) {
 
 // counted is a vault that counts what is asked of it.
 type counted struct {
-	kept
+	Vault
 	calls atomic.Int64
 }
 
 func (v *counted) Open(ctx context.Context, site, recording, part string) (io.ReadCloser, error) {
 	v.calls.Add(1)
-	return v.kept.Open(ctx, site, recording, part)
+	return v.Vault.Open(ctx, site, recording, part)
 }
 
 func (v *counted) Size(ctx context.Context, site, recording, part string) (int64, error) {
 	v.calls.Add(1)
-	return v.kept.Size(ctx, site, recording, part)
+	return v.Vault.Size(ctx, site, recording, part)
 }
 
 // An index is computed when there is more of a recording, and not before; to know that,
 // or to show a part, the vault is asked the same few things however long it is.
 func TestAnIndexIsComputedWhenThereIsMore(t *testing.T) {
 	c := newScene(t)
-	v := &counted{kept: c.vault}
-	c.replays.vault = v
+	v := &counted{Vault: c.vault}
+	c.archive.vault = v
 	f := c.record(c.agent.Key())
 	ask := func(what string, least, most int64) {
 		t.Helper()
 		before := v.calls.Load()
-		_, _, err := c.replays.Replay(t.Context(), "NGH", f.id.Recording())
+		_, _, err := c.archive.Replay(t.Context(), "NGH", f.id.Recording())
 		must(t, err)
 		if n := v.calls.Load() - before; n < least || n > most {
 			t.Errorf("%s: the vault was asked %d times", what, n)
@@ -362,7 +362,7 @@ func TestAnIndexIsComputedWhenThereIsMore(t *testing.T) {
 		ask("it grew", 10, 1000)
 		ask("it did not", 1, 5)
 		before := v.calls.Load()
-		_, err := c.replays.Part(t.Context(), "NGH", f.id.Recording(), 0)
+		_, err := c.archive.Part(t.Context(), "NGH", f.id.Recording(), 0)
 		must(t, err)
 		if n := v.calls.Load() - before; n > int64(2*(round+1)*40) {
 			t.Errorf("a part: the vault was asked %d times", n)
@@ -382,10 +382,10 @@ func TestDigestsGiveWay(t *testing.T) {
 		defer dir.Close()
 		at := place{"NGH", session.NewID().Recording()}
 		must(t, dir.Put(t.Context(), vault.Part{Site: at.site, Recording: at.recording, Name: "header", Size: 1}, strings.NewReader("h")))
-		d := newDigests(newReplays(library{vault: dir}, nil), nil)
-		first, err := d.replays.heavy(t.Context())
+		d := newDigests(NewArchive(dir, nil, nil, nil, nil), nil)
+		first, err := d.archive.heavy(t.Context())
 		must(t, err)
-		second, err := d.replays.heavy(t.Context())
+		second, err := d.archive.heavy(t.Context())
 		must(t, err)
 		var opened atomic.Bool
 		go func() {
@@ -420,9 +420,9 @@ func TestSealedToOthers(t *testing.T) {
 	must(t, os.Remove(path))
 	must(t, os.WriteFile(path, append(signed, sig[:]...), 0o400))
 	for what, ask := range map[string]func() error{
-		"replay":     func() error { _, _, err := c.replays.Replay(t.Context(), "NGH", f.id.Recording()); return err },
-		"part":       func() error { _, err := c.replays.Part(t.Context(), "NGH", f.id.Recording(), 0); return err },
-		"transcript": func() error { _, _, err := c.replays.Transcript(t.Context(), "NGH", f.id.Recording()); return err },
+		"replay":     func() error { _, _, err := c.archive.Replay(t.Context(), "NGH", f.id.Recording()); return err },
+		"part":       func() error { _, err := c.archive.Part(t.Context(), "NGH", f.id.Recording(), 0); return err },
+		"transcript": func() error { _, _, err := c.archive.Transcript(t.Context(), "NGH", f.id.Recording()); return err },
 	} {
 		c.refused(what, ask(), "sallyport recordings play "+f.id.Recording())
 	}
@@ -437,7 +437,7 @@ func TestSealedToOthers(t *testing.T) {
 
 func (c *scene) check(f *recorded) access.Verdict {
 	c.t.Helper()
-	v, err := c.replays.Check(c.t.Context(), "NGH", f.id.Recording())
+	v, err := c.archive.Check(c.t.Context(), "NGH", f.id.Recording())
 	must(c.t, err)
 	if v.Message == "" || strings.ContainsAny(v.Message, "\n\x1b") {
 		c.t.Errorf("message %q", v.Message)
@@ -524,7 +524,7 @@ func TestCheck(t *testing.T) {
 	// What cannot be read is no verdict.
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if v, err := c.replays.Check(gone, "NGH", first.id.Recording()); !errors.Is(err, context.Canceled) || v.Verdict != "" {
+	if v, err := c.archive.Check(gone, "NGH", first.id.Recording()); !errors.Is(err, context.Canceled) || v.Verdict != "" {
 		t.Errorf("%+v, %v", v, err)
 	}
 }
@@ -542,7 +542,7 @@ func TestTorn(t *testing.T) {
 	c.send(f)
 	c.list(f)
 	c.sumUp(f)
-	x, _, err := c.replays.Replay(t.Context(), "NGH", f.id.Recording())
+	x, _, err := c.archive.Replay(t.Context(), "NGH", f.id.Recording())
 	must(t, err)
 	if last := x.Markers[len(x.Markers)-1]; x.Digest.Lines != 40 || last.Kind != replay.End || !strings.Contains(last.Text, "recorder was lost") {
 		t.Errorf("%+v, %+v", x.Digest, last)
