@@ -15,6 +15,7 @@ type builder struct {
 	histogram histogram
 	last      int64
 	shown     int // events shown in the part in hand
+	skipped   int // bytes since the last event that is shown
 	coarser   int // times that parts were joined
 	unlisted  int // markers beyond the bound
 }
@@ -44,9 +45,10 @@ func (b *builder) take(e session.Event, at recordings.Mark) error {
 		}
 	}
 	p := &b.ix.Parts[len(b.ix.Parts)-1]
-	p.took++
-	if visible {
+	p.events++
+	if b.skipped += len(e.Data); visible {
 		b.shown++
+		p.took, b.skipped = p.events, 0
 	}
 	if size > 0 {
 		p.Bytes += int64(size)
@@ -63,7 +65,8 @@ func (b *builder) full(visible bool, size int) bool {
 		return true
 	}
 	p := b.ix.Parts[len(b.ix.Parts)-1]
-	return visible && (p.Bytes > 0 && p.Bytes+int64(size) > PartBytes<<b.coarser || b.shown >= partEvents<<b.coarser)
+	return visible && (p.Bytes > 0 && p.Bytes+int64(size) > PartBytes<<b.coarser || b.skipped > skippedBytes<<b.coarser ||
+		p.events-p.took >= partEvents<<b.coarser || b.shown >= partEvents<<b.coarser)
 }
 
 func (b *builder) begin(from int64, at recordings.Mark, screens map[uint32]terminal) error {
@@ -91,7 +94,11 @@ func (b *builder) join() {
 		p := b.ix.Parts[i]
 		if i+1 < len(b.ix.Parts) {
 			q := b.ix.Parts[i+1]
-			p.To, p.Bytes, p.took = q.To, p.Bytes+q.Bytes, p.took+q.took
+			p.To, p.Bytes = q.To, p.Bytes+q.Bytes
+			if q.took > 0 {
+				p.took = p.events + q.took
+			}
+			p.events += q.events
 		}
 		p.N = len(half)
 		half = append(half, p)

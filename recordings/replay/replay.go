@@ -67,7 +67,8 @@ type Part struct {
 	Bytes int64 // of output
 
 	at      recordings.Mark
-	took    int                 // events of the recording in it
+	events  int                 // of the recording, in it
+	took    int                 // of those, up to the last that is shown
 	screens map[uint32]terminal // as they were when it begins
 }
 

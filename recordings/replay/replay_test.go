@@ -539,3 +539,32 @@ func TestBulkIsNoTerminals(t *testing.T) {
 		t.Errorf("%d bytes of bulk in the transcript, %d lines of the terminal", n, strings.Count(text.String(), "on the terminal"))
 	}
 }
+
+// What is shown behind bulk is found without reading the bulk, and so is what was shown
+// before it.
+func TestPartsDoNotReadThroughBulk(t *testing.T) {
+	x := newTape(t, nil)
+	x.shell(1)
+	x.rec(session.ChannelOpened, 2, session.ChannelOpen{Type: session.Exec, Command: "cat /dev/sda"})
+	x.rec(session.Output, 1, "before\r\n")
+	random, block := rand.New(rand.NewPCG(3, 4)), make([]byte, session.MaxEventData)
+	for range 24 << 20 / len(block) {
+		for i := range block {
+			block[i] = byte(random.Uint32())
+		}
+		x.rec(session.Output, 2, string(block))
+	}
+	x.rec(session.Output, 1, "after\r\n")
+	x.end()
+	ix := x.index()
+	if got := string(x.screen(ix, 1)); got != "before\r\nafter\r\n" {
+		t.Errorf("the terminal shows %q", got)
+	}
+	segments := len(x.parts()) - 2
+	for _, p := range ix.Parts {
+		x.read = 0
+		if x.events(p); x.read > 2+segments/4 {
+			t.Errorf("part %d of %d opened %d of %d segments", p.N, len(ix.Parts), x.read, segments)
+		}
+	}
+}
