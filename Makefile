@@ -46,11 +46,18 @@ test: peers build browser ## everything, with real peers, a real browser and the
 browser: peers build ## the web application in Chromium; pictures go to build/screens
 	cd broker/web && npm run --silent check && npx playwright test $(SPECS)
 
-lint: ## formatting, vet, staticcheck
+# What no program reaches, and only tests call: the browser's side of an attachment, and a
+# recording in its own directory as it is being written.
+TESTDOORS := ^session/attach/(client|frame|proof)\.go:.* (NewClient|Client\..*|Proof\.sign|ParseChallenge|ECDSAKeyLine)$$|^recordings/(reader|source)\.go:.* (Follow|folder\..*)$$
+
+lint: ## formatting, vet, staticcheck, code that nothing reaches
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
 	if [ -n "$$unformatted" ]; then echo "gofmt these:"; echo "$$unformatted"; exit 1; fi
 	$(GO) vet ./...
 	$(TOOL) staticcheck ./...
+	@all=$$($(TOOL) deadcode ./cmd/...); \
+	dead=$$(echo "$$all" | grep -vE '$(TESTDOORS)' || true); \
+	if [ -n "$$dead" ]; then echo "delete what no program reaches:"; echo "$$dead"; exit 1; fi
 
 prove: lint test fuzz ## what a release must pass
 	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...

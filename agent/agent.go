@@ -248,10 +248,6 @@ func (a *Agent) linkState(up bool) {
 	a.log.Warn("the broker is away; live sessions have a minute")
 }
 
-// recentEnough is how long after its end a session is reported again at a
-// reconnection, in case the broker lost what it heard.
-const recentEnough = 7 * 24 * time.Hour
-
 // announceGrants reports every grant that stands or stood lately. A report of an
 // admitted grant, opened or not, mends a yes that the broker lost.
 func (a *Agent) announceGrants() {

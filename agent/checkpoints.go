@@ -19,8 +19,7 @@ import (
 )
 
 const (
-	checkpointsFile    = "checkpoints.json"
-	maxCheckpointsFile = 1 << 20
+	checkpointsFile = "checkpoints.json"
 )
 
 // keptLog is what the agent remembers of one node's audit log.

@@ -114,8 +114,6 @@ type Service struct {
 const (
 	defaultPerEngineer = 3
 	defaultTogether    = 20
-
-	maxSocket = 94 // sun_path has 108 bytes (unix(7)), and the console makes it under a longer name
 )
 
 // Validate reports every value that cannot be used, as *session.BadField.

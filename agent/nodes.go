@@ -18,8 +18,7 @@ import (
 // agent reads it whenever it matters, so a word counts at once.
 
 const (
-	nodesFile    = "nodes.json"
-	maxNodesFile = 64 << 10
+	nodesFile = "nodes.json"
 )
 
 // AcceptedNodes are the broker's nodes that this agent accepts.

@@ -167,10 +167,8 @@ func (b *Broker) makeWeb() error {
 	if err != nil {
 		return err
 	}
-	b.web = &http.Server{
-		Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: 2 * time.Minute,
-		MaxHeaderBytes: 16 << 10, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug),
-	}
+	b.web = &http.Server{Handler: handler, ErrorLog: slog.NewLogLogger(b.log.Handler(), slog.LevelDebug)}
+	api.Harden(b.web)
 	return nil
 }
 

@@ -1,5 +1,7 @@
 package broker
 
+import "time"
+
 // Bounds of what is read and shown of recordings. How large they can be is the format's
 // own matter: recordings.MaxSegments, recordings.Largest.
 const (
@@ -7,4 +9,29 @@ const (
 	keptIndexes  = 8       // of the recordings that were shown last; an index has up to 4,096 parts
 	heavyReads   = 2       // whole recordings that are read at once for people
 	maxDigests   = 4096    // recordings that wait to be summed up; one that finds no place is asked for again
+)
+
+const maxApproverMails = 50 // people who are written to for one request
+
+// The port that web and link share.
+const (
+	firstByteWait = 10 * time.Second // until a connection says what it is
+	maxHandshakes = 512              // connections that have not said so yet
+)
+
+// The other nodes, and the copy of this node's audit log.
+const (
+	peersEvery   = 5 * time.Second
+	copyEvery    = time.Second      // of the log, when it grew
+	patience     = 30 * time.Second // with a checkpoint that not all have cosigned
+	maxPeersFile = 1 << 20          // bytes: the checkpoints of session.MaxNodes nodes
+)
+
+// What agents are told, and ask for.
+const (
+	roundEvery  = time.Minute      // every agent gets the newest checkpoint
+	roundWait   = 10 * time.Second // for one agent
+	roundWidth  = 64               // agents at a time
+	settleAgain = time.Second      // what could not be settled waits for the store
+	relayDial   = 10 * time.Second // for an issuer to answer a connection
 )

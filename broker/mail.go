@@ -32,9 +32,6 @@ type SMTP struct {
 	CA       string           `yaml:"ca,omitempty"`       // file of certificates; default the system's
 }
 
-// maxApproverMails bounds who is written to for one request.
-const maxApproverMails = 50
-
 // validate reports what cannot be used, and fills in what was left out.
 func (n *Notify) validate(require func(path string, ok bool, problem string)) {
 	const at = "$.notify"

@@ -29,10 +29,6 @@ import (
 const (
 	bulletinKind   = "auditlog"
 	bulletinsUnder = "nodes"
-	peersEvery     = 5 * time.Second
-	copyEvery      = time.Second      // of the log, when it grew
-	patience       = 30 * time.Second // with a checkpoint that not all have cosigned
-	maxPeersFile   = 1 << 20
 )
 
 // bulletin is what a node tells the others. Only that node writes it.

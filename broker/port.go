@@ -26,11 +26,6 @@ type port struct {
 	log   *slog.Logger
 }
 
-const (
-	firstByteWait = 10 * time.Second
-	maxHandshakes = 512
-)
-
 func newPort(linkTLS, webTLS *tls.Config, serve func(context.Context, *tls.Conn), log *slog.Logger) *port {
 	p := &port{link: serve, web: &handoff{conns: make(chan net.Conn), closed: make(chan struct{})}, plain: webTLS == nil, log: log}
 	p.tls = &tls.Config{

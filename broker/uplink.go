@@ -47,9 +47,6 @@ type arrival struct {
 	hello       *link.Hello // still to be announced
 }
 
-// settleAgain is how long what could not be settled waits for the store.
-const settleAgain = time.Second
-
 // settleArrivals tells agents what they missed, each once its connection serves.
 // What the store cannot do now is tried until it can or the agent has left.
 func (b *Broker) settleArrivals(ctx context.Context) error {
@@ -128,9 +125,6 @@ func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body i
 func (b *Broker) Countersign(ctx context.Context, site, agent, recording string, head []byte) ([]byte, error) {
 	return b.archive.Countersign(ctx, site, agent, recording, head)
 }
-
-// relayDial is how long an issuer may take to answer a connection.
-const relayDial = 10 * time.Second
 
 // Relay connects an agent to an issuer of its site. The agent speaks TLS through it.
 func (b *Broker) Relay(ctx context.Context, site, agent, issuer string) (net.Conn, error) {

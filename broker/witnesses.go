@@ -22,13 +22,6 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// Figures of the round in which agents get checkpoints.
-const (
-	roundEvery = time.Minute
-	roundWait  = 10 * time.Second // for one agent
-	roundWidth = 64               // agents at a time
-)
-
 func auditDir(cfg Config) string { return filepath.Join(cfg.State, "audit") }
 
 // origin names this node's audit log among those of all nodes behind one address.

@@ -104,11 +104,3 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	return o, nil
 }
-
-// Discard is a recorder that keeps nothing: for tests and measurements only.
-type Discard struct{}
-
-var _ session.Recorder = Discard{}
-
-func (Discard) Record(session.Event) error    { return nil }
-func (Discard) Close(session.EndReason) error { return nil }

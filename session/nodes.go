@@ -17,11 +17,6 @@ type Node struct {
 // Nodes are those that a hospital accepts. Each has a name and a key of its own.
 type Nodes []Node
 
-// MaxNodes bounds a set of nodes.
-const MaxNodes = 16
-
-const maxOrigin = 255 // bytes
-
 // ValidOrigin reports whether s can name a log and its key: a host, with or without
 // port, and what follows it.
 func ValidOrigin(s string) bool {

@@ -46,9 +46,6 @@ type Recorder interface {
 	Close(reason EndReason) error
 }
 
-// MaxEventData bounds Event.Data; longer data is split by whoever records it.
-const MaxEventData = 32 << 10
-
 // ChannelOpen describes a shell, a command or a file transfer that began.
 type ChannelOpen struct {
 	Type    Channel `json:"type"` // shell, exec, or files-in/files-out for sftp

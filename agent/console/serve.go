@@ -58,8 +58,6 @@ func Serve(ctx context.Context, path string, c Controls) error {
 	return err
 }
 
-const maxPath = 107 // bytes of a unix socket's path
-
 // listen makes the socket under another name, closes it to others, and only then puts
 // it in its place, so that nobody can use it in between.
 func listen(path string) (net.Listener, error) {

@@ -12,11 +12,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-const (
-	maxRequest = 4 << 10 // bytes of a request's body
-	maxAnswer  = 4 << 20 // bytes of an answer
-)
-
 // Status is how the agent stands.
 type Status struct {
 	Site      string     `json:"site"`

@@ -88,7 +88,6 @@ type Running struct {
 
 // Limits.
 const (
-	perTry     = 10 * time.Second
 	skewLimit  = idtoken.MaxSkew
 	atOnce     = 8 // devices tried side by side
 	renewAfter = link.CertificateTime / 2

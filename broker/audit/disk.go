@@ -21,8 +21,6 @@ import (
 const (
 	journalMagic  = "sallyport-audit-journal/1\n"
 	journalHeader = len(journalMagic) + 8
-
-	maxKeyFile = 16 << 10 // bytes
 )
 
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }

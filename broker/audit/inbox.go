@@ -13,9 +13,6 @@ import (
 	"github.com/sallyport/sallyport/session/durable"
 )
 
-// maxNotes bounds what one look into the inbox takes.
-const maxNotes = 1000
-
 func inbox(dir string) string { return filepath.Join(dir, "inbox") }
 
 // Leave puts an event into the inbox of a log that another process may have open. It

@@ -30,12 +30,9 @@ type Config struct {
 
 // Figures of the log.
 const (
-	height    = 8 // of tiles: 256 hashes
-	width     = 1 << height
-	maxGroup  = 256        // entries written with one sync
-	cacheSize = 512        // full tiles kept in memory, 8 KiB each
-	saltSize  = 16         // of an entry
-	maxFrame  = 4<<20 + 64 // of the journal: a group of the largest entries
+	height   = 8 // of tiles: 256 hashes
+	width    = 1 << height
+	saltSize = 16 // of an entry
 )
 
 // Log is an open log. Safe for concurrent use.

@@ -20,12 +20,6 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-const (
-	caTime   = 10 * 365 * 24 * time.Hour
-	maxPEM   = 16 << 10 // bytes of a key or certificate file
-	nodeTime = 30 * 24 * time.Hour
-)
-
 // CA is the broker's private certificate authority. It names nodes and agents to
 // each other and nothing to anybody else. Safe for concurrent use.
 type CA struct {

@@ -16,9 +16,6 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// sweepEvery is how soon a node notices what another node revoked.
-const sweepEvery = 3 * time.Second
-
 // denialTime is how long a denial matters: by then every certificate and join token
 // from before it has expired.
 const denialTime = link.CertificateTime + link.MaxJoinTime

@@ -16,9 +16,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// seenEvery is how exact the idle time is; it spares a write per call.
-const seenEvery = time.Minute
-
 // login is what is kept of a login. Side and sites are read from the
 // configuration at each call, so that an issuer that goes takes its people along.
 type login struct {

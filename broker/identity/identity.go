@@ -25,18 +25,7 @@ import (
 )
 
 // Figures of the door.
-const (
-	DefaultIdle     = 8 * time.Hour    // without a call, by command line
-	DefaultAbsolute = 12 * time.Hour   // at most
-	WebIdle         = 15 * time.Minute // without a call, by browser
-	WebAbsolute     = 8 * time.Hour    // at most
-	maxTokenAge     = 15 * time.Minute // of an ID token at login
-	maxToken        = 16 << 10         // bytes of an ID token
-	maxShown        = 200              // bytes of what is only shown
-	leeway          = time.Minute      // for other people's clocks
-	perAddress      = 10               // login attempts a minute
-	perPerson       = 5                // logins a minute
-)
+const ()
 
 // AnySite in a vendor issuer's Sites stands for every site: which hospitals admit
 // this vendor is then for each hospital's agent alone to say.

@@ -14,9 +14,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// maxLogins is how many logins of one way a person has; the oldest make room.
-const maxLogins = 40
-
 // ErrUnknown is in the chain of errors about a login or a round trip that is not
 // there, or that is somebody else's: the two are never told apart.
 var ErrUnknown = errors.New("unknown")

@@ -21,13 +21,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Bounds of a talk with an identity provider.
-const (
-	providerTime  = 5 * time.Second
-	maxAnswer     = 256 << 10
-	freshMetadata = time.Hour
-)
-
 // provider is an issuer as browsers sign in there: its client of class web, and the
 // endpoints that its discovery document names.
 type provider struct {

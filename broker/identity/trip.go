@@ -17,11 +17,8 @@ import (
 
 const (
 	tripKind = "web-trip" // by the hash of their state
-	tripLife = 10 * time.Minute
 	// perProver is how many proofs a person starts in a minute.
 	perProver = 10
-	// freshLogin is how old a login may be that stands behind an approval.
-	freshLogin = time.Minute
 )
 
 // ErrStale is in the chain when a browser comes back from a round trip that was not

@@ -15,4 +15,5 @@ const (
 	lookAgain  = 15 * time.Second // for what other brokers left
 	atOnce     = 200              // looked at in one round
 	maxAddress = 254              // bytes
+	dialTime   = 20 * time.Second // for a connection to a mail server and each of its answers
 )

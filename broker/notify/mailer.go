@@ -11,15 +11,11 @@ import (
 	"net/mail"
 	"path/filepath"
 	"strings"
-	"time"
 
 	gomail "github.com/wneessen/go-mail"
 
 	"github.com/sallyport/sallyport/session/durable"
 )
-
-// dialTime bounds a connection to a mail server and each of its answers.
-const dialTime = 20 * time.Second
 
 // Security is how the way to the mail server is protected.
 type Security string

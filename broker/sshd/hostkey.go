@@ -14,9 +14,6 @@ import (
 	"github.com/sallyport/sallyport/session/durable"
 )
 
-// maxKeyFile bounds a host key file; an ed25519 key has about 400 bytes.
-const maxKeyFile = 16 << 10
-
 // hostKey reads the ed25519 host key, or makes it on first use. A key that
 // changed with each start would teach people to ignore ssh's warning.
 func hostKey(path string) (gossh.Signer, error) {

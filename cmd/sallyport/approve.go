@@ -20,9 +20,6 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-// decideTime is how long an approval page waits for its approver.
-const decideTime = 30 * time.Minute
-
 // consent is how the approver ran the command.
 type consent struct {
 	longest   time.Duration

@@ -24,9 +24,9 @@ func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft
 		return draft{}, err
 	}
 	qh := grant.RequestHash(m.docs.Request)
-	g := grant.Grant{V: 1, Typ: "sallyport-grant", GID: session.NewID().Text(), Req: hex.EncodeToString(qh[:]), Site: r.Site,
-		Agent: session.Fingerprint(identity), Asset: r.Asset, Services: r.Services, Class: r.Class, Channels: r.Channels,
-		NBF: r.NBF, EXP: r.EXP, MaxS: r.MaxS, Obl: []string{"record"}}
+	g := grant.NewGrant()
+	g.Req, g.Site, g.Agent, g.Asset = hex.EncodeToString(qh[:]), r.Site, session.Fingerprint(identity), r.Asset
+	g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS = r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS
 	narrowed := false
 	if longest != 0 {
 		seconds := int64(longest.Seconds())

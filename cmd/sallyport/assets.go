@@ -16,9 +16,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// maxAssets is the largest catalogue that is shown.
-const maxAssets = 10_000
-
 func (p *program) assetsCommand() *cobra.Command {
 	return p.signed(&cobra.Command{
 		Use:   "assets [SITE]",

@@ -65,9 +65,6 @@ func (p *program) showEvents(events []api.AuditEvent) error {
 	}.show(p, all)
 }
 
-// followEvery is how often the broker is asked for more.
-const followEvery = time.Second
-
 // followEvents prints events as they come, until it is interrupted.
 func (p *program) followEvents(ctx context.Context, who signedIn, page api.AuditEvents) error {
 	for {

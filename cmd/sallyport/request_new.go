@@ -18,10 +18,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// window is how long a request stays good: an approver may be slow, and nobody
-// loses session time to that.
-const window = 4 * time.Hour
-
 // wish is what the engineer typed.
 type wish struct {
 	target    string

@@ -2,17 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"net/url"
-	"time"
 
 	"github.com/sallyport/sallyport/cmd/internal/signin"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 )
-
-// signInTime is how long a person has at the browser.
-const signInTime = 5 * time.Minute
 
 // errand is one sign-in and what its token has to cover.
 type errand struct {
@@ -31,8 +26,7 @@ type errand struct {
 
 // prove makes a salt, computes the nonce and brings back the token that carries it.
 func (p *program) prove(ctx context.Context, e errand) (token string, salt []byte, claims signin.Claims, err error) {
-	var s [32]byte
-	_, _ = rand.Read(s[:])
+	s := grant.NewSalt()
 	flow, err := signin.Begin(ctx, signin.Config{Issuer: e.issuer, ClientID: e.client, Nonce: grant.Nonce(e.role, e.subject, e.extra, s),
 		Hint: e.hint, Fresh: e.fresh, Ports: e.ports, After: e.after})
 	if err != nil {

@@ -13,9 +13,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// maxLine bounds a line that never ends, in bytes.
-const maxLine = 16 << 10
-
 // writeText writes a transcript: what was on the screen as plain lines, each with the
 // time at which it began, and what happened between brackets. All control sequences
 // are left out; a line that was drawn over shows everything that was drawn.

@@ -30,9 +30,6 @@ const (
 	packTail    = ed25519.PublicKeySize + witness.SignatureSize
 )
 
-// maxAudit bounds the audit proof, in bytes.
-const maxAudit = 16 << 20
-
 // largest is the bound of each section's content, in bytes.
 func largest(section int) int64 {
 	switch section {
@@ -185,16 +182,4 @@ func (p pack) sealed() (ed25519.PublicKey, bool) {
 	}
 	pub := ed25519.PublicKey(tail[:ed25519.PublicKeySize])
 	return pub, witness.Verify(pub, witness.Pack, hash.Sum(nil), tail[ed25519.PublicKeySize:])
-}
-
-// Recording finds the recording in a file that is a pack or a recording itself.
-func Recording(r io.ReaderAt, size int64) (*io.SectionReader, error) {
-	if !IsPack(r) {
-		return io.NewSectionReader(r, 0, size), nil
-	}
-	p, damage := read(r, size)
-	if damage != nil {
-		return nil, damage
-	}
-	return p.section(recordingSection), nil
 }

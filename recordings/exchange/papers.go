@@ -29,9 +29,6 @@ type Papers struct {
 	Approvers []grant.Receipt `json:"approvers"`
 }
 
-// maxPapers bounds them, in bytes: two documents and 17 tokens with their keys.
-const maxPapers = 1 << 20
-
 const (
 	papersMagic = "SALYPAP1"
 	papersHead  = len(papersMagic) + 4

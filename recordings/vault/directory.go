@@ -36,8 +36,6 @@ var (
 // incoming can be no site: names have no dot.
 const incoming = ".incoming"
 
-const abandoned = 24 * time.Hour // what arrives is written to more often
-
 // OpenDirectory opens the vault in dir and makes it where it does not exist. The nodes of
 // a broker share one. What an interrupted Put left behind is removed once no node can still
 // be writing it.

@@ -33,10 +33,6 @@ const LogHead = "head"
 // logs can be no site, as incoming.
 const logs = ".logs"
 
-// maxLogFile bounds one file of a log, in bytes; 256 of the largest entries, in base64, are
-// the most that there is.
-const maxLogFile = 8 << 20
-
 // logFile is where a file of a log stands. The log's name is any text; its hash is a name.
 func logFile(log, file string) (string, error) {
 	if !session.ValidOrigin(log) || !fs.ValidPath(file) || file == "." {

@@ -26,12 +26,6 @@ type Checkpoint struct {
 	Root   [32]byte
 }
 
-// Bounds of what is read here. A proof of a log of 2^62 entries has 62 hashes.
-const (
-	MaxCheckpoint = 4 << 10 // bytes of a signed checkpoint
-	maxHashes     = 63
-)
-
 // ErrForked is in the chain when two signed checkpoints of one log cannot both be
 // true: entries were taken away, changed, or two histories are told.
 var ErrForked = errors.New("the log was rewritten")
@@ -195,9 +189,6 @@ type Inclusion struct {
 
 // ProofLine is the first line of an inclusion proof in a file (c2sp.org/tlog-proof).
 const ProofLine = "c2sp.org/tlog-proof@v1"
-
-// MaxInclusion bounds a proof's file.
-const MaxInclusion = 128 << 10
 
 // Text is the proof as a C2SP tlog-proof; the entry is its extra data.
 func (p Inclusion) Text() []byte {

@@ -59,11 +59,7 @@ const (
 
 // Bounds of an event.
 const (
-	MaxEvent   = 16 << 10 // bytes of an entry
-	maxDetails = 16
-	maxDetail  = 400 // bytes
-	maxWho     = 512 // bytes of issuer or subject
-	saltSize   = 16
+	saltSize = 16
 )
 
 // Entry is the event's one spelling: what the log holds and hashes. Details are cut

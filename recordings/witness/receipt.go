@@ -70,12 +70,6 @@ func ParseReceipt(b []byte) (Receipt, error) {
 	return r, nil
 }
 
-// MaxReceipts bounds the receipts of one recording: one a second for a day.
-const MaxReceipts = 90_000
-
-// MaxListBytes bounds a list of them, in either form.
-const MaxListBytes int64 = int64(listHead + MaxReceipts*ReceiptSize + SignatureSize)
-
 // ParseReceipts reads receipts that stand one after the other, as the broker keeps them.
 func ParseReceipts(b []byte) ([]Receipt, error) {
 	if len(b)%ReceiptSize != 0 || len(b)/ReceiptSize > MaxReceipts {

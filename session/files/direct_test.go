@@ -467,8 +467,7 @@ func TestOrderIsKept(t *testing.T) {
 	answer := make(chan []byte)
 	device := func(ch ssh.Channel) {
 		defer ch.Close()
-		body, err := packet.Read(ch, nil)
-		if err != nil {
+		if _, err := packet.Read(ch, nil); err != nil {
 			return
 		}
 		_, _ = ch.Write(packet.AppendVersion(nil, nil))
@@ -478,7 +477,8 @@ func TestOrderIsKept(t *testing.T) {
 			}
 		}()
 		for {
-			if body, err = packet.Read(ch, nil); err != nil {
+			body, err := packet.Read(ch, nil)
+			if err != nil {
 				return
 			}
 			id, r, _ := packet.ParseRequest(body)

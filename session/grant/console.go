@@ -11,13 +11,13 @@ import (
 // Console is the verifier of an approver's own machine. It knows the trust bundle of
 // a site and no asset's policy, and judges documents and engineers as the agent does.
 type Console struct {
-	site, agent string
-	pins        pins
+	site string
+	pins pins
 }
 
 // NewConsole reads a trust bundle that came from the hospital, never from the broker.
 func NewConsole(t session.Trust, keys *idtoken.KeySets) (*Console, error) {
-	identity, err := session.ParseKeyLine(t.Identity)
+	_, err := session.ParseKeyLine(t.Identity)
 	if err != nil || t.V != 1 || !session.ValidName(t.Site) {
 		return nil, &session.Error{
 			Kind:    session.Invalid,
@@ -31,14 +31,8 @@ func NewConsole(t session.Trust, keys *idtoken.KeySets) (*Console, error) {
 		return nil, err
 	}
 	pinned.engineers = cmp.Or(t.EngineerGroup, pinned.engineers)
-	return &Console{site: t.Site, agent: session.Fingerprint(identity), pins: pinned}, nil
+	return &Console{site: t.Site, pins: pinned}, nil
 }
-
-// Site is whose requests this console judges.
-func (c *Console) Site() string { return c.site }
-
-// Agent is the fingerprint that a grant must name.
-func (c *Console) Agent() string { return c.agent }
 
 // CheckRequestAsMinted checks a request and its engineer's token like the agent, but
 // judges the token's times at its own iat: an approver may look at it much later, and

@@ -18,16 +18,6 @@ import (
 )
 
 const (
-	// MaxDocument bounds a request or a grant, in bytes.
-	MaxDocument = 4096
-	// MaxReason and MaxRef bound the engineer's words, in bytes.
-	MaxReason = 1000
-	MaxRef    = 64
-
-	maxList = 32
-	maxIss  = 512
-	maxSub  = 255
-
 	version     = 1
 	requestType = "sallyport-request"
 	grantType   = "sallyport-grant"

@@ -6,9 +6,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// slack is how far an engineer's clock may be ahead of the agent's.
-const slack = 2 * time.Minute
-
 // Extends checks that a request prolongs the session of an admitted grant and nothing
 // else; see Prolongs. Whether that session lives is for the ledger.
 func (v Verified) Extends(r Request) error {

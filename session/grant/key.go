@@ -2,8 +2,6 @@ package grant
 
 import (
 	"crypto/ecdh"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
@@ -21,19 +19,6 @@ const (
 
 // KeyHash is the SHA-256 of a key line's bytes, as nonces cover it.
 func KeyHash(line string) [32]byte { return sha256.Sum256([]byte(line)) }
-
-// ECDSAKeyLine is a P-256 public key as one line of OpenSSH without a comment;
-// session.KeyLine does the same for ed25519.
-func ECDSAKeyLine(pub *ecdsa.PublicKey) (string, error) {
-	if pub == nil || pub.Curve != elliptic.P256() {
-		return "", errors.New("not a P-256 key")
-	}
-	k, err := pub.ECDH()
-	if err != nil {
-		return "", err
-	}
-	return p256Line(k.Bytes()), nil
-}
 
 // checkKeyLine accepts an ed25519 or P-256 key line in its one spelling.
 func checkKeyLine(line string) error {

@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"strings"
 )
 
 // RequestHash is qh: what an engineer's token covers and a grant names.
@@ -51,13 +50,6 @@ func ApproveNonce(grant []byte, requestToken string, salt [32]byte) string {
 // ActivateNonce is the nonce of the engineer's token by which a key joins a grant.
 func ActivateNonce(grant []byte, keyLine string, salt [32]byte) string {
 	return Nonce(RoleActivate, GrantHash(grant), KeyHash(keyLine), salt)
-}
-
-// LoginNonce is the nonce of a CLI's sign-in at a broker, for the session whose key
-// line is given.
-func LoginNonce(brokerURL, keyLine string, salt [32]byte) string {
-	subject := sha256.Sum256([]byte(strings.TrimRight(brokerURL, "/")))
-	return Nonce(RoleLogin, subject, KeyHash(keyLine), salt)
 }
 
 // salt is the proof's salt, if it has the right length.

@@ -16,17 +16,6 @@ import (
 // a grant, and the agent, whose word counts. The web application has the same rules in
 // broker/web/src/lib/offers.ts, held against testdata/weboffers.json.
 
-const (
-	// KeyReach is how far ahead a session may begin whose key stands in the request,
-	// and how long after the request's receipt its first connection may come. Beyond
-	// it an activation is needed that came in at most ActivationTime ago.
-	KeyReach       = time.Hour
-	ActivationTime = 15 * time.Minute
-
-	// Farthest is how far ahead a window may begin.
-	Farthest = 30 * 24 * time.Hour
-)
-
 // Offer is the widest that some services of a scanner can be asked for together.
 type Offer struct {
 	Asset    string

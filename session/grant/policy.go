@@ -11,15 +11,6 @@ import (
 	"github.com/sallyport/sallyport/session/idtoken"
 )
 
-const (
-	defaultLongest = 8 * time.Hour
-	defaultWindow  = 24 * time.Hour
-	maxApprovers   = 16
-
-	// MaxKeys bounds the keys of one grant, the request's own included.
-	MaxKeys = 4
-)
-
 // Policy is what one agent holds true, from its own configuration.
 type Policy struct {
 	Site          string
@@ -154,10 +145,6 @@ func approverClasses() []session.ClientClass {
 
 func refused(message, next string) error {
 	return &session.Error{Kind: session.Refused, Message: message, Next: next}
-}
-
-func expired(message, next string) error {
-	return &session.Error{Kind: session.Expired, Message: message, Next: next}
 }
 
 func denied(message, next string) error {

@@ -11,11 +11,6 @@ import (
 	"github.com/sallyport/sallyport/session/idtoken"
 )
 
-const (
-	maxTokenAge = 15 * time.Minute // at receipt
-	freshLogin  = 60 * time.Second // an approver's login before the token
-)
-
 // pins is whose tokens count, and for what.
 type pins struct {
 	issuers   []session.Issuer

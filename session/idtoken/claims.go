@@ -15,11 +15,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-const (
-	maxSubject = 255 // bytes; OpenID Connect Core section 2
-	maxDisplay = 200 // bytes of an e-mail address or a name
-)
-
 // claims judges the payload of a token whose signature was checked.
 func (t token) claims(e Expect) (Claims, error) {
 	p := t.payload
@@ -199,7 +194,7 @@ func (o object) overage() bool {
 }
 
 func plainSubject(s string) bool {
-	return s != "" && len(s) <= maxSubject && !strings.ContainsFunc(s, unprintable)
+	return s != "" && len(s) <= MaxSubject && !strings.ContainsFunc(s, unprintable)
 }
 
 func unprintable(r rune) bool {

@@ -19,13 +19,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-const (
-	// MaxToken bounds a compact token, in bytes. Real ones have 700 to 4000.
-	MaxToken = 16 << 10
-	// Leeway is how far the issuer's clock and ours may differ for one token.
-	Leeway = 2 * time.Minute
-)
-
 // Expect is what a token must satisfy besides its signature.
 type Expect struct {
 	Issuer     string        // byte-equal to iss

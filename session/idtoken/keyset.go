@@ -17,20 +17,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-const (
-	minGap     = time.Minute     // between two refreshes
-	coldGap    = 5 * time.Second // between two attempts while there are no keys at all
-	fresh      = time.Hour       // after this the keys are asked for again
-	maxStale   = 24 * time.Hour  // after this old keys count no more, when Options say nothing
-	maxKeys    = 50              // in one key set
-	minRSA     = 2048            // bits
-	maxRSA     = 8192            // bits
-	maxBody    = 256 << 10       // bytes of a discovery document or key set
-	fetchLimit = 5 * time.Second // for one document
-
-	// MaxSkew is how far our clock may be from an issuer's before new grants are refused.
-	MaxSkew = 30 * time.Second
-)
+const ()
 
 // Options say how one issuer is reached. The zero value reaches it directly.
 type Options struct {

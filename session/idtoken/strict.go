@@ -13,9 +13,6 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth bounds the nesting of a token's JSON; real tokens use 3.
-const maxDepth = 16
-
 // token is a compact token taken apart, nothing of it believed yet.
 type token struct {
 	header  object

@@ -12,12 +12,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-const (
-	backoffFirst = 250 * time.Millisecond
-	backoffMost  = 30 * time.Second
-	stableAfter  = time.Minute
-)
-
 // backoff is exponential with full jitter: each wait is drawn evenly between
 // nothing and a ceiling that doubles with every failure.
 type backoff struct {

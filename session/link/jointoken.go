@@ -29,7 +29,6 @@ type JoinToken struct {
 
 const (
 	joinPrefix = "sallyport-join-1."
-	maxJoin    = 4 << 10
 )
 
 // Text is the token as it is handed over.

@@ -116,34 +116,6 @@ func largest(v verb) (int, bool) {
 	return 0, false
 }
 
-// The other limits of the wire.
-const (
-	MaxPart    = 64 << 20 // bytes of one Put
-	MaxStreams = 256      // streams of one agent at a time
-	MaxSpares  = 4        // idle spares of one agent at one node
-	MaxNodes   = 2        // nodes to which an agent holds a control connection
-	maxCalls   = 64       // unanswered questions of one side of a connection
-	maxWork    = 16       // questions of one connection in work at a time
-	maxUploads = 4        // upload connections of one agent
-	maxRelays  = 4        // relay connections of one agent
-
-	handshakeTime = 10 * time.Second // from accept to the end of the first frame
-	writeTime     = 10 * time.Second // for one frame to leave
-	answerTime    = 30 * time.Second // for one answer to come
-	pingEvery     = 15 * time.Second
-	deadAfter     = 30 * time.Second // without a frame
-	bodyTime      = 30 * time.Second // for the next piece of a Put's body
-	uploadIdle    = 60 * time.Second // between two puts
-	relayTime     = 60 * time.Second // for a whole relay
-	spareTime     = 3 * time.Second  // for a spare to answer an open
-	stopTime      = 5 * time.Second  // for streams to say goodbye when the agent stops
-	copyBuffer    = 64 << 10
-
-	TokenTime       = 10 * time.Second // life of an Open's token
-	CertificateTime = 24 * time.Hour   // life of an agent's certificate
-	MaxJoinTime     = time.Hour        // life of a join token
-)
-
 // Role is the first frame of a connection.
 type Role struct {
 	V      int      `json:"v"`
@@ -321,6 +293,3 @@ type Put struct {
 // HeadPart is the name under which a signed head of a recording is put. It is not
 // stored as a part: the ack carries the broker's countersignature.
 const HeadPart = "head"
-
-// maxHead bounds the body of such a put, in bytes.
-const maxHead = 1 << 10

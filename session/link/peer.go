@@ -27,10 +27,6 @@ type Peer struct {
 	Expires  time.Time
 }
 
-// Backdate is how far before its signing a certificate begins, so that brokers
-// whose clocks differ a little accept it.
-const Backdate = time.Minute
-
 // AgentURI is the name of an agent in its certificate.
 func AgentURI(site, agent string) *url.URL {
 	return &url.URL{Scheme: "spiffe", Host: "sallyport", Path: "/site/" + site + "/agent/" + agent}

@@ -144,11 +144,6 @@ func (p Probe) explain(ctx context.Context, ca *x509.Certificate, pair *tls.Cert
 	}
 }
 
-// alertWait is how long a probe listens before it speaks. A node judges our certificate
-// after our side of the handshake is done; what we say too early makes its connection
-// end with a reset, and the alert that names the reason is lost.
-const alertWait = 300 * time.Millisecond
-
 // listen waits for the alert of a node that does not take our certificate.
 func listen(conn *tls.Conn) error {
 	if err := conn.SetReadDeadline(time.Now().Add(alertWait)); err != nil {

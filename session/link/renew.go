@@ -10,12 +10,6 @@ import (
 	"time"
 )
 
-const (
-	renewLook  = time.Minute      // between two looks at the certificate's age
-	renewRetry = 5 * time.Minute  // after a renewal that failed
-	renewTime  = 10 * time.Second // for the answer: pings wait meanwhile
-)
-
 // renewIfDue renews the certificate over l once half its life is over, and returns
 // when to look again.
 func (c *Client) renewIfDue(ctx context.Context, l *control) time.Duration {

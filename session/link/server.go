@@ -268,8 +268,6 @@ type perHost struct {
 	hosts     map[string]*rate.Limiter
 }
 
-const maxHosts = 4096
-
 func (p *perHost) allow(addr net.Addr, now time.Time) bool {
 	host, _, err := net.SplitHostPort(addr.String())
 	if err != nil {

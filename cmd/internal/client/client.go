@@ -23,11 +23,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-const (
-	maxAnswer = 16 << 20
-	callTime  = 45 * time.Second // longer than the longest wait the broker offers
-)
-
 // Config says which broker, and who asks.
 type Config struct {
 	Broker string // checked address, no trailing slash

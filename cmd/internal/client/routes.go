@@ -72,11 +72,6 @@ const (
 	AuditLeaves     Read[api.AuditLeaves]     = "/audit/leaves"
 )
 
-const (
-	maxWait = 30 * time.Second // the longest a broker holds a question that waits for a change
-	maxPage = 500              // entries that are asked for at once
-)
-
 // Get asks once.
 func (r Read[Out]) Get(ctx context.Context, c *Client, ids ...string) (Out, error) {
 	return r.Where(ctx, c, nil, ids...)

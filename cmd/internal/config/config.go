@@ -18,9 +18,6 @@ import (
 	"github.com/sallyport/sallyport/session/secret"
 )
 
-// maxBytes bounds a configuration file; a hospital with a thousand assets stays far below.
-const maxBytes = 4 << 20
-
 // Validator is a configuration that knows its own rules. Its errors may be
 // *session.BadField, joined or alone; Load shows where each stands.
 type Validator interface {

@@ -62,18 +62,6 @@ type Config struct {
 	Log     *slog.Logger     // default: silent. Never sees a code, token or cookie.
 }
 
-// Limits of everything that somebody else can make this hold.
-const (
-	maxBody     = 64 << 10
-	maxCodes    = 1000
-	maxSessions = 1000
-	maxParam    = 4096 // longest nonce, state, redirect
-
-	codeLife    = 60 * time.Second
-	tokenLife   = time.Hour
-	sessionLife = 8 * time.Hour
-)
-
 // Provider serves one issuer. It is an http.Handler, safe for concurrent use.
 type Provider struct {
 	cfg     Config

@@ -25,7 +25,6 @@ import (
 
 const (
 	keyBits = 2048
-	maxKeys = 5 // published at once
 )
 
 // signingKey is an RSA key and the name by which the JWKS publishes it.

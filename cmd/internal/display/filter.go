@@ -35,8 +35,7 @@ const (
 )
 
 const (
-	esc         = 0x1b
-	maxSequence = 64
+	esc = 0x1b
 )
 
 // NewFilter passes safe output on to w.

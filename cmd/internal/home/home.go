@@ -40,9 +40,6 @@ type Config struct {
 	RedirectPorts []int  `json:"redirect_ports,omitempty"` // loopback ports the identity provider knows; default any
 }
 
-// MaxFile bounds the small files that people keep, in bytes.
-const MaxFile = 1 << 20
-
 // Find names the directory: $SALLYPORT_HOME, else sallyport under
 // $XDG_CONFIG_HOME or ~/.config. It is created when something is first written.
 func Find(env func(string) string) (Home, error) {

@@ -55,6 +55,52 @@ func undocumented(t *tree) []finding {
 	return out
 }
 
+// unsorted are the rooms whose bounds stand beside what they bound.
+var unsorted = []string{"broker/access", "broker/api"}
+
+// strayBounds finds a bound outside its room's limits.go: a constant that is called max, or
+// that is a time. A bound within a function is nobody else's.
+func strayBounds(t *tree) []finding {
+	var out []finding
+	for _, f := range t.product() {
+		if path.Base(f.name) == "limits.go" || slices.Contains(unsorted, f.dir) {
+			continue
+		}
+		for _, d := range f.file.Decls {
+			decl, ok := d.(*ast.GenDecl)
+			if !ok || decl.Tok != token.CONST {
+				continue
+			}
+			for _, s := range decl.Specs {
+				spec := s.(*ast.ValueSpec)
+				for i, name := range spec.Names {
+					if i < len(spec.Values) && isBound(name.Name, spec.Values[i]) {
+						out = append(out, finding{f.line(t, name), "the bound " + name.Name + " is not in limits.go", "a newcomer looks there for every bound of a room, with its unit and why"})
+					}
+				}
+			}
+		}
+	}
+	return out
+}
+
+var bounding = regexp.MustCompile(`^[mM]ax([A-Z0-9].*)?$`)
+
+func isBound(name string, value ast.Expr) bool {
+	text, timed := false, false
+	ast.Inspect(value, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.BasicLit:
+			text = text || n.Kind == token.STRING
+		case *ast.SelectorExpr:
+			x, ok := n.X.(*ast.Ident)
+			timed = timed || ok && x.Name == "time" && slices.Contains([]string{"Nanosecond", "Microsecond", "Millisecond", "Second", "Minute", "Hour"}, n.Sel.Name)
+		}
+		return true
+	})
+	return !text && (timed || bounding.MatchString(name))
+}
+
 // keptContexts finds a context.Context in a struct.
 func keptContexts(t *tree) []finding {
 	var out []finding

@@ -9,16 +9,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
-)
-
-const (
-	discoveryTime = 10 * time.Second
-	exchangeTime  = 15 * time.Second
-	maxAnswer     = 256 << 10
 )
 
 // metadata is what we take from a discovery document.

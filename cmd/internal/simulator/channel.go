@@ -104,8 +104,6 @@ type ptyRequest struct {
 	Modes              string
 }
 
-const maxSide = 4096 // columns or rows
-
 func (c *sessionChannel) pty(payload []byte) bool {
 	var r ptyRequest
 	err := ssh.Unmarshal(payload, &r)

@@ -250,7 +250,6 @@ func terminalSize(_ context.Context, c *call) int {
 }
 
 const (
-	maxFlood  = 64 << 30
 	floodRule = "..............................................." // 47: lines of 64 bytes
 )
 

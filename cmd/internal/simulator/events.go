@@ -24,13 +24,6 @@ func (e event) String() string {
 	return fmt.Sprintf("%s %s %s %s %s", e.at.UTC().Format("2006-01-02 15:04:05.000"), e.severity, e.source, e.code, e.text)
 }
 
-const (
-	eventSlot  = 9 * time.Minute // at most one event in each
-	maxSince   = 30 * 24 * time.Hour
-	maxEvents  = 5000
-	maxJournal = 500
-)
-
 // record adds what people did to the log.
 func (s *Scanner) record(severity, source, code, text string) {
 	s.mu.Lock()

@@ -27,11 +27,6 @@ const (
 	Quits      Mode = "quits"       // hangs up in the middle of its output
 )
 
-// Modes lists the misbehaviours.
-func Modes() []Mode {
-	return []Mode{Flood, Escapes, EndlessRow, HalfClosed, NoLogin, Deaf, Intruder, Banners, Quits}
-}
-
 // Connections is how many peers are connected.
 func (s *Scanner) Connections() int {
 	s.mu.Lock()

@@ -21,7 +21,6 @@ const (
 	statusUsage       = 2
 	statusNotFound    = 127
 	statusInterrupted = 130
-	maxLine           = 8 << 10
 )
 
 // call is one command being run.

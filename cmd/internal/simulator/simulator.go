@@ -57,15 +57,6 @@ type Config struct {
 	Log  *slog.Logger     // default: silent. Never sees a password.
 }
 
-// Limits.
-const (
-	maxConns     = 64
-	maxChannels  = 16 // per connection
-	maxSeen      = 10000
-	maxDetail    = 200 // bytes of a request kept in Seen
-	handshakeMax = 20 * time.Second
-)
-
 // Scanner is one simulated host. It is safe for concurrent use.
 type Scanner struct {
 	cfg    Config

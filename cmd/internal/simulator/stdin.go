@@ -7,8 +7,7 @@ import (
 )
 
 const (
-	ctrlC    = 0x03
-	maxAhead = 64 << 10 // typed or sent ahead of a program
+	ctrlC = 0x03
 )
 
 // abortLine is how an interrupt reaches whoever edits a line: a key that no keyboard

@@ -12,8 +12,6 @@ type step struct {
 	words []string
 }
 
-const maxWords = 200
-
 // split reads a command line: words, single and double quotes, backslash, comments and
 // the joints ; && ||. What a real shell would do beyond that is refused by name.
 func split(line string) ([]step, error) {

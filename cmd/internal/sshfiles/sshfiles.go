@@ -18,9 +18,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// MaxKeys is how many keys a host offers: servers give up after a few.
-const MaxKeys = 3
-
 // Host is one service of one asset.
 type Host struct {
 	Of       session.Target // its full name

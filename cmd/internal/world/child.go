@@ -11,13 +11,6 @@ import (
 	"time"
 )
 
-const (
-	shortestPause = 200 * time.Millisecond // before a child is started again
-	longestPause  = 5 * time.Second
-	stableAfter   = 3 * time.Second // a child that ran this long died of something new
-	stopPatience  = 8 * time.Second
-)
-
 // keep runs a child process of our own binary until ctx ends. A child that dies
 // is started again; it dies with us, because its standard input is a pipe that we hold.
 func (w *world) keep(ctx context.Context, name string, args ...string) error {

@@ -14,7 +14,6 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,9 +46,6 @@ const (
 	BrokerChild = "demo-broker"
 	AgentChild  = "demo-agent"
 )
-
-// patience is how long a part may take to come up on a slow machine.
-const patience = 90 * time.Second
 
 // world is one running demonstration.
 type world struct {

@@ -1,0 +1,13 @@
+package agent
+
+import "time"
+
+const (
+	maxSocket          = 94       // bytes of its path: sun_path has 108, and the console makes it under a longer name
+	maxCheckpointsFile = 1 << 20  // bytes: the checkpoints of session.MaxNodes nodes, twice with evidence
+	maxNodesFile       = 64 << 10 // bytes: session.MaxNodes names and keys
+
+	// recentEnough is how long after its end a session is reported again at a
+	// reconnection, in case the broker lost what it heard.
+	recentEnough = 7 * 24 * time.Hour
+)

@@ -1,0 +1,36 @@
+package identity
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session/idtoken"
+)
+
+// How long people stay signed in.
+const (
+	DefaultIdle     = 8 * time.Hour    // without a call, by command line
+	DefaultAbsolute = 12 * time.Hour   // at most: a shift
+	WebIdle         = 15 * time.Minute // without a call, by browser: a shared screen
+	WebAbsolute     = 8 * time.Hour    // at most
+	seenEvery       = time.Minute      // how exact the idle time is; it spares a write per call
+	maxLogins       = 40               // of one way and person; the oldest make room
+)
+
+// What a sign-in may take.
+const (
+	perAddress  = 10               // login attempts a minute: a ward behind one address
+	perPerson   = 5                // logins a minute
+	tripLife    = 10 * time.Minute // for a person at the identity provider
+	freshLogin  = time.Minute      // age of a login that stands behind an approval
+	maxTokenAge = 15 * time.Minute // of an ID token at login
+	leeway      = time.Minute      // for other people's clocks
+	maxToken    = idtoken.MaxToken // bytes of an ID token
+	maxShown    = 200              // bytes of what is only shown
+)
+
+// A talk with an identity provider.
+const (
+	providerTime  = 5 * time.Second // for one answer: a person waits
+	maxAnswer     = 256 << 10       // bytes of one
+	freshMetadata = time.Hour       // after this discovery is asked for again
+)

@@ -1,0 +1,11 @@
+package world
+
+import "time"
+
+const (
+	shortestPause = 200 * time.Millisecond // before a child is started again
+	longestPause  = 5 * time.Second
+	stableAfter   = 3 * time.Second  // a child that ran this long died of something new
+	stopPatience  = 8 * time.Second  // for a child to stop by itself
+	patience      = 90 * time.Second // for a part to come up on a slow machine
+)

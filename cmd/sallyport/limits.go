@@ -1,0 +1,15 @@
+package main
+
+import "time"
+
+const (
+	maxAssets      = 10_000           // of the largest catalogue that is shown
+	completionTime = 2 * time.Second  // for the shell's completion: somebody pressed Tab
+	followEvery    = time.Second      // between two questions whether there is more
+	signInTime     = 5 * time.Minute  // for a person at the browser
+	decideTime     = 30 * time.Minute // for an approver at the approval page
+
+	// window is how long a request stays good: an approver may be slow, and nobody
+	// loses session time to that.
+	window = 4 * time.Hour
+)
