@@ -157,7 +157,7 @@ func (a *Agent) makeEngine() error {
 
 // record begins a recording in the spool, with the papers that opened its session
 // beside it. Without papers nothing is recorded, and so nothing is opened.
-func (a *Agent) record(h recordings.Header) (session.Recorder, error) {
+func (a *Agent) record(h recordings.Header, p recordings.Picture) (session.Recorder, error) {
 	h.Agent = a.fingerprint()
 	papers, err := a.papers(h)
 	if err != nil {
@@ -165,7 +165,7 @@ func (a *Agent) record(h recordings.Header) (session.Recorder, error) {
 	}
 	dir := filepath.Join(a.state.path("spool"), h.Recording)
 	w, err := recordings.Create(dir, h, recordings.Options{
-		Signer: a.identity, InputRecipient: a.recipient, OnPart: a.spool.Kick, OnHead: a.spool.Head,
+		Signer: a.identity, InputRecipient: a.recipient, OnPart: a.spool.Kick, OnHead: a.spool.Head, Picture: p,
 	})
 	if err != nil {
 		return nil, err

@@ -3,6 +3,7 @@ package recordings
 import (
 	"bytes"
 	"crypto"
+	"encoding/binary"
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
@@ -163,4 +164,32 @@ func SplitFile(file []byte) (parts [][]byte) {
 		parts = append(parts, seal)
 	}
 	return parts
+}
+
+// SnapshotFrame is a frame of a snapshot.
+type SnapshotFrame struct {
+	Stream uint32
+	Data   []byte
+}
+
+// ReadSnapshots reads frames as a reader does, and writes what it understood again.
+func ReadSnapshots(frames []SnapshotFrame) (again []SnapshotFrame, err error) {
+	var s snapshots
+	for _, f := range frames {
+		if err := s.take(frame{kind: kindSnapshot, stream: f.Stream, data: f.Data}); err != nil {
+			return nil, err
+		}
+	}
+	if s.more {
+		return nil, errShort
+	}
+	for _, one := range s.whole() {
+		for _, f := range pieces(one) {
+			again = append(again, SnapshotFrame{f.stream, f.data})
+		}
+	}
+	if s.complete {
+		again = append(again, SnapshotFrame{Data: binary.BigEndian.AppendUint32([]byte{allThere, 0}, uint32(len(s.all)))})
+	}
+	return again, nil
 }

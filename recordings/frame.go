@@ -26,7 +26,7 @@ const (
 const (
 	kindBegin    = 'B' // first of each segment
 	kindHead     = 'H' // a signed head
-	kindSnapshot = 'K' // state at the segment's begin, for seeking; none written yet, readers pass over it
+	kindSnapshot = 'K' // a piece of what stands at the segment's begin, for seeking
 )
 
 const beginSize = 84 // 16 recording, 4 index, 32 prev, 8 wall, 8 boot, 16 random
@@ -121,6 +121,7 @@ type scanner struct {
 	prev  [32]byte // chain before this segment
 	floor int64    // no frame may be earlier: at of the last frame of the segment before
 	heads func(witness.Head)
+	snaps snapshots
 }
 
 // next takes one frame from the front of b and returns it with its length in b.
@@ -166,6 +167,8 @@ func (s *scanner) believe(f frame) error {
 		return errors.New("the segment's opening frame is missing or repeated")
 	case f.flags&^flagSealed != 0:
 		return errors.New("a frame has unknown flags")
+	case s.snaps.more && f.kind != kindSnapshot:
+		return errors.New("a snapshot ends before its last piece")
 	}
 	switch {
 	case f.kind == kindBegin:
@@ -173,7 +176,7 @@ func (s *scanner) believe(f frame) error {
 	case f.kind == kindHead:
 		return s.headed(f)
 	case f.kind == kindSnapshot:
-		return nil
+		return s.snaps.take(f)
 	case !isEvent(f.kind):
 		return errors.New("a frame of unknown kind")
 	}

@@ -222,3 +222,31 @@ func TestClaimedLengthsAreBounded(t *testing.T) {
 		t.Error("a header of 4 GiB was read")
 	}
 }
+
+// Snapshots come back as they were written, or are refused.
+func FuzzSnapshots(f *testing.F) {
+	f.Add([]byte{1, 0, 6, 't', 0, 0, 80, 0, 24, 0, 0, 6, '.', 0, 0, 0, 0, 1})
+	f.Add([]byte{1, 0x7f, 0xff, 't', 1, 0, 80})
+	f.Add([]byte{0, 0, 6, '.', 0, 0, 0, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var frames []recordings.SnapshotFrame
+		for len(b) >= 3 { // stream, length, and data that is repeated where it is too short
+			n := int(binary.BigEndian.Uint16(b[1:]))
+			data := append(make([]byte, 0, n), b[3:min(3+n, len(b))]...)
+			frames = append(frames, recordings.SnapshotFrame{Stream: uint32(b[0]), Data: append(data, make([]byte, n-len(data))...)})
+			b = b[min(3+n, len(b)):]
+		}
+		again, err := recordings.ReadSnapshots(frames)
+		if err != nil {
+			return
+		}
+		if len(again) != len(frames) {
+			t.Fatalf("%d frames became %d", len(frames), len(again))
+		}
+		for i, f := range frames {
+			if f.Stream != again[i].Stream || !bytes.Equal(f.Data, again[i].Data) {
+				t.Fatalf("frame %d changed", i)
+			}
+		}
+	})
+}

@@ -17,6 +17,8 @@ const (
 	MaxPart         = MaxSegmentBytes + 1<<10  // any part
 	MaxCompanion    = 32 << 20                 // papers, receipts
 
+	maxSnapshot  = 256 << 10 // one stream's
+	maxSnapshots = 1 << 20   // all of a segment
 	maxFrameData = session.MaxEventData + sealOverhead
 	inputKeySize = 32        // bytes, of AES-256
 	sealOverhead = 16        // bytes that a sealed event is longer
@@ -40,6 +42,10 @@ const (
 	// the disk: the session slows, and nothing is skipped.
 	maxUnclosedBytes = 32 << 20
 	maxUnclosed      = 64
+
+	// Bytes of segments that are not drawn yet. A recorder that is further behind draws
+	// the terminals that are open no more; nothing else notices.
+	maxUndrawn = 64 << 20
 
 	probeBytes = 16 << 10 // of a segment that are packed, at three places, to see whether it shrinks
 )

@@ -2,9 +2,10 @@ package recordings
 
 import "time"
 
-// A Writer has two goroutines beside those that record. The clock does what is due at a
+// A Writer has three goroutines beside those that record. The clock does what is due at a
 // time and never waits for the disk's syncs, so heads are signed whatever the segments
-// do. The closer does everything that waits for the disk. Close waits for both.
+// do. The closer does everything that waits for the disk. The painter draws what closed
+// segments show, and nobody waits for it. Close waits for all to stop.
 
 // duty is one of them.
 type duty struct {
@@ -139,6 +140,7 @@ func (w *Writer) settled(closed *openSegment, err error) {
 	if closed != nil {
 		w.queue.segments, w.queue.bytes = w.queue.segments[1:], w.queue.bytes-closed.offset
 		w.queue.room.Broadcast()
+		w.painter.hand(closed)
 	}
 	w.mu.Unlock()
 	if closed != nil {

@@ -35,6 +35,8 @@ type Reader struct {
 	locked  int               // length of the event just returned, when it is locked; -1: it is not
 	err     error             // damage, for good
 	heads   func(witness.Head)
+	stood   func(Standing)
+	sought  bool // it did not begin at the beginning
 }
 
 // segmentInHand is the segment that is being read.
@@ -305,6 +307,9 @@ func (r *Reader) finish() error {
 	}
 	r.totals.add(*d)
 	r.seg = nil
+	if r.stood != nil {
+		r.stood(s.standing())
+	}
 	return nil
 }
 
@@ -320,8 +325,8 @@ func (r *Reader) end(part []byte, at int64) error {
 		return &Damage{Offset: at, Reason: "the seal is of another recording"}
 	case info.Segments > t.segments:
 		return damaged(t.segments, at, "it is missing: the seal counts %d segments", info.Segments)
-	case info.Segments != t.segments || info.Events != t.events || info.Plain != t.plain || info.Stored != t.stored ||
-		info.At != t.at || info.Chain != hex.EncodeToString(t.chain[:]):
+	case !r.sought && (info.Events != t.events || info.Plain != t.plain || info.Stored != t.stored) ||
+		info.Segments != t.segments || info.At != t.at || info.Chain != hex.EncodeToString(t.chain[:]):
 		return &Damage{Offset: at, Reason: "the seal does not fit what stands before it"}
 	}
 	if file, ok := r.source.(*stream); ok && at+int64(len(part)) != file.size {

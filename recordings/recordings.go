@@ -74,6 +74,7 @@ type Options struct {
 	HeadEvery      time.Duration      // default 1 s
 	OnPart         func()             // a part was closed and can be uploaded; must neither block nor call the Writer
 	OnHead         func(witness.Head) // a head was signed and written; the same rules
+	Picture        Picture            // draws what stands at each segment's begin; nil: nothing is drawn. The Writer closes it
 	Now            func() time.Time   // default time.Now
 
 	bulk int // plain bytes of a segment that fills quickly

@@ -2,6 +2,7 @@ package recordings
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 )
@@ -74,6 +75,18 @@ func (s *separate) seal() ([]byte, int64, error) {
 func (s *separate) segment(n uint32) ([]byte, int64, error) {
 	part, err := s.part(SegmentPart(n))
 	return part, 0, err
+}
+
+func (s *separate) locate(n uint32) ([]byte, error) {
+	part, err := s.from(SegmentPart(n))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, io.EOF
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", SegmentPart(n), err)
+	}
+	defer part.Close()
+	return headFrom(n, part)
 }
 
 func (s *separate) open(uint32) ([]byte, error) { return nil, io.EOF }

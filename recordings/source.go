@@ -1,6 +1,7 @@
 package recordings
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -28,6 +29,12 @@ func damaged(segment uint32, offset int64, format string, args ...any) *Damage {
 
 // source is where a Reader gets its parts from, in order. io.EOF: there is none (yet).
 type source interface {
+	inOrder
+	// locate makes a segment the next one and returns its head.
+	locate(n uint32) (head []byte, err error)
+}
+
+type inOrder interface {
 	header() (part []byte, err error)
 	seal() (part []byte, offset int64, err error)
 	segment(n uint32) (part []byte, offset int64, err error)
@@ -38,7 +45,8 @@ type source interface {
 type stream struct {
 	r    io.ReaderAt
 	size int64
-	at   int64 // where the next part begins
+	at   int64   // where the next part begins
+	seen []int64 // where segments begin, as far as somebody looked
 }
 
 func (s *stream) rest() *io.SectionReader { return io.NewSectionReader(s.r, s.at, s.size-s.at) }
@@ -105,6 +113,33 @@ func (s *stream) segment(n uint32) ([]byte, int64, error) {
 
 func (s *stream) open(uint32) ([]byte, error) { return nil, io.EOF }
 
+// locate reads heads, of 208 bytes, up to the one that is looked for.
+func (s *stream) locate(n uint32) ([]byte, error) {
+	if len(s.seen) == 0 {
+		s.seen = append(s.seen, s.at)
+	}
+	for at := min(n, uint32(len(s.seen)-1)); ; at++ {
+		s.at = s.seen[at]
+		if magic, err := s.magic(at); err != nil || magic != segmentMagic {
+			return nil, cmp.Or(err, io.EOF)
+		}
+		head := make([]byte, segmentHead)
+		if _, err := io.ReadFull(s.rest(), head); err != nil {
+			return nil, damaged(at, s.at, "the file ends before segment %d does", at)
+		}
+		d, err := parseDescriptor(head)
+		if err != nil {
+			return nil, damaged(at, s.at, "%v", err)
+		}
+		if at == n {
+			return head, nil
+		}
+		if int(at) == len(s.seen)-1 {
+			s.seen = append(s.seen, s.at+segmentHead+int64(d.stored))
+		}
+	}
+}
+
 func ended(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
@@ -127,6 +162,24 @@ func (f folder) segment(n uint32) ([]byte, int64, error) {
 func (f folder) open(n uint32) ([]byte, error) {
 	b, err := f.part(openName(n))
 	return framesOf(b), err
+}
+
+func (f folder) locate(n uint32) ([]byte, error) {
+	head, _, err := f.dir.head(SegmentPart(n))
+	if errors.Is(err, fs.ErrNotExist) {
+		err = io.EOF
+	}
+	return head, err
+}
+
+// headFrom reads the head of a segment's part and no more.
+func headFrom(n uint32, r io.Reader) ([]byte, error) {
+	head := make([]byte, segmentHead)
+	_, err := io.ReadFull(r, head)
+	if ended(err) {
+		return nil, damaged(n, 0, "the file ends before segment %d does", n)
+	}
+	return head, err
 }
 
 func (f folder) part(name string) ([]byte, error) {

@@ -19,6 +19,7 @@ type Writer struct {
 	began   time.Time // with the monotonic clock
 	clock   duty      // signs heads and ends segments that have become old
 	closer  duty      // syncs and closes segments: all that waits for the disk
+	painter painter   // draws what stands at a segment's begin
 	lost    chan struct{}
 	ending  ending
 	input   cipher.AEAD
@@ -56,12 +57,18 @@ type openSegment struct {
 	began  time.Time
 	dirty  time.Time // when the first byte that is not synced was written; zero: none
 	closed extent    // once it ended
+	kinds  kinds     // of its events
 }
 
 // Create begins a recording in dir (which must not exist; its parent must). The
 // header is on disk when it returns. Zero Agent and Started are filled in. Nothing
 // is left behind when it fails.
-func Create(dir string, h Header, o Options) (*Writer, error) {
+func Create(dir string, h Header, o Options) (_ *Writer, err error) {
+	defer func() {
+		if err != nil && o.Picture != nil {
+			o.Picture.Close()
+		}
+	}()
 	d, err := newDirectory(dir)
 	if err != nil {
 		return nil, fmt.Errorf("begin a recording: %w", err)
@@ -106,13 +113,21 @@ func create(d disk, h Header, o Options) (*Writer, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := newPainter(o.Picture)
+	if err != nil {
+		return nil, err
+	}
 	if err := d.commit(HeaderPart, part); err != nil {
 		return nil, fmt.Errorf("write the header: %w", err)
 	}
-	w := &Writer{options: o, began: began, lost: make(chan struct{}), binder: b, input: aead, ended: b.totals, clock: newDuty(), closer: newDuty()}
+	w := &Writer{options: o, began: began, lost: make(chan struct{}), binder: b, input: aead, ended: b.totals,
+		clock: newDuty(), closer: newDuty(), painter: p}
 	w.queue.room.L = &w.mu
 	go w.clock.keep(w.tick)
 	go w.closer.keep(w.settle)
+	if o.Picture != nil {
+		go w.painter.keep(w.draw)
+	}
 	o.OnPart()
 	return w, nil
 }
@@ -169,6 +184,7 @@ func (w *Writer) append(e session.Event) error {
 	if err := w.write(w.eventFrame(e, now)); err != nil {
 		return err
 	}
+	w.open.kinds.add(e.Kind)
 	w.touch(now)
 	return nil
 }
@@ -229,8 +245,8 @@ func (w *Writer) at(now time.Time) int64 {
 	return at
 }
 
-// begin opens the next segment. Its first frame says where it belongs; a snapshot
-// of the state at this moment will follow here for those who seek.
+// begin opens the next segment. Its first frame says where it belongs; what stood at this
+// moment follows where it is drawn already.
 func (w *Writer) begin(now time.Time) error {
 	index := w.ended.segments
 	if index >= MaxSegments {
@@ -247,7 +263,7 @@ func (w *Writer) begin(now time.Time) error {
 	if err := w.write(head); err != nil {
 		return err
 	}
-	return nil
+	return w.standing(now)
 }
 
 // rotate ends the open segment and leaves it to the closer: the next one hangs on what
@@ -297,6 +313,7 @@ func (w *Writer) end(reason session.EndReason) error {
 	w.mu.Unlock()
 	w.clock.halt()
 	w.closer.halt()
+	w.painter.end()
 
 	w.mu.Lock()
 	defer w.mu.Unlock()

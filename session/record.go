@@ -1,6 +1,9 @@
 package session
 
-import "time"
+import (
+	"encoding/binary"
+	"time"
+)
 
 // EventKind says what an event of a recording is. The letter is what stands in
 // the file; recordings/FORMAT.md is the reference.
@@ -35,6 +38,50 @@ type Event struct {
 	Kind   EventKind
 	Stream uint32 // channel or file number within the recording, from 1; 0 is the connection itself
 	Data   []byte
+}
+
+// SnapshotKind says what a snapshot is of.
+type SnapshotKind byte
+
+// The kinds of snapshots.
+const (
+	TerminalSnapshot SnapshotKind = 't' // Data: a Screen
+)
+
+// Snapshot is what a stream looked like at a moment: who replays a recording can begin
+// there. It is drawn from what was recorded, and is no evidence.
+type Snapshot struct {
+	Stream uint32
+	Kind   SnapshotKind
+	Data   []byte
+}
+
+// Screen is what a terminal showed: the bytes that make one of this size, just reset,
+// show it again.
+type Screen struct {
+	Cols, Rows uint32
+	Draw       []byte
+}
+
+// LargestSide is how many columns or rows of a terminal are drawn: players survive that.
+const LargestSide = 1000
+
+// Bytes is the screen as the data of a snapshot.
+func (s Screen) Bytes() []byte {
+	b := binary.BigEndian.AppendUint16(nil, uint16(s.Cols))
+	return append(binary.BigEndian.AppendUint16(b, uint16(s.Rows)), s.Draw...)
+}
+
+// ParseScreen reads the data of a terminal's snapshot.
+func ParseScreen(b []byte) (Screen, error) {
+	if len(b) < 4 {
+		return Screen{}, Errorf(Invalid, "a terminal's snapshot of %d bytes is none", len(b))
+	}
+	s := Screen{Cols: uint32(binary.BigEndian.Uint16(b)), Rows: uint32(binary.BigEndian.Uint16(b[2:])), Draw: b[4:]}
+	if s.Cols < 1 || s.Cols > LargestSide || s.Rows < 1 || s.Rows > LargestSide {
+		return Screen{}, Errorf(Invalid, "a terminal of %d x %d cannot be", s.Cols, s.Rows)
+	}
+	return s, nil
 }
 
 // Recorder takes every byte before it is forwarded. When Record returns an error

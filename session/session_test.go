@@ -187,3 +187,14 @@ func TestKeysOfSmallOrderAreRefused(t *testing.T) {
 		t.Errorf("only %d of these keys are known to be forgeable", proven)
 	}
 }
+
+func FuzzScreen(f *testing.F) {
+	f.Add([]byte{0, 80, 0, 24, 'x'})
+	f.Add([]byte{0, 0, 0, 24})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s, err := session.ParseScreen(b)
+		if err == nil && string(s.Bytes()) != string(b) {
+			t.Fatalf("%q became %q", b, s.Bytes())
+		}
+	})
+}

@@ -22,8 +22,9 @@ type Config struct {
 	Protocol func(asset, service string) session.Protocol
 	// Recordings begins a recording; its header is on disk when it returns. The
 	// recorder is closed with the reason for which its connection ended. One with a
-	// method Lost() <-chan struct{} ends its session when that channel is closed.
-	Recordings func(h recordings.Header) (session.Recorder, error)
+	// method Lost() <-chan struct{} ends its session when that channel is closed. The
+	// picture, which may be nil, is the recorder's.
+	Recordings func(h recordings.Header, p recordings.Picture) (session.Recorder, error)
 	// Report tells the broker of a session's change. It must not block.
 	Report func(link.SessionReport)
 	// Busy is told the number of live sessions whenever it changes. It must not block.

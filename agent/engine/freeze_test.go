@@ -109,7 +109,7 @@ func held(t *testing.T, longest time.Duration, stuck chan struct{}, do func(e *E
 	r := &tape{}
 	e, err := New(Config{
 		Tickets: everybody{longest}, Lines: []Line{nil}, Protocol: func(string, string) session.Protocol { return session.SSH },
-		Recordings: func(recordings.Header) (session.Recorder, error) { return r, nil }, Report: func(link.SessionReport) {},
+		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return r, nil }, Report: func(link.SessionReport) {},
 		Agent: "SHA256:x", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
 	})
 	if err != nil {

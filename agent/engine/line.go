@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 
+	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
@@ -14,6 +15,8 @@ import (
 // for each below this one, and Config.Lines is the list of them.
 type Line interface {
 	Protocol() session.Protocol
+	// Picture draws what a recording of this protocol shows; nil: nothing that can be drawn.
+	Picture() recordings.Picture
 	// Serve serves an engineer's own client until it is gone. Who it is shows there.
 	Serve(ctx context.Context, e *Engine, v Visit, nc net.Conn)
 	// Attach serves an engineer's browser, which proved its key, until it is gone. An

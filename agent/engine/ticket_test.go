@@ -33,7 +33,7 @@ func TestZeroTicketIsRefused(t *testing.T) {
 func TestConfigIsComplete(t *testing.T) {
 	full := Config{
 		Tickets: FromLedger(zero{}), Lines: []Line{nil}, Protocol: func(string, string) session.Protocol { return session.SSH },
-		Recordings: func(recordings.Header) (session.Recorder, error) { return nil, nil }, Report: func(link.SessionReport) {},
+		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return nil, nil }, Report: func(link.SessionReport) {},
 		Agent: "SHA256:x", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
 	}
 	if _, err := New(full); err != nil {

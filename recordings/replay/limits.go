@@ -16,7 +16,6 @@ const (
 	maxLine      = 4 << 10  // bytes of a transcript's line
 	maxText      = 24 << 20 // bytes of a transcript
 	Buckets      = 600      // of the activity histogram
-	largestSide  = 1000     // columns or rows
 )
 
 // What is assumed where nothing is said.

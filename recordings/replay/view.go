@@ -131,7 +131,7 @@ func side(n, usual uint32) uint32 {
 	if n == 0 {
 		return usual
 	}
-	return min(n, largestSide)
+	return min(n, session.LargestSide)
 }
 
 // returns puts a carriage return before every line feed that has none.

@@ -12,7 +12,9 @@ import (
 
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/terminal/mirror"
 )
 
 // Devices reaches devices for tickets; see package device.
@@ -57,3 +59,6 @@ func New(cfg Config) (*Line, error) {
 
 // Protocol is what this line speaks.
 func (l *Line) Protocol() session.Protocol { return session.SSH }
+
+// Picture draws the terminals of a recording.
+func (l *Line) Picture() recordings.Picture { return mirror.NewStreams() }

@@ -236,7 +236,7 @@ func (w *world) furnish() {
 	cfg := engine.Config{
 		Tickets: cmp.Or[engine.Tickets](w.tickets, w.rights), Lines: []engine.Line{w.line}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Agent: session.Fingerprint(identity.Public().(ed25519.PublicKey)), Site: "NGH", Log: log, Now: time.Now,
-		Recordings: func(h recordings.Header) (session.Recorder, error) {
+		Recordings: func(h recordings.Header, _ recordings.Picture) (session.Recorder, error) {
 			if w.recordings != nil {
 				return w.recordings(h)
 			}

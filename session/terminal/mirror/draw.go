@@ -16,10 +16,16 @@ func (m *Mirror) draw() []byte {
 	before := m.tracked
 	var b bytes.Buffer
 	b.WriteString("\x1b[H")
+	cells, pos := m.lines(), m.vt.CursorPosition()
 	if !m.vt.IsAltScreen() {
 		m.drawMain(&b)
+		edge := m.edge(cells, pos)
+		before.drawn = m.drawn
+		m.tracked = before
+		m.drawState(&b, 0, pos, edge)
+		return b.Bytes()
 	} else {
-		cells, pos := m.lines(), m.vt.CursorPosition()
+		edge := m.edge(cells, pos)
 		modes := map[ansi.Mode]bool{}
 		for k, v := range m.modes {
 			modes[k] = v
@@ -42,11 +48,34 @@ func (m *Mirror) draw() []byte {
 		}
 		m.tracked = before
 		m.drawn = true
-		m.drawState(&b, 1, pos)
+		m.drawState(&b, 1, pos, edge)
 		return b.Bytes()
 	}
-	m.drawState(&b, 0, m.vt.CursorPosition())
-	return b.Bytes()
+}
+
+// edge is the character in the last column after which the next one will wrap; nil when
+// the cursor stands there without that. The emulator tells only by wrapping.
+func (m *Mirror) edge(cells []uv.Line, pos uv.Position) *edge {
+	if pos.X < m.cols-1 || m.cols < 3 || pos.Y >= len(cells) {
+		return nil
+	}
+	if pos.X == m.cols-1 {
+		_, _ = m.vt.Write([]byte("x"))
+		m.drawn = true
+		if m.vt.CursorPosition().X != 1 {
+			return nil
+		}
+	}
+	e := &edge{x: m.cols - 1, cell: cells[pos.Y][m.cols-1]}
+	if e.cell.IsZero() { // the rest of a wide character
+		e.x, e.cell = m.cols-2, cells[pos.Y][m.cols-2]
+	}
+	return e
+}
+
+type edge struct {
+	x    int
+	cell uv.Cell
 }
 
 // drawMain writes the main screen, from the oldest line that is kept.
@@ -114,7 +143,11 @@ func drawLine(b *bytes.Buffer, line uv.Line) {
 }
 
 // drawState sets what decides how the next bytes are shown and what keys send.
-func (m *Mirror) drawState(b *bytes.Buffer, screen int, pos uv.Position) {
+func (m *Mirror) drawState(b *bytes.Buffer, screen int, pos uv.Position, wraps *edge) {
+	if at := m.saves[screen]; at != nil {
+		cup(b, at.X, at.Y)
+		b.WriteString(m.saved[screen].String() + "\x1b7\x1b[m")
+	}
 	region := m.margins[screen]
 	if region != (margin{}) && region != (margin{1, m.rows}) {
 		b.WriteString(region.String())
@@ -125,6 +158,13 @@ func (m *Mirror) drawState(b *bytes.Buffer, screen int, pos uv.Position) {
 		top = max(0, region.top-1)
 	}
 	cup(b, pos.X, max(0, pos.Y-top))
+	if wraps != nil {
+		cup(b, wraps.x, max(0, pos.Y-top))
+		drawLine(b, uv.Line{wraps.cell})
+		if wraps.cell.Equal(&uv.EmptyCell) { // a line's empty end is not drawn
+			b.WriteByte(' ')
+		}
+	}
 	for _, mode := range kept() {
 		set, said := m.modes[mode]
 		initially := mode == ansi.ModeAutoWrap || mode == ansi.ModeTextCursorEnable

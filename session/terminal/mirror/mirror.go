@@ -135,6 +135,9 @@ func (m *Mirror) Resize(cols, rows int) {
 		m.cols, m.rows = max(1, cols), max(1, rows)
 		m.vt.Resize(m.cols, m.rows)
 		m.margins = [2]margin{}
+		if m.vt.IsAltScreen() && m.scan.atRest() {
+			m.renew() // the main screen's cursor would stay where there is no line any more
+		}
 	})
 }
 
@@ -180,6 +183,7 @@ type tracked struct {
 	modes   map[ansi.Mode]bool // as the device set them; the rest stands as after a reset
 	pens    [2]uv.Style        // of each screen
 	saved   [2]uv.Style
+	saves   [2]*uv.Position // where the cursor was saved; nil: nowhere
 	margins [2]margin
 	cursor  int  // its style as DECSCUSR numbers it; 0: the terminal's own
 	past    int  // lines that the alternate screen has scrolled away, at most
@@ -237,7 +241,16 @@ func (m *Mirror) follow(e *vt.Emulator) {
 		m.cursor, _, _ = params.Param(0, 0)
 		return m.cursor > 6
 	})
-	e.RegisterEscHandler('7', func() bool { m.saved[m.screen()] = m.pens[m.screen()]; return false })
+	e.RegisterEscHandler('7', m.saving)
+	e.RegisterCsiHandler('s', func(ansi.Params) bool { return m.saving() })
+	e.RegisterCsiHandler(ansi.Command('?', 0, 'h'), func(params ansi.Params) bool {
+		for i := range params {
+			if mode, _, _ := params.Param(i, 0); mode == 1048 || mode == 1049 {
+				m.saving()
+			}
+		}
+		return false
+	})
 	e.RegisterEscHandler('8', func() bool { m.pens[m.screen()] = m.saved[m.screen()]; return false })
 	e.RegisterEscHandler('c', func() bool {
 		past := m.past
@@ -255,6 +268,13 @@ func (m *Mirror) follow(e *vt.Emulator) {
 	for _, final := range []byte{'S', 'M', 'J'} {
 		e.RegisterCsiHandler(int(final), m.scrolls(final))
 	}
+}
+
+// saving notes that the cursor is being saved.
+func (m *Mirror) saving() bool {
+	at := m.vt.CursorPosition()
+	m.saved[m.screen()], m.saves[m.screen()] = m.pens[m.screen()], &at
+	return false
 }
 
 // erase does ECH when it goes beyond the line: the emulator would not stop there.

@@ -1,0 +1,204 @@
+package recordings
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// Picture draws what the streams of a recording look like, from what was recorded. The
+// Writer calls it from one goroutine, which no Record waits for.
+type Picture interface {
+	// Take draws an event; typed input and other sealed events are left out.
+	Take(session.Event)
+	// Snapshots are what stands. complete tells whether that is everything that who
+	// begins here has to know. While there are none, and it is complete, nothing is
+	// taken but what begins with an opened channel.
+	Snapshots() (all []session.Snapshot, complete bool)
+	// Forget is called when the picture is too far behind: what is open now need not be
+	// drawn any more, so that Take is quick.
+	Forget()
+	Close()
+}
+
+// kinds is a set of event kinds.
+type kinds uint32
+
+func (k *kinds) add(e session.EventKind)     { *k |= 1 << (e - 'a') }
+func (k kinds) has(e session.EventKind) bool { return k&(1<<(e-'a')) != 0 }
+
+// painter draws closed segments and leaves what stands at the begin of the next.
+type painter struct {
+	duty
+	picture Picture // nil: nothing is drawn
+	unpack  unpacker
+	last    int // snapshots that stood last
+
+	// Guarded by the Writer's mu.
+	queue []*openSegment // closed and not drawn
+	bytes int64
+	drawn []frame // what stands at the begin of segment `at`, not written yet
+	at    uint32
+}
+
+func newPainter(p Picture) (painter, error) {
+	d := painter{duty: newDuty(), picture: p}
+	if p == nil {
+		close(d.done)
+		return d, nil
+	}
+	var err error
+	d.unpack, err = newUnpacker()
+	return d, err
+}
+
+// end stops it, without finishing what it draws.
+func (p *painter) end() {
+	p.halt()
+	if p.picture != nil {
+		p.picture.Close()
+		p.unpack.zstd.Close()
+	}
+}
+
+// hand gives it a segment that was just closed.
+func (p *painter) hand(s *openSegment) {
+	if p.picture != nil {
+		p.queue, p.bytes = append(p.queue, s), p.bytes+s.offset
+		p.wake()
+	}
+}
+
+// draw draws the oldest segment that is not drawn, and writes what stands then into the
+// one that follows it, unless that has ended in the meantime: then nobody can begin
+// there, and seeks begin earlier.
+func (w *Writer) draw() time.Duration {
+	p := &w.painter
+	w.mu.Lock()
+	if w.err != nil || w.closed || len(p.queue) == 0 {
+		w.mu.Unlock()
+		return 0
+	}
+	s, behind := p.queue[0], p.bytes > maxUndrawn
+	w.mu.Unlock()
+
+	// A segment in which nothing was opened shows nothing new where nothing is open.
+	if p.last > 0 || s.kinds.has(session.ChannelOpened) {
+		if err := p.safely(func() error { return p.take(w.binder.disk, s.closed.index, behind) }); err != nil {
+			return 0 // stopped, or the disk is ill, which others find out and say
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	p.queue, p.bytes = p.queue[1:], p.bytes-s.offset
+	if next := s.closed.index + 1; w.ended.segments == next && w.err == nil && !w.closed {
+		w.mu.Unlock()
+		var frames []frame
+		err := p.safely(func() error { frames = p.frames(); return nil })
+		w.mu.Lock()
+		if err != nil {
+			return 0
+		}
+		p.drawn, p.at = frames, next
+		if now := w.options.Now(); w.open != nil && w.err == nil && !w.closed {
+			_ = w.guarded(func() error { return w.standing(now) })
+		}
+	}
+	return time.Microsecond
+}
+
+// safely takes a panic of the picture for an error: the session goes on without it.
+func (p *painter) safely(do func() error) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic in a recording's picture: %v", r)
+		}
+	}()
+	return do()
+}
+
+// take draws one closed segment.
+func (p *painter) take(d disk, index uint32, behind bool) error {
+	part, err := d.read(SegmentPart(index))
+	if err != nil {
+		return err
+	}
+	desc, err := checkSegmentHead(part, nil)
+	if err == nil && len(part) != segmentHead+int(desc.stored) {
+		err = errors.New("its length is wrong")
+	}
+	if err != nil {
+		return fmt.Errorf("draw segment %d: %w", index, err)
+	}
+	plain, err := p.unpack.unpack(desc, part[segmentHead:])
+	if err != nil {
+		return err
+	}
+	if behind {
+		p.picture.Forget()
+	}
+	for len(plain) >= frameHead+frameCheck {
+		n := frameHead + uint64(binary.BigEndian.Uint32(plain))
+		if n+frameCheck > uint64(len(plain)) {
+			return errShort
+		}
+		if isEvent(plain[4]) && plain[5] == 0 {
+			p.picture.Take(session.Event{Kind: session.EventKind(plain[4]), Stream: binary.BigEndian.Uint32(plain[6:]),
+				At: int64(binary.BigEndian.Uint64(plain[10:])), Data: plain[frameHead:n]})
+		}
+		plain = plain[n+frameCheck:]
+		select {
+		case <-p.stop:
+			return errors.New("the recording is over")
+		default:
+		}
+	}
+	return nil
+}
+
+// frames are what stands now.
+func (p *painter) frames() []frame {
+	all, complete := p.picture.Snapshots()
+	p.last = len(all)
+	if !complete {
+		p.last++ // something is open that is not drawn
+	}
+	slices.SortFunc(all, func(a, b session.Snapshot) int { return cmp.Compare(a.Stream, b.Stream) })
+	var out []frame
+	size, written, last := 0, uint32(0), uint32(0)
+	for _, s := range all { // whatever the picture does, what is written can be read
+		if s.Stream <= last || !isEvent(byte(s.Kind)) || len(s.Data) > maxSnapshot || size+len(s.Data) > maxSnapshots {
+			complete = false
+			continue
+		}
+		out, size, written, last = append(out, pieces(s)...), size+len(s.Data), written+1, s.Stream
+	}
+	if complete {
+		out = append(out, frame{kind: kindSnapshot, data: binary.BigEndian.AppendUint32([]byte{allThere, 0}, written)})
+	}
+	return out
+}
+
+// standing writes what stood at the begin of the open segment, once that is drawn.
+func (w *Writer) standing(now time.Time) error {
+	p := &w.painter
+	if len(p.drawn) == 0 || p.at != w.ended.segments {
+		return nil
+	}
+	frames := p.drawn
+	p.drawn = nil
+	for _, f := range frames {
+		f.at = w.at(now)
+		w.buf = append(openFrame(w.buf[:0], f, len(f.data)), f.data...)
+		if err := w.write(f); err != nil {
+			return err
+		}
+	}
+	w.touch(now)
+	return nil
+}
