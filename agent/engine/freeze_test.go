@@ -103,12 +103,18 @@ func (d *console) Release() error {
 	return nil
 }
 
+// undrawn is a line of which nothing can be drawn.
+type undrawn struct{ Line }
+
+func (undrawn) Protocol() session.Protocol  { return session.SSH }
+func (undrawn) Picture() recordings.Picture { return nil }
+
 // held runs a session of an engineer with a device that holds keys.
 func held(t *testing.T, longest time.Duration, stuck chan struct{}, do func(e *Engine, id session.ID, d *console, p *person, r *tape)) {
 	t.Helper()
 	r := &tape{}
 	e, err := New(Config{
-		Tickets: everybody{longest}, Lines: []Line{nil}, Protocol: func(string, string) session.Protocol { return session.SSH },
+		Tickets: everybody{longest}, Lines: []Line{undrawn{}}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return r, nil }, Report: func(link.SessionReport) {},
 		Agent: "SHA256:x", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
 	})

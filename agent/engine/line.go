@@ -86,6 +86,16 @@ func (e *Engine) line(v Visit) Line {
 	return e.cfg.Lines[0]
 }
 
+// picture draws what recordings of a protocol show.
+func (e *Engine) picture(p session.Protocol) recordings.Picture {
+	for _, l := range e.cfg.Lines {
+		if l.Protocol() == p {
+			return l.Picture()
+		}
+	}
+	return nil
+}
+
 // Find returns the ticket of a key that was proven, for what a visit is to.
 func (e *Engine) Find(key string, v Visit) (*Ticket, error) {
 	return e.cfg.Tickets.Find(key, v.Asset, v.Service, e.cfg.Now())

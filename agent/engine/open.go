@@ -61,7 +61,7 @@ func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 		Site: c.e.cfg.Site, Agent: c.e.cfg.Agent,
 		Asset: c.visit.Asset, Service: c.visit.Service, Protocol: c.protocol,
 		Engineer: t.Engineer, Approvers: t.Approvers, WorkOrder: t.WorkOrder, Started: now,
-	}, c.e.line(c.visit).Picture())
+	}, c.e.picture(c.protocol))
 	if err != nil {
 		return nil, &session.Error{Kind: session.Unreachable, Message: "The session cannot be recorded, so it was not opened.",
 			Next: "Tell the hospital to look at the disk of its agent.", Err: err}
