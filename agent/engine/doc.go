@@ -19,6 +19,9 @@
 //	                            gate's users let go,  all who work for it have ended,
 //	                            device closed, words  the recording is sealed
 //
+// A keystroke, and its echo, pass an open gate and the tap by atomics: no lock of this
+// room, no timer. What they wait for is the recorder's own lock and the device.
+//
 // Ending never waits: it shuts the gate (an atomic), closes the device's connection,
 // and only then speaks, records and reports.
 package engine
