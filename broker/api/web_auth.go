@@ -28,13 +28,13 @@ const (
 type Trips interface {
 	StartLogin(ctx context.Context, v identity.Visit, email, back, old string) (identity.Departure, error)
 	StartProof(ctx context.Context, v identity.Visit, who identity.Caller, q identity.Question) (identity.Departure, error)
-	Return(ctx context.Context, v identity.Visit, a identity.Answer) (identity.Back, error)
+	Return(ctx context.Context, v identity.Visit, a identity.Answer) (identity.Callback, error)
 	Domains() []string
 }
 
 // Outcomes keeps what became of round trips until the page asks.
 type Outcomes interface {
-	Keep(ctx context.Context, b identity.Back, body []byte) error
+	Keep(ctx context.Context, b identity.Callback, body []byte) error
 	Outcome(ctx context.Context, trip, login, browser string) ([]byte, error)
 }
 

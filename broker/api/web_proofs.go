@@ -126,7 +126,7 @@ func nonceOfRequest(who signedIn, e errand, salt [32]byte) (string, error) {
 
 // outcome does what a proof is for, and says how that ended. The token goes to the
 // agent by way of access, and nowhere else.
-func (d *door) outcome(ctx context.Context, b identity.Back, failed error) Outcome {
+func (d *door) outcome(ctx context.Context, b identity.Callback, failed error) Outcome {
 	o := Outcome{Role: "login", Return: "/"}
 	if b.Return != "" {
 		o.Return = b.Return
@@ -152,7 +152,7 @@ func (d *door) outcome(ctx context.Context, b identity.Back, failed error) Outco
 }
 
 // run hands the proof over.
-func (d *door) run(ctx context.Context, b identity.Back, e errand) (request string, admitted bool, err error) {
+func (d *door) run(ctx context.Context, b identity.Callback, e errand) (request string, admitted bool, err error) {
 	proof := grant.Proof{Token: b.Token, Salt: e.Salt}
 	if e.Role == grant.RoleRequest {
 		r, err := d.Web.Proofs.Submit(ctx, b.Caller, e.Document, proof)

@@ -26,13 +26,13 @@ func (d *doors) StartProof(_ context.Context, _ identity.Visit, _ identity.Calle
 	return identity.Departure{URL: "https://vendor/authorize?" + q.Nonce, Browser: "half"}, nil
 }
 
-func (d *doors) Return(context.Context, identity.Visit, identity.Answer) (identity.Back, error) {
-	return identity.Back{}, &session.Error{Kind: session.Denied, Message: "No.", Next: "No.", Err: identity.ErrStale}
+func (d *doors) Return(context.Context, identity.Visit, identity.Answer) (identity.Callback, error) {
+	return identity.Callback{}, &session.Error{Kind: session.Denied, Message: "No.", Next: "No.", Err: identity.ErrStale}
 }
 
 func (d *doors) Domains() []string { return []string{"vendor"} }
 
-func (d *doors) Keep(context.Context, identity.Back, []byte) error { return nil }
+func (d *doors) Keep(context.Context, identity.Callback, []byte) error { return nil }
 
 // Outcome knows one trip, ada's.
 func (d *doors) Outcome(_ context.Context, trip, login, _ string) ([]byte, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -506,4 +507,17 @@ func BenchmarkAt100000(b *testing.B) {
 			i++
 		}
 	})
+}
+
+// The largest group that a journal can be given is read back whole.
+func TestTheLargestGroupIsReadBack(t *testing.T) {
+	entries := make([][]byte, maxGroup)
+	for i := range entries {
+		entries[i] = bytes.Repeat([]byte{byte(i)}, witness.MaxEvent)
+	}
+	journal := append(binary.BigEndian.AppendUint64([]byte(journalMagic), 0), groupBytes(entries)...)
+	_, groups, good, err := readJournal(journal)
+	if err != nil || good != len(journal) || len(groups) != 1 || len(groups[0]) != maxGroup {
+		t.Errorf("%d of %d bytes count, %d groups: %v", good, len(journal), len(groups), err)
+	}
 }

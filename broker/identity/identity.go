@@ -1,11 +1,12 @@
 // Package identity signs people in to the broker and says who a bearer token or a
 // browser's cookie is. At the command line a person proves who they are with an ID
 // token of a configured issuer, minted for this broker and for a session key that they
-// hold (the nonce covers both). A browser is sent to the issuer and back (a trip): state,
-// nonce and PKCE verifier are kept here, are good once, and only for the browser that
-// left. Such round trips also bring the ID tokens that stand behind requests and
-// approvals; what those are for is its caller's business. The package knows people, roles and sites; it knows nothing
-// of requests, and nothing it says counts at a hospital: agents check for themselves.
+// hold (the nonce covers both). A browser is sent to the issuer and back, a round trip:
+// state, nonce and PKCE verifier are kept here, are good once, and only for the browser
+// that left. Such round trips also bring the ID tokens that stand behind requests and
+// approvals; what those are for is its caller's errand, bytes that come back unchanged.
+// The package knows people, roles and sites; it knows nothing of requests, and nothing it
+// says counts at a hospital: agents check for themselves.
 package identity
 
 import (

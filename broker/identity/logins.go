@@ -184,12 +184,12 @@ type outcome struct {
 }
 
 // Keep keeps what became of a round trip, for ten minutes and for whoever made it.
-func (d *Identity) Keep(ctx context.Context, b Back, body []byte) error {
+func (d *Identity) Keep(ctx context.Context, b Callback, body []byte) error {
 	kept, err := json.Marshal(outcome{Login: b.Login, Browser: b.browser, Created: d.cfg.Now().UTC(), Body: body})
 	if err != nil {
 		return err
 	}
-	return d.cfg.Sessions.Create(ctx, outcomeKind, b.Trip, kept, tripLife)
+	return d.cfg.Sessions.Create(ctx, outcomeKind, b.Trip, kept, roundTripTime)
 }
 
 // Outcome reads what became of a round trip. login names the caller's login, browser
@@ -211,7 +211,7 @@ func (d *Identity) Outcome(ctx context.Context, trip, login, browser string) ([]
 		return nil, session.Errorf(session.Internal, "read an outcome: %w", err)
 	}
 	mine := o.Login != "" && o.Login == login || o.Login == "" && isSecret(browser) && o.Browser == hashed(browser)
-	if !mine || d.cfg.Now().Sub(o.Created) >= tripLife {
+	if !mine || d.cfg.Now().Sub(o.Created) >= roundTripTime {
 		return nil, none
 	}
 	return o.Body, nil

@@ -22,7 +22,7 @@ import (
 func addr(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
 
 func TestCrowd(t *testing.T) {
-	var c crowd
+	var c limiter
 	enter := func(a string) func() {
 		t.Helper()
 		leave, err := c.enter(addr(a))

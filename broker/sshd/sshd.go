@@ -71,7 +71,7 @@ type Server struct {
 	now     func() time.Time
 	signer  gossh.Signer
 	recheck time.Duration
-	crowd   crowd
+	limiter limiter
 
 	mu     sync.Mutex
 	visits map[*visit]struct{} // every connection being served
@@ -145,7 +145,7 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, visits *sync.WaitG
 			}
 			continue
 		}
-		leave, err := s.crowd.enter(nc.RemoteAddr())
+		leave, err := s.limiter.enter(nc.RemoteAddr())
 		if err != nil {
 			s.log.Warn("connection turned away", "peer", nc.RemoteAddr().String(), "err", err)
 			_ = nc.Close()

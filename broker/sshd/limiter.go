@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// crowd counts the connections that have not proven a key yet, so that strangers
-// cannot keep engineers out. The zero value is an empty crowd.
-type crowd struct {
+// limiter counts the connections that have not proven a key yet, so that strangers
+// cannot keep engineers out. The zero value is an empty limiter.
+type limiter struct {
 	mu    sync.Mutex
 	total int
 	per   map[netip.Prefix]int
@@ -17,7 +17,7 @@ type crowd struct {
 
 // enter counts a connection in, or says why it must go. The returned function
 // counts it out, once however often it is called.
-func (c *crowd) enter(addr net.Addr) (leave func(), err error) {
+func (c *limiter) enter(addr net.Addr) (leave func(), err error) {
 	from := neighbourhood(addr)
 	c.mu.Lock()
 	defer c.mu.Unlock()

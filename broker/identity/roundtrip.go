@@ -16,7 +16,7 @@ import (
 )
 
 const (
-	tripKind = "web-trip" // by the hash of their state
+	roundTripKind = "web-trip" // by the hash of their state
 	// perProver is how many proofs a person starts in a minute.
 	perProver = 10
 )
@@ -54,8 +54,8 @@ type Answer struct {
 	Trouble          string // its error code
 }
 
-// Back is a browser that came back. Trip is empty when nobody knows from where.
-type Back struct {
+// Callback is a browser that came back. Trip is empty when nobody knows from where.
+type Callback struct {
 	Trip    string // names the round trip for the page
 	Errand  []byte // of a proof; nil: a login
 	Return  string // of a login
@@ -65,8 +65,8 @@ type Back struct {
 	browser string
 }
 
-// trip is what is kept while somebody is away.
-type trip struct {
+// roundTrip is what is kept while somebody is away.
+type roundTrip struct {
 	ID       string    `json:"id"`
 	Issuer   string    `json:"issuer"`
 	Verifier string    `json:"verifier"`
@@ -91,7 +91,7 @@ func (d *Identity) StartLogin(ctx context.Context, v Visit, email, back, old str
 	if err != nil {
 		return Departure{}, err
 	}
-	return d.depart(ctx, v, p, email, trip{Nonce: secret(), Return: back, Agent: v.Agent, Login: old})
+	return d.depart(ctx, v, p, email, roundTrip{Nonce: secret(), Return: back, Agent: v.Agent, Login: old})
 }
 
 // StartProof sends a signed-in person to their provider for a token with a nonce.
@@ -103,12 +103,12 @@ func (d *Identity) StartProof(ctx context.Context, v Visit, who Caller, q Questi
 	if p == nil || !who.Web || len(q.Nonce) != 43 || q.Errand == nil {
 		return Departure{}, session.Errorf(session.Internal, "identity: a proof without nonce, errand or a login by browser")
 	}
-	return d.depart(ctx, v, p, who.Email, trip{Nonce: q.Nonce, Login: who.Login, Person: who.Sub, Fresh: q.Fresh, Errand: q.Errand})
+	return d.depart(ctx, v, p, who.Email, roundTrip{Nonce: q.Nonce, Login: who.Login, Person: who.Sub, Fresh: q.Fresh, Errand: q.Errand})
 }
 
 // depart keeps what is needed on the way back. A browser that is on another trip
 // already keeps its half, so that two tabs do not disturb each other.
-func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string, t trip) (Departure, error) {
+func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string, t roundTrip) (Departure, error) {
 	if d.cfg.Web.Shelf == nil {
 		return Departure{}, session.Errorf(session.Internal, "identity: nobody signs in by browser here")
 	}
@@ -126,7 +126,7 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 	if err != nil {
 		return Departure{}, err
 	}
-	if err := d.cfg.Sessions.Create(ctx, tripKind, hashed(state), body, tripLife); err != nil {
+	if err := d.cfg.Sessions.Create(ctx, roundTripKind, hashed(state), body, roundTripTime); err != nil {
 		return Departure{}, err
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oauth2.SetAuthURLParam("nonce", t.Nonce)}
@@ -143,15 +143,15 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 // token checked. A login begins; a proof's token is handed to the caller, who must
 // not show it to anybody but the agent that it is for. What goes wrong is in the audit
 // log before it is answered.
-func (d *Identity) Return(ctx context.Context, v Visit, a Answer) (Back, error) {
+func (d *Identity) Return(ctx context.Context, v Visit, a Answer) (Callback, error) {
 	t, err := d.claim(ctx, v, a.State)
 	if err != nil {
 		if d.limit(ctx, "web:lost:"+hashed(v.Address), perAddress) != nil {
-			return Back{}, err // known by now
+			return Callback{}, err // known by now
 		}
-		return Back{}, d.turnedAway(ctx, err, t)
+		return Callback{}, d.turnedAway(ctx, err, t)
 	}
-	b := Back{Trip: t.ID, Errand: t.Errand, Return: t.Return, browser: t.Browser}
+	b := Callback{Trip: t.ID, Errand: t.Errand, Return: t.Return, browser: t.Browser}
 	if t.Errand == nil {
 		err = d.finishLogin(ctx, t, a, &b)
 	} else {
@@ -165,7 +165,7 @@ func (d *Identity) Return(ctx context.Context, v Visit, a Answer) (Back, error) 
 }
 
 // turnedAway writes a refusal down, and returns it in words for a browser.
-func (d *Identity) turnedAway(ctx context.Context, why error, t trip) error {
+func (d *Identity) turnedAway(ctx context.Context, why error, t roundTrip) error {
 	kind := session.KindOf(why)
 	if kind != session.Internal && kind != session.Unreachable && !errors.Is(why, ErrTooOften) {
 		if err := d.refused(ctx, why, t.Issuer, "web"); err != nil {
@@ -177,50 +177,50 @@ func (d *Identity) turnedAway(ctx context.Context, why error, t trip) error {
 
 // claim finds the trip of a state and uses it up, if this is the browser that left:
 // somebody who only saw a state can neither use nor spoil it.
-func (d *Identity) claim(ctx context.Context, v Visit, state string) (trip, error) {
+func (d *Identity) claim(ctx context.Context, v Visit, state string) (roundTrip, error) {
 	stale := &session.Error{Kind: session.Denied, Message: "This sign-in is too old, was used before, or was not started here.", Next: "Start again.", Err: ErrStale}
 	if !isSecret(state) || d.cfg.Web.Shelf == nil {
-		return trip{}, stale
+		return roundTrip{}, stale
 	}
-	read := func(body []byte) (t trip, err error) {
+	read := func(body []byte) (t roundTrip, err error) {
 		if err = json.Unmarshal(body, &t); err != nil {
 			err = session.Errorf(session.Internal, "read a round trip: %w", err)
 		}
 		return t, err
 	}
-	doc, err := d.cfg.Sessions.Get(ctx, tripKind, hashed(state))
+	doc, err := d.cfg.Sessions.Get(ctx, roundTripKind, hashed(state))
 	if isGone(err) {
-		return trip{}, stale
+		return roundTrip{}, stale
 	}
 	if err != nil {
-		return trip{}, err
+		return roundTrip{}, err
 	}
 	t, err := read(doc.Body)
 	if err != nil {
-		return trip{}, err
+		return roundTrip{}, err
 	}
 	if !isSecret(v.Browser) || t.Browser != hashed(v.Browser) {
-		return trip{}, &session.Error{Kind: session.Denied, Message: "This sign-in was started in another browser.",
+		return roundTrip{}, &session.Error{Kind: session.Denied, Message: "This sign-in was started in another browser.",
 			Next: "Start again, in one browser; allow cookies for this site.", Err: ErrElsewhere}
 	}
-	if doc, err = d.cfg.Web.Shelf.Take(ctx, tripKind, hashed(state)); isGone(err) {
-		return trip{}, stale
+	if doc, err = d.cfg.Web.Shelf.Take(ctx, roundTripKind, hashed(state)); isGone(err) {
+		return roundTrip{}, stale
 	}
 	if err != nil {
-		return trip{}, err
+		return roundTrip{}, err
 	}
 	if t, err = read(doc.Body); err != nil {
-		return trip{}, err
+		return roundTrip{}, err
 	}
-	if d.cfg.Now().Sub(t.Created) >= tripLife {
-		return trip{}, stale
+	if d.cfg.Now().Sub(t.Created) >= roundTripTime {
+		return roundTrip{}, stale
 	}
 	return t, nil
 }
 
 // redeem checks the answer to a trip and exchanges its code for a token that has the
 // trip's nonce.
-func (d *Identity) redeem(ctx context.Context, t trip, a Answer) (string, idtoken.Claims, error) {
+func (d *Identity) redeem(ctx context.Context, t roundTrip, a Answer) (string, idtoken.Claims, error) {
 	p := d.providers[t.Issuer]
 	if p == nil {
 		return "", idtoken.Claims{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
@@ -270,7 +270,7 @@ func troubled(code string) error {
 }
 
 // finishLogin signs somebody in.
-func (d *Identity) finishLogin(ctx context.Context, t trip, a Answer, b *Back) error {
+func (d *Identity) finishLogin(ctx context.Context, t roundTrip, a Answer, b *Callback) error {
 	_, claims, err := d.redeem(ctx, t, a)
 	if err == nil {
 		err = d.welcome(ctx, claims)
@@ -290,7 +290,7 @@ func (d *Identity) finishLogin(ctx context.Context, t trip, a Answer, b *Back) e
 }
 
 // finishProof brings the token of the person who left, and of nobody else.
-func (d *Identity) finishProof(ctx context.Context, t trip, a Answer, b *Back) error {
+func (d *Identity) finishProof(ctx context.Context, t roundTrip, a Answer, b *Callback) error {
 	who, _, err := d.look(ctx, t.Login, true)
 	if err == nil && (who.Iss != t.Issuer || who.Sub != t.Person) {
 		err = session.Errorf(session.Internal, "identity: a login changed its person")
