@@ -40,7 +40,7 @@ func TestWhatCannotBeStoredIsShownAndNothingWaits(t *testing.T) {
 				s.run(b, func(sp *spool.Spool) {
 					w, id := s.begin(sp.Kick)
 					late := 0
-					for n := range 600 { // ten minutes of it
+					for n := range 240 { // four minutes of it
 						s.say(w, 1)
 						synctest.Wait()
 						if _, order, _ := b.has(); n > 60 && !slices.Contains(order, id+"/"+recordings.SegmentPart(uint32(n-1))) {
@@ -65,8 +65,8 @@ func TestWhatCannotBeStoredIsShownAndNothingWaits(t *testing.T) {
 					if name == "refused" && (!strings.Contains(all[0].Message, "Another content is there") || all[0].Next != "Look for two agents with one identity.") {
 						t.Errorf("the broker's words are lost: %+v", all[0])
 					}
-					if n := tries["seg-000001"]; n < 5 || n > 60 && name != "breaks the link" {
-						t.Errorf("tried %d times in ten minutes", n)
+					if n := tries["seg-000001"]; n < 5 || n > 40 && name != "breaks the link" {
+						t.Errorf("tried %d times in four minutes", n)
 					}
 					if len(told) < 1 || len(told) > 4 {
 						t.Errorf("told %d times of two parts", len(told))

@@ -34,7 +34,7 @@ const (
 func largest(section int) int64 {
 	switch section {
 	case recordingSection:
-		return 1 << 45
+		return maxRecording
 	case papersSection:
 		return maxPapers
 	case receiptsSection, countersignedSection:

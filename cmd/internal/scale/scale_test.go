@@ -84,8 +84,8 @@ func carry(t *testing.T, w *world, segments int, o recordings.Options, fill func
 	stored := slices.Clone(w.stored)
 	w.mu.Unlock()
 	w.steady("uploaded", append([]mark{before}, stored...))
-	here := len(stored) // the last may hold what closed it alone
-	if here < segments || here > segments+5 {
+	here := len(stored)                                   // the last may hold what closed it alone
+	if here < segments || here > segments+segments/50+5 { // frames have heads of their own
 		t.Fatalf("%d segments of %d are stored", here, segments)
 	}
 	w.listed(id, here)
@@ -105,7 +105,7 @@ func (w *world) steady(what string, marks []mark) {
 	if first, last := calls(0, tenth), calls(n-tenth, n); last > first*flat {
 		w.t.Errorf("%s: the vault is asked %.2f times per segment at first, and %.2f at last", what, first, last)
 	}
-	first, last := typical(marks[:tenth+1]), typical(marks[n-tenth:])
+	first, last := least(marks[:tenth+1]), least(marks[n-tenth:])
 	ratio := float64(last) / float64(first)
 	w.t.Logf("%s: %d segments, processor time per segment %v in the first tenth, %v in the last (%.2f), %.1f calls of the vault", what, n, first, last, ratio, calls(0, n))
 	if proving && ratio > flat {
@@ -113,15 +113,15 @@ func (w *world) steady(what string, marks []mark) {
 	}
 }
 
-// typical is the median cost of a segment over twenty stretches of them.
-func typical(marks []mark) time.Duration {
+// least is what a segment costs in the best of twenty stretches of them: what else the
+// machine does meanwhile only ever adds to it.
+func least(marks []mark) time.Duration {
 	var all []time.Duration
 	step := max((len(marks)-1)/20, 1)
 	for at := 0; at+step < len(marks); at += step {
 		all = append(all, (marks[at+step].cpu-marks[at].cpu)/time.Duration(step))
 	}
-	slices.Sort(all)
-	return max(all[len(all)/2], time.Nanosecond)
+	return max(slices.Min(all), time.Nanosecond)
 }
 
 // listed: the broker knows all of it, in a document that did not grow with it.
