@@ -23,6 +23,7 @@ type pace struct {
 	speed float64
 	idle  time.Duration
 	plain bool
+	at    time.Duration
 	typed withInput
 }
 
@@ -38,22 +39,35 @@ replay is a plain transcript at once. Replaying does not verify: see "recordings
 		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --speed 4
   sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --plain | grep swversion`,
 	}, &how.typed, func() error {
+		if how.at < 0 {
+			return usage("A moment is not before the beginning").WithNext("Try --at 50m.")
+		}
 		if how.speed < 0.01 || how.speed > 1000 || how.idle < 0 {
 			return usage("Speed is a number from 0.01 to 1000, and idle is not negative").WithNext("Try --speed 4 --idle 1s.")
 		}
 		return nil
 	}, func(ctx context.Context, t tape) error {
+		from, err := seek(t, how.at)
+		if err != nil {
+			return err
+		}
+		if t = from; how.at == 0 {
+			var done func()
+			t, done = p.checked(from.tape)
+			defer done()
+		}
 		switch {
 		case p.asJSON():
 			return p.playJSON(t, how.typed.wanted)
 		case how.plain || !isTerminal(p.stdout):
 			return p.transcript(t, how.typed.wanted)
 		default:
-			return p.replay(ctx, t, how)
+			return p.replay(ctx, t, from, how)
 		}
 	})
 	c.Flags().Float64Var(&how.speed, "speed", 1, "how many times faster")
 	c.Flags().DurationVar(&how.idle, "idle", 2*time.Second, "show no pause longer than this")
+	c.Flags().DurationVar(&how.at, "at", 0, "begin at this moment, for example 50m")
 	c.Flags().BoolVar(&how.plain, "plain", false, "write a transcript without timing and colours")
 	return c
 }
@@ -75,7 +89,7 @@ func each(t tape, do func(session.Event) error) error {
 }
 
 // replay shows output in time. Remarks stand on lines of their own, marked.
-func (p *program) replay(ctx context.Context, t tape, how pace) error {
+func (p *program) replay(ctx context.Context, t tape, from soughtTape, how pace) error {
 	screen, input := display.NewFilter(p.stdout), how.typed.wanted
 	defer func() {
 		// Whatever the recording did to the terminal, it is undone: alternate screen,
@@ -85,10 +99,19 @@ func (p *program) replay(ctx context.Context, t tape, how pace) error {
 			p.say("%d control sequences were not replayed; the recording has them.", screen.Dropped)
 		}
 	}()
-	last := int64(0)
+	last := from.at
+	if how.at > 0 {
+		t = from.tape // what happened in its segment before the moment is drawn at once
+	}
+	for _, s := range from.stood {
+		if drawn, err := session.ParseScreen(s.Data); err == nil && s.Kind == session.TerminalSnapshot {
+			_, _ = io.WriteString(p.stdout, "\x1b[H\x1b[2J")
+			_, _ = screen.Write(drawn.Draw)
+		}
+	}
 	err := each(t, func(e session.Event) error {
 		gap := min(time.Duration(float64(e.At-last)/how.speed)*time.Microsecond, how.idle)
-		last = e.At
+		last = max(last, e.At)
 		if gap > 0 {
 			if err := pause(ctx, gap); err != nil {
 				return io.EOF

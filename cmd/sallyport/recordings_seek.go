@@ -1,0 +1,82 @@
+package main
+
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/terminal/mirror"
+)
+
+// soughtTape is a tape that begins in the middle: at the last segment before a moment that
+// says all that stood when it began. What is before that segment is not read.
+type soughtTape struct {
+	tape
+	stood []session.Snapshot
+	at    int64 // microseconds
+}
+
+// seek begins a tape at a moment; a tape that cannot seek stays at its beginning.
+func seek(t tape, at time.Duration) (soughtTape, error) {
+	s := soughtTape{tape: t, at: at.Microseconds()}
+	r, ok := t.(*recordings.Reader)
+	if !ok || at == 0 {
+		return s, nil
+	}
+	n, err := r.Find(s.at)
+	for err == nil {
+		var stood recordings.Standing
+		if stood, err = r.Begin(n); err != nil || stood.Complete {
+			s.stood = stood.Snapshots
+			break
+		}
+		n--
+	}
+	return s, err
+}
+
+// rest leaves out what happened before the moment: for what is no picture.
+func (s soughtTape) Next() (session.Event, error) {
+	for {
+		e, err := s.tape.Next()
+		if err != nil || e.At >= s.at {
+			return e, err
+		}
+	}
+}
+
+// checkedTape draws what is played and compares it with the pictures that the recording holds.
+type checkedTape struct {
+	tape
+	check *mirror.Checked
+}
+
+func (c checkedTape) Next() (session.Event, error) {
+	e, err := c.tape.Next()
+	if err == nil {
+		c.check.Take(e)
+	}
+	return e, err
+}
+
+// checked compares what is played from its beginning with the recording's own snapshots.
+// done says where they show something else, once all was played.
+func (p *program) checked(t tape) (_ tape, done func()) {
+	r, ok := t.(*recordings.Reader)
+	if !ok {
+		return t, func() {}
+	}
+	lies, first := 0, uint32(0)
+	check := mirror.NewChecked(func(segment, _ uint32) {
+		if lies++; lies == 1 {
+			first = segment
+		}
+	})
+	r.Watch(func(s recordings.Standing) { check.Stood(s.Segment, s.Snapshots) })
+	return checkedTape{t, check}, func() {
+		check.Close()
+		if lies > 0 {
+			p.say("%d of the recording's own pictures, the first at segment %d, do not show what was recorded. Do not jump in it; play it from the beginning.", lies, first)
+		}
+	}
+}
