@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -208,7 +209,7 @@ func (a *Archive) Part(ctx context.Context, site, recording string, n int) ([]re
 }
 
 // Transcript is what was shown, as lines.
-func (a *Archive) Transcript(ctx context.Context, site, recording string) ([]replay.Line, string, error) {
+func (a *Archive) Transcript(ctx context.Context, site, recording string) ([]terminal.Line, string, error) {
 	at := place{site, recording}
 	if err := a.arrived(ctx, at); err != nil {
 		return nil, "", err
@@ -223,7 +224,7 @@ func (a *Archive) Transcript(ctx context.Context, site, recording string) ([]rep
 		return nil, "", unshown(recording, err)
 	}
 	defer src.Close()
-	lines, err := replay.Transcript(src)
+	lines, err := terminal.Transcript(src)
 	if err != nil {
 		return nil, "", unshown(recording, err)
 	}

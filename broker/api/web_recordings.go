@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -17,7 +18,7 @@ import (
 type Replays interface {
 	Replay(ctx context.Context, site, recording string) (index replay.Index, tag string, err error)
 	Part(ctx context.Context, site, recording string, n int) ([]replay.Event, error)
-	Transcript(ctx context.Context, site, recording string) (lines []replay.Line, tag string, err error)
+	Transcript(ctx context.Context, site, recording string) (lines []terminal.Line, tag string, err error)
 	Check(ctx context.Context, site, recording string) (access.Verdict, error)
 }
 
@@ -83,7 +84,7 @@ func (d *door) registerReplays(api huma.API) {
 			return nil, err
 		}
 		lines, tag, err := d.Replays.Transcript(ctx, r.Site, r.ID.Recording())
-		return labelled(in.Match, tag, "t", each(lines, func(l replay.Line) TranscriptLine { return TranscriptLine(l) })), err
+		return labelled(in.Match, tag, "t", each(lines, func(l terminal.Line) TranscriptLine { return TranscriptLine(l) })), err
 	})
 	handle(d, api, "verify-recording", d.verifyRecording)
 	handle(d, api, "review-recording", func(ctx context.Context, who signedIn, in *reviewing) (*of[Recording], error) {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -123,7 +124,7 @@ func (ReplayEvent) Schema(huma.Registry) *huma.Schema {
 }
 
 // TranscriptLine is a line that was shown, as plain text.
-type TranscriptLine replay.Line
+type TranscriptLine terminal.Line
 
 func replayView(r access.Recording, x replay.Index, zone string) Replay {
 	return Replay{Recording: r.ID.Recording(), Cols: x.Cols, Rows: x.Rows, Duration: x.Duration, Started: x.Header.Started.UTC(), Zone: zone,

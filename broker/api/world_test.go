@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
 )
@@ -189,8 +190,8 @@ func (p *projector) Part(_ context.Context, site, recording string, n int) ([]re
 	return []replay.Event{{At: 1, Stream: 1, Kind: "c", Data: "80x24"}, {At: 2, Stream: 1, Kind: "o", Data: "aGk="}}, p.wrong
 }
 
-func (p *projector) Transcript(_ context.Context, site, recording string) ([]replay.Line, string, error) {
-	return []replay.Line{{At: 2, Stream: 1, Text: strings.Repeat("hi ", 500)}}, recording + ".1", p.wrong
+func (p *projector) Transcript(_ context.Context, site, recording string) ([]terminal.Line, string, error) {
+	return []terminal.Line{{At: 2, Stream: 1, Text: strings.Repeat("hi ", 500)}}, recording + ".1", p.wrong
 }
 
 func (p *projector) Check(_ context.Context, site, recording string) (access.Verdict, error) {

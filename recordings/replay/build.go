@@ -5,13 +5,14 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/cast"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
 // builder makes an index, event by event.
 type builder struct {
 	ix        Index
-	screens   map[uint32]terminal
+	screens   terminal.Screens
 	histogram histogram
 	last      int64
 	shown     int // events shown in the part in hand
@@ -22,19 +23,14 @@ type builder struct {
 
 func (b *builder) take(e session.Event, at recordings.Mark) error {
 	b.last = e.At
-	v := view{screens: b.screens}
-	before := terminal{}
-	if t, ok := b.screens[e.Stream]; ok {
-		before = t
-	}
-	_, known := b.screens[e.Stream]
-	s, visible := v.show(e)
+	before, known := b.screens[e.Stream]
+	s, visible := b.screens.Show(e)
 	size := 0
-	if visible && s.kind == "o" {
-		size = len(s.data)
+	if visible && s.Kind == "o" {
+		size = len(s.Data)
 	}
 	if b.full(visible, size) {
-		begins := cloneScreens(b.screens)
+		begins := b.screens.Clone()
 		if known { // the part begins before this event
 			begins[e.Stream] = before
 		} else {
@@ -53,7 +49,7 @@ func (b *builder) take(e session.Event, at recordings.Mark) error {
 	if size > 0 {
 		p.Bytes += int64(size)
 		b.histogram.add(e.At, int64(size))
-		b.ix.Digest.Lines += int64(bytes.Count(s.data, []byte{'\n'}))
+		b.ix.Digest.Lines += int64(bytes.Count(s.Data, []byte{'\n'}))
 	}
 	b.note(e)
 	return nil
@@ -69,7 +65,7 @@ func (b *builder) full(visible bool, size int) bool {
 		p.events-p.took >= partEvents<<b.coarser || b.shown >= partEvents<<b.coarser)
 }
 
-func (b *builder) begin(from int64, at recordings.Mark, screens map[uint32]terminal) error {
+func (b *builder) begin(from int64, at recordings.Mark, screens terminal.Screens) error {
 	if len(b.ix.Parts) >= maxParts {
 		if b.coarser >= maxCoarser {
 			return ErrTooLong
@@ -110,7 +106,7 @@ func (b *builder) join() {
 
 // note keeps what an event means for the digest, the channels and the markers.
 func (b *builder) note(e session.Event) {
-	if c, ok := readOpen(e); ok {
+	if c, ok := terminal.ReadOpen(e); ok {
 		b.opened(e, c)
 	}
 	m, ok := markerOf(e)
@@ -156,7 +152,7 @@ func (b *builder) repeated(m Marker) bool {
 
 func (b *builder) opened(e session.Event, c session.ChannelOpen) {
 	if len(b.ix.Channels) == 0 {
-		b.ix.Cols, b.ix.Rows = side(c.Cols, defaultCols), side(c.Rows, defaultRows)
+		b.ix.Cols, b.ix.Rows = terminal.Side(c.Cols, terminal.Cols), terminal.Side(c.Rows, terminal.Rows)
 	}
 	if len(b.ix.Channels) < maxChannels {
 		text := "shell"

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -58,7 +59,7 @@ func FuzzReplay(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines, err := replay.Transcript(&script{rest: b})
+		lines, err := terminal.Transcript(&script{rest: b})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/cast"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -61,7 +62,7 @@ func markerOf(e session.Event) (Marker, bool) {
 }
 
 func openWords(e session.Event) (Kind, string) {
-	c, ok := readOpen(e)
+	c, ok := terminal.ReadOpen(e)
 	switch {
 	case !ok:
 		return "", ""

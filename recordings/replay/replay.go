@@ -1,18 +1,21 @@
 // Package replay prepares a recording for a player: what there is, in ranges that can
-// be fetched one by one, with markers, a histogram of activity, a digest and a transcript.
+// be fetched one by one, with markers, a histogram of activity, and a digest; package
+// replay/terminal says what a terminal shows of it.
 // It knows recordings and their events; it knows neither where they are kept nor who
 // looks. Typed input is never in what it makes, and everything that somebody could have
 // named or written is bounded and cleaned, but for the terminal's own output.
 package replay
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 
 	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -67,9 +70,9 @@ type Part struct {
 	Bytes int64 // of output
 
 	at      recordings.Mark
-	events  int                 // of the recording, in it
-	took    int                 // of those, up to the last that is shown
-	screens map[uint32]terminal // as they were when it begins
+	events  int              // of the recording, in it
+	took    int              // of those, up to the last that is shown
+	screens terminal.Screens // as they were when it begins
 }
 
 // Event is one thing that a player does.
@@ -91,7 +94,7 @@ var ErrTooLong = errors.New("too long to be shown in parts")
 // Read makes the index of a recording in one pass. Where the recording is damaged it
 // ends there and Broken says why; an error is one of reading.
 func Read(src Source) (Index, error) {
-	b := builder{ix: Index{Header: src.Header(), Cols: defaultCols, Rows: defaultRows}, screens: map[uint32]terminal{}}
+	b := builder{ix: Index{Header: src.Header(), Cols: terminal.Cols, Rows: terminal.Rows}, screens: terminal.Screens{}}
 	for {
 		at := src.Mark()
 		e, err := src.Next()
@@ -120,23 +123,25 @@ func (p Part) Events(open func(at recordings.Mark) (Source, error)) ([]Event, er
 	if err != nil {
 		return nil, err
 	}
-	v := view{screens: cloneScreens(p.screens)}
-	events := v.restore(p)
+	v := p.screens.Clone()
+	events := p.sizes()
 	for range p.took {
 		e, err := src.Next()
 		if err != nil {
 			return nil, fmt.Errorf("read part %d of a replay: %w", p.N, err)
 		}
-		if shown, ok := v.show(e); ok {
-			events = append(events, Event{At: e.At, Stream: e.Stream, Kind: shown.kind, Data: shown.text()})
+		if shown, ok := v.Show(e); ok {
+			events = append(events, Event{At: e.At, Stream: e.Stream, Kind: shown.Kind, Data: shown.Text()})
 		}
 	}
 	return events, nil
 }
 
-func (s shown) text() string {
-	if s.kind == "o" {
-		return base64.StdEncoding.EncodeToString(s.data)
+// sizes tell a player that begins with a part how large its terminals are.
+func (p Part) sizes() []Event {
+	events := []Event{}
+	for _, stream := range slices.Sorted(maps.Keys(p.screens)) {
+		events = append(events, Event{At: p.From, Stream: stream, Kind: "r", Data: p.screens[stream].Size()})
 	}
-	return string(s.data)
+	return events
 }

@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -191,7 +192,7 @@ func TestNothingToShow(t *testing.T) {
 	if len(ix.Parts) != 0 || !ix.Sealed || len(ix.Markers) != 1 || ix.Markers[0].Kind != replay.End || ix.Markers[0].Text != "Ended by its people." {
 		t.Errorf("sealed and empty: %+v", ix)
 	}
-	lines, err := replay.Transcript(x.reader())
+	lines, err := terminal.Transcript(x.reader())
 	if x.must(err); lines == nil || len(lines) != 0 {
 		t.Errorf("its transcript: %v", lines)
 	}
@@ -206,7 +207,7 @@ func TestTypedInputIsNeverShown(t *testing.T) {
 	x.rec(session.Output, 1, "welcome\r\n")
 	x.end()
 	ix := x.index()
-	lines, err := replay.Transcript(x.reader())
+	lines, err := terminal.Transcript(x.reader())
 	x.must(err)
 	b, err := json.Marshal([]any{ix, lines, x.events(ix.Parts[0])})
 	x.must(err)
@@ -244,7 +245,7 @@ func TestHostileWords(t *testing.T) {
 	for _, c := range ix.Channels {
 		plain(t, "channel", c.Text)
 	}
-	lines, err := replay.Transcript(x.reader())
+	lines, err := terminal.Transcript(x.reader())
 	x.must(err)
 	for _, l := range lines {
 		plain(t, "line", l.Text)
@@ -345,8 +346,8 @@ func TestMarkersAndDigest(t *testing.T) {
 	if got := x.screen(ix, 3); string(got) != "one\r\ntwo\r\n\r\nthree" {
 		t.Errorf("a command without a terminal shows %q", got)
 	}
-	lines, err := replay.Transcript(x.reader())
-	if x.must(err); len(lines) != 3 || lines[2] != (replay.Line{Stream: 3, Text: "three"}) {
+	lines, err := terminal.Transcript(x.reader())
+	if x.must(err); len(lines) != 3 || lines[2] != (terminal.Line{Stream: 3, Text: "three"}) {
 		t.Errorf("transcript %+v", lines)
 	}
 }
@@ -382,7 +383,7 @@ func TestDamaged(t *testing.T) {
 			if !strings.Contains(got, "line 00") || strings.Contains(got, "line 19") {
 				t.Errorf("shown: %q", got)
 			}
-			lines, err := replay.Transcript(x.reader())
+			lines, err := terminal.Transcript(x.reader())
 			if x.must(err); len(lines) == 0 || len(lines) == 20 {
 				t.Errorf("%d lines", len(lines))
 			}
@@ -505,19 +506,19 @@ func TestBulkIsNoTerminals(t *testing.T) {
 	x.shell(1)
 	x.rec(session.ChannelOpened, 2, session.ChannelOpen{Type: session.Exec, Command: "cat /var/log/all"})
 	x.rec(session.ChannelOpened, 3, session.ChannelOpen{Type: session.Exec, Command: "top", Term: "xterm", Cols: 80, Rows: 24})
-	line, terminal := strings.Repeat("z", 8191)+"\n", ""
+	line, onTerminal := strings.Repeat("z", 8191)+"\n", ""
 	for n := range 600 { // 4.7 MiB on each
 		x.rec(session.Output, 2, line)
 		x.rec(session.Output, 3, line)
 		if n%100 == 0 {
 			said := fmt.Sprintf("on the terminal %03d\r\n", n)
-			terminal += said
+			onTerminal += said
 			x.rec(session.Output, 1, said)
 		}
 	}
 	x.end()
 	ix := x.index()
-	if got := string(x.screen(ix, 1)); got != terminal {
+	if got := string(x.screen(ix, 1)); got != onTerminal {
 		t.Errorf("the terminal shows %q", got)
 	}
 	bulk := x.screen(ix, 2)
@@ -527,7 +528,7 @@ func TestBulkIsNoTerminals(t *testing.T) {
 	if n := bytes.Count(x.screen(ix, 3), []byte("z")); n != 600*8191 {
 		t.Errorf("%d bytes of a command with a terminal are shown", n)
 	}
-	all, err := replay.Transcript(x.reader())
+	all, err := terminal.Transcript(x.reader())
 	x.must(err)
 	var text strings.Builder
 	for _, l := range all {

@@ -1,4 +1,4 @@
-package replay
+package terminal
 
 import (
 	"cmp"
@@ -13,6 +13,12 @@ import (
 	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/session"
 )
+
+// Source is a recording from its beginning, as recordings.Reader gives it.
+type Source interface {
+	Header() recordings.Header
+	Next() (session.Event, error)
+}
 
 // Line is a line that was shown. Text is plain.
 type Line struct {
@@ -64,7 +70,7 @@ type lines struct {
 
 func (t *lines) take(e session.Event) {
 	t.last = e.At
-	if c, ok := readOpen(e); ok && c.Term == "" && len(t.raw) < maxStreams {
+	if c, ok := ReadOpen(e); ok && c.Term == "" && len(t.raw) < maxStreams {
 		t.raw[e.Stream] = &terminal{}
 	}
 	if e.Kind == session.ChannelClosed {

@@ -1,7 +1,8 @@
-package replay
+package terminal
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -18,19 +19,26 @@ type terminal struct {
 	last       byte // that was shown, for returns
 }
 
-// view turns events into what is shown. It is the same for the index and for the parts,
-// so that both count alike.
-type view struct {
-	screens map[uint32]terminal
+// Screens turn events into what is shown. They are the same for the index and for the
+// parts, so that both count alike.
+type Screens map[uint32]terminal
+
+// Shown is what a player sees of one event: "o" output, "r" another size, "c" a new screen.
+type Shown struct {
+	Kind string
+	Data []byte
 }
 
-// shown is what a player sees of one event.
-type shown struct {
-	kind string
-	data []byte
+// Text is the data as players read it: output in base64, sizes as "80x24".
+func (s Shown) Text() string {
+	if s.Kind == "o" {
+		return base64.StdEncoding.EncodeToString(s.Data)
+	}
+	return string(s.Data)
 }
 
-func (v *view) show(e session.Event) (shown, bool) {
+// Show lets an event happen and returns what is seen of it, if anything.
+func (v Screens) Show(e session.Event) (Shown, bool) {
 	switch e.Kind {
 	case session.ChannelOpened:
 		return v.opened(e)
@@ -39,57 +47,57 @@ func (v *view) show(e session.Event) (shown, bool) {
 	case session.Output, session.ErrorOutput:
 		return v.output(e)
 	case session.ChannelClosed:
-		delete(v.screens, e.Stream)
+		delete(v, e.Stream)
 	}
-	return shown{}, false
+	return Shown{}, false
 }
 
-func (v *view) opened(e session.Event) (shown, bool) {
-	c, ok := readOpen(e)
+func (v Screens) opened(e session.Event) (Shown, bool) {
+	c, ok := ReadOpen(e)
 	if !ok {
-		return shown{}, false
+		return Shown{}, false
 	}
-	t := terminal{cols: side(c.Cols, defaultCols), rows: side(c.Rows, defaultRows), raw: c.Term == ""}
+	t := terminal{cols: Side(c.Cols, Cols), rows: Side(c.Rows, Rows), raw: c.Term == ""}
 	v.keep(e.Stream, t)
-	return shown{"c", []byte(t.size())}, true
+	return Shown{"c", []byte(t.Size())}, true
 }
 
-// readOpen reads the opening of a shell or a command; of nothing else.
-func readOpen(e session.Event) (session.ChannelOpen, bool) {
+// ReadOpen reads the opening of a shell or a command; of nothing else.
+func ReadOpen(e session.Event) (session.ChannelOpen, bool) {
 	var c session.ChannelOpen
 	ok := e.Kind == session.ChannelOpened && json.Unmarshal(e.Data, &c) == nil && (c.Type == session.Shell || c.Type == session.Exec)
 	return c, ok
 }
 
-func (v *view) resized(e session.Event) (shown, bool) {
+func (v Screens) resized(e session.Event) (Shown, bool) {
 	var w session.WindowSize
-	t, known := v.screens[e.Stream]
+	t, known := v[e.Stream]
 	if !known || json.Unmarshal(e.Data, &w) != nil {
-		return shown{}, false
+		return Shown{}, false
 	}
-	t.cols, t.rows = side(w.Cols, defaultCols), side(w.Rows, defaultRows)
+	t.cols, t.rows = Side(w.Cols, Cols), Side(w.Rows, Rows)
 	v.keep(e.Stream, t)
-	return shown{"r", []byte(t.size())}, true
+	return Shown{"r", []byte(t.Size())}, true
 }
 
-func (v *view) output(e session.Event) (shown, bool) {
+func (v Screens) output(e session.Event) (Shown, bool) {
 	if len(e.Data) == 0 {
-		return shown{}, false
+		return Shown{}, false
 	}
-	t, known := v.screens[e.Stream]
+	t, known := v[e.Stream]
 	if !known {
-		t = terminal{cols: defaultCols, rows: defaultRows}
+		t = terminal{cols: Cols, rows: Rows}
 	}
 	data := e.Data
 	if t.raw {
 		if data = t.few(data); len(data) == 0 {
-			return shown{}, false
+			return Shown{}, false
 		}
 		data = returns(t.last, data)
 	}
 	t.last = data[len(data)-1]
 	v.keep(e.Stream, t)
-	return shown{"o", data}, true
+	return Shown{"o", data}, true
 }
 
 // few is what is shown of output that went to no terminal: a command's answer, and of
@@ -108,26 +116,18 @@ func (t *terminal) few(data []byte) []byte {
 const unshownBulk = "\r\n[This command wrote more than is shown here, and to no terminal. The recording has all of it.]\r\n"
 
 // keep remembers a stream, and forgets the lowest of too many.
-func (v *view) keep(stream uint32, t terminal) {
-	if _, known := v.screens[stream]; !known && len(v.screens) >= maxStreams {
-		delete(v.screens, slices.Min(slices.Collect(maps.Keys(v.screens))))
+func (v Screens) keep(stream uint32, t terminal) {
+	if _, known := v[stream]; !known && len(v) >= maxStreams {
+		delete(v, slices.Min(slices.Collect(maps.Keys(v))))
 	}
-	v.screens[stream] = t
+	v[stream] = t
 }
 
-// restore tells a player that begins with a part how large its terminals are.
-func (v *view) restore(p Part) []Event {
-	events := []Event{}
-	for _, stream := range slices.Sorted(maps.Keys(p.screens)) {
-		events = append(events, Event{At: p.From, Stream: stream, Kind: "r", Data: p.screens[stream].size()})
-	}
-	return events
-}
+// Size is as players read it.
+func (t terminal) Size() string { return fmt.Sprintf("%dx%d", t.cols, t.rows) }
 
-func (t terminal) size() string { return fmt.Sprintf("%dx%d", t.cols, t.rows) }
-
-// side keeps a terminal within what players survive.
-func side(n, usual uint32) uint32 {
+// Side keeps a terminal within what players survive.
+func Side(n, usual uint32) uint32 {
 	if n == 0 {
 		return usual
 	}
@@ -156,9 +156,10 @@ func returns(last byte, data []byte) []byte {
 	}
 }
 
-func cloneScreens(m map[uint32]terminal) map[uint32]terminal {
-	if m == nil {
-		return map[uint32]terminal{}
+// Clone is a copy that goes its own way.
+func (v Screens) Clone() Screens {
+	if v == nil {
+		return Screens{}
 	}
-	return maps.Clone(m)
+	return maps.Clone(v)
 }
