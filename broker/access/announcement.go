@@ -8,17 +8,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Bounds of what an agent may announce.
-const (
-	maxAssets     = 500
-	maxSiteAssets = 1000 // of all agents of a site; one listing reads them
-	maxServices   = 64
-	maxLabel      = 100
-	maxAgents     = 32
-
-	maxApprovals = 10 // approvers of one request
-)
-
 // checkHello bounds and checks an announcement.
 func checkHello(h link.Hello) error {
 	wrong := func(format string, args ...any) error {

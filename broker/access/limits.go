@@ -1,17 +1,32 @@
 package access
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/idtoken"
+)
+
+// Bounds of what an agent may announce.
+const (
+	maxAgents     = 32   // of a site
+	maxSiteAssets = 1000 // of all agents of a site; one listing reads them
+	maxAssets     = 500  // of one agent
+	maxServices   = 64   // of one asset
+	maxLabel      = 100  // bytes of what a person reads of it
+	maxApprovals  = 10   // approvers of one request
+)
 
 // Bounds of what people get and give.
 const (
-	pageUsual  = 100  // entries of one answer when nobody says how many
-	pageMost   = 500  // and at the most
-	pageRead   = 250  // documents read at a time
-	mostRead   = 5000 // documents that one answer looks at; it says where to go on
-	maxPending = 100  // requests of one engineer that wait for an answer
-	maxVendor  = 400  // requests of one vendor's engineers at one site that do
-	maxToken   = 16 << 10
-	maxDenial  = 500 // bytes
+	pageUsual  = 100              // entries of one answer when nobody says how many
+	pageMost   = 500              // and at the most
+	pageRead   = 250              // documents read at a time
+	mostRead   = 5000             // documents that one answer looks at; it says where to go on
+	maxPending = 100              // requests of one engineer that wait for an answer
+	maxVendor  = 400              // requests of one vendor's engineers at one site that do
+	maxToken   = idtoken.MaxToken // bytes
+	maxDenial  = 500              // bytes
 	saltBytes  = 32
 	maxComment = 1000 // characters of a review
 	maxText    = 200  // bytes of what a list is searched by
@@ -20,8 +35,8 @@ const (
 // Bounds of what is kept of one session.
 const (
 	maxRecordings = 1000
-	maxCauses     = 8 // for which it is frozen
-	maxKeys       = 4 // that open it, the request's own among them
+	maxCauses     = 8             // for which it is frozen
+	maxKeys       = grant.MaxKeys // that open it, the request's own among them
 )
 
 // Bounds of what is kept of one recording.
@@ -35,13 +50,13 @@ const (
 
 // Times.
 const (
-	firstOpen   = time.Hour           // after its request a session may open for the first time; later it needs an activation
-	freshFor    = 15 * time.Minute    // an activation lets a session open that needs one
-	keysAfter   = 24 * time.Hour      // a key finds its engineer after its window, so that ssh can say why it does not let them in
-	maxAhead    = 30 * 24 * time.Hour // a window may begin
-	viewingLast = 8 * time.Hour       // a viewing counts
-	answerDue   = time.Minute         // is longer than anybody waits for an agent's answer
-	noticeTime  = 2 * time.Second     // telling may hold up an answer
+	firstOpen   = grant.KeyReach       // after its request a session may open for the first time; later it needs an activation
+	freshFor    = grant.ActivationTime // an activation lets a session open that needs one
+	keysAfter   = 24 * time.Hour       // a key finds its engineer after its window, so that ssh can say why it does not let them in
+	maxAhead    = grant.Farthest       // a window may begin
+	viewingLast = 8 * time.Hour        // a viewing counts
+	answerDue   = time.Minute          // is longer than anybody waits for an agent's answer
+	noticeTime  = 2 * time.Second      // telling may hold up an answer
 )
 
 // Figures of what is usual at a site.

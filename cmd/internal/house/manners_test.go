@@ -55,15 +55,12 @@ func undocumented(t *tree) []finding {
 	return out
 }
 
-// unsorted are the rooms whose bounds stand beside what they bound.
-var unsorted = []string{"broker/access", "broker/api"}
-
 // strayBounds finds a bound outside its room's limits.go: a constant that is called max, or
 // that is a time. A bound within a function is nobody else's.
 func strayBounds(t *tree) []finding {
 	var out []finding
 	for _, f := range t.product() {
-		if path.Base(f.name) == "limits.go" || slices.Contains(unsorted, f.dir) {
+		if path.Base(f.name) == "limits.go" {
 			continue
 		}
 		for _, d := range f.file.Decls {
