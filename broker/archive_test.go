@@ -80,7 +80,7 @@ func newScene(t *testing.T) *scene {
 	must(t, err)
 	c.of, _, err = a.Approve(t.Context(), c.ben, c.of.ID, accesstest.Bytes(c.agent.Grant(raw)), accesstest.Proof("ben"))
 	must(t, err)
-	must(t, a.ReportSession(t.Context(), "NGH", "main", link.SessionReport{Session: c.of.Session.Session(), Request: c.of.ID.Request(), Seq: 1,
+	must(t, a.ReportSession(t.Context(), "NGH", "main", link.SessionReport{Session: *c.of.Grant, Request: c.of.ID, Seq: 1,
 		Asset: "NGH-PETCT1", Service: "recon-ssh", Opened: time.Now(), Deadline: time.Now().Add(time.Hour)}))
 	return c
 }
@@ -100,7 +100,7 @@ func (c *scene) record(key ed25519.PrivateKey) *recorded {
 	input, err := age.GenerateX25519Identity()
 	must(c.t, err)
 	f := &recorded{id: session.NewID(), dir: filepath.Join(c.t.TempDir(), "rec"), key: key, heads: make(chan witness.Head, 10_000), sent: map[string]bool{}}
-	f.w, err = recordings.Create(f.dir, recordings.Header{Recording: f.id.Recording(), Session: c.of.Session.Session(), Request: c.of.ID.Request(),
+	f.w, err = recordings.Create(f.dir, recordings.Header{Recording: f.id.Recording(), Session: *c.of.Grant, Request: c.of.ID,
 		GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: c.ada.Person},
 		recordings.Options{Signer: key, InputRecipient: input.Recipient().String(), SegmentBytes: 2000, HeadEvery: time.Nanosecond,
 			OnHead: func(h witness.Head) { f.heads <- h }})
@@ -192,7 +192,7 @@ func (c *scene) whole() *recorded {
 
 func (c *scene) known(f *recorded) access.Recording {
 	c.t.Helper()
-	r, err := c.access.Recording(c.t.Context(), c.ben, f.id)
+	r, err := c.access.Recording(c.t.Context(), c.ben, f.id.Recording())
 	must(c.t, err)
 	return r
 }
@@ -231,7 +231,7 @@ func TestADigestComesWhenItIsListed(t *testing.T) {
 	}
 	c.sumUp(f)
 	r := c.known(f)
-	if r.Digest == nil || r.Digest.Lines != 40 || r.Reason != session.KilledRemote || r.Bytes != before.Bytes || r.Bytes < 1000 {
+	if r.Digest == nil || r.Digest.Lines != 40 || r.Reason != string(session.KilledRemote) || r.Bytes != before.Bytes || r.Bytes < 1000 {
 		t.Errorf("sealed: %+v", r)
 	}
 	first, err := os.ReadFile(filepath.Join(f.dir, recordings.SegmentPart(0)))

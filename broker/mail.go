@@ -114,16 +114,11 @@ func (b *Broker) notifier() access.Notifier {
 func (n notices) Notify(ctx context.Context, x access.Notice) {
 	r := x.Request
 	out := notify.Notice{
-		Request: r.ID, Site: r.Document.Site, Asset: r.Document.Asset, Services: r.Document.Services, Channels: r.Document.Channels,
-		Class: r.Document.Class, Work: r.Document.Ref, Engineer: r.Engineer, By: x.By,
-		Terms: notify.Terms{From: time.Unix(r.Document.NBF, 0), Until: time.Unix(r.Document.EXP, 0),
-			Longest: time.Duration(r.Document.MaxS) * time.Second, Now: x.Now},
+		Request: x.ID, Site: r.Site, Asset: r.Asset, Services: r.Services, Channels: r.Channels, Class: r.Class, Work: r.WorkOrder,
+		Engineer: r.Engineer, By: x.By,
+		Terms: notify.Terms{From: r.NotBefore, Until: r.NotAfter, Longest: time.Duration(r.MaxSeconds) * time.Second, Now: x.Now},
 	}
-	if g := r.Grant; g != nil { // narrower, perhaps
-		out.Services, out.Channels, out.Class = g.Services, g.Channels, g.Class
-		out.Terms.From, out.Terms.Until, out.Terms.Longest = time.Unix(g.NBF, 0), time.Unix(g.EXP, 0), time.Duration(g.MaxS)*time.Second
-	}
-	extension := !r.Extends.IsZero()
+	extension := r.Extends != ""
 	switch x.What {
 	case access.NoticeAsked:
 		out.Event = notify.Asked

@@ -14,7 +14,6 @@ import (
 	"github.com/sallyport/sallyport/broker/notify"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
@@ -47,21 +46,17 @@ func TestMailsCarryNoFreeText(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		marker := "Erika Mustermann " + rapid.StringMatching(`[A-Za-zäöü0-9 .,:;/<>&=\r\n-]{0,40}`).Draw(rt, "typed")
 		now := time.Now()
-		doc := grant.NewRequest()
-		doc.Site, doc.Asset, doc.Services, doc.Channels = "NGH", "NGH-PETCT1", []string{"recon-ssh"}, []session.Channel{session.Shell}
-		doc.NBF, doc.EXP, doc.MaxS, doc.Reason, doc.Ref = now.Unix(), now.Add(time.Hour).Unix(), 1800, marker, marker
-		id, err := session.ParseText(doc.RID)
-		if err != nil {
-			rt.Fatal(err)
-		}
-		r := access.Request{ID: id, Document: doc, Engineer: person("jana"), DeniedBy: person("maya"), DenyReason: marker, RevokedBy: person("maya"), RevokeWhy: marker,
-			Proposal: &access.Proposal{From: now, Until: now.Add(time.Hour), Reason: marker, By: person("maya")}, Missing: []string{marker}}
+		id := session.NewID()
+		r := access.Request{ID: id.Request(), Site: "NGH", Asset: "NGH-PETCT1", Services: []string{"recon-ssh"}, Channels: []session.Channel{session.Shell},
+			Class: session.NonDisruptive, NotBefore: now, NotAfter: now.Add(time.Hour), MaxSeconds: 1800, Reason: marker, WorkOrder: marker,
+			Engineer: person("jana"), DeniedBy: person("maya").Email, DenyReason: marker, RevokedBy: person("maya").Email, RevokeWhy: marker,
+			Proposal: &access.Proposal{From: now, Until: now.Add(time.Hour), Reason: marker, By: person("maya").Email}, Missing: []string{marker}}
 		if rapid.Bool().Draw(rt, "extension") {
-			r.Extends = session.NewID()
+			r.Extends = session.NewID().Session()
 		}
 		what := rapid.SampledFrom([]string{access.NoticeAsked, access.NoticeApproved, access.NoticeDenied, access.NoticeProposed, access.NoticeRevoked}).Draw(rt, "what")
 		server.FastForward(time.Hour) // no limit of mails here
-		notices{office}.Notify(t.Context(), access.Notice{What: what, Request: r, By: person("maya"), Now: now})
+		notices{office}.Notify(t.Context(), access.Notice{What: what, ID: id, Request: r, By: person("maya"), Now: now})
 		m := <-mails.sent
 		whole := strings.ToLower(m.To + "\n" + m.Subject + "\n" + m.Text)
 		for _, word := range []string{"erika", "mustermann"} {

@@ -44,8 +44,8 @@ type Agents interface {
 	Online(site, agent string) bool
 }
 
-// Documents is where facts are kept. Its contract is package store's.
-type Documents interface {
+// Facts is where facts are kept. Its contract is package store's.
+type Facts interface {
 	Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error
 	Get(ctx context.Context, kind, id string) (store.Doc, error)
 	Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error
@@ -75,7 +75,7 @@ type Caller interface {
 
 // Config is what an Access stands on.
 type Config struct {
-	Documents Documents
+	Documents Facts
 	Listing   Listing
 	Agents    Agents
 	Audit     Auditor // nil: nothing is written down (tests)
@@ -91,7 +91,7 @@ type Config struct {
 
 // Access is the meeting place. Safe for concurrent use, also by several brokers on one store.
 type Access struct {
-	docs   Documents
+	docs   Facts
 	list   Listing
 	wholes Wholes
 	agents Agents

@@ -37,7 +37,7 @@ func (r record) opens(at time.Time) bool {
 // Activate adds a key to an approved request, with a fresh proof of its engineer:
 // the agent checks it, and from then on the key finds its way here. The same key
 // again changes nothing but how fresh the proof is.
-func (a *Access) Activate(ctx context.Context, c Caller, id session.ID, key string, p grant.Proof) (Request, error) {
+func (a *Access) Activate(ctx context.Context, c Caller, id string, key string, p grant.Proof) (Request, error) {
 	r, err := a.load(ctx, c, id)
 	if err == nil {
 		err = a.mayActivate(ctx, c, r, key)
@@ -52,7 +52,7 @@ func (a *Access) Activate(ctx context.Context, c Caller, id session.ID, key stri
 		return Request{}, silent(r.doc.Site, nil)
 	}
 	g, _ := r.grant()
-	if err := a.pointKey(ctx, key, id, time.Unix(g.EXP, 0)); err != nil {
+	if err := a.pointKey(ctx, key, r.id, time.Unix(g.EXP, 0)); err != nil {
 		return Request{}, err
 	}
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
@@ -67,7 +67,7 @@ func (a *Access) Activate(ctx context.Context, c Caller, id session.ID, key stri
 	if err := a.enter(ctx, r.event(witness.Activated, c.Who(), map[string]string{"key": hashed(key)})); err != nil {
 		return Request{}, err
 	}
-	r, err = a.edit(ctx, id, func(r *record) error {
+	r, err = a.edit(ctx, r.id, func(r *record) error {
 		fresh := joined{Key: key, Proof: proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v)}}
 		r.Keys = append(slices.DeleteFunc(r.Keys, func(k joined) bool { return k.Key == key }), fresh)
 		return nil
@@ -75,7 +75,7 @@ func (a *Access) Activate(ctx context.Context, c Caller, id session.ID, key stri
 	if err != nil {
 		return Request{}, err
 	}
-	a.log.Info("activated", "request", id.Request(), "user", c.Who().Sub, "target", r.target())
+	a.log.Info("activated", "request", id, "user", c.Who().Sub, "target", r.target())
 	return r.view(a.now()), nil
 }
 

@@ -48,19 +48,17 @@ type entry struct {
 	Asset    session.Asset `json:"asset"`
 }
 
-// Asset is a scanner of the catalogue with the agent that guards it.
-type Asset struct {
+// scanner is one of the catalogue with the agent that guards it.
+type scanner struct {
 	session.Asset
 	Site     string
 	Agent    string
 	Identity string // fingerprint of the agent's identity key
 	Online   bool
-	Live     []session.ID // sessions on it now, of those that the caller may know
-	Typical
 }
 
 // full is the name of one of its services, or of the scanner.
-func (x Asset) full(service string) session.Target {
+func (x scanner) full(service string) session.Target {
 	return session.Target{Site: x.Site, Asset: x.Name, Service: service}
 }
 
@@ -237,14 +235,14 @@ func readSite(body []byte, id string) (site, error) {
 }
 
 // read is a scanner as it was stored under an id, and nothing that stands elsewhere.
-func (a *Access) read(d store.Doc) (Asset, error) {
+func (a *Access) read(d store.Doc) (scanner, error) {
 	var e entry
 	err := json.Unmarshal(d.Body, &e)
 	key, badKey := session.ParseKeyLine(e.Identity)
 	if err = errors.Join(err, badKey); err != nil || e.Asset.Name == "" || catalogueID(e.Site, e.Asset.Name) != d.ID {
-		return Asset{}, session.Errorf(session.Internal, "the scanner %.140s cannot be read: %w", d.ID, err)
+		return scanner{}, session.Errorf(session.Internal, "the scanner %.140s cannot be read: %w", d.ID, err)
 	}
-	return Asset{Asset: e.Asset, Site: e.Site, Agent: e.Agent, Identity: session.Fingerprint(key), Online: a.agents.Online(e.Site, e.Agent)}, nil
+	return scanner{Asset: e.Asset, Site: e.Site, Agent: e.Agent, Identity: session.Fingerprint(key), Online: a.agents.Online(e.Site, e.Agent)}, nil
 }
 
 // Which says which scanners are wanted. The zero Which wants all.
@@ -255,7 +253,7 @@ type Which struct {
 
 // Assets lists the scanners that the caller may know of, by site and name.
 func (a *Access) Assets(ctx context.Context, c Caller, which Which) ([]Asset, error) {
-	var all []Asset
+	var all []scanner
 	var err error
 	switch {
 	case which.Name != "":
@@ -270,12 +268,12 @@ func (a *Access) Assets(ctx context.Context, c Caller, which Which) ([]Asset, er
 	if err != nil {
 		return nil, err
 	}
-	slices.SortFunc(all, func(x, y Asset) int { return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name) })
-	return all, a.dress(ctx, c, all)
+	slices.SortFunc(all, func(x, y scanner) int { return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name) })
+	return a.dress(ctx, c, all)
 }
 
 // assetsOf reads the scanners of the caller's sites.
-func (a *Access) assetsOf(ctx context.Context, c Caller) ([]Asset, error) {
+func (a *Access) assetsOf(ctx context.Context, c Caller) ([]scanner, error) {
 	places := c.Places()
 	if slices.ContainsFunc(places, func(s string) bool { return !session.ValidName(s) }) { // what is no name stands for all
 		places = nil
@@ -291,7 +289,7 @@ func (a *Access) assetsOf(ctx context.Context, c Caller) ([]Asset, error) {
 		}
 	}
 	slices.Sort(places)
-	var all []Asset
+	var all []scanner
 	for _, s := range slices.Compact(places) {
 		if !c.At(s) {
 			continue
@@ -305,13 +303,13 @@ func (a *Access) assetsOf(ctx context.Context, c Caller) ([]Asset, error) {
 	return all, nil
 }
 
-func (a *Access) assetsAt(ctx context.Context, siteName string) ([]Asset, error) {
-	return a.listed(ctx, atSite(siteName), func(x Asset) bool { return x.Site == siteName })
+func (a *Access) assetsAt(ctx context.Context, siteName string) ([]scanner, error) {
+	return a.listed(ctx, atSite(siteName), func(x scanner) bool { return x.Site == siteName })
 }
 
 // listed reads the scanners that stand under a name and are wanted.
-func (a *Access) listed(ctx context.Context, name string, want func(Asset) bool) ([]Asset, error) {
-	var all []Asset
+func (a *Access) listed(ctx context.Context, name string, want func(scanner) bool) ([]scanner, error) {
+	var all []scanner
 	for d, err := range a.list.All(ctx, catalogueKind, name) {
 		if err != nil {
 			return nil, err
@@ -329,12 +327,12 @@ func (a *Access) listed(ctx context.Context, name string, want func(Asset) bool)
 
 // alike reads the scanners of one name, in any case: that of a site, or of every site
 // where the caller may know of it.
-func (a *Access) alike(ctx context.Context, which Which, at func(site string) bool) ([]Asset, error) {
+func (a *Access) alike(ctx context.Context, which Which, at func(site string) bool) ([]scanner, error) {
 	if !session.ValidName(which.Name) || which.Site != "" && !session.ValidName(which.Site) {
 		return nil, nil
 	}
 	if which.Site == "" {
-		return a.listed(ctx, named(which.Name), func(x Asset) bool { return at(x.Site) })
+		return a.listed(ctx, named(which.Name), func(x scanner) bool { return at(x.Site) })
 	}
 	d, err := a.docs.Get(ctx, catalogueKind, catalogueID(which.Site, which.Name))
 	if errors.Is(err, os.ErrNotExist) {
@@ -347,17 +345,17 @@ func (a *Access) alike(ctx context.Context, which Which, at func(site string) bo
 	if err != nil || !at(x.Site) {
 		return nil, err
 	}
-	return []Asset{x}, nil
+	return []scanner{x}, nil
 }
 
 // asset finds one scanner of a site, by its exact name.
-func (a *Access) asset(ctx context.Context, siteName, name string) (Asset, error) {
+func (a *Access) asset(ctx context.Context, siteName, name string) (scanner, error) {
 	all, err := a.alike(ctx, Which{Site: siteName, Name: name}, func(s string) bool { return s == siteName })
 	if err != nil {
-		return Asset{}, err
+		return scanner{}, err
 	}
 	if len(all) != 1 || all[0].Name != name || siteName == "" {
-		return Asset{}, refusal(session.Invalid, "See sallyport assets.", "%.64s has no scanner %.64s.", siteName, name)
+		return scanner{}, refusal(session.Invalid, "See sallyport assets.", "%.64s has no scanner %.64s.", siteName, name)
 	}
 	return all[0], nil
 }

@@ -11,31 +11,6 @@ import (
 	"github.com/sallyport/sallyport/session/idtoken"
 )
 
-// Typical is how long the hospital usually takes to decide.
-type Typical struct {
-	Median  time.Duration // 0: not known
-	Decided int           // decisions behind it
-}
-
-// Context is what a decision about a request should know.
-type Context struct {
-	Agent      string // fingerprint that the grant must name
-	Zone       string
-	Sessions   int       // of this engineer on this scanner before
-	Since      time.Time // the first of them; zero: there was none
-	Unreviewed int
-	Recent     []PastSession // newest first
-	Denied     int
-	Typical
-}
-
-// PastSession is a session of an engineer on a scanner.
-type PastSession struct {
-	Session
-	Asked    string // why, as the request said
-	Reviewed bool   // all its recordings
-}
-
 // siteUsual is what a site's requests tell of its scanners.
 type siteUsual struct {
 	at     time.Time
@@ -136,7 +111,7 @@ func median(all []decision) Typical {
 	if n == 0 {
 		return Typical{}
 	}
-	return Typical{Median: (all[(n-1)/2].took + all[n/2].took) / 2, Decided: n}
+	return Typical{Median: int64((all[(n-1)/2].took + all[n/2].took) / 2 / time.Second), Decided: n}
 }
 
 // of is what is usual on a scanner, or else at its site.
@@ -147,26 +122,29 @@ func (s siteUsual) of(asset string) Typical {
 	return s.typic[""]
 }
 
-// dress adds what the requests of its site tell to a scanner.
-func (a *Access) dress(ctx context.Context, c Caller, all []Asset) error {
-	for i := range all {
-		s, err := a.siteUsual(ctx, all[i].Site)
+// dress adds what the requests of their sites tell to scanners.
+func (a *Access) dress(ctx context.Context, c Caller, all []scanner) ([]Asset, error) {
+	dressed := []Asset{}
+	for _, x := range all {
+		s, err := a.siteUsual(ctx, x.Site)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		all[i].Typical = s.of(all[i].Name)
-		for _, r := range s.live[all[i].Name] {
+		v := x.view()
+		v.Typical = s.of(x.Name)
+		for _, r := range s.live[x.Name] {
 			if r.seenBy(c) && r.sessionFacts().State(a.now()) != session.Ended {
-				all[i].Live = append(all[i].Live, r.sessionID())
+				v.Live = append(v.Live, r.sessionID().Session())
 			}
 		}
+		dressed = append(dressed, v)
 	}
-	return nil
+	return dressed, nil
 }
 
 // Context reads what a decision about a request should know: for the site's people.
 // Its engineer learns how long a decision usually takes.
-func (a *Access) Context(ctx context.Context, c Caller, id session.ID) (Context, error) {
+func (a *Access) Context(ctx context.Context, c Caller, id string) (Context, error) {
 	r, err := a.load(ctx, c, id)
 	if err != nil {
 		return Context{}, err
@@ -175,7 +153,7 @@ func (a *Access) Context(ctx context.Context, c Caller, id session.ID) (Context,
 	if err != nil {
 		return Context{}, err
 	}
-	x := Context{Typical: s.of(r.doc.Asset)}
+	x := Context{Typical: s.of(r.doc.Asset), Recent: []PastSession{}}
 	if !c.At(r.doc.Site) || !c.Is(session.Approver) && !c.Is(session.Auditor) || c.Who().Identity == r.Engineer.Identity {
 		return x, nil
 	}
@@ -213,7 +191,7 @@ func (a *Access) history(ctx context.Context, of record, x *Context) error {
 		if err != nil {
 			return err
 		}
-		x.Since = r.Session.Opened
+		x.Since = orNull(r.Session.Opened)
 	}
 	unreviewed := map[string]bool{}
 	for d, err := range a.list.All(ctx, recordingKind, on+unreviewedOf) {
@@ -244,13 +222,13 @@ func (a *Access) recent(ctx context.Context, of record, on string, x *Context) e
 		if r.id == of.id || len(x.Recent) == maxRecent {
 			continue
 		}
-		p := PastSession{Session: r.session(a.now()), Asked: r.doc.Reason}
+		p := r.past(a.now())
 		n, _, err := a.list.Extent(ctx, recordingKind, ofSession(r.sessionID())+reviewedOf)
 		if err != nil {
 			return err
 		}
 		p.Reviewed = n > 0 && n == int64(len(p.Recordings))
-		x.Recent, x.Since = append(x.Recent, p), p.Opened
+		x.Recent, x.Since = append(x.Recent, p), orNull(p.Opened)
 	}
 	return nil
 }

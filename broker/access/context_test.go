@@ -57,7 +57,7 @@ func TestTypicalTime(t *testing.T) {
 	w := newWorld(t)
 	is := func(asset string, median time.Duration, decided int) {
 		t.Helper()
-		if a := w.asset(ada, asset); a.Median != median || a.Decided != decided {
+		if a := w.asset(ada, asset); a.Median != int64(median/time.Second) || a.Decided != decided {
 			t.Errorf("%s: %v over %d, want %v over %d", asset, a.Median, a.Decided, median, decided)
 		}
 	}
@@ -133,13 +133,13 @@ func TestHistory(t *testing.T) {
 		t.Errorf("%+v", x)
 	}
 	for i, p := range x.Recent {
-		if p.Asset != "NGH-PETCT1" || p.Asked != "tube arcs" || p.Reviewed || i > 0 && p.Opened.After(x.Recent[i-1].Opened) {
+		if p.Reason != "tube arcs" || p.Reviewed || i > 0 && p.Opened.After(x.Recent[i-1].Opened) {
 			t.Errorf("%d: %+v", i, p)
 		}
 	}
 	id, err := parseRecording(x.Recent[0].Recordings[0])
 	w.must(err)
-	_, err = w.Review(t.Context(), audrey, id, access.AsAgreed, "")
+	_, err = w.Review(t.Context(), audrey, id.Recording(), access.AsAgreed, "")
 	w.must(err)
 	if x, err = w.Context(t.Context(), audrey, now.ID); err != nil || x.Unreviewed != 6 || !x.Recent[0].Reviewed || x.Recent[1].Reviewed {
 		t.Errorf("%+v, %v", x, err)
@@ -187,7 +187,7 @@ func TestClientClass(t *testing.T) {
 		p := grant.Proof{Token: c.token, Salt: accesstest.Proof("ada").Salt}
 		r, err := w.Submit(t.Context(), ada, raw, p)
 		w.must(err)
-		if r.Class != c.want || len(r.Approved) != 0 {
+		if r.EngineerClass != c.want || len(r.Approved) != 0 {
 			t.Errorf("%d: %q", i, r.Class)
 		}
 		w.advance(time.Second)
@@ -208,7 +208,7 @@ func TestManyRecordings(t *testing.T) {
 	w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
 	for i := range 320 {
 		x := link.RecordingReport{Recording: sessionRecording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock().Add(time.Duration(i%7) * time.Second)}
-		w.must(w.StartRecording(t.Context(), "NGH", "main", r.Session, x))
+		w.must(w.StartRecording(t.Context(), "NGH", "main", gid(r), x))
 	}
 	for _, c := range []person{ada, audrey} {
 		seen := map[string]bool{}
@@ -217,10 +217,10 @@ func TestManyRecordings(t *testing.T) {
 			all, next, err := w.Recordings(t.Context(), c, f, part)
 			w.must(err)
 			for _, v := range all {
-				if seen[v.ID.Recording()] {
-					t.Fatalf("%s sees %s twice", c.who.Sub, v.ID.Recording())
+				if seen[v.ID] {
+					t.Fatalf("%s sees %s twice", c.who.Sub, v.ID)
 				}
-				seen[v.ID.Recording()] = true
+				seen[v.ID] = true
 			}
 			if next == "" {
 				if pages != 7 {
@@ -242,7 +242,7 @@ func TestManyRecordings(t *testing.T) {
 			t.Errorf("%+v: %v", bad, err)
 		}
 	}
-	for _, bad := range []access.Stretch{{Limit: 501}, {Limit: -1}, {After: "1"}, {After: "1." + fmt.Sprint(r.Session)}} {
+	for _, bad := range []access.Stretch{{Limit: 501}, {Limit: -1}, {After: "1"}, {After: "1." + fmt.Sprint(sid(r))}} {
 		if _, _, err := w.Recordings(t.Context(), ada, access.Filter{}, bad); session.KindOf(err) != session.Invalid {
 			t.Errorf("%+v: %v", bad, err)
 		}

@@ -41,9 +41,9 @@ func TestNothingIsHiddenByNewerRequests(t *testing.T) {
 }
 
 // every reads a whole list and makes sure that nothing comes twice.
-func every[T any](t *testing.T, id func(T) session.ID, list func(access.Stretch) ([]T, string, error)) map[session.ID]T {
+func every[T any](t *testing.T, id func(T) string, list func(access.Stretch) ([]T, string, error)) map[string]T {
 	t.Helper()
-	found := map[session.ID]T{}
+	found := map[string]T{}
 	for part := (access.Stretch{Limit: 90}); ; {
 		some, next, err := list(part)
 		if err != nil {
@@ -51,7 +51,7 @@ func every[T any](t *testing.T, id func(T) session.ID, list func(access.Stretch)
 		}
 		for _, x := range some {
 			if _, twice := found[id(x)]; twice {
-				t.Errorf("%s comes twice", id(x).Text())
+				t.Errorf("%s comes twice", id(x))
 			}
 			found[id(x)] = x
 		}
@@ -61,8 +61,8 @@ func every[T any](t *testing.T, id func(T) session.ID, list func(access.Stretch)
 	}
 }
 
-func requestID(r access.Request) session.ID { return r.ID }
-func theID(s access.Session) session.ID     { return s.ID }
+func requestID(r access.Request) string { return r.ID }
+func theID(s access.Session) string     { return s.ID }
 
 // crowded puts 2,000 newer requests in front of a live session, debts, an open grant and
 // a pending request, and looks from another broker.
@@ -98,7 +98,7 @@ func crowded(t *testing.T, url string) {
 	w.agent.SetOnline(false) // what follows is owed
 	_, err := w.Revoke(ctx, ben, revoked.ID, "not now")
 	w.wants(err, session.Unreachable, "as soon as it is back")
-	_, err = w.Kill(ctx, ben, killed.Session)
+	_, err = w.Kill(ctx, ben, sid(killed))
 	w.wants(err, session.Unreachable, "as soon as it is back")
 	_, err = w.Withdraw(ctx, adam, withdrawn.ID)
 	w.must(err)
@@ -108,7 +108,7 @@ func crowded(t *testing.T, url string) {
 
 	flood(t, w, ask)
 	second := node()
-	if all := every(t, theID, func(s access.Stretch) ([]access.Session, string, error) { return second.Sessions(ctx, ben, true, s) }); len(all) != 1 || all[live.Session].State != session.Live {
+	if all := every(t, theID, func(s access.Stretch) ([]access.Session, string, error) { return second.Sessions(ctx, ben, true, s) }); len(all) != 1 || all[sid(live)].State != session.Live {
 		t.Errorf("live: %v", all)
 	}
 	if all := every(t, theID, func(s access.Stretch) ([]access.Session, string, error) { return second.Sessions(ctx, ada, false, s) }); len(all) != 1 {
@@ -132,7 +132,7 @@ func crowded(t *testing.T, url string) {
 	if all := every(t, requestID, func(s access.Stretch) ([]access.Request, string, error) { return second.List(ctx, ada, "", s) }); len(all) != 3+600 {
 		t.Errorf("ada asked %d times", len(all))
 	}
-	if route, err := second.Route(ctx, ada.id(), session.Target{Site: "NGH", Asset: "NGH-CT2", Service: "recon-ssh"}); err != nil || route.Session != grantOf.Session {
+	if route, err := second.Route(ctx, ada.id(), session.Target{Site: "NGH", Asset: "NGH-CT2", Service: "recon-ssh"}); err != nil || route.Session != gid(grantOf) {
 		t.Errorf("the way under an open grant: %+v, %v", route, err)
 	}
 	if known, _, err := second.Engineers(ctx, ben, access.Stretch{Limit: 500}); err != nil || len(known) != 17 {
@@ -140,7 +140,7 @@ func crowded(t *testing.T, url string) {
 	}
 	assets, err := second.Assets(ctx, ben, access.Which{Site: "NGH"})
 	w.must(err)
-	if i := slices.IndexFunc(assets, func(x access.Asset) bool { return x.Name == "NGH-PETCT1" }); i < 0 || !slices.Equal(assets[i].Live, []session.ID{live.Session}) {
+	if i := slices.IndexFunc(assets, func(x access.Asset) bool { return x.Name == "NGH-PETCT1" }); i < 0 || !slices.Equal(assets[i].Live, []string{sid(live)}) {
 		t.Errorf("the board shows %+v", assets)
 	}
 

@@ -15,7 +15,7 @@ import (
 // Approve takes one approver's grant: pinned, delivered, and recorded as the agent
 // counts it. admitted says that the quorum is complete. Approving again with the
 // same bytes and token changes nothing.
-func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byte, p grant.Proof) (Request, bool, error) {
+func (a *Access) Approve(ctx context.Context, c Caller, id string, raw []byte, p grant.Proof) (Request, bool, error) {
 	r, err := a.mayDecide(ctx, c, id)
 	if err != nil {
 		return Request{}, false, err
@@ -27,7 +27,7 @@ func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byt
 		return Request{}, false, err
 	}
 	g, err := grant.ParseGrant(raw)
-	var asset Asset
+	var asset scanner
 	if err == nil {
 		asset, err = a.asset(ctx, r.doc.Site, r.doc.Asset)
 	}
@@ -43,12 +43,12 @@ func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byt
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Request{}, false, silent(r.doc.Site, nil)
 	}
-	if mine, err := a.point(ctx, grantKind, g.GID, id, 0); err != nil {
+	if mine, err := a.point(ctx, grantKind, g.GID, r.id, 0); err != nil {
 		return Request{}, false, err
 	} else if !mine {
 		return Request{}, false, refusal(session.Refused, "Approve it again with sallyport approve.", "The grant's id was used before.")
 	}
-	if err := a.pin(ctx, c, id, raw); err != nil {
+	if err := a.pin(ctx, c, r.id, raw); err != nil {
 		return Request{}, false, err
 	}
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
@@ -57,16 +57,16 @@ func (a *Access) Approve(ctx context.Context, c Caller, id session.ID, raw []byt
 		return Request{}, false, silent(r.doc.Site, err) // the pin stays: the agent may have said yes
 	}
 	if !v.OK {
-		if err := a.unpin(ctx, id, raw); err != nil {
-			a.log.Warn("a refused grant stays pinned", "request", id.Request(), "err", err)
+		if err := a.unpin(ctx, r.id, raw); err != nil {
+			a.log.Warn("a refused grant stays pinned", "request", id, "err", err)
 		}
 		return Request{}, false, said(v)
 	}
-	return a.approved(ctx, c, id, raw, p, v)
+	return a.approved(ctx, c, r.id, raw, p, v)
 }
 
 // mayDecide loads a request for somebody who decides about it.
-func (a *Access) mayDecide(ctx context.Context, c Caller, id session.ID) (record, error) {
+func (a *Access) mayDecide(ctx context.Context, c Caller, id string) (record, error) {
 	if !c.Is(session.Approver) {
 		return record{}, refusal(session.Denied, "Ask the hospital's approvers.", "Only the hospital's approvers decide about requests.")
 	}
@@ -75,7 +75,7 @@ func (a *Access) mayDecide(ctx context.Context, c Caller, id session.ID) (record
 		return record{}, err
 	}
 	if !c.At(r.doc.Site) {
-		return record{}, unknownRequest(id)
+		return record{}, unknownRequest(r.id)
 	}
 	if c.Who().Identity == r.Engineer.Identity {
 		return record{}, refusal(session.Denied, "Somebody else has to decide.", "You asked for this yourself.")
@@ -223,15 +223,16 @@ func (a *Access) enterApproval(ctx context.Context, c Caller, id session.ID, raw
 }
 
 // Deny says no, with a reason that the engineer reads.
-func (a *Access) Deny(ctx context.Context, c Caller, id session.ID, reason string) (Request, error) {
-	if _, err := a.mayDecide(ctx, c, id); err != nil {
+func (a *Access) Deny(ctx context.Context, c Caller, id string, reason string) (Request, error) {
+	r, err := a.mayDecide(ctx, c, id)
+	if err != nil {
 		return Request{}, err
 	}
 	if !sentence(reason, maxDenial) {
 		return Request{}, refusal(session.Invalid, "Say why in one line, for example: scanner in use until 15:00.",
 			"A denial needs a reason of one plain line, at most %d characters.", maxDenial)
 	}
-	r, err := a.close(ctx, id, c, witness.Denied, func(r *record) error {
+	r, err = a.close(ctx, r.id, c, witness.Denied, func(r *record) error {
 		if err := stillOpen(*r, a.now()); err != nil {
 			return err
 		}
@@ -246,7 +247,7 @@ func (a *Access) Deny(ctx context.Context, c Caller, id session.ID, reason strin
 }
 
 // Withdraw takes a request back, by its engineer, as long as nothing was opened.
-func (a *Access) Withdraw(ctx context.Context, c Caller, id session.ID) (Request, error) {
+func (a *Access) Withdraw(ctx context.Context, c Caller, id string) (Request, error) {
 	r, err := a.load(ctx, c, id)
 	if err != nil {
 		return Request{}, err
@@ -254,7 +255,7 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id session.ID) (Request
 	if c.Who().Identity != r.Engineer.Identity {
 		return Request{}, refusal(session.Denied, "Deny it instead.", "Only its engineer takes a request back.")
 	}
-	r, err = a.close(ctx, id, c, witness.Withdrawn, func(r *record) error {
+	r, err = a.close(ctx, r.id, c, witness.Withdrawn, func(r *record) error {
 		switch s := r.status(a.now()); {
 		case s == session.Pending, s == session.Approved && r.Session.Opened.IsZero():
 			r.Answer.Withdrawn = a.utc()

@@ -86,11 +86,11 @@ func TestApproveOnce(t *testing.T) {
 	g, p := accesstest.Bytes(w.agent.Grant(raw)), accesstest.Proof("ben")
 	v, admitted, err := w.Approve(t.Context(), ben, r.ID, g, p)
 	w.must(err)
-	if !admitted || v.Status != session.Approved || v.Session.IsZero() || v.Approvals != 1 || v.Grant == nil {
+	if !admitted || v.Status != session.Approved || sid(v) == "" || v.Approvals != 1 || v.Grant == nil {
 		t.Fatalf("approved: %v %+v", admitted, v)
 	}
 	heard := len(w.agent.Arrived())
-	if again, admitted, err := w.Approve(t.Context(), ben, r.ID, g, p); err != nil || !admitted || again.Session != v.Session {
+	if again, admitted, err := w.Approve(t.Context(), ben, r.ID, g, p); err != nil || !admitted || sid(again) != sid(v) {
 		t.Errorf("the same approval again: %v, %v", admitted, err)
 	}
 	for _, who := range []person{ben, bea} {
@@ -142,7 +142,7 @@ func TestNarrowing(t *testing.T) {
 	g := w.agent.Grant(raw)
 	g.MaxS, g.EXP, g.Channels, g.Class = 600, g.EXP-3600, []session.Channel{session.Shell}, session.Observe
 	v, admitted, err := w.Approve(t.Context(), ben, r.ID, accesstest.Bytes(g), accesstest.Proof("ben"))
-	if err != nil || !admitted || v.Grant.MaxS != 600 || v.Document.MaxS != 1800 {
+	if err != nil || !admitted || v.MaxSeconds != 600 || w.doc(v).MaxS != 1800 {
 		t.Fatalf("%v %v %+v", admitted, err, v.Grant)
 	}
 	w.advance(3*time.Hour + time.Second)
@@ -171,7 +171,7 @@ func TestDenyAndWithdraw(t *testing.T) {
 	w.wants(err, session.Denied, "Only its engineer")
 	v, err := w.Deny(t.Context(), ben, r.ID, "scanner in use until 15:00")
 	w.must(err)
-	if v.Status != session.DeniedBy || v.DeniedBy != ben.who || v.DenyReason != "scanner in use until 15:00" || !w.agent.Entry(r.ID).Closed {
+	if v.Status != session.DeniedBy || v.DeniedBy != ben.who.Email || v.DenyReason != "scanner in use until 15:00" || !w.agent.Entry(r.ID).Closed {
 		t.Errorf("denied: %+v", v)
 	}
 	_, _, err = w.Approve(t.Context(), bea, r.ID, accesstest.Bytes(w.agent.Grant(raw)), accesstest.Proof("bea"))
@@ -205,9 +205,9 @@ func TestDenyAndWithdraw(t *testing.T) {
 
 // A no that comes while the agent says yes wins, and the agent takes the grant back.
 func TestNoWinsOverALateYes(t *testing.T) {
-	for name, no := range map[string]func(*world, session.ID) error{
-		"deny":     func(w *world, id session.ID) error { _, err := w.Deny(w.t.Context(), bea, id, "no"); return err },
-		"withdraw": func(w *world, id session.ID) error { _, err := w.Withdraw(w.t.Context(), ada, id); return err },
+	for name, no := range map[string]func(*world, string) error{
+		"deny":     func(w *world, id string) error { _, err := w.Deny(w.t.Context(), bea, id, "no"); return err },
+		"withdraw": func(w *world, id string) error { _, err := w.Withdraw(w.t.Context(), ada, id); return err },
 	} {
 		for _, before := range []bool{true, false} {
 			w := newWorld(t)
@@ -275,7 +275,7 @@ func TestFailuresAreMendedByAskingAgain(t *testing.T) {
 			}
 			w.must(err)
 			entry := w.agent.Entry(r.ID)
-			if !admitted || v.Status != session.Approved || entry.Granted != 1 || v.Session.Text() != entry.GID {
+			if !admitted || v.Status != session.Approved || entry.Granted != 1 || gid(v).Text() != entry.GID {
 				t.Errorf("failure %d at step %d: %v %s, agent %+v", how, n, admitted, v.Status, entry)
 			}
 			if all, _, err := w.List(t.Context(), ben, "", access.Stretch{}); err != nil || len(all) != 1 {
@@ -313,11 +313,13 @@ func TestAReportProvesALostYes(t *testing.T) {
 	if v, _ := w.Get(t.Context(), ada, r.ID); v.Status != session.Pending {
 		t.Fatalf("before the report: %s", v.Status)
 	}
-	r.Session, _ = session.ParseText(g.GID)
+	id, _ := session.ParseText(g.GID)
+	granted := id.Session()
+	r.Grant = &granted
 	w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
 	v, err := w.Get(t.Context(), ada, r.ID)
 	w.must(err)
-	if v.Status != session.Approved || v.Session != r.Session {
+	if v.Status != session.Approved || sid(v) != sid(r) {
 		t.Errorf("after the report: %+v", v)
 	}
 }

@@ -15,18 +15,6 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// Engineer is an engineer as a site's approvers know them.
-type Engineer struct {
-	session.Person
-	Site     string
-	Disabled bool
-	By       session.Person // who disabled or enabled them last
-	At       time.Time      // zero when nobody ever did
-	Reason   string
-	Waiting  []string  // agents that have still to hear of it
-	Asked    time.Time // their latest request, zero when there is none
-}
-
 // standing is what is kept of an engineer at a site.
 type standing struct {
 	Site     string         `json:"site"`
@@ -116,10 +104,6 @@ func (a *Access) Engineers(ctx context.Context, c Caller, s Stretch) (all []Engi
 		return strings.Compare(x.Site+"\n"+x.Email+"\n"+x.Iss+"\n"+x.Sub, y.Site+"\n"+y.Email+"\n"+y.Iss+"\n"+y.Sub)
 	})
 	return all, next, err
-}
-
-func (s standing) view() Engineer {
-	return Engineer{Person: s.Person, Site: s.Site, Disabled: s.Disabled, By: s.By, At: s.At, Reason: s.Reason, Waiting: slices.Clone(s.Owed)}
 }
 
 // Disable ends an engineer's access to a site, by an approver of it: the fact first,
@@ -218,7 +202,7 @@ func (a *Access) lastAsked(ctx context.Context, e *Engineer) error {
 		return err
 	}
 	r, err := readRecord(docs[0])
-	e.Person, e.Asked = r.Engineer, r.Created
+	e.Person, e.Asked = r.Engineer, orNull(r.Created)
 	return err
 }
 

@@ -83,7 +83,7 @@ func TestEveryStepIsWrittenDown(t *testing.T) {
 	w.must(w.ReportSession(ctx, "NGH", "main", rep))
 	w.must(w.ReportSession(ctx, "NGH", "main", rep)) // twice is once
 	w.wrote(b, witness.SessionOpened)
-	_, err := w.Kill(ctx, ben, r.Session)
+	_, err := w.Kill(ctx, ben, sid(r))
 	w.must(err)
 	w.wrote(b, witness.SessionKilled, witness.SessionEnded)
 	rep.Seq, rep.Ended, rep.Reason = 2, w.clock(), session.KilledRemote
@@ -120,7 +120,7 @@ func TestNothingHappensUnwritten(t *testing.T) {
 		}
 		b.set(false)
 	}
-	status := func(id session.ID, want session.Status) {
+	status := func(id string, want session.Status) {
 		t.Helper()
 		if r, err := w.Get(ctx, ada, id); err != nil || r.Status != want {
 			t.Errorf("%s, want %s (%v)", r.Status, want, err)
@@ -163,16 +163,16 @@ func TestNothingHappensUnwritten(t *testing.T) {
 	unwritten("report", w.ReportSession(ctx, "NGH", "main", w.report(r, 1)))
 	w.must(w.ReportSession(ctx, "NGH", "main", w.report(r, 1)))
 	b.set(true)
-	_, err = w.Kill(ctx, ada, r.Session)
+	_, err = w.Kill(ctx, ada, sid(r))
 	unwritten("kill", err)
-	if s, err := w.Session(ctx, ada, r.Session); err != nil || s.State != session.Live {
+	if s, err := w.Session(ctx, ada, sid(r)); err != nil || s.State != session.Live {
 		t.Errorf("%s, %v", s.State, err)
 	}
 	id := session.NewID()
-	w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
+	w.must(w.StartRecording(ctx, "NGH", "main", gid(r), link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
 	b.set(true)
 	unwritten("seal", w.Seal(ctx, "NGH", "main", id, access.Seal{Ended: w.clock().Add(time.Minute)}))
-	if x, err := w.Recording(ctx, ada, id); err != nil || x.State != "live" {
+	if x, err := w.Recording(ctx, ada, id.Recording()); err != nil || x.State != "live" {
 		t.Errorf("%s, %v", x.State, err)
 	}
 }

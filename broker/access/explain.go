@@ -12,18 +12,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Answer says whether an engineer may connect now and, if not, what is missing.
-type Answer struct {
-	Of      session.Target // the service's full name
-	Ready   bool
-	Pending bool // the hospital has not answered
-	Kind    session.Kind
-	Message string
-	Next    string
-	Request session.ID // zero when nothing was asked for
-	Session session.ID // zero before a grant
-}
-
 // err is the answer as an error; nil when ready.
 func (x Answer) err() error {
 	if x.Ready {
@@ -118,7 +106,7 @@ func noService(of session.Target) error {
 }
 
 func notAsked(of session.Target) Answer {
-	return Answer{Of: of, Kind: session.Denied, Message: "You have not asked for " + of.String() + ".",
+	return Answer{Site: of.Site, Asset: of.Asset, Service: of.Service, Kind: session.Denied, Message: "You have not asked for " + of.String() + ".",
 		Next: "Ask with sallyport request new " + of.String() + " --reason ... --work-order ..."}
 }
 
@@ -182,8 +170,8 @@ func (a *Access) Route(ctx context.Context, engineer session.Identity, of sessio
 	if err := a.allowed(ctx, r.doc.Site, engineer); err != nil {
 		return Route{}, err
 	}
-	return Route{Site: r.doc.Site, Agent: r.Agent, Asset: r.doc.Asset, Service: best.answer.Of.Service,
-		Session: best.answer.Session, Request: r.id}, nil
+	return Route{Site: r.doc.Site, Agent: r.Agent, Asset: r.doc.Asset, Service: best.answer.Service,
+		Session: r.sessionID(), Request: r.id}, nil
 }
 
 // targets are the services of a request that somebody may have meant.
@@ -254,14 +242,14 @@ func (a *Access) best(ctx context.Context, engineer session.Identity, live []rec
 func explain(r record, of session.Target, online bool, now time.Time) (Answer, int) {
 	name := of.String()
 	again := "Ask again with sallyport request new " + name + "."
-	x := Answer{Of: of, Request: r.id}
+	x := Answer{Site: of.Site, Asset: of.Asset, Service: of.Service, Request: r.id.Request()}
 	no := func(rank int, kind session.Kind, next, format string, args ...any) (Answer, int) {
 		x.Kind, x.Next, x.Message = kind, next, fmt.Sprintf(format, args...)
 		return x, rank
 	}
 	status := r.status(now)
 	if !r.Answer.Granted.IsZero() {
-		x.Session = r.sessionID()
+		x.Session = r.sessionID().Session()
 	}
 	switch status {
 	case session.Pending:

@@ -42,27 +42,14 @@ func (a *Access) Recordings(ctx context.Context, c Caller, f Filter, s Stretch) 
 		index = stuckOf
 	}
 	next, err = a.page(ctx, recordingKind, places(c, index), s, func(d store.Doc) (bool, error) {
-		v, ok, err := showRecording(d, c)
-		if ok = ok && f.fits(v); ok {
-			all = append(all, v)
+		x, err := decodeRecording(d)
+		ok := err == nil && x.seenBy(c) && f.fits(x)
+		if ok {
+			all = append(all, x.view())
 		}
 		return ok, err
 	})
 	return all, next, err
-}
-
-// showRecording reads a stored recording for a caller.
-func showRecording(d store.Doc, c Caller) (Recording, bool, error) {
-	id, err := session.ParseText(d.ID)
-	if err != nil {
-		return Recording{}, false, err
-	}
-	x, err := readRecording(d.Body, id)
-	if err != nil || !x.seenBy(c) {
-		return Recording{}, false, err
-	}
-	v, err := x.view()
-	return v, err == nil, err
 }
 
 // check refuses a filter that cannot be meant.
@@ -89,7 +76,7 @@ func (f Filter) check() error {
 	return nil
 }
 
-func (f Filter) fits(v Recording) bool {
+func (f Filter) fits(v recording) bool {
 	switch {
 	case f.Asset != "" && !f.names(v),
 		f.WorkOrder != "" && !holds(v.WorkOrder, f.WorkOrder),
@@ -102,7 +89,7 @@ func (f Filter) fits(v Recording) bool {
 }
 
 // names reports whether the filter's scanner is a recording's.
-func (f Filter) names(v Recording) bool {
+func (f Filter) names(v recording) bool {
 	asset, err := session.ParseAsset(f.Asset)
 	return err == nil && asset.Names(session.Target{Site: v.Site, Asset: v.Asset})
 }
@@ -112,16 +99,16 @@ func holds(text, part string) bool {
 }
 
 // with reports whether a recording has a property. One whose digest is not known has no files.
-func (v Recording) with(word string) bool {
+func (v recording) with(word string) bool {
 	switch word {
 	case WithFiles:
 		return v.Digest != nil && v.Digest.FilesIn+v.Digest.FilesOut > 0
 	case WithKilled:
-		return v.Reason == session.KilledLocal || v.Reason == session.KilledRemote || v.Reason == session.RevokedGrant
+		return v.ended() == session.KilledLocal || v.ended() == session.KilledRemote || v.ended() == session.RevokedGrant
 	case WithTorn:
-		return v.State == "torn"
+		return v.state() == "torn"
 	case WithUnreviewed:
-		return v.State != "live" && len(v.Reviews) == 0
+		return v.state() != "live" && len(v.Reviews) == 0
 	case WithStuck:
 		return v.Stuck != nil
 	}

@@ -23,7 +23,7 @@ type revocation struct {
 // Freeze stops what an engineer types at the agent's gate, by an approver of the
 // site; what the scanner shows goes on, and so does the clock. The agent's yes means
 // that nothing more passes.
-func (a *Access) Freeze(ctx context.Context, c Caller, id session.ID) (Session, error) {
+func (a *Access) Freeze(ctx context.Context, c Caller, id string) (Session, error) {
 	return a.hold(ctx, c, id, link.DeliverFreeze, func(causes []string) []string {
 		if slices.Contains(causes, viaBroker) {
 			return causes
@@ -33,13 +33,13 @@ func (a *Access) Freeze(ctx context.Context, c Caller, id session.ID) (Session, 
 }
 
 // Thaw lifts a freeze that came through the broker. Other causes stay.
-func (a *Access) Thaw(ctx context.Context, c Caller, id session.ID) (Session, error) {
+func (a *Access) Thaw(ctx context.Context, c Caller, id string) (Session, error) {
 	return a.hold(ctx, c, id, link.DeliverThaw, func(causes []string) []string {
 		return slices.DeleteFunc(causes, func(s string) bool { return s == viaBroker })
 	})
 }
 
-func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb link.Delivery, change func([]string) []string) (Session, error) {
+func (a *Access) hold(ctx context.Context, c Caller, id string, verb link.Delivery, change func([]string) []string) (Session, error) {
 	r, err := a.granted(ctx, c, id)
 	if err != nil {
 		return Session{}, err
@@ -55,7 +55,7 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb link.De
 		return Session{}, unheld(r.doc.Site, id, verb, nil)
 	}
 	by := c.Who()
-	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: verb, ID: id.Session(), By: &by})
+	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: verb, ID: id, By: &by})
 	if err != nil {
 		return Session{}, unheld(r.doc.Site, id, verb, err)
 	}
@@ -77,10 +77,10 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb link.De
 	if err != nil {
 		return Session{}, err
 	}
-	a.log.Info("session held", "verb", verb, "session", id.Session(), "user", by.Sub)
+	a.log.Info("session held", "verb", verb, "session", id, "user", by.Sub)
 	s := r.session(a.now())
 	if s.Opened.IsZero() { // the agent's report is on its way
-		s.State, s.Ended, s.Frozen = session.Live, s.Opened, slices.Clone(r.Session.Frozen)
+		s.State, s.Ended, s.Frozen = session.Live, nil, list(r.Session.Frozen)
 		if len(s.Frozen) > 0 {
 			s.State = session.Frozen
 		}
@@ -89,16 +89,16 @@ func (a *Access) hold(ctx context.Context, c Caller, id session.ID, verb link.De
 }
 
 // unheld says that a freeze did not arrive, and who can do it now.
-func unheld(site string, id session.ID, verb link.Delivery, err error) error {
+func unheld(site, id string, verb link.Delivery, err error) error {
 	return &session.Error{Kind: session.Unreachable, Err: err,
 		Message: "The agent at " + site + " is not connected; nothing was changed.",
-		Next:    "The hospital can do it on the agent itself: sallyport-agent " + string(verb) + " " + id.Session() + "."}
+		Next:    "The hospital can do it on the agent itself: sallyport-agent " + string(verb) + " " + id + "."}
 }
 
 // Revoke takes an approval back, opened or not, by an approver of its site. The fact
 // comes first: from then on nobody gets through here. A session that is open ends
 // when the agent hears of it; an agent that is away is told when it comes back.
-func (a *Access) Revoke(ctx context.Context, c Caller, id session.ID, reason string) (Request, error) {
+func (a *Access) Revoke(ctx context.Context, c Caller, id string, reason string) (Request, error) {
 	r, err := a.mayDecide(ctx, c, id)
 	if err != nil {
 		return Request{}, err
@@ -115,14 +115,14 @@ func (a *Access) Revoke(ctx context.Context, c Caller, id session.ID, reason str
 	if err := a.enter(ctx, r.event(witness.Revoked, c.Who(), nil)); err != nil {
 		return Request{}, err
 	}
-	r, err = a.edit(ctx, id, func(r *record) error {
+	r, err = a.edit(ctx, r.id, func(r *record) error {
 		return r.revoke(taken, a.now())
 	})
 	if err != nil {
 		return Request{}, err
 	}
 	a.notify(ctx, NoticeRevoked, r, c.Who())
-	a.log.Info("revoked", "request", id.Request(), "user", c.Who().Sub, "target", r.target())
+	a.log.Info("revoked", "request", id, "user", c.Who().Sub, "target", r.target())
 	if r, err = a.enforce(ctx, r); err != nil {
 		return Request{}, err
 	}
@@ -149,11 +149,11 @@ func (r *record) revoke(x revocation, now time.Time) error {
 // enforce tells the agent of a revocation at once, and notes that it obeyed.
 func (a *Access) enforce(ctx context.Context, r record) (record, error) {
 	ctx = context.WithoutCancel(ctx) // a caller that hangs up does not keep the door open
-	id := r.sessionID()
+	id := r.sessionID().Session()
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return r, later(r.doc.Site, id, nil)
 	}
-	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: link.DeliverRevoke, ID: id.Session(), By: &r.Answer.Revoked.By})
+	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: link.DeliverRevoke, ID: id, By: &r.Answer.Revoked.By})
 	if err != nil {
 		return r, later(r.doc.Site, id, err)
 	}

@@ -14,7 +14,7 @@ import (
 
 // life is what a reader of the rules expects of one request.
 type life struct {
-	id       session.ID
+	id       string
 	raw      []byte
 	grant    []byte
 	at       time.Time
@@ -118,7 +118,7 @@ func TestLifeOfARequest(t *testing.T) {
 				v, err := w.Get(t.Context(), ben, l.id)
 				w.must(err)
 				was := l.status(w.clock())
-				_, err = w.Kill(t.Context(), ben, v.Session)
+				_, err = w.Kill(t.Context(), ben, sid(v))
 				expect("kill", true, err)
 				if was == session.Approved {
 					l.ended = session.KilledRemote
@@ -150,10 +150,10 @@ func TestLifeOfARequest(t *testing.T) {
 func (w *world) indexesAgree() {
 	w.t.Helper()
 	ctx := w.t.Context()
-	requests := func(only session.Status) map[session.ID]access.Request {
+	requests := func(only session.Status) map[string]access.Request {
 		return every(w.t, requestID, func(s access.Stretch) ([]access.Request, string, error) { return w.List(ctx, ben, only, s) })
 	}
-	sessions := func(live bool) map[session.ID]access.Session {
+	sessions := func(live bool) map[string]access.Session {
 		return every(w.t, theID, func(s access.Stretch) ([]access.Session, string, error) { return w.Sessions(ctx, ben, live, s) })
 	}
 	all, pending, approved, opened, live := requests(""), requests(session.Pending), requests(session.Approved), sessions(false), sessions(true)
@@ -163,9 +163,9 @@ func (w *world) indexesAgree() {
 		if waits != (r.Status == session.Pending) || open != (r.Status == session.Approved) {
 			w.t.Errorf("a request that is %s is listed as pending: %v, as approved: %v", r.Status, waits, open)
 		}
-		s, err := w.Session(ctx, ben, r.Session)
-		_, listed := opened[r.Session]
-		_, alive := live[r.Session]
+		s, err := w.Session(ctx, ben, sid(r))
+		_, listed := opened[sid(r)]
+		_, alive := live[sid(r)]
 		if listed != (err == nil) || alive != (err == nil && s.State != session.Ended) {
 			w.t.Errorf("a session (%v) that is %q is listed: %v, as live: %v", err, s.State, listed, alive)
 		}

@@ -27,7 +27,7 @@ func TestOneHospitalIsNotTakenForAnother(t *testing.T) {
 		if err != nil {
 			return string(session.KindOf(err)) + ": " + err.Error()
 		}
-		if to.Request != r.ID {
+		if to.Request.Request() != r.ID {
 			t.Errorf("%s leads to %+v", host, to)
 		}
 		return to.Target().String()
@@ -52,14 +52,14 @@ func TestOneHospitalIsNotTakenForAnother(t *testing.T) {
 		}
 		_, err := w.Access.Access(ctx, ada, session.Target{Asset: "ngh-petct1", Service: "recon-ssh"})
 		w.wants(err, session.Invalid, ambiguous)
-		if x, err := w.Access.Access(ctx, ada, recon); err != nil || !x.Ready || x.Of != recon {
+		if x, err := w.Access.Access(ctx, ada, recon); err != nil || !x.Ready || named(x) != recon {
 			t.Errorf("by its full name: %+v, %v", x, err)
 		}
-		if x, err := w.Access.Access(ctx, ada, session.Target{Site: "xyz", Asset: "NGH-PETCT1", Service: "recon-ssh"}); err != nil || x.Ready || x.Of.Site != "XYZ" {
+		if x, err := w.Access.Access(ctx, ada, session.Target{Site: "xyz", Asset: "NGH-PETCT1", Service: "recon-ssh"}); err != nil || x.Ready || x.Site != "XYZ" {
 			t.Errorf("theirs: %+v, %v", x, err)
 		}
 		// Who may not know of the other one is not told of it, and need not name the site.
-		if x, err := w.Access.Access(ctx, local, session.Target{Asset: "NGH-PETCT1", Service: "recon-ssh"}); err != nil || x.Of != recon {
+		if x, err := w.Access.Access(ctx, local, session.Target{Asset: "NGH-PETCT1", Service: "recon-ssh"}); err != nil || named(x) != recon {
 			t.Errorf("for somebody of one hospital: %+v, %v", x, err)
 		}
 	}
@@ -83,7 +83,7 @@ func TestAnnouncementsStayAtTheirSite(t *testing.T) {
 		w.must(err)
 		var s []string
 		for _, x := range all {
-			s = append(s, x.Site+"/"+x.Name+" "+x.Agent+" "+x.Identity)
+			s = append(s, x.Site+"/"+x.Name+" "+x.Agent)
 		}
 		return strings.Join(s, ", ")
 	}
@@ -165,4 +165,9 @@ func TestOneScannerIsOneRead(t *testing.T) {
 	if err != nil || len(all) != 200*50+2 {
 		t.Errorf("%d scanners, %v", len(all), err)
 	}
+}
+
+// named is what an answer is about.
+func named(x access.Answer) session.Target {
+	return session.Target{Site: x.Site, Asset: x.Asset, Service: x.Service}
 }

@@ -99,12 +99,8 @@ func audienceOfRequest(d store.Doc) (Audience, error) {
 }
 
 func audienceOfRecording(d store.Doc) (Audience, error) {
-	id, err := session.ParseText(d.ID)
-	if err != nil {
-		return Audience{}, err
-	}
-	x, err := readRecording(d.Body, id)
-	return Audience{subjects: []Subject{{AboutRecording, id.Recording()}}, seenBy: x.seenBy}, err
+	x, err := decodeRecording(d)
+	return Audience{subjects: []Subject{{AboutRecording, x.ID}}, seenBy: x.seenBy}, err
 }
 
 // audienceOfCatalogue is about one scanner, or about a site: then any of its scanners may

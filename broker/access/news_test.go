@@ -50,7 +50,7 @@ func TestChangesReachWhoMayKnow(t *testing.T) {
 		w.must(w.ReportSession(ctx, "NGH", "main", w.report(r, 1)))
 	})
 	recorded := follow("recording", func() {
-		w.must(w.StartRecording(ctx, "NGH", "main", r.Session, link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
+		w.must(w.StartRecording(ctx, "NGH", "main", gid(r), link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
 	})
 	unclaimed := follow("recording", func() { w.must(w.AppendPart(ctx, "NGH", "main", session.NewID(), "header", 5)) })
 	site := follow("catalogue", func() {
@@ -73,7 +73,7 @@ func TestChangesReachWhoMayKnow(t *testing.T) {
 		who  []string
 	}{
 		{"a pending request", pending, "request R-", []string{"ada", "ben", "audrey"}},
-		{"a live session", opened, "request " + r.ID.Request() + " session " + r.Session.Session(), []string{"ada", "ben", "audrey"}},
+		{"a live session", opened, "request " + r.ID + " session " + sid(r), []string{"ada", "ben", "audrey"}},
 		{"a recording", recorded, "recording " + rec.Recording(), []string{"ada", "ben", "audrey"}},
 		{"a recording that nobody claimed", unclaimed, "recording V-", []string{"ben", "audrey"}},
 		{"the catalogue", site, "asset NGH", []string{"ada", "adam", "ben", "audrey", "impostor"}},

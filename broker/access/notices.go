@@ -19,6 +19,7 @@ const (
 // Notice is something that somebody should hear of.
 type Notice struct {
 	What    string
+	ID      session.ID // of the request
 	Request Request
 	By      session.Person // who decided; zero for a request
 	Now     time.Time      // in the site's zone
@@ -37,5 +38,5 @@ func (a *Access) notify(ctx context.Context, what string, r record, by session.P
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeTime)
 	defer cancel()
-	a.notifier.Notify(ctx, Notice{What: what, Request: r.view(a.now()), By: by, Now: a.at(ctx, r.doc)})
+	a.notifier.Notify(ctx, Notice{What: what, ID: r.id, Request: r.view(a.now()), By: by, Now: a.at(ctx, r.doc)})
 }

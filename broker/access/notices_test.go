@@ -113,15 +113,15 @@ func TestPeopleAreTold(t *testing.T) {
 	e.nothing()
 	w.must(w.ReportSession(ctx, "NGH", "main", w.report(r, 1)))
 	e.nothing()
-	raw = accesstest.Bytes(accesstest.Extension(r.Document, r.Session, 3600, start.Add(time.Hour), w.clock()))
+	raw = accesstest.Bytes(accesstest.Extension(w.doc(r), gid(r), 3600, start.Add(time.Hour), w.clock()))
 	x, err := w.Submit(ctx, ada, raw, accesstest.Proof("ada"))
 	w.must(err)
-	if n := e.last(access.NoticeAsked); n.Request.Extends != r.Session {
+	if n := e.last(access.NoticeAsked); n.Request.Extends != sid(r) {
 		t.Errorf("%+v", n)
 	}
 	_, _, err = w.Approve(ctx, ben, x.ID, accesstest.Bytes(w.agent.Grant(raw)), accesstest.Proof("ben"))
 	w.must(err)
-	if n := e.last(access.NoticeApproved); n.Request.Extends != r.Session {
+	if n := e.last(access.NoticeApproved); n.Request.Extends != sid(r) {
 		t.Errorf("%+v", n)
 	}
 	w.agent.SetOnline(false) // the fact counts, not whether the agent has heard of it
@@ -147,7 +147,7 @@ func TestPeopleAreToldOfTheWholeAnswer(t *testing.T) {
 	r, _, err = w.Approve(ctx, bea, r.ID, g, accesstest.Proof("bea"))
 	w.must(err)
 	e.last(access.NoticeApproved)
-	_, err = w.Kill(ctx, ben, r.Session)
+	_, err = w.Kill(ctx, ben, sid(r))
 	w.must(err)
 	e.last(access.NoticeRevoked)
 

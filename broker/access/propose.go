@@ -9,9 +9,9 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-// Proposal is another window that an approver would rather see. It decides nothing:
+// proposal is another window that an approver would rather see. It decides nothing:
 // the engineer takes it by a new request, or waits.
-type Proposal struct {
+type proposal struct {
 	From   time.Time      `json:"from"`
 	Until  time.Time      `json:"until"`
 	Reason string         `json:"reason,omitempty"`
@@ -19,12 +19,12 @@ type Proposal struct {
 	At     time.Time      `json:"at"`
 }
 
-func (p *Proposal) same(q *Proposal) bool {
+func (p *proposal) same(q *proposal) bool {
 	return p == q || p != nil && q != nil && *p == *q
 }
 
 // Propose answers a request with another window, in place of what was proposed before.
-func (a *Access) Propose(ctx context.Context, c Caller, id session.ID, p Proposal) (Request, error) {
+func (a *Access) Propose(ctx context.Context, c Caller, id string, p Proposal) (Request, error) {
 	r, err := a.mayDecide(ctx, c, id)
 	if err != nil {
 		return Request{}, err
@@ -49,22 +49,21 @@ func (a *Access) Propose(ctx context.Context, c Caller, id session.ID, p Proposa
 	if err != nil {
 		return Request{}, err
 	}
-	p.By, p.At = c.Who(), a.utc()
 	window := map[string]string{"from": p.From.Format(time.RFC3339), "until": p.Until.Format(time.RFC3339)}
 	if err := a.enter(ctx, r.event(witness.Proposed, c.Who(), window)); err != nil {
 		return Request{}, err
 	}
-	r, err = a.edit(ctx, id, func(r *record) error {
+	r, err = a.edit(ctx, r.id, func(r *record) error {
 		if err := stillOpen(*r, a.now()); err != nil {
 			return err
 		}
-		r.Proposal = &p
+		r.Proposal = &proposal{From: p.From, Until: p.Until, Reason: p.Reason, By: c.Who(), At: a.utc()}
 		return nil
 	})
 	if err != nil {
 		return Request{}, err
 	}
 	a.notify(ctx, NoticeProposed, r, c.Who())
-	a.log.Info("another window proposed", "request", id.Request(), "user", c.Who().Sub, "target", r.target())
+	a.log.Info("another window proposed", "request", id, "user", c.Who().Sub, "target", r.target())
 	return r.view(a.now()), nil
 }

@@ -36,7 +36,7 @@ type record struct {
 	Answer   answer           `json:"answer"`
 	Session  sessionFacts     `json:"session"`
 	Keys     []joined         `json:"keys,omitempty"` // that came after the request's own
-	Proposal *Proposal        `json:"proposal,omitempty"`
+	Proposal *proposal        `json:"proposal,omitempty"`
 	Quorum   []session.Quorum `json:"quorum,omitempty"` // as the policy was when it was asked
 	Owed     *debt            `json:"owed,omitempty"`
 
@@ -169,7 +169,11 @@ func readRecord(d store.Doc) (record, error) {
 }
 
 // load reads a request that the caller may know of; anything else is unknown.
-func (a *Access) load(ctx context.Context, c Caller, id session.ID) (record, error) {
+func (a *Access) load(ctx context.Context, c Caller, name string) (record, error) {
+	id, err := session.ParseRequestID(name)
+	if err != nil {
+		return record{}, err
+	}
 	r, err := a.fetch(ctx, id)
 	if err == nil && !r.seenBy(c) {
 		err = unknownRequest(id)

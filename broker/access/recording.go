@@ -19,49 +19,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Recording is a recording in the vault or on its way there. What arrives before
-// its session was reported has a site only, and shows to that site's people.
-type Recording struct {
-	ID       session.ID
-	Session  session.ID // zero while it is not known
-	State    string     // live, sealed, torn
-	Site     string
-	Asset    string
-	Service  string
-	Protocol session.Protocol // empty while it is not known
-	Engineer session.Person
-	Started  time.Time
-	Ended    time.Time // zero until it is sealed
-	Bytes    int64     // stored so far
-	Origin
-	Findings
-}
-
-// Origin is what a recording came of.
-type Origin struct {
-	Request   session.ID // zero while it is not known
-	WorkOrder string
-	Reason    session.EndReason // why the session ended, or this connection of it; empty while that is not known
-}
-
-// Findings are what is known of a recording beyond its agent's report.
-type Findings struct {
-	Readable bool           // the broker may show it
-	Digest   *replay.Digest // nil until it was computed
-	Verdict  *Verdict       // nil until somebody had it checked
-	Stuck    *Stuck         // nil while everything that came could be stored
-	Reviews  []Review       // the oldest first
-}
-
-// Stuck says that the agent has parts of a recording that are refused again and again.
-type Stuck struct {
-	Part    string    `json:"part"`  // the first
-	Parts   int       `json:"parts"` // how many
-	Since   time.Time `json:"since"`
-	Message string    `json:"message"` // the agent's words
-	Next    string    `json:"next"`
-}
-
 // stuckAs is what an agent reports, in words that are fit to be shown.
 func stuckAs(x *link.Stuck) *Stuck {
 	return &Stuck{Part: wording.Line(x.Part, maxText), Parts: max(x.Parts, 1), Since: x.Since.UTC(),
@@ -91,7 +48,7 @@ type recording struct {
 	Unseen    bool              `json:"unreadable,omitempty"` // its content is sealed to others
 	Digest    *replay.Digest    `json:"digest,omitempty"`
 	Verdict   *Verdict          `json:"verdict,omitempty"`
-	Reviews   []Review          `json:"reviews,omitempty"`
+	Reviews   []review          `json:"reviews,omitempty"`
 	Stuck     *Stuck            `json:"stuck,omitempty"`
 }
 
@@ -103,34 +60,39 @@ type viewing struct {
 	Reason string         `json:"reason"`
 }
 
-func (x recording) view() (Recording, error) {
-	id, err := session.ParseRecordingID(x.ID)
-	if err != nil {
-		return Recording{}, err
-	}
-	v := Recording{ID: id, State: "live", Site: x.Site, Asset: x.Asset, Service: x.Service, Protocol: x.Protocol,
-		Engineer: x.Engineer, Started: x.Started, Ended: x.Sealed}
-	if x.Session != "" {
-		if v.Session, err = session.ParseSessionID(x.Session); err != nil {
-			return Recording{}, err
-		}
-	}
-	v.Bytes = x.Stored.bytes()
-	if x.Request != "" {
-		if v.Request, err = session.ParseRequestID(x.Request); err != nil {
-			return Recording{}, err
-		}
-	}
-	v.WorkOrder, v.Reason = x.WorkOrder, cmp.Or(x.Reason, x.Closed)
-	v.Findings = Findings{Readable: x.Stored.has(recordings.HeaderPart) && !x.Unseen, Digest: x.Digest, Verdict: x.Verdict, Stuck: x.Stuck, Reviews: x.Reviews}
+// state is live, sealed or torn.
+func (x recording) state() string {
 	switch {
 	case x.Sealed.IsZero():
+		return "live"
 	case x.Torn:
-		v.State = "torn"
-	default:
-		v.State = "sealed"
+		return "torn"
 	}
-	return v, nil
+	return "sealed"
+}
+
+// ended is why the session ended, or this connection of it; empty while that is not known.
+func (x recording) ended() session.EndReason { return cmp.Or(x.Reason, x.Closed) }
+
+func (x recording) view() Recording {
+	v := Recording{ID: x.ID, Session: x.Session, Request: x.Request, State: x.state(), Site: x.Site, Asset: x.Asset, Service: x.Service,
+		Protocol: x.Protocol, Engineer: known(x.Engineer), Started: x.Started.UTC(), Ended: orNull(x.Sealed), Bytes: x.Stored.bytes(),
+		WorkOrder: x.WorkOrder, Reason: string(x.ended()), Readable: x.Stored.has(recordings.HeaderPart) && !x.Unseen,
+		Digest: x.Digest, Verdict: x.Verdict, Stuck: x.Stuck, Reviews: []Review{}}
+	for _, r := range x.Reviews {
+		v.Reviews = append(v.Reviews, Review{By: known(r.By), At: r.At.UTC(), Attestation: r.Attestation, Comment: r.Comment})
+	}
+	return v
+}
+
+// event is something that somebody did with a recording.
+func (x recording) event(what string, by session.Identity, details map[string]string) witness.Event {
+	e := witness.Event{Event: what, Site: x.Site, Who: &by, Recording: x.ID, Session: x.Session, Details: details}
+	details["asset"] = session.Target{Site: x.Site, Asset: x.Asset}.String()
+	if x.Engineer.Sub != "" {
+		e.Of = &x.Engineer.Identity
+	}
+	return e
 }
 
 func (x recording) seenBy(c Caller) bool {
@@ -323,6 +285,15 @@ func (x recording) under() []store.Under {
 	return store.Names(names...)
 }
 
+// decodeRecording is readRecording of a document that a list has.
+func decodeRecording(d store.Doc) (recording, error) {
+	id, err := session.ParseText(d.ID)
+	if err != nil {
+		return recording{}, err
+	}
+	return readRecording(d.Body, id)
+}
+
 func readRecording(body []byte, id session.ID) (recording, error) {
 	var x recording
 	if err := json.Unmarshal(body, &x); err != nil {
@@ -335,27 +306,19 @@ func readRecording(body []byte, id session.ID) (recording, error) {
 }
 
 // NoteViewing keeps with a recording that the caller looks at it, and why.
-func (a *Access) NoteViewing(ctx context.Context, c Caller, id session.ID, input bool, reason string) error {
+func (a *Access) NoteViewing(ctx context.Context, c Caller, id string, input bool, reason string) error {
 	if len(reason) == 0 || len(reason) > 500 || !wording.Plain(reason) {
 		return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at for a reason.")
 	}
-	v, err := a.Recording(ctx, c, id)
+	x, key, err := a.loadRecording(ctx, c, id)
 	if err != nil {
 		return err
 	}
-	by := c.Who().Identity
-	e := witness.Event{Event: witness.RecordingViewed, Site: v.Site, Who: &by, Recording: id.Recording(),
-		Details: map[string]string{"asset": v.Asset, "reason": reason, "input": strconv.FormatBool(input)}}
-	if v.Engineer.Sub != "" {
-		e.Of = &v.Engineer.Identity
-	}
-	if !v.Session.IsZero() {
-		e.Session = v.Session.Session()
-	}
-	if err := a.enter(ctx, e); err != nil {
+	details := map[string]string{"reason": reason, "input": strconv.FormatBool(input)}
+	if err := a.enter(ctx, x.event(witness.RecordingViewed, c.Who().Identity, details)); err != nil {
 		return err
 	}
-	return a.putRecording(ctx, id, nil, func(x *recording) error {
+	return a.putRecording(ctx, key, nil, func(x *recording) error {
 		x.Viewed = append(x.Viewed, viewing{By: c.Who(), At: a.utc(), Input: input, Reason: reason})
 		x.Viewed = x.Viewed[max(0, len(x.Viewed)-maxViewings):]
 		return nil
@@ -363,23 +326,39 @@ func (a *Access) NoteViewing(ctx context.Context, c Caller, id session.ID, input
 }
 
 // Recording reads one recording that the caller may know of.
-func (a *Access) Recording(ctx context.Context, c Caller, id session.ID) (Recording, error) {
-	_, v, err := a.shownRecording(ctx, c, id)
-	return v, err
+func (a *Access) Recording(ctx context.Context, c Caller, id string) (Recording, error) {
+	x, _, err := a.loadRecording(ctx, c, id)
+	return x.view(), err
 }
 
-// shownRecording is what is kept of a recording, and what of it the caller may know.
-func (a *Access) shownRecording(ctx context.Context, c Caller, id session.ID) (store.Doc, Recording, error) {
+// FetchRecording is Recording for somebody who takes it away; the audit log has it first.
+func (a *Access) FetchRecording(ctx context.Context, c Caller, id, reason string) (Recording, error) {
+	x, _, err := a.loadRecording(ctx, c, id)
+	if err == nil {
+		err = a.enter(ctx, x.event(witness.RecordingFetched, c.Who().Identity, map[string]string{"reason": reason}))
+	}
+	return x.view(), err
+}
+
+// loadRecording reads what is kept of a recording that the caller may know of.
+func (a *Access) loadRecording(ctx context.Context, c Caller, name string) (recording, session.ID, error) {
+	id, err := session.ParseRecordingID(name)
+	if err != nil {
+		return recording{}, id, err
+	}
 	d, err := a.docs.Get(ctx, recordingKind, id.Text())
 	if errors.Is(err, os.ErrNotExist) {
-		return store.Doc{}, Recording{}, unknown("recording", id.Recording())
+		return recording{}, id, unknown("recording", name)
 	}
 	if err != nil {
-		return store.Doc{}, Recording{}, err
+		return recording{}, id, err
 	}
-	v, ok, err := showRecording(d, c)
-	if err == nil && !ok {
-		err = unknown("recording", id.Recording())
+	x, err := readRecording(d.Body, id)
+	if err == nil && !x.seenBy(c) {
+		err = unknown("recording", name)
 	}
-	return d, v, err
+	if err != nil {
+		return recording{}, id, err
+	}
+	return x, id, nil
 }

@@ -14,61 +14,6 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// Request is a request as it stands at one moment.
-type Request struct {
-	ID         session.ID
-	Status     session.Status
-	Document   grant.Request
-	Grant      *grant.Grant // once admitted
-	Session    session.ID   // once admitted
-	Approvals  int
-	Needed     int
-	Engineer   session.Person
-	Created    time.Time
-	DeniedBy   session.Person
-	DenyReason string
-	Missing    []string  // groups that still have to approve, one entry a place
-	Proposal   *Proposal // another window, by an approver
-	Revoked    time.Time // zero unless the hospital took it back
-	RevokedBy  session.Person
-	RevokeWhy  string
-	Extends    session.ID          // the session that an extension makes longer, or zero
-	Class      session.ClientClass // of the engineer's client; empty where no issuer names it
-	Approved   []ApprovedBy        // in the order in which the agent had them
-}
-
-// ApprovedBy is one approver of a request.
-type ApprovedBy struct {
-	By    session.Person
-	Class session.ClientClass
-	At    time.Time // received by the agent
-}
-
-// view derives a request from its record.
-func (r record) view(now time.Time) Request {
-	v := Request{
-		ID: r.id, Status: r.status(now), Document: r.doc, Engineer: r.Engineer, Created: r.Created,
-		Approvals: r.Answer.Count, Needed: r.Answer.Needed, DeniedBy: r.Answer.DeniedBy, DenyReason: r.Answer.DenyReason,
-	}
-	if g, ok := r.grant(); ok && !r.Answer.Granted.IsZero() {
-		v.Grant, v.Session = &g, r.sessionID()
-	}
-	if x := r.Answer.Revoked; x != nil {
-		v.Revoked, v.RevokedBy, v.RevokeWhy = x.At, x.By, x.Reason
-	}
-	if v.Status == session.Pending {
-		v.Missing, v.Proposal = r.missing(), r.Proposal
-	}
-	v.Class = r.Proof.Class
-	for _, p := range r.Answer.Approvals {
-		v.Approved = append(v.Approved, ApprovedBy{By: p.By, Class: p.Class, At: p.Received})
-	}
-	if r.extension() {
-		v.Extends, _ = session.ParseText(r.doc.Parent)
-	}
-	return v
-}
-
 // Submit takes an engineer's request: checked, delivered to the site's agent, and
 // stored when the agent has it. The same bytes again are the same request.
 func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof) (Request, error) {
@@ -126,19 +71,19 @@ func (a *Access) pointKey(ctx context.Context, key string, id session.ID, notAft
 
 // acceptable is the courtesy check of a request: the caller's own, for a scanner
 // that they may know of, and nothing that its agent is sure to refuse.
-func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.Proof) (grant.Request, Asset, error) {
+func (a *Access) acceptable(ctx context.Context, c Caller, raw []byte, p grant.Proof) (grant.Request, scanner, error) {
 	if !c.Is(session.Engineer) {
-		return grant.Request{}, Asset{}, refusal(session.Denied, "Sign in as an engineer.", "Only engineers ask for access.")
+		return grant.Request{}, scanner{}, refusal(session.Denied, "Sign in as an engineer.", "Only engineers ask for access.")
 	}
 	doc, err := grant.ParseRequest(raw)
 	if err != nil {
-		return grant.Request{}, Asset{}, err
+		return grant.Request{}, scanner{}, err
 	}
 	if err := checkProof(p); err != nil {
-		return grant.Request{}, Asset{}, err
+		return grant.Request{}, scanner{}, err
 	}
 	if doc.Eng != c.Who().Identity {
-		return grant.Request{}, Asset{}, refusal(session.Denied, "Sign in as the engineer who asks.",
+		return grant.Request{}, scanner{}, refusal(session.Denied, "Sign in as the engineer who asks.",
 			"The request is somebody else's.")
 	}
 	asset, err := a.asset(ctx, doc.Site, doc.Asset)
@@ -265,7 +210,7 @@ func (a *Access) List(ctx context.Context, c Caller, only session.Status, s Stre
 }
 
 // Get reads one request.
-func (a *Access) Get(ctx context.Context, c Caller, id session.ID) (Request, error) {
+func (a *Access) Get(ctx context.Context, c Caller, id string) (Request, error) {
 	r, err := a.load(ctx, c, id)
 	if err != nil {
 		return Request{}, err
@@ -275,7 +220,7 @@ func (a *Access) Get(ctx context.Context, c Caller, id session.ID) (Request, err
 
 // Wait reads a request as soon as its status is not the given one, another window
 // is proposed, or d is over. A window that ends counts as a change though nothing is written.
-func (a *Access) Wait(ctx context.Context, c Caller, id session.ID, while session.Status, d time.Duration) (Request, error) {
+func (a *Access) Wait(ctx context.Context, c Caller, id string, while session.Status, d time.Duration) (Request, error) {
 	r, err := a.load(ctx, c, id)
 	if err != nil {
 		return Request{}, err
@@ -288,7 +233,7 @@ func (a *Access) Wait(ctx context.Context, c Caller, id session.ID, while sessio
 	defer cancel()
 	known := r.Proposal
 	for version := uint64(0); ; {
-		doc, err := a.list.Wait(ctx, requestKind, id.Text(), version)
+		doc, err := a.list.Wait(ctx, requestKind, r.id.Text(), version)
 		if err != nil {
 			return Request{}, err
 		}
@@ -302,32 +247,11 @@ func (a *Access) Wait(ctx context.Context, c Caller, id session.ID, while sessio
 	}
 }
 
-// Evidence is the exact bytes and proofs of a request, for a console that
-// checks them itself.
-type Evidence struct {
-	Request   []byte
-	Proof     grant.Proof
-	Received  time.Time
-	Grant     []byte // pinned: the only bytes that can still be approved
-	Approvals []Approval
-}
-
-// Approval is one approver's proof.
-type Approval struct {
-	Proof    grant.Proof
-	Received time.Time
-}
-
-// Documents reads them, for the request's engineer and the site's people.
-func (a *Access) Documents(ctx context.Context, c Caller, id session.ID) (Evidence, error) {
+// Documents reads the exact bytes and proofs of a request, for its engineer and the site's people.
+func (a *Access) Documents(ctx context.Context, c Caller, id string) (Documents, error) {
 	r, err := a.load(ctx, c, id)
 	if err != nil {
-		return Evidence{}, err
+		return Documents{}, err
 	}
-	d := Evidence{Request: r.Request, Grant: r.Answer.Grant, Received: r.Proof.Received,
-		Proof: grant.Proof{Token: r.Proof.Token, Salt: r.Proof.Salt}, Approvals: []Approval{}}
-	for _, p := range r.Answer.Approvals {
-		d.Approvals = append(d.Approvals, Approval{Proof: grant.Proof{Token: p.Token, Salt: p.Salt}, Received: p.Received})
-	}
-	return d, nil
+	return r.documents(), nil
 }

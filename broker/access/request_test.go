@@ -112,15 +112,15 @@ func TestSubmit(t *testing.T) {
 	}
 	d, err := w.Documents(t.Context(), ben, r.ID)
 	w.must(err)
-	if !bytes.Equal(d.Request, raw) || accesstest.Person(d.Proof.Token) != "ada" || !d.Received.Equal(start) || d.Approvals == nil {
+	if !bytes.Equal(d.Request, raw) || accesstest.Person(d.Token) != "ada" || !d.Received.Equal(start) || d.Approvals == nil {
 		t.Errorf("documents: %+v", d)
 	}
 	other := accesstest.Request(ada.id(), "NGH", "NGH-PETCT1", w.clock())
-	other.RID = r.Document.RID
+	other.RID = w.doc(r).RID
 	_, err = w.Submit(t.Context(), ada, accesstest.Bytes(other), accesstest.Proof("ada"))
 	w.wants(err, session.Refused, "used before")
 	other = accesstest.Request(adam.id(), "NGH", "NGH-PETCT1", w.clock())
-	other.Key = r.Document.Key
+	other.Key = w.doc(r).Key
 	_, err = w.Submit(t.Context(), adam, accesstest.Bytes(other), accesstest.Proof("adam"))
 	w.wants(err, session.Refused, "key belongs to another request")
 }
@@ -190,7 +190,8 @@ func TestAnAgentThatIsAway(t *testing.T) {
 // Whoever may not know of a request hears the same as of one that is not there.
 func TestForeignIsUnknown(t *testing.T) {
 	w := newWorld(t)
-	r, sid := w.approved(ada)
+	r, _ := w.approved(ada)
+	sid := gid(r)
 	w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
 	rec := session.NewID()
 	w.must(w.StartRecording(t.Context(), "NGH", "main", sid, link.RecordingReport{Recording: rec.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
@@ -202,24 +203,27 @@ func TestForeignIsUnknown(t *testing.T) {
 		"nobody":                         {},
 	} {
 		for verb, call := range map[string]func(id session.ID) error{
-			"get":       func(id session.ID) error { _, err := w.Get(t.Context(), who, id); return err },
-			"documents": func(id session.ID) error { _, err := w.Documents(t.Context(), who, id); return err },
-			"wait":      func(id session.ID) error { _, err := w.Wait(t.Context(), who, id, "", time.Second); return err },
-			"withdraw":  func(id session.ID) error { _, err := w.Withdraw(t.Context(), who, id); return err },
-			"deny": func(id session.ID) error {
-				_, err := w.Deny(t.Context(), who.with(session.Approver), id, "no")
+			"get":       func(id session.ID) error { _, err := w.Get(t.Context(), who, id.Request()); return err },
+			"documents": func(id session.ID) error { _, err := w.Documents(t.Context(), who, id.Request()); return err },
+			"wait": func(id session.ID) error {
+				_, err := w.Wait(t.Context(), who, id.Request(), "", time.Second)
 				return err
 			},
-			"session":   func(id session.ID) error { _, err := w.Session(t.Context(), who, id); return err },
-			"kill":      func(id session.ID) error { _, err := w.Kill(t.Context(), who, id); return err },
-			"recording": func(id session.ID) error { _, err := w.Recording(t.Context(), who, id); return err },
+			"withdraw": func(id session.ID) error { _, err := w.Withdraw(t.Context(), who, id.Request()); return err },
+			"deny": func(id session.ID) error {
+				_, err := w.Deny(t.Context(), who.with(session.Approver), id.Request(), "no")
+				return err
+			},
+			"session":   func(id session.ID) error { _, err := w.Session(t.Context(), who, id.Session()); return err },
+			"kill":      func(id session.ID) error { _, err := w.Kill(t.Context(), who, id.Session()); return err },
+			"recording": func(id session.ID) error { _, err := w.Recording(t.Context(), who, id.Recording()); return err },
 		} {
 			if verb == "deny" && who.At("NGH") {
 				continue // would be an approver of the site
 			}
 			id := map[string]session.ID{"session": sid, "kill": sid, "recording": rec}[verb]
 			if id.IsZero() {
-				id = r.ID
+				id, _ = session.ParseRequestID(r.ID)
 			}
 			here, missing := call(id), call(none)
 			if here == nil || missing == nil {
@@ -268,11 +272,12 @@ func TestCatalogue(t *testing.T) {
 	w.must(w.Announce(t.Context(), elsewhere.Hello("NGH-PETCT1"))) // another site may use the name
 	w.must(w.Announce(t.Context(), second.Hello("NGH-MR1")))
 	w.must(w.Announce(t.Context(), w.agent.Hello("NGH-PETCT1"))) // CT2 is gone
+	whose := map[string]string{w.agent.Fingerprint(): "main", second.Fingerprint(): "second", elsewhere.Fingerprint(): "main"}
 	names := func(c person, only string) (s []string) {
 		all, err := w.Assets(t.Context(), c, access.Which{Site: only})
 		w.must(err)
 		for _, x := range all {
-			s = append(s, fmt.Sprint(x.Site, "/", x.Name, " ", x.Agent, " ", x.Online))
+			s = append(s, fmt.Sprint(x.Site, "/", x.Name, " ", whose[x.Agent], " ", x.Online))
 		}
 		return s
 	}

@@ -20,33 +20,18 @@ const (
 	Concern  = "concern"
 )
 
-// Review is what one of the hospital's people says of a recording. It stays.
-type Review struct {
+// review is what one of the hospital's people says of a recording. It stays.
+type review struct {
 	By          session.Person `json:"by"`
 	At          time.Time      `json:"at"`
 	Attestation string         `json:"attestation"`
 	Comment     string         `json:"comment,omitempty"`
 }
 
-// Verdict is what the broker found when it checked a recording itself.
-type Verdict struct {
-	At            time.Time `json:"at"`
-	Verdict       string    `json:"verdict"` // intact, torn, tampered, unreadable, open
-	Signer        string    `json:"signer"`  // known, unknown
-	Segments      int64     `json:"segments"`
-	Countersigned bool      `json:"countersigned"`
-	Logged        bool      `json:"logged"`
-	Message       string    `json:"message"` // one sentence
-}
-
 // MayReplay reads a recording for somebody who wants to see what is in it: they have
 // said why, in the last hours.
-func (a *Access) MayReplay(ctx context.Context, c Caller, id session.ID) (Recording, error) {
-	d, v, err := a.shownRecording(ctx, c, id)
-	if err != nil {
-		return Recording{}, err
-	}
-	x, err := readRecording(d.Body, id)
+func (a *Access) MayReplay(ctx context.Context, c Caller, id string) (Recording, error) {
+	x, _, err := a.loadRecording(ctx, c, id)
 	if err != nil {
 		return Recording{}, err
 	}
@@ -56,13 +41,13 @@ func (a *Access) MayReplay(ctx context.Context, c Caller, id session.ID) (Record
 	}) {
 		return Recording{}, refusal(session.Refused, "Give a reason; it is kept with the recording.", "Say first why you look at this recording.")
 	}
-	return v, nil
+	return x.view(), nil
 }
 
 // Review keeps what an approver or auditor of the site says of a recording that is
 // over. Nobody judges their own session.
-func (a *Access) Review(ctx context.Context, c Caller, id session.ID, attestation, comment string) (Recording, error) {
-	v, err := a.Recording(ctx, c, id)
+func (a *Access) Review(ctx context.Context, c Caller, id string, attestation, comment string) (Recording, error) {
+	v, key, err := a.loadRecording(ctx, c, id)
 	if err != nil {
 		return Recording{}, err
 	}
@@ -76,7 +61,7 @@ func (a *Access) Review(ctx context.Context, c Caller, id session.ID, attestatio
 		return Recording{}, refusal(session.Invalid, "Write it shorter, in plain text on one line.", "The comment has at most %d plain characters.", maxComment)
 	case attestation == Concern && comment == "":
 		return Recording{}, refusal(session.Invalid, "Write down what it is about.", "A concern needs a comment.")
-	case v.State == "live" || v.Engineer.Sub == "":
+	case v.Sealed.IsZero() || v.Engineer.Sub == "":
 		return Recording{}, refusal(session.Refused, "Review it when it is over.", "This recording is not complete yet.")
 	case len(v.Reviews) >= maxReviews:
 		return Recording{}, tooManyReviews()
@@ -85,19 +70,19 @@ func (a *Access) Review(ctx context.Context, c Caller, id session.ID, attestatio
 		return Recording{}, err
 	}
 	var became recording
-	err = a.putRecording(ctx, id, nil, func(x *recording) error {
+	err = a.putRecording(ctx, key, nil, func(x *recording) error {
 		if len(x.Reviews) >= maxReviews {
 			return tooManyReviews()
 		}
-		x.Reviews = append(x.Reviews, Review{By: c.Who(), At: a.utc(), Attestation: attestation, Comment: comment})
+		x.Reviews = append(x.Reviews, review{By: c.Who(), At: a.utc(), Attestation: attestation, Comment: comment})
 		became = *x
 		return nil
 	})
 	if err != nil {
 		return Recording{}, err
 	}
-	a.log.Info("recording reviewed", "recording", id.Recording(), "user", c.Who().Sub, "target", v.Asset, "attestation", attestation)
-	return became.view()
+	a.log.Info("recording reviewed", "recording", id, "user", c.Who().Sub, "target", v.Asset, "attestation", attestation)
+	return became.view(), nil
 }
 
 func tooManyReviews() error {
@@ -105,21 +90,20 @@ func tooManyReviews() error {
 }
 
 // reviewed is the event of a review. The log cuts long details; the hash is of all of it.
-func reviewed(c Caller, v Recording, attestation, comment string) witness.Event {
-	who, of := c.Who().Identity, v.Engineer.Identity
-	e := witness.Event{Event: witness.RecordingReviewed, Site: v.Site, Who: &who, Of: &of, Recording: v.ID.Recording(),
-		Details: map[string]string{"asset": v.Asset, "attestation": attestation, "comment": comment}}
+func reviewed(c Caller, x recording, attestation, comment string) witness.Event {
+	e := x.event(witness.RecordingReviewed, c.Who().Identity, map[string]string{"attestation": attestation, "comment": comment})
 	if comment != "" {
 		e.Details["comment-sha256"] = hashed(comment)
-	}
-	if !v.Session.IsZero() {
-		e.Session = v.Session.Session()
 	}
 	return e
 }
 
 // NoteVerdict keeps what the broker found with the recording.
-func (a *Access) NoteVerdict(ctx context.Context, site string, id session.ID, v Verdict) (Verdict, error) {
+func (a *Access) NoteVerdict(ctx context.Context, site, name string, v Verdict) (Verdict, error) {
+	id, err := session.ParseRecordingID(name)
+	if err != nil {
+		return Verdict{}, err
+	}
 	v.At = a.utc()
 	return v, a.findOut(ctx, site, id, func(x *recording) { x.Verdict = &v })
 }

@@ -25,7 +25,7 @@ func TestWhatIsMissing(t *testing.T) {
 		}
 		route, err := w.Route(t.Context(), ada.id(), host)
 		if ready {
-			if err != nil || route.Service != "recon-ssh" || route.Asset != "NGH-PETCT1" || route.Agent != "main" || route.Site != "NGH" || route.Session != x.Session {
+			if err != nil || route.Service != "recon-ssh" || route.Asset != "NGH-PETCT1" || route.Agent != "main" || route.Site != "NGH" || route.Session.Session() != x.Session {
 				t.Errorf("Route = %+v, %v", route, err)
 			}
 		} else {
@@ -114,22 +114,22 @@ func TestRouteToOtherNames(t *testing.T) {
 func TestKeyOwner(t *testing.T) {
 	w := newWorld(t)
 	r, _ := w.submit(ada)
-	owner, err := w.KeyOwner(t.Context(), r.Document.Key)
+	owner, err := w.KeyOwner(t.Context(), w.doc(r).Key)
 	w.must(err)
-	if owner.Identity != ada.id() || owner.Request != r.ID {
+	if owner.Identity != ada.id() || owner.Request.Request() != r.ID {
 		t.Errorf("owner = %+v", owner)
 	}
 	refused := accesstest.Request(adam.id(), "NGH", "NGH-PETCT1", w.clock())
 	w.agent.Refuse = &link.Verdict{Message: "No.", Next: "Ask."}
 	_, err = w.Submit(t.Context(), adam, accesstest.Bytes(refused), accesstest.Proof("adam"))
 	w.wants(err, session.Refused, "No.")
-	for _, line := range []string{"", refused.Key, r.Document.Key + " me", r.Document.Key + "\n", strings.ToLower(r.Document.Key), strings.Repeat("x", 10000)} {
+	for _, line := range []string{"", refused.Key, w.doc(r).Key + " me", w.doc(r).Key + "\n", strings.ToLower(w.doc(r).Key), strings.Repeat("x", 10000)} {
 		if o, err := w.KeyOwner(t.Context(), line); session.KindOf(err) != session.Denied || o.Sub != "" {
 			t.Errorf("KeyOwner(%.40q) = %+v, %v", line, o, err)
 		}
 	}
 	w.advance(4*time.Hour + 25*time.Hour)
-	_, err = w.KeyOwner(t.Context(), r.Document.Key)
+	_, err = w.KeyOwner(t.Context(), w.doc(r).Key)
 	w.wants(err, session.Expired, "long over")
 }
 
@@ -178,7 +178,7 @@ func TestReports(t *testing.T) {
 	show := func() string {
 		s, err := w.Session(t.Context(), ada, sid)
 		w.must(err)
-		return fmt.Sprintf("%s %s %s %d", s.State, s.Reason, s.Service, len(s.Recordings))
+		return fmt.Sprintf("%s %s %s %d", s.State, why(s), s.Service, len(s.Recordings))
 	}
 	send := func(want string) {
 		t.Helper()
@@ -205,7 +205,7 @@ func TestReports(t *testing.T) {
 }
 
 func TestKill(t *testing.T) {
-	open := func(w *world) (access.Request, session.ID) {
+	open := func(w *world) (access.Request, string) {
 		r, sid := w.approved(ada)
 		w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
 		return r, sid
@@ -221,11 +221,11 @@ func TestKill(t *testing.T) {
 			w.wants(err, session.Denied, "Only its engineer")
 			s, err := w.Kill(t.Context(), c.who, sid)
 			w.must(err)
-			if s.State != session.Ended || s.Reason != c.reason || !w.agent.Entry(r.ID).Closed {
+			if s.State != session.Ended || why(s) != c.reason || !w.agent.Entry(r.ID).Closed {
 				t.Errorf("killed: %+v", s)
 			}
 			heard := len(w.agent.Arrived())
-			if s, err = w.Kill(t.Context(), ben, sid); err != nil || s.Reason != c.reason || len(w.agent.Arrived()) != heard {
+			if s, err = w.Kill(t.Context(), ben, sid); err != nil || why(s) != c.reason || len(w.agent.Arrived()) != heard {
 				t.Errorf("killed again: %+v, %v", s, err)
 			}
 			w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 2))) // sent before the kill
@@ -264,7 +264,7 @@ func TestKill(t *testing.T) {
 		rep := w.report(r, 3)
 		rep.Ended, rep.Reason = w.clock(), session.KilledRemote
 		w.must(w.ReportSession(t.Context(), "NGH", "main", rep))
-		if s, _ := w.Session(t.Context(), ben, sid); s.State != session.Ended || s.Reason != session.KilledRemote || len(w.agent.Arrived()) != heard {
+		if s, _ := w.Session(t.Context(), ben, sid); s.State != session.Ended || why(s) != session.KilledRemote || len(w.agent.Arrived()) != heard {
 			t.Errorf("%+v, the agent heard %v", s, w.agent.Arrived())
 		}
 	})
@@ -281,7 +281,7 @@ func TestKill(t *testing.T) {
 	})
 	t.Run("when the agent says no", func(t *testing.T) {
 		w := newWorld(t)
-		_, err := w.Kill(t.Context(), ben, session.NewID())
+		_, err := w.Kill(t.Context(), ben, session.NewID().Session())
 		w.wants(err, session.Invalid, "no session")
 		_, sid := open(w)
 		nobody := ben
@@ -303,7 +303,7 @@ func TestRecordings(t *testing.T) {
 		w.must(err)
 		out := []string{}
 		for _, x := range all {
-			out = append(out, fmt.Sprint(x.State, " ", x.Bytes, " ", x.Asset, " ", x.Session == sid, " ", !x.Ended.IsZero()))
+			out = append(out, fmt.Sprint(x.State, " ", x.Bytes, " ", x.Asset, " ", x.Session == sid, " ", x.Ended != nil))
 		}
 		return strings.Join(out, "; ")
 	}
@@ -336,7 +336,7 @@ func TestRecordings(t *testing.T) {
 		"another agent's seal":  w.SealRecording(t.Context(), "NGH", "second", id, w.clock(), false),
 		"a negative part":       w.AppendPart(t.Context(), "NGH", "main", id, "000002", -1),
 		"a part without a name": w.AppendPart(t.Context(), "NGH", "main", id, "", 1),
-		"another agent's start": w.StartRecording(t.Context(), "NGH", "second", sid, rep.Recordings[0]),
+		"another agent's start": w.StartRecording(t.Context(), "NGH", "second", gid(r), rep.Recordings[0]),
 	} {
 		if bad == nil {
 			t.Errorf("%s was taken", name)
@@ -346,7 +346,7 @@ func TestRecordings(t *testing.T) {
 	stolen := w.report(other, 1)
 	stolen.Recordings = rep.Recordings
 	if err := w.ReportSession(t.Context(), "NGH", "main", stolen); err == nil {
-		t.Errorf("a recording went over to session %s", osid.Session())
+		t.Errorf("a recording went over to session %s", osid)
 	}
 	w.must(w.SealRecording(t.Context(), "NGH", "main", id, w.clock(), true))
 	w.must(w.SealRecording(t.Context(), "NGH", "main", id, w.clock(), false))
@@ -362,7 +362,7 @@ func TestAHeaderListsTheRecordingUnderItsSession(t *testing.T) {
 	w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
 	x := link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}
 	for range 2 {
-		w.must(w.StartRecording(t.Context(), "NGH", "main", sid, x))
+		w.must(w.StartRecording(t.Context(), "NGH", "main", gid(r), x))
 	}
 	rep := w.report(r, 2)
 	rep.Recordings = []link.RecordingReport{x}
@@ -401,7 +401,7 @@ func TestWhatIsNotStoredShows(t *testing.T) {
 	}
 	for _, who := range []access.Caller{ada, ben} {
 		all := find(who)
-		if len(all) != 1 || all[0].ID != id || all[0].Stuck == nil {
+		if len(all) != 1 || all[0].ID != id.Recording() || all[0].Stuck == nil {
 			t.Fatalf("found %+v", all)
 		}
 		s := all[0].Stuck

@@ -14,46 +14,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Session is a session as it stands at one moment.
-type Session struct {
-	ID         session.ID
-	State      session.State
-	Reason     session.EndReason // empty while it lives
-	Asset      string
-	Service    string           // of the first connection
-	Protocol   session.Protocol // what that speaks; empty where its agent did not say
-	Engineer   session.Person
-	Opened     time.Time
-	Deadline   time.Time
-	Ended      time.Time // zero while it lives
-	Recordings []string  // V-...
-	Request    session.ID
-	Frozen     []string // causes, while it is frozen
-	Site       string
-	WorkOrder  string
-	Keys       int // that may open connections, as the agent says; 0 when it did not say
-}
-
-// session derives the session of a record.
-func (r record) session(now time.Time) Session {
-	f := r.sessionFacts()
-	s := Session{
-		ID: r.sessionID(), State: f.State(now), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol, Engineer: r.Engineer,
-		Opened: f.Opened, Deadline: f.Deadline, Ended: f.Ended, Recordings: slices.Clone(r.Session.Recordings), Request: r.id,
-		Keys: r.Session.Keys, Site: r.doc.Site, WorkOrder: r.doc.Ref,
-	}
-	if s.State == session.Frozen {
-		s.Frozen = slices.Clone(r.Session.Frozen)
-	}
-	if s.State == session.Ended {
-		s.Reason = f.WhyEnded(now)
-		if s.Ended.IsZero() {
-			s.Ended = f.Deadline
-		}
-	}
-	return s
-}
-
 // Sessions lists the sessions that the caller may know of, the one that was opened last
 // first; live leaves out those that are over.
 func (a *Access) Sessions(ctx context.Context, c Caller, live bool, s Stretch) (all []Session, next string, err error) {
@@ -70,10 +30,10 @@ func (a *Access) Sessions(ctx context.Context, c Caller, live bool, s Stretch) (
 }
 
 // Session reads one session that was opened.
-func (a *Access) Session(ctx context.Context, c Caller, id session.ID) (Session, error) {
+func (a *Access) Session(ctx context.Context, c Caller, id string) (Session, error) {
 	r, err := a.granted(ctx, c, id)
 	if err == nil && r.Session.Opened.IsZero() {
-		err = unknown("session", id.Session())
+		err = unknown("session", id)
 	}
 	if err != nil {
 		return Session{}, err
@@ -82,7 +42,11 @@ func (a *Access) Session(ctx context.Context, c Caller, id session.ID) (Session,
 }
 
 // granted finds the request of a session that the caller may know of.
-func (a *Access) granted(ctx context.Context, c Caller, id session.ID) (record, error) {
+func (a *Access) granted(ctx context.Context, c Caller, name string) (record, error) {
+	id, err := session.ParseSessionID(name)
+	if err != nil {
+		return record{}, err
+	}
 	r, err := a.bySession(ctx, id)
 	if errors.Is(err, ErrUnknown) || err == nil && (!r.seenBy(c) || r.Answer.Granted.IsZero() || r.extension()) {
 		err = unknown("session", id.Session())
@@ -112,7 +76,7 @@ func (a *Access) bySession(ctx context.Context, id session.ID) (record, error) {
 // Kill ends a session, by its engineer (completed) or an approver of its site
 // (killed-remote), or takes an approval back that nobody has used. A session that
 // is over stays as it is. When the agent is away, it is told when it comes back.
-func (a *Access) Kill(ctx context.Context, c Caller, id session.ID) (Session, error) {
+func (a *Access) Kill(ctx context.Context, c Caller, id string) (Session, error) {
 	r, err := a.granted(ctx, c, id)
 	if err != nil {
 		return Session{}, err
@@ -145,7 +109,7 @@ func (a *Access) Kill(ctx context.Context, c Caller, id session.ID) (Session, er
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Session{}, later(r.doc.Site, id, nil)
 	}
-	v, err := a.agents.End(ctx, r.doc.Site, r.Agent, link.End{Session: id.Session(), Reason: reason, By: c.Who()})
+	v, err := a.agents.End(ctx, r.doc.Site, r.Agent, link.End{Session: id, Reason: reason, By: c.Who()})
 	if err != nil {
 		return Session{}, later(r.doc.Site, id, err)
 	}
@@ -170,15 +134,15 @@ func (a *Access) Kill(ctx context.Context, c Caller, id session.ID) (Session, er
 	if !v.OK {
 		return Session{}, said(v)
 	}
-	a.log.Info("session ended", "session", id.Session(), "user", c.Who().Sub, "reason", reason)
+	a.log.Info("session ended", "session", id, "user", c.Who().Sub, "reason", reason)
 	return r.session(a.now()), nil
 }
 
 // later says that a kill waits for the agent, and who can do it now.
-func later(site string, id session.ID, err error) error {
+func later(site, id string, err error) error {
 	return &session.Error{Kind: session.Unreachable, Err: err,
 		Message: fmt.Sprintf("The agent at %s is not connected; the session is ended as soon as it is back.", site),
-		Next:    "The hospital can end it at once, on the agent itself: sallyport-agent kill " + id.Session() + "."}
+		Next:    "The hospital can end it at once, on the agent itself: sallyport-agent kill " + id + "."}
 }
 
 // ReportSession takes what an agent tells of a session, from the agent that holds

@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -110,7 +111,7 @@ func (w *world) submit(p person) (access.Request, []byte) {
 }
 
 // approved is a request that ben approved, with its session's id.
-func (w *world) approved(p person) (access.Request, session.ID) {
+func (w *world) approved(p person) (access.Request, string) {
 	w.t.Helper()
 	r, raw := w.submit(p)
 	r, admitted, err := w.Approve(w.t.Context(), ben, r.ID, accesstest.Bytes(w.agent.Grant(raw)), accesstest.Proof("ben"))
@@ -118,12 +119,44 @@ func (w *world) approved(p person) (access.Request, session.ID) {
 	if !admitted || r.Status != session.Approved {
 		w.t.Fatalf("approved, but %v %s", admitted, r.Status)
 	}
-	return r, r.Session
+	return r, sid(r)
+}
+
+// sid is the session of a request, empty before it is granted.
+func sid(r access.Request) string {
+	if r.Grant == nil {
+		return ""
+	}
+	return *r.Grant
+}
+
+// gid is the same as an id.
+func gid(r access.Request) session.ID {
+	id, _ := session.ParseSessionID(sid(r))
+	return id
+}
+
+// doc is a request's document.
+func (w *world) doc(r access.Request) grant.Request {
+	w.t.Helper()
+	d, err := w.Documents(w.t.Context(), ben, r.ID)
+	w.must(err)
+	doc, err := grant.ParseRequest(d.Request)
+	w.must(err)
+	return doc
+}
+
+// why is the reason of a session's end, empty while it lives.
+func why(s access.Session) session.EndReason {
+	if s.Reason == nil {
+		return ""
+	}
+	return *s.Reason
 }
 
 // opened is the report of a session that just began.
 func (w *world) report(r access.Request, seq uint64) link.SessionReport {
-	return link.SessionReport{Session: r.Session.Session(), Request: r.ID.Request(), Seq: seq, Asset: r.Document.Asset,
+	return link.SessionReport{Session: sid(r), Request: r.ID, Seq: seq, Asset: r.Asset,
 		Service: "recon-ssh", Opened: w.clock(), Deadline: w.clock().Add(30 * time.Minute)}
 }
 

@@ -111,16 +111,3 @@ func (d *door) lastEvents(who signedIn, n int) (AuditEvents, error) {
 	slices.Reverse(v.Events)
 	return v, nil
 }
-
-// fetched is the event of somebody who reads a recording.
-func fetched(who signedIn, r access.Recording, reason string) witness.Event {
-	e := witness.Event{Event: witness.RecordingFetched, Site: r.Site, Who: &who.Identity, Recording: r.ID.Recording(),
-		Details: map[string]string{"asset": session.Target{Site: r.Site, Asset: r.Asset}.String(), "reason": reason}}
-	if r.Engineer.Sub != "" {
-		e.Of = &r.Engineer.Identity
-	}
-	if !r.Session.IsZero() {
-		e.Session = r.Session.Session()
-	}
-	return e
-}

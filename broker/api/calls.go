@@ -106,9 +106,9 @@ func (s *signIn) Resolve(ctx huma.Context) []error {
 
 // part is a stretch of assets, which come by site and name; without a limit it is all of
 // them.
-func (s Stretch) part(all []access.Asset) (part []access.Asset, next string) {
+func (s Stretch) part(all []Asset) (part []Asset, next string) {
 	site, name, _ := strings.Cut(s.After, "/")
-	part = slices.DeleteFunc(all, func(x access.Asset) bool { return cmp.Or(cmp.Compare(x.Site, site), cmp.Compare(x.Name, name)) <= 0 })
+	part = slices.DeleteFunc(all, func(x Asset) bool { return cmp.Or(cmp.Compare(x.Site, site), cmp.Compare(x.Name, name)) <= 0 })
 	if s.Limit > 0 && len(part) > s.Limit {
 		part = part[:s.Limit]
 		next = part[s.Limit-1].Site + "/" + part[s.Limit-1].Name
@@ -131,7 +131,7 @@ func (d *door) register(api huma.API) {
 	handle(d, api, "list-assets", func(ctx context.Context, who signedIn, in *assetsQuery) (*listed[Asset], error) {
 		all, err := d.Access.Assets(ctx, who, access.Which{Site: in.Site, Name: in.Name})
 		all, next := in.part(all)
-		return &listed[Asset]{Next: next, Body: each(all, assetView)}, err
+		return &listed[Asset]{Next: next, Body: list(all)}, err
 	})
 	d.registerLogins(api)
 	d.registerRequests(api)
@@ -155,81 +155,56 @@ func (d *door) login(ctx context.Context, _ signedIn, in *signIn) (*of[Login], e
 func (d *door) registerRequests(api huma.API) {
 	handle(d, api, "submit-request", func(ctx context.Context, who signedIn, in *submission) (*of[Request], error) {
 		r, err := d.Access.Submit(ctx, who, in.Body.Request, grant.Proof{Token: in.Body.Token, Salt: in.Body.Salt})
-		return answer(requestView(r)), err
+		return answer(r), err
 	})
 	handle(d, api, "list-requests", func(ctx context.Context, who signedIn, in *requestsQuery) (*listed[Request], error) {
 		all, next, err := d.Access.List(ctx, who, session.Status(in.Status), access.Stretch(in.Stretch))
-		return &listed[Request]{Next: next, Body: each(all, requestView)}, err
+		return &listed[Request]{Next: next, Body: list(all)}, err
 	})
 	handle(d, api, "get-request", d.getRequest)
-	handle(d, api, "get-documents", withRequest(func(ctx context.Context, who signedIn, id session.ID, _ *byID) (*of[Documents], error) {
-		e, err := d.Access.Documents(ctx, who, id)
-		return answer(documentsView(e)), err
-	}))
-	handle(d, api, "approve-request", withRequest(func(ctx context.Context, who signedIn, id session.ID, in *decision) (*of[Decided], error) {
-		r, admitted, err := d.Access.Approve(ctx, who, id, in.Body.Grant, grant.Proof{Token: in.Body.Token, Salt: in.Body.Salt})
-		return answer(Decided{Request: requestView(r), Admitted: admitted}), err
-	}))
-	handle(d, api, "deny-request", withRequest(func(ctx context.Context, who signedIn, id session.ID, in *denial) (*of[Request], error) {
-		r, err := d.Access.Deny(ctx, who, id, in.Body.Reason)
-		return answer(requestView(r)), err
-	}))
-	handle(d, api, "withdraw-request", withRequest(func(ctx context.Context, who signedIn, id session.ID, _ *byID) (*of[Request], error) {
-		r, err := d.Access.Withdraw(ctx, who, id)
-		return answer(requestView(r)), err
-	}))
+	handle(d, api, "get-documents", func(ctx context.Context, who signedIn, in *byID) (*of[Documents], error) {
+		e, err := d.Access.Documents(ctx, who, in.ID)
+		return answer(e), err
+	})
+	handle(d, api, "approve-request", func(ctx context.Context, who signedIn, in *decision) (*of[Decided], error) {
+		r, admitted, err := d.Access.Approve(ctx, who, in.ID, in.Body.Grant, grant.Proof{Token: in.Body.Token, Salt: in.Body.Salt})
+		return answer(Decided{Request: r, Admitted: admitted}), err
+	})
+	handle(d, api, "deny-request", func(ctx context.Context, who signedIn, in *denial) (*of[Request], error) {
+		r, err := d.Access.Deny(ctx, who, in.ID, in.Body.Reason)
+		return answer(r), err
+	})
+	handle(d, api, "withdraw-request", func(ctx context.Context, who signedIn, in *byID) (*of[Request], error) {
+		r, err := d.Access.Withdraw(ctx, who, in.ID)
+		return answer(r), err
+	})
 	handle(d, api, "explain-access", func(ctx context.Context, who signedIn, in *servicePath) (*of[Access], error) {
 		x, err := d.Access.Access(ctx, who, session.Target{Site: in.Site, Asset: in.Asset, Service: in.Service})
-		return answer(accessView(x)), err
+		return answer(x), err
 	})
 	handle(d, api, "explain-access-short", func(ctx context.Context, who signedIn, in *shortPath) (*of[Access], error) {
 		x, err := d.Access.Access(ctx, who, session.Target{Asset: in.Asset, Service: in.Service})
-		return answer(accessView(x)), err
+		return answer(x), err
 	})
 }
 
 // getRequest reads a request, with wait when its status changes.
 func (d *door) getRequest(ctx context.Context, who signedIn, in *waitQuery) (*of[Request], error) {
-	id, err := session.ParseRequestID(in.ID)
-	if err != nil {
-		return nil, err
-	}
 	if in.Wait > 0 { // who has more than their share of these is answered at once
 		if leave, ok := d.waiting.enter(who.Identity, nil); ok {
 			defer leave()
-			r, err := d.Access.Wait(ctx, who, id, in.Status, time.Duration(in.Wait)*time.Second)
-			return answer(requestView(r)), err
+			r, err := d.Access.Wait(ctx, who, in.ID, in.Status, time.Duration(in.Wait)*time.Second)
+			return answer(r), err
 		}
 	}
-	r, err := d.Access.Get(ctx, who, id)
-	return answer(requestView(r)), err
-}
-
-// identified is a call about a request.
-type identified interface{ id() string }
-
-func (p byID) id() string       { return p.ID }
-func (p decision) id() string   { return p.ID }
-func (p denial) id() string     { return p.ID }
-func (p activation) id() string { return p.ID }
-func (p counter) id() string    { return p.ID }
-func (p revocation) id() string { return p.ID }
-
-// withRequest reads the request's id before the call.
-func withRequest[I identified, O any](f func(context.Context, signedIn, session.ID, *I) (*O, error)) func(context.Context, signedIn, *I) (*O, error) {
-	return func(ctx context.Context, who signedIn, in *I) (*O, error) {
-		id, err := session.ParseRequestID((*in).id())
-		if err != nil {
-			return nil, err
-		}
-		return f(ctx, who, id, in)
-	}
+	r, err := d.Access.Get(ctx, who, in.ID)
+	return answer(r), err
 }
 
 func (d *door) registerSessions(api huma.API) {
 	handle(d, api, "list-sessions", func(ctx context.Context, who signedIn, in *sessionsQuery) (*listed[Session], error) {
 		all, next, err := d.Access.Sessions(ctx, who, in.State == "live", access.Stretch(in.Stretch))
-		return &listed[Session]{Next: next, Body: each(all, sessionView)}, err
+		return &listed[Session]{Next: next, Body: list(all)}, err
 	})
 	handle(d, api, "get-session", withSession(d.Access.Session))
 	handle(d, api, "kill-session", withSession(d.Access.Kill))
@@ -237,72 +212,49 @@ func (d *door) registerSessions(api huma.API) {
 	handle(d, api, "thaw-session", withSession(d.Access.Thaw))
 }
 
-// withSession reads the session's id before the call.
-func withSession(f func(context.Context, access.Caller, session.ID) (access.Session, error)) func(context.Context, signedIn, *byID) (*of[Session], error) {
+func withSession(f func(context.Context, access.Caller, string) (Session, error)) func(context.Context, signedIn, *byID) (*of[Session], error) {
 	return func(ctx context.Context, who signedIn, in *byID) (*of[Session], error) {
-		id, err := session.ParseSessionID(in.ID)
-		if err != nil {
-			return nil, err
-		}
-		s, err := f(ctx, who, id)
-		return answer(sessionView(s)), err
+		s, err := f(ctx, who, in.ID)
+		return answer(s), err
 	}
 }
 
 func (d *door) registerRecordings(api huma.API) {
 	handle(d, api, "get-recording-file", func(ctx context.Context, who signedIn, in *fileQuery) (*huma.StreamResponse, error) {
-		r, err := d.recording(ctx, who, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		if err := d.Audit.Append(ctx, fetched(who, r, in.Reason)); err != nil {
-			return nil, err
-		}
-		d.Log.Info("recording read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", session.Target{Site: r.Site, Asset: r.Asset}.String())
-		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ".sally", d.Vault.Assemble) }}, nil
+		return d.fetch(ctx, who, in, ".sally", d.Vault.Assemble)
 	})
 	handle(d, api, "get-recording-pack", func(ctx context.Context, who signedIn, in *fileQuery) (*huma.StreamResponse, error) {
-		r, err := d.recording(ctx, who, in.ID)
-		if err != nil {
-			return nil, err
-		}
-		if err := d.Audit.Append(ctx, fetched(who, r, in.Reason)); err != nil {
-			return nil, err
-		}
-		d.Log.Info("evidence pack read", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "target", session.Target{Site: r.Site, Asset: r.Asset}.String())
-		return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ".sallypack", d.Vault.Pack) }}, nil
+		return d.fetch(ctx, who, in, ".sallypack", d.Vault.Pack)
 	})
 	handle(d, api, "view-recording", func(ctx context.Context, who signedIn, in *viewing) (*none, error) {
-		id, err := session.ParseRecordingID(in.ID)
-		if err != nil {
+		if err := d.Access.NoteViewing(ctx, who, in.ID, in.Body.Input, in.Body.Reason); err != nil {
 			return nil, err
 		}
-		if err := d.Access.NoteViewing(ctx, who, id, in.Body.Input, in.Body.Reason); err != nil {
-			return nil, err
-		}
-		d.Log.Info("recording viewed", "recording", id.Recording(), "user", who.Sub, "issuer", who.Iss, "input", in.Body.Input)
+		d.Log.Info("recording viewed", "recording", in.ID, "user", who.Sub, "issuer", who.Iss, "input", in.Body.Input)
 		return nil, nil
 	})
 }
 
-func (d *door) recording(ctx context.Context, who signedIn, id string) (access.Recording, error) {
-	v, err := session.ParseRecordingID(id)
+// fetch sends a recording to somebody who takes it away.
+func (d *door) fetch(ctx context.Context, who signedIn, in *fileQuery, ending string, send func(context.Context, string, string, io.Writer) error) (*huma.StreamResponse, error) {
+	r, err := d.Access.FetchRecording(ctx, who, in.ID, in.Reason)
 	if err != nil {
-		return access.Recording{}, err
+		return nil, err
 	}
-	return d.Access.Recording(ctx, who, v)
+	d.Log.Info("recording read", "recording", r.ID, "as", ending, "user", who.Sub, "issuer", who.Iss, "target", session.Target{Site: r.Site, Asset: r.Asset}.String())
+	return &huma.StreamResponse{Body: func(out huma.Context) { d.sendFile(out, r.Site, r.ID, ending, send) }}, nil
 }
 
 // sendFile streams a recording. Trouble before the first byte is answered; later
 // the connection breaks, so that nobody takes a part for the whole.
-func (d *door) sendFile(out huma.Context, site string, id session.ID, ending string, send func(context.Context, string, string, io.Writer) error) {
+func (d *door) sendFile(out huma.Context, site, id, ending string, send func(context.Context, string, string, io.Writer) error) {
 	w := &lateWriter{ctx: out, begin: func() {
 		out.SetHeader("Content-Type", "application/octet-stream")
-		out.SetHeader("Content-Disposition", `attachment; filename="`+id.Recording()+ending+`"`)
+		out.SetHeader("Content-Disposition", `attachment; filename="`+id+ending+`"`)
 		out.SetHeader("Content-Security-Policy", "default-src 'none'; sandbox")
 		out.SetStatus(http.StatusOK)
 	}}
-	err := send(out.Context(), site, id.Recording(), w)
+	err := send(out.Context(), site, id, w)
 	switch {
 	case err == nil && !w.begun:
 		w.start()
@@ -310,7 +262,7 @@ func (d *door) sendFile(out huma.Context, site string, id session.ID, ending str
 		d.refuse(out, d.problem(out.Context(), err))
 	case err != nil:
 		if !errors.Is(err, context.Canceled) {
-			d.Log.Warn("a recording broke off", "recording", id.Recording(), "err", err)
+			d.Log.Warn("a recording broke off", "recording", id, "err", err)
 		}
 		panic(http.ErrAbortHandler)
 	}

@@ -8,161 +8,28 @@
 package api
 
 import (
-	"encoding/json"
 	"time"
 
+	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/session"
 )
 
-// The views below are the JSON that people's scripts read. Lists are bare arrays,
-// newest first; times are RFC 3339 UTC or null.
+// What access answers is written as it is.
+type (
+	Request   = access.Request
+	Documents = access.Documents
+	Session   = access.Session
+	Recording = access.Recording
+	Verdict   = access.Verdict
+	Asset     = access.Asset
+	Engineer  = access.Engineer
+	Access    = access.Answer
+	Context   = access.Context
+	Proposal  = access.Proposal
+	Review    = access.Review
+)
 
-// Request is an access request as its people see it.
-type Request struct {
-	ID         string            `json:"id"`
-	Status     session.Status    `json:"status"`
-	Asset      string            `json:"asset"`
-	Services   []string          `json:"services"`
-	Grant      *string           `json:"grant"` // S-..., once granted
-	NotBefore  time.Time         `json:"not_before"`
-	NotAfter   time.Time         `json:"not_after"`
-	MaxSeconds int64             `json:"max_seconds"`
-	Approvals  int               `json:"approvals"`
-	Needed     int               `json:"needed"`
-	Site       string            `json:"site"`
-	Class      session.Class     `json:"class"`
-	Channels   []session.Channel `json:"channels"`
-	Engineer   session.Person    `json:"engineer"`
-	Reason     string            `json:"reason"`
-	WorkOrder  string            `json:"work_order"`
-	Created    time.Time         `json:"created"`
-	DeniedBy   string            `json:"denied_by,omitempty"`
-	DenyReason string            `json:"deny_reason,omitempty"`
-	Kind       string            `json:"kind"`                    // session or extension
-	Extends    string            `json:"extends,omitempty"`       // S-... that an extension makes longer
-	Missing    []string          `json:"missing"`                 // groups that still have to approve, one entry a place
-	Proposal   *Proposal         `json:"proposal,omitempty"`      // another window, by an approver
-	RevokedBy  string            `json:"revoked_by,omitempty"`    // who took the approval back
-	RevokeWhy  string            `json:"revoke_reason,omitempty"` // and why
-
-	EngineerClass session.ClientClass `json:"engineer_class"` // of the program in which they asked; empty where it is not known
-	Approved      []Approved          `json:"approved"`
-}
-
-// Proposal is another window for a request, by an approver.
-type Proposal struct {
-	From   time.Time `json:"from"`
-	Until  time.Time `json:"until"`
-	Reason string    `json:"reason,omitempty"`
-	By     string    `json:"by"`
-	At     time.Time `json:"at"`
-}
-
-// Documents are the exact bytes and proofs of a request, for an approver's console.
-type Documents struct {
-	Request   []byte     `json:"request"`
-	Token     string     `json:"token"`
-	Salt      []byte     `json:"salt"`
-	Received  time.Time  `json:"received"` // when the agent took it, as the broker says
-	Grant     []byte     `json:"grant,omitempty"`
-	Approvals []Approval `json:"approvals"`
-}
-
-// Approval is one approver's proof.
-type Approval struct {
-	Token    string    `json:"token"`
-	Salt     []byte    `json:"salt"`
-	Received time.Time `json:"received"`
-}
-
-// Session is a session as its people see it.
-type Session struct {
-	ID         string             `json:"id"`
-	State      session.State      `json:"state"`
-	Reason     *session.EndReason `json:"reason"`
-	Asset      string             `json:"asset"`
-	Service    string             `json:"service"`
-	Protocol   session.Protocol   `json:"protocol"` // empty where it is not known
-	Engineer   string             `json:"engineer"` // e-mail, or the subject where there is none
-	Opened     time.Time          `json:"opened" nullable:"true"`
-	Deadline   time.Time          `json:"deadline" nullable:"true"`
-	Ended      *time.Time         `json:"ended"`
-	Recordings []string           `json:"recordings"`
-	Request    string             `json:"request"`
-	Frozen     []string           `json:"frozen"` // causes; none while it runs
-	Site       string             `json:"site"`
-	WorkOrder  string             `json:"work_order"`
-	Keys       int                `json:"keys"` // that may open connections; 0 when the agent did not say
-}
-
-// MarshalJSON writes a time that did not happen as null: a grant that was ended before
-// anybody opened it has neither beginning nor deadline.
-func (s Session) MarshalJSON() ([]byte, error) {
-	type plain Session
-	return json.Marshal(struct {
-		plain
-		Opened   *time.Time `json:"opened"`
-		Deadline *time.Time `json:"deadline"`
-	}{plain(s), orNull(s.Opened), orNull(s.Deadline)})
-}
-
-// Recording is a recording in the vault or on its way there.
-type Recording struct {
-	ID       string           `json:"id"`
-	Session  string           `json:"session"`
-	State    string           `json:"state"` // live, sealed, torn
-	Asset    string           `json:"asset"`
-	Service  string           `json:"service"`
-	Protocol session.Protocol `json:"protocol"` // empty where it is not known
-	Engineer string           `json:"engineer"`
-	Started  time.Time        `json:"started"`
-	Ended    *time.Time       `json:"ended"`
-	Bytes    int64            `json:"bytes"` // stored so far
-
-	Request   string   `json:"request"`
-	Reason    string   `json:"reason"` // why the session ended; empty while it lives or where that is not known
-	Site      string   `json:"site"`
-	WorkOrder string   `json:"work_order"`
-	Readable  bool     `json:"readable"` // the broker may show it
-	Digest    *Digest  `json:"digest"`   // null until it is sealed, or where the broker may not read it
-	Verdict   *Verdict `json:"verdict"`  // null: not checked yet
-	Stuck     *Stuck   `json:"stuck"`    // null while all that came could be stored
-	Reviews   []Review `json:"reviews"`
-}
-
-// Asset is a scanner as the catalogue shows it.
-type Asset struct {
-	Name     string            `json:"name"`
-	Site     string            `json:"site"`
-	Label    string            `json:"label"`
-	Modality string            `json:"modality"`
-	Online   bool              `json:"online"` // its agent is connected
-	Needed   int               `json:"needed"` // approvals
-	Longest  int64             `json:"longest_seconds"`
-	Channels []session.Channel `json:"channels"`
-	Accept   session.Accept    `json:"accept"`
-	Services []session.Service `json:"services"`
-	Window   int64             `json:"window_seconds"` // widest not-before to not-after
-	Zone     string            `json:"zone"`           // the site's time zone, as in Europe/Berlin
-	Quorum   []session.Quorum  `json:"quorum"`         // who the approvers must be; none: anyone who may approve
-
-	Agent   string   `json:"agent"`           // fingerprint of its agent's identity key, which a grant names
-	Typical int64    `json:"typical_seconds"` // median time to a decision here; 0: not known
-	Decided int      `json:"decided"`         // decisions behind it
-	Live    []string `json:"live"`            // sessions that are on it now, of those that the caller may know
-}
-
-// Engineer is an engineer as a site's approvers know them.
-type Engineer struct {
-	session.Person
-	Site     string     `json:"site"`
-	Disabled bool       `json:"disabled"`
-	By       string     `json:"by,omitempty"` // who disabled or enabled them last
-	At       *time.Time `json:"at"`
-	Reason   string     `json:"reason,omitempty"`
-	Waiting  []string   `json:"waiting"` // agents that have still to hear of it
-	Asked    *time.Time `json:"asked"`   // their latest request
-}
+// The JSON that people's scripts read, as package access says.
 
 // Login is what a signed-in CLI gets.
 type Login struct {
@@ -179,20 +46,6 @@ type Login struct {
 type SSHDoor struct {
 	Address string `json:"address"`  // host:port
 	HostKey string `json:"host_key"` // key line
-}
-
-// Access answers "may I connect now, and if not, what is missing?".
-type Access struct {
-	Site    string       `json:"site"` // with asset and service: what was asked about, by its full name
-	Asset   string       `json:"asset"`
-	Service string       `json:"service"`
-	Ready   bool         `json:"ready"`
-	Pending bool         `json:"pending"` // waiting for the hospital
-	Kind    session.Kind `json:"kind,omitempty"`
-	Message string       `json:"message,omitempty"` // one sentence
-	Next    string       `json:"next,omitempty"`
-	Request string       `json:"request,omitempty"`
-	Session string       `json:"session,omitempty"`
 }
 
 // Problem is an error on the wire: application/problem+json of RFC 9457.

@@ -14,10 +14,10 @@ import (
 // Proofs is what a token that came from a round trip is good for, and the documents
 // that its nonce must cover. *access.Access is one.
 type Proofs interface {
-	Documents(ctx context.Context, c access.Caller, id session.ID) (access.Evidence, error)
-	Submit(ctx context.Context, c access.Caller, raw []byte, p grant.Proof) (access.Request, error)
-	Approve(ctx context.Context, c access.Caller, id session.ID, raw []byte, p grant.Proof) (access.Request, bool, error)
-	Activate(ctx context.Context, c access.Caller, id session.ID, key string, p grant.Proof) (access.Request, error)
+	Documents(ctx context.Context, c access.Caller, id string) (Documents, error)
+	Submit(ctx context.Context, c access.Caller, raw []byte, p grant.Proof) (Request, error)
+	Approve(ctx context.Context, c access.Caller, id string, raw []byte, p grant.Proof) (Request, bool, error)
+	Activate(ctx context.Context, c access.Caller, id string, key string, p grant.Proof) (Request, error)
 }
 
 // errand is what a proof is for, while its person is away.
@@ -81,11 +81,7 @@ func (d *door) nonceOf(ctx context.Context, who signedIn, e errand) (string, err
 	if e.Role == grant.RoleRequest {
 		return nonceOfRequest(who, e, salt)
 	}
-	id, err := session.ParseRequestID(e.ID)
-	if err != nil {
-		return "", err
-	}
-	papers, err := d.Web.Proofs.Documents(ctx, who, id)
+	papers, err := d.Web.Proofs.Documents(ctx, who, e.ID)
 	if err != nil {
 		return "", err
 	}
@@ -97,7 +93,7 @@ func (d *door) nonceOf(ctx context.Context, who signedIn, e errand) (string, err
 		if _, err := grant.ParseGrant(e.Document); err != nil {
 			return "", err
 		}
-		return grant.ApproveNonce(e.Document, papers.Proof.Token, salt), nil
+		return grant.ApproveNonce(e.Document, papers.Token, salt), nil
 	case grant.RoleActivate:
 		if len(papers.Grant) == 0 {
 			return "", &session.Error{Kind: session.Refused, Message: "The hospital has not answered yet.", Next: "Wait for its answer."}
@@ -159,17 +155,13 @@ func (d *door) run(ctx context.Context, b identity.Callback, e errand) (request 
 		if err != nil {
 			return "", false, err
 		}
-		return r.ID.Request(), false, nil
-	}
-	id, err := session.ParseRequestID(e.ID)
-	if err != nil {
-		return e.ID, false, err
+		return r.ID, false, nil
 	}
 	switch e.Role {
 	case grant.RoleApprove:
-		_, admitted, err = d.Web.Proofs.Approve(ctx, b.Caller, id, e.Document, proof)
+		_, admitted, err = d.Web.Proofs.Approve(ctx, b.Caller, e.ID, e.Document, proof)
 	case grant.RoleActivate:
-		_, err = d.Web.Proofs.Activate(ctx, b.Caller, id, e.Key, proof)
+		_, err = d.Web.Proofs.Activate(ctx, b.Caller, e.ID, e.Key, proof)
 	default:
 		err = session.Errorf(session.Internal, "a proof for %.20q", e.Role)
 	}

@@ -55,15 +55,15 @@ type (
 func (d *door) registerReplays(api huma.API) {
 	handle(d, api, "list-recordings", d.listRecordings)
 	handle(d, api, "get-recording", func(ctx context.Context, who signedIn, in *byID) (*of[Recording], error) {
-		r, err := d.recording(ctx, who, in.ID)
-		return answer(d.recordingView(r)), err
+		r, err := d.Access.Recording(ctx, who, in.ID)
+		return answer(d.digested(r)), err
 	})
 	handle(d, api, "get-recording-replay", func(ctx context.Context, who signedIn, in *knownTag) (*tagged[Replay], error) {
-		r, err := d.viewed(ctx, who, in.ID)
+		r, err := d.Access.MayReplay(ctx, who, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		x, tag, err := d.Replays.Replay(ctx, r.Site, r.ID.Recording())
+		x, tag, err := d.Replays.Replay(ctx, r.Site, r.ID)
 		if err != nil {
 			return nil, err
 		}
@@ -71,34 +71,30 @@ func (d *door) registerReplays(api huma.API) {
 		return labelled(in.Match, tag, "r", replayView(r, x, zone)), err
 	})
 	handle(d, api, "get-recording-part", func(ctx context.Context, who signedIn, in *partPath) (*of[ReplayPart], error) {
-		r, err := d.viewed(ctx, who, in.ID)
+		r, err := d.Access.MayReplay(ctx, who, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		events, err := d.Replays.Part(ctx, r.Site, r.ID.Recording(), in.N)
+		events, err := d.Replays.Part(ctx, r.Site, r.ID, in.N)
 		return answer(ReplayPart{N: in.N, Events: each(events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}), err
 	})
 	handle(d, api, "get-recording-transcript", func(ctx context.Context, who signedIn, in *knownTag) (*tagged[[]TranscriptLine], error) {
-		r, err := d.viewed(ctx, who, in.ID)
+		r, err := d.Access.MayReplay(ctx, who, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		lines, tag, err := d.Replays.Transcript(ctx, r.Site, r.ID.Recording())
+		lines, tag, err := d.Replays.Transcript(ctx, r.Site, r.ID)
 		return labelled(in.Match, tag, "t", each(lines, func(l terminal.Line) TranscriptLine { return TranscriptLine(l) })), err
 	})
 	handle(d, api, "verify-recording", d.verifyRecording)
 	handle(d, api, "review-recording", func(ctx context.Context, who signedIn, in *reviewing) (*of[Recording], error) {
-		id, err := session.ParseRecordingID(in.ID)
-		if err != nil {
-			return nil, err
-		}
-		r, err := d.Access.Review(ctx, who, id, in.Body.Attestation, in.Body.Comment)
-		return answer(d.recordingView(r)), err
+		r, err := d.Access.Review(ctx, who, in.ID, in.Body.Attestation, in.Body.Comment)
+		return answer(d.digested(r)), err
 	})
-	handle(d, api, "get-request-context", withRequest(func(ctx context.Context, who signedIn, id session.ID, _ *byID) (*of[Context], error) {
-		x, err := d.Access.Context(ctx, who, id)
-		return answer(contextView(x)), err
-	}))
+	handle(d, api, "get-request-context", func(ctx context.Context, who signedIn, in *byID) (*of[Context], error) {
+		x, err := d.Access.Context(ctx, who, in.ID)
+		return answer(x), err
+	})
 }
 
 // labelled answers with a tag, or with nothing when the caller has that answer. what keeps
@@ -114,13 +110,12 @@ func labelled[T any](match, tag, what string, body T) *tagged[T] {
 	return &tagged[T]{Status: 200, ETag: tag, Body: body}
 }
 
-// viewed finds a recording whose viewing the caller has noted.
-func (d *door) viewed(ctx context.Context, who signedIn, id string) (access.Recording, error) {
-	v, err := session.ParseRecordingID(id)
-	if err != nil {
-		return access.Recording{}, err
+// digested is a recording whose digest is asked for where it is not there yet.
+func (d *door) digested(r Recording) Recording {
+	if r.State != "" && r.State != "live" && r.Readable && r.Digest == nil && d.Digest != nil {
+		d.Digest(r.Site, r.ID)
 	}
-	return d.Access.MayReplay(ctx, who, v)
+	return r
 }
 
 func (d *door) listRecordings(ctx context.Context, who signedIn, in *recordingsQuery) (*listed[Recording], error) {
@@ -136,7 +131,7 @@ func (d *door) listRecordings(ctx context.Context, who signedIn, in *recordingsQ
 		f.With = strings.Split(in.With, ",")
 	}
 	all, next, err := d.Access.Recordings(ctx, who, f, access.Stretch(in.Stretch))
-	return &listed[Recording]{Next: next, Body: each(all, d.recordingView)}, err
+	return &listed[Recording]{Next: next, Body: each(all, d.digested)}, err
 }
 
 // moment reads a time, or a day with something added.
@@ -156,18 +151,18 @@ func moment(s string, add time.Duration) (time.Time, error) {
 
 // verifyRecording has the broker look for itself, and keeps what it finds.
 func (d *door) verifyRecording(ctx context.Context, who signedIn, in *byID) (*of[Verdict], error) {
-	r, err := d.recording(ctx, who, in.ID)
+	r, err := d.Access.Recording(ctx, who, in.ID)
 	if err != nil {
 		return nil, err
 	}
 	if !d.rates.checks.allow(who.Iss+"\n"+who.Sub, d.Now()) {
 		return nil, errTooFast
 	}
-	v, err := d.Replays.Check(ctx, r.Site, r.ID.Recording())
+	v, err := d.Replays.Check(ctx, r.Site, r.ID)
 	if err != nil {
 		return nil, err
 	}
 	v, err = d.Access.NoteVerdict(ctx, r.Site, r.ID, v)
-	d.Log.Info("recording checked", "recording", r.ID.Recording(), "user", who.Sub, "issuer", who.Iss, "verdict", v.Verdict)
-	return answer(*verdictView(&v)), err
+	d.Log.Info("recording checked", "recording", r.ID, "user", who.Sub, "issuer", who.Iss, "verdict", v.Verdict)
+	return answer(v), err
 }

@@ -282,7 +282,7 @@ func TestContextOfARequest(t *testing.T) {
 	path := "/api/v1/requests/" + x.pending + "/context"
 	c := get[Context](w, "ben", "GET", path, nil)
 	if c.Agent != w.agent.Fingerprint() || c.Zone != "UTC" || c.Sessions != 1 || c.Since == nil || len(c.Recent) != 1 || c.Recent[0].Session != x.session ||
-		c.Recent[0].Reason != "tube arcs" || c.Recent[0].Reviewed || c.Decided != 1 || c.Typical < 1 {
+		c.Recent[0].Reason != "tube arcs" || c.Recent[0].Reviewed || c.Decided != 1 || c.Median < 1 {
 		t.Errorf("%+v", c)
 	}
 	w.answers(w.call("audrey", "POST", "/api/v1/recordings/"+x.recording+"/reviews", Attestation{Attestation: "as-agreed"}), 200)

@@ -5,68 +5,9 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
-	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings/replay"
 	"github.com/sallyport/sallyport/recordings/replay/terminal"
-	"github.com/sallyport/sallyport/session"
 )
-
-// Approved is one approver of a request, and in which kind of program they approved it.
-type Approved struct {
-	By    session.Person      `json:"by"`
-	Class session.ClientClass `json:"class"`
-	At    time.Time           `json:"at"` // received by the agent
-}
-
-// Context is what a decision about a request should know.
-type Context struct {
-	Agent      string        `json:"agent"` // fingerprint that the grant must name
-	Zone       string        `json:"zone"`
-	Sessions   int           `json:"sessions"` // of this engineer on this scanner before
-	Since      *time.Time    `json:"since"`    // the first of them
-	Unreviewed int           `json:"unreviewed"`
-	Recent     []PastSession `json:"recent"`
-	Denied     int           `json:"denied"`
-	Typical    int64         `json:"typical_seconds"` // median time to a decision here; 0: not known
-	Decided    int           `json:"decided"`         // decisions behind it
-}
-
-// PastSession is an earlier session of an engineer on a scanner. Reason is why they asked.
-type PastSession struct {
-	Session    string     `json:"session"`
-	Request    string     `json:"request"`
-	Opened     time.Time  `json:"opened"`
-	Ended      *time.Time `json:"ended"`
-	Reason     string     `json:"reason"`
-	WorkOrder  string     `json:"work_order"`
-	Recordings []string   `json:"recordings"`
-	Reviewed   bool       `json:"reviewed"`
-}
-
-// Digest sums a recording up.
-type Digest replay.Digest
-
-// Stuck says that parts of a recording are refused again and again; the agent keeps them.
-type Stuck access.Stuck
-
-// Verdict is what the broker found when it checked a recording.
-type Verdict struct {
-	At            time.Time `json:"at"`
-	Verdict       string    `json:"verdict" enum:"intact,torn,tampered,unreadable,open"`
-	Signer        string    `json:"signer" enum:"known,unknown"`
-	Segments      int64     `json:"segments"`
-	Countersigned bool      `json:"countersigned"`
-	Logged        bool      `json:"logged"` // its seal is in the audit log
-	Message       string    `json:"message"`
-}
-
-// Review is what one of the hospital's people says of a recording.
-type Review struct {
-	By          string    `json:"by"`
-	At          time.Time `json:"at"`
-	Attestation string    `json:"attestation" enum:"as-agreed,concern"`
-	Comment     string    `json:"comment"`
-}
 
 // Attestation is a review to be.
 type Attestation struct {
@@ -126,50 +67,13 @@ func (ReplayEvent) Schema(huma.Registry) *huma.Schema {
 // TranscriptLine is a line that was shown, as plain text.
 type TranscriptLine terminal.Line
 
-func replayView(r access.Recording, x replay.Index, zone string) Replay {
-	return Replay{Recording: r.ID.Recording(), Cols: x.Cols, Rows: x.Rows, Duration: x.Duration, Started: x.Header.Started.UTC(), Zone: zone,
+func replayView(r Recording, x replay.Index, zone string) Replay {
+	return Replay{Recording: r.ID, Cols: x.Cols, Rows: x.Rows, Duration: x.Duration, Started: x.Header.Started.UTC(), Zone: zone,
 		Channels: each(x.Channels, func(c replay.Channel) ReplayChannel {
 			return ReplayChannel{Stream: c.Stream, Kind: string(c.Kind), Text: c.Text, At: c.At}
 		}),
 		Markers: list(x.Markers), Activity: list(x.Activity),
 		Parts: each(x.Parts, func(p replay.Part) ReplayRange {
 			return ReplayRange{N: p.N, From: p.From, To: p.To, Bytes: p.Bytes}
-		})}
-}
-
-func verdictView(v *access.Verdict) *Verdict {
-	if v == nil {
-		return nil
-	}
-	return &Verdict{At: v.At.UTC(), Verdict: v.Verdict, Signer: v.Signer, Segments: v.Segments, Countersigned: v.Countersigned,
-		Logged: v.Logged, Message: v.Message}
-}
-
-// recordingView also asks for a digest that is not there yet.
-func (d *door) recordingView(r access.Recording) Recording {
-	v := Recording{ID: r.ID.Recording(), State: r.State, Asset: r.Asset, Service: r.Service, Protocol: r.Protocol, Engineer: known(r.Engineer),
-		Started: r.Started.UTC(), Ended: orNull(r.Ended), Bytes: r.Bytes, Site: r.Site, WorkOrder: r.WorkOrder, Reason: string(r.Reason),
-		Readable: r.Readable, Verdict: verdictView(r.Verdict), Digest: (*Digest)(r.Digest), Stuck: (*Stuck)(r.Stuck),
-		Reviews: each(r.Reviews, func(x access.Review) Review {
-			return Review{By: known(x.By), At: x.At.UTC(), Attestation: x.Attestation, Comment: x.Comment}
-		})}
-	if !r.Session.IsZero() {
-		v.Session = r.Session.Session()
-	}
-	if !r.Request.IsZero() {
-		v.Request = r.Request.Request()
-	}
-	if r.State != "live" && r.Readable && r.Digest == nil && d.Digest != nil {
-		d.Digest(r.Site, v.ID)
-	}
-	return v
-}
-
-func contextView(x access.Context) Context {
-	return Context{Agent: x.Agent, Zone: x.Zone, Sessions: x.Sessions, Since: orNull(x.Since), Unreviewed: x.Unreviewed, Denied: x.Denied,
-		Typical: int64(x.Median / time.Second), Decided: x.Decided,
-		Recent: each(x.Recent, func(p access.PastSession) PastSession {
-			return PastSession{Session: p.ID.Session(), Request: p.Request.Request(), Opened: p.Opened.UTC(), Ended: orNull(p.Ended),
-				Reason: p.Asked, WorkOrder: p.WorkOrder, Recordings: list(p.Recordings), Reviewed: p.Reviewed}
 		})}
 }

@@ -330,10 +330,11 @@ type Entry struct {
 }
 
 // Entry looks a request up.
-func (a *Agents) Entry(id session.ID) Entry {
+func (a *Agents) Entry(id string) Entry {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	x := a.entries[id.Text()]
+	rid, _ := session.ParseRequestID(id) // what is none has no entry
+	x := a.entries[rid.Text()]
 	if x == nil {
 		return Entry{}
 	}

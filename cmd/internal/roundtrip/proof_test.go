@@ -103,7 +103,7 @@ func TestRequestApproveActivate(t *testing.T) {
 	if o := eng.prove(eng.activation(asked.Request)); !o.OK || o.Role != "activate" {
 		t.Fatalf("activated: %+v", o)
 	}
-	if e := w.agent.Entry(id); !e.Admitted || e.Keys != 2 {
+	if e := w.agent.Entry(id.Request()); !e.Admitted || e.Keys != 2 {
 		t.Errorf("the agent has %+v", e)
 	}
 	kinds := w.events()

@@ -40,7 +40,7 @@ export type Agreed = Agree<
   | Parts<T.Documents, S['Documents'], 'Documents'>
   | Parts<T.Context, S['Context'], 'Context'>
   | Parts<T.PastSession, S['PastSession'], 'PastSession'>
-  | Parts<T.Access, S['Access'], 'Access'>
+  | Parts<T.Access, S['Answer'], 'Access'>
   | Parts<T.Session, S['Session'], 'Session'>
   | Parts<T.Review, S['Review'], 'Review'>
   | Parts<T.Verdict, S['Verdict'], 'Verdict'>
