@@ -128,7 +128,7 @@ func least(marks []mark) time.Duration {
 func (w *world) listed(id session.ID, segments int) {
 	all, _, err := w.access.Recordings(w.t.Context(), w.ben, access.Filter{}, access.Stretch{})
 	must(w.t, err)
-	if len(all) != 1 || all[0].ID != id || all[0].State != "sealed" {
+	if len(all) != 1 || all[0].ID != id.Recording() || all[0].State != "sealed" {
 		w.t.Fatalf("listed %+v", all)
 	}
 	bytes := int64(0)

@@ -138,7 +138,7 @@ func (w *world) begin() {
 	must(w.t, err)
 	w.of, _, err = w.access.Approve(ctx, w.ben, r.ID, accesstest.Bytes(w.agent.Grant(raw)), accesstest.Proof("ben"))
 	must(w.t, err)
-	must(w.t, w.access.ReportSession(ctx, "NGH", "main", link.SessionReport{Session: w.of.Session.Session(), Request: w.of.ID.Request(), Seq: 1,
+	must(w.t, w.access.ReportSession(ctx, "NGH", "main", link.SessionReport{Session: *w.of.Grant, Request: w.of.ID, Seq: 1,
 		Asset: "NGH-PETCT1", Service: "recon-ssh", Opened: time.Now(), Deadline: time.Now().Add(8 * time.Hour)}))
 }
 
@@ -272,8 +272,8 @@ func (w *world) record(o recordings.Options) (*recordings.Writer, session.ID) {
 	must(w.t, err)
 	id := session.NewID()
 	o.Signer, o.InputRecipient = w.agent.Key(), input.Recipient().String()
-	writer, err := recordings.Create(filepath.Join(w.spool, id.Recording()), recordings.Header{Recording: id.Recording(), Session: w.of.Session.Session(),
-		Request: w.of.ID.Request(), GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: w.ada.Person}, o)
+	writer, err := recordings.Create(filepath.Join(w.spool, id.Recording()), recordings.Header{Recording: id.Recording(), Session: *w.of.Grant,
+		Request: w.of.ID, GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: w.ada.Person}, o)
 	must(w.t, err)
 	return writer, id
 }
