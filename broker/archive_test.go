@@ -534,6 +534,7 @@ func TestTorn(t *testing.T) {
 	c := newScene(t)
 	f := c.record(c.agent.Key())
 	c.lines(f, 40)
+	c.settled(f)
 	copied := filepath.Join(t.TempDir(), "rec") // as the disk was when the agent died
 	must(t, os.CopyFS(copied, os.DirFS(f.dir)))
 	_, err := recordings.Recover(copied, f.key)

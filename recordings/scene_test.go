@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -90,8 +91,10 @@ func (s *scene) record(w *recordings.Writer, events ...session.Event) {
 // await waits until a part is closed.
 func (s *scene) await(name string) {
 	s.t.Helper()
+	open := filepath.Join(s.dir, strings.Replace(name, "seg-", "open-", 1)) // goes a moment later
 	for range 1000 {
-		if _, err := os.Stat(filepath.Join(s.dir, name)); err == nil {
+		_, err := os.Stat(filepath.Join(s.dir, name))
+		if _, still := os.Stat(open); err == nil && errors.Is(still, fs.ErrNotExist) {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
