@@ -38,9 +38,12 @@ func checkHello(h link.Hello) error {
 		}
 		for _, s := range x.Services {
 			host := strings.ToLower(s.Name)
-			if !session.ValidName(s.Name) || !session.ValidName(s.Endpoint) || hosts[host] || !s.Class.Known() ||
-				len(s.Protocol) > 20 || !wording.Plain(string(s.Protocol)) || s.Port < 1 || s.Port > 65535 {
+			if !session.ValidName(s.Name) || !session.ValidName(s.Endpoint) || hosts[host] || !s.Class.Known() || s.Port < 1 || s.Port > 65535 {
 				return wrong("The service %.64q of %s is out of bounds.", s.Name, x.Name)
+			}
+			if !s.Protocol.Known() {
+				return refusal(session.Invalid, "Update the broker before its agents, or take the service out of the agent's configuration.",
+					"The service %s of %s speaks %.20q, which this broker does not know.", s.Name, x.Name, s.Protocol)
 			}
 			hosts[host] = true
 		}

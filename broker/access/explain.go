@@ -218,7 +218,11 @@ type candidate struct {
 func (a *Access) best(ctx context.Context, engineer session.Identity, live []record, of session.Target) (best candidate, found bool, err error) {
 	live = slices.DeleteFunc(slices.Clone(live), func(r record) bool { return !r.covers(engineer, of) })
 	if len(live) == 0 {
-		for r, err := range a.all(ctx, ofEngineer(engineer), "") {
+		earlier := ofEngineer(engineer)
+		if of.Site != "" {
+			earlier = onScanner(engineer, of.Site, of.Asset)
+		}
+		for r, err := range a.all(ctx, earlier, "") {
 			if err != nil {
 				return candidate{}, false, err
 			}

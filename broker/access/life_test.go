@@ -442,3 +442,20 @@ func TestQuorumByGroup(t *testing.T) {
 		t.Errorf("still needed: %v", r.Missing)
 	}
 }
+
+// An agent that speaks what this broker does not know is told so, and nothing that it
+// announced replaces what is known.
+func TestAnUnknownProtocolIsRefused(t *testing.T) {
+	w := newWorld(t)
+	h := w.agent.Hello("NGH-PETCT1", "NGH-CT7")
+	h.Assets[1].Services[0].Protocol = "x11"
+	err := w.Announce(t.Context(), h)
+	w.wants(err, session.Invalid, `"x11", which this broker does not know`)
+	all, err := w.Assets(t.Context(), ada, access.Which{})
+	w.must(err)
+	for _, a := range all {
+		if a.Name == "NGH-CT7" {
+			t.Errorf("what was refused is there: %+v", a)
+		}
+	}
+}
