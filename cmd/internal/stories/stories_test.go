@@ -439,7 +439,8 @@ func cmdFlip(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(path, raw, 0o600))
 }
 
-// edit FROM TO old=new...: copy a file with replacements, each of which must apply.
+// edit FROM TO old=new...: copy a file with replacements, each of which must apply; \n in
+// a new text is a line's end.
 func cmdEdit(ts *testscript.TestScript, _ bool, args []string) {
 	text := ts.ReadFile(args[0])
 	for _, change := range args[2:] {
@@ -447,7 +448,7 @@ func cmdEdit(ts *testscript.TestScript, _ bool, args []string) {
 		if !strings.Contains(text, old) {
 			ts.Fatalf("%s does not hold %q", args[0], old)
 		}
-		text = strings.ReplaceAll(text, old, replacement)
+		text = strings.ReplaceAll(text, old, strings.ReplaceAll(replacement, `\n`, "\n"))
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
 }

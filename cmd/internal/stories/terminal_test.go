@@ -158,10 +158,15 @@ func cmdWaitTorn(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// agent-back: the agent answers on its socket and has the broker.
-func cmdAgentBack(ts *testscript.TestScript, _ bool, _ []string) {
+// agent-back [CONFIG]: an agent, the demonstration's if not said otherwise, answers on
+// its socket and has the broker.
+func cmdAgentBack(ts *testscript.TestScript, _ bool, args []string) {
+	file := "state/agent.yaml"
+	if len(args) > 0 {
+		file = args[0]
+	}
 	until(ts, "the agent is back", func() error {
-		return ts.Exec("sallyport-agent", "doctor", "--config", ts.MkAbs("state/agent.yaml"))
+		return ts.Exec("sallyport-agent", "doctor", "--config", ts.MkAbs(file))
 	})
 }
 
