@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -22,12 +23,14 @@ func Serve(engineer io.ReadWriter, cfg Config) error {
 	s := &server{o: o, to: engineer}
 	done := make(chan struct{})
 	defer close(done)
+	var left atomic.Bool // the client did, and the device was not waited for
 	requests, free := receive(engineer, done, func() {
 		// What a client asked for before it went is still asked for, but nobody waits
 		// long for a device that does not answer.
 		select {
 		case <-done:
 		case <-time.After(lastAnswers):
+			left.Store(true)
 			o.Hangup()
 		}
 	})
@@ -46,6 +49,9 @@ func Serve(engineer io.ReadWriter, cfg Config) error {
 			}
 			free <- r.body
 		case <-o.Gone():
+			if left.Load() {
+				return nil
+			}
 			return session.Errorf(session.Unreachable, "The device ended the file transfer.").WithNext("Try again.")
 		}
 	}
