@@ -42,6 +42,7 @@ type painter struct {
 	// Guarded by the Writer's mu.
 	queue []*openSegment // closed and not drawn
 	bytes int64
+	lost  bool    // the picture failed: nothing is drawn any more
 	drawn []frame // what stands at the begin of segment `at`, not written yet
 	at    uint32
 }
@@ -68,7 +69,7 @@ func (p *painter) end() {
 
 // hand gives it a segment that was just closed.
 func (p *painter) hand(s *openSegment) {
-	if p.picture != nil {
+	if p.picture != nil && !p.lost {
 		p.queue, p.bytes = append(p.queue, s), p.bytes+s.offset
 		p.wake()
 	}
@@ -90,7 +91,7 @@ func (w *Writer) draw() time.Duration {
 	// A segment in which nothing was opened shows nothing new where nothing is open.
 	if p.last > 0 || s.kinds.has(session.ChannelOpened) {
 		if err := p.safely(func() error { return p.take(w.binder.disk, s.closed.index, behind) }); err != nil {
-			return 0 // stopped, or the disk is ill, which others find out and say
+			return w.undrawn() // stopped, or the disk is ill, which others find out and say
 		}
 	}
 	w.mu.Lock()
@@ -102,6 +103,7 @@ func (w *Writer) draw() time.Duration {
 		err := p.safely(func() error { frames = p.frames(); return nil })
 		w.mu.Lock()
 		if err != nil {
+			p.giveUp()
 			return 0
 		}
 		p.drawn, p.at = frames, next
@@ -111,6 +113,17 @@ func (w *Writer) draw() time.Duration {
 	}
 	return time.Microsecond
 }
+
+// undrawn gives the picture up: no segment waits for one that failed.
+func (w *Writer) undrawn() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.painter.giveUp()
+	return 0
+}
+
+// giveUp is called with the Writer's mu held.
+func (p *painter) giveUp() { p.queue, p.bytes, p.lost = nil, 0, true }
 
 // safely takes a panic of the picture for an error: the session goes on without it.
 func (p *painter) safely(do func() error) (err error) {

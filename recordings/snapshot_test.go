@@ -161,6 +161,31 @@ func TestRecordingWaitsForNoPicture(t *testing.T) {
 	}
 }
 
+// A picture that fails is asked no more, however long the recording goes on.
+func TestAFailedPictureIsGivenUp(t *testing.T) {
+	s, a := newScene(t), newAlbum()
+	asked := make(chan struct{}, 100)
+	a.change = func([]session.Snapshot) ([]session.Snapshot, bool) {
+		asked <- struct{}{}
+		panic("picture")
+	}
+	w := s.create(func(o *recordings.Options) { o.SegmentBytes, o.Picture = 1, a })
+	s.record(w, opened(1), output("one"))
+	<-asked
+	for n := range 20 {
+		s.record(w, output("more"))
+		s.await(recordings.SegmentPart(uint32(n + 1)))
+	}
+	s.close(w)
+	<-a.closed
+	if n := len(asked); n != 0 {
+		t.Errorf("asked %d times more", n)
+	}
+	if got := s.verify(s.file()); got.Result != recordings.VerdictIntact {
+		t.Errorf("%+v", got)
+	}
+}
+
 // Whatever a picture says, or does, the recording can be read.
 func TestABadPictureHarmsNothing(t *testing.T) {
 	for name, change := range map[string]func([]session.Snapshot) ([]session.Snapshot, bool){

@@ -12,12 +12,13 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/sallyport/sallyport/recordings/vault"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
 
 // Files keeps copies of logs by their names. A file is written once and for good, and
-// headFile alone is replaced; both are durable when they return. What does not exist is
+// vault.LogHead alone is replaced; both are durable when they return. What does not exist is
 // fs.ErrNotExist.
 type Files interface {
 	PutLog(ctx context.Context, log, file string, content []byte) error
@@ -30,8 +31,6 @@ type head struct {
 	Checkpoint []byte   `json:"checkpoint"`
 	Entries    [][]byte `json:"entries,omitempty"`
 }
-
-const headFile = "head"
 
 // CopyTo brings a copy of the log up to date, so that it can be proved from when this node
 // is lost. What is there already is not written again.
@@ -59,7 +58,7 @@ func (l *Log) CopyTo(ctx context.Context, to Files) error {
 	}
 	content, err := json.Marshal(head{Checkpoint: note, Entries: tail})
 	if err == nil {
-		err = to.PutLog(ctx, l.cfg.Origin, headFile, content)
+		err = to.PutLog(ctx, l.cfg.Origin, vault.LogHead, content)
 	}
 	if err != nil {
 		return fmt.Errorf("copy the audit log: %w", err)
@@ -115,7 +114,7 @@ func OpenCopy(ctx context.Context, from Files, node session.Node) (*Copy, error)
 	if err != nil {
 		return nil, err
 	}
-	content, err := from.Log(ctx, node.Origin, headFile)
+	content, err := from.Log(ctx, node.Origin, vault.LogHead)
 	if err != nil {
 		return nil, err
 	}

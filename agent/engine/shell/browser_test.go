@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"context"
 	"crypto"
 	"encoding/base64"
 	"encoding/binary"
@@ -315,6 +316,20 @@ func TestBrowserShellAfterShell(t *testing.T) {
 	must(t, b.Send(attach.TypeStart, attach.AppendSize(nil, 90, 20)))
 	b.types("again")
 	b.sees("again")
+	// A browser that asks for what runs makes nothing that stays until the end.
+	running, made, child := w.terminal(p), 0, w.terminal(p).child
+	running.mu.Lock()
+	running.child = func() (context.Context, context.CancelFunc) { made++; return child() }
+	running.mu.Unlock()
+	for range 100 {
+		must(t, b.Send(attach.TypeStart, attach.AppendSize(nil, 90, 20)))
+	}
+	b.types("once more")
+	b.sees("once more")
+	if running.mu.Lock(); made != 0 {
+		t.Errorf("%d shells were made beside the one that runs", made)
+	}
+	running.mu.Unlock()
 	must(t, b.Send(attach.TypeClose))
 	if n := b.notice(attach.NoticeEnded); n.Reason != session.Completed {
 		t.Errorf("%+v", n)

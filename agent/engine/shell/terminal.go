@@ -177,17 +177,17 @@ func (t *browserTerminal) desert(still func() bool) {
 // start begins a shell, unless one runs.
 func (t *browserTerminal) start(size session.WindowSize) {
 	t.mu.Lock()
-	sh := newShell(t)
-	began := t.state.shell.CompareAndSwap(nil, sh)
-	if began {
-		t.state.shown = true
-		t.state.size.Store(&size)
-	}
-	t.mu.Unlock()
-	if !began {
+	if t.state.shell.Load() != nil {
+		t.mu.Unlock()
 		return
 	}
+	sh := newShell(t)
+	t.state.shell.Store(sh)
+	t.state.shown = true
+	t.state.size.Store(&size)
+	t.mu.Unlock()
 	if !t.c.Go(sh.run) {
+		sh.end()
 		t.done(sh)
 	}
 }
