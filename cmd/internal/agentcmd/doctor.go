@@ -1,14 +1,15 @@
 package agentcmd
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/agent"
 	"github.com/sallyport/sallyport/agent/doctor"
+	"github.com/sallyport/sallyport/cmd/internal/operator"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -26,12 +27,8 @@ agent. It exits with 1 when something fails; no secret is printed.`,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report := diagnose(cmd, !noLogin)
-			if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
-				if err := json.NewEncoder(cmd.OutOrStdout()).Encode(report); err != nil {
-					return err
-				}
-			} else {
-				tell(cmd, report)
+			if err := operator.Tell(cmd, report, tellReport); err != nil {
+				return err
 			}
 			if report.Failed() {
 				return &session.Error{Kind: session.Unreachable, Message: "Something is wrong with this agent", Next: "See the lines that say fail."}
@@ -45,7 +42,7 @@ agent. It exits with 1 when something fails; no secret is printed.`,
 
 // diagnose is the report, of which the configuration is the first line.
 func diagnose(cmd *cobra.Command, login bool) doctor.Report {
-	cfg, err := load(cmd)
+	cfg, err := operator.Load[agent.Config](cmd)
 	path, _ := cmd.Flags().GetString("config")
 	if err != nil {
 		c := doctor.Check{Name: "configuration", Result: doctor.Fail, Says: err.Error(), Next: "Mend the file and run this again."}
@@ -61,11 +58,11 @@ func diagnose(cmd *cobra.Command, login bool) doctor.Report {
 	return report
 }
 
-func tell(cmd *cobra.Command, r doctor.Report) {
+func tellReport(out io.Writer, r doctor.Report) {
 	for _, c := range r.Checks {
-		fmt.Fprintf(cmd.OutOrStdout(), "%-4s  %s: %s\n", c.Result, wording.Clean(c.Name), wording.Clean(c.Says))
+		fmt.Fprintf(out, "%-4s  %s: %s\n", c.Result, wording.Clean(c.Name), wording.Clean(c.Says))
 		if c.Next != "" {
-			fmt.Fprintf(cmd.OutOrStdout(), "      Next: %s\n", wording.Clean(c.Next))
+			fmt.Fprintf(out, "      Next: %s\n", wording.Clean(c.Next))
 		}
 	}
 }

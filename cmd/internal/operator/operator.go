@@ -1,8 +1,10 @@
-// Package operator is what the two server commands share at their edge: how they
-// log, stop on a signal and tell an operator what went wrong.
+// Package operator is what the two server commands share at their edge: how they read
+// their configuration, log, stop on a signal and tell an operator what came of it or
+// went wrong.
 package operator
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -16,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/sallyport/sallyport/cmd/internal/config"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -44,7 +47,7 @@ func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 		return exitOK
 	}
 	asJSON, _ := root.PersistentFlags().GetBool("json")
-	Complain(stderr, err, asJSON)
+	complain(stderr, err, asJSON)
 	switch session.KindOf(err) {
 	case session.Invalid:
 		return exitUsage
@@ -54,8 +57,8 @@ func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	return exitFailure
 }
 
-// Complain writes an error for people or, with asJSON, for scripts.
-func Complain(w io.Writer, err error, asJSON bool) {
+// complain writes an error for people or, with asJSON, for scripts.
+func complain(w io.Writer, err error, asJSON bool) {
 	message, next := err.Error(), ""
 	var e *session.Error
 	if errors.As(err, &e) {
@@ -71,8 +74,8 @@ func Complain(w io.Writer, err error, asJSON bool) {
 	}
 }
 
-// Logger logs to w: JSON for machines, text on a terminal.
-func Logger(w io.Writer, verbose bool) *slog.Logger {
+// newLogger logs to w: JSON for machines, text on a terminal.
+func newLogger(w io.Writer, verbose bool) *slog.Logger {
 	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug
@@ -84,9 +87,9 @@ func Logger(w io.Writer, verbose bool) *slog.Logger {
 	return slog.New(slog.NewJSONHandler(w, opts))
 }
 
-// UntilInputEnds is ctx, and ends also when in does. The demonstration gives its
+// untilInputEnds is ctx, and ends also when in does. The demonstration gives its
 // children a pipe, so that they never outlive it, however it dies.
-func UntilInputEnds(ctx context.Context, in io.Reader) (context.Context, context.CancelFunc) {
+func untilInputEnds(ctx context.Context, in io.Reader) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
 		defer cancel()
@@ -110,11 +113,11 @@ func Serve(short string, open func(cmd *cobra.Command, log *slog.Logger) (Server
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx := cmd.Context()
 			if tied {
-				bound, cancel := UntilInputEnds(ctx, os.Stdin)
+				bound, cancel := untilInputEnds(ctx, os.Stdin)
 				defer cancel()
 				ctx = bound
 			}
-			s, err := open(cmd, Logger(cmd.ErrOrStderr(), verbose))
+			s, err := open(cmd, newLogger(cmd.ErrOrStderr(), verbose))
 			if err != nil {
 				return err
 			}
@@ -128,17 +131,59 @@ func Serve(short string, open func(cmd *cobra.Command, log *slog.Logger) (Server
 }
 
 // Check is the command that reads a configuration and says whether it can be used.
-func Check(load func(cmd *cobra.Command) error) *cobra.Command {
-	return &cobra.Command{
-		Use:   "check",
-		Short: "Read the configuration and say whether it can be used",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := load(cmd); err != nil {
-				return err
-			}
-			fmt.Fprintln(cmd.OutOrStdout(), "The configuration can be used.")
-			return nil
-		},
+func Check[C any, P pointer[C]]() *cobra.Command {
+	return Configured[C, P](&cobra.Command{Use: "check", Short: "Read the configuration and say whether it can be used"},
+		func(*cobra.Command, C, []string) (any, error) { return map[string]bool{"usable": true}, nil },
+		func(out io.Writer, _ any) { fmt.Fprintln(out, "The configuration can be used.") })
+}
+
+// pointer is how a configuration is read: only its pointer validates.
+type pointer[C any] interface {
+	*C
+	config.Validator
+}
+
+// Load reads the configuration that --config names.
+func Load[C any, P pointer[C]](cmd *cobra.Command) (C, error) {
+	var cfg C
+	path, _ := cmd.Flags().GetString("config")
+	return cfg, config.Load(path, P(&cfg))
+}
+
+// Verb completes a command that does one thing and then tells what came of it, as JSON
+// where that is asked, else in words. It takes no arguments where nothing else is said.
+func Verb[T any](cmd *cobra.Command, do func(cmd *cobra.Command, args []string) (T, error), words func(out io.Writer, v T)) *cobra.Command {
+	if cmd.Args == nil {
+		cmd.Args = cobra.NoArgs
 	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		v, err := do(cmd, args)
+		if err != nil {
+			return err
+		}
+		return Tell(cmd, v, words)
+	}
+	return cmd
+}
+
+// Configured is a Verb that works by the configuration alone.
+func Configured[C any, P pointer[C], T any](cmd *cobra.Command, do func(cmd *cobra.Command, cfg C, args []string) (T, error), words func(out io.Writer, v T)) *cobra.Command {
+	return Verb(cmd, func(cmd *cobra.Command, args []string) (T, error) {
+		cfg, err := Load[C, P](cmd)
+		if err != nil {
+			var nothing T
+			return nothing, err
+		}
+		return do(cmd, cfg, args)
+	}, words)
+}
+
+// Tell writes an answer, as JSON where that is asked, else in words.
+func Tell[T any](cmd *cobra.Command, v T, words func(out io.Writer, v T)) error {
+	if asJSON, _ := cmd.Flags().GetBool("json"); asJSON {
+		return json.NewEncoder(cmd.OutOrStdout()).Encode(v)
+	}
+	out := bufio.NewWriter(cmd.OutOrStdout())
+	words(out, v)
+	return out.Flush()
 }
