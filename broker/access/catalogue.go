@@ -19,8 +19,8 @@ import (
 // site's documents change together (store.UpdateWhole), and only by its own agents.
 const catalogueKind = "catalogue"
 
-// everySite is the name under which the documents of sites are listed.
-const everySite = "all"
+// everywhere is the name under which the scanners of all sites are listed.
+const everywhere = "all"
 
 // Wholes changes a document together with its parts. Its contract is package store's.
 type Wholes interface {
@@ -84,7 +84,7 @@ func (a *Access) Announce(ctx context.Context, h link.Hello) error {
 		return err
 	}
 	id := catalogueID(h.Site, "")
-	if err := a.docs.Create(ctx, catalogueKind, id, first, 0, everySite); err != nil && !errors.Is(err, store.ErrExists) {
+	if err := a.docs.Create(ctx, catalogueKind, id, first, 0); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
 	if err := a.enterAnnouncement(ctx, h); err != nil {
@@ -123,7 +123,7 @@ func (s site) whole(h link.Hello, was []string) (store.Whole, error) {
 	}
 	kept := map[string]bool{}
 	part := func(asset string) store.Part {
-		return store.Part{ID: catalogueID(s.Name, asset), Under: []string{atSite(s.Name), named(asset)}}
+		return store.Part{ID: catalogueID(s.Name, asset), Under: []string{everywhere, atSite(s.Name), named(asset)}}
 	}
 	for _, x := range h.Assets {
 		p := part(x.Name)
@@ -251,60 +251,46 @@ type Which struct {
 	Name string // of the scanner, in any case
 }
 
-// Assets lists the scanners that the caller may know of, by site and name.
-func (a *Access) Assets(ctx context.Context, c Caller, which Which) ([]Asset, error) {
+// Assets lists the scanners that the caller may know of, in each answer by site and name.
+func (a *Access) Assets(ctx context.Context, c Caller, which Which, s Stretch) (dressed []Asset, next string, err error) {
 	var all []scanner
-	var err error
-	switch {
-	case which.Name != "":
+	if names := which.under(c); which.Site != "" && which.Name != "" {
 		all, err = a.alike(ctx, which, c.At)
-	case which.Site != "":
-		if c.At(which.Site) {
-			all, err = a.assetsAt(ctx, which.Site)
-		}
-	default:
-		all, err = a.assetsOf(ctx, c)
+	} else {
+		next, err = a.page(ctx, catalogueKind, names, s, func(d store.Doc) (bool, error) {
+			x, err := a.read(d)
+			ok := err == nil && c.At(x.Site) && (which.Site == "" || x.Site == which.Site)
+			if ok {
+				all = append(all, x)
+			}
+			return ok, err
+		})
 	}
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	slices.SortFunc(all, func(x, y scanner) int { return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name) })
-	return a.dress(ctx, c, all)
+	dressed, err = a.dress(ctx, c, all)
+	return dressed, next, err
 }
 
-// assetsOf reads the scanners of the caller's sites.
-func (a *Access) assetsOf(ctx context.Context, c Caller) ([]scanner, error) {
-	places := c.Places()
-	if slices.ContainsFunc(places, func(s string) bool { return !session.ValidName(s) }) { // what is no name stands for all
-		places = nil
-		for d, err := range a.list.All(ctx, catalogueKind, everySite) {
-			if err != nil {
-				return nil, err
-			}
-			s, err := readSite(d.Body, d.ID)
-			if err != nil {
-				return nil, err
-			}
-			places = append(places, s.Name)
-		}
+// under are the names under which the wanted scanners stand, among others.
+func (w Which) under(c Caller) (names []string) {
+	switch {
+	case w.Name != "" && session.ValidName(w.Name):
+		return []string{named(w.Name)}
+	case w.Name == "" && session.ValidName(w.Site) && c.At(w.Site):
+		return []string{atSite(w.Site)}
+	case w != Which{}:
+		return nil
 	}
-	slices.Sort(places)
-	var all []scanner
-	for _, s := range slices.Compact(places) {
-		if !c.At(s) {
-			continue
+	for _, s := range c.Places() {
+		if !session.ValidName(s) { // what is no name stands for all
+			return []string{everywhere}
 		}
-		some, err := a.assetsAt(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, some...)
+		names = append(names, atSite(s))
 	}
-	return all, nil
-}
-
-func (a *Access) assetsAt(ctx context.Context, siteName string) ([]scanner, error) {
-	return a.listed(ctx, atSite(siteName), func(x scanner) bool { return x.Site == siteName })
+	return names
 }
 
 // listed reads the scanners that stand under a name and are wanted.

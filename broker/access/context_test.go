@@ -40,7 +40,7 @@ func (w *world) decided(p person, asset string, after time.Duration, yes bool) a
 
 func (w *world) asset(c access.Caller, name string) access.Asset {
 	w.t.Helper()
-	all, err := w.Assets(w.t.Context(), c, access.Which{})
+	all, err := scanners(w.t.Context(), w.Access, c, access.Which{})
 	w.must(err)
 	for _, a := range all {
 		if a.Name == name {

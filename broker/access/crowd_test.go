@@ -138,7 +138,7 @@ func crowded(t *testing.T, url string) {
 	if known, _, err := second.Engineers(ctx, ben, access.Stretch{Limit: 500}); err != nil || len(known) != 17 {
 		t.Errorf("%d engineers, %v", len(known), err)
 	}
-	assets, err := second.Assets(ctx, ben, access.Which{Site: "NGH"})
+	assets, err := scanners(ctx, second, ben, access.Which{Site: "NGH"})
 	w.must(err)
 	if i := slices.IndexFunc(assets, func(x access.Asset) bool { return x.Name == "NGH-PETCT1" }); i < 0 || !slices.Equal(assets[i].Live, []string{sid(live)}) {
 		t.Errorf("the board shows %+v", assets)

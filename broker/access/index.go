@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
@@ -105,6 +107,18 @@ type Stretch struct {
 	Limit int    // at most 500; 0: 100
 }
 
+// from is where a stretch begins, and its list's mark, which every cursor of it carries. A
+// cursor of another list, or of somebody else's, would skip what nobody has seen.
+func (s Stretch) from(kind string, names []string) (mark, after string, err error) {
+	names = slices.Sorted(slices.Values(names))
+	mark = hashed(kind + "\n" + strings.Join(names, "\n"))[:16]
+	after, ours := strings.CutPrefix(s.After, mark)
+	if s.After != "" && (!ours || after == "") {
+		return "", "", refusal(session.Invalid, "Begin at its start.", "That is no place in the list.")
+	}
+	return mark, after, nil
+}
+
 // page reads a stretch of what stands under names; take says whether it wants a document.
 // next is where to go on when something was left out.
 func (a *Access) page(ctx context.Context, kind string, names []string, s Stretch, take func(store.Doc) (bool, error)) (next string, err error) {
@@ -114,8 +128,12 @@ func (a *Access) page(ctx context.Context, kind string, names []string, s Stretc
 	if s.Limit < 1 || s.Limit > pageMost {
 		return "", refusal(session.Invalid, "Ask for 1 to 500.", "A list cannot have so many entries.")
 	}
+	mark, after, err := s.from(kind, names)
+	if err != nil {
+		return "", err
+	}
 	for read, taken := 0, 0; ; {
-		docs, next, err := a.list.Page(ctx, kind, names, s.After, max(pageRead, s.Limit))
+		docs, next, err := a.list.Page(ctx, kind, names, after, max(pageRead, s.Limit))
 		if err != nil {
 			return "", err
 		}
@@ -128,12 +146,15 @@ func (a *Access) page(ctx context.Context, kind string, names []string, s Stretc
 				taken++
 			}
 			if taken == s.Limit && (i < len(docs)-1 || next != "") {
-				return d.Cursor(names), nil
+				return mark + d.Cursor(names), nil
 			}
 		}
 		read += max(len(docs), 1)
-		if s.After = next; next == "" || read >= mostRead {
-			return next, nil
+		switch after = next; {
+		case next == "":
+			return "", nil
+		case read >= mostRead:
+			return mark + next, nil
 		}
 	}
 }

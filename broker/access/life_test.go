@@ -451,7 +451,7 @@ func TestAnUnknownProtocolIsRefused(t *testing.T) {
 	h.Assets[1].Services[0].Protocol = "x11"
 	err := w.Announce(t.Context(), h)
 	w.wants(err, session.Invalid, `"x11", which this broker does not know`)
-	all, err := w.Assets(t.Context(), ada, access.Which{})
+	all, err := scanners(t.Context(), w.Access, ada, access.Which{})
 	w.must(err)
 	for _, a := range all {
 		if a.Name == "NGH-CT7" {

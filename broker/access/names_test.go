@@ -79,7 +79,7 @@ func TestAnnouncementsStayAtTheirSite(t *testing.T) {
 	w := newWorld(t)
 	ctx := t.Context()
 	of := func(site string) string {
-		all, err := w.Assets(ctx, ada, access.Which{Site: site})
+		all, err := scanners(ctx, w.Access, ada, access.Which{Site: site})
 		w.must(err)
 		var s []string
 		for _, x := range all {
@@ -115,7 +115,7 @@ func TestAnnouncementsStayAtTheirSite(t *testing.T) {
 	if got := of("NGH") + of("XYZ"); got != before {
 		t.Errorf("after XYZ left: %s", got)
 	}
-	if all, err := w.Assets(ctx, ada, access.Which{Name: "ngh-petct1"}); err != nil || len(all) != 1 || all[0].Site != "NGH" {
+	if all, err := scanners(ctx, w.Access, ada, access.Which{Name: "ngh-petct1"}); err != nil || len(all) != 1 || all[0].Site != "NGH" {
 		t.Errorf("%+v, %v", all, err)
 	}
 	// Hyphens do not move between the parts of a name.
@@ -124,7 +124,7 @@ func TestAnnouncementsStayAtTheirSite(t *testing.T) {
 	w.must(w.Announce(ctx, hostile.Hello("NGH-PETCT1")))
 	wide := someone("vendor", "wide", session.Engineer, "XYZ", "XYZ-NGH")
 	for _, x := range []session.Target{{Site: "XYZ-NGH", Asset: "PETCT1"}, {Site: "XYZ", Asset: "NGH-PETCT1"}} {
-		all, err := w.Assets(ctx, wide, access.Which{Site: x.Site, Name: x.Asset})
+		all, err := scanners(ctx, w.Access, wide, access.Which{Site: x.Site, Name: x.Asset})
 		if err != nil || len(all) != 1 || all[0].Site != x.Site || all[0].Name != x.Asset {
 			t.Errorf("%s is %+v, %v", x, all, err)
 		}
@@ -158,10 +158,10 @@ func TestOneScannerIsOneRead(t *testing.T) {
 	reads("the jump host", 2, func() error { _, err := w.Route(ctx, carla.id(), "recon-ssh.ngh-petct1.ngh"); return err })
 	reads("the jump host, by a short name", 2, func() error { _, err := w.Route(ctx, carla.id(), "recon-ssh.ngh-petct1"); return err })
 	reads("an answer", 2, func() error { _, err := w.Access.Access(ctx, carla, recon); return err })
-	reads("one scanner", 1, func() error { _, err := w.Assets(ctx, carla, access.Which{Name: "NGH-PETCT1"}); return err })
-	reads("one site", 50, func() error { _, err := w.Assets(ctx, carla, access.Which{Site: "S7"}); return err })
-	reads("one hospital's people", 2, func() error { _, err := w.Assets(ctx, ben, access.Which{}); return err })
-	all, err := w.Assets(ctx, carla, access.Which{})
+	reads("one scanner", 1, func() error { _, err := scanners(ctx, w.Access, carla, access.Which{Name: "NGH-PETCT1"}); return err })
+	reads("one site", 50, func() error { _, err := scanners(ctx, w.Access, carla, access.Which{Site: "S7"}); return err })
+	reads("one hospital's people", 2, func() error { _, err := scanners(ctx, w.Access, ben, access.Which{}); return err })
+	all, err := scanners(ctx, w.Access, carla, access.Which{})
 	if err != nil || len(all) != 200*50+2 {
 		t.Errorf("%d scanners, %v", len(all), err)
 	}

@@ -274,7 +274,7 @@ func TestCatalogue(t *testing.T) {
 	w.must(w.Announce(t.Context(), w.agent.Hello("NGH-PETCT1"))) // CT2 is gone
 	whose := map[string]string{w.agent.Fingerprint(): "main", second.Fingerprint(): "second", elsewhere.Fingerprint(): "main"}
 	names := func(c person, only string) (s []string) {
-		all, err := w.Assets(t.Context(), c, access.Which{Site: only})
+		all, err := scanners(t.Context(), w.Access, c, access.Which{Site: only})
 		w.must(err)
 		for _, x := range all {
 			s = append(s, fmt.Sprint(x.Site, "/", x.Name, " ", whose[x.Agent], " ", x.Online))

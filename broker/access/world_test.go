@@ -130,6 +130,19 @@ func sid(r access.Request) string {
 	return *r.Grant
 }
 
+// scanners is every page of the scanners that somebody may know of, by
+// site and name.
+func scanners(ctx context.Context, a *access.Access, c access.Caller, which access.Which) (all []access.Asset, err error) {
+	for part := (access.Stretch{Limit: 500}); ; {
+		some, next, err := a.Assets(ctx, c, which, part)
+		if all = append(all, some...); err != nil || next == "" {
+			slices.SortFunc(all, func(x, y access.Asset) int { return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name) })
+			return all, err
+		}
+		part.After = next
+	}
+}
+
 // gid is the same as an id.
 func gid(r access.Request) session.ID {
 	id, _ := session.ParseSessionID(sid(r))
@@ -213,6 +226,14 @@ func (f *faulty) UpdateWhole(ctx context.Context, kind, id string, edit func([]b
 func (f *faulty) Get(ctx context.Context, kind, id string) (store.Doc, error) {
 	f.seen(kind)
 	return f.Store.Get(ctx, kind, id)
+}
+
+func (f *faulty) Page(ctx context.Context, kind string, names []string, after string, limit int) ([]store.Doc, string, error) {
+	docs, next, err := f.Store.Page(ctx, kind, names, after, limit)
+	for range docs {
+		f.seen(kind)
+	}
+	return docs, next, err
 }
 
 func (f *faulty) All(ctx context.Context, kind, name string) iter.Seq2[store.Doc, error] {

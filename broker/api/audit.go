@@ -58,6 +58,9 @@ func (d *door) registerAudit(api huma.API) {
 		return answer(AuditCheckpoint{Checkpoint: note, Key: session.KeyLine(d.Audit.Key())}), err
 	})
 	handle(d, api, "list-audit-leaves", func(_ context.Context, _ signedIn, in *leavesQuery) (*of[AuditLeaves], error) {
+		if err := d.within(in.From); err != nil {
+			return nil, err
+		}
 		hashes, err := d.Audit.Leaves(in.From, min(in.To, in.From+maxLeaves))
 		return answer(AuditLeaves{From: in.From, Hashes: hashes}), err
 	})
@@ -69,10 +72,21 @@ func mayRead(who signedIn, entry []byte) bool {
 	return err == nil && e.SeenBy(who.Identity, who.Is(session.Engineer), who.Is(session.Approver) || who.Is(session.Auditor), who.At)
 }
 
+// within refuses a number beyond the end of the log: it is another log's.
+func (d *door) within(from int64) error {
+	if size := d.Audit.Size(); from > size {
+		return (&session.Error{Kind: session.Invalid, Message: fmt.Sprintf("This broker's log has %d entries, and none at %d.", size, from)}).WithNext("Begin at its start.")
+	}
+	return nil
+}
+
 // eventsAfter reads on from a number, as far as one call goes.
 func (d *door) eventsAfter(who signedIn, from int64) (AuditEvents, error) {
-	v := AuditEvents{Size: d.Audit.Size(), Next: from, Events: []AuditEvent{}}
-	for v.Next < v.Size && v.Next < from+maxScanned && len(v.Events) < maxShown {
+	v := AuditEvents{Size: d.Audit.Size(), From: from, Next: from, Events: []AuditEvent{}}
+	if err := d.within(from); err != nil {
+		return AuditEvents{}, err
+	}
+	for v.Next < v.Size && v.Next-from < maxScanned && len(v.Events) < maxShown {
 		entries, err := d.Audit.Entries(v.Next, v.Size)
 		if err != nil {
 			return AuditEvents{}, err
@@ -94,7 +108,7 @@ func (d *door) eventsAfter(who signedIn, from int64) (AuditEvents, error) {
 func (d *door) lastEvents(who signedIn, n int) (AuditEvents, error) {
 	const bundle = 256
 	size := d.Audit.Size()
-	v := AuditEvents{Size: size, Next: size, Events: []AuditEvent{}}
+	v := AuditEvents{Size: size, From: size, Next: size, Events: []AuditEvent{}}
 	for end := size; end > 0 && end > size-maxScanned && len(v.Events) < n; {
 		start := (end - 1) / bundle * bundle
 		entries, err := d.Audit.Entries(start, end)
@@ -102,8 +116,11 @@ func (d *door) lastEvents(who signedIn, n int) (AuditEvents, error) {
 			return AuditEvents{}, err
 		}
 		for i, entry := range slices.Backward(entries) {
-			if len(v.Events) < n && mayRead(who, entry) {
-				v.Events = append(v.Events, AuditEvent{Index: start + int64(i), Entry: entry})
+			if len(v.Events) == n {
+				break
+			}
+			if v.From = start + int64(i); mayRead(who, entry) {
+				v.Events = append(v.Events, AuditEvent{Index: v.From, Entry: entry})
 			}
 		}
 		end = start

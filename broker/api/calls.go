@@ -1,13 +1,10 @@
 package api
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -104,18 +101,6 @@ func (s *signIn) Resolve(ctx huma.Context) []error {
 	return nil
 }
 
-// part is a stretch of assets, which come by site and name; without a limit it is all of
-// them.
-func (s Stretch) part(all []Asset) (part []Asset, next string) {
-	site, name, _ := strings.Cut(s.After, "/")
-	part = slices.DeleteFunc(all, func(x Asset) bool { return cmp.Or(cmp.Compare(x.Site, site), cmp.Compare(x.Name, name)) <= 0 })
-	if s.Limit > 0 && len(part) > s.Limit {
-		part = part[:s.Limit]
-		next = part[s.Limit-1].Site + "/" + part[s.Limit-1].Name
-	}
-	return part, next
-}
-
 func answer[T any](v T) *of[T] { return &of[T]{Body: v} }
 
 // register builds every call of the table.
@@ -129,8 +114,7 @@ func (d *door) register(api huma.API) {
 		return answer(d.loginView("", who.Caller)), nil
 	})
 	handle(d, api, "list-assets", func(ctx context.Context, who signedIn, in *assetsQuery) (*listed[Asset], error) {
-		all, err := d.Access.Assets(ctx, who, access.Which{Site: in.Site, Name: in.Name})
-		all, next := in.part(all)
+		all, next, err := d.Access.Assets(ctx, who, access.Which{Site: in.Site, Name: in.Name}, access.Stretch(in.Stretch))
 		return &listed[Asset]{Next: next, Body: list(all)}, err
 	})
 	d.registerLogins(api)

@@ -124,7 +124,8 @@ type Standing struct {
 // AuditEvents is a stretch of the audit log. Entries are exact bytes, for hashing.
 type AuditEvents struct {
 	Size   int64        `json:"size"` // entries of the whole log
-	Next   int64        `json:"next"` // where to go on
+	From   int64        `json:"from"` // the first entry that was looked at
+	Next   int64        `json:"next"` // where to go on: the first after it that was not
 	Events []AuditEvent `json:"events"`
 }
 

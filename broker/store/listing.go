@@ -16,7 +16,9 @@ import (
 )
 
 // Page reads documents that stand under any of names, the largest place first and each
-// once, from behind a cursor; "" is the beginning. next is the cursor for what follows;
+// once, from behind a cursor; "" is the beginning. A document that stands under several
+// of them counts where its place is smallest: so it is not missed by somebody who reads on
+// while it comes under another. next is the cursor for what follows;
 // "" when there is nothing more. A page may hold fewer documents than limit (0: MaxPage)
 // and still not be the last. Each document is consistent in itself; the page is not one
 // moment.
@@ -157,7 +159,7 @@ func (s *Store) readAll(ctx context.Context, kind string, ids []string) ([]Doc, 
 }
 
 // fetch reads the documents of entries. A document is taken where its own facts say that
-// it stands, and under the first of names only. What is gone is dropped from its index.
+// it stands, and at its Cursor only. What is gone is dropped from its index.
 func (s *Store) fetch(ctx context.Context, kind string, names []string, entries []entry) (found []Doc, err error) {
 	ids := make([]string, 0, len(entries))
 	for _, e := range entries {
@@ -169,7 +171,7 @@ func (s *Store) fetch(ctx context.Context, kind string, names []string, entries 
 	}
 	for i, e := range entries {
 		if docs[i].stands(e.name) == e.member {
-			if docs[i].Cursor(names) == e.member { // not under an earlier name too
+			if docs[i].Cursor(names) == e.member { // it comes only once
 				found = append(found, docs[i])
 			}
 			continue
@@ -183,13 +185,13 @@ func (s *Store) fetch(ctx context.Context, kind string, names []string, entries 
 }
 
 // Cursor is where the document stands in a Page under names.
-func (d Doc) Cursor(names []string) string {
+func (d Doc) Cursor(names []string) (cursor string) {
 	for _, name := range names {
-		if at := d.stands(name); at != "" {
-			return at
+		if at := d.stands(name); at != "" && (cursor == "" || at < cursor) {
+			cursor = at
 		}
 	}
-	return ""
+	return cursor
 }
 
 // stands is the document's entry under a name; empty where it is not.

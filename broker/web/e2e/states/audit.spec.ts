@@ -30,9 +30,9 @@ const answers = (all: { index: number; entry: string }[]) => ({
   'GET /audit/checkpoint': checkpoint,
   'GET /audit/events': (u: URL) => {
     const last = Number(u.searchParams.get('last'));
-    if (last) return { size: all.length, next: all.length, events: all.slice(-last) };
+    if (last) return { size: all.length, from: Math.max(0, all.length - last), next: all.length, events: all.slice(-last) };
     const after = Number(u.searchParams.get('after'));
-    return { size: all.length, next: Math.min(all.length, after + 500), events: all.slice(after, after + 500) };
+    return { size: all.length, from: after, next: Math.min(all.length, after + 500), events: all.slice(after, after + 500) };
   },
 });
 

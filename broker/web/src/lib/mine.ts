@@ -1,5 +1,6 @@
 // What an engineer's own requests and sessions mean for an asset, and where a scanner's
 // pages are. Two hospitals may call their scanners alike: a name counts with its site.
+import { api, get } from './api';
 import { speaks } from './protocols';
 import type { Asset, Protocol, Request, Session } from './types';
 
@@ -9,6 +10,10 @@ type Named = { site: string; asset: string };
 /** A scanner's full name. */
 export function full(x: Named | Asset): string {
   return `${x.site}/${'asset' in x ? x.asset : x.name}`;
+}
+/** The scanner of a name; undefined where it is not in the catalogue, or not for this person. */
+export async function scanner(of: Named, signal?: AbortSignal): Promise<Asset | undefined> {
+  return (await get<Asset[]>(api`/assets?site=${of.site}&name=${of.asset}`, signal)).find((a) => full(a) === full(of));
 }
 /** My request for an asset that still leads somewhere: granted before asked, newest first. */
 export function openRequest(asset: Asset, all: Request[]): Request | undefined {

@@ -300,6 +300,7 @@ export interface TranscriptLine {
 /** One entry of GET /api/v1/audit/events, as the log holds it. */
 export interface AuditEvents {
   size: number;
+  from: number; // the first entry that was looked at
   next: number;
   events: { index: number; entry: string }[];
 }
