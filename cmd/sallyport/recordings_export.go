@@ -18,7 +18,7 @@ func (p *program) recordingsExportCommand() *cobra.Command {
 		names = append(names, string(f))
 	}
 	c := p.onTape(&cobra.Command{
-		Use:   "export RECORDING --format asciicast-v2",
+		Use:   "export RECORDING|FILE --format asciicast-v2",
 		Short: "Write a recording for another player",
 		Long: `Write a recording to standard output in the format of another player, as a transcript
 (text) or as events, one JSON object per line (json). It shows what the scanner answered;

@@ -3,6 +3,9 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
+	"io/fs"
+	"os"
 
 	"filippo.io/age"
 	"github.com/spf13/cobra"
@@ -10,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/home"
+	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
 )
@@ -55,8 +59,8 @@ func (w *withInput) open() ([]age.Identity, error) {
 	return ids, nil
 }
 
-// onTape is a verb on one recording that is fetched and opened for it. check comes
-// before anybody is asked.
+// onTape is a verb on one recording that is fetched and opened for it, or stands here in a
+// file or a directory. check comes before anybody is asked.
 func (p *program) onTape(c *cobra.Command, typed *withInput, check func() error, do func(ctx context.Context, t tape) error) *cobra.Command {
 	var ids []age.Identity
 	typed.flags(c)
@@ -66,7 +70,7 @@ func (p *program) onTape(c *cobra.Command, typed *withInput, check func() error,
 		}
 		return err
 	}
-	return about(p, session.ParseRecordingID, p.recordings(), c, func(ctx context.Context, who signedIn, id string) error {
+	about(p, session.ParseRecordingID, p.recordings(), c, func(ctx context.Context, who signedIn, id string) error {
 		t, done, err := p.tape(ctx, who, id, *typed, ids)
 		if err != nil {
 			return err
@@ -74,6 +78,46 @@ func (p *program) onTape(c *cobra.Command, typed *withInput, check func() error,
 		defer done()
 		return do(ctx, t)
 	})
+	fetched := c.RunE
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if info, err := os.Stat(args[0]); err == nil {
+			return p.onFile(c.Context(), args[0], info, *typed, do)
+		}
+		return fetched(c, args)
+	}
+	return c
+}
+
+// onFile is a verb on a recording that was fetched, or on a recording's directory in a
+// vault: nobody is asked, and what was typed is shown only where that is written down.
+func (p *program) onFile(ctx context.Context, name string, info fs.FileInfo, typed withInput, do func(context.Context, tape) error) error {
+	if typed.wanted {
+		return session.Errorf(session.Refused, "What was typed is shown where the broker writes down who looked").
+			WithNext("Name the recording by its id, V-..., in place of the file.")
+	}
+	if info.IsDir() {
+		t, err := recordings.Follow(name)
+		if errors.Is(err, fs.ErrNotExist) {
+			return session.Errorf(session.Invalid, "The directory %s holds no recording", name).
+				WithNext("Name the directory that holds header, seg-000000 and so on.")
+		}
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		return do(ctx, t)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return unreadable(name, err)
+	}
+	defer f.Close()
+	t, err := p.tapes.Open(f, info.Size())
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	return do(ctx, t)
 }
 
 // locked is a tape whose typed input can be opened.

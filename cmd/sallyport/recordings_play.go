@@ -30,14 +30,18 @@ type pace struct {
 func (p *program) recordingsPlayCommand() *cobra.Command {
 	var how pace
 	c := p.onTape(&cobra.Command{
-		Use:   "play RECORDING",
+		Use:   "play RECORDING|FILE",
 		Short: "Replay a recording",
 		Long: `Replay a recording in this terminal, in its own time. What could make your terminal
 answer, copy, rename itself or change your keys is left out and counted at the end;
 colours and cursor movement are shown. Into a file or a pipe, or with --plain, the
-replay is a plain transcript at once. Replaying does not verify: see "recordings verify".`,
+replay is a plain transcript at once. With --at it begins at a moment: what stood on the
+screen then is drawn from the recording's own picture, and nothing before it is read.
+A file that was fetched, or a recording's directory in a vault, is played without an
+account. Replaying does not verify: see "recordings verify".`,
 		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --speed 4
-  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --plain | grep swversion`,
+  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --plain | grep swversion
+  sallyport recordings play evidence.sally --at 50m`,
 	}, &how.typed, func() error {
 		if how.at < 0 {
 			return usage("A moment is not before the beginning").WithNext("Try --at 50m.")

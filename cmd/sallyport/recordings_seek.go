@@ -1,6 +1,9 @@
 package main
 
 import (
+	"errors"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/sallyport/sallyport/recordings"
@@ -32,7 +35,32 @@ func seek(t tape, at time.Duration) (soughtTape, error) {
 		}
 		n--
 	}
+	if err == nil {
+		err = s.reached(r)
+	}
+	if err == nil {
+		_, err = r.Begin(n)
+	}
+	if d := (*recordings.Damage)(nil); errors.As(err, &d) && d.Segment != nil {
+		err = &session.Error{Kind: session.Invalid, Message: fmt.Sprintf("Segment %d of this recording is damaged, and what was there at %s cannot be shown", *d.Segment, offset(s.at)),
+			Next: "Play it without --at up to there, or from a later moment; sallyport verify says what is damaged.", Err: err}
+	}
 	return s, err
+}
+
+// reached refuses a moment after everything that the recording holds.
+func (s soughtTape) reached(r *recordings.Reader) error {
+	for last := int64(0); ; {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return usage("Nothing was recorded at %s or later: the last of it is from %s", offset(s.at), offset(last)).
+				WithNext(fmt.Sprintf("Try --at %s.", (time.Duration(last) * time.Microsecond).Truncate(time.Second)))
+		}
+		if err != nil || e.At >= s.at {
+			return err
+		}
+		last = e.At
+	}
 }
 
 // rest leaves out what happened before the moment: for what is no picture.

@@ -11,7 +11,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// tapes reads recordings in their single-file form.
+// tapes reads recordings from a file: a recording alone, or its evidence pack.
 type tapes interface {
 	Open(r io.ReaderAt, size int64) (tape, error)
 	Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict
@@ -43,7 +43,7 @@ const (
 // containers are the recordings of the package recordings.
 type containers struct{}
 
-func (containers) Open(r io.ReaderAt, size int64) (tape, error) { return recordings.Open(r, size) }
+func (containers) Open(r io.ReaderAt, size int64) (tape, error) { return exchange.Open(r, size) }
 
 func (containers) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
 	v := exchange.Verify(context.Background(), r, size, trust)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
 )
 
 // The sections of a pack, in their one order. Each stands there once, if only with
@@ -107,6 +108,20 @@ func IsPack(r io.ReaderAt) bool {
 	b := make([]byte, len(packMagic))
 	_, err := r.ReadAt(b, 0)
 	return (err == nil || errors.Is(err, io.EOF)) && string(b) == packMagic
+}
+
+// Open reads the recording in an evidence pack, or one that stands alone. It reads and
+// does not judge: Verify does that.
+func Open(r io.ReaderAt, size int64) (*recordings.Reader, error) {
+	if !IsPack(r) {
+		return recordings.Open(r, size)
+	}
+	p, damage := read(r, size)
+	if damage != nil {
+		return nil, &session.Error{Kind: session.Invalid, Message: "This is not a sound evidence pack", Err: damage,
+			Next: "Run sallyport verify on it to see where it breaks."}
+	}
+	return recordings.Open(p.section(recordingSection), p.span[recordingSection].size)
 }
 
 // span is where a section's content stands in the file.
