@@ -13,10 +13,12 @@ import (
 	"io"
 	"io/fs"
 	"log/slog"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -73,7 +75,7 @@ func newScene(t *testing.T) *scene {
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
 	r := NewArchive(v, key, alone(log), func() session.Nodes { return session.Nodes{log.Node()} }, a)
-	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, archive: r, digests: newDigests(r, quiet)}
+	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, archive: r}
 	must(t, a.Announce(t.Context(), c.agent.Hello("NGH-PETCT1")))
 	raw := accesstest.Bytes(accesstest.Request(c.ada.Identity, "NGH", "NGH-PETCT1", time.Now()))
 	c.of, err = a.Submit(t.Context(), c.ada, raw, accesstest.Proof("ada"))
@@ -197,13 +199,21 @@ func (c *scene) known(f *recorded) access.Recording {
 	return r
 }
 
-// sumUp does what waits to be computed.
+// readOn reads all that waits to be read, for whom ever.
+func (c *scene) readOn() (steps int) {
+	c.t.Helper()
+	for r := c.archive.next(); r != nil; r = c.archive.next() {
+		must(c.t, c.archive.step(c.t.Context(), r))
+		steps++
+	}
+	return steps
+}
+
+// sumUp has it read for a listing.
 func (c *scene) sumUp(f *recorded) {
 	c.t.Helper()
-	c.digests.ask("NGH", f.id.Recording()) // as a listing does
-	for len(c.digests.asked) > 0 {
-		must(c.t, c.digests.compute(c.t.Context(), <-c.digests.asked))
-	}
+	c.archive.Digest("NGH", f.id.Recording())
+	c.readOn()
 }
 
 func (c *scene) refused(what string, err error, words string) {
@@ -220,13 +230,13 @@ func TestADigestComesWhenItIsListed(t *testing.T) {
 	f := c.record(c.agent.Key())
 	c.lines(f, 40)
 	c.send(f)
-	if r := c.known(f); r.State != "live" || r.Digest != nil || !r.Readable || r.Reason != "" || r.WorkOrder != "WO-1" || r.Request != c.of.ID || len(c.digests.asked) != 0 {
+	if r := c.known(f); r.State != "live" || r.Digest != nil || !r.Readable || r.Reason != "" || r.WorkOrder != "WO-1" || r.Request != c.of.ID || len(c.archive.listed) != 0 {
 		t.Errorf("live: %+v", r)
 	}
 	must(t, f.w.Close(session.KilledRemote))
 	c.send(f)
 	before := c.known(f)
-	if len(c.digests.asked) != 0 {
+	if len(c.archive.listed) != 0 {
 		t.Error("a recording is read that nobody asked for")
 	}
 	c.sumUp(f)
@@ -240,13 +250,16 @@ func TestADigestComesWhenItIsListed(t *testing.T) {
 	if again := c.known(f); again.Bytes != r.Bytes {
 		t.Errorf("%d bytes after a part came twice, %d before", again.Bytes, r.Bytes)
 	}
-	// Asking twice is asking once; what computes ends with its context.
+	// Asking twice is asking once; what reads ends with its context.
 	for range 3 {
-		c.digests.ask("NGH", f.id.Recording())
+		c.archive.Digest("NGH", f.id.Recording())
+	}
+	if len(c.archive.listed) != 1 {
+		t.Errorf("%d wait", len(c.archive.listed))
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
-	go func() { done <- c.digests.run(ctx) }()
+	go func() { done <- c.archive.Run(ctx, c.log) }()
 	cancel()
 	must(t, <-done)
 }
@@ -261,23 +274,36 @@ func TestReplayFromTheVault(t *testing.T) {
 	c.lines(f, 40)
 	c.send(f)
 	live, tag, err := c.archive.Replay(t.Context(), site, id)
-	if must(t, err); tag != "" || live.Sealed || len(live.Parts) != 1 || live.Digest.Lines == 0 {
+	if must(t, err); tag != "" || live.Sealed || live.Segments < 3 || live.Length.At == 0 || live.Whole || live.Index.Parts != 0 {
+		t.Errorf("before any of it was read: %q %+v", tag, live)
+	}
+	c.readOn()
+	live, tag, err = c.archive.Replay(t.Context(), site, id)
+	if must(t, err); tag != "" || live.Whole || live.Index.Parts != live.Segments || live.Digest.Lines == 0 {
 		t.Errorf("live: %q %+v", tag, live)
 	}
 	must(t, f.w.Close(session.Completed))
 	c.send(f)
-	if _, err := c.archive.Part(t.Context(), site, id, 0); err != nil { // of the index that was shown
+	if _, err := c.archive.Part(t.Context(), site, id, 0); err != nil {
 		t.Error(err)
 	}
+	if x, tag, err := c.archive.Replay(t.Context(), site, id); err != nil || tag != "" || !x.Sealed || x.Segments <= live.Segments || x.Index.Parts != live.Segments {
+		t.Errorf("sealed, and not read any further: %q %+v, %v", tag, x, err)
+	}
+	c.readOn()
 	x, tag, err := c.archive.Replay(t.Context(), site, id)
-	if must(t, err); tag == "" || !x.Sealed || x.Digest.Lines != 40 || x.Cols != 90 {
+	if must(t, err); tag == "" || !x.Whole || x.Digest.Lines != 40 || x.Read != x.Length.At || len(x.Channels) != 1 {
 		t.Errorf("sealed: %q %+v", tag, x)
 	}
-	shown := ""
-	for n := range x.Parts {
-		events, err := c.archive.Part(t.Context(), site, id, n)
+	shown, last := "", replay.Part{}
+	for n := range x.Segments {
+		p, err := c.archive.Part(t.Context(), site, id, int(n))
 		must(t, err)
-		for _, e := range events {
+		if p.N != n || p.From < last.From || n > 0 && p.From != last.To {
+			t.Errorf("part %d is %+v", n, p)
+		}
+		last = p
+		for _, e := range p.Events {
 			if e.Kind == "o" {
 				b, err := base64.StdEncoding.DecodeString(e.Data)
 				must(t, err)
@@ -292,7 +318,7 @@ func TestReplayFromTheVault(t *testing.T) {
 	if must(t, err); len(lines) != 40 {
 		t.Errorf("%d lines", len(lines))
 	}
-	for _, n := range []int{-1, 1, 1 << 40} {
+	for _, n := range []int{-1, int(x.Segments), 1 << 40} {
 		if _, err := c.archive.Part(t.Context(), site, id, n); !errors.Is(err, access.ErrUnknown) {
 			t.Errorf("part %d: %v", n, err)
 		}
@@ -308,31 +334,66 @@ func TestReplayFromTheVault(t *testing.T) {
 	}
 }
 
-// The indexes that are remembered are few, and the ones used last.
-func TestFewIndexesAreKept(t *testing.T) {
+// The readings that are kept are few, and the ones that were looked at last.
+func TestFewReadingsAreKept(t *testing.T) {
 	r := NewArchive(nil, nil, nil, nil, nil)
 	for i := range 3 * keptIndexes {
-		for _, segments := range []uint32{7, 8} { // it grew
-			r.remember(indexed{place: place{"NGH", fmt.Sprint(i)}, segments: segments})
+		r.look(place{"NGH", fmt.Sprint(i)})
+		r.look(place{"NGH", "0"})
+		if k := r.known[r.find(place{"NGH", "0"})]; i > 0 {
+			k.index.Parts = 8
 		}
-		if k, ok := r.recall(place{"NGH", "0"}); !ok || k.segments != 8 {
-			t.Fatal("the one that is used all the time is forgotten")
+		if i > 0 && r.seen(place{"NGH", "0"}).Parts != 8 {
+			t.Fatal("the one that is looked at all the time is forgotten")
 		}
 	}
-	if _, ok := r.recall(place{"NGH", "1"}); ok || len(r.known) != keptIndexes {
+	if r.find(place{"NGH", "1"}) >= 0 || len(r.known) != keptIndexes {
 		t.Errorf("%d are kept", len(r.known))
 	}
 }
 
-// counted is a vault that counts what is asked of it.
+// counted is a vault that counts what is asked of it, and how much of which part is read.
 type counted struct {
 	Vault
 	calls atomic.Int64
+	mu    sync.Mutex
+	read  map[string]int
 }
 
 func (v *counted) Open(ctx context.Context, site, recording, part string) (io.ReadCloser, error) {
 	v.calls.Add(1)
-	return v.Vault.Open(ctx, site, recording, part)
+	f, err := v.Vault.Open(ctx, site, recording, part)
+	return counting{f, v, part}, err
+}
+
+type counting struct {
+	io.ReadCloser
+	of   *counted
+	part string
+}
+
+func (c counting) Read(p []byte) (int, error) {
+	n, err := c.ReadCloser.Read(p)
+	c.of.mu.Lock()
+	defer c.of.mu.Unlock()
+	c.of.read[c.part] += n
+	return n, err
+}
+
+// since returns of how many segments heads alone were read, and of how many all, since it
+// was asked last.
+func (v *counted) since() (heads, contents int) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for part, n := range v.read {
+		if _, segment := recordings.Segment(part); segment && n > 0 {
+			if heads++; n > 2*recordings.SegmentHead {
+				heads, contents = heads-1, contents+1
+			}
+		}
+	}
+	v.read = map[string]int{}
+	return heads, contents
 }
 
 func (v *counted) Size(ctx context.Context, site, recording, part string) (int64, error) {
@@ -340,38 +401,180 @@ func (v *counted) Size(ctx context.Context, site, recording, part string) (int64
 	return v.Vault.Size(ctx, site, recording, part)
 }
 
-// An index is computed when there is more of a recording, and not before; to know that,
-// or to show a part, the vault is asked the same few things however long it is.
-func TestAnIndexIsComputedWhenThereIsMore(t *testing.T) {
+// A recording that grows is read on from where its reading ended. What a player asks for
+// is answered from heads and the part that it wants, however long the recording is.
+func TestAGrowingRecordingIsReadOn(t *testing.T) {
 	c := newScene(t)
-	v := &counted{Vault: c.vault}
+	v := &counted{Vault: c.vault, read: map[string]int{}}
 	c.archive.vault = v
 	f := c.record(c.agent.Key())
-	ask := func(what string, least, most int64) {
+	site, id, stored := "NGH", f.id.Recording(), 0
+	ask := func(what string, most int64, do func()) {
 		t.Helper()
 		before := v.calls.Load()
-		_, _, err := c.archive.Replay(t.Context(), "NGH", f.id.Recording())
-		must(t, err)
-		if n := v.calls.Load() - before; n < least || n > most {
+		do()
+		if n := v.calls.Load() - before; n > most {
 			t.Errorf("%s: the vault was asked %d times", what, n)
 		}
 	}
-	for round := range 3 {
-		c.lines(f, 40)
+	for round := range 4 {
+		if c.lines(f, 40); round == 3 {
+			must(t, f.w.Close(session.Completed))
+		}
 		c.send(f)
-		ask("it grew", 10, 1000)
-		ask("it did not", 1, 5)
-		before := v.calls.Load()
-		_, err := c.archive.Part(t.Context(), "NGH", f.id.Recording(), 0)
-		must(t, err)
-		if n := v.calls.Load() - before; n > int64(2*(round+1)*40) {
-			t.Errorf("a part: the vault was asked %d times", n)
+		more := len(f.sent) - stored
+		stored = len(f.sent)
+		var x replay.Overview
+		ask("opened", 30, func() {
+			var err error
+			x, _, err = c.archive.Replay(t.Context(), site, id)
+			must(t, err)
+		})
+		ask("read on", int64(4*more+10), func() { c.readOn() })
+		ask("read on, and there is nothing", 8, func() { c.readOn() })
+		ask("a part", 30, func() {
+			_, err := c.archive.Part(t.Context(), site, id, int(x.Segments)-1)
+			must(t, err)
+		})
+		if y := c.archive.seen(place{site, id}); y.Parts != x.Segments || y.Whole != (round == 3) {
+			t.Errorf("of %d parts %+v", x.Segments, y)
 		}
 	}
-	must(t, f.w.Close(session.Completed))
-	c.send(f)
-	ask("it was sealed", 10, 1000)
-	ask("it is sealed", 1, 3)
+}
+
+// tally is a recorder's picture: it shows how many events it took, and is lost in between.
+type tally int
+
+func (p *tally) Take(session.Event) { *p++ }
+func (p *tally) Forget()            {}
+func (p *tally) Close()             {}
+
+func (p *tally) Snapshots() ([]session.Snapshot, bool) {
+	if lost(int(*p)) {
+		return nil, false
+	}
+	return []session.Snapshot{{Stream: 1, Kind: session.TerminalSnapshot, Data: session.Screen{Cols: 90, Rows: 30, Draw: fmt.Appendf(nil, "%d taken", *p)}.Bytes()}}, true
+}
+
+func lost(segment int) bool { return segment >= 20 && segment < 40 }
+
+// drawn is a sealed recording in the vault, of so many segments of one event, ten seconds
+// apart, that say what stood when they began.
+func (c *scene) drawn(segments int) *recorded {
+	c.t.Helper()
+	f := &recorded{id: session.NewID(), dir: filepath.Join(c.t.TempDir(), "rec"), key: c.agent.Key()}
+	input, err := age.GenerateX25519Identity()
+	must(c.t, err)
+	var now atomic.Int64
+	f.w, err = recordings.Create(f.dir, recordings.Header{Recording: f.id.Recording(), Session: *c.of.Grant, Request: c.of.ID,
+		GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: c.ada.Person},
+		recordings.Options{Signer: f.key, InputRecipient: input.Recipient().String(), SegmentBytes: 1, SegmentTime: time.Hour, HeadEvery: time.Hour, Picture: new(tally),
+			Now: func() time.Time { return time.UnixMicro(1_800_000_000_000_000 + now.Load()) }})
+	must(c.t, err)
+	c.t.Cleanup(func() { _ = f.w.Close(session.Failed) })
+	for n := range segments {
+		e := session.Event{Kind: session.Output, Stream: 1, Data: fmt.Appendf(nil, "line %d\r\n", n)}
+		if n == 0 {
+			e = session.Event{Kind: session.ChannelOpened, Stream: 1, Data: []byte(`{"type":"shell","term":"xterm","cols":90,"rows":30}`)}
+		}
+		must(c.t, f.w.Record(e))
+		now.Add((10 * time.Second).Microseconds())
+		for tries := 0; n > 0 && !lost(n) && !c.says(filepath.Join(f.dir, fmt.Sprintf("open-%06d", n)), fmt.Sprintf("%d taken", n)); tries++ {
+			if tries > 20_000 {
+				c.t.Fatalf("segment %d never says what stood", n)
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+	must(c.t, f.w.Close(session.Completed))
+	must(c.t, os.CopyFS(filepath.Join(c.dir, "NGH", f.id.Recording()), os.DirFS(f.dir)))
+	return f
+}
+
+func (c *scene) says(file, text string) bool {
+	b, err := os.ReadFile(file)
+	return err == nil && bytes.Contains(b, []byte(text))
+}
+
+// However long a recording is, to open it and to jump anywhere in it reads one segment,
+// and of others their heads: twice as many as their number has binary digits.
+func TestAJumpReadsOneSegment(t *testing.T) {
+	segments := 200
+	if os.Getenv("SALLYPORT_PROVE") != "" {
+		segments = 5000
+	}
+	c := newScene(t)
+	f := c.drawn(segments)
+	v := &counted{Vault: c.vault, read: map[string]int{}}
+	c.archive.vault = v
+	site, id := "NGH", f.id.Recording()
+	x, _, err := c.archive.Replay(t.Context(), site, id)
+	must(t, err)
+	if heads, contents := v.since(); heads+contents > 0 || int(x.Segments) != segments || x.Length.At < int64(segments-1)*10e6 || x.Whole {
+		t.Errorf("to open it %d heads and %d segments were read: %+v", heads, contents, x)
+	}
+	most := 2*bits.Len(uint(segments)) + 2
+	for _, n := range []int{segments - 1, 0, 1, segments / 2, 19, 40, segments - 2} {
+		at := int64(n)*10e6 + 3e6
+		p, err := c.archive.Moment(t.Context(), site, id, at)
+		must(t, err)
+		heads, contents := v.since()
+		if heads > most || contents != 1 {
+			t.Errorf("to jump to segment %d %d heads and %d segments were read", n, heads, contents)
+		}
+		if int(p.N) != n || !p.Complete || p.From > at || p.To < at && n < segments-1 || len(p.Events) != 1 ||
+			n > 0 && (len(p.Screens) != 1 || string(p.Screens[0].Draw) != fmt.Sprintf("%d taken", n)) {
+			t.Errorf("segment %d is %+v", n, p)
+		}
+		t.Logf("segment %d of %d: %d heads, %d segments read", n, segments, heads, contents)
+	}
+	// Where the recorder drew nothing, one begins before.
+	p, err := c.archive.Moment(t.Context(), site, id, 30*10e6+1)
+	if must(t, err); p.N != 19 || !p.Complete || string(p.Screens[0].Draw) != "19 taken" {
+		t.Errorf("begins at %+v", p)
+	}
+	if p, err := c.archive.Part(t.Context(), site, id, 30); err != nil || p.Complete || len(p.Screens) != 0 || len(p.Events) != 1 {
+		t.Errorf("segment 30 is %+v, %v", p, err)
+	}
+}
+
+// Damage is said where it is met, before the recording was read and afterwards; what
+// stands before it is shown, and nothing behind it once it is known.
+func TestDamageIsMet(t *testing.T) {
+	for name, hurt := range map[string]func(path string) error{
+		"missing":   os.Remove,
+		"truncated": func(path string) error { return os.Truncate(path, 100) },
+		"cut":       func(path string) error { return os.Truncate(path, 230) },
+	} {
+		c := newScene(t)
+		f := c.drawn(12)
+		id := f.id.Recording()
+		path := filepath.Join(c.dir, "NGH", id, recordings.SegmentPart(5))
+		must(t, os.Chmod(path, 0o600))
+		must(t, hurt(path))
+		for _, when := range []string{"before", "after"} {
+			_, err := c.archive.Part(t.Context(), "NGH", id, 5)
+			if when == "before" {
+				c.refused(name, err, "sallyport recordings verify "+id)
+			} else if !errors.Is(err, access.ErrUnknown) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if p, err := c.archive.Part(t.Context(), "NGH", id, 4); err != nil || len(p.Events) != 1 {
+				t.Errorf("%s: what stands before it: %+v, %v", name, p, err)
+			}
+			p, err := c.archive.Moment(t.Context(), "NGH", id, 45e6)
+			if must(t, err); p.N != 4 {
+				t.Errorf("%s: before it is %d", name, p.N)
+			}
+			_, _, err = c.archive.Replay(t.Context(), "NGH", id)
+			must(t, err)
+			c.readOn()
+		}
+		x, tag, err := c.archive.Replay(t.Context(), "NGH", id)
+		if must(t, err); tag != "" || !x.Whole || x.Segments != 5 || x.Length.At != x.Read || !strings.Contains(x.Markers[len(x.Markers)-1].Text, "cannot be read") {
+			t.Errorf("%s: %q %+v", name, tag, x)
+		}
+	}
 }
 
 // While a person waits for a recording, no part is read for a digest.
@@ -380,29 +583,31 @@ func TestDigestsGiveWay(t *testing.T) {
 		dir, err := vault.OpenDirectory(t.TempDir())
 		must(t, err)
 		defer dir.Close()
-		at := place{"NGH", session.NewID().Recording()}
-		must(t, dir.Put(t.Context(), vault.Part{Site: at.site, Recording: at.recording, Name: "header", Size: 1}, strings.NewReader("h")))
-		d := newDigests(NewArchive(dir, nil, nil, nil, nil), nil)
-		first, err := d.archive.heavy(t.Context())
+		a := NewArchive(dir, nil, nil, nil, nil)
+		a.Digest("NGH", session.NewID().Recording())
+		first, err := a.heavy(t.Context())
 		must(t, err)
-		second, err := d.archive.heavy(t.Context())
+		second, err := a.heavy(t.Context())
 		must(t, err)
-		var opened atomic.Bool
-		go func() {
-			f, err := d.opener(t.Context(), at)(recordings.HeaderPart)
-			must(t, errors.Join(err, f.Close()))
-			opened.Store(true)
-		}()
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error)
+		go func() { done <- a.Run(ctx, slog.New(slog.DiscardHandler)) }()
+		waiting := func() int {
+			synctest.Wait()
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			return len(a.listed)
+		}
 		first()
-		synctest.Wait()
-		if opened.Load() {
-			t.Error("a part was read while a person waits")
+		if waiting() != 1 {
+			t.Error("a recording is read while a person waits")
 		}
 		second()
-		synctest.Wait()
-		if !opened.Load() {
+		if waiting() != 0 {
 			t.Error("nobody waits, and nothing is read")
 		}
+		stop()
+		must(t, <-done)
 	})
 }
 
@@ -421,6 +626,7 @@ func TestSealedToOthers(t *testing.T) {
 	must(t, os.WriteFile(path, append(signed, sig[:]...), 0o400))
 	for what, ask := range map[string]func() error{
 		"replay":     func() error { _, _, err := c.archive.Replay(t.Context(), "NGH", f.id.Recording()); return err },
+		"moment":     func() error { _, err := c.archive.Moment(t.Context(), "NGH", f.id.Recording(), 0); return err },
 		"part":       func() error { _, err := c.archive.Part(t.Context(), "NGH", f.id.Recording(), 0); return err },
 		"transcript": func() error { _, _, err := c.archive.Transcript(t.Context(), "NGH", f.id.Recording()); return err },
 	} {
@@ -542,6 +748,7 @@ func TestTorn(t *testing.T) {
 	f.dir = copied
 	c.send(f)
 	c.list(f)
+	c.archive.look(place{"NGH", f.id.Recording()})
 	c.sumUp(f)
 	x, _, err := c.archive.Replay(t.Context(), "NGH", f.id.Recording())
 	must(t, err)

@@ -43,7 +43,6 @@ type Broker struct {
 	vault   Vault
 	audit   *audit.Log
 	archive *Archive
-	digests *digests
 	port    *port
 	web     *http.Server
 	ssh     *sshd.Server
@@ -101,7 +100,6 @@ func (b *Broker) furnish() error {
 		return err
 	}
 	b.archive = NewArchive(b.vault, b.signer, b.peers.logs, b.peers.nodes, b.access)
-	b.digests = newDigests(b.archive, b.log)
 	if b.ssh, err = sshd.New(sshd.Config{
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
 		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
@@ -160,7 +158,7 @@ func (b *Broker) makeWeb() error {
 	}
 	handler, err := api.New(api.Config{
 		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
-		Access: b.access, Identity: people, Vault: b.archive, Replays: b.archive, Digest: b.digests.ask, Audit: b.audit, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: b.archive, Replays: b.archive, Digest: b.archive.Digest, Audit: b.audit, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})
@@ -197,7 +195,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.keepPresence(gctx) })
 	group.Go(func() error { return b.peers.run(gctx) })
 	group.Go(func() error { return b.peers.keepCopy(gctx) })
-	group.Go(func() error { return b.digests.run(gctx) })
+	group.Go(func() error { return b.archive.Run(gctx, b.log) })
 	if b.mail != nil {
 		group.Go(func() error { return b.mail.Run(gctx) })
 	}

@@ -155,7 +155,7 @@ func (r *Reader) Next() (session.Event, error) {
 		}
 		if err == nil && isEvent(f.kind) {
 			var e session.Event
-			if e, err = r.event(f); err == nil {
+			if e, err = r.event(r.seg, f); err == nil {
 				return e, nil
 			}
 		}
@@ -195,7 +195,7 @@ func (r *Reader) frame() (frame, error) {
 }
 
 // event turns a frame into an event, unsealed if that is possible.
-func (r *Reader) event(f frame) (session.Event, error) {
+func (r *Reader) event(s *segmentInHand, f frame) (session.Event, error) {
 	e := session.Event{At: f.at, Kind: session.EventKind(f.kind), Stream: f.stream, Data: f.data}
 	if f.flags&flagSealed == 0 {
 		return e, nil
@@ -204,7 +204,6 @@ func (r *Reader) event(f frame) (session.Event, error) {
 		e.Data, r.locked = nil, len(f.data)-sealOverhead
 		return e, nil
 	}
-	s := r.seg
 	p := place{id: r.id, segment: s.index, frame: s.frames - 1, kind: f.kind, stream: f.stream, at: f.at}
 	data, err := r.input.Open([]byte{}, p.nonce(), f.data, p.bound())
 	if err != nil {

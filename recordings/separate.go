@@ -15,38 +15,6 @@ func OpenParts(open func(part string) (io.ReadCloser, error)) (*Reader, error) {
 	return newReader(&separate{from: open})
 }
 
-// OpenPartsAt is OpenParts that begins at a mark of an earlier reading. Chain and
-// signatures are checked from there on.
-func OpenPartsAt(open func(part string) (io.ReadCloser, error), at Mark) (*Reader, error) {
-	r, err := OpenParts(open)
-	if err != nil {
-		return nil, err
-	}
-	r.totals = at.totals
-	for range at.events {
-		if _, err := r.Next(); err != nil {
-			return nil, errors.Join(err, r.Close())
-		}
-	}
-	return r, nil
-}
-
-// Mark is a place between two events of a recording. It is of use in this recording
-// only, and as long as what stands before it does not change: it never does.
-type Mark struct {
-	totals totals // before the segment
-	events uint32 // of the segment, before the place
-}
-
-// Mark is the place before the event that Next returns next.
-func (r *Reader) Mark() Mark {
-	m := Mark{totals: r.totals}
-	if r.seg != nil {
-		m.events = r.seg.events
-	}
-	return m
-}
-
 // separate is a recording in parts.
 type separate struct {
 	from func(part string) (io.ReadCloser, error)

@@ -25,12 +25,13 @@ type Doorkeeper interface {
 	Logout(ctx context.Context, bearer string) error
 }
 
-// Vault gives recordings back. An error before the first byte is written becomes
+// Vault gives recordings back, and checks them. An error before the first byte is written becomes
 // the answer; a later one breaks the transfer off.
 type Vault interface {
 	Assemble(ctx context.Context, site, recording string, w io.Writer) error
 	// Pack writes the evidence pack: the recording with all that explains it.
 	Pack(ctx context.Context, site, recording string, w io.Writer) error
+	Check(ctx context.Context, site, recording string) (access.Verdict, error)
 }
 
 // Check is something that must work for the broker to be of use.

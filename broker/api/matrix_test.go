@@ -75,6 +75,7 @@ func matrix() map[string]verdict {
 		"get-request-context":      readers,
 		"get-recording-replay":     readers,
 		"get-recording-part":       readers,
+		"get-recording-moment":     readers,
 		"get-recording-transcript": readers,
 		"verify-recording":         readers,
 		"review-recording":         roles(403, 403, 403, ok, ok, 404, 404),
@@ -151,7 +152,7 @@ func (w *world) aim(r route, x things) (path string, body any) {
 	case strings.Contains(r.path, "/recordings/"):
 		id = x.recording
 	}
-	path = strings.NewReplacer("{id}", id, "{index}", "1", "{n}", "0", "{site}", "NGH", "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
+	path = strings.NewReplacer("{id}", id, "{index}", "1", "{n}", "0", "{at}", "7", "{site}", "NGH", "{asset}", "NGH-PETCT1", "{service}", "recon-ssh").Replace(r.path)
 	switch r.id {
 	case "login":
 		body = SignIn{IDToken: "a.b.c", Salt: make([]byte, 32), Key: "k", Signature: make([]byte, 64)}
@@ -221,10 +222,11 @@ func TestForeignIDsTellNothing(t *testing.T) {
 		"/recordings/" + x.recording + "/file":  "/recordings/" + none.Recording() + "/file",
 		"/recordings/" + x.recording + "/pack":  "/recordings/" + none.Recording() + "/pack",
 
-		"/requests/" + x.request + "/context":        "/requests/" + none.Request() + "/context",
-		"/recordings/" + x.recording + "/replay":     "/recordings/" + none.Recording() + "/replay",
-		"/recordings/" + x.recording + "/replay/0":   "/recordings/" + none.Recording() + "/replay/0",
-		"/recordings/" + x.recording + "/transcript": "/recordings/" + none.Recording() + "/transcript",
+		"/requests/" + x.request + "/context":         "/requests/" + none.Request() + "/context",
+		"/recordings/" + x.recording + "/replay":      "/recordings/" + none.Recording() + "/replay",
+		"/recordings/" + x.recording + "/replay/0":    "/recordings/" + none.Recording() + "/replay/0",
+		"/recordings/" + x.recording + "/replay/at/7": "/recordings/" + none.Recording() + "/replay/at/7",
+		"/recordings/" + x.recording + "/transcript":  "/recordings/" + none.Recording() + "/transcript",
 	} {
 		for _, who := range []string{"adam", "fay", "al", "abroad"} {
 			here, missing := w.call(who, "GET", "/api/v1"+path, nil), w.call(who, "GET", "/api/v1"+unknown, nil)

@@ -10,7 +10,7 @@ import (
 // packed are the calls whose answers are long and pack well. Nothing secret stands in
 // them beside what the caller chose.
 func packed(id string) bool {
-	return id == "get-recording-replay" || id == "get-recording-part" || id == "get-recording-transcript"
+	return id == "get-recording-replay" || id == "get-recording-part" || id == "get-recording-moment" || id == "get-recording-transcript"
 }
 
 // packing compresses a good answer for a client that can read it.

@@ -16,10 +16,10 @@ import (
 // Replays shows what is in the recordings of the vault. The tag names an answer that will
 // never change; it is empty while the recording may grow.
 type Replays interface {
-	Replay(ctx context.Context, site, recording string) (index replay.Index, tag string, err error)
-	Part(ctx context.Context, site, recording string, n int) ([]replay.Event, error)
+	Replay(ctx context.Context, site, recording string) (all replay.Overview, tag string, err error)
+	Part(ctx context.Context, site, recording string, n int) (replay.Part, error)
+	Moment(ctx context.Context, site, recording string, at int64) (replay.Part, error)
 	Transcript(ctx context.Context, site, recording string) (lines []terminal.Line, tag string, err error)
-	Check(ctx context.Context, site, recording string) (access.Verdict, error)
 }
 
 type (
@@ -35,6 +35,10 @@ type (
 	partPath struct {
 		ID string `path:"id" maxLength:"60"`
 		N  int    `path:"n" minimum:"0"`
+	}
+	momentPath struct {
+		ID string `path:"id" maxLength:"60"`
+		At int64  `path:"at" minimum:"0" doc:"microseconds since the recording began"`
 	}
 	knownTag struct {
 		ID    string `path:"id" maxLength:"60"`
@@ -75,8 +79,16 @@ func (d *door) registerReplays(api huma.API) {
 		if err != nil {
 			return nil, err
 		}
-		events, err := d.Replays.Part(ctx, r.Site, r.ID, in.N)
-		return answer(ReplayPart{N: in.N, Events: each(events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}), err
+		p, err := d.Replays.Part(ctx, r.Site, r.ID, in.N)
+		return answer(partView(p)), err
+	})
+	handle(d, api, "get-recording-moment", func(ctx context.Context, who signedIn, in *momentPath) (*of[ReplayPart], error) {
+		r, err := d.Access.MayReplay(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		p, err := d.Replays.Moment(ctx, r.Site, r.ID, in.At)
+		return answer(partView(p)), err
 	})
 	handle(d, api, "get-recording-transcript", func(ctx context.Context, who signedIn, in *knownTag) (*tagged[[]TranscriptLine], error) {
 		r, err := d.Access.MayReplay(ctx, who, in.ID)
@@ -158,7 +170,7 @@ func (d *door) verifyRecording(ctx context.Context, who signedIn, in *byID) (*of
 	if !d.rates.checks.allow(who.Iss+"\n"+who.Sub, d.Now()) {
 		return nil, errTooFast
 	}
-	v, err := d.Replays.Check(ctx, r.Site, r.ID)
+	v, err := d.Vault.Check(ctx, r.Site, r.ID)
 	if err != nil {
 		return nil, err
 	}

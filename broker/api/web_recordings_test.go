@@ -44,7 +44,7 @@ func (w *world) answers(a answered, status int) {
 func TestReplayNeedsAViewing(t *testing.T) {
 	w := newWorld(t)
 	x := w.sealed()
-	paths := []string{"/replay", "/replay/0", "/replay/1", "/transcript"}
+	paths := []string{"/replay", "/replay/0", "/replay/1", "/replay/at/0", "/transcript"}
 	refused := func(who, when string) {
 		t.Helper()
 		for _, path := range paths {
@@ -74,8 +74,9 @@ func TestReplayShapes(t *testing.T) {
 	x := w.sealed()
 	w.look("ben", x)
 	for path, want := range map[string]string{
-		"/replay":   `{"recording":"` + x.recording + `","cols":80,"rows":24,"duration":9000000,"started":"2026-05-04T12:00:00Z","zone":"UTC","channels":[],"markers":[{"at":1,"kind":"shell","text":"shell"}],"activity":[5],"parts":[{"n":0,"from":0,"to":5000000,"bytes":4},{"n":1,"from":5000000,"to":9000000,"bytes":0}]}`,
-		"/replay/0": `{"n":0,"events":[[1,1,"c","80x24"],[2,1,"o","aGk="]]}`,
+		"/replay":            `{"recording":"` + x.recording + `","duration":9000000,"started":"2026-05-04T12:00:00Z","zone":"UTC","parts":2,"read":8000000,"whole":false,"channels":[{"stream":1,"kind":"shell","text":"shell","terminal":true,"at":1,"end":-1}],"markers":[{"at":1,"kind":"shell","text":"shell"}],"activity":[5]}`,
+		"/replay/0":          `{"n":0,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="]]}`,
+		"/replay/at/7000000": `{"n":1,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="]]}`,
 	} {
 		if a := w.call("ben", "GET", "/api/v1/recordings/"+x.recording+path, nil); strings.TrimSpace(string(a.body)) != want {
 			t.Errorf("%s: %s", path, a.body)
@@ -148,7 +149,7 @@ func TestChecksAreLimited(t *testing.T) {
 			refused++
 		}
 	}
-	if n := w.replays.checked.Load(); n > 4 || refused != 10-int(n) {
+	if n := w.vault.checked.Load(); n > 4 || refused != 10-int(n) {
 		t.Errorf("%d checks, %d refused", n, refused)
 	}
 	w.answers(w.call("audrey", "POST", path, nil), 200)

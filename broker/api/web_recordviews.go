@@ -1,6 +1,7 @@
 package api
 
 import (
+	"encoding/base64"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -16,40 +17,48 @@ type Attestation struct {
 }
 
 // Replay is what a player knows before it fetches the first part. Times are microseconds
-// since the recording began.
+// since the recording began. Channels, markers and activity are of what was read so far.
 type Replay struct {
 	Recording string          `json:"recording"`
-	Cols      uint32          `json:"cols"`
-	Rows      uint32          `json:"rows"`
 	Duration  int64           `json:"duration"`
 	Started   time.Time       `json:"started"`
 	Zone      string          `json:"zone"`
+	Parts     uint32          `json:"parts"`
+	Read      int64           `json:"read"`  // up to when it was read
+	Whole     bool            `json:"whole"` // all that is there was read
 	Channels  []ReplayChannel `json:"channels"`
 	Markers   []replay.Marker `json:"markers"`
-	Activity  []int64         `json:"activity"` // bytes shown in each of at most 600 equal parts of the duration
-	Parts     []ReplayRange   `json:"parts"`
+	Activity  []int64         `json:"activity"` // bytes shown in each of at most 600 equal parts of what was read
 }
 
-// ReplayChannel is a shell or a command.
+// ReplayChannel is a shell or a command. End is -1 where it was not closed.
 type ReplayChannel struct {
-	Stream uint32 `json:"stream"`
-	Kind   string `json:"kind"`
-	Text   string `json:"text"`
-	At     int64  `json:"at"`
+	Stream   uint32 `json:"stream"`
+	Kind     string `json:"kind"`
+	Text     string `json:"text"`
+	Terminal bool   `json:"terminal"`
+	At       int64  `json:"at"`
+	End      int64  `json:"end"`
 }
 
-// ReplayRange is a range that is fetched in one piece.
-type ReplayRange struct {
-	N     int   `json:"n"`
-	From  int64 `json:"from"`
-	To    int64 `json:"to"`
-	Bytes int64 `json:"bytes"`
-}
-
-// ReplayPart is what happens in a range.
+// ReplayPart is a part that is fetched in one piece: what stood when it began, and what
+// happens in it. Where it is not complete, something stood that is not known.
 type ReplayPart struct {
-	N      int           `json:"n"`
-	Events []ReplayEvent `json:"events"`
+	N        uint32         `json:"n"`
+	From     int64          `json:"from"`
+	To       int64          `json:"to"` // when the next part begins
+	Complete bool           `json:"complete"`
+	Screens  []ReplayScreen `json:"screens"`
+	Events   []ReplayEvent  `json:"events"`
+}
+
+// ReplayScreen is a terminal that stood: one of this size, just reset, shows it once Draw
+// was written to it.
+type ReplayScreen struct {
+	Stream uint32 `json:"stream"`
+	Cols   uint32 `json:"cols"`
+	Rows   uint32 `json:"rows"`
+	Draw   string `json:"draw"` // base64
 }
 
 // ReplayEvent is [microseconds, stream, kind, data]: "o" output in base64, "r" resize as
@@ -67,13 +76,19 @@ func (ReplayEvent) Schema(huma.Registry) *huma.Schema {
 // TranscriptLine is a line that was shown, as plain text.
 type TranscriptLine terminal.Line
 
-func replayView(r Recording, x replay.Index, zone string) Replay {
-	return Replay{Recording: r.ID, Cols: x.Cols, Rows: x.Rows, Duration: x.Duration, Started: x.Header.Started.UTC(), Zone: zone,
+func replayView(r Recording, x replay.Overview, zone string) Replay {
+	return Replay{Recording: r.ID, Duration: x.At, Started: x.Started.UTC(), Zone: zone, Parts: x.Segments, Read: x.Read,
+		Whole: x.Whole || !x.Sealed && x.Index.Parts == x.Segments,
 		Channels: each(x.Channels, func(c replay.Channel) ReplayChannel {
-			return ReplayChannel{Stream: c.Stream, Kind: string(c.Kind), Text: c.Text, At: c.At}
+			return ReplayChannel{Stream: c.Stream, Kind: string(c.Kind), Text: c.Text, Terminal: c.Terminal, At: c.At, End: c.End}
 		}),
-		Markers: list(x.Markers), Activity: list(x.Activity),
-		Parts: each(x.Parts, func(p replay.Part) ReplayRange {
-			return ReplayRange{N: p.N, From: p.From, To: p.To, Bytes: p.Bytes}
-		})}
+		Markers: list(x.Markers), Activity: list(x.Activity)}
+}
+
+func partView(p replay.Part) ReplayPart {
+	return ReplayPart{N: p.N, From: p.From, To: p.To, Complete: p.Complete,
+		Screens: each(p.Screens, func(s terminal.Screen) ReplayScreen {
+			return ReplayScreen{Stream: s.Stream, Cols: s.Cols, Rows: s.Rows, Draw: base64.StdEncoding.EncodeToString(s.Draw)}
+		}),
+		Events: each(p.Events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}
 }

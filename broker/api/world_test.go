@@ -150,6 +150,7 @@ type shelf struct {
 	content string
 	before  error
 	after   error
+	checked atomic.Int32
 }
 
 func (s *shelf) Pack(ctx context.Context, site, recording string, w io.Writer) error {
@@ -171,32 +172,37 @@ func (s *shelf) Assemble(_ context.Context, site, recording string, w io.Writer)
 
 // projector shows one recording, of two parts.
 type projector struct {
-	live    bool
-	wrong   error
-	asked   []string
-	checked atomic.Int32
+	live  bool
+	wrong error
+	asked []string
 }
 
-func (p *projector) Replay(_ context.Context, site, recording string) (replay.Index, string, error) {
+func (p *projector) Replay(_ context.Context, site, recording string) (replay.Overview, string, error) {
 	tag := recording + ".1"
 	if p.live {
 		tag = ""
 	}
-	return replay.Index{Header: recordings.Header{Started: start}, Cols: 80, Rows: 24, Duration: 9e6, Activity: []int64{5},
-		Markers: []replay.Marker{{At: 1, Kind: replay.Shell, Text: "shell"}}, Parts: []replay.Part{{N: 0, To: 5e6, Bytes: 4}, {N: 1, From: 5e6, To: 9e6}}}, tag, p.wrong
+	return replay.Overview{Started: start, Length: recordings.Length{Segments: 2, At: 9e6}, Index: replay.Index{Read: 8e6, Activity: []int64{5},
+		Channels: []replay.Channel{{Stream: 1, Kind: session.Shell, Text: "shell", Terminal: true, At: 1, End: -1}},
+		Markers:  []replay.Marker{{At: 1, Kind: replay.Shell, Text: "shell"}}}}, tag, p.wrong
 }
 
-func (p *projector) Part(_ context.Context, site, recording string, n int) ([]replay.Event, error) {
-	return []replay.Event{{At: 1, Stream: 1, Kind: "c", Data: "80x24"}, {At: 2, Stream: 1, Kind: "o", Data: "aGk="}}, p.wrong
+func (p *projector) Part(_ context.Context, site, recording string, n int) (replay.Part, error) {
+	return replay.Part{N: uint32(n), From: 1, To: 5e6, Complete: true, Screens: []terminal.Screen{{Stream: 3, Cols: 80, Rows: 24, Draw: []byte("up")}},
+		Events: []replay.Event{{At: 1, Stream: 1, Kind: "c", Data: "80x24"}, {At: 2, Stream: 1, Kind: "o", Data: "aGk="}}}, p.wrong
+}
+
+func (p *projector) Moment(ctx context.Context, site, recording string, at int64) (replay.Part, error) {
+	return p.Part(ctx, site, recording, int(at/5e6))
 }
 
 func (p *projector) Transcript(_ context.Context, site, recording string) ([]terminal.Line, string, error) {
 	return []terminal.Line{{At: 2, Stream: 1, Text: strings.Repeat("hi ", 500)}}, recording + ".1", p.wrong
 }
 
-func (p *projector) Check(_ context.Context, site, recording string) (access.Verdict, error) {
+func (p *shelf) Check(_ context.Context, site, recording string) (access.Verdict, error) {
 	p.checked.Add(1)
-	return access.Verdict{Verdict: "intact", Signer: "known", Segments: 3, Countersigned: true, Logged: true, Message: "The broker checked 3 segments."}, p.wrong
+	return access.Verdict{Verdict: "intact", Signer: "known", Segments: 3, Countersigned: true, Logged: true, Message: "The broker checked 3 segments."}, nil
 }
 
 // world is the whole door on a real listener.

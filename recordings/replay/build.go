@@ -2,6 +2,10 @@ package replay
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/cast"
@@ -9,180 +13,137 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// builder makes an index, event by event.
-type builder struct {
+// Source is a recording from its beginning, as recordings.Reader gives it: io.EOF is the
+// end of what there is, and more may come.
+type Source interface {
+	Next() (session.Event, error)
+	Segments() uint32
+	Seal() (recordings.SealInfo, bool)
+}
+
+// Reading makes the index of a recording, event by event, and goes on where it ended when
+// there is more.
+type Reading struct {
+	src       Source
 	ix        Index
-	screens   terminal.Screens
+	open      map[uint32]int // channels that are open, by stream
+	screens   *terminal.Screens
 	histogram histogram
-	last      int64
-	shown     int // events shown in the part in hand
-	skipped   int // bytes since the last event that is shown
-	coarser   int // times that parts were joined
 	unlisted  int // markers beyond the bound
 }
 
-func (b *builder) take(e session.Event, at recordings.Mark) error {
-	b.last = e.At
-	before, known := b.screens[e.Stream]
-	s, visible := b.screens.Show(e)
-	size := 0
-	if visible && s.Kind == "o" {
-		size = len(s.Data)
-	}
-	if b.full(visible, size) {
-		begins := b.screens.Clone()
-		if known { // the part begins before this event
-			begins[e.Stream] = before
-		} else {
-			delete(begins, e.Stream)
-		}
-		if err := b.begin(e.At, at, begins); err != nil {
-			return err
-		}
-	}
-	p := &b.ix.Parts[len(b.ix.Parts)-1]
-	p.events++
-	if b.skipped += len(e.Data); visible {
-		b.shown++
-		p.took, b.skipped = p.events, 0
-	}
-	if size > 0 {
-		p.Bytes += int64(size)
-		b.histogram.add(e.At, int64(size))
-		b.ix.Digest.Lines += int64(bytes.Count(s.Data, []byte{'\n'}))
-	}
-	b.note(e)
-	return nil
+// Begin makes the reading of a recording of which nothing was read yet.
+func Begin(src Source) *Reading {
+	return &Reading{src: src, open: map[uint32]int{}, screens: terminal.Stood(nil, false)}
 }
 
-// full reports whether an event begins another part.
-func (b *builder) full(visible bool, size int) bool {
-	if len(b.ix.Parts) == 0 {
-		return true
-	}
-	p := b.ix.Parts[len(b.ix.Parts)-1]
-	return visible && (p.Bytes > 0 && p.Bytes+int64(size) > PartBytes<<b.coarser || b.skipped > skippedBytes<<b.coarser ||
-		p.events-p.took >= partEvents<<b.coarser || b.shown >= partEvents<<b.coarser)
-}
-
-func (b *builder) begin(from int64, at recordings.Mark, screens terminal.Screens) error {
-	if len(b.ix.Parts) >= maxParts {
-		if b.coarser >= maxCoarser {
-			return ErrTooLong
-		}
-		b.join()
-	}
-	n := len(b.ix.Parts)
-	if n == 0 {
-		from = 0
-	} else {
-		b.ix.Parts[n-1].To = from
-	}
-	b.ix.Parts = append(b.ix.Parts, Part{N: n, From: from, at: at, screens: screens})
-	b.shown = 0
-	return nil
-}
-
-// join makes one part of every two, so that a long recording has no more parts than others.
-func (b *builder) join() {
-	half := b.ix.Parts[:0]
-	for i := 0; i < len(b.ix.Parts); i += 2 {
-		p := b.ix.Parts[i]
-		if i+1 < len(b.ix.Parts) {
-			q := b.ix.Parts[i+1]
-			p.To, p.Bytes = q.To, p.Bytes+q.Bytes
-			if q.took > 0 {
-				p.took = p.events + q.took
+// On reads up to so many segments further. more tells whether it should be called again at
+// once: not when there is nothing (more) yet, nor when it is over. Where the recording is
+// damaged it is over, and Broken says why; an error is one of reading.
+func (r *Reading) On(segments uint32) (more bool, err error) {
+	for end := r.src.Segments() + segments; !r.ix.Whole; {
+		e, err := r.src.Next()
+		r.ix.Parts = r.src.Segments()
+		var d *recordings.Damage
+		switch {
+		case errors.Is(err, io.EOF):
+			seal, sealed := r.src.Seal()
+			if sealed {
+				r.over(seal.At, ending(seal))
 			}
-			p.events += q.events
+			return false, nil
+		case errors.As(err, &d):
+			r.ix.Broken = d.Error()
+			r.over(r.ix.Read, "What follows cannot be read: "+cast.Clean(r.ix.Broken, maxWords)+".")
+			return false, nil
+		case err != nil:
+			return false, fmt.Errorf("read a recording for replay: %w", err)
 		}
-		p.N = len(half)
-		half = append(half, p)
+		r.take(e)
+		if r.ix.Parts >= end {
+			return true, nil
+		}
 	}
-	clear(b.ix.Parts[len(half):])
-	b.ix.Parts = half
-	b.coarser++
+	return false, nil
 }
 
-// note keeps what an event means for the digest, the channels and the markers.
-func (b *builder) note(e session.Event) {
+// over ends the index.
+func (r *Reading) over(at int64, words string) {
+	r.ix.Read, r.ix.Whole = max(r.ix.Read, at), true
+	if r.unlisted > 0 {
+		r.ix.Markers = append(r.ix.Markers, Marker{At: r.ix.Read, Kind: Note, Text: more(r.unlisted)})
+	}
+	r.ix.Markers = append(r.ix.Markers, Marker{At: r.ix.Read, Kind: End, Text: words})
+}
+
+// Index is what was found so far.
+func (r *Reading) Index() Index {
+	x := r.ix
+	x.Channels, x.Markers = slices.Clone(x.Channels), slices.Clone(x.Markers)
+	x.Activity = r.histogram.over(x.Read)
+	x.Digest.Seconds = x.Read / microsSecond
+	return x
+}
+
+func (r *Reading) take(e session.Event) {
+	r.ix.Read = e.At
+	if s, visible := r.screens.Show(e); visible && s.Kind == "o" {
+		r.histogram.add(e.At, int64(len(s.Data)))
+		r.ix.Digest.Lines += int64(bytes.Count(s.Data, []byte{'\n'}))
+	}
 	if c, ok := terminal.ReadOpen(e); ok {
-		b.opened(e, c)
+		r.opened(e, c)
+	}
+	if i, ok := r.open[e.Stream]; ok && e.Kind == session.ChannelClosed {
+		r.ix.Channels[i].End = e.At
+		delete(r.open, e.Stream)
 	}
 	m, ok := markerOf(e)
-	if !ok || b.repeated(m) {
+	if !ok || r.repeated(m) {
 		return
 	}
 	switch m.Kind {
 	case FileIn:
-		b.ix.Digest.FilesIn++
+		r.ix.Digest.FilesIn++
 	case FileOut:
-		b.ix.Digest.FilesOut++
+		r.ix.Digest.FilesOut++
 	case Refused:
-		b.ix.Digest.Refused++
+		r.ix.Digest.Refused++
 	case Warning:
-		b.ix.Digest.Warnings++
+		r.ix.Digest.Warnings++
 	case Freeze:
-		b.ix.Digest.Freezes++
+		r.ix.Digest.Freezes++
 	}
-	b.mark(m)
-}
-
-func (b *builder) mark(m Marker) {
-	if len(b.ix.Markers) >= maxMarkers-2 { // two are kept for the end
-		b.unlisted++
+	if len(r.ix.Markers) >= maxMarkers-2 { // two are kept for the end
+		r.unlisted++
 		return
 	}
-	b.ix.Markers = append(b.ix.Markers, m)
+	r.ix.Markers = append(r.ix.Markers, m)
 }
 
 // repeated reports whether a remark was just made on another channel: warnings are
 // said on each.
-func (b *builder) repeated(m Marker) bool {
+func (r *Reading) repeated(m Marker) bool {
 	if m.Kind != Warning && m.Kind != Note {
 		return false
 	}
-	for i := len(b.ix.Markers) - 1; i >= 0 && m.At-b.ix.Markers[i].At <= sameMoment && i > len(b.ix.Markers)-40; i-- {
-		if b.ix.Markers[i].Kind == m.Kind && b.ix.Markers[i].Text == m.Text {
+	all := r.ix.Markers
+	for i := len(all) - 1; i >= 0 && m.At-all[i].At <= sameMoment && i > len(all)-40; i-- {
+		if all[i].Kind == m.Kind && all[i].Text == m.Text {
 			return true
 		}
 	}
 	return false
 }
 
-func (b *builder) opened(e session.Event, c session.ChannelOpen) {
-	if len(b.ix.Channels) == 0 {
-		b.ix.Cols, b.ix.Rows = terminal.Side(c.Cols, terminal.Cols), terminal.Side(c.Rows, terminal.Rows)
+func (r *Reading) opened(e session.Event, c session.ChannelOpen) {
+	if len(r.ix.Channels) >= maxChannels {
+		return
 	}
-	if len(b.ix.Channels) < maxChannels {
-		text := "shell"
-		if c.Command != "" {
-			text = cast.Clean(c.Command, maxWords)
-		}
-		b.ix.Channels = append(b.ix.Channels, Channel{Stream: e.Stream, Kind: c.Type, Text: text, At: e.At})
+	text := "shell"
+	if c.Command != "" {
+		text = cast.Clean(c.Command, maxWords)
 	}
-}
-
-// finish closes the index over what was read.
-func (b *builder) finish(seal recordings.SealInfo, sealed bool) Index {
-	b.ix.Duration = b.last
-	if sealed {
-		b.ix.Duration, b.ix.Sealed = max(b.last, seal.At), true
-	}
-	if n := len(b.ix.Parts); n > 0 {
-		b.ix.Parts[n-1].To = b.ix.Duration
-	}
-	if b.unlisted > 0 {
-		b.ix.Markers = append(b.ix.Markers, Marker{At: b.last, Kind: Note, Text: more(b.unlisted)})
-	}
-	switch {
-	case b.ix.Broken != "":
-		b.ix.Markers = append(b.ix.Markers, Marker{At: b.ix.Duration, Kind: End,
-			Text: "What follows cannot be read: " + cast.Clean(b.ix.Broken, maxWords) + "."})
-	case sealed:
-		b.ix.Markers = append(b.ix.Markers, Marker{At: b.ix.Duration, Kind: End, Text: ending(seal)})
-	}
-	b.ix.Digest.Seconds = b.ix.Duration / microsSecond
-	b.ix.Activity = b.histogram.over(b.ix.Duration)
-	return b.ix
+	r.open[e.Stream] = len(r.ix.Channels)
+	r.ix.Channels = append(r.ix.Channels, Channel{Stream: e.Stream, Kind: c.Type, Text: text, Terminal: c.Term != "", At: e.At, End: -1})
 }

@@ -1,6 +1,7 @@
 package replay_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"io"
 	"testing"
@@ -19,7 +20,7 @@ type script struct {
 }
 
 func (s *script) Header() recordings.Header         { return recordings.Header{} }
-func (s *script) Mark() recordings.Mark             { return recordings.Mark{} }
+func (s *script) Segments() uint32                  { return 0 }
 func (s *script) Seal() (recordings.SealInfo, bool) { return recordings.SealInfo{At: s.at}, true }
 
 func (s *script) Next() (session.Event, error) {
@@ -55,10 +56,11 @@ func FuzzReplay(f *testing.F) {
 		session.Event{Kind: session.ChannelOpened, Stream: 3, Data: []byte(`{"type":"exec","command":"id\n"}`)}, session.Event{Kind: session.ErrorOutput, Stream: 3, Data: []byte("\n\n\xff\xc3")})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		ix, err := replay.Read(&script{rest: b})
-		if err != nil {
-			t.Fatal(err)
+		all := replay.Begin(&script{rest: b})
+		if more, err := all.On(1); more || err != nil {
+			t.Fatal(more, err)
 		}
+		ix := all.Index()
 		lines, err := terminal.Transcript(&script{rest: b})
 		if err != nil {
 			t.Fatal(err)
@@ -80,26 +82,32 @@ func FuzzReplay(f *testing.F) {
 				}
 			}
 		}
-		bytes, strip := int64(0), int64(0)
-		for i, p := range ix.Parts {
-			if bytes += p.Bytes; p.From > p.To || i == 0 && p.From != 0 {
-				t.Fatalf("part %d: %d-%d", i, p.From, p.To)
+		scene, shown, strip := recordings.Scene{}, int64(0), int64(0)
+		for src := (&script{rest: b}); ; {
+			e, err := src.Next()
+			if err != nil {
+				break
+			}
+			scene.Events = append(scene.Events, e)
+		}
+		p := replay.PartOf(scene, nil)
+		for _, e := range p.Events {
+			if e.Kind == "o" {
+				data, err := base64.StdEncoding.DecodeString(e.Data)
+				if err != nil {
+					t.Fatal(err)
+				}
+				shown += int64(len(data))
 			}
 		}
 		for _, n := range ix.Activity {
 			strip += n
 		}
-		if bytes != strip || len(ix.Activity) > replay.Buckets || len(ix.Activity) == 0 {
-			t.Fatalf("%d bytes in parts, %d in the strip of %d", bytes, strip, len(ix.Activity))
+		if shown != strip || len(ix.Activity) > replay.Buckets || len(ix.Activity) == 0 || !ix.Whole {
+			t.Fatalf("%d bytes in the part, %d in the strip of %d", shown, strip, len(ix.Activity))
 		}
-		if len(ix.Parts) == 1 {
-			events, err := ix.Parts[0].Events(func(recordings.Mark) (replay.Source, error) { return &script{rest: b}, nil })
-			if err != nil {
-				t.Fatal(err)
-			}
-			if _, err := json.Marshal(events); err != nil {
-				t.Fatal(err)
-			}
+		if _, err := json.Marshal(p.Events); err != nil {
+			t.Fatal(err)
 		}
 	})
 }

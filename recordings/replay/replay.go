@@ -1,6 +1,8 @@
-// Package replay prepares a recording for a player: what there is, in ranges that can
-// be fetched one by one, with markers, a histogram of activity, and a digest; package
-// replay/terminal says what a terminal shows of it.
+// Package replay prepares a recording for a player. A player begins anywhere: what a
+// segment holds is a part, with the screens that stood when it began. What needs all of a
+// recording - markers, a histogram of activity, a digest - is an index, which is made in
+// one pass and can be looked at on the way. Package replay/terminal says what a terminal
+// shows of a recording.
 // It knows recordings and their events; it knows neither where they are kept nor who
 // looks. Typed input is never in what it makes, and everything that somebody could have
 // named or written is bounded and cleaned, but for the terminal's own output.
@@ -8,47 +10,42 @@ package replay
 
 import (
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"maps"
-	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
-// Source is a recording from its beginning, as recordings.Reader gives it.
-type Source interface {
-	Header() recordings.Header
-	Next() (session.Event, error)
-	Seal() (recordings.SealInfo, bool)
-	Mark() recordings.Mark
+// Overview is what a player knows before its first part: what heads tell, and the index as
+// far as there is one.
+type Overview struct {
+	Started time.Time
+	recordings.Length
+	Index
 }
 
-// Index is what a player knows before it fetches the first part. Times are microseconds
+// Index is what there is in a recording, as far as it was read. Times are microseconds
 // since the recording began.
 type Index struct {
-	Header   recordings.Header
-	Cols     uint32 // of the first terminal
-	Rows     uint32
-	Duration int64
+	Read     int64  // up to when
+	Whole    bool   // nothing follows: it is sealed, or cannot be read any further
+	Broken   string // why what follows cannot be read; empty: everything could
+	Parts    uint32 // that were read
 	Channels []Channel
 	Markers  []Marker
-	Activity []int64 // bytes shown in each of at most Buckets equal parts of the duration
-	Parts    []Part
+	Activity []int64 // bytes shown in each of at most Buckets equal parts of what was read
 	Digest   Digest
-	Sealed   bool
-	Broken   string // why what follows cannot be read; empty: everything could
 }
 
 // Channel is a shell or a command.
 type Channel struct {
-	Stream uint32
-	Kind   session.Channel
-	Text   string
-	At     int64
+	Stream   uint32
+	Kind     session.Channel
+	Text     string
+	Terminal bool
+	At       int64
+	End      int64 // when it was closed; -1: it was not, as far as was read
 }
 
 // Digest sums a recording up.
@@ -62,17 +59,14 @@ type Digest struct {
 	Freezes  int64 `json:"freezes"`
 }
 
-// Part is a range of a recording that is shown in one piece.
+// Part is what a player shows of one segment.
 type Part struct {
-	N     int
-	From  int64
-	To    int64
-	Bytes int64 // of output
-
-	at      recordings.Mark
-	events  int              // of the recording, in it
-	took    int              // of those, up to the last that is shown
-	screens terminal.Screens // as they were when it begins
+	N        uint32
+	From     int64
+	To       int64 // when the next one begins
+	Complete bool  // who begins here shows all that stood; otherwise only the screens that are there
+	Screens  []terminal.Screen
+	Events   []Event
 }
 
 // Event is one thing that a player does.
@@ -88,60 +82,20 @@ func (e Event) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]any{e.At, e.Stream, e.Kind, e.Data})
 }
 
-// ErrTooLong is in the chain when a recording is too long to be shown part by part.
-var ErrTooLong = errors.New("too long to be shown in parts")
-
-// Read makes the index of a recording in one pass. Where the recording is damaged it
-// ends there and Broken says why; an error is one of reading.
-func Read(src Source) (Index, error) {
-	b := builder{ix: Index{Header: src.Header(), Cols: terminal.Cols, Rows: terminal.Rows}, screens: terminal.Screens{}}
-	for {
-		at := src.Mark()
-		e, err := src.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		var d *recordings.Damage
-		if errors.As(err, &d) {
-			b.ix.Broken = d.Error()
-			break
-		}
-		if err == nil {
-			err = b.take(e, at)
-		}
-		if err != nil {
-			return Index{}, fmt.Errorf("read a recording for replay: %w", err)
+// PartOf is what a player shows of a segment. known are the recording's channels, as far
+// as somebody read it: they tell what has no terminal where the segment itself does not.
+func PartOf(s recordings.Scene, known []Channel) Part {
+	p := Part{N: s.Segment, From: s.From, To: s.To, Complete: s.Complete, Screens: terminal.Drawn(s.Snapshots), Events: []Event{}}
+	v := terminal.Stood(p.Screens, p.Complete)
+	for _, c := range known {
+		if !c.Terminal && c.At <= s.From && (c.End < 0 || c.End >= s.From) {
+			v.Plain(c.Stream)
 		}
 	}
-	seal, sealed := src.Seal()
-	return b.finish(seal, sealed), nil
-}
-
-// Events are what a player does in a part. open opens the recording at its beginning.
-func (p Part) Events(open func(at recordings.Mark) (Source, error)) ([]Event, error) {
-	src, err := open(p.at)
-	if err != nil {
-		return nil, err
-	}
-	v := p.screens.Clone()
-	events := p.sizes()
-	for range p.took {
-		e, err := src.Next()
-		if err != nil {
-			return nil, fmt.Errorf("read part %d of a replay: %w", p.N, err)
-		}
+	for _, e := range s.Events {
 		if shown, ok := v.Show(e); ok {
-			events = append(events, Event{At: e.At, Stream: e.Stream, Kind: shown.Kind, Data: shown.Text()})
+			p.Events = append(p.Events, Event{At: e.At, Stream: e.Stream, Kind: shown.Kind, Data: shown.Text()})
 		}
 	}
-	return events, nil
-}
-
-// sizes tell a player that begins with a part how large its terminals are.
-func (p Part) sizes() []Event {
-	events := []Event{}
-	for _, stream := range slices.Sorted(maps.Keys(p.screens)) {
-		events = append(events, Event{At: p.From, Stream: stream, Kind: "r", Data: p.screens[stream].Size()})
-	}
-	return events
+	return p
 }

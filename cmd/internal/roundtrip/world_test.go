@@ -172,6 +172,9 @@ type shelf struct{}
 
 func (shelf) Assemble(context.Context, string, string, io.Writer) error { return os.ErrNotExist }
 func (shelf) Pack(context.Context, string, string, io.Writer) error     { return os.ErrNotExist }
+func (shelf) Check(context.Context, string, string) (access.Verdict, error) {
+	return access.Verdict{}, os.ErrNotExist
+}
 
 // unused are rooms of the door into which no round trip leads.
 type unused struct {

@@ -3,8 +3,11 @@ package scale
 import (
 	"context"
 	"crypto/rand"
+	"fmt"
 	"io"
+	"log/slog"
 	"math"
+	"math/bits"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +16,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/replay"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -22,6 +26,7 @@ var proving = os.Getenv("SALLYPORT_PROVE") != ""
 const (
 	flat   = 1.2             // what a segment at the end costs at most, of one at the beginning
 	others = 8               // calls of a reading that are for no segment: header, seal, what follows
+	back   = 64 * 3          // calls for segments before a moment, with their heads and those that follow
 	ages   = 4 * time.Minute // is longer than any step of the small recordings takes
 )
 
@@ -180,28 +185,49 @@ func (w *world) verified(id session.ID, segments int) {
 	}
 }
 
-// sought: an index is computed in one pass, and then a part costs its own segments,
-// wherever it stands.
+// sought: what a player asks for costs heads, as many as the number of segments has digits,
+// and a part; where nothing was drawn, as here, those in which one is looked for that says
+// what stood. Markers and activity are read in one pass, beside that.
 func (w *world) sought(id session.ID, segments int) {
 	ctx := w.t.Context()
-	before := w.now()
-	x, tag, err := w.archive.Replay(ctx, "NGH", id.Recording())
-	must(w.t, err)
-	if tag == "" || !x.Sealed || x.Broken != "" {
-		w.t.Fatalf("replay: sealed %v, broken %q", x.Sealed, x.Broken)
-	}
-	if n := w.vault.calls.Load() - before.calls; n > int64(segments+others) {
-		w.t.Errorf("the index of %d segments asked the vault %d times", segments, n)
-	}
-	for _, n := range []int{0, len(x.Parts) / 2, len(x.Parts) - 1} {
+	heads := int64(2 * bits.Len(uint(segments)))
+	ask := func(what string, most int64, do func() error) {
+		w.t.Helper()
 		before := w.now()
-		_, err := w.archive.Part(ctx, "NGH", id.Recording(), n)
-		must(w.t, err)
+		must(w.t, do())
 		after := w.now()
-		w.t.Logf("sought: part %d of %d asked the vault %d times, processor time %v", n, len(x.Parts), after.calls-before.calls, after.cpu-before.cpu)
-		if calls := after.calls - before.calls; calls > int64(2*segments/len(x.Parts)+others) {
-			w.t.Errorf("part %d of %d asked the vault %d times for %d segments", n, len(x.Parts), calls, segments)
+		w.t.Logf("%s asked the vault %d times, processor time %v", what, after.calls-before.calls, after.cpu-before.cpu)
+		if n := after.calls - before.calls; n > most {
+			w.t.Errorf("%s of %d segments asked the vault %d times", what, segments, n)
 		}
+	}
+	var x replay.Overview
+	open := func() (err error) { x, _, err = w.archive.Replay(ctx, "NGH", id.Recording()); return err }
+	ask("to open it", others, open)
+	if !x.Sealed || int(x.Segments) != segments || x.Length.At == 0 || x.Whole {
+		w.t.Fatalf("replay: %+v", x)
+	}
+	for _, n := range []int{0, segments / 2, segments - 1} {
+		ask(fmt.Sprintf("part %d", n), others, func() error { _, err := w.archive.Part(ctx, "NGH", id.Recording(), n); return err })
+	}
+	ask("a jump to the end", others+heads+back, func() error { _, err := w.archive.Moment(ctx, "NGH", id.Recording(), x.Length.At); return err })
+
+	before, opened := w.now(), int64(0)
+	ctx, stop := context.WithCancel(ctx)
+	over := make(chan error)
+	go func() { over <- w.archive.Run(ctx, slog.New(slog.DiscardHandler)) }()
+	for end := w.longest(); !x.Whole; opened++ {
+		select {
+		case <-end:
+			w.t.Fatal("it is never read")
+		case <-time.After(10 * time.Millisecond):
+		}
+		must(w.t, open())
+	}
+	stop()
+	must(w.t, <-over)
+	if n := w.now().calls - before.calls - opened*3; x.Broken != "" || n > int64(segments+others) {
+		w.t.Errorf("broken %q; to read %d segments the vault was asked %d times", x.Broken, segments, n)
 	}
 }
 

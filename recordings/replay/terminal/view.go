@@ -19,9 +19,44 @@ type terminal struct {
 	last       byte // that was shown, for returns
 }
 
-// Screens turn events into what is shown. They are the same for the index and for the
-// parts, so that both count alike.
-type Screens map[uint32]terminal
+// Screens turn the events of one segment into what is shown. They know what stood when it
+// began and nothing of what was before, so that a segment shows the same to who comes to
+// it from the one before and to who begins there.
+type Screens struct {
+	open  map[uint32]terminal
+	plain bool // what else is open has no terminal
+}
+
+// Stood are the terminals that stood when a segment began. complete: there were no others.
+func Stood(all []Screen, complete bool) *Screens {
+	v := &Screens{open: map[uint32]terminal{}, plain: complete}
+	for _, s := range all {
+		v.keep(s.Stream, terminal{cols: s.Cols, rows: s.Rows})
+	}
+	return v
+}
+
+// Plain says that a stream is open and has no terminal.
+func (v *Screens) Plain(stream uint32) { v.keep(stream, terminal{cols: Cols, rows: Rows, raw: true}) }
+
+// Screen is a terminal as it stood: a player that makes one of this size and writes Draw
+// to it shows the same.
+type Screen struct {
+	Stream     uint32
+	Cols, Rows uint32
+	Draw       []byte
+}
+
+// Drawn are the terminals among the snapshots of a recording.
+func Drawn(all []session.Snapshot) []Screen {
+	var out []Screen
+	for _, s := range all {
+		if screen, err := session.ParseScreen(s.Data); err == nil && s.Kind == session.TerminalSnapshot {
+			out = append(out, Screen{Stream: s.Stream, Cols: screen.Cols, Rows: screen.Rows, Draw: screen.Draw})
+		}
+	}
+	return out
+}
 
 // Shown is what a player sees of one event: "o" output, "r" another size, "c" a new screen.
 type Shown struct {
@@ -38,7 +73,7 @@ func (s Shown) Text() string {
 }
 
 // Show lets an event happen and returns what is seen of it, if anything.
-func (v Screens) Show(e session.Event) (Shown, bool) {
+func (v *Screens) Show(e session.Event) (Shown, bool) {
 	switch e.Kind {
 	case session.ChannelOpened:
 		return v.opened(e)
@@ -47,12 +82,12 @@ func (v Screens) Show(e session.Event) (Shown, bool) {
 	case session.Output, session.ErrorOutput:
 		return v.output(e)
 	case session.ChannelClosed:
-		delete(v, e.Stream)
+		delete(v.open, e.Stream)
 	}
 	return Shown{}, false
 }
 
-func (v Screens) opened(e session.Event) (Shown, bool) {
+func (v *Screens) opened(e session.Event) (Shown, bool) {
 	c, ok := ReadOpen(e)
 	if !ok {
 		return Shown{}, false
@@ -69,9 +104,9 @@ func ReadOpen(e session.Event) (session.ChannelOpen, bool) {
 	return c, ok
 }
 
-func (v Screens) resized(e session.Event) (Shown, bool) {
+func (v *Screens) resized(e session.Event) (Shown, bool) {
 	var w session.WindowSize
-	t, known := v[e.Stream]
+	t, known := v.open[e.Stream]
 	if !known || json.Unmarshal(e.Data, &w) != nil {
 		return Shown{}, false
 	}
@@ -80,13 +115,13 @@ func (v Screens) resized(e session.Event) (Shown, bool) {
 	return Shown{"r", []byte(t.Size())}, true
 }
 
-func (v Screens) output(e session.Event) (Shown, bool) {
+func (v *Screens) output(e session.Event) (Shown, bool) {
 	if len(e.Data) == 0 {
 		return Shown{}, false
 	}
-	t, known := v[e.Stream]
+	t, known := v.open[e.Stream]
 	if !known {
-		t = terminal{cols: Cols, rows: Rows}
+		t = terminal{cols: Cols, rows: Rows, raw: v.plain}
 	}
 	data := e.Data
 	if t.raw {
@@ -116,11 +151,11 @@ func (t *terminal) few(data []byte) []byte {
 const unshownBulk = "\r\n[This command wrote more than is shown here, and to no terminal. The recording has all of it.]\r\n"
 
 // keep remembers a stream, and forgets the lowest of too many.
-func (v Screens) keep(stream uint32, t terminal) {
-	if _, known := v[stream]; !known && len(v) >= maxStreams {
-		delete(v, slices.Min(slices.Collect(maps.Keys(v))))
+func (v *Screens) keep(stream uint32, t terminal) {
+	if _, known := v.open[stream]; !known && len(v.open) >= maxStreams {
+		delete(v.open, slices.Min(slices.Collect(maps.Keys(v.open))))
 	}
-	v[stream] = t
+	v.open[stream] = t
 }
 
 // Size is as players read it.
@@ -154,12 +189,4 @@ func returns(last byte, data []byte) []byte {
 		}
 		out, data, last = append(out, '\n'), data[n+1:], '\n'
 	}
-}
-
-// Clone is a copy that goes its own way.
-func (v Screens) Clone() Screens {
-	if v == nil {
-		return Screens{}
-	}
-	return maps.Clone(v)
 }

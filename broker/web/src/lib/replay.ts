@@ -1,31 +1,16 @@
-// Replays a terminal recording. A second terminal that nobody sees walks ahead and
-// keeps the screen every now and then; a jump starts at the nearest one, so it costs
-// the same at the end of two hours as at their beginning. Work is done in slices.
-import { SerializeAddon } from '@xterm/addon-serialize';
-import { Terminal } from '@xterm/xterm';
-import { deaf } from './screen';
+// Replays a terminal recording. A part of it holds what stood when it began: a jump
+// fetches the part that shows its moment, writes what stood and lets happen what follows,
+// so it costs the same at the end of two hours as at their beginning. Work is done in slices.
+import type { Terminal } from '@xterm/xterm';
 import type { Replay, ReplayPart } from './types';
 
-const apartBytes = 256 << 10; // of output between two kept screens
-const apartTime = 30e6; // microseconds with output between them
 const slice = 8 << 10; // bytes written at once
 const queue = 128 << 10; // bytes that wait to be written
-const held = 48 << 20; // bytes of parts in memory
+const held = 48 << 20; // characters of parts in memory
+const apart = 80; // milliseconds between two that are fetched: the broker answers so many calls
+const far = 16; // parts between the beginning of a command and a moment of it
 const idleFrom = 2e6;
 const idleTo = 0.5e6;
-const scrollback = 200;
-
-type Event = { at: number; kind: 'o' | 'r' | 'c'; bytes: Uint8Array | null; cols: number; rows: number };
-interface Place {
-  part: number; // index into index.parts
-  event: number;
-}
-interface Kept extends Place {
-  at: number;
-  cols: number;
-  rows: number;
-  screen: string;
-}
 
 export const speeds = [0.5, 1, 2, 4, 8, 16];
 
@@ -36,71 +21,84 @@ function decode(data: string): Uint8Array {
   return b;
 }
 
+const side = (n: number, least: number) => Math.min(1000, Math.max(least, n));
 function size(data: string): [number, number] {
   const m = /^(\d{1,4})x(\d{1,4})$/.exec(data);
-  return [Math.min(500, Math.max(2, Number(m?.[1] ?? 80))), Math.min(200, Math.max(1, Number(m?.[2] ?? 24)))];
+  return [side(Number(m?.[1] ?? 80), 2), side(Number(m?.[2] ?? 24), 1)];
 }
 
-const rest = () => new Promise<void>((r) => setTimeout(r));
+const rest = (ms: number) => new Promise<void>((r) => setTimeout(r, ms));
 
 /** The parts of one recording, fetched when they are needed. */
 export class Parts {
   index: Replay;
-  #fetch: (n: number) => Promise<ReplayPart>;
-  #have = new Map<string, Event[]>(); // by part and stream, the latest used last
-  #raw = new Map<number, Promise<ReplayPart>>();
-  #bytes = 0;
+  #fetch: (which: string) => Promise<ReplayPart>;
+  #have = new Map<number, ReplayPart>(); // the latest used last
+  #asked = new Map<string, Promise<ReplayPart>>();
+  #held = 0;
+  #free = 0; // when the next one may be fetched
 
-  constructor(index: Replay, fetch: (n: number) => Promise<ReplayPart>) {
+  constructor(index: Replay, fetch: (which: string) => Promise<ReplayPart>) {
     this.index = index;
     this.#fetch = fetch;
   }
 
-  async events(i: number, stream: number): Promise<Event[]> {
-    const p = this.index.parts[i]!;
-    const key = `${p.n}/${stream}`;
-    const there = this.#have.get(key);
-    if (there) {
-      this.#have.delete(key);
-      this.#have.set(key, there);
-      return there;
-    }
-    let asked = this.#raw.get(p.n);
-    if (!asked) {
-      asked = this.#fetch(p.n);
-      this.#raw.set(p.n, asked);
-      asked.finally(() => this.#raw.delete(p.n)).catch(() => {});
-    }
-    const out: Event[] = [];
-    for (const [at, s, kind, data] of (await asked).events) {
-      if (s !== stream) continue;
-      const [cols, rows] = kind === 'r' ? size(data) : [0, 0];
-      out.push({ at, kind, bytes: kind === 'o' ? decode(data) : null, cols, rows });
-    }
-    this.#have.set(key, out);
-    this.#bytes += weight(out);
-    for (const [k, v] of this.#have) {
-      if (this.#bytes <= held || k === key) break;
-      this.#have.delete(k);
-      this.#bytes -= weight(v);
-    }
-    return out;
+  last(p: ReplayPart): boolean {
+    return p.n + 1 >= this.index.parts;
   }
 
-  /** A live recording has grown: its last part may be another one now. */
-  grow(index: Replay): void {
-    const last = this.index.parts.at(-1)?.n;
-    for (const [k, v] of [...this.#have]) {
-      if (k.startsWith(`${last}/`)) {
-        this.#have.delete(k);
-        this.#bytes -= weight(v);
-      }
+  /** A part by its number. */
+  async part(n: number): Promise<ReplayPart> {
+    const there = this.#have.get(n);
+    return there ? this.#keep(there) : this.#ask(String(n));
+  }
+
+  /** The part at which one begins to show a moment, where it is in memory. */
+  near(at: number): ReplayPart | undefined {
+    for (const p of this.#have.values()) if (p.complete && p.from <= at && (at < p.to || this.last(p))) return this.#keep(p);
+    return undefined;
+  }
+  async begin(at: number): Promise<ReplayPart> {
+    return this.near(at) ?? this.#ask(`at/${Math.floor(at)}`);
+  }
+
+  /** When another one may be fetched. */
+  async turn(): Promise<void> {
+    await rest(Math.max(0, this.#free - performance.now()));
+  }
+
+  #ask(which: string): Promise<ReplayPart> {
+    let asked = this.#asked.get(which);
+    if (!asked) {
+      asked = this.turn()
+        .then(() => {
+          this.#free = performance.now() + apart;
+          return this.#fetch(which);
+        })
+        .then((p) => this.#keep(p));
+      this.#asked.set(which, asked);
+      asked.finally(() => this.#asked.delete(which)).catch(() => {});
     }
-    this.index = index;
+    return asked;
+  }
+
+  #keep(p: ReplayPart): ReplayPart {
+    this.#drop(p.n);
+    this.#have.set(p.n, p);
+    this.#held += weight(p);
+    for (const n of this.#have.keys()) {
+      if (this.#held <= held || n === p.n) break;
+      this.#drop(n);
+    }
+    return p;
+  }
+  #drop(n: number): void {
+    const p = this.#have.get(n);
+    if (p && this.#have.delete(n)) this.#held -= weight(p);
   }
 }
-function weight(e: Event[]): number {
-  return e.reduce((n, x) => n + 64 + (x.bytes?.length ?? 0), 0);
+function weight(p: ReplayPart): number {
+  return p.screens.reduce((n, s) => n + s.draw.length, 0) + p.events.reduce((n, e) => n + 64 + e[3].length, 0);
 }
 
 function write(t: Terminal, data: Uint8Array | string): Promise<void> {
@@ -116,16 +114,28 @@ class Feed {
     this.#term = term;
   }
 
-  async happen(e: Event): Promise<void> {
-    if (e.bytes) {
-      for (let i = 0; i < e.bytes.length; i += slice) this.#last = write(this.#term, e.bytes.subarray(i, i + slice));
-      this.#queued += e.bytes.length;
+  /** Returns how many bytes it was. */
+  async happen(kind: 'o' | 'r' | 'c', data: string): Promise<number> {
+    if (kind === 'o') {
+      const bytes = decode(data);
+      for (let i = 0; i < bytes.length; i += slice) this.#last = write(this.#term, bytes.subarray(i, i + slice));
+      this.#queued += bytes.length;
       if (this.#queued >= queue) await this.flush();
-      return;
+      return bytes.length;
     }
     await this.flush();
-    if (e.kind === 'r') this.#term.resize(e.cols, e.rows);
-    else if (e.kind === 'c') this.#term.reset();
+    if (kind === 'c') this.#term.reset();
+    if (data) this.#term.resize(...size(data));
+    return 0;
+  }
+
+  /** Begins with a screen that stood. */
+  async stand(s: ReplayPart['screens'][number] | undefined): Promise<void> {
+    await this.flush();
+    this.#term.reset();
+    if (!s) return;
+    this.#term.resize(side(s.cols, 2), side(s.rows, 1));
+    await write(this.#term, decode(s.draw));
   }
 
   async flush(): Promise<void> {
@@ -135,118 +145,16 @@ class Feed {
   }
 }
 
-/** Walks through a stream once and keeps screens on its way. */
-class Scout {
-  kept: Kept[] = [];
-  done = false;
-  at = 0;
-  #parts: Parts;
-  #stream: number;
-  #term: Terminal;
-  #feed: Feed;
-  #serial = new SerializeAddon();
-  #stopped = false;
-  #waiting: { at: number; go: () => void }[] = [];
-  #moved: () => void;
-  hurry = 0; // somebody waits
-
-  constructor(parts: Parts, stream: number, moved: () => void) {
-    this.#parts = parts;
-    this.#stream = stream;
-    this.#moved = moved;
-    const { cols, rows } = parts.index;
-    this.#term = new Terminal({ cols: Math.max(2, cols), rows: Math.max(1, rows), scrollback, logLevel: 'off' });
-    deaf(this.#term);
-    this.#feed = new Feed(this.#term);
-    this.#term.loadAddon(this.#serial);
-    this.kept.push({ at: -1, part: 0, event: 0, cols: Math.max(2, cols), rows: Math.max(1, rows), screen: '' });
-  }
-
-  async run(from: Place = { part: 0, event: 0 }): Promise<void> {
-    let bytes = 0;
-    let since = 0;
-    this.done = false;
-    for (let i = from.part; i < this.#parts.index.parts.length; i++) {
-      const events = await this.#parts.events(i, this.#stream);
-      const next = this.#parts.index.parts[i + 1] && this.#parts.events(i + 1, this.#stream);
-      next?.catch(() => {});
-      let began = performance.now();
-      for (let k = i === from.part ? from.event : 0; k < events.length; k++) {
-        if (this.#stopped) return;
-        const e = events[k]!;
-        if (bytes > 0 && (bytes >= apartBytes || e.at - since >= apartTime)) {
-          await this.#feed.flush();
-          if (this.#stopped) return;
-          this.#keep({ part: i, event: k }, e.at);
-          bytes = 0;
-          since = e.at;
-        }
-        await this.#feed.happen(e);
-        bytes += e.bytes?.length ?? 0;
-        this.at = e.at;
-        if (performance.now() - began > 12) {
-          this.#tell();
-          await rest();
-          began = performance.now();
-        }
-      }
-      this.at = Math.max(this.at, this.#parts.index.parts[i]!.to);
-      this.#tell();
-    }
-    this.done = true;
-    this.at = Math.max(this.at, this.#parts.index.duration);
-    this.#tell();
-  }
-
-  #keep(p: Place, at: number): void {
-    const screen = this.#serial.serialize({ scrollback: 50 });
-    this.kept.push({ ...p, at, cols: this.#term.cols, rows: this.#term.rows, screen });
-    if (this.kept.length > 1500) this.kept = this.kept.filter((_, i) => i % 2 === 0);
-  }
-
-  /** Resolves when the walk has come past a time. */
-  reach(at: number): Promise<void> {
-    if (this.done || this.at > at) return Promise.resolve();
-    return new Promise((go) => this.#waiting.push({ at, go }));
-  }
-
-  #tell(): void {
-    this.#moved();
-    this.#waiting = this.#waiting.filter((w) => {
-      if (!this.done && this.at <= w.at) return true;
-      w.go();
-      return false;
-    });
-  }
-
-  /** The last kept screen before a time. */
-  before(at: number): Kept {
-    let lo = 0;
-    let hi = this.kept.length - 1;
-    while (lo < hi) {
-      const mid = (lo + hi + 1) >> 1;
-      if (this.kept[mid]!.at <= at) lo = mid;
-      else hi = mid - 1;
-    }
-    return this.kept[lo]!;
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    for (const w of this.#waiting) w.go();
-    this.#waiting = [];
-    this.#term.dispose();
-  }
-}
-
 export interface Heard {
   /** Where it stands, in microseconds. */
   moved(at: number): void;
   playing(yes: boolean): void;
-  /** How far the first walk has come, 0 to 1. */
-  read(part: number): void;
   /** It reads before it can show. */
   busy(yes: boolean): void;
+  /** Which channel is shown. */
+  shown(stream: number): void;
+  /** Why the screen does not show what stood on it; empty: it does. */
+  told(why: string): void;
   failed(e: unknown): void;
 }
 
@@ -255,79 +163,68 @@ export class Player {
   skip = true;
   at = 0;
   #parts: Parts;
-  #term: Terminal;
   #feed: Feed;
   #heard: Heard;
-  #stream: number;
-  #scout: Scout;
-  #next: Place = { part: 0, event: 0 }; // the first event that is not shown
+  #stream: number | null = null;
+  #part: ReplayPart | null = null; // the one that is shown
+  #event = 0; // the first event of it that is not shown
   #last = 0; // time of the event before it
+  #told = '';
   #want: number | null = null;
+  #jumps = 0;
   #seeking: Promise<void> | null = null;
+  #stepping: Promise<unknown> = Promise.resolve();
   #timer: number | null = null;
   #tick = 0;
   #gone = false;
 
-  constructor(parts: Parts, term: Terminal, stream: number, heard: Heard) {
+  constructor(parts: Parts, term: Terminal, heard: Heard) {
     this.#parts = parts;
-    this.#term = term;
     this.#feed = new Feed(term);
-    this.#stream = stream;
     this.#heard = heard;
-    this.#scout = this.#walk();
   }
 
-  #walk(): Scout {
-    const s = new Scout(this.#parts, this.#stream, () => this.#heard.read(s.done ? 1 : s.at / Math.max(1, this.#parts.index.duration)));
-    s.run().catch((e: unknown) => !this.#gone && this.#heard.failed(e));
-    return s;
-  }
-
-  #restart(): void {
-    this.#next = { part: 0, event: 0 };
-    this.#last = 0;
-    this.#scout = this.#walk();
-  }
-
-  get stream(): number {
-    return this.#stream;
-  }
   async choose(stream: number): Promise<void> {
     if (stream === this.#stream) return;
-    this.#scout.stop();
     this.#stream = stream;
-    this.#restart();
+    this.#part = null;
     await this.seek(this.at);
   }
 
-  /** A live recording has more: walk again from where it ends now. */
-  grow(index: Replay): void {
-    const at = this.at;
-    this.#parts.grow(index);
-    this.#scout.stop();
-    this.#restart();
-    void this.seek(at);
+  /** More was read of the recording, or a live one has grown. */
+  learn(index: Replay): void {
+    const before = this.#channel;
+    this.#parts.index = index;
+    const now = this.#channel;
+    const ended = now && now.end >= 0 && now.end !== before?.end && now.end < this.at;
+    if (!ended && !(this.#told && !before && now) && !(this.#stream === null && index.channels.length)) return;
+    this.#part = null;
+    void this.seek(this.at);
+  }
+
+  get #channel() {
+    return this.#parts.index.channels.find((c) => c.stream === this.#stream);
   }
 
   /** Shows a moment. Only the last of several quick calls is shown. */
   seek(at: number): Promise<void> {
     this.#want = Math.max(0, Math.min(at, this.#parts.index.duration));
     this.at = this.#want;
+    this.#jumps++;
     this.#heard.moved(this.at);
     this.#seeking ??= this.#seekAll().finally(() => (this.#seeking = null));
     return this.#seeking;
   }
 
   async #seekAll(): Promise<void> {
+    const busy = setTimeout(() => this.#heard.busy(true), 250);
     try {
       while (this.#want !== null && !this.#gone) {
         const to = this.#want;
-        if (this.#scout.at <= to && !this.#scout.done) {
-          this.#heard.busy(true);
-          await Promise.race([this.#scout.reach(to), new Promise((r) => setTimeout(r, 200))]);
-          if (this.#want !== to || (this.#scout.at <= to && !this.#scout.done)) continue;
+        if (!this.#parts.near(to)) {
+          await this.#parts.turn();
+          if (this.#want !== to) continue;
         }
-        this.#heard.busy(false);
         this.#want = null;
         await this.#show(to);
       }
@@ -335,41 +232,79 @@ export class Player {
       this.#want = null;
       if (!this.#gone) this.#heard.failed(e);
     } finally {
+      clearTimeout(busy);
       this.#heard.busy(false);
       this.#tick = performance.now();
     }
   }
 
   async #show(to: number): Promise<void> {
-    const k = this.#scout.before(to);
-    const here = this.#next;
-    const ahead = this.#last <= to && this.#last > 0 && (here.part > k.part || (here.part === k.part && here.event >= k.event));
-    if (!ahead) {
-      this.#term.reset();
-      this.#term.resize(k.cols, k.rows);
-      if (k.screen) await write(this.#term, k.screen);
-      this.#next = { part: k.part, event: k.event };
-      this.#last = Math.max(0, k.at);
+    await this.#stepping;
+    if (this.#stream === null) this.#first(await this.#parts.begin(to));
+    const c = this.#channel;
+    // What was closed stays as it was then.
+    const end = c && c.end >= 0 && c.end < to ? c.end : to;
+    let p = await this.#parts.begin(end === to ? to : Math.max(c!.at, end - 1));
+    // No screen of a command without a terminal stands anywhere: it is read from its beginning.
+    if (c && !c.terminal && c.at < p.from && c.at <= to) {
+      const first = await this.#parts.begin(Math.max(0, c.at - 1));
+      if (p.n - first.n <= far) p = first;
+    }
+    const here = this.#part;
+    if (!here || here.n < p.n || this.#last > end) {
+      if (this.#want !== null || this.#gone) return;
+      await this.#feed.stand(p.screens.find((s) => s.stream === this.#stream));
+      this.#part = p;
+      this.#event = 0;
+      this.#last = p.from;
+      this.#tell(this.#why(p, to));
     }
     await this.#forward(to, Infinity);
   }
 
+  /** The channel that is shown while nobody chose one. */
+  #first(p: ReplayPart): void {
+    const all = this.#parts.index.channels;
+    const shell = all.find((c) => c.kind === 'shell') ?? all[0];
+    this.#stream = p.screens[0]?.stream ?? shell?.stream ?? p.events.find((e) => e[2] === 'c')?.[1] ?? null;
+    if (this.#stream !== null) this.#heard.shown(this.#stream);
+  }
+
+  /** Why who begins at a part does not see what stood. */
+  #why(p: ReplayPart, to: number): string {
+    const c = this.#channel;
+    const begins = p.events.some((e) => e[1] === this.#stream && e[2] === 'c');
+    if (this.#stream === null || begins || p.screens.some((s) => s.stream === this.#stream)) return '';
+    if (c && to < c.at) return 'It was not open yet.';
+    if (c && !c.terminal) return 'What this command wrote before is too long to be shown here. Jump to its beginning to see it.';
+    if (!p.complete) return 'What stood on this screen is not known here: the agent could not draw it. Only what was written from here on is shown. Play from an earlier moment to see all of it.';
+    return c ? '' : 'It was not open here.';
+  }
+  #tell(why: string): void {
+    if (why !== this.#told) this.#heard.told((this.#told = why));
+  }
+
   /** Shows what happens until a time; false where the budget of bytes ran out before. */
   async #forward(to: number, budget: number): Promise<boolean> {
+    const jump = this.#jumps;
+    const over = () => this.#gone || this.#want !== null || this.#jumps !== jump;
     try {
-      while (this.#next.part < this.#parts.index.parts.length) {
-        const events = await this.#parts.events(this.#next.part, this.#stream);
-        while (this.#next.event < events.length) {
-          const e = events[this.#next.event]!;
-          if (e.at > to || this.#want !== null || this.#gone) return true;
-          await this.#feed.happen(e);
-          this.#next.event++;
-          this.#last = Math.max(this.#last, e.at);
-          budget -= e.bytes?.length ?? 0;
-          if (budget < 0) return false;
+      for (let p = this.#part; p; p = this.#part) {
+        for (; this.#event < p.events.length; this.#event++) {
+          const [at, stream, kind, data] = p.events[this.#event]!;
+          if (stream !== this.#stream) continue;
+          if (at > to || over()) return true;
+          budget -= await this.#feed.happen(kind, data);
+          if (kind === 'c') this.#tell('');
+          this.#last = Math.max(this.#last, at);
+          if (budget < 0) return this.#event++, false;
         }
-        if (this.#next.part + 1 >= this.#parts.index.parts.length) return true;
-        this.#next = { part: this.#next.part + 1, event: 0 };
+        if (to < p.to || this.#parts.last(p)) return true;
+        const next = await this.#parts.part(p.n + 1);
+        if (over()) return true;
+        this.#part = next;
+        this.#event = 0;
+        if (this.playing && !this.#parts.last(next)) this.#parts.part(next.n + 1).catch(() => {});
       }
       return true;
     } finally {
@@ -377,13 +312,12 @@ export class Player {
     }
   }
 
-  /** When the next thing happens. */
-  async #upcoming(): Promise<number> {
-    for (let { part, event } = this.#next; part < this.#parts.index.parts.length; part++, event = 0) {
-      const events = await this.#parts.events(part, this.#stream);
-      if (event < events.length) return events[event]!.at;
-    }
-    return this.#parts.index.duration;
+  /** When the next thing happens, or the next part begins. */
+  #upcoming(): number {
+    const p = this.#part;
+    const next = p?.events.slice(this.#event).find((e) => e[1] === this.#stream);
+    if (next) return next[0];
+    return p && !this.#parts.last(p) ? p.to : this.#parts.index.duration;
   }
 
   get playing(): boolean {
@@ -414,17 +348,19 @@ export class Player {
     this.#tick = now;
     if (this.#seeking) return;
     try {
-      const next = await this.#upcoming();
+      const next = this.#upcoming();
       const gap = next - this.#last;
       const idle = this.skip && gap > idleFrom && next > this.at;
       const rate = Math.max(this.speed, idle ? gap / idleTo : 0);
       let to = this.at + wall * rate;
       if (idle && to > next) to = next;
       to = Math.min(to, this.#parts.index.duration);
-      if (this.#want !== null || this.#timer === null) return;
-      if (await this.#forward(to, 128 << 10)) this.at = to;
-      else this.at = Math.max(this.at, this.#last);
-      if (this.#want !== null) return;
+      const jump = this.#jumps;
+      const forward = this.#forward(to, 128 << 10);
+      this.#stepping = forward.catch(() => {});
+      const came = (await forward) ? to : this.#last;
+      if (this.#jumps !== jump) return;
+      this.at = Math.max(this.at, came);
       this.#heard.moved(this.at);
       if (this.at >= this.#parts.index.duration) this.pause();
     } catch (e) {
@@ -436,7 +372,6 @@ export class Player {
   stop(): void {
     this.#gone = true;
     this.pause();
-    this.#scout.stop();
   }
 }
 

@@ -272,22 +272,26 @@ export interface Marker {
   kind: 'file-in' | 'file-out' | 'refused' | 'warning' | 'freeze' | 'thaw' | 'shell' | 'exec' | 'note' | 'end';
   text: string;
 }
-/** GET /api/v1/recordings/{id}/replay */
+/** GET /api/v1/recordings/{id}/replay: how long it is, and what was found as far as it was read. */
 export interface Replay {
   recording: string;
-  cols: number;
-  rows: number;
   duration: number; // microseconds
   started: string;
   zone: string;
-  channels: { stream: number; kind: string; text: string; at: number }[]; // shells and commands
+  parts: number;
+  read: number; // microseconds, up to which channels, markers and activity are known
+  whole: boolean; // all that is there was read
+  channels: { stream: number; kind: string; text: string; terminal: boolean; at: number; end: number }[]; // shells and commands; end -1: not closed
   markers: Marker[];
-  activity: number[]; // bytes shown in each of at most 600 equal parts of the duration
-  parts: { n: number; from: number; to: number; bytes: number }[];
+  activity: number[]; // bytes shown in each of at most 600 equal parts of what was read
 }
-/** GET /api/v1/recordings/{id}/replay/{n} */
+/** GET /api/v1/recordings/{id}/replay/{n}; …/replay/at/{microseconds}: the one at which one begins to show a moment. */
 export interface ReplayPart {
   n: number;
+  from: number;
+  to: number; // when the next part begins
+  complete: boolean; // nothing else stood when it began
+  screens: { stream: number; cols: number; rows: number; draw: string }[]; // what stood, in base64
   /** [microseconds, stream, kind, data]: "o" output as base64, "r" resize as "80x24", "c" a new screen (channel opened). */
   events: [number, number, 'o' | 'r' | 'c', string][];
 }
