@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -140,13 +139,13 @@ func (c *Config) Validate() error {
 	require("$.tls", (c.TLS.Certificate == "") == (c.TLS.Key == ""), "certificate and key go together")
 	require("$.tls", c.TLS.Certificate != "" || c.loopbackOnly(), "without a certificate the broker serves loopback only")
 	u, err := url.Parse(c.URL)
-	require("$.url", err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())),
+	require("$.url", err == nil && u.Host != "" && u.Path == "" && (u.Scheme == "https" || u.Scheme == "http" && session.Loopback(u.Hostname())),
 		"the URL people use is https://host without a path (http on loopback only)")
 	require("$.issuers", len(c.Issuers) > 0, "nobody can sign in without an issuer")
 	for i, iss := range c.Issuers {
 		path := fmt.Sprintf("$.issuers[%d]", i)
 		u, err := url.Parse(iss.URL)
-		ok := err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && iss.InsecureLoopback && loopback(u.Hostname()))
+		ok := err == nil && u.Host != "" && (u.Scheme == "https" || u.Scheme == "http" && iss.InsecureLoopback && session.Loopback(u.Hostname()))
 		require(path+".issuer", ok, "an issuer is an https URL (http only on loopback, with insecure_loopback: true)")
 		require(path+".side", iss.Side == session.VendorSide || iss.Side == session.HospitalSide, `a side is "vendor" or "hospital"`)
 		require(path+".login", iss.Login != "", "the client id with which the command line signs people in is needed")
@@ -157,7 +156,7 @@ func (c *Config) Validate() error {
 		require(path, err == nil && d >= time.Minute && d <= 24*time.Hour, `a duration from 1m to 24h, such as "15m"`)
 	}
 	if c.Demo != nil {
-		require("$.demo", c.Redis.Ephemeral && c.loopbackOnly() && u != nil && loopback(u.Hostname()),
+		require("$.demo", c.Redis.Ephemeral && c.loopbackOnly() && u != nil && session.Loopback(u.Hostname()),
 			"personas are for demonstrations: on loopback only, and with redis.ephemeral: true")
 		for i, p := range c.Demo.Personas {
 			ok := session.ValidName(p.Key) && p.Email != "" && (p.Role == session.Engineer || p.Role == session.Approver || p.Role == session.Auditor)
@@ -179,13 +178,5 @@ func (w Web) durations() (idle, absolute time.Duration) {
 
 func (c *Config) loopbackOnly() bool {
 	host, _, err := net.SplitHostPort(c.Listen)
-	return err == nil && loopback(host)
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
+	return err == nil && session.Loopback(host)
 }

@@ -61,7 +61,7 @@ func (s *SMTP) validate(at string, require func(path string, ok bool, problem st
 	}
 	require(at+".host", s.Host != "", "the mail server has a name")
 	require(at+".tls", port[s.TLS] != 0, "the way to the mail server is starttls, implicit or none")
-	require(at+".tls", s.TLS != notify.None || loopback(s.Host) && s.User == "", "mail goes without TLS to this machine only, and without a password")
+	require(at+".tls", s.TLS != notify.None || session.Loopback(s.Host) && s.User == "", "mail goes without TLS to this machine only, and without a password")
 	require(at+".port", s.Port > 0 && s.Port < 1<<16, "a port is a number up to 65535")
 	require(at+".password", (s.User == "") == s.Password.IsZero(), "user and password go together")
 }

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
+	"net"
+	"net/url"
 	"strings"
 )
 
@@ -42,6 +44,22 @@ type Issuer struct {
 	Reach string `json:"reach,omitempty" yaml:"reach"`
 	// InsecureLoopback allows plain http, on loopback only.
 	InsecureLoopback bool `json:"insecure_loopback,omitempty" yaml:"insecure_loopback"`
+}
+
+// Safe reports whether tokens may be asked for at an address of the issuer's: https, or
+// plain http on loopback where the bundle or the configuration says so.
+func (i Issuer) Safe(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(address, "#") {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && i.InsecureLoopback && Loopback(u.Hostname())
+}
+
+// Loopback reports whether a host, without its port, is this machine.
+func Loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Side says whose people an issuer knows.

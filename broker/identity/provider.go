@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -145,7 +144,7 @@ func (p *provider) discover(ctx context.Context) (metadata, error) {
 	if err := json.Unmarshal(body, &m); err != nil {
 		return metadata{}, err
 	}
-	if m.Issuer != p.issuer.URL || !safe(p.issuer, m.Authorize) || !safe(p.issuer, m.Token) {
+	if m.Issuer != p.issuer.URL || !p.issuer.Safe(m.Authorize) || !p.issuer.Safe(m.Token) {
 		return metadata{}, errors.New("the discovery document is another issuer's, or names unsafe endpoints")
 	}
 	return m, nil
@@ -186,17 +185,6 @@ func (p *provider) away(err error) error {
 		Next: "Try again in a minute.", Err: err}
 }
 
-// safe wants https, or plain http on loopback where the configuration says so.
-func safe(issuer session.Issuer, address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(address, "#") {
-		return false
-	}
-	ip := net.ParseIP(u.Hostname())
-	local := u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
-	return u.Scheme == "https" || u.Scheme == "http" && issuer.InsecureLoopback && local
-}
-
 // strictHTTP follows nobody: no proxy, no redirects, no answers beyond the bounds.
 func strictHTTP(issuer session.Issuer) *http.Client {
 	return &http.Client{
@@ -217,7 +205,7 @@ type bounded struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !safe(t.issuer, r.URL.String()) {
+	if !t.issuer.Safe(r.URL.String()) {
 		return nil, errors.New("that is not a safe address")
 	}
 	resp, err := t.next.RoundTrip(r)

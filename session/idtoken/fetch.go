@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -227,15 +226,10 @@ func documentURL(issuer session.Issuer, address string) (*url.URL, error) {
 		return nil, badURL(address, errors.New("has a user or a fragment"))
 	case u.Scheme == "https":
 		return u, nil
-	case u.Scheme == "http" && issuer.InsecureLoopback && loopback(u.Hostname()):
+	case u.Scheme == "http" && issuer.InsecureLoopback && session.Loopback(u.Hostname()):
 		return u, nil
 	}
 	return nil, badURL(address, errors.New("is neither https nor permitted http on loopback"))
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func badURL(address string, err error) error {

@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -89,20 +88,11 @@ func (h Home) SaveConfig(c Config) error { return h.writeJSON("config.json", c) 
 func CheckBroker(address string) (string, error) {
 	u, err := url.Parse(address)
 	bad := err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" || strings.Trim(u.Path, "/") != ""
-	if !bad && (u.Scheme == "https" || u.Scheme == "http" && Loopback(u)) {
+	if !bad && (u.Scheme == "https" || u.Scheme == "http" && session.Loopback(u.Hostname())) {
 		return u.Scheme + "://" + strings.ToLower(u.Host), nil
 	}
 	return "", session.Errorf(session.Invalid, "%.100q is not a broker's address", address).
 		WithNext("It looks like https://access.example.org; plain http is for this machine only.")
-}
-
-// Loopback reports whether u points at this machine.
-func Loopback(u *url.URL) bool {
-	if u.Hostname() == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return ip != nil && ip.IsLoopback()
 }
 
 // Session reads the signed-in session. ok is false when there is none.

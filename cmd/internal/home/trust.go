@@ -3,10 +3,9 @@ package home
 import (
 	"errors"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
-	"sort"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/session"
@@ -39,8 +38,7 @@ func ParseTrust(data []byte) (session.Trust, error) {
 		return refuse("it pins no identity provider")
 	}
 	for _, i := range t.Issuers {
-		u, err := url.Parse(i.URL)
-		if err != nil || u.Host == "" || u.User != nil || (u.Scheme != "https" && !(u.Scheme == "http" && i.InsecureLoopback && Loopback(u))) {
+		if !i.Safe(i.URL) {
 			return refuse("an identity provider's address is neither https nor http on loopback")
 		}
 		if i.Side != session.VendorSide && i.Side != session.HospitalSide {
@@ -76,7 +74,7 @@ func (h Home) Trust() ([]session.Trust, error) {
 		}
 		all = append(all, t)
 	}
-	sort.Slice(all, func(i, j int) bool { return all[i].Site < all[j].Site })
+	slices.SortFunc(all, func(a, b session.Trust) int { return strings.Compare(a.Site, b.Site) })
 	return all, nil
 }
 
@@ -110,7 +108,7 @@ func IssuerFor(all []session.Trust, email string) (session.Issuer, error) {
 	var found *session.Issuer
 	for _, t := range all {
 		for _, i := range t.Issuers {
-			if !has(i.Domains, domain) {
+			if !slices.ContainsFunc(i.Domains, func(d string) bool { return strings.EqualFold(d, domain) }) {
 				continue
 			}
 			if found != nil && (found.URL != i.URL || found.Login != i.Login) {
@@ -169,13 +167,4 @@ func (h Home) ImportTrust(t session.Trust, replace bool) error {
 		}
 	}
 	return h.writeJSON(filepath.Join("trust.d", t.Site+".json"), t)
-}
-
-func has(list []string, s string) bool {
-	for _, v := range list {
-		if strings.EqualFold(v, s) {
-			return true
-		}
-	}
-	return false
 }

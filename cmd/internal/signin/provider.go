@@ -7,10 +7,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"strings"
 
-	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -29,7 +27,7 @@ func discover(ctx context.Context, hc *http.Client, issuer session.Issuer) (meta
 	defer cancel()
 	var m metadata
 	where := strings.TrimSuffix(issuer.URL, "/") + "/.well-known/openid-configuration"
-	if !allowed(issuer, where) {
+	if !issuer.Safe(where) {
 		return m, session.Errorf(session.Invalid, "The identity provider %.100q may not be used over plain http", issuer.URL).WithNext("Import a bundle with an https address.")
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
@@ -48,20 +46,11 @@ func discover(ctx context.Context, hc *http.Client, issuer session.Issuer) (meta
 	if err := json.Unmarshal(data, &m); err != nil {
 		return m, unreachable(issuer, err)
 	}
-	if m.Issuer != issuer.URL || !allowed(issuer, m.Authorize) || !allowed(issuer, m.Token) {
+	if m.Issuer != issuer.URL || !issuer.Safe(m.Authorize) || !issuer.Safe(m.Token) {
 		return m, session.Errorf(session.Refused, "%s describes itself as another identity provider, or without https", issuer.URL).
 			WithNext("Compare the address in `sallyport trust ls` with the one your sign-in really has.")
 	}
 	return m, nil
-}
-
-// allowed wants https, or plain http on loopback where the bundle says so.
-func allowed(issuer session.Issuer, address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Host == "" || u.User != nil || u.Fragment != "" {
-		return false
-	}
-	return u.Scheme == "https" || u.Scheme == "http" && issuer.InsecureLoopback && home.Loopback(u)
 }
 
 // strictHTTP follows no redirect and reads at most 256 KiB.
@@ -81,7 +70,7 @@ type boundedTransport struct {
 }
 
 func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !allowed(t.issuer, r.URL.String()) {
+	if !t.issuer.Safe(r.URL.String()) {
 		return nil, fmt.Errorf("%s is not a safe address", r.URL.Redacted())
 	}
 	resp, err := t.next.RoundTrip(r)

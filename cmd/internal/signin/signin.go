@@ -80,7 +80,7 @@ func Begin(ctx context.Context, c Config) (*Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Flow{config: c, meta: meta, http: hc, verifier: oauth2.GenerateVerifier(), state: random(),
+	f := &Flow{config: c, meta: meta, http: hc, verifier: oauth2.GenerateVerifier(), state: rand.Text(),
 		answers: make(chan answer, 1), served: make(chan struct{})}
 	f.Redirect = "http://" + listener.Addr().String() + "/cb"
 	f.oauth = oauth2.Config{ClientID: c.ClientID, RedirectURL: f.Redirect, Scopes: []string{"openid", "email", "profile"},
@@ -224,12 +224,6 @@ func listen(ctx context.Context, ports []int) (net.Listener, error) {
 		}
 	}
 	return nil, session.Errorf(session.Internal, "No port on 127.0.0.1 can be opened for the sign-in").WithNext("Check this machine's firewall for loopback.")
-}
-
-func random() string {
-	var b [32]byte
-	_, _ = rand.Read(b[:])
-	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
 // why is what an identity provider says of a refusal.
