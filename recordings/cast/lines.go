@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
@@ -32,7 +31,7 @@ func writeJSON(w io.Writer, src Source, o Options) error {
 		if err != nil {
 			return fmt.Errorf("write events: %w", err)
 		}
-		if _, err := out.Write(append(harmless(b), '\n')); err != nil {
+		if _, err := out.Write(append(wording.Escape(b), '\n')); err != nil {
 			return fmt.Errorf("write events: %w", err)
 		}
 	}
@@ -80,26 +79,6 @@ func eventOf(e session.Event, src Source, o Options) Event {
 		}
 	}
 	return v
-}
-
-// harmless writes characters that JSON allows and terminals act on as escapes. In
-// JSON they can only stand inside strings.
-func harmless(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	for len(b) > 0 {
-		r, n := utf8.DecodeRune(b)
-		switch {
-		case !wording.Hostile(r):
-			out = append(out, b[:n]...)
-		case r > 0xFFFF:
-			r -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xD800+(r>>10), 0xDC00+(r&0x3FF))
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		b = b[n:]
-	}
-	return out
 }
 
 // KindWord names a kind of event for people and programs.

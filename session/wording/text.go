@@ -5,6 +5,7 @@
 package wording
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -83,4 +84,24 @@ func Sentence(s string) string {
 		return s
 	}
 	return s + "."
+}
+
+// Escape rewrites the hostile characters of a JSON document as \uXXXX. They can only stand
+// inside its strings; line feeds stand between values alone, and stay.
+func Escape(document []byte) []byte {
+	out := make([]byte, 0, len(document))
+	for len(document) > 0 {
+		r, n := utf8.DecodeRune(document)
+		switch {
+		case r == '\n', !Hostile(r):
+			out = append(out, document[:n]...)
+		case r > 0xFFFF:
+			r -= 0x10000
+			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xD800+(r>>10), 0xDC00+(r&0x3FF))
+		default:
+			out = fmt.Appendf(out, `\u%04x`, r)
+		}
+		document = document[n:]
+	}
+	return out
 }

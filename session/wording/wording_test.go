@@ -46,6 +46,25 @@ func text(t *rapid.T) string {
 	return b.String()
 }
 
+// What a program reads is the same, and a terminal is told nothing.
+func TestEscapedDocumentsSayTheSame(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		in := strings.ToValidUTF8(text(t), "\ufffd")
+		document, err := json.MarshalIndent([]string{in}, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := wording.Escape(document)
+		if strings.ContainsFunc(string(out), func(r rune) bool { return r != '\n' && wording.Hostile(r) }) {
+			t.Fatalf("%q", out)
+		}
+		var back []string
+		if err := json.Unmarshal(out, &back); err != nil || len(back) != 1 || back[0] != in {
+			t.Fatalf("%q reads as %q, %v", out, back, err)
+		}
+	})
+}
+
 func TestNothingHostileGetsThrough(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, most := text(t), rapid.IntRange(0, 60).Draw(t, "most")

@@ -11,6 +11,7 @@ import (
 	"crypto/subtle"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"html/template"
 	"net"
 	"net/http"
@@ -330,7 +331,7 @@ func (c *Console) render(w http.ResponseWriter, t *template.Template, data any) 
 
 func sentence(err error) string {
 	var e *session.Error
-	if ok := asError(err, &e); ok {
+	if errors.As(err, &e) {
 		return strings.TrimSuffix(e.Message, ".") + ". " + e.Next
 	}
 	return "That is not possible."

@@ -1,14 +1,13 @@
 package console
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/cmd/internal/display"
-	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -48,12 +47,7 @@ type Person struct {
 
 // Shown is how to call somebody: by name, else e-mail, else subject.
 func (p Person) Shown() string {
-	for _, s := range []string{p.Name, p.Email, p.Sub} {
-		if s != "" {
-			return s
-		}
-	}
-	return "Somebody"
+	return cmp.Or(p.Name, p.Email, p.Sub, "Somebody")
 }
 
 // Station is one step of the corridor.
@@ -126,5 +120,3 @@ func Durations(longest, chosen time.Duration) []Choice {
 func duration(d, chosen time.Duration) Choice {
 	return Choice{Value: fmt.Sprint(int64(d.Seconds())), Words: display.Span(d), On: d == chosen}
 }
-
-func asError(err error, target **session.Error) bool { return errors.As(err, target) }

@@ -26,27 +26,8 @@ func JSON(w io.Writer, v any) error {
 	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("encode JSON: %w", err)
 	}
-	_, err := w.Write(escape(b.Bytes()))
+	_, err := w.Write(wording.Escape(b.Bytes()))
 	return err
-}
-
-// escape rewrites hostile runes, which can only stand inside strings, as \uXXXX.
-func escape(text []byte) []byte {
-	out := make([]byte, 0, len(text))
-	for len(text) > 0 {
-		r, n := utf8.DecodeRune(text)
-		switch {
-		case r == '\n', !wording.Hostile(r): // JSON has line feeds between values only
-			out = append(out, text[:n]...)
-		case r > 0xFFFF:
-			r -= 0x10000
-			out = fmt.Appendf(out, `\u%04x\u%04x`, 0xD800+(r>>10), 0xDC00+(r&0x3FF))
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		text = text[n:]
-	}
-	return out
 }
 
 // Table writes rows under a header, columns two spaces apart, the last one ragged.
