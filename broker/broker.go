@@ -48,11 +48,11 @@ type Broker struct {
 	ssh     *sshd.Server
 	live    *api.Live
 
-	arrived chan arrival
-	peers   *peers
-	moved   *movements
-	news    chan string        // sites with a new event in the audit log
-	signer  ed25519.PrivateKey // countersigns heads and evidence packs
+	arrived  chan arrival
+	peers    *peers
+	presence *presence
+	news     chan string        // sites with a new event in the audit log
+	signer   ed25519.PrivateKey // countersigns heads and evidence packs
 }
 
 // New connects to the store and makes the rooms. Run opens the doors.
@@ -64,7 +64,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), news: make(chan string, 1024), moved: newMovements()}
+	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), news: make(chan string, 1024), presence: newPresence()}
 	if b.audit, err = b.openAudit(); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -121,7 +121,7 @@ func (b *Broker) furnish() error {
 func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, log fleet.Auditor, out *slog.Logger) (*fleet.Fleet, error) {
 	known, moved := session.Node{}, func(string, string) {}
 	if b, ok := h.(*Broker); ok && b.audit != nil {
-		known, moved = b.audit.Node(), b.moved.note
+		known, moved = b.audit.Node(), b.presence.note
 	}
 	return fleet.New(fleet.Config{
 		AuditLog: known, Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},

@@ -8,21 +8,21 @@ import (
 	"github.com/sallyport/sallyport/broker/fleet"
 )
 
-// movements are the agents that came or went and of whom that is still to be
+// presence is the agents that came or went and of whom that is still to be
 // written down. What is written is where they are then.
-type movements struct {
+type presence struct {
 	rang chan struct{} // buffered 1: there is something
 
 	mu      sync.Mutex
 	pending map[fleet.Agent]bool
 }
 
-func newMovements() *movements {
-	return &movements{rang: make(chan struct{}, 1), pending: map[fleet.Agent]bool{}}
+func newPresence() *presence {
+	return &presence{rang: make(chan struct{}, 1), pending: map[fleet.Agent]bool{}}
 }
 
 // note takes a movement. It does not block.
-func (m *movements) note(site, agent string) {
+func (m *presence) note(site, agent string) {
 	m.mu.Lock()
 	m.pending[fleet.Agent{Site: site, Agent: agent}] = true
 	m.mu.Unlock()
@@ -33,7 +33,7 @@ func (m *movements) note(site, agent string) {
 }
 
 // back takes what could not be written down yet.
-func (m *movements) back(late []fleet.Agent) {
+func (m *presence) back(late []fleet.Agent) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, a := range late {
@@ -41,7 +41,7 @@ func (m *movements) back(late []fleet.Agent) {
 	}
 }
 
-func (m *movements) take() []fleet.Agent {
+func (m *presence) take() []fleet.Agent {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	all := make([]fleet.Agent, 0, len(m.pending))
@@ -62,15 +62,15 @@ func (b *Broker) keepPresence(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-b.moved.rang:
+		case <-b.presence.rang:
 		case <-again.C:
 		}
 		started = started || b.noteStart(ctx)
-		moved := b.moved.take()
+		moved := b.presence.take()
 		for i, a := range moved {
 			if err := b.access.NoteAgent(ctx, a.Site, a.Agent, b.cfg.Node, b.fleet.Online(a.Site, a.Agent)); err != nil && ctx.Err() == nil {
 				b.log.Warn("that an agent came or went is still to be written down", "site", a.Site, "agent", a.Agent, "err", err)
-				b.moved.back(moved[i:])
+				b.presence.back(moved[i:])
 				break // the next tick tries again
 			}
 		}

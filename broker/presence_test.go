@@ -9,8 +9,8 @@ import (
 
 // Nothing that moved is forgotten, however often it moves and however long the store
 // is away; the bell rings once for all of it.
-func TestMovements(t *testing.T) {
-	m := newMovements()
+func TestPresence(t *testing.T) {
+	m := newPresence()
 	for range 3000 {
 		m.note("NGH", "a")
 		m.note("NGH", "b")

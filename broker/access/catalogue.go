@@ -270,7 +270,7 @@ func (a *Access) Assets(ctx context.Context, c Caller, which Which, s Stretch) (
 		return nil, "", err
 	}
 	slices.SortFunc(all, func(x, y scanner) int { return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name) })
-	dressed, err = a.dress(ctx, c, all)
+	dressed, err = a.decorate(ctx, c, all)
 	return dressed, next, err
 }
 

@@ -122,8 +122,8 @@ func (s siteUsual) of(asset string) Typical {
 	return s.typic[""]
 }
 
-// dress adds what the requests of their sites tell to scanners.
-func (a *Access) dress(ctx context.Context, c Caller, all []scanner) ([]Asset, error) {
+// decorate adds what the requests of their sites tell to scanners.
+func (a *Access) decorate(ctx context.Context, c Caller, all []scanner) ([]Asset, error) {
 	dressed := []Asset{}
 	for _, x := range all {
 		s, err := a.siteUsual(ctx, x.Site)
