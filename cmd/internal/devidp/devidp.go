@@ -19,13 +19,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sallyport/sallyport/session"
 )
 
 // Client is one OpenID Connect client. All clients are public: none has a secret.
@@ -55,8 +56,8 @@ type Config struct {
 	Name    string // of the organisation, for the page
 	Clients []Client
 	People  []Person
-	// KeyFile keeps the signing keys over restarts (PEM, mode 0600). Without one, keys
-	// are made at each start.
+	// KeyFile keeps the signing key over restarts (PEM, mode 0600). Without one, it is
+	// made at each start.
 	KeyFile string
 	Now     func() time.Time // default time.Now
 	Log     *slog.Logger     // default: silent. Never sees a code, token or cookie.
@@ -68,7 +69,7 @@ type Provider struct {
 	mux     *http.ServeMux
 	cookie  string
 	clients map[string]Client
-	keys    keyring
+	key     signingKey
 	page    pages
 
 	mu       sync.Mutex
@@ -108,7 +109,7 @@ func New(cfg Config) (*Provider, error) {
 	if p.page, err = loadPages(); err != nil {
 		return nil, err
 	}
-	if err := p.keys.load(cfg.KeyFile); err != nil {
+	if p.key, err = loadKey(cfg.KeyFile); err != nil {
 		return nil, err
 	}
 	p.routes(u.Path)
@@ -178,15 +179,10 @@ func checkIssuer(issuer string) (*url.URL, error) {
 		return nil, fmt.Errorf("issuer %q has an unusable path", issuer)
 	case u.Scheme == "https":
 		return u, nil
-	case u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "http" && session.Loopback(u.Hostname()):
 		return u, nil
 	}
 	return nil, fmt.Errorf("issuer %q must be https, or http on a loopback address", issuer)
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 func (p *Provider) checkPeople() error {

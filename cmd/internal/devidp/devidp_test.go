@@ -30,16 +30,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testKeys are made once: an RSA key costs a good part of a second under -race.
 var testKeys = sync.OnceValue(func() []byte {
-	dir, err := os.MkdirTemp("", "devidp")
-	if err != nil {
-		panic(err)
-	}
-	defer os.RemoveAll(dir)
-	var k keyring
-	if err := k.load(filepath.Join(dir, "keys")); err != nil {
-		panic(err)
-	}
-	raw, err := os.ReadFile(filepath.Join(dir, "keys"))
+	raw, err := newKey()
 	if err != nil {
 		panic(err)
 	}

@@ -1,7 +1,6 @@
 package devidp
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/hmac"
 	"crypto/rand"
@@ -13,12 +12,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"net/http"
 	"os"
-	"slices"
-	"sync"
 
 	"github.com/sallyport/sallyport/session/durable"
 )
@@ -33,106 +29,53 @@ type signingKey struct {
 	key *rsa.PrivateKey
 }
 
-// keyring holds the published keys, the newest and signing one first, and those
-// withdrawn since the start, which only tests still sign with.
-type keyring struct {
-	mu        sync.Mutex
-	file      string
-	published []signingKey
-	withdrawn []signingKey
-}
-
-// load reads the keys of file, or makes one key and keeps it there.
-func (k *keyring) load(file string) error {
-	k.file = file
-	if file != "" {
-		raw, err := os.ReadFile(file)
-		if err == nil {
-			return k.parse(raw)
-		}
-		if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("read signing keys: %w", err)
-		}
-	}
-	return k.rotate()
-}
-
-func (k *keyring) parse(raw []byte) error {
-	for block, rest := pem.Decode(raw); block != nil; block, rest = pem.Decode(rest) {
-		parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+// loadKey reads the key of file, or makes one and keeps it there; without a file it is
+// made at each start.
+func loadKey(file string) (signingKey, error) {
+	if file == "" {
+		made, err := newKey()
 		if err != nil {
-			return fmt.Errorf("signing key in %s: %w", k.file, err)
+			return signingKey{}, err
 		}
-		key, ok := parsed.(*rsa.PrivateKey)
-		if !ok || key.N.BitLen() < keyBits || len(k.published) == maxKeys {
-			return fmt.Errorf("signing keys in %s: want at most %d RSA keys of %d bits", k.file, maxKeys, keyBits)
-		}
-		k.published = append(k.published, signingKey{keyID(&key.PublicKey), key})
+		return parseKey(made)
 	}
-	if len(k.published) == 0 {
-		return fmt.Errorf("no signing key in %s", k.file)
+	if err := durable.Once(file, 0o600, newKey); err != nil {
+		return signingKey{}, fmt.Errorf("keep the signing key: %w", err)
 	}
-	return nil
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return signingKey{}, fmt.Errorf("read the signing key: %w", err)
+	}
+	k, err := parseKey(raw)
+	if err != nil {
+		return k, fmt.Errorf("signing key in %s: %w", file, err)
+	}
+	return k, nil
 }
 
-// rotate puts a new key in front; the older ones stay published.
-func (k *keyring) rotate() error {
+func newKey() ([]byte, error) {
 	key, err := rsa.GenerateKey(rand.Reader, keyBits)
 	if err != nil {
-		return fmt.Errorf("make signing key: %w", err)
+		return nil, fmt.Errorf("make signing key: %w", err)
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	keys := append([]signingKey{{keyID(&key.PublicKey), key}}, k.published...)
-	gone := keys[min(len(keys), maxKeys):]
-	return k.replace(keys[:len(keys)-len(gone)], gone)
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), err
 }
 
-// withdraw unpublishes all but the signing key.
-func (k *keyring) withdraw() error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return k.replace(slices.Clone(k.published[:1]), k.published[1:])
-}
-
-// replace saves keys and then takes them, so that a failed save changes nothing.
-func (k *keyring) replace(keys, gone []signingKey) error {
-	if k.file != "" {
-		if err := saveKeys(k.file, keys); err != nil {
-			return err
-		}
+func parseKey(raw []byte) (signingKey, error) {
+	block, _ := pem.Decode(raw)
+	if block == nil {
+		return signingKey{}, errors.New("no PEM block")
 	}
-	k.withdrawn = append(slices.Clone(gone), k.withdrawn...)
-	k.withdrawn = k.withdrawn[:min(len(k.withdrawn), maxKeys)]
-	k.published = keys
-	return nil
-}
-
-func saveKeys(file string, keys []signingKey) error {
-	var out bytes.Buffer
-	for _, k := range keys {
-		der, err := x509.MarshalPKCS8PrivateKey(k.key)
-		if err != nil {
-			return fmt.Errorf("encode signing key: %w", err)
-		}
-		if err := pem.Encode(&out, &pem.Block{Type: "PRIVATE KEY", Bytes: der}); err != nil {
-			return fmt.Errorf("encode signing key: %w", err)
-		}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return signingKey{}, err
 	}
-	return durable.Write(file, out.Bytes())
-}
-
-// signer is the key that a kid names, also a withdrawn one; any other kid gets the
-// current key.
-func (k *keyring) signer(kid string) signingKey {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, s := range slices.Concat(k.published, k.withdrawn) {
-		if s.id == kid {
-			return s
-		}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if !ok || key.N.BitLen() < keyBits {
+		return signingKey{}, fmt.Errorf("want an RSA key of %d bits", keyBits)
 	}
-	return k.published[0]
+	return signingKey{keyID(&key.PublicKey), key}, nil
 }
 
 // keyID is the RFC 7638 thumbprint, so that a key keeps its name wherever it is loaded.
@@ -146,46 +89,21 @@ func exponent(key *rsa.PublicKey) string { return b64(big.NewInt(int64(key.E)).B
 func b64(b []byte) string                { return base64.RawURLEncoding.EncodeToString(b) }
 
 func (p *Provider) jwks(w http.ResponseWriter, _ *http.Request) {
-	p.keys.mu.Lock()
-	keys := []map[string]string{}
-	for _, k := range p.keys.published {
-		pub := &k.key.PublicKey
-		keys = append(keys, map[string]string{
-			"kty": "RSA", "use": "sig", "alg": "RS256", "kid": k.id, "n": modulus(pub), "e": exponent(pub),
-		})
-	}
-	p.keys.mu.Unlock()
+	pub := &p.key.key.PublicKey
 	w.Header().Set("Cache-Control", "public, max-age=60")
-	writeJSON(w, http.StatusOK, map[string]any{"keys": keys})
+	writeJSON(w, http.StatusOK, map[string]any{"keys": []map[string]string{
+		{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": p.key.id, "n": modulus(pub), "e": exponent(pub)},
+	}})
 }
 
-// RotateKey makes a new signing key. The older keys stay in the JWKS, as real
-// providers keep them, until WithdrawKeys.
-func (p *Provider) RotateKey() error { return p.keys.rotate() }
-
-// WithdrawKeys takes every key but the signing one out of the JWKS.
-func (p *Provider) WithdrawKeys() error { return p.keys.withdraw() }
-
-// KeyID is the kid of the current signing key.
-func (p *Provider) KeyID() string { return p.keys.signer("").id }
+// KeyID is the kid of the signing key.
+func (p *Provider) KeyID() string { return p.key.id }
 
 // Sign makes a compact token of any header and claims, true or not: it is for tests
-// that need tokens no honest provider would issue. A nil header is the honest one. A
-// kid that names a published or withdrawn key signs with that key, any other with the
-// current one. The header's alg chooses the signature: RS256 and PS256 are made, none
-// is left empty, HS256 uses the PEM of the public key as its secret; every other name
-// gets an RS256 signature.
+// that need tokens no honest provider would issue. A nil header is the honest one. The
+// header's alg chooses the signature: RS256 is made, none is left empty, HS256 uses the
+// PEM of the public key as its secret; every other name gets an RS256 signature.
 func (p *Provider) Sign(header, claims map[string]any) (string, error) {
-	payload, err := json.Marshal(claims)
-	if err != nil {
-		return "", fmt.Errorf("encode claims: %w", err)
-	}
-	return p.SignBytes(header, payload)
-}
-
-// SignBytes is Sign for a payload that no encoder would write, such as one with
-// duplicate names.
-func (p *Provider) SignBytes(header map[string]any, payload []byte) (string, error) {
 	if header == nil {
 		header = map[string]any{"alg": "RS256", "typ": "JWT", "kid": p.KeyID()}
 	}
@@ -193,10 +111,13 @@ func (p *Provider) SignBytes(header map[string]any, payload []byte) (string, err
 	if err != nil {
 		return "", fmt.Errorf("encode header: %w", err)
 	}
+	payload, err := json.Marshal(claims)
+	if err != nil {
+		return "", fmt.Errorf("encode claims: %w", err)
+	}
 	input := b64(head) + "." + b64(payload)
-	kid, _ := header["kid"].(string)
 	alg, _ := header["alg"].(string)
-	sig, err := p.keys.signer(kid).sign(alg, input)
+	sig, err := p.key.sign(alg, input)
 	if err != nil {
 		return "", fmt.Errorf("sign token: %w", err)
 	}
@@ -216,8 +137,6 @@ func (s signingKey) sign(alg, input string) ([]byte, error) {
 		mac := hmac.New(sha256.New, pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 		mac.Write([]byte(input))
 		return mac.Sum(nil), nil
-	case "PS256":
-		return rsa.SignPSS(rand.Reader, s.key, crypto.SHA256, sum[:], &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash})
 	}
 	return rsa.SignPKCS1v15(rand.Reader, s.key, crypto.SHA256, sum[:])
 }

@@ -8,7 +8,6 @@ const (
 	maxParam    = 4096     // bytes of a nonce, state or redirect
 	maxCodes    = 1000     // that were not redeemed yet; the oldest go
 	maxSessions = 1000     // signed-in browsers; the oldest go
-	maxKeys     = 5        // published at once: one that signs and those before it
 )
 
 // How long what it gives is good.
