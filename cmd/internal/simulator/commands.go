@@ -27,32 +27,30 @@ func commands() []command {
 		{"cat", "", "", cat},
 		{"cd", "", "", changeDir},
 		{"clear", "", "", func(_ context.Context, c *call) int { c.printf("\x1b[H\x1b[2J"); return 0 }},
-		{"date", "", "", func(_ context.Context, c *call) int {
-			c.printf("%s\n", c.s.cfg.Now().UTC().Format("Mon Jan  2 15:04:05 UTC 2006"))
-			return 0
-		}},
-		{"echo", "", "", func(_ context.Context, c *call) int { c.printf("%s\n", strings.Join(c.args, " ")); return 0 }},
+		{"date", "", "", says(func(c *call) string { return c.s.cfg.Now().UTC().Format("Mon Jan  2 15:04:05 UTC 2006") })},
+		{"echo", "", "", says(func(c *call) string { return strings.Join(c.args, " ") })},
 		{"exit", "", "", exit},
 		{"logout", "", "", exit},
 		{"false", "", "", func(context.Context, *call) int { return 1 }},
 		{"flood", "", "", flood},
-		{"hostname", "", "", func(_ context.Context, c *call) int { c.printf("%s\n", c.s.cfg.Asset.Name); return 0 }},
-		{"id", "", "", func(_ context.Context, c *call) int {
-			c.printf("uid=1004(%s) gid=1004(service) groups=1004(service),20(dialout)\n", c.s.cfg.User)
-			return 0
-		}},
+		{"hostname", "", "", says(func(c *call) string { return c.s.cfg.Asset.Name })},
+		{"id", "", "", says(func(c *call) string {
+			return "uid=1004(" + c.s.cfg.User + ") gid=1004(service) groups=1004(service),20(dialout)"
+		})},
 		{"ls", "", "", list},
-		{"pwd", "", "", func(_ context.Context, c *call) int { c.printf("%s\n", c.sh.cwd); return 0 }},
+		{"pwd", "", "", says(func(c *call) string { return c.sh.cwd })},
 		{"sha256sum", "", "", checksum},
 		{"sleep", "", "", sleep},
 		{"stty", "", "", terminalSize},
 		{"true", "", "", func(context.Context, *call) int { return 0 }},
-		{"uname", "", "", func(_ context.Context, c *call) int {
-			c.printf("Linux %s 4.4.180-recon #1 SMP x86_64\n", c.s.cfg.Asset.Name)
-			return 0
-		}},
-		{"whoami", "", "", func(_ context.Context, c *call) int { c.printf("%s\n", c.s.cfg.User); return 0 }},
+		{"uname", "", "", says(func(c *call) string { return "Linux " + c.s.cfg.Asset.Name + " 4.4.180-recon #1 SMP x86_64" })},
+		{"whoami", "", "", says(func(c *call) string { return c.s.cfg.User })},
 	}...)
+}
+
+// says is a command that prints one line.
+func says(line func(*call) string) func(context.Context, *call) int {
+	return func(_ context.Context, c *call) int { c.printf("%s\n", line(c)); return 0 }
 }
 
 func help(_ context.Context, c *call) int {

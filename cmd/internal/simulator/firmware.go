@@ -47,19 +47,23 @@ func (s *Scanner) release() string {
 	return fmt.Sprintf("%s SP%02d", name, 1+s.draw("sp")%8)
 }
 
+// other is the slot that is not active.
+func (f *firmware) other() *slot { return &f.slots[1-f.active] }
+
+func (s *Scanner) firmware() (f firmware) {
+	s.change(func(st *state) { f = st.fw })
+	return f
+}
+
 func (s *Scanner) version() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.state.fw.slots[s.state.fw.active].version
+	f := s.firmware()
+	return f.slots[f.active].version
 }
 
 func fw(ctx context.Context, c *call) int {
 	verb, file := "status", ""
-	if len(c.args) > 0 {
-		verb = c.args[0]
-	}
-	if len(c.args) > 1 {
-		file = c.args[1]
+	for i, into := range []*string{&verb, &file}[:min(len(c.args), 2)] {
+		*into = c.args[i]
 	}
 	switch {
 	case len(c.args) > 2:
@@ -78,9 +82,7 @@ func fw(ctx context.Context, c *call) int {
 }
 
 func (c *call) fwStatus() int {
-	c.s.mu.Lock()
-	f := c.s.state.fw
-	c.s.mu.Unlock()
+	f := c.s.firmware()
 	c.printf("%-5s %-8s %-24s %12s %s\n", "SLOT", "STATE", "VERSION", "BYTES", "SHA-256")
 	for i, sl := range f.slots {
 		state, sum := "empty", "-"
@@ -131,12 +133,11 @@ func (c *call) fwStage(ctx context.Context, file string) int {
 		}
 		c.printf("  writing [%-20s] %3d %%\n", strings.Repeat("#", percent/5), percent)
 	}
-	c.s.mu.Lock()
-	f := &c.s.state.fw
-	f.slots[1-f.active] = slot{version: packageVersion(abs), file: abs, sum: sum, size: size}
-	f.applied = false
-	name := 'A' + rune(1-f.active)
-	c.s.mu.Unlock()
+	var name rune
+	c.s.change(func(st *state) {
+		*st.fw.other(), st.fw.applied = slot{version: packageVersion(abs), file: abs, sum: sum, size: size}, false
+		name = 'A' + rune(1-st.fw.active)
+	})
 	c.s.record("I", "FW", "FW_010", "Package staged: "+path.Base(abs))
 	c.printf("Staged in slot %c. Next: fw verify\n", name)
 	return 0
@@ -154,10 +155,8 @@ func packageVersion(abs string) string {
 
 // staged is the slot that verify and apply are about; ok is false after an explanation.
 func (c *call) staged(file string) (slot, bool) {
-	c.s.mu.Lock()
-	f := c.s.state.fw
-	c.s.mu.Unlock()
-	sl := f.slots[1-f.active]
+	f := c.s.firmware()
+	sl := *f.other()
 	if sl.version == "" || f.applied {
 		c.fail(1, "nothing is staged; use fw stage FILE")
 		return slot{}, false
@@ -185,12 +184,11 @@ func (c *call) fwVerify(ctx context.Context, file string) int {
 		c.printf("FAIL  the file is no longer what was staged\n  staged  %x\n  now     %x\n", sl.sum, sum)
 		return 1
 	}
-	c.s.mu.Lock()
-	f := &c.s.state.fw
-	if f.slots[1-f.active] == sl {
-		f.slots[1-f.active].verified = true
-	}
-	c.s.mu.Unlock()
+	c.s.change(func(st *state) {
+		if other := st.fw.other(); *other == sl {
+			other.verified = true
+		}
+	})
 	c.printf("OK    %s  %x\n", sl.version, sum)
 	return 0
 }
@@ -209,13 +207,12 @@ func (c *call) fwApply(ctx context.Context, file string) int {
 	if !c.steps(ctx, "stop reconstruction", "flash", "read back", "switch active slot", "start reconstruction") {
 		return statusInterrupted
 	}
-	c.s.mu.Lock()
-	f := &c.s.state.fw
-	changed := f.slots[1-f.active] != sl
-	if !changed {
-		f.active, f.applied = 1-f.active, true
-	}
-	c.s.mu.Unlock()
+	changed := false
+	c.s.change(func(st *state) {
+		if changed = *st.fw.other() != sl; !changed {
+			st.fw.active, st.fw.applied = 1-st.fw.active, true
+		}
+	})
 	if changed {
 		return c.fail(1, "somebody else staged another package meanwhile; nothing was applied")
 	}
@@ -225,21 +222,17 @@ func (c *call) fwApply(ctx context.Context, file string) int {
 }
 
 func (c *call) fwRollback(ctx context.Context) int {
-	c.s.mu.Lock()
-	possible := c.s.state.fw.applied
-	c.s.mu.Unlock()
-	if !possible {
+	if !c.s.firmware().applied {
 		return c.fail(1, "no previous version is there to go back to")
 	}
 	if !c.steps(ctx, "stop reconstruction", "switch active slot", "start reconstruction") {
 		return statusInterrupted
 	}
-	c.s.mu.Lock()
-	f := &c.s.state.fw
-	if f.applied {
-		f.active, f.applied = 1-f.active, false
-	}
-	c.s.mu.Unlock()
+	c.s.change(func(st *state) {
+		if st.fw.applied {
+			st.fw.active, st.fw.applied = 1-st.fw.active, false
+		}
+	})
 	c.s.record("W", "FW", "FW_021", "Firmware rolled back to "+c.s.version())
 	c.printf("Active version is %s\n", c.s.version())
 	return 0

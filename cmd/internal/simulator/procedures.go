@@ -75,9 +75,7 @@ func (c *call) restartService(ctx context.Context, name string) int {
 	if !c.steps(ctx, "stop "+name, "release shared memory", "start "+name, "wait for its heartbeat") {
 		return statusInterrupted
 	}
-	c.s.mu.Lock()
-	c.s.state.restarts[name] = c.s.cfg.Now()
-	c.s.mu.Unlock()
+	c.s.change(func(st *state) { st.restarts[name] = c.s.cfg.Now() })
 	c.s.record("I", "SRV", "SRV_031", "Service "+name+" restarted by "+c.s.cfg.User)
 	c.printf("%s is running\n", name)
 	return 0
@@ -96,9 +94,7 @@ func qc(ctx context.Context, c *call) int {
 	if !c.steps(ctx, "phantom position", "calibration read", "acquire", "evaluate", "store report") {
 		return statusInterrupted
 	}
-	c.s.mu.Lock()
-	c.s.state.qc = c.s.cfg.Now()
-	c.s.mu.Unlock()
+	c.s.change(func(st *state) { st.qc = c.s.cfg.Now() })
 	c.s.record("I", "QC", "QC_001", "Quality control run by "+c.s.cfg.User)
 	return c.qcResult()
 }
@@ -111,21 +107,14 @@ func (c *call) qcResult() int {
 		daily = daily.AddDate(0, 0, -1)
 	}
 	at := daily
-	c.s.mu.Lock()
-	if c.s.state.qc.After(at) {
-		at = c.s.state.qc
-	}
-	c.s.mu.Unlock()
-	var rows []row
-	if c.s.is("CT") {
-		rows = append(rows, c.s.read(gauge{"Water value", "HU", -3, 3, 1, -4, 4}, at), c.s.read(gauge{"Noise, 20 cm water", "HU", 5, 8, 1, 0, 9}, at))
-	}
-	if c.s.is("PT") {
-		rows = append(rows, c.s.read(gauge{"Normalisation chi2", "", 0.9, 1.2, 2, 0.7, 1.5}, at),
-			row{"Calibration factor (ECF)", fmt.Sprintf("%.2e", c.s.wander("ecf", 3.35e7, 3.45e7, at)), "", "-", "OK"})
-	}
-	if c.s.is("MR") {
-		rows = append(rows, c.s.read(gauge{"Body coil SNR", "dB", 41, 45, 1, 38, 0}, at), c.s.read(gauge{"Ghosting", "%", 0.2, 0.9, 2, 0, 1.5}, at))
+	c.s.change(func(st *state) {
+		if st.qc.After(at) {
+			at = st.qc
+		}
+	})
+	rows := c.s.rows("qc", at)
+	if i := slices.IndexFunc(rows, func(r row) bool { return r.name == "Normalisation chi2" }); i >= 0 {
+		rows = slices.Insert(rows, i+1, row{"Calibration factor (ECF)", fmt.Sprintf("%.2e", c.s.wander("ecf", 3.35e7, 3.45e7, at)), "", "-", "OK"})
 	}
 	c.table("QUALITY CONTROL", rows)
 	result, status := "PASS", 0
@@ -149,10 +138,7 @@ func reboot(ctx context.Context, c *call) int {
 		return statusInterrupted
 	}
 	c.printf("Restarting now.\n")
-	c.s.mu.Lock()
-	c.s.state.boot = c.s.cfg.Now()
-	clear(c.s.state.restarts)
-	c.s.mu.Unlock()
+	c.s.change(func(st *state) { st.boot, st.restarts = c.s.cfg.Now(), map[string]time.Time{} })
 	c.s.hangUp()
 	return 0
 }

@@ -64,10 +64,7 @@ func tubestat(_ context.Context, c *call) int {
 		{"Gantry rotations", fmt.Sprintf("%.3f", float64(c.s.counter(4_100_000, 2480, now))/1e6), "M", "-", "OK"},
 		{"Tube arcs, last 24 h", fmt.Sprint(arcs), "", "<= 7", "OK"},
 	}
-	for _, g := range c.s.tubeGauges() {
-		rows = append(rows, c.s.read(g, now))
-	}
-	c.table("X-RAY TUBE", rows)
+	c.table("X-RAY TUBE", append(rows, c.s.rows("tube", now)...))
 	return 0
 }
 
@@ -101,11 +98,7 @@ func dettemp(_ context.Context, c *call) int {
 		}
 	}
 	c.printf("\n")
-	var rows []row
-	for _, g := range c.s.petGauges() {
-		rows = append(rows, c.s.read(g, now))
-	}
-	c.table("DETECTOR SIGNAL", rows)
+	c.table("DETECTOR SIGNAL", c.s.rows("detector", now))
 	c.printf("%d blocks, %d failed (limit 2)\n", petRings*petBlocks, c.s.draw("failed blocks")%2)
 	return 0
 }
@@ -131,10 +124,7 @@ func (c *call) ring(ring int, now time.Time) {
 
 func coolstat(_ context.Context, c *call) int {
 	now := c.s.cfg.Now()
-	var rows []row
-	for _, g := range c.s.cooling() {
-		rows = append(rows, c.s.read(g, now))
-	}
+	rows := c.s.rows("cooling", now)
 	if c.s.is("MR") {
 		rows = append(rows, row{"Cold head hours", fmt.Sprint(c.s.counter(21430, 24, now)), "h", "-", "OK"})
 	}
@@ -147,13 +137,8 @@ func coolstat(_ context.Context, c *call) int {
 
 func dbstat(_ context.Context, c *call) int {
 	now := c.s.cfg.Now()
-	var rows []row
-	for _, g := range c.s.hostGauges() {
-		rows = append(rows, c.s.read(g, now))
-	}
 	age := 9 + c.s.counter(0, 1, now)%60
-	rows = append(rows, row{"Antivirus pattern age", fmt.Sprint(age), "d", "<= 90", "OK"})
-	c.table("HOST AND DATABASE", rows)
+	c.table("HOST AND DATABASE", append(c.s.rows("host", now), row{"Antivirus pattern age", fmt.Sprint(age), "d", "<= 90", "OK"}))
 	return 0
 }
 

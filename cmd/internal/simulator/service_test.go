@@ -88,7 +88,7 @@ func TestTablesLookRight(t *testing.T) {
 		b := build(t, asset, 3)
 		for hour := range 48 {
 			b.now = noon().Add(time.Duration(hour) * 37 * time.Minute)
-			for _, g := range slices.Concat(b.cooling(), b.tubeGauges(), b.petGauges(), b.hostGauges()) {
+			for _, g := range b.book.gauges {
 				if v := b.wander(g.name, g.lo, g.hi, b.now); v < g.lo || v > g.hi {
 					t.Fatalf("%s is %f", g.name, v)
 				}
@@ -123,13 +123,13 @@ func TestTablesLookRight(t *testing.T) {
 func TestLimitsFlag(t *testing.T) {
 	b := build(t, petct(), 3)
 	for want, g := range map[string]gauge{
-		"OK": {"x", "C", 10, 11, 1, 9, 12}, "WARN": {"x", "C", 10, 11, 1, 0, 9.5},
+		"OK": {name: "x", lo: 10, hi: 11, warnLow: 9, warnTop: 12}, "WARN": {name: "x", lo: 10, hi: 11, warnTop: 9.5},
 	} {
 		if r := b.read(g, b.now); r.state != want {
 			t.Errorf("%+v: %+v", g, r)
 		}
 	}
-	if r := b.read(gauge{"x", "C", 10, 11, 1, 12, 0}, b.now); r.state != "WARN" || r.limit != ">= 12.0" {
+	if r := b.read(gauge{name: "x", lo: 10, hi: 11, digits: 1, warnLow: 12}, b.now); r.state != "WARN" || r.limit != ">= 12.0" {
 		t.Errorf("%+v", r)
 	}
 }

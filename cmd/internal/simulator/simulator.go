@@ -63,6 +63,7 @@ type Scanner struct {
 	signer ssh.Signer
 	ssh    *ssh.ServerConfig
 	home   home
+	book   book
 
 	bytesIn atomic.Int64
 
@@ -124,7 +125,8 @@ func New(cfg Config) (*Scanner, error) {
 	s.state.boot = cfg.Now().Add(-time.Duration(days)*24*time.Hour - time.Duration(s.draw("boot")%86400)*time.Second)
 	s.state.fw.slots[0] = slot{version: s.release(), verified: true}
 	s.ssh = s.serverConfig()
-	return s, nil
+	s.book, err = readBook(12 + 40*s.part("disk"))
+	return s, err
 }
 
 // HostKey is what an agent pins.
@@ -154,6 +156,13 @@ func (s *Scanner) Offered() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.offered)
+}
+
+// change looks at what people did to the device, or adds to it.
+func (s *Scanner) change(do func(*state)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	do(&s.state)
 }
 
 func (s *Scanner) note(list *[]string, format string, args ...any) {

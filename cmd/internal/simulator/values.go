@@ -47,8 +47,9 @@ func (s *Scanner) counter(base int64, perDay float64, t time.Time) int64 {
 }
 
 // gauge is one measured quantity with its usual range and its limits; zero limits are
-// none.
+// none. gauges.txt has them.
 type gauge struct {
+	table, modality  string
 	name, unit       string
 	lo, hi           float64
 	digits           int
@@ -100,8 +101,11 @@ func (c *call) heading(title string) {
 		c.s.cfg.Now().UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
-// is reports whether the asset has a modality: "PT/CT" is PT and CT.
+// is reports whether the asset has a modality: "PT/CT" is PT and CT, and "" is every one.
 func (s *Scanner) is(modality string) bool {
+	if modality == "" {
+		return true
+	}
 	for m := range strings.SplitSeq(s.cfg.Asset.Modality, "/") {
 		if strings.EqualFold(strings.TrimSpace(m), modality) {
 			return true
@@ -110,62 +114,15 @@ func (s *Scanner) is(modality string) bool {
 	return false
 }
 
-// The gauges below are synthetic, not any vendor's limits.
-
-func (s *Scanner) cooling() []gauge {
-	var out []gauge
-	if s.is("PT") {
-		out = append(out,
-			gauge{"Detector water temperature", "C", 12, 16, 1, 10, 18},
-			gauge{"Detector water flow", "L/min", 9.8, 14, 1, 10, 0},
-			gauge{"Chiller supply pressure", "bar", 2.8, 3.3, 2, 2.5, 4})
-	}
-	if s.is("CT") {
-		out = append(out,
-			gauge{"Tube oil temperature", "C", 34, 52, 1, 0, 60},
-			gauge{"Tube oil flow", "L/min", 11.9, 17, 1, 12, 0},
-			gauge{"Gantry air temperature", "C", 23, 29, 1, 0, 34})
-	}
-	if s.is("MR") {
-		out = append(out,
-			gauge{"Helium level", "%", 78, 96, 1, 60, 0},
-			gauge{"Shield temperature", "K", 38, 46, 1, 0, 55},
-			gauge{"Vessel pressure", "psia", 15.4, 15.9, 2, 15, 16.5},
-			gauge{"Compressor water temperature", "C", 8, 14, 1, 0, 18},
-			gauge{"Gradient amplifier temperature", "C", 28, 45, 1, 0, 60})
+// rows reads the gauges of a table that the asset has.
+func (s *Scanner) rows(table string, t time.Time) []row {
+	var out []row
+	for _, g := range s.book.gauges {
+		if g.table == table && s.is(g.modality) {
+			out = append(out, s.read(g, t))
+		}
 	}
 	return out
-}
-
-func (s *Scanner) tubeGauges() []gauge {
-	return []gauge{
-		{"Anode heat", "%", 4, 62, 0, 0, 90},
-		{"Tube oil temperature", "C", 34, 52, 1, 0, 60},
-		{"Filament current at idle", "A", 2.1, 2.4, 2, 1.8, 2.8},
-		{"DMS temperature", "C", 32, 36, 1, 30, 38},
-		{"Water value", "HU", -3, 3, 1, -4, 4},
-		{"Noise, 20 cm water", "HU", 5, 8, 1, 0, 9},
-	}
-}
-
-func (s *Scanner) petGauges() []gauge {
-	return []gauge{
-		{"Singles rate", "Mcps", 1.2, 1.6, 2, 0.8, 2.4},
-		{"Block noise chi2", "", 0.9, 1.2, 2, 0.7, 1.5},
-		{"High voltage", "V", 1012, 1018, 0, 990, 1040},
-	}
-}
-
-func (s *Scanner) hostGauges() []gauge {
-	free := 12 + 40*s.part("disk")
-	return []gauge{
-		{"Free, raw data partition", "GB", free - 3, free + 3, 1, 8, 0},
-		{"Free, image partition", "GB", free + 20, free + 24, 1, 10, 0},
-		{"Database size", "GB", 41, 43, 1, 0, 60},
-		{"Recon queue", "jobs", 0, 4, 0, 0, 12},
-		{"UPS battery", "%", 94, 100, 0, 60, 0},
-		{"Clock offset", "ms", -3, 4, 1, -50, 50},
-	}
 }
 
 // mode is what the modality is doing, in the words of the house.
