@@ -2,7 +2,6 @@ package world
 
 import (
 	"net"
-	"net/netip"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -18,7 +17,7 @@ func settle(flag, named, usual string) (string, error) {
 		return reserve("127.0.0.1:0")
 	}
 	host, _, err := net.SplitHostPort(named)
-	if err != nil || !loopback(host) {
+	if err != nil || !session.Loopback(host) {
 		return "", session.Errorf(session.Invalid, "The demonstration speaks plain HTTP and serves loopback only; %s %q is something else", flag, named).
 			WithNext("Use an address such as " + usual + ".")
 	}
@@ -27,11 +26,6 @@ func settle(flag, named, usual string) (string, error) {
 		return "", session.Errorf(session.Invalid, "The address of %s cannot be used: %w", flag, err).WithNext("Choose another port, or leave the flag away.")
 	}
 	return addr, nil
-}
-
-func loopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // reserve finds out whether an address can be listened on, and its real port.

@@ -70,9 +70,10 @@ func Run(ctx context.Context, o Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	w.group, ctx = errgroup.WithContext(ctx)
-	err = w.raise(ctx)
+	if err = w.raise(ctx); err == nil {
+		err = w.page(o.Out)
+	}
 	if err == nil {
-		w.page(o.Out)
 		<-ctx.Done()
 	}
 	cancel()
