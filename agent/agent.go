@@ -1,5 +1,5 @@
 // Package agent wires the hospital's side together: the link to the broker, the
-// desk that checks what it brings, the ledger, the engine that runs sessions, the
+// deliveries that it brings and that are checked, the ledger, the engine that runs sessions, the
 // spool and the local control socket. It holds components; each decides for itself.
 package agent
 
@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
@@ -35,18 +36,18 @@ const Version = "1"
 
 // Agent is one running agent.
 type Agent struct {
-	cfg       Config
-	log       *slog.Logger
-	state     state
-	identity  ed25519.PrivateKey
-	recipient string // to which typed input is sealed
-	creds     *credentials
-	ledger    *ledger.Ledger
-	client    *link.Client
-	desk      *desk
-	engine    *engine.Engine
-	spool     *spool.Spool
-	reporter  *reporter
+	cfg        Config
+	log        *slog.Logger
+	state      state
+	identity   ed25519.PrivateKey
+	recipient  string // to which typed input is sealed
+	creds      *credentials
+	ledger     *ledger.Ledger
+	client     *link.Client
+	deliveries *deliveries
+	engine     *engine.Engine
+	spool      *spool.Spool
+	reporter   *reporter
 
 	checkpoints *checkpoints // of the broker's audit log
 }
@@ -77,23 +78,24 @@ func New(cfg Config, log *slog.Logger) (*Agent, error) {
 	if a.ledger, err = ledger.Open(a.state.path("ledger")); err != nil {
 		return nil, err
 	}
-	if err := a.furnish(); err != nil {
+	if err := a.assemble(); err != nil {
 		return nil, errors.Join(err, a.ledger.Close())
 	}
 	return a, nil
 }
 
-// furnish makes the rooms. The link comes first: others speak through it.
-func (a *Agent) furnish() error {
+// assemble makes the parts. The link comes first: others speak through it.
+func (a *Agent) assemble() error {
 	var err error
+	hello := a.cfg.hello(a.identity)
 	a.client, err = link.NewClient(link.ClientConfig{
 		Nodes: a.cfg.nodes(), Certificate: a.creds.certificate, Roots: a.creds.pool, Renew: a.creds.renewed,
-		Hello: a.hello(), Handler: a, OnState: a.linkState, Trusted: a.checkpoints.trusted, Log: a.log,
+		Hello: func() link.Hello { return hello }, Handler: a, OnState: a.linkState, Trusted: a.checkpoints.trusted, Log: a.log,
 	})
 	if err != nil {
 		return err
 	}
-	if err := a.makeDesk(); err != nil {
+	if err := a.makeDeliveries(); err != nil {
 		return err
 	}
 	a.reporter = newReporter(a.ledger, a.cfg.protocol, a.client.Report, a.log)
@@ -106,7 +108,7 @@ func (a *Agent) furnish() error {
 	return a.makeEngine()
 }
 
-func (a *Agent) makeDesk() error {
+func (a *Agent) makeDeliveries() error {
 	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
 	keys, err := idtoken.NewKeySets(a.cfg.Issuers, func(iss session.Issuer) idtoken.Options {
 		o := idtoken.Options{MaxStale: keep}
@@ -124,7 +126,7 @@ func (a *Agent) makeDesk() error {
 	if err != nil {
 		return err
 	}
-	a.desk = &desk{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log}
+	a.deliveries = &deliveries{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log}
 	a.ledger.LimitSessions(a.cfg.limits(policy.Assets))
 	return nil
 }
@@ -151,7 +153,7 @@ func (a *Agent) makeEngine() error {
 	if err != nil {
 		return err
 	}
-	a.desk.live, a.desk.extend = a.engine, a.engine.Extend
+	a.deliveries.live, a.deliveries.extend = a.engine, a.engine.Extend
 	return nil
 }
 
@@ -170,7 +172,7 @@ func (a *Agent) record(h recordings.Header, p recordings.Picture) (session.Recor
 	if err != nil {
 		return nil, err
 	}
-	if err := spool.WritePapers(dir, papers); err != nil {
+	if err := durable.Write(filepath.Join(dir, recordings.PapersPart), papers); err != nil {
 		return nil, errors.Join(err, w.Close(session.RecorderLost))
 	}
 	a.spool.Kick()
@@ -190,14 +192,8 @@ func (a *Agent) papers(h recordings.Header) ([]byte, error) {
 	return exchange.SignPapers(a.identity, exchange.PapersOf(h, ticket.Grant()))
 }
 
-// Warm connections to the broker: two while somebody works, one otherwise.
-func (a *Agent) busy(live int) {
-	if live > 0 {
-		a.client.KeepSpares(2)
-		return
-	}
-	a.client.KeepSpares(1)
-}
+// busy keeps warm connections to the broker: two while somebody works, one otherwise.
+func (a *Agent) busy(live int) { a.client.KeepSpares(1 + min(live, 1)) }
 
 // Run serves until ctx ends, then closes every connection and seals what is open.
 func (a *Agent) Run(ctx context.Context) error {
@@ -228,12 +224,11 @@ func (a *Agent) fingerprint() string {
 }
 
 // hello is what the agent says of itself whenever it connects.
-func (a *Agent) hello() func() link.Hello {
-	h := link.Hello{
-		V: link.Version, Site: a.cfg.Site, Agent: a.cfg.Agent, Boot: session.NewID().Text(), Version: Version,
-		Identity: session.KeyLine(a.identity.Public().(ed25519.PublicKey)), Assets: a.cfg.catalogue(),
+func (c *Config) hello(identity ed25519.PrivateKey) link.Hello {
+	return link.Hello{
+		V: link.Version, Site: c.Site, Agent: c.Agent, Boot: session.NewID().Text(), Version: Version,
+		Identity: session.KeyLine(identity.Public().(ed25519.PublicKey)), Assets: c.catalogue(),
 	}
-	return func() link.Hello { return h }
 }
 
 func (a *Agent) linkState(up bool) {
@@ -304,7 +299,7 @@ func reportOf(e ledger.Entry) link.SessionReport {
 
 // Deliver, End and Stream are what the broker can ask: link.AgentHandler.
 func (a *Agent) Deliver(ctx context.Context, d link.Deliver) link.Verdict {
-	return a.desk.deliver(ctx, d)
+	return a.deliveries.deliver(ctx, d)
 }
 
 // End narrows, so it needs no token; only the reasons that a broker may give are taken.
@@ -314,16 +309,12 @@ func (a *Agent) End(_ context.Context, e link.End) link.Verdict {
 		err = session.Errorf(session.Invalid, "A broker cannot end a session as %.32q", e.Reason)
 	}
 	if err == nil {
-		err = a.end(id, e.Reason, e.By.Email)
+		err = a.engine.End(id, e.Reason, e.By.Email)
 	}
 	if err != nil {
 		return verdictOf(err)
 	}
 	return link.Verdict{OK: true}
-}
-
-func (a *Agent) end(id session.ID, reason session.EndReason, by string) error {
-	return a.engine.End(id, reason, by)
 }
 
 // Stream serves a stream that the broker asked for. Who is at its other end shows

@@ -297,10 +297,10 @@ func TestWhatCannotBeKeptIsNotTaken(t *testing.T) {
 	}
 }
 
-// Only what narrows passes the desk while the log is not believed; a kind that nobody
+// Only what narrows is taken while the log is not believed; a kind that nobody
 // knows counts as widening.
 func TestOnlyWhatNarrowsIsTakenInTrouble(t *testing.T) {
-	d := &desk{checkpoints: &checkpoints{}}
+	d := &deliveries{checkpoints: &checkpoints{}}
 	for kind, want := range map[link.Delivery]bool{
 		link.DeliverRequest: true, link.DeliverApproval: true, link.DeliverActivate: true, link.DeliverWithdraw: false, link.DeliverRevoke: false,
 		link.DeliverFreeze: false, link.DeliverThaw: false, link.DeliverDisable: false, link.DeliverCheckpoint: false, "deny": true, "": true,

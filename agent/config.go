@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"net/url"
 	"path/filepath"
 	"slices"
@@ -148,12 +147,7 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) hasSide(s session.Side) bool {
-	for _, iss := range c.Issuers {
-		if iss.Side == s {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(c.Issuers, func(iss session.Issuer) bool { return iss.Side == s })
 }
 
 // checker collects bad fields.
@@ -183,7 +177,7 @@ func (v *checker) issuer(path string, iss session.Issuer) {
 	good := err == nil && u.Host != "" && u.RawQuery == "" && u.Fragment == ""
 	switch {
 	case good && u.Scheme == "https":
-	case good && u.Scheme == "http" && iss.InsecureLoopback && loopback(u.Hostname()):
+	case good && u.Scheme == "http" && iss.InsecureLoopback && session.Loopback(u.Hostname()):
 		v.require(path+".reach", iss.Reach != "broker", "an issuer without TLS must be reached directly: the broker could swap its keys")
 	default:
 		v.require(path+".issuer", false, "an issuer is an https URL (http only on loopback, with insecure_loopback: true)")
@@ -195,14 +189,6 @@ func (v *checker) issuer(path string, iss session.Issuer) {
 		allowed := class == session.Web || (class == session.CLI && iss.Side == session.VendorSide) || (class == session.Console && iss.Side == session.HospitalSide)
 		v.require(path+".clients", allowed && id != "", "vendor clients are cli or web, hospital clients console or web")
 	}
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback()
 }
 
 func (v *checker) assets(assets []Asset) {
@@ -363,14 +349,8 @@ func (c *Config) targets() []device.Target {
 func (c *Config) policy(fingerprint string) grant.Policy {
 	p := grant.Policy{
 		Site: c.Site, Agent: fingerprint, Issuers: c.Issuers, ACR: c.ACR,
-		EngineerGroup: session.GroupEngineers, ApproverGroup: session.GroupApprovers,
+		EngineerGroup: cmp.Or(c.Groups.Engineer, session.GroupEngineers), ApproverGroup: cmp.Or(c.Groups.Approver, session.GroupApprovers),
 		Assets: map[string]session.Asset{},
-	}
-	if c.Groups.Engineer != "" {
-		p.EngineerGroup = c.Groups.Engineer
-	}
-	if c.Groups.Approver != "" {
-		p.ApproverGroup = c.Groups.Approver
 	}
 	for _, a := range c.catalogue() {
 		p.Assets[a.Name] = a

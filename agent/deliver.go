@@ -13,9 +13,9 @@ import (
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// desk takes what the broker delivers, checks it as if the broker were an enemy,
+// deliveries takes what the broker delivers, checks it as if the broker were an enemy,
 // and writes down what passed. It is the only way into the ledger.
-type desk struct {
+type deliveries struct {
 	verifier    *grant.Verifier
 	ledger      *ledger.Ledger
 	live        live
@@ -37,7 +37,7 @@ type live interface {
 // handler is who takes a kind of delivery, and whether it lets somebody do more than
 // before. Such a delivery is refused while the broker's audit log cannot be believed;
 // what narrows is always taken.
-func (d *desk) handler(kind link.Delivery) (take func(context.Context, link.Deliver) (link.Verdict, error), widens bool) {
+func (d *deliveries) handler(kind link.Delivery) (take func(context.Context, link.Deliver) (link.Verdict, error), widens bool) {
 	switch kind {
 	case link.DeliverRequest:
 		return d.request, true
@@ -63,7 +63,7 @@ func (d *desk) handler(kind link.Delivery) (take func(context.Context, link.Deli
 
 // deliver answers every delivery with a verdict; an error becomes the sentence
 // that the person at the other end will read.
-func (d *desk) deliver(ctx context.Context, in link.Deliver) (v link.Verdict) {
+func (d *deliveries) deliver(ctx context.Context, in link.Deliver) (v link.Verdict) {
 	take, widens := d.handler(in.Kind)
 	var err error
 	if widens {
@@ -88,7 +88,7 @@ func verdictOf(err error) link.Verdict {
 	return v
 }
 
-func (d *desk) request(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+func (d *deliveries) request(ctx context.Context, in link.Deliver) (link.Verdict, error) {
 	now := d.now()
 	req, receipt, err := d.verifier.CheckRequest(ctx, in.Request, grant.Proof{Token: in.Token, Salt: in.Salt}, now)
 	if err != nil {
@@ -104,7 +104,7 @@ func (d *desk) request(ctx context.Context, in link.Deliver) (link.Verdict, erro
 	return link.Verdict{OK: true, Needed: d.verifier.Needed(req.Asset), Received: &receipt.Received}, nil
 }
 
-func (d *desk) approval(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+func (d *deliveries) approval(ctx context.Context, in link.Deliver) (link.Verdict, error) {
 	// The bytes only say which request is meant; what counts is what we stored.
 	named, err := grant.ParseRequest(in.Request)
 	if err != nil {
@@ -151,7 +151,7 @@ func (d *desk) approval(ctx context.Context, in link.Deliver) (link.Verdict, err
 
 // admitted answers an approval whose yes the broker lost on the way: the very same
 // grant stands in the ledger already, and saying so again opens nothing new.
-func (d *desk) admitted(doc []byte) (link.Verdict, bool) {
+func (d *deliveries) admitted(doc []byte) (link.Verdict, bool) {
 	g, err := grant.ParseGrant(doc)
 	if err != nil {
 		return link.Verdict{}, false
@@ -170,7 +170,7 @@ func (d *desk) admitted(doc []byte) (link.Verdict, bool) {
 
 // withdraw forgets a request that nobody admitted, or takes an unopened grant back.
 // It narrows, so it needs no token.
-func (d *desk) withdraw(_ context.Context, in link.Deliver) (link.Verdict, error) {
+func (d *deliveries) withdraw(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	rid, err := session.ParseRequestID(in.ID)
 	if err != nil {
 		return link.Verdict{}, err
@@ -182,7 +182,7 @@ func (d *desk) withdraw(_ context.Context, in link.Deliver) (link.Verdict, error
 	return link.Verdict{OK: true}, nil
 }
 
-func (d *desk) revoke(_ context.Context, in link.Deliver) (link.Verdict, error) {
+func (d *deliveries) revoke(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	id, err := session.ParseSessionID(in.ID)
 	if err != nil {
 		return link.Verdict{}, err

@@ -2,11 +2,10 @@ package agent
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/json"
 	"fmt"
 	"os"
-
-	"crypto/ed25519"
 
 	"github.com/sallyport/sallyport/agent/console"
 	"github.com/sallyport/sallyport/agent/doctor"
@@ -19,20 +18,15 @@ import (
 // running agent, which is asked how its link stands, and without one.
 func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
 	s := state{cfg.State}
-	p := doctor.Patient{
+	p := doctor.Subject{
 		State: cfg.State, Private: []string{"identity.key", "link.json", "input.recipient"},
 		Nodes: cfg.nodes(), Issuers: cfg.Issuers, Devices: cfg.targets(),
 	}
 	key, err := s.identity()
 	if p.IdentityErr = err; err == nil {
 		p.Identity = session.Fingerprint(key.Public().(ed25519.PublicKey))
-		identity := session.KeyLine(key.Public().(ed25519.PublicKey))
-		p.Hello = func() link.Hello {
-			return link.Hello{
-				V: link.Version, Site: cfg.Site, Agent: cfg.Agent, Boot: session.NewID().Text(), Version: Version,
-				Identity: identity, Assets: cfg.catalogue(),
-			}
-		}
+		hello := cfg.hello(key)
+		p.Hello = func() link.Hello { return hello }
 	}
 	p.Issued, p.IssuedErr = s.issued()
 	o := doctor.Options{Login: login}

@@ -6,15 +6,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -31,8 +30,8 @@ type Enrolled struct {
 // hospital's input identity; it must not exist yet.
 func Enrol(ctx context.Context, cfg Config, joinToken, inputIdentity string) (Enrolled, error) {
 	s := state{cfg.State}
-	if err := s.prepare(); err != nil {
-		return Enrolled{}, err
+	if err := durable.MakeDir(s.dir); err != nil {
+		return Enrolled{}, fmt.Errorf("make the state directory: %w", err)
 	}
 	token, err := link.ParseJoinToken(strings.TrimSpace(joinToken))
 	if err != nil {
@@ -110,19 +109,12 @@ type credentials struct {
 }
 
 func loadCredentials(s state, log *slog.Logger) (*credentials, error) {
-	raw, err := os.ReadFile(s.path("link.json"))
+	kept, err := s.issued()
 	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, notEnrolled(err)
-		}
-		return nil, fmt.Errorf("read the link's certificate: %w", err)
-	}
-	var kept link.Issued
-	if err := json.Unmarshal(raw, &kept); err != nil {
-		return nil, fmt.Errorf("read the link's certificate: %w", err)
+		return nil, err
 	}
 	c := &credentials{state: s, log: log}
-	return c, c.use(kept)
+	return c, c.use(*kept)
 }
 
 func (c *credentials) use(issued link.Issued) error {

@@ -28,7 +28,7 @@ func broughtBy(in link.Deliver) string {
 }
 
 // activate lets a key of the grant's engineer join it.
-func (d *desk) activate(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+func (d *deliveries) activate(ctx context.Context, in link.Deliver) (link.Verdict, error) {
 	id, err := session.ParseSessionID(in.ID)
 	if err != nil {
 		return link.Verdict{}, err
@@ -53,7 +53,7 @@ func (d *desk) activate(ctx context.Context, in link.Deliver) (link.Verdict, err
 
 // extendable refuses an extension whose session does not live or would grow beyond
 // the hospital's policy. Other requests pass.
-func (d *desk) extendable(r grant.Request, now time.Time) error {
+func (d *deliveries) extendable(r grant.Request, now time.Time) error {
 	if r.Kind != grant.KindExtension {
 		return nil
 	}
@@ -66,7 +66,7 @@ func (d *desk) extendable(r grant.Request, now time.Time) error {
 
 // useful refuses an approval that cannot help: of an extension whose session is over,
 // or by somebody whose group's places are taken.
-func (d *desk) useful(named grant.Request, p ledger.Pending, doc []byte, r grant.Receipt, now time.Time) error {
+func (d *deliveries) useful(named grant.Request, p ledger.Pending, doc []byte, r grant.Receipt, now time.Time) error {
 	stored, err := grant.ParseRequest(p.Request)
 	if err != nil {
 		return err
@@ -87,7 +87,7 @@ func (d *desk) useful(named grant.Request, p ledger.Pending, doc []byte, r grant
 }
 
 // admit passes on what an admission changed: an extension moves a running deadline.
-func (d *desk) admit(t ledger.Ticket, v grant.Verified) {
+func (d *deliveries) admit(t ledger.Ticket, v grant.Verified) {
 	if v.Request().Kind != grant.KindExtension {
 		return
 	}
@@ -98,7 +98,7 @@ func (d *desk) admit(t ledger.Ticket, v grant.Verified) {
 }
 
 // freeze and thaw on the broker's word concern the broker's own cause only.
-func (d *desk) freeze(_ context.Context, in link.Deliver) (link.Verdict, error) {
+func (d *deliveries) freeze(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	id, err := session.ParseSessionID(in.ID)
 	if err != nil {
 		return link.Verdict{}, err
@@ -116,7 +116,7 @@ func (d *desk) freeze(_ context.Context, in link.Deliver) (link.Verdict, error) 
 
 // disable ends everything of an engineer: live sessions first and at once, then open
 // grants and requests that wait. It narrows, so it needs no token.
-func (d *desk) disable(_ context.Context, in link.Deliver) (link.Verdict, error) {
+func (d *deliveries) disable(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	if in.By == nil || in.By.Iss == "" || in.By.Sub == "" {
 		return link.Verdict{}, session.Errorf(session.Invalid, "It is not said whose access ends").WithNext("Name the engineer.")
 	}

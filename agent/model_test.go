@@ -96,16 +96,16 @@ func enough(asset string, who []string) bool {
 	return false
 }
 
-// life is the desk under test beside the model.
+// life is what takes deliveries, under test, beside the model.
 type life struct {
-	s    *site
-	dir  string
-	desk *desk
-	all  []*believed
+	s          *site
+	dir        string
+	deliveries *deliveries
+	all        []*believed
 }
 
 func (l *life) deliver(t *rapid.T, in link.Deliver, want bool) link.Verdict {
-	v := l.desk.deliver(context.Background(), in)
+	v := l.deliveries.deliver(context.Background(), in)
 	if v.OK != want {
 		t.Fatalf("%s: ok %t, want %t: %s (%s)", in.Kind, v.OK, want, v.Message, v.Kind)
 	}
@@ -267,11 +267,11 @@ func (l *life) connect(t *rapid.T) {
 	now := l.s.now
 	first := b.opened.IsZero()
 	good := known && b.open() && now.Before(b.notAfter()) && (!first || !now.Before(time.Unix(b.req.NBF, 0)) && b.fresh(now))
-	ticket, err := l.desk.ledger.ByKeyFor(key, b.req.Asset, "ssh", now)
+	ticket, err := l.deliveries.ledger.ByKeyFor(key, b.req.Asset, "ssh", now)
 	if (err == nil) != good {
 		t.Fatalf("the key opens %t, want %t: %v", err == nil, good, err)
 	}
-	if _, err := l.desk.ledger.ByKeyFor(key, map[string]string{"CT": "MR", "MR": "CT"}[b.req.Asset], "ssh", now); err == nil {
+	if _, err := l.deliveries.ledger.ByKeyFor(key, map[string]string{"CT": "MR", "MR": "CT"}[b.req.Asset], "ssh", now); err == nil {
 		t.Fatal("the key opens another scanner")
 	}
 	if first {
@@ -279,7 +279,7 @@ func (l *life) connect(t *rapid.T) {
 			good = good && !(o != b && o.req.Eng == b.req.Eng && o.req.Asset == b.req.Asset && o.live(now))
 		}
 	}
-	facts, err := l.desk.ledger.Begin(ticket, now)
+	facts, err := l.deliveries.ledger.Begin(ticket, now)
 	if (err == nil) != good {
 		t.Fatalf("begun %t, want %t: %v", err == nil, good, err)
 	}
@@ -292,8 +292,8 @@ func (l *life) connect(t *rapid.T) {
 	if ticket.ID() != b.gid || !facts.Opened.Equal(b.opened) || !facts.Deadline.Equal(b.deadline) {
 		t.Fatalf("%+v, want %v to %v", facts, b.opened, b.deadline)
 	}
-	if left := l.desk.ledger.Left(b.gid, now); left != b.deadline.Sub(now) {
-		t.Fatalf("%v left until %v", left, b.deadline)
+	if kept, ok := l.deliveries.ledger.Facts(b.gid); !ok || kept.Deadline.Sub(now) != b.deadline.Sub(now) {
+		t.Fatalf("%+v, %t, kept with a deadline of %v", kept, ok, b.deadline)
 	}
 }
 
@@ -308,9 +308,9 @@ func (l *life) freeze(t *rapid.T) {
 	case cause == causeBroker:
 		l.deliver(t, link.Deliver{Kind: "freeze", ID: b.gid.Session()}, good)
 	default:
-		do := l.desk.live.Freeze
+		do := l.deliveries.live.Freeze
 		if thaw {
-			do = l.desk.live.Thaw
+			do = l.deliveries.live.Thaw
 		}
 		if _, err := do(b.gid, cause, "x"); (err == nil) != good {
 			t.Fatalf("%v, want %t", err, good)
@@ -330,7 +330,7 @@ func (l *life) stop(t *rapid.T) {
 		l.deliver(t, link.Deliver{Kind: "revoke", ID: b.gid.Session()}, !b.granted.IsZero())
 		b.end(session.RevokedGrant, now)
 	case "kill":
-		if err := l.desk.live.End(b.gid, session.KilledLocal, "x"); (err == nil) != !b.granted.IsZero() {
+		if err := l.deliveries.live.End(b.gid, session.KilledLocal, "x"); (err == nil) != !b.granted.IsZero() {
 			t.Fatalf("%v", err)
 		}
 		b.end(session.KilledLocal, now)
@@ -374,16 +374,16 @@ func (l *life) pass(t *rapid.T) {
 }
 
 func (l *life) restart(t *rapid.T) {
-	if err := l.desk.ledger.Close(); err != nil {
+	if err := l.deliveries.ledger.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l.desk = l.s.desk(t, l.dir)
+	l.deliveries = l.s.deliveries(t, l.dir)
 }
 
 // check compares everything that can be seen with what the model holds.
 func (l *life) check(t *rapid.T) {
 	now := l.s.now
-	seen := l.desk.ledger.Entries(now)
+	seen := l.deliveries.ledger.Entries(now)
 	if len(seen) != len(l.all) {
 		t.Fatalf("%d entries, want %d", len(seen), len(l.all))
 	}
@@ -406,8 +406,8 @@ func (l *life) check(t *rapid.T) {
 		case !e.Session.IsZero() && !enough(b.req.Asset, b.approvers):
 			t.Fatal("a session without its grant")
 		}
-		if want := len(b.keys); b.open() && l.desk.ledger.Keys(b.gid) != want {
-			t.Fatalf("%d keys, want %d", l.desk.ledger.Keys(b.gid), want)
+		if want := len(b.keys); b.open() && l.deliveries.ledger.Keys(b.gid) != want {
+			t.Fatalf("%d keys, want %d", l.deliveries.ledger.Keys(b.gid), want)
 		}
 	}
 }
@@ -422,8 +422,8 @@ func TestLifeOfAGrant(t *testing.T) {
 		must(t, err)
 		defer os.RemoveAll(dir)
 		s.now = start
-		l := &life{s: s, dir: dir, desk: s.desk(t, dir)}
-		defer func() { _ = l.desk.ledger.Close() }()
+		l := &life{s: s, dir: dir, deliveries: s.deliveries(t, dir)}
+		defer func() { _ = l.deliveries.ledger.Close() }()
 		rt.Repeat(map[string]func(*rapid.T){
 			"ask": l.ask, "extension": l.extension, "approve": l.approve, "approve again": l.approve, "approve once more": l.approve, "extension again": l.extension, "activate": l.activate,
 			"connect": l.connect, "connect again": l.connect, "connect once more": l.connect, "freeze": l.freeze, "stop": l.stop, "disable": l.disable,

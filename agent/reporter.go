@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -137,9 +138,5 @@ func (r *reporter) withTroubles(rep link.SessionReport) []link.RecordingReport {
 func (r *reporter) pending() []link.SessionReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	all := make([]link.SessionReport, 0, len(r.waiting))
-	for _, rep := range r.waiting {
-		all = append(all, rep)
-	}
-	return all
+	return slices.Collect(maps.Values(r.waiting))
 }

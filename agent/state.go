@@ -30,13 +30,6 @@ type state struct{ dir string }
 
 func (s state) path(name string) string { return filepath.Join(s.dir, name) }
 
-func (s state) prepare() error {
-	if err := durable.MakeDir(s.dir); err != nil {
-		return fmt.Errorf("make the state directory: %w", err)
-	}
-	return nil
-}
-
 // identity loads the agent's long-lived key.
 func (s state) identity() (ed25519.PrivateKey, error) {
 	raw, err := os.ReadFile(s.path("identity.key"))

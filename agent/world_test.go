@@ -35,7 +35,7 @@ var testKey = sync.OnceValue(func() *rsa.PrivateKey {
 	return k
 })
 
-// site is a hospital with a desk, two identity providers and a clock. CT wants one
+// site is a hospital whose agent takes deliveries, two identity providers and a clock. CT wants one
 // approver, MR one of each of two groups; one session of an engineer on each.
 type site struct {
 	url, agent string
@@ -76,8 +76,8 @@ func newSite(t *testing.T) *site {
 	return s
 }
 
-// desk opens a ledger in dir and takes deliveries for it.
-func (s *site) desk(t fataler, dir string) *desk {
+// deliveries opens a ledger in dir and takes deliveries for it.
+func (s *site) deliveries(t fataler, dir string) *deliveries {
 	l, err := ledger.Open(dir)
 	if err != nil {
 		t.Fatalf("%v", err)
@@ -87,14 +87,14 @@ func (s *site) desk(t fataler, dir string) *desk {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	d := &desk{verifier: s.verifier, ledger: l, checkpoints: log, now: func() time.Time { return s.now }, log: slog.New(slog.DiscardHandler),
+	d := &deliveries{verifier: s.verifier, ledger: l, checkpoints: log, now: func() time.Time { return s.now }, log: slog.New(slog.DiscardHandler),
 		changed: func(session.ID) {}, extend: func(session.ID, time.Time) bool { return true }}
 	d.live = paper{d}
 	return d
 }
 
 // paper is sessions that live in the ledger alone.
-type paper struct{ d *desk }
+type paper struct{ d *deliveries }
 
 func (p paper) End(id session.ID, reason session.EndReason, _ string) error {
 	return p.d.ledger.End(id, reason, p.d.now())
@@ -207,7 +207,7 @@ func must(t testing.TB, err error) {
 // quickDir is a directory where a sync costs nothing, if there is one.
 func quickDir(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("/dev/shm", "desk")
+	dir, err := os.MkdirTemp("/dev/shm", "deliveries")
 	if err != nil {
 		return t.TempDir()
 	}

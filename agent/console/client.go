@@ -22,34 +22,26 @@ type Client struct {
 
 // Status asks how the agent stands.
 func (c Client) Status(ctx context.Context) (Status, error) {
-	var s Status
-	err := c.call(ctx, http.MethodGet, "/status", nil, &s)
-	return s, err
+	return call[Status](ctx, c, http.MethodGet, "/status", nil)
 }
 
 // Kill ends sessions and returns which. It returns when their device connections are closed.
 func (c Client) Kill(ctx context.Context, k Kill) (Killed, error) {
-	var out Killed
-	err := c.call(ctx, http.MethodPost, "/kill", k, &out)
-	return out, err
+	return call[Killed](ctx, c, http.MethodPost, "/kill", k)
 }
 
 // Freeze stops the engineer's input in a session; when it returns without error
 // nothing more goes to the device until every cause is lifted.
 func (c Client) Freeze(ctx context.Context, f Freeze) (Frozen, error) {
-	var out Frozen
-	err := c.call(ctx, http.MethodPost, "/freeze", f, &out)
-	return out, err
+	return call[Frozen](ctx, c, http.MethodPost, "/freeze", f)
 }
 
 // Thaw lifts the local freeze of a session and returns what still holds it.
 func (c Client) Thaw(ctx context.Context, f Freeze) (Frozen, error) {
-	var out Frozen
-	err := c.call(ctx, http.MethodPost, "/thaw", f, &out)
-	return out, err
+	return call[Frozen](ctx, c, http.MethodPost, "/thaw", f)
 }
 
-func (c Client) call(ctx context.Context, method, path string, in, out any) error {
+func call[Out any](ctx context.Context, c Client, method, path string, in any) (out Out, err error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	transport := &http.Transport{
@@ -64,17 +56,17 @@ func (c Client) call(ctx context.Context, method, path string, in, out any) erro
 	if in != nil {
 		b, err := json.Marshal(in)
 		if err != nil {
-			return err
+			return out, err
 		}
 		body = bytes.NewReader(b)
 	}
 	req, err := http.NewRequestWithContext(ctx, method, "http://"+host+path, body)
 	if err != nil {
-		return err
+		return out, err
 	}
 	resp, err := (&http.Client{Transport: transport}).Do(req)
 	if err != nil {
-		return &session.Error{Kind: session.Unreachable, Message: fmt.Sprintf("No agent answers on %s.", c.Socket),
+		return out, &session.Error{Kind: session.Unreachable, Message: fmt.Sprintf("No agent answers on %s.", c.Socket),
 			Next: "Check that the agent runs and that you are root or its user; --socket names another socket.", Err: err}
 	}
 	defer resp.Body.Close()
@@ -82,14 +74,14 @@ func (c Client) call(ctx context.Context, method, path string, in, out any) erro
 	if err == nil && resp.StatusCode != http.StatusOK {
 		var p Problem
 		if err = json.Unmarshal(b, &p); err == nil {
-			return &session.Error{Kind: p.Kind, Message: p.Message, Next: p.Next}
+			return out, &session.Error{Kind: p.Kind, Message: p.Message, Next: p.Next}
 		}
 	}
 	if err == nil {
-		err = json.Unmarshal(b, out)
+		err = json.Unmarshal(b, &out)
 	}
 	if err != nil {
-		return &session.Error{Kind: session.Internal, Message: "The agent's answer makes no sense.", Next: "Check that agent and command have the same version.", Err: err}
+		return out, &session.Error{Kind: session.Internal, Message: "The agent's answer makes no sense.", Next: "Check that agent and command have the same version.", Err: err}
 	}
-	return nil
+	return out, nil
 }

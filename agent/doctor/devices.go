@@ -9,7 +9,7 @@ import (
 
 // devices tries every device, some side by side, and reports in the order of the
 // configuration.
-func (x *examination) devices(ctx context.Context) {
+func (x *checkup) devices(ctx context.Context) {
 	found := make([]device.Checked, len(x.p.Devices))
 	slots := make(chan struct{}, atOnce)
 	var all sync.WaitGroup

@@ -16,7 +16,7 @@ const (
 )
 
 // stateDir checks who may read the agent's keys.
-func (x *examination) stateDir() {
+func (x *checkup) stateDir() {
 	const name = "state directory"
 	info, err := os.Stat(x.p.State)
 	switch {
@@ -50,7 +50,7 @@ func (x *examination) stateDir() {
 }
 
 // disk checks that recordings have room: without it no session opens.
-func (x *examination) disk() {
+func (x *checkup) disk() {
 	const name = "disk"
 	next := "Make room on the disk that holds " + x.p.State + ": a session whose recording cannot be written ends."
 	free, total, err := x.o.Space(x.p.State)

@@ -5,12 +5,14 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,17 +47,12 @@ type Report struct {
 
 // Failed reports whether any check failed.
 func (r Report) Failed() bool {
-	for _, c := range r.Checks {
-		if c.Result == Fail {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.Checks, func(c Check) bool { return c.Result == Fail })
 }
 
-// Patient is an agent as its parts stand on disk. What could not be read is nil, and
+// Subject is an agent as its parts stand on disk. What could not be read is nil, and
 // its error says why.
-type Patient struct {
+type Subject struct {
 	State       string // directory
 	Private     []string
 	Identity    string // fingerprint of the long-lived key
@@ -93,16 +90,16 @@ const (
 	renewAfter = link.CertificateTime / 2
 )
 
-// examination is one run of the doctor.
-type examination struct {
-	p       Patient
+// checkup is one run of the doctor.
+type checkup struct {
+	p       Subject
 	o       Options
 	report  Report
 	clocked bool // some clock has been compared
 }
 
 // Examine runs every check that can be run. It takes as long as the slowest device.
-func Examine(ctx context.Context, p Patient, o Options) Report {
+func Examine(ctx context.Context, p Subject, o Options) Report {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -118,7 +115,7 @@ func Examine(ctx context.Context, p Patient, o Options) Report {
 	if o.Space == nil {
 		o.Space = space
 	}
-	x := &examination{p: p, o: o}
+	x := &checkup{p: p, o: o}
 	x.stateDir()
 	x.disk()
 	x.identity()
@@ -136,12 +133,12 @@ func Examine(ctx context.Context, p Patient, o Options) Report {
 	return x.report
 }
 
-func (x *examination) add(name string, r Result, says, next string) {
+func (x *checkup) add(name string, r Result, says, next string) {
 	x.report.Checks = append(x.report.Checks, Check{Name: name, Result: r, Says: says, Next: next})
 }
 
 // identity checks the long-lived key.
-func (x *examination) identity() {
+func (x *checkup) identity() {
 	if x.p.IdentityErr != nil {
 		says, next := plain(x.p.IdentityErr, "Restore identity.key from a backup, or enrol anew and hand out a new trust bundle.")
 		x.add("identity key", Fail, says, next)
@@ -151,7 +148,7 @@ func (x *examination) identity() {
 }
 
 // certificate checks the link's certificate by the calendar.
-func (x *examination) certificate() {
+func (x *checkup) certificate() {
 	const name = "certificate"
 	again := "Enrol the agent again with a new join token: sallyport-agent enrol."
 	if x.p.IssuedErr != nil || x.p.Issued == nil {
@@ -185,7 +182,7 @@ func (x *examination) certificate() {
 }
 
 // clock compares ours with somebody's; ahead is ours minus theirs.
-func (x *examination) clock(whose string, ahead time.Duration) {
+func (x *checkup) clock(whose string, ahead time.Duration) {
 	x.clocked = true
 	name := "clock against " + whose
 	if ahead.Abs() <= skewLimit {
@@ -210,9 +207,5 @@ func plain(err error, otherwise string) (says, next string) {
 	} else {
 		says = "It is missing"
 	}
-	says = wording.Sentence(says)
-	if next == "" {
-		next = otherwise
-	}
-	return says, next
+	return wording.Sentence(says), cmp.Or(next, otherwise)
 }

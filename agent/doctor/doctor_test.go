@@ -174,7 +174,7 @@ type scene struct {
 	ca     *authority
 	b      *broker
 	id     ed25519.PublicKey
-	p      Patient
+	p      Subject
 	o      Options
 	config *ssh.ServerConfig
 	date   time.Duration // by which the issuer's Date is ahead
@@ -190,7 +190,7 @@ func newScene(t *testing.T) *scene {
 	dir := filepath.Join(t.TempDir(), "state")
 	must(t, os.Mkdir(dir, 0o700))
 	must(t, os.WriteFile(filepath.Join(dir, "identity.key"), []byte(canary), 0o600))
-	s.p = Patient{
+	s.p = Subject{
 		State: dir, Private: []string{"identity.key"}, Identity: session.Fingerprint(pub),
 		Issued: s.ca.agent(pub, time.Now().Add(20*time.Hour)),
 		Hello: func() link.Hello {

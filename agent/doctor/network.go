@@ -18,7 +18,7 @@ import (
 )
 
 // node checks one broker node from the name to the hello; the first fault ends it.
-func (x *examination) node(ctx context.Context, n link.Node) {
+func (x *checkup) node(ctx context.Context, n link.Node) {
 	ctx, cancel := context.WithTimeout(ctx, 3*perTry)
 	defer cancel()
 	host, _, err := net.SplitHostPort(n.Address)
@@ -33,7 +33,7 @@ func (x *examination) node(ctx context.Context, n link.Node) {
 }
 
 // name resolves a node's host; an IP address needs no DNS.
-func (x *examination) name(ctx context.Context, node, host string) bool {
+func (x *checkup) name(ctx context.Context, node, host string) bool {
 	if net.ParseIP(host) != nil {
 		return true
 	}
@@ -48,7 +48,7 @@ func (x *examination) name(ctx context.Context, node, host string) bool {
 	return true
 }
 
-func (x *examination) reach(ctx context.Context, n link.Node) bool {
+func (x *checkup) reach(ctx context.Context, n link.Node) bool {
 	ctx, cancel := context.WithTimeout(ctx, perTry)
 	defer cancel()
 	conn, err := x.o.Dial(ctx, n.Address)
@@ -72,7 +72,7 @@ func (x *examination) reach(ctx context.Context, n link.Node) bool {
 
 // link tries TLS and hello. While the agent is connected it already proves the
 // hello, and another would push it off; then only the broker's clock is asked.
-func (x *examination) link(ctx context.Context, n link.Node) {
+func (x *checkup) link(ctx context.Context, n link.Node) {
 	p := link.Probe{Node: n, Issued: *x.p.Issued, Dial: x.o.Dial, Now: x.o.Now}
 	connected := x.o.Running != nil && x.o.Running.Up
 	if connected || x.p.Hello == nil {
@@ -127,7 +127,7 @@ func words(got link.Probed) (says, next string) {
 }
 
 // issuer checks that an identity provider's signing keys can be had.
-func (x *examination) issuer(ctx context.Context, iss session.Issuer) {
+func (x *checkup) issuer(ctx context.Context, iss session.Issuer) {
 	name := "keys of " + iss.URL
 	o := idtoken.Options{Now: x.o.Now}
 	if iss.Reach == "broker" {
@@ -161,7 +161,7 @@ func (x *examination) issuer(ctx context.Context, iss session.Issuer) {
 	}
 }
 
-func (x *examination) unfetched(iss session.Issuer, err error) (says, next string) {
+func (x *checkup) unfetched(iss session.Issuer, err error) (says, next string) {
 	var dns *net.DNSError
 	var cert *tls.CertificateVerificationError
 	var authority x509.UnknownAuthorityError
@@ -183,7 +183,7 @@ func (x *examination) unfetched(iss session.Issuer, err error) (says, next strin
 }
 
 // relay is a link client that only relays.
-func (x *examination) relay() (*link.Client, error) {
+func (x *checkup) relay() (*link.Client, error) {
 	if x.p.Issued == nil {
 		return nil, errors.New("not enrolled")
 	}

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"net"
 	"slices"
 	"sync"
@@ -85,7 +86,7 @@ func (e *Engine) Close() {
 		e.closing = true
 		close(e.stop)
 	}
-	conns := keys(e.conns)
+	conns := slices.Collect(maps.Keys(e.conns))
 	for nc, known := range e.browsers {
 		if !known {
 			_ = nc.Close()
@@ -100,12 +101,4 @@ func (e *Engine) Close() {
 
 func errStopping() error {
 	return session.Errorf(session.Unreachable, "The hospital's agent is stopping.").WithNext("Connect again in a moment.")
-}
-
-func keys[K comparable, V any](m map[K]V) []K {
-	out := make([]K, 0, len(m))
-	for k := range m {
-		out = append(out, k)
-	}
-	return out
 }

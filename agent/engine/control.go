@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -48,11 +49,7 @@ func (e *Engine) Live() []LiveSession {
 func (e *Engine) all() []*liveSession {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var out []*liveSession
-	for _, s := range e.sessions {
-		out = append(out, s)
-	}
-	return out
+	return slices.Collect(maps.Values(e.sessions))
 }
 
 // End ends a session, or closes a grant that nobody opened. The device connections

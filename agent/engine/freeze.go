@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -70,7 +71,9 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 	e.cfg.Log.Info("thaw session", "session", id.Session(), "cause", cause, "left", left, "user", wording.Line(by, 200))
 	s.mark(session.Note{Kind: session.NoteThawed, Cause: cause, By: wording.Line(by, 200),
 		Text: "Freeze (" + cause + ") lifted by " + wording.Line(by, 200) + "."})
-	s.touch()
+	for _, c := range s.connected() { // the idle time begins anew
+		c.touch()
+	}
 	s.gate.thaw(cause)
 	s.freezeChanged()
 	s.report()
@@ -172,17 +175,10 @@ func (s *liveSession) freezeChanged() {
 	s.tell(frozenNotice(causes))
 }
 
-// touch begins the idle time of every connection anew.
-func (s *liveSession) touch() {
-	for _, c := range s.connected() {
-		c.touch()
-	}
-}
-
 func (s *liveSession) connected() []*Conn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return keys(s.state.conns)
+	return slices.Collect(maps.Keys(s.state.conns))
 }
 
 // dropIdle ends connections on which nothing has passed for as long as the hospital

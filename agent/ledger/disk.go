@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
@@ -85,7 +86,7 @@ func load(d directory) (*Ledger, error) {
 
 // adopt indexes what was read, oldest first, and refuses a grant id that stands twice.
 func (l *Ledger) adopt(d directory, found []*entry) error {
-	sortByReceipt(found)
+	slices.SortFunc(found, func(a, b *entry) int { return a.rec.Engineer.Received.Compare(b.rec.Engineer.Received) })
 	for _, e := range found {
 		if e.admitted() {
 			if _, twice := l.grants[e.gid]; twice {

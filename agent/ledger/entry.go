@@ -168,9 +168,3 @@ func (e *entry) facts() session.SessionFacts {
 type errRecord string
 
 func (e errRecord) Error() string { return string(e) }
-
-func sortByReceipt(entries []*entry) {
-	slices.SortFunc(entries, func(a, b *entry) int {
-		return a.rec.Engineer.Received.Compare(b.rec.Engineer.Received)
-	})
-}

@@ -1,6 +1,33 @@
 package ledger
 
-import "errors"
+import (
+	"errors"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// ByKey is ByKeyFor whatever service is meant.
+func (l *Ledger) ByKey(line string, now time.Time) (Ticket, error) {
+	return l.byKey(line, now, func(*entry) bool { return true })
+}
+
+// Left is how long an opened session may go on at now: the least of what the wall
+// clock, the monotonic clock since Begin and the grant's longest session leave.
+// Nothing is left of one that is closed, not opened, or unknown.
+func (l *Ledger) Left(id session.ID, now time.Time) time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	rid, ok := l.grants[id]
+	if !ok {
+		return 0
+	}
+	e := l.entries[rid]
+	if e.shut || e.rec.State != opened {
+		return 0
+	}
+	return max(0, e.left(now))
+}
 
 // Fault decides for one step of a write ("write", "sync") whether it fails,
 // and whether it takes effect all the same.

@@ -169,7 +169,7 @@ func (l *Ledger) Admit(v grant.Verified, now time.Time) (Ticket, error) {
 
 // Begin starts the session of a ticket, or joins it when it is live: the start is
 // on disk before Begin returns. It refuses zero tickets and closed, early or late grants.
-// Where now carries a monotonic reading, so does the Deadline of the answer; see Left.
+// Where now carries a monotonic reading, so does the Deadline of the answer.
 func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
 	if !t.Valid() {
 		return session.SessionFacts{}, denied("No session opens without a grant.", "Ask for access first.")
@@ -188,7 +188,7 @@ func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
 		return session.SessionFacts{}, denied("This grant is not the one that was admitted.", "Ask for access first.")
 	}
 	if e.rec.State != opened {
-		if err := l.room(e, now); err != nil {
+		if err := l.fits(e, now); err != nil {
 			return session.SessionFacts{}, err
 		}
 		if err := l.write(e, next); err != nil {

@@ -17,9 +17,9 @@ func (l *Ledger) LimitSessions(to Limits) {
 	l.limits = to
 }
 
-// room refuses a session that would be one too many. l.mu is held from here until the
+// fits refuses a session that would be one too many. l.mu is held from here until the
 // session is written down, so that two cannot take one place.
-func (l *Ledger) room(e *entry, now time.Time) error {
+func (l *Ledger) fits(e *entry, now time.Time) error {
 	if e.rec.State != admitted {
 		return nil
 	}

@@ -48,16 +48,11 @@ func (l *Ledger) Ticket(gid session.ID) (Ticket, error) {
 	return e.ticket, nil
 }
 
-// ByKey finds the admitted ticket that a public key line (authorized_keys form,
-// no comment) may open at now. Errors are *session.Error: Denied for an unknown
+// ByKeyFor finds the admitted ticket that a public key line (authorized_keys form,
+// no comment) may open at now, among the requests that name a service of an asset:
+// people use one key for several. Errors are *session.Error: Denied for an unknown
 // key, Expired for a grant whose time is over or closed, Refused when it is early
 // or wants an activation.
-func (l *Ledger) ByKey(line string, now time.Time) (Ticket, error) {
-	return l.byKey(line, now, func(*entry) bool { return true })
-}
-
-// ByKeyFor is ByKey among the requests that name a service of an asset, for people
-// who use one key for several.
 func (l *Ledger) ByKeyFor(line, asset, service string, now time.Time) (Ticket, error) {
 	t, err := l.byKey(line, now, func(e *entry) bool {
 		return e.request.Asset == asset && slices.Contains(e.request.Services, service)
@@ -107,23 +102,6 @@ func (l *Ledger) Facts(id session.ID) (session.SessionFacts, bool) {
 		return session.SessionFacts{}, false
 	}
 	return l.entries[rid].facts(), true
-}
-
-// Left is how long an opened session may go on at now: the least of what the wall
-// clock, the monotonic clock since Begin and the grant's longest session leave.
-// Nothing is left of one that is closed, not opened, or unknown.
-func (l *Ledger) Left(id session.ID, now time.Time) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	rid, ok := l.grants[id]
-	if !ok {
-		return 0
-	}
-	e := l.entries[rid]
-	if e.shut || e.rec.State != opened {
-		return 0
-	}
-	return max(0, e.left(now))
 }
 
 // Entry is one request as status pages and reports need it.

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,10 +88,7 @@ func (h *Heads) Run(ctx context.Context) error {
 func (h *Heads) take() []witness.Head {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	all := make([]witness.Head, 0, len(h.newest))
-	for _, head := range h.newest {
-		all = append(all, head)
-	}
+	all := slices.Collect(maps.Values(h.newest))
 	clear(h.newest)
 	return all
 }
@@ -247,10 +246,4 @@ func (h *Heads) kept(dir *os.Root, closing witness.Head) ([]witness.Receipt, err
 		}
 	}
 	return sound, nil
-}
-
-// WritePapers puts the papers of a recording beside its parts, before anything is
-// recorded.
-func WritePapers(recordingDir string, papers []byte) error {
-	return durable.Write(path.Join(recordingDir, recordings.PapersPart), papers)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 )
 
 // notary countersigns what it is given; fail may refuse or forge.
@@ -108,7 +109,7 @@ func TestEvidenceGoesUpBeforeTheSeal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, b, n := newSite(t), newBroker(t), newNotary(t)
 		id := s.finished(2)
-		if err := spool.WritePapers(filepath.Join(s.dir, id), []byte("papers")); err != nil {
+		if err := durable.Write(filepath.Join(s.dir, id, recordings.PapersPart), []byte("papers")); err != nil {
 			t.Fatal(err)
 		}
 		s.run(b, func(sp *spool.Spool) { settle(time.Minute) }, spool.Countersigned(s.heads(n, nil)))

@@ -295,7 +295,7 @@ func (s *Spool) scan(root *os.Root) {
 	for id := range s.records {
 		if !here[id] {
 			delete(s.records, id)
-			s.forget(id)
+			s.note(Trouble{Recording: id}) // there is none any more
 		}
 	}
 }
@@ -327,12 +327,7 @@ func (r *record) list(root *os.Root) error {
 
 // inOrder lists the recordings, always in the same order.
 func (s *Spool) inOrder() []*record {
-	all := make([]*record, 0, len(s.records))
-	for _, r := range s.records {
-		all = append(all, r)
-	}
-	slices.SortFunc(all, func(a, b *record) int { return strings.Compare(a.id, b.id) })
-	return all
+	return slices.SortedFunc(maps.Values(s.records), func(a, b *record) int { return strings.Compare(a.id, b.id) })
 }
 
 // retire deletes a recording whose every part was acknowledged long enough ago. The

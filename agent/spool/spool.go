@@ -121,20 +121,14 @@ func (s *Spool) Run(ctx context.Context) error {
 			return ctx.Err()
 		case <-timer.C:
 		case <-s.kick:
-			if s.failed > 0 && !sleep(ctx, timer) { // the pause holds for everybody
-				return ctx.Err()
+			if s.failed > 0 { // the pause holds for everybody
+				select {
+				case <-ctx.Done():
+					return ctx.Err()
+				case <-timer.C:
+				}
 			}
 		}
-	}
-}
-
-// sleep waits for the rest of a pause.
-func sleep(ctx context.Context, timer *time.Timer) bool {
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

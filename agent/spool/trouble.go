@@ -51,8 +51,6 @@ func (t *troubles) note(x Trouble) {
 	}
 }
 
-func (t *troubles) forget(id string) { t.note(Trouble{Recording: id}) }
-
 // refused takes note of a refusal.
 func (s *Spool) refused(root *os.Root, r *record, p *part, err error) {
 	if p.refusals == 1 {
@@ -107,12 +105,9 @@ func explain(part string, err error) (message, next string) {
 			next = wording.Line(e.Next, maxWords)
 		}
 	}
-	return wording.Line("The "+what(part)+" of this recording cannot be stored at the broker: "+why+".", maxWords), next
-}
-
-func what(part string) string {
+	name := part
 	if n, segment := recordings.Segment(part); segment {
-		return "segment " + recordings.SegmentPart(n)[4:]
+		name = "segment " + recordings.SegmentPart(n)[4:]
 	}
-	return part
+	return wording.Line("The "+name+" of this recording cannot be stored at the broker: "+why+".", maxWords), next
 }
