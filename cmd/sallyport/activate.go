@@ -58,7 +58,7 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 	if err != nil {
 		return err
 	}
-	token, salt, claims, err := p.prove(ctx, errand{issuer: issuer, client: clientID, role: grant.RoleActivate, subject: gh, extra: grant.KeyHash(line),
+	token, salt, claims, err := p.prove(ctx, signInRequest{issuer: issuer, client: clientID, role: grant.RoleActivate, subject: gh, extra: grant.KeyHash(line),
 		hint: who.hint(), ports: who.config.RedirectPorts, noBrowser: noBrowser, what: "to open what was approved"})
 	if err != nil {
 		return err

@@ -20,8 +20,8 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-// consent is how the approver ran the command.
-type consent struct {
+// approval is how the approver ran the command.
+type approval struct {
 	longest   time.Duration
 	channels  []string
 	yes       bool
@@ -29,7 +29,7 @@ type consent struct {
 }
 
 func (p *program) approveCommand() *cobra.Command {
-	var how consent
+	var how approval
 	c := about(p, session.ParseRequestID, p.requests(session.Pending), &cobra.Command{
 		Use:   "approve REQUEST",
 		Short: "Read a request that was verified here, and decide",
@@ -54,7 +54,7 @@ A denial on the page is status 4.`,
 	return c
 }
 
-func (p *program) approve(ctx context.Context, who signedIn, id string, how consent) error {
+func (p *program) approve(ctx context.Context, who signedIn, id string, how approval) error {
 	if !who.has(session.Approver) {
 		return session.Errorf(session.Denied, "Only the hospital's approvers approve, and you are signed in as %s", rolesOrNone(who.login.Roles)).
 			WithNext("Nothing was changed. An approver runs: sallyport approve " + id)
@@ -93,8 +93,8 @@ func everyChannel() []string {
 	return slices.Compact(all)
 }
 
-// matter is a request that was verified on this machine, with what it needs.
-type matter struct {
+// requestUnderDecision is a request that was verified on this machine, with what it needs.
+type requestUnderDecision struct {
 	verified
 	id       string
 	hospital session.Issuer
@@ -116,12 +116,12 @@ type draft struct {
 }
 
 // read verifies the engineer's side and asks for what belongs to it.
-func (p *program) read(ctx context.Context, who signedIn, id string) (*matter, error) {
+func (p *program) read(ctx context.Context, who signedIn, id string) (*requestUnderDecision, error) {
 	v, err := p.verified(ctx, who, id, "Do not approve it.")
 	if err != nil {
 		return nil, err
 	}
-	m := &matter{verified: v, id: id, now: p.now, clock: p.local}
+	m := &requestUnderDecision{verified: v, id: id, now: p.now, clock: p.local}
 	if m.hospital, m.client, err = consoleOf(m.trust, who.login.Person.Iss); err != nil {
 		return nil, err
 	}
@@ -159,16 +159,16 @@ func consoleOf(t session.Trust, iss string) (session.Issuer, string, error) {
 }
 
 // approveInTerminal shows everything and goes on, because --yes said so.
-func (p *program) approveInTerminal(ctx context.Context, who signedIn, m *matter, d draft, how consent) error {
+func (p *program) approveInTerminal(ctx context.Context, who signedIn, m *requestUnderDecision, d draft, how approval) error {
 	if err := m.view(d).Write(p.stderr); err != nil {
 		return err
 	}
-	a, err := p.signGrant(ctx, who, m, d, errand{noBrowser: how.noBrowser})
+	a, err := p.signGrant(ctx, who, m, d, signInRequest{noBrowser: how.noBrowser})
 	return p.admitted(a, err)
 }
 
 // approveOnPage serves the page, waits for the click and goes through with it.
-func (p *program) approveOnPage(ctx context.Context, who signedIn, m *matter, first draft, how consent) error {
+func (p *program) approveOnPage(ctx context.Context, who signedIn, m *requestUnderDecision, first draft, how approval) error {
 	var drafts sync.Map // grant hash in hex -> draft, written from the page
 	keep := func(d draft) console.View {
 		v := m.view(d)
@@ -176,7 +176,7 @@ func (p *program) approveOnPage(ctx context.Context, who signedIn, m *matter, fi
 		return v
 	}
 	page, err := console.Open(ctx, console.Config{View: keep(first), Narrow: func(l console.Limits) (console.View, error) {
-		d, err := m.draft(l.Longest, orNone(l.Channels))
+		d, err := m.draft(l.Longest, orNoChannel(l.Channels))
 		if err != nil {
 			return console.View{}, err
 		}
@@ -202,7 +202,7 @@ func (p *program) approveOnPage(ctx context.Context, who signedIn, m *matter, fi
 		return p.denyFromPage(ctx, who, m, page, decision.Reason)
 	}
 	chosen, _ := drafts.Load(page.Shown().GrantHash)
-	a, err := p.signGrant(ctx, who, m, chosen.(draft), errand{after: page.Done(), leave: page.Leave})
+	a, err := p.signGrant(ctx, who, m, chosen.(draft), signInRequest{after: page.Done(), leave: page.Leave})
 	page.Finish(outcome(a, err, m))
 	return p.admitted(a, err)
 }
@@ -223,7 +223,7 @@ func (p *program) showPage(ctx context.Context, address string, noBrowser bool) 
 
 // signGrant is the approver's word: a fresh sign-in at the hospital whose nonce
 // covers the grant and the engineer's token, handed in with the grant's exact bytes.
-func (p *program) signGrant(ctx context.Context, who signedIn, m *matter, d draft, e errand) (api.Decided, error) {
+func (p *program) signGrant(ctx context.Context, who signedIn, m *requestUnderDecision, d draft, e signInRequest) (api.Decided, error) {
 	e.issuer, e.client, e.role, e.fresh = m.hospital, m.client, grant.RoleApprove, true
 	e.subject, e.extra = grant.GrantHash(d.bytes), sha256.Sum256([]byte(m.docs.Token))
 	e.hint, e.ports, e.what = who.hint(), who.config.RedirectPorts, "to sign this approval"
@@ -234,7 +234,7 @@ func (p *program) signGrant(ctx context.Context, who signedIn, m *matter, d draf
 	return client.Approve.Post(ctx, who.broker, api.Decision{Grant: d.bytes, Token: token, Salt: salt}, m.id)
 }
 
-func (p *program) denyFromPage(ctx context.Context, who signedIn, m *matter, page *console.Console, reason string) error {
+func (p *program) denyFromPage(ctx context.Context, who signedIn, m *requestUnderDecision, page *console.Console, reason string) error {
 	r, err := client.Deny.Post(ctx, who.broker, api.Denial{Reason: reason}, m.id)
 	if err != nil {
 		e := explain(err)
@@ -263,7 +263,7 @@ func (p *program) admitted(a api.Decided, err error) error {
 	})
 }
 
-func outcome(a api.Decided, err error, m *matter) console.Outcome {
+func outcome(a api.Decided, err error, m *requestUnderDecision) console.Outcome {
 	switch {
 	case err != nil:
 		e := explain(err)
@@ -291,7 +291,7 @@ func channelsOf(names []string) []session.Channel {
 }
 
 // orNone tells "no box was ticked" from "nothing was said".
-func orNone(list []session.Channel) []session.Channel {
+func orNoChannel(list []session.Channel) []session.Channel {
 	if list == nil {
 		return []session.Channel{}
 	}

@@ -17,7 +17,7 @@ import (
 
 // draft builds what would be granted. Nothing said means: what was asked, or the
 // very bytes that another approver signed already. Channels nil means unsaid.
-func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft, error) {
+func (m *requestUnderDecision) draft(longest time.Duration, channels []session.Channel) (draft, error) {
 	r := m.request
 	identity, err := session.ParseKeyLine(m.trust.Identity)
 	if err != nil {
@@ -75,7 +75,7 @@ func (m *matter) draft(longest time.Duration, channels []session.Channel) (draft
 
 // partial reads the grant that somebody else approved and checks that it answers
 // this request, at this agent, and goes nowhere beyond it.
-func (m *matter) partial(like grant.Grant) (grant.Grant, error) {
+func (m *requestUnderDecision) partial(like grant.Grant) (grant.Grant, error) {
 	g, err := grant.ParseGrant(m.docs.Grant)
 	if err != nil {
 		return g, err
@@ -90,7 +90,7 @@ func (m *matter) partial(like grant.Grant) (grant.Grant, error) {
 }
 
 // view is the draft as its approver reads it.
-func (m *matter) view(d draft) console.View {
+func (m *requestUnderDecision) view(d draft) console.View {
 	r, g, p := m.request, d.grant, m.engineer.Person
 	gh, qh := grant.GrantHash(d.bytes), grant.RequestHash(m.docs.Request)
 	signed := m.engineer.IssuedAt
@@ -138,7 +138,7 @@ func (m *matter) view(d draft) console.View {
 }
 
 // wants are the three plain lines.
-func (m *matter) wants(g grant.Grant) []string {
+func (m *requestUnderDecision) wants(g grant.Grant) []string {
 	var does, files []string
 	for _, c := range []session.Channel{session.Shell, session.Exec, session.Control} {
 		if slices.Contains(g.Channels, c) {
@@ -174,12 +174,12 @@ func filesLine(files []string) string {
 
 // extends says what an extension comes to. The new end is signed; the old one is the
 // broker's word.
-func (m *matter) extends(g grant.Grant) string {
+func (m *requestUnderDecision) extends(g grant.Grant) string {
 	end := session.Deadline(m.parent.Opened, time.Duration(g.MaxS)*time.Second, time.Unix(g.EXP, 0))
 	return fmt.Sprintf("go on with a session that is open, until %s instead of %s", m.clock(end), m.clock(m.parent.Deadline))
 }
 
-func (m *matter) cautions(g grant.Grant, d draft) []string {
+func (m *requestUnderDecision) cautions(g grant.Grant, d draft) []string {
 	var list []string
 	if slices.Contains(g.Channels, session.Shell) || slices.Contains(g.Channels, session.Exec) {
 		list = append(list, "A shell or a command can do whatever the scanner's service account may do, and can carry files in and out whatever the line about files says. All of it is recorded.")
@@ -210,7 +210,7 @@ func classWords(c session.ClientClass) string {
 	return string(c)
 }
 
-func (m *matter) keyWords() string {
+func (m *requestUnderDecision) keyWords() string {
 	switch {
 	case m.request.Kind == grant.KindExtension:
 		return "those of the session; an extension brings none"

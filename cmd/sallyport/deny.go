@@ -12,7 +12,7 @@ import (
 
 func (p *program) denyCommand() *cobra.Command {
 	var reason string
-	return reasoned(about(p, session.ParseRequestID, p.requests(session.Pending), &cobra.Command{
+	return withReason(about(p, session.ParseRequestID, p.requests(session.Pending), &cobra.Command{
 		Use:     "deny REQUEST --reason TEXT",
 		Short:   "Say no to a request",
 		Long:    "Say no to a request. The engineer reads your reason; say when asking again makes sense.",

@@ -13,35 +13,10 @@ import (
 
 func (p *program) engineersCommand() *cobra.Command {
 	return noun(&cobra.Command{Use: "engineers", Aliases: []string{"engineer"}, Short: "See who asks for your scanners, and end somebody's access"},
-		p.engineersListCommand(),
-		p.standingCommand("disable", "End an engineer's access to your site, now",
-			`End an engineer's access to your site: what is open is cut within seconds, what was
-approved is taken back, and nothing new is taken from them. Agents that are away are
-told when they are back. Other hospitals decide for themselves.`, client.Disable),
-		p.standingCommand("enable", "Let an engineer ask again",
-			"Let an engineer ask again. What was taken back stays taken back.", client.Enable))
+		p.engineersListCommand(), p.engineersDisableCommand(), p.engineersEnableCommand())
 }
 
-func (p *program) engineersListCommand() *cobra.Command {
-	return lists(p, "List who asked for your scanners", client.Engineers, table[api.Engineer]{
-		none:   "No engineer has asked for your scanners yet.",
-		header: []string{"ENGINEER", "NAME", "SITE", "STATE", "LAST ASKED", "REASON"},
-		row: func(e api.Engineer) []string {
-			state, asked := "enabled", ""
-			if e.Disabled {
-				state = "disabled by " + e.By
-			}
-			if len(e.Waiting) > 0 {
-				state += "; not told yet: " + strings.Join(e.Waiting, ", ")
-			}
-			if e.Asked != nil {
-				asked = p.local(*e.Asked)
-			}
-			return []string{cmp.Or(e.Email, e.Sub), e.Name, e.Site, state, asked, e.Reason}
-		},
-	})
-}
-
+// standingCommand is disable and enable.
 func (p *program) standingCommand(verb, short, long string, call client.Write[api.Standing, api.Engineer]) *cobra.Command {
 	var reason, site string
 	c := p.signed(&cobra.Command{
@@ -65,7 +40,7 @@ func (p *program) standingCommand(verb, short, long string, call client.Write[ap
 		})
 	})
 	c.Flags().StringVar(&site, "site", "", "the site, where you work for several")
-	return reasoned(c, &reason, "why; it is kept", "This needs its reason", "As agreed with the vendor")
+	return withReason(c, &reason, "why; it is kept", "This needs its reason", "As agreed with the vendor")
 }
 
 // findEngineer finds the one that an e-mail or subject means. An e-mail is no identity:

@@ -11,15 +11,15 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// tapes reads recordings from a file: a recording alone, or its evidence pack.
-type tapes interface {
-	Open(r io.ReaderAt, size int64) (tape, error)
+// recordingFormat reads recordings from a file: a recording alone, or its evidence pack.
+type recordingFormat interface {
+	Open(r io.ReaderAt, size int64) (openRecording, error)
 	Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict
-	Export(w io.Writer, t tape, o cast.Options) error
+	Export(w io.Writer, t openRecording, o cast.Options) error
 }
 
-// tape is a recording's events in order; Next ends with io.EOF.
-type tape interface {
+// openRecording is a recording's events in order; Next ends with io.EOF.
+type openRecording interface {
 	Next() (session.Event, error)
 	Close() error
 }
@@ -43,14 +43,16 @@ const (
 // containers are the recordings of the package recordings.
 type containers struct{}
 
-func (containers) Open(r io.ReaderAt, size int64) (tape, error) { return exchange.Open(r, size) }
+func (containers) Open(r io.ReaderAt, size int64) (openRecording, error) {
+	return exchange.Open(r, size)
+}
 
 func (containers) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
 	v := exchange.Verify(context.Background(), r, size, trust)
 	return verdict{Result: string(v.Result), Segment: v.Segment, Offset: v.Offset, Reason: v.Reason, Explain: v.Explain()}
 }
 
-func (containers) Export(w io.Writer, t tape, o cast.Options) error {
+func (containers) Export(w io.Writer, t openRecording, o cast.Options) error {
 	source, ok := t.(cast.Source)
 	if !ok {
 		return fmt.Errorf("a %T cannot be exported", t)

@@ -11,19 +11,19 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// paperTapes stand in for the container: a first line with the verdict, then one
+// paperFormat stands in for the container: a first line with the verdict, then one
 // JSON event per line.
-type paperTapes struct{}
+type paperFormat struct{}
 
-type paperTape struct{ lines *bufio.Scanner }
+type paperRecording struct{ lines *bufio.Scanner }
 
-func (paperTapes) Open(r io.ReaderAt, size int64) (tape, error) {
+func (paperFormat) Open(r io.ReaderAt, size int64) (openRecording, error) {
 	s := bufio.NewScanner(io.NewSectionReader(r, 0, size))
 	s.Scan()
-	return paperTape{s}, nil
+	return paperRecording{s}, nil
 }
 
-func (t paperTape) Next() (session.Event, error) {
+func (t paperRecording) Next() (session.Event, error) {
 	var e session.Event
 	if !t.lines.Scan() {
 		return e, io.EOF
@@ -31,9 +31,9 @@ func (t paperTape) Next() (session.Event, error) {
 	return e, json.Unmarshal(t.lines.Bytes(), &e)
 }
 
-func (paperTape) Close() error { return nil }
+func (paperRecording) Close() error { return nil }
 
-func (paperTapes) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
+func (paperFormat) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
 	data := make([]byte, size)
 	_, _ = r.ReadAt(data, 0)
 	word, _, _ := bytes.Cut(data, []byte("\n"))
@@ -45,7 +45,7 @@ func (paperTapes) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdi
 	return v
 }
 
-func (paperTapes) Export(w io.Writer, t tape, _ cast.Options) error {
+func (paperFormat) Export(w io.Writer, t openRecording, _ cast.Options) error {
 	for {
 		e, err := t.Next()
 		if err == io.EOF {

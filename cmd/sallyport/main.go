@@ -23,7 +23,7 @@
 // A verb is in the file of its name: `sallyport recordings fetch` in recordings_fetch.go,
 // `sallyport approve` in approve.go; what the verbs of a noun share is in the noun's own
 // file, what all verbs share in verb.go. Whatever is asked of the broker is one line of
-// cmd/internal/client/routes.go. documents.go verifies what people signed, tapes.go reads
+// cmd/internal/client/routes.go. documents.go verifies what people signed, format.go reads
 // recordings; cmd/internal/{home,signin,console,sshfiles,display} hold the rest and know
 // no command.
 package main
@@ -48,6 +48,6 @@ func main() {
 // run is the whole command: args without the program's name, the environment as
 // of os.Environ. It returns the exit status and leaves nothing running.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer, env []string) int {
-	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now, tapes: containers{}}
+	p := &program{stdin: stdin, stdout: stdout, stderr: stderr, env: env, now: time.Now, format: containers{}}
 	return p.run(ctx, args)
 }

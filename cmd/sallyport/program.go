@@ -27,7 +27,7 @@ type program struct {
 	stdout, stderr io.Writer
 	env            []string
 	now            func() time.Time
-	tapes          tapes // recordings, replaced in tests
+	format         recordingFormat // recordings, replaced in tests
 
 	output string // -o
 	json   bool   // --json

@@ -17,7 +17,7 @@ func (p *program) recordingsExportCommand() *cobra.Command {
 	for _, f := range cast.Formats() {
 		names = append(names, string(f))
 	}
-	c := p.onTape(&cobra.Command{
+	c := p.onRecording(&cobra.Command{
 		Use:   "export RECORDING|FILE --format asciicast-v2",
 		Short: "Write a recording for another player",
 		Long: `Write a recording to standard output in the format of another player, as a transcript
@@ -33,8 +33,8 @@ nothing: keep the fetched file as evidence.`,
 			return usage("An export is a file for another program").WithNext("Send it to one: sallyport recordings export ID --format asciicast-v2 > session.cast")
 		}
 		return nil
-	}, func(_ context.Context, t tape) error {
-		return p.tapes.Export(p.stdout, t, cast.Options{Format: cast.Format(format), Input: typed.wanted})
+	}, func(_ context.Context, t openRecording) error {
+		return p.format.Export(p.stdout, t, cast.Options{Format: cast.Format(format), Input: typed.wanted})
 	})
 	c.Flags().StringVar(&format, "format", "asciicast-v2", "the format: "+strings.Join(names, ", "))
 	_ = c.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(names, cobra.ShellCompDirectiveNoFileComp))

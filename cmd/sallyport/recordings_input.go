@@ -59,9 +59,9 @@ func (w *withInput) open() ([]age.Identity, error) {
 	return ids, nil
 }
 
-// onTape is a verb on one recording that is fetched and opened for it, or stands here in a
+// onRecording is a verb on one recording that is fetched and opened for it, or stands here in a
 // file or a directory. check comes before anybody is asked.
-func (p *program) onTape(c *cobra.Command, typed *withInput, check func() error, do func(ctx context.Context, t tape) error) *cobra.Command {
+func (p *program) onRecording(c *cobra.Command, typed *withInput, check func() error, do func(ctx context.Context, t openRecording) error) *cobra.Command {
 	var ids []age.Identity
 	typed.flags(c)
 	c.PreRunE = func(*cobra.Command, []string) (err error) {
@@ -71,7 +71,7 @@ func (p *program) onTape(c *cobra.Command, typed *withInput, check func() error,
 		return err
 	}
 	about(p, session.ParseRecordingID, p.recordings(), c, func(ctx context.Context, who signedIn, id string) error {
-		t, done, err := p.tape(ctx, who, id, *typed, ids)
+		t, done, err := p.open(ctx, who, id, *typed, ids)
 		if err != nil {
 			return err
 		}
@@ -90,7 +90,7 @@ func (p *program) onTape(c *cobra.Command, typed *withInput, check func() error,
 
 // onFile is a verb on a recording that was fetched, or on a recording's directory in a
 // vault: nobody is asked, and what was typed is shown only where that is written down.
-func (p *program) onFile(ctx context.Context, name string, info fs.FileInfo, typed withInput, do func(context.Context, tape) error) error {
+func (p *program) onFile(ctx context.Context, name string, info fs.FileInfo, typed withInput, do func(context.Context, openRecording) error) error {
 	if typed.wanted {
 		return session.Errorf(session.Refused, "What was typed is shown where the broker writes down who looked").
 			WithNext("Name the recording by its id, V-..., in place of the file.")
@@ -112,7 +112,7 @@ func (p *program) onFile(ctx context.Context, name string, info fs.FileInfo, typ
 		return unreadable(name, err)
 	}
 	defer f.Close()
-	t, err := p.tapes.Open(f, info.Size())
+	t, err := p.format.Open(f, info.Size())
 	if err != nil {
 		return err
 	}
@@ -120,19 +120,19 @@ func (p *program) onFile(ctx context.Context, name string, info fs.FileInfo, typ
 	return do(ctx, t)
 }
 
-// locked is a tape whose typed input can be opened.
+// locked is a recording whose typed input can be opened.
 type locked interface {
 	Unlock(identity age.Identity) error
 }
 
-// tape fetches a recording and opens it, with what was typed when that is wanted: the
+// open fetches a recording and opens it, with what was typed when that is wanted: the
 // viewing is noted before the first typed byte is there. The func frees it.
-func (p *program) tape(ctx context.Context, who signedIn, id string, typed withInput, ids []age.Identity) (tape, func(), error) {
+func (p *program) open(ctx context.Context, who signedIn, id string, typed withInput, ids []age.Identity) (openRecording, func(), error) {
 	f, size, done, err := download(ctx, who, client.RecordingFile, id, typed.reason)
 	if err != nil {
 		return nil, nil, err
 	}
-	t, err := p.tapes.Open(f, size)
+	t, err := p.format.Open(f, size)
 	if err != nil {
 		done()
 		return nil, nil, err
@@ -147,7 +147,7 @@ func (p *program) tape(ctx context.Context, who signedIn, id string, typed withI
 	return t, free, nil
 }
 
-func (p *program) unlock(ctx context.Context, who signedIn, id string, t tape, ids []age.Identity, reason string) error {
+func (p *program) unlock(ctx context.Context, who signedIn, id string, t openRecording, ids []age.Identity, reason string) error {
 	l, ok := t.(locked)
 	if !ok {
 		return session.Errorf(session.Refused, "This recording holds no typed input that could be opened")

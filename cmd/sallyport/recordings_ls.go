@@ -13,15 +13,15 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/display"
 )
 
-// wanted are the flags that filter recordings.
-type wanted struct {
+// recordingFilter are the flags that filter recordings.
+type recordingFilter struct {
 	asset, engineer, from, to, workOrder string
 	with                                 []string
 	limit                                int
 }
 
 func (p *program) recordingsListCommand() *cobra.Command {
-	var f wanted
+	var f recordingFilter
 	c := ls("List recordings, newest first")
 	c.Long = `List recordings, newest first, all of them or those that fit every filter. A day
 begins and ends in this machine's time zone.`
@@ -61,7 +61,7 @@ begins and ends in this machine's time zone.`
 }
 
 // values are the filter as the broker reads it.
-func (f wanted) values(zone *time.Location) (url.Values, error) {
+func (f recordingFilter) values(zone *time.Location) (url.Values, error) {
 	if f.limit < 1 {
 		return nil, usage("A list has at least one entry").WithNext("Try --limit 20.")
 	}

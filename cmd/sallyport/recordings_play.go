@@ -18,8 +18,8 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// pace is how a replay runs.
-type pace struct {
+// playback is how a replay runs.
+type playback struct {
 	speed float64
 	idle  time.Duration
 	plain bool
@@ -28,8 +28,8 @@ type pace struct {
 }
 
 func (p *program) recordingsPlayCommand() *cobra.Command {
-	var how pace
-	c := p.onTape(&cobra.Command{
+	var how playback
+	c := p.onRecording(&cobra.Command{
 		Use:   "play RECORDING|FILE",
 		Short: "Replay a recording",
 		Long: `Replay a recording in this terminal, in its own time. What could make your terminal
@@ -50,14 +50,14 @@ account. Replaying does not verify: see "recordings verify".`,
 			return usage("Speed is a number from 0.01 to 1000, and idle is not negative").WithNext("Try --speed 4 --idle 1s.")
 		}
 		return nil
-	}, func(ctx context.Context, t tape) error {
+	}, func(ctx context.Context, t openRecording) error {
 		from, err := seek(t, how.at)
 		if err != nil {
 			return err
 		}
 		if t = from; how.at == 0 {
 			var done func()
-			t, done = p.checked(from.tape)
+			t, done = p.checked(from.openRecording)
 			defer done()
 		}
 		switch {
@@ -77,7 +77,7 @@ account. Replaying does not verify: see "recordings verify".`,
 }
 
 // each hands over a recording's events in their order.
-func each(t tape, do func(session.Event) error) error {
+func each(t openRecording, do func(session.Event) error) error {
 	for {
 		e, err := t.Next()
 		if errors.Is(err, io.EOF) {
@@ -93,7 +93,7 @@ func each(t tape, do func(session.Event) error) error {
 }
 
 // replay shows output in time. Remarks stand on lines of their own, marked.
-func (p *program) replay(ctx context.Context, t tape, from soughtTape, how pace) error {
+func (p *program) replay(ctx context.Context, t openRecording, from soughtRecording, how playback) error {
 	screen, input := display.NewFilter(p.stdout), how.typed.wanted
 	defer func() {
 		// Whatever the recording did to the terminal, it is undone: alternate screen,
@@ -105,7 +105,7 @@ func (p *program) replay(ctx context.Context, t tape, from soughtTape, how pace)
 	}()
 	last := from.at
 	if how.at > 0 {
-		t = from.tape // what happened in its segment before the moment is drawn at once
+		t = from.openRecording // what happened in its segment before the moment is drawn at once
 	}
 	for _, s := range from.stood {
 		if drawn, err := session.ParseScreen(s.Data); err == nil && s.Kind == session.TerminalSnapshot {
@@ -138,7 +138,7 @@ func (p *program) replay(ctx context.Context, t tape, from soughtTape, how pace)
 
 // transcript writes text for files and pipes: remarks between brackets, output as
 // plain text, each channel's line ends kept apart from remarks.
-func (p *program) transcript(t tape, input bool) error {
+func (p *program) transcript(t openRecording, input bool) error {
 	out := &lineKeeper{w: p.stdout}
 	text := map[uint32]*display.Filter{}
 	err := each(t, func(e session.Event) error {
@@ -198,7 +198,7 @@ type playedEvent struct {
 }
 
 // playJSON writes a bare array, event by event.
-func (p *program) playJSON(t tape, input bool) error {
+func (p *program) playJSON(t openRecording, input bool) error {
 	between, end := "[\n", "[]"
 	err := each(t, func(e session.Event) error {
 		v := playedEvent{At: e.At, Kind: cast.KindWord(e.Kind), Stream: e.Stream, Bytes: len(e.Data)}

@@ -11,17 +11,17 @@ import (
 	"github.com/sallyport/sallyport/session/terminal/mirror"
 )
 
-// soughtTape is a tape that begins in the middle: at the last segment before a moment that
+// soughtRecording is a recording that begins in the middle: at the last segment before a moment that
 // says all that stood when it began. What is before that segment is not read.
-type soughtTape struct {
-	tape
+type soughtRecording struct {
+	openRecording
 	stood []session.Snapshot
 	at    int64 // microseconds
 }
 
-// seek begins a tape at a moment; a tape that cannot seek stays at its beginning.
-func seek(t tape, at time.Duration) (soughtTape, error) {
-	s := soughtTape{tape: t, at: at.Microseconds()}
+// seek begins a recording at a moment; one that cannot seek stays at its beginning.
+func seek(t openRecording, at time.Duration) (soughtRecording, error) {
+	s := soughtRecording{openRecording: t, at: at.Microseconds()}
 	r, ok := t.(*recordings.Reader)
 	if !ok || at == 0 {
 		return s, nil
@@ -49,7 +49,7 @@ func seek(t tape, at time.Duration) (soughtTape, error) {
 }
 
 // reached refuses a moment after everything that the recording holds.
-func (s soughtTape) reached(r *recordings.Reader) error {
+func (s soughtRecording) reached(r *recordings.Reader) error {
 	for last := int64(0); ; {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -64,23 +64,23 @@ func (s soughtTape) reached(r *recordings.Reader) error {
 }
 
 // rest leaves out what happened before the moment: for what is no picture.
-func (s soughtTape) Next() (session.Event, error) {
+func (s soughtRecording) Next() (session.Event, error) {
 	for {
-		e, err := s.tape.Next()
+		e, err := s.openRecording.Next()
 		if err != nil || e.At >= s.at {
 			return e, err
 		}
 	}
 }
 
-// checkedTape draws what is played and compares it with the pictures that the recording holds.
-type checkedTape struct {
-	tape
+// checkedRecording draws what is played and compares it with the pictures that the recording holds.
+type checkedRecording struct {
+	openRecording
 	check *mirror.Checked
 }
 
-func (c checkedTape) Next() (session.Event, error) {
-	e, err := c.tape.Next()
+func (c checkedRecording) Next() (session.Event, error) {
+	e, err := c.openRecording.Next()
 	if err == nil {
 		c.check.Take(e)
 	}
@@ -89,7 +89,7 @@ func (c checkedTape) Next() (session.Event, error) {
 
 // checked compares what is played from its beginning with the recording's own snapshots.
 // done says where they show something else, once all was played.
-func (p *program) checked(t tape) (_ tape, done func()) {
+func (p *program) checked(t openRecording) (_ openRecording, done func()) {
 	r, ok := t.(*recordings.Reader)
 	if !ok {
 		return t, func() {}
@@ -101,7 +101,7 @@ func (p *program) checked(t tape) (_ tape, done func()) {
 		}
 	})
 	r.Watch(func(s recordings.Standing) { check.Stood(s.Segment, s.Snapshots) })
-	return checkedTape{t, check}, func() {
+	return checkedRecording{t, check}, func() {
 		check.Close()
 		if lies > 0 {
 			p.say("%d of the recording's own pictures, the first at segment %d, do not show what was recorded. Do not jump in it; play it from the beginning.", lies, first)

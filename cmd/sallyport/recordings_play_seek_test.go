@@ -122,7 +122,7 @@ func (s *studio) file() []byte {
 func runs(t *testing.T, args ...string) (status int, answer, words string) {
 	t.Helper()
 	var out, said bytes.Buffer
-	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &said, env: []string{"SALLYPORT_HOME=" + t.TempDir()}, now: time.Now, tapes: containers{}}
+	p := &program{stdin: strings.NewReader(""), stdout: &out, stderr: &said, env: []string{"SALLYPORT_HOME=" + t.TempDir()}, now: time.Now, format: containers{}}
 	status = p.run(t.Context(), args)
 	return status, out.String(), said.String()
 }
@@ -369,7 +369,7 @@ func shown(t *testing.T, dir string, at int64) string {
 		m.Close()
 		m = mirror.Restore(screen)
 	}
-	return draws(t, m, from.tape, at)
+	return draws(t, m, from.openRecording, at)
 }
 
 // played is the same for who plays it from the beginning.
@@ -383,7 +383,7 @@ func played(t *testing.T, dir string, at int64) string {
 	return draws(t, mirror.New(80, 24), r, at)
 }
 
-func draws(t *testing.T, m *mirror.Mirror, from tape, at int64) string {
+func draws(t *testing.T, m *mirror.Mirror, from openRecording, at int64) string {
 	t.Helper()
 	defer m.Close()
 	err := each(from, func(e session.Event) error {
@@ -402,7 +402,7 @@ func draws(t *testing.T, m *mirror.Mirror, from tape, at int64) string {
 	return string(data)
 }
 
-// A tape that is played through finds its recording's pictures honest.
+// A recording that is played through finds its recording's pictures honest.
 func TestAPlayThroughChecksThePictures(t *testing.T) {
 	r, err := recordings.Follow(ward(t).dir)
 	if err != nil {

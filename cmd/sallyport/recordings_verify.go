@@ -30,6 +30,6 @@ with a file. A recording that is listed live has no seal yet; live is status 0 t
 			return err
 		}
 		defer done()
-		return p.judge(p.tapes.Verify(f, size, trust), listed.State == live)
+		return p.judge(p.format.Verify(f, size, trust), listed.State == live)
 	})
 }

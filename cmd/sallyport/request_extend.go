@@ -14,8 +14,8 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-// more is how much longer an engineer wants to go on, and why.
-type more struct {
+// extension is how much longer an engineer wants to go on, and why.
+type extension struct {
 	longer    time.Duration
 	reason    string
 	workOrder string
@@ -25,7 +25,7 @@ type more struct {
 }
 
 func (p *program) requestExtendCommand() *cobra.Command {
-	var m more
+	var m extension
 	c := about(p, session.ParseSessionID, p.sessions(true), &cobra.Command{
 		Use:   "extend SESSION --for TIME --reason TEXT",
 		Short: "Ask for more time in a session that is live",
@@ -45,7 +45,7 @@ nothing drops when it says yes. Without an answer the session ends when it would
 	return c
 }
 
-func (p *program) extend(ctx context.Context, who signedIn, id string, m more) error {
+func (p *program) extend(ctx context.Context, who signedIn, id string, m extension) error {
 	if m.longer < time.Second || m.longer%time.Second != 0 {
 		return usage("An extension lasts whole seconds, at least one").WithNext("Write --for 30m, for example.")
 	}
@@ -86,7 +86,7 @@ func (p *program) extend(ctx context.Context, who signedIn, id string, m more) e
 
 // lengthened is the session's own terms with a later end: maxs is the whole length
 // from its start, exp the new end.
-func (p *program) lengthened(s api.Session, r api.Request, m more) (grant.Request, error) {
+func (p *program) lengthened(s api.Session, r api.Request, m extension) (grant.Request, error) {
 	reason, order := strings.TrimSpace(m.reason), cmp.Or(strings.TrimSpace(m.workOrder), r.WorkOrder)
 	if reason == "" || strings.ContainsAny(reason+order, "\n\r\t") {
 		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")

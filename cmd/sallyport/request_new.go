@@ -18,8 +18,8 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// wish is what the engineer typed.
-type wish struct {
+// newRequest is what the engineer typed.
+type newRequest struct {
 	target    string
 	services  []string
 	reason    string
@@ -35,7 +35,7 @@ type wish struct {
 }
 
 func (p *program) requestNewCommand() *cobra.Command {
-	var w wish
+	var w newRequest
 	c := p.signed(&cobra.Command{
 		Use:   "new SITE/ASSET/SERVICE [SERVICE ...] --reason TEXT --work-order ID",
 		Short: "Ask a hospital for access to a scanner",
@@ -82,7 +82,7 @@ is from it.`,
 	return c
 }
 
-func (p *program) requestNew(ctx context.Context, who signedIn, w wish) error {
+func (p *program) requestNew(ctx context.Context, who signedIn, w newRequest) error {
 	if !who.has(session.Engineer) {
 		return session.Errorf(session.Denied, "Only engineers ask for access, and you are signed in as %s", rolesOrNone(who.login.Roles)).
 			WithNext("Sign in with your field-service account: sallyport login --hint EMAIL")
@@ -139,8 +139,8 @@ func trimTargets(of session.Target, list []string) []string {
 	return out
 }
 
-// compose makes the document from the wish, all but the person and the key.
-func compose(w wish, scanner api.Asset, services []session.Service, now time.Time) (grant.Request, error) {
+// compose makes the document from what was typed, all but the person and the key.
+func compose(w newRequest, scanner api.Asset, services []session.Service, now time.Time) (grant.Request, error) {
 	r := grant.NewRequest()
 	r.Site, r.Asset = scanner.Site, scanner.Name
 	for _, s := range services {
@@ -237,7 +237,7 @@ func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust
 	if err != nil {
 		return answer, err
 	}
-	token, salt, claims, err := p.prove(ctx, errand{issuer: issuer, client: clientID, role: grant.RoleRequest, subject: grant.RequestHash(document),
+	token, salt, claims, err := p.prove(ctx, signInRequest{issuer: issuer, client: clientID, role: grant.RoleRequest, subject: grant.RequestHash(document),
 		hint: who.hint(), ports: who.config.RedirectPorts, noBrowser: noBrowser, what: "to sign this request"})
 	if err != nil {
 		_ = who.home.DropKey(id.Request())

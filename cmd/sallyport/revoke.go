@@ -10,7 +10,7 @@ import (
 
 func (p *program) revokeCommand() *cobra.Command {
 	var reason string
-	return reasoned(&cobra.Command{
+	return withReason(&cobra.Command{
 		Use:   "revoke REQUEST|SESSION --reason TEXT",
 		Short: "Take an approval back, opened or not",
 		Long: `Take an approval back. A session that is open ends within seconds; nothing opens with it

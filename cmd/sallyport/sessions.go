@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -50,4 +52,17 @@ func (p *program) sessionEnd(s api.Session) string {
 		return fmt.Sprintf("%s, last %d min", p.local(s.Deadline), n)
 	}
 	return p.local(s.Deadline)
+}
+
+// hold is freeze and thaw.
+func (p *program) hold(call client.Write[client.None, api.Session], done string, c *cobra.Command) *cobra.Command {
+	return about(p, session.ParseSessionID, p.sessions(true), c, func(ctx context.Context, who signedIn, id string) error {
+		s, err := call.Post(ctx, who.broker, client.None{}, id)
+		return p.told(s, err, func() {
+			p.print("%s: %s on %s.", done, s.ID, fullName(s.Site, s.Asset, s.Service))
+			if call == client.Thaw && s.State == session.Frozen {
+				p.say("It stays frozen for another cause: %s. That is lifted at the hospital.", strings.Join(s.Frozen, ", "))
+			}
+		})
+	})
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 )
 
-// errand is one sign-in and what its token has to cover.
-type errand struct {
+// signInRequest is one sign-in and what its token has to cover.
+type signInRequest struct {
 	issuer         session.Issuer
 	client         string
 	role           grant.Role
@@ -25,7 +25,7 @@ type errand struct {
 }
 
 // prove makes a salt, computes the nonce and brings back the token that carries it.
-func (p *program) prove(ctx context.Context, e errand) (token string, salt []byte, claims signin.Claims, err error) {
+func (p *program) prove(ctx context.Context, e signInRequest) (token string, salt []byte, claims signin.Claims, err error) {
 	s := grant.NewSalt()
 	flow, err := signin.Begin(ctx, signin.Config{Issuer: e.issuer, ClientID: e.client, Nonce: grant.Nonce(e.role, e.subject, e.extra, s),
 		Hint: e.hint, Fresh: e.fresh, Ports: e.ports, After: e.after})
@@ -46,7 +46,7 @@ func (p *program) prove(ctx context.Context, e errand) (token string, salt []byt
 }
 
 // browse opens the address and says so; the returned func tidies up.
-func (p *program) browse(ctx context.Context, address, where string, e errand) func() {
+func (p *program) browse(ctx context.Context, address, where string, e signInRequest) func() {
 	if !e.noBrowser {
 		w, ok := signin.Browser{Env: p.env}.Open(ctx, address, func(why string) {
 			p.warn("The browser could not be opened: %s\nOpen this address yourself:\n  %s", why, address)

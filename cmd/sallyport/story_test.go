@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){"sallyport": func() {
 		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 		defer stop()
-		p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Environ(), now: time.Now, tapes: paperTapes{}}
+		p := &program{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, env: os.Environ(), now: time.Now, format: paperFormat{}}
 		if at, err := time.Parse(time.RFC3339, os.Getenv("TEST_NOW")); err == nil {
 			p.now = func() time.Time { return at }
 		}
@@ -171,7 +171,7 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		ended := day(12, 9)
 		b.broker.listed = append(b.broker.listed, api.Recording{ID: session.ID{2}.Recording(), Session: session.ID{1}.Session(), State: args[1], Site: "NGH", Asset: "NGH-PETCT1",
 			Service: "recon-ssh", Protocol: session.SSH, Engineer: "jana@meridian.example", Started: day(12, 2), Ended: &ended, Bytes: 48213})
-		b.broker.recordings[session.ID{2}.Recording()] = paper(args[2], tapeEvents()...)
+		b.broker.recordings[session.ID{2}.Recording()] = paper(args[2], paperEvents()...)
 	default:
 		ts.Fatalf("the broker does not know %q", args[0])
 	}
@@ -179,7 +179,7 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 
 func day(h, m int) time.Time { return time.Date(2026, 11, 23, h, m, 0, 0, time.UTC) }
 
-func tapeEvents() []session.Event {
+func paperEvents() []session.Event {
 	return []session.Event{
 		{At: 0, Kind: session.ChannelOpened, Stream: 1, Data: []byte(`{"type":"shell","term":"xterm","cols":80,"rows":24}`)},
 		{At: 1000, Kind: session.Output, Stream: 1, Data: []byte("recon> swversion\r\nVG60B\r\n\x1b[31mred\x1b[0m \x1b]52;c;ZXZpbA==\x07\x1b[6n\x1bP$qm\x1b\\done")},

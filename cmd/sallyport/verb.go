@@ -52,7 +52,7 @@ func about[ID any](p *program, parse func(string) (ID, error), offers completer,
 }
 
 // reasoned adds --reason to a verb that is refused without one.
-func reasoned(c *cobra.Command, reason *string, what, missing, example string) *cobra.Command {
+func withReason(c *cobra.Command, reason *string, what, missing, example string) *cobra.Command {
 	c.Flags().StringVar(reason, "reason", "", what)
 	c.PreRunE = func(*cobra.Command, []string) error {
 		if *reason = strings.TrimSpace(*reason); *reason == "" {

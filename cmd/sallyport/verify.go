@@ -39,7 +39,7 @@ checked against the broker's key in the trust bundle.`,
 			if isProof(f) {
 				return p.verifyProof(f, trust)
 			}
-			return p.judge(p.tapes.Verify(f, info.Size(), trust), false)
+			return p.judge(p.format.Verify(f, info.Size(), trust), false)
 		},
 	}
 	c.Flags().StringSliceVar(&bundles, "trust", nil, "use this trust bundle instead of the imported ones")

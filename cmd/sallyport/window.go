@@ -69,7 +69,7 @@ func ends(from, until, zone string, now time.Time) (begin, end time.Time, err er
 
 // frame makes the window of a request and the session in it. What is unsaid is as much
 // as is usual and offered: four hours from now for an hour's session.
-func frame(w wish, o grant.Offer, zone string, now time.Time) (begin, end time.Time, longest time.Duration, err error) {
+func frame(w newRequest, o grant.Offer, zone string, now time.Time) (begin, end time.Time, longest time.Duration, err error) {
 	longest = w.longest
 	if longest == 0 {
 		longest = min(time.Hour, o.Longest)
