@@ -252,7 +252,7 @@ type Which struct {
 }
 
 // Assets lists the scanners that the caller may know of, in each answer by site and name.
-func (a *Access) Assets(ctx context.Context, c Caller, which Which, s Stretch) (dressed []Asset, next string, err error) {
+func (a *Access) Assets(ctx context.Context, c Caller, which Which, s Stretch) (decorated []Asset, next string, err error) {
 	var all []scanner
 	if names := which.under(c); which.Site != "" && which.Name != "" {
 		all, err = a.alike(ctx, which, c.At)
@@ -270,8 +270,8 @@ func (a *Access) Assets(ctx context.Context, c Caller, which Which, s Stretch) (
 		return nil, "", err
 	}
 	slices.SortFunc(all, func(x, y scanner) int { return strings.Compare(x.Site+"\n"+x.Name, y.Site+"\n"+y.Name) })
-	dressed, err = a.decorate(ctx, c, all)
-	return dressed, next, err
+	decorated, err = a.decorate(ctx, c, all)
+	return decorated, next, err
 }
 
 // under are the names under which the wanted scanners stand, among others.
