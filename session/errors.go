@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"net/http"
 )
 
 // Kind tells a door what to do with an error. There are six and no more.
@@ -16,6 +17,24 @@ const (
 	Unreachable Kind = "unreachable" // a peer (agent, device, identity provider, store) did not answer
 	Internal    Kind = "internal"    // our fault
 )
+
+// Status is what HTTP calls an error of the kind.
+func (k Kind) Status() int {
+	switch k {
+	case Invalid:
+		return http.StatusBadRequest
+	case Denied:
+		return http.StatusForbidden
+	case Refused:
+		return http.StatusConflict
+	case Expired:
+		return http.StatusGone
+	case Unreachable:
+		return http.StatusServiceUnavailable
+	default:
+		return http.StatusInternalServerError
+	}
+}
 
 // Error is an error that a person will read: one plain sentence, and what to do
 // next. Err keeps the details for the log and is never shown.

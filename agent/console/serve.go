@@ -143,7 +143,7 @@ func problem(w http.ResponseWriter, err error) {
 	if errors.As(err, &e) {
 		p = Problem{Kind: e.Kind, Message: e.Message, Next: e.Next}
 	}
-	answer(w, statusOf(p.Kind), p)
+	answer(w, p.Kind.Status(), p)
 }
 
 func answer(w http.ResponseWriter, status int, document any) {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"net/http"
 	"slices"
 	"time"
 
@@ -115,22 +114,11 @@ func parseKill(body []byte) (Kill, error) {
 		return Kill{}, session.Errorf(session.Invalid, "%s", message).
 			WithNext(`Send {"session": "S-..."}, {"asset": "NAME"} or {"all": true}.`)
 	}
-	if err := flat(body, "session", "asset", "all"); err != nil {
+	var k Kill
+	if flat(body, "session", "asset", "all") != nil || json.Unmarshal(body, &k) != nil {
 		return bad("The kill request is not one plain JSON object.")
 	}
-	var k Kill
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&k); err != nil {
-		return bad("The kill request is malformed.")
-	}
-	targets := 0
-	for _, set := range []bool{k.Session != "", k.Asset != "", k.All} {
-		if set {
-			targets++
-		}
-	}
-	if targets != 1 {
+	if (k.Session != "" && k.Asset != "") || (k.Session != "" || k.Asset != "") == k.All {
 		return bad("A kill names exactly one of session, asset and all.")
 	}
 	if k.Session != "" {
@@ -181,22 +169,4 @@ func flat(body []byte, names ...string) error {
 		return errors.New("something follows the object")
 	}
 	return nil
-}
-
-// statusOf is the HTTP status of a kind.
-func statusOf(kind session.Kind) int {
-	switch kind {
-	case session.Invalid:
-		return http.StatusBadRequest
-	case session.Denied:
-		return http.StatusForbidden
-	case session.Refused:
-		return http.StatusConflict
-	case session.Expired:
-		return http.StatusGone
-	case session.Unreachable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
 }

@@ -58,20 +58,7 @@ func statusOf(err error, kind session.Kind) int {
 	case errors.Is(err, access.ErrUnknown), errors.Is(err, identity.ErrUnknown):
 		return http.StatusNotFound
 	}
-	switch kind {
-	case session.Invalid:
-		return http.StatusBadRequest
-	case session.Denied:
-		return http.StatusForbidden
-	case session.Refused:
-		return http.StatusConflict
-	case session.Expired:
-		return http.StatusGone
-	case session.Unreachable:
-		return http.StatusServiceUnavailable
-	default:
-		return http.StatusInternalServerError
-	}
+	return kind.Status()
 }
 
 // problemFromHuma turns what huma says of malformed calls into ours.
