@@ -50,6 +50,7 @@ type Broker struct {
 
 	arrived  chan arrival
 	peers    *peers
+	beat     beat
 	presence *presence
 	news     chan string        // sites with a new event in the audit log
 	signer   ed25519.PrivateKey // countersigns heads and evidence packs
@@ -68,7 +69,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 	if b.audit, err = b.openAudit(); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
-	if err := b.furnish(); err != nil {
+	if err := b.furnish(ctx); err != nil {
 		return nil, errors.Join(err, b.audit.Close(), st.Close())
 	}
 	return b, nil
@@ -78,7 +79,7 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store,
 	return store.Open(ctx, store.Config{URL: cfg.Redis.URL, Ephemeral: cfg.Redis.Ephemeral, Log: log})
 }
 
-func (b *Broker) furnish() error {
+func (b *Broker) furnish(ctx context.Context) error {
 	var err error
 	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
 		return err
@@ -99,7 +100,7 @@ func (b *Broker) furnish() error {
 	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Wholes: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Serves: b.cfg.serves, Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
-	b.archive = NewArchive(b.vault, b.signer, b.peers.logs, b.peers.nodes, b.access)
+	b.archive = NewArchive(b.vault, b.signer, b.peers.logs, b.peers.Nodes, b.access)
 	if b.ssh, err = sshd.New(sshd.Config{
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
 		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
@@ -107,6 +108,9 @@ func (b *Broker) furnish() error {
 		return err
 	}
 	if err := b.makeWeb(); err != nil {
+		return err
+	}
+	if err := b.joinNodes(ctx, ca); err != nil {
 		return err
 	}
 	webTLS, err := b.cfg.webTLS()
@@ -125,7 +129,7 @@ func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, l
 	}
 	return fleet.New(fleet.Config{
 		AuditLog: known, Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
-		CA: ca, Once: once{st}, Denied: fleet.OpenDenyFile(filepath.Join(cfg.State, "denied.json"), time.Now),
+		CA: ca, Once: once{st}, Denied: denied{st},
 		Handler: h, Audit: log, Moved: moved, Now: time.Now, Log: out,
 	})
 }
@@ -158,7 +162,7 @@ func (b *Broker) makeWeb() error {
 	}
 	handler, err := api.New(api.Config{
 		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
-		Access: b.access, Identity: people, Vault: b.archive, Replays: b.archive, Digest: b.archive.Digest, Audit: b.audit, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: people, Vault: b.archive, Replays: b.archive, Digest: b.archive.Digest, Audit: b.peers, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
 	})
@@ -193,6 +197,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.settleArrivals(gctx) })
 	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.keepPresence(gctx) })
+	group.Go(func() error { return b.keepBeat(gctx) })
 	group.Go(func() error { return b.peers.run(gctx) })
 	group.Go(func() error { return b.peers.keepCopy(gctx) })
 	group.Go(func() error { return b.archive.Run(gctx, b.log) })
@@ -223,29 +228,6 @@ func (b *Broker) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
-}
-
-// JoinToken makes a one-time token for an agent, beside a running broker: it shares
-// the store and the CA with it.
-func JoinToken(ctx context.Context, cfg Config, site, agent string, valid time.Duration) (string, error) {
-	quiet := slog.New(slog.DiscardHandler)
-	st, err := openStore(ctx, cfg, quiet)
-	if err != nil {
-		return "", err
-	}
-	defer st.Close()
-	ca, err := fleet.LoadCA(filepath.Join(cfg.State, "ca"), time.Now)
-	if err != nil {
-		return "", err
-	}
-	f, err := newFleet(cfg, ca, st, &Broker{}, nil, quiet)
-	if err != nil {
-		return "", err
-	}
-	if err := noteJoinToken(cfg, site, agent, valid); err != nil {
-		return "", err
-	}
-	return f.JoinToken(ctx, site, agent, valid)
 }
 
 // webTLS is the web's own certificate; nil means plain HTTP, on loopback only.

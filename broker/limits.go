@@ -24,6 +24,7 @@ const (
 // The other nodes, and the copy of this node's audit log.
 const (
 	peersEvery   = 5 * time.Second
+	beatGone     = 30 * time.Second // a node that said nothing for so long does not run
 	copyEvery    = time.Second      // of the log, when it grew
 	patience     = 30 * time.Second // with a checkpoint that not all have cosigned
 	maxPeersFile = 1 << 20          // bytes: the checkpoints of session.MaxNodes nodes

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/recordings/witness"
@@ -105,8 +106,8 @@ func (p *peers) run(ctx context.Context) error {
 	}
 }
 
-// nodes are this node and the others that it knows.
-func (p *peers) nodes() session.Nodes {
+// Nodes are this node and the others that it knows.
+func (p *peers) Nodes() session.Nodes {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	all := session.Nodes{p.log.Node()}
@@ -116,6 +117,18 @@ func (p *peers) nodes() session.Nodes {
 	return all
 }
 
+// OpenLog opens a node's log: this node's own, or the copy of another's.
+func (p *peers) OpenLog(ctx context.Context, origin string) (api.AuditLog, error) {
+	node, known := p.Nodes().At(origin)
+	switch {
+	case !known:
+		return nil, fs.ErrNotExist
+	case origin == p.log.Node().Origin:
+		return p.log, nil
+	}
+	return audit.OpenCopy(ctx, p.files, node)
+}
+
 // logs are this node's log and the copies of the others', each opened when it is asked for.
 // A copy that cannot be read proves nothing, and that is said.
 func (p *peers) logs(ctx context.Context) iter.Seq[Log] {
@@ -123,7 +136,7 @@ func (p *peers) logs(ctx context.Context) iter.Seq[Log] {
 		if !yield(p.log) {
 			return
 		}
-		for _, node := range p.nodes()[1:] {
+		for _, node := range p.Nodes()[1:] {
 			c, err := audit.OpenCopy(ctx, p.files, node)
 			switch {
 			case errors.Is(err, fs.ErrNotExist):

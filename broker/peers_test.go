@@ -90,8 +90,8 @@ func TestNodesCosignEachOther(t *testing.T) {
 			}
 		}
 	}
-	if len(a.nodes()) != 2 || a.nodes().Check() != nil {
-		t.Errorf("%+v", a.nodes())
+	if len(a.Nodes()) != 2 || a.Nodes().Check() != nil {
+		t.Errorf("%+v", a.Nodes())
 	}
 	if said.Len() > 0 {
 		t.Errorf("said: %s", &said)

@@ -95,12 +95,6 @@ func (b *Broker) auditStart(ctx context.Context) error {
 		"node": b.cfg.Node, "version": Version, "configuration": hex.EncodeToString(sum[:])}})
 }
 
-// noteJoinToken leaves word of a join token, which is made beside the running broker.
-func noteJoinToken(cfg Config, site, agent string, valid time.Duration) error {
-	return audit.Leave(auditDir(cfg), witness.Event{Event: witness.JoinTokenMade, Site: site, Details: map[string]string{
-		"agent": agent, "made": time.Now().UTC().Format(time.RFC3339), "valid": valid.String()}})
-}
-
 // enrolments is the audit log as enrolling wants it: the token's own event first.
 type enrolments struct{ log *audit.Log }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/sallyport/sallyport/broker/access"
-	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
 )
@@ -50,7 +49,7 @@ type Config struct {
 	Vault    Vault
 	Replays  Replays
 	Digest   func(site, recording string) // has a digest computed; may be nil
-	Audit    *audit.Log
+	Audit    AuditLogs
 	Pages    http.Handler // the web application; nil: there is none
 	Web      Web
 	Live     *Live

@@ -1,8 +1,12 @@
 package api
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
@@ -77,5 +81,47 @@ func TestFetchingIsWrittenDownFirst(t *testing.T) {
 	a := w.call("audrey", "GET", path, nil)
 	if w.problem("without a log", a, 500); string(a.body) == w.vault.content {
 		t.Error("handed out")
+	}
+}
+
+// Whichever node answers, every node's log can be asked for; one that is not there is said.
+func TestTheLogsOfOtherNodes(t *testing.T) {
+	w := newWorld(t)
+	key := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{7}, 32))
+	other, err := audit.Open(audit.Config{Dir: t.TempDir(), Key: key, Origin: "broker.example.org/b", Now: w.clock})
+	w.must(err)
+	t.Cleanup(func() { w.must(other.Close()) })
+	for range 3 {
+		w.must(other.Append(t.Context(), witness.Event{Event: witness.LoggedIn, Site: "NGH"}))
+	}
+	w.elsewhere = []*audit.Log{other}
+	w.lost = session.Nodes{{Origin: "broker.example.org/c", Key: session.KeyLine(ed25519.NewKeyFromSeed(bytes.Repeat([]byte{8}, 32)).Public().(ed25519.PublicKey))}}
+	logs := get[AuditLogList](w, "ben", "GET", "/api/v1/audit/logs", nil).Logs
+	if len(logs) != 3 || logs[0].Origin != "broker.example.org" || logs[1].Size != 3 || logs[1].Problem != "" || !strings.Contains(logs[2].Problem, "no copy") {
+		t.Fatalf("%+v", logs)
+	}
+	if page := get[AuditEvents](w, "ben", "GET", "/api/v1/audit/events?last=5&log=broker.example.org/b", nil); len(page.Events) != 3 || page.Size != 3 {
+		t.Errorf("%+v", page)
+	}
+	if page := get[AuditEvents](w, "ben", "GET", "/api/v1/audit/events?after=9&log=broker.example.org/b", nil); len(page.Events) != 0 || page.Next != 9 {
+		t.Errorf("a copy that is behind: %+v", page)
+	}
+	if page := get[AuditEvents](w, "fay", "GET", "/api/v1/audit/events?last=5&log=broker.example.org/b", nil); len(page.Events) != 0 {
+		t.Errorf("another site's: %+v", page)
+	}
+	p, err := witness.ParseInclusion(get[AuditProof](w, "ben", "GET", "/api/v1/audit/events/1/proof?log=broker.example.org/b", nil).Proof)
+	w.must(err)
+	if _, err := p.Included(key.Public().(ed25519.PublicKey)); err != nil {
+		t.Error(err)
+	}
+	c := get[AuditCheckpoint](w, "ben", "GET", "/api/v1/audit/checkpoint?log=broker.example.org/b", nil)
+	if c.Key != other.Node().Key || len(get[AuditLeaves](w, "ben", "GET", "/api/v1/audit/leaves?from=0&to=9&log=broker.example.org/b", nil).Hashes) != 96 {
+		t.Errorf("%+v", c)
+	}
+	for _, path := range []string{"events?last=1&", "checkpoint?", "leaves?from=0&to=1&", "events/0/proof?"} {
+		w.problem("not known", w.call("ben", "GET", "/api/v1/audit/"+path+"log=elsewhere.example.org/b", nil), 404)
+		if a := w.call("ben", "GET", "/api/v1/audit/"+path+"log=broker.example.org/c", nil); a.status < 500 {
+			t.Errorf("%s of a log that is not there: %d", path, a.status)
+		}
 	}
 }

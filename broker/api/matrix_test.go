@@ -62,6 +62,7 @@ func matrix() map[string]verdict {
 		"get-recording":        readers,
 		"get-recording-file":   readers,
 
+		"list-audit-logs":      everybody,
 		"list-audit-events":    everybody,
 		"prove-audit-event":    roles(ok, 404, 404, ok, ok, 404, 404), // ada's request
 		"get-audit-checkpoint": everybody,

@@ -57,6 +57,7 @@ func table() []route {
 		{"list-recordings", http.MethodGet, v1 + "/recordings", false, everybody, "Recordings that the caller may know of", 0},
 		{"get-recording", http.MethodGet, v1 + "/recordings/{id}", false, everybody, "One recording", 0},
 		{"get-recording-file", http.MethodGet, v1 + "/recordings/{id}/file", false, everybody, "The sealed recording as one file", 0},
+		{"list-audit-logs", http.MethodGet, v1 + "/audit/logs", false, everybody, "The audit logs of the broker's nodes", 0},
 		{"list-audit-events", http.MethodGet, v1 + "/audit/events", false, everybody, "Audit events that the caller may read, as the log's exact entries", 0},
 		{"prove-audit-event", http.MethodGet, v1 + "/audit/events/{index}/proof", false, everybody, "The proof that an event is in the log", 0},
 		{"get-audit-checkpoint", http.MethodGet, v1 + "/audit/checkpoint", false, everybody, "The newest signed checkpoint of the audit log, and its key", 0},

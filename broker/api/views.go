@@ -121,7 +121,20 @@ type Standing struct {
 	Reason string `json:"reason" maxLength:"500"`
 }
 
-// AuditEvents is a stretch of the audit log. Entries are exact bytes, for hashing.
+// AuditLogList are the audit logs of the broker's nodes, that of the one which answers first.
+type AuditLogList struct {
+	Logs []AuditLogState `json:"logs"`
+}
+
+// AuditLogState is one of them. Another node's log is read from its copy.
+type AuditLogState struct {
+	Origin  string `json:"origin"`
+	Key     string `json:"key"` // key line
+	Size    int64  `json:"size"`
+	Problem string `json:"problem,omitempty"` // why it cannot be read
+}
+
+// AuditEvents is a stretch of an audit log. Entries are exact bytes, for hashing.
 type AuditEvents struct {
 	Size   int64        `json:"size"` // entries of the whole log
 	From   int64        `json:"from"` // the first entry that was looked at

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -218,11 +219,32 @@ type world struct {
 	live    *Live
 	replays *projector
 	audit   *audit.Log
-	api     huma.API
-	store   *store.Store
-	redis   *miniredis.Miniredis
+	// of other nodes, and nodes of which there is no log here
+	elsewhere []*audit.Log
+	lost      session.Nodes
+	api       huma.API
+	store     *store.Store
+	redis     *miniredis.Miniredis
 
 	listener net.Listener // of its own, where a test needs one
+}
+
+// Nodes are this broker's node, and others where a test has some.
+func (w *world) Nodes() session.Nodes {
+	all := session.Nodes{w.audit.Node()}
+	for _, l := range w.elsewhere {
+		all = append(all, l.Node())
+	}
+	return append(all, w.lost...)
+}
+
+func (w *world) OpenLog(_ context.Context, origin string) (AuditLog, error) {
+	for _, l := range append([]*audit.Log{w.audit}, w.elsewhere...) {
+		if l.Node().Origin == origin {
+			return l, nil
+		}
+	}
+	return nil, fs.ErrNotExist
 }
 
 func (w *world) clock() time.Time { return time.Unix(0, w.now.Load()) }
@@ -247,7 +269,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.agents = &agents{opened: make(chan opened, 16)}
 	lc := LiveConfig{URL: origin, Access: w.access, Logins: w.doors, Changes: s, Passing: s, Streams: w.agents, Now: w.clock}
 	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
-		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Replays: w.replays, Digest: func(_, r string) { w.replays.asked = append(w.replays.asked, r) }, Audit: w.audit, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Replays: w.replays, Digest: func(_, r string) { w.replays.asked = append(w.replays.asked, r) }, Audit: w, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
 	c.Live = &Live{cfg: lc}
 	for _, f := range change {
 		f(w, &c)

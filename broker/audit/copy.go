@@ -142,6 +142,17 @@ func OpenCopy(ctx context.Context, from Files, node session.Node) (*Copy, error)
 	return &Copy{at: at, note: h.Checkpoint, tree: t}, nil
 }
 
+// Checkpoint is the newest that was copied.
+func (c *Copy) Checkpoint() ([]byte, error) { return c.note, nil }
+
+// Entries is Log.Entries.
+func (c *Copy) Entries(from, to int64) ([][]byte, error) {
+	return c.tree.entries(from, min(to, c.at.Size))
+}
+
+// Leaves is Log.Leaves.
+func (c *Copy) Leaves(from, to int64) ([]byte, error) { return c.tree.leaves(from, min(to, c.at.Size)) }
+
 // Find is Log.Find.
 func (c *Copy) Find(fits func(entry []byte) bool) (index int64, found bool, err error) {
 	return find(c.at.Size, c.tree.entries, fits)

@@ -191,7 +191,7 @@ func startFake(t *testing.T, dir string) *broker {
 	}
 	b.Fleet, err = New(Config{
 		Node: "node1", Nodes: []link.Node{{Name: "node1", Address: b.addr}}, CA: b.ca,
-		Once: &memory{kept: make(map[string][]byte)}, Denied: OpenDenyFile(dir+"/denied.json", b.clock.now),
+		Once: &memory{kept: make(map[string][]byte)}, Denied: &denyList{},
 		Handler: b.office, Now: b.clock.now, Log: quiet,
 	})
 	if err != nil {

@@ -2,23 +2,16 @@ package fleet
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/link"
 )
 
-// denialTime is how long a denial matters: by then every certificate and join token
+// DenialTime is how long a denial matters: by then every certificate and join token
 // from before it has expired.
-const denialTime = link.CertificateTime + link.MaxJoinTime
+const DenialTime = link.CertificateTime + link.MaxJoinTime
 
 // Revoke ends every certificate and join token that an agent has, and its
 // connections to this node at once (to other nodes within seconds). A new join
@@ -100,59 +93,4 @@ func (f *Fleet) revoked(ctx context.Context, p link.Peer) error {
 			WithNext("Enrol it again with a new join token.")
 	}
 	return nil
-}
-
-// DenyFile is a DenyList in a JSON file, for a broker of one node.
-type DenyFile struct {
-	path string
-	now  func() time.Time
-	mu   sync.Mutex
-}
-
-var _ DenyList = (*DenyFile)(nil)
-
-// OpenDenyFile uses the file at path, which need not exist yet.
-func OpenDenyFile(path string, now func() time.Time) *DenyFile {
-	return &DenyFile{path: path, now: now}
-}
-
-// Deny adds d and forgets what no longer matters.
-func (l *DenyFile) Deny(_ context.Context, d Denial) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	list, err := l.read()
-	if err != nil {
-		return err
-	}
-	list = slices.DeleteFunc(list, func(o Denial) bool { return l.now().Sub(o.At) > denialTime })
-	b, err := json.MarshalIndent(append(list, d), "", "  ")
-	if err != nil {
-		return err
-	}
-	if err := durable.Write(l.path, b); err != nil {
-		return fmt.Errorf("keep the revocation: %w", err)
-	}
-	return nil
-}
-
-// List reads the file.
-func (l *DenyFile) List(context.Context) ([]Denial, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.read()
-}
-
-func (l *DenyFile) read() ([]Denial, error) {
-	b, err := os.ReadFile(l.path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read revocations: %w", err)
-	}
-	var list []Denial
-	if err := json.Unmarshal(b, &list); err != nil {
-		return nil, fmt.Errorf("read revocations of %s: %w", l.path, err)
-	}
-	return list, nil
 }

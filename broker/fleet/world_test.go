@@ -11,7 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -147,7 +147,7 @@ func startBroker(t testing.TB, dir, addr string) *broker {
 	}
 	b.Fleet, err = New(Config{
 		Node: "node1", Nodes: []link.Node{{Name: "node1", Address: b.addr}}, CA: b.ca,
-		Once: &memory{kept: make(map[string][]byte)}, Denied: OpenDenyFile(filepath.Join(dir, "denied.json"), b.clock.now),
+		Once: &memory{kept: make(map[string][]byte)}, Denied: &denyList{},
 		Handler: b.office, Limits: link.Limits{EnrolRate: 100}, Moved: b.note, Now: b.clock.now, Log: quiet,
 	})
 	if err != nil {
@@ -386,4 +386,23 @@ func pipeDial(t *testing.T, b *broker) func(context.Context, string) (net.Conn, 
 		go b.ServeConn(t.Context(), server)
 		return client, nil
 	}
+}
+
+// denyList keeps denials in memory.
+type denyList struct {
+	mu  sync.Mutex
+	all []Denial
+}
+
+func (l *denyList) Deny(_ context.Context, d Denial) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, d)
+	return nil
+}
+
+func (l *denyList) List(context.Context) ([]Denial, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all), nil
 }

@@ -30,6 +30,15 @@ func hostKey(path string) (gossh.Signer, error) {
 	return signer, nil
 }
 
+// HostKeyLine is the public key of the host key in a file, "ssh-ed25519 AAAA...".
+func HostKeyLine(path string) (string, error) {
+	signer, err := readHostKey(path)
+	if err != nil {
+		return "", fmt.Errorf("read ssh host key: %w", err)
+	}
+	return keyLine(signer.PublicKey()), nil
+}
+
 func readHostKey(path string) (gossh.Signer, error) {
 	text, err := durable.ReadPrivate(path, maxKeyFile)
 	if _, ok := errors.AsType[*durable.Exposed](err); ok {

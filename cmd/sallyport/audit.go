@@ -2,16 +2,21 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"maps"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func (p *program) auditCommand() *cobra.Command {
@@ -21,23 +26,57 @@ func (p *program) auditCommand() *cobra.Command {
 		Long: `Read, check and prove what the broker wrote down. Its audit log only grows: every
 event is an entry of a tree whose root the broker signs, and the hospitals' agents
 and your own "audit verify" remember those roots. The hospital's people see their
-site's events and the broker's own, engineers what concerns them.`,
+site's events and the broker's own, engineers what concerns them.
+
+A broker of several nodes has a log for each. All are read, those of other nodes than the
+one that answers from their copies, a second or two behind; a log that cannot be read is
+named. With several, an event is called by its node and its number: b/4711.`,
 	}, p.auditTailCommand(), p.auditVerifyCommand(), p.auditProveCommand())
+}
+
+// logs are the audit logs of the broker's nodes that can be read; the others are said.
+func (p *program) logs(ctx context.Context, who signedIn) ([]api.AuditLogState, error) {
+	list, err := client.AuditLogs.Get(ctx, who.broker)
+	if err != nil {
+		return nil, err
+	}
+	var there []api.AuditLogState
+	for _, l := range list.Logs {
+		if l.Problem != "" {
+			p.warn("The audit log %s is left out, because %s.", wording.Clean(l.Origin), wording.Clean(l.Problem))
+			continue
+		}
+		there = append(there, l)
+	}
+	if len(there) == 0 {
+		return nil, badLog("None of the broker's audit logs can be read", nil)
+	}
+	return there, nil
 }
 
 // shownEvent is an event as -o json shows it.
 type shownEvent struct {
-	Index int64 `json:"index"`
+	Index int64  `json:"index"`
+	Log   string `json:"log"`
 	witness.Event
 }
 
-func readEvent(e api.AuditEvent) (shownEvent, error) {
+// name is what the event is called: by its node too where there are several logs.
+func (e shownEvent) name(several bool) string {
+	number := strconv.FormatInt(e.Index, 10)
+	if several {
+		return path.Base(e.Log) + "/" + number
+	}
+	return number
+}
+
+func readEvent(log string, e api.AuditEvent) (shownEvent, error) {
 	event, err := witness.ParseEvent(e.Entry)
 	if err != nil || event.Seq != e.Index {
-		return shownEvent{}, &session.Error{Kind: session.Internal, Message: fmt.Sprintf("Event %d is not what the log's format allows", e.Index),
+		return shownEvent{}, &session.Error{Kind: session.Internal, Message: fmt.Sprintf("Event %d of the log %s is not what the log's format allows", e.Index, wording.Clean(log)),
 			Next: "Check the whole log with: sallyport audit verify", Err: err}
 	}
-	return shownEvent{e.Index, event}, nil
+	return shownEvent{e.Index, log, event}, nil
 }
 
 // eventCells are an event's columns. Whoever prints them cleans them.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -20,16 +21,22 @@ func (p *program) auditTailCommand() *cobra.Command {
 	c := p.signed(&cobra.Command{
 		Use:     "tail",
 		Short:   "Show the newest audit events",
+		Long:    "Show the newest audit events of all of the broker's nodes, in the order of their time.",
 		Example: "  sallyport audit tail --last 50\n  sallyport audit tail --follow -o json",
 	}, func(ctx context.Context, who signedIn, _ []string) error {
-		page, err := events(ctx, who, "last", int64(last))
+		logs, err := p.logs(ctx, who)
+		if err != nil {
+			return err
+		}
+		t := logTail{next: map[string]int64{}, several: len(logs) > 1}
+		all, err := t.newest(ctx, who, logs, last)
 		if err != nil {
 			return err
 		}
 		if !follow {
-			return p.showEvents(page.Events)
+			return p.showEvents(all, t.several)
 		}
-		return p.followEvents(ctx, who, page)
+		return p.followEvents(ctx, who, logs, t, all)
 	})
 	c.PreRunE = func(*cobra.Command, []string) error {
 		if last < 1 || last > 500 {
@@ -42,46 +49,71 @@ func (p *program) auditTailCommand() *cobra.Command {
 	return c
 }
 
-// events reads a page of audit events: the last n, or those after a number.
-func events(ctx context.Context, who signedIn, which string, n int64) (api.AuditEvents, error) {
-	return client.AuditEvents.Where(ctx, who.broker, url.Values{which: {strconv.FormatInt(n, 10)}})
+// events reads a page of a log's audit events: the last n, or those after a number.
+func events(ctx context.Context, who signedIn, log, which string, n int64) (api.AuditEvents, error) {
+	return client.AuditEvents.Where(ctx, who.broker, url.Values{"log": {log}, which: {strconv.FormatInt(n, 10)}})
 }
 
-func (p *program) showEvents(events []api.AuditEvent) error {
-	all := []shownEvent{}
-	for _, e := range events {
-		s, err := readEvent(e)
+// logTail is how far each log was read.
+type logTail struct {
+	next    map[string]int64
+	several bool
+}
+
+// newest are the last events of all logs together.
+func (t logTail) newest(ctx context.Context, who signedIn, logs []api.AuditLogState, n int) ([]shownEvent, error) {
+	all, _, err := t.read(logs, func(log string) (api.AuditEvents, error) { return events(ctx, who, log, "last", int64(n)) })
+	return all[max(0, len(all)-n):], err
+}
+
+// more are the events of all logs since, and whether there are still more.
+func (t logTail) more(ctx context.Context, who signedIn, logs []api.AuditLogState) ([]shownEvent, bool, error) {
+	return t.read(logs, func(log string) (api.AuditEvents, error) { return events(ctx, who, log, "after", t.next[log]) })
+}
+
+func (t logTail) read(logs []api.AuditLogState, page func(log string) (api.AuditEvents, error)) (all []shownEvent, more bool, err error) {
+	all = []shownEvent{}
+	for _, l := range logs {
+		got, err := page(l.Origin)
 		if err != nil {
-			return err
+			return nil, false, err
 		}
-		all = append(all, s)
+		for _, e := range got.Events {
+			s, err := readEvent(l.Origin, e)
+			if err != nil {
+				return nil, false, err
+			}
+			all = append(all, s)
+		}
+		t.next[l.Origin], more = got.Next, more || got.Next < got.Size
 	}
+	slices.SortStableFunc(all, func(a, b shownEvent) int { return a.Time.Compare(b.Time) })
+	return all, more, nil
+}
+
+func (p *program) showEvents(all []shownEvent, several bool) error {
 	return table[shownEvent]{
 		none:   "No event that you may see.",
 		header: []string{"NUMBER", "TIME", "EVENT", "SITE", "WHO", "ABOUT"},
 		row: func(e shownEvent) []string {
-			return append([]string{strconv.FormatInt(e.Index, 10)}, p.eventCells(e.Event)...)
+			return append([]string{e.name(several)}, p.eventCells(e.Event)...)
 		},
 	}.show(p, all)
 }
 
 // followEvents prints events as they come, until it is interrupted.
-func (p *program) followEvents(ctx context.Context, who signedIn, page api.AuditEvents) error {
-	for {
-		for _, e := range page.Events {
-			s, err := readEvent(e)
-			if err != nil {
-				return err
-			}
+func (p *program) followEvents(ctx context.Context, who signedIn, logs []api.AuditLogState, t logTail, all []shownEvent) error {
+	for more := false; ; {
+		for _, s := range all {
 			if p.asJSON() {
 				if err := display.JSON(p.stdout, s); err != nil {
 					return err
 				}
 				continue
 			}
-			p.print("%s  %s", strconv.FormatInt(s.Index, 10), strings.Join(p.eventCells(s.Event), "  "))
+			p.print("%s  %s", s.name(t.several), strings.Join(p.eventCells(s.Event), "  "))
 		}
-		if page.Next >= page.Size {
+		if !more {
 			select {
 			case <-ctx.Done():
 				return nil
@@ -89,7 +121,7 @@ func (p *program) followEvents(ctx context.Context, who signedIn, page api.Audit
 			}
 		}
 		var err error
-		if page, err = events(ctx, who, "after", page.Next); err != nil {
+		if all, more, err = t.more(ctx, who, logs); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}

@@ -8,7 +8,10 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,14 +24,16 @@ import (
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
-// auditVerdict is the answer of audit verify.
+// auditVerdict is the answer of audit verify about one log.
 type auditVerdict struct {
 	Log     string   `json:"log"`
 	Size    int64    `json:"size"`
 	Read    int64    `json:"read"`              // entries that you may see and that are what their hashes say
-	Key     string   `json:"key"`               // trusted, unknown
+	Key     string   `json:"key"`               // trusted, unknown, not accepted
+	Missing string   `json:"missing,omitempty"` // why it could not be checked
 	Since   int64    `json:"since"`             // size of the checkpoint that you saw before
 	Seen    string   `json:"seen,omitempty"`    // file that keeps the new one
 	Explain []string `json:"explain,omitempty"` // the same in words
@@ -38,26 +43,40 @@ func (p *program) auditVerifyCommand() *cobra.Command {
 	var bundles []string
 	c := p.signed(&cobra.Command{
 		Use:   "verify",
-		Short: "Check the whole audit log: nothing was changed, nothing taken away",
-		Long: `Check the whole audit log. The hashes of all entries are fetched and the tree is
+		Short: "Check the whole audit logs: nothing was changed, nothing taken away",
+		Long: `Check the whole audit log of each of the broker's nodes. The hashes of all entries are fetched and the tree is
 computed from them; every entry that you may see is compared with its hash; the root
 must be the one that the broker signed, and the log must go on from the checkpoint
 that you saw last, which is kept in your Sallyport directory under checkpoints. The
-signing key is the one in the trust bundle; without one the log key is unknown.`,
+signing key is the one in the trust bundle; without one the log key is unknown. A log
+that your bundle accepts, or that you saw before, and that the broker does not show is
+named, and the status is 1.`,
 	}, func(ctx context.Context, who signedIn, _ []string) error {
 		trust, err := p.anchors(bundles)
 		if err != nil {
 			return err
 		}
-		v, err := p.verifyLog(ctx, who, trust)
+		all, err := p.verifyLogs(ctx, who, trust)
 		if err != nil {
 			return err
 		}
-		return p.toldLines(v, v.Explain)
+		var lines []string
+		for _, v := range all {
+			lines = append(lines, v.Explain...)
+		}
+		if err := p.toldLines(all, lines); err != nil {
+			return err
+		}
+		if slices.ContainsFunc(all, func(v auditVerdict) bool { return v.Missing != "" }) {
+			return quietFailure{}
+		}
+		return nil
 	})
 	c.Flags().StringSliceVar(&bundles, "trust", nil, "use this trust bundle instead of the imported ones")
 	return c
 }
+
+var errNotAccepted = errors.New("no trust bundle accepts the log's node")
 
 // logKey is the key that the bundles accept for a node's audit log; nil: they name no
 // node at all. They must agree.
@@ -79,22 +98,81 @@ func logKey(trust []session.Trust, origin string) (ed25519.PublicKey, error) {
 	case found.Key != "":
 		return session.ParseKeyLine(found.Key)
 	case named:
-		return nil, badLog("The audit log "+origin+" is of no node of the broker that your trust bundle accepts", nil)
+		return nil, badLog("The audit log "+origin+" is of no node of the broker that your trust bundle accepts", errNotAccepted)
 	}
 	return nil, nil
 }
 
-// verifyLog checks the log against itself, its key and what was seen before.
-func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.Trust) (auditVerdict, error) {
-	got, err := client.AuditCheckpoint.Get(ctx, who.broker)
+// verifyLogs checks the logs that the broker shows, and names those that it should show.
+func (p *program) verifyLogs(ctx context.Context, who signedIn, trust []session.Trust) ([]auditVerdict, error) {
+	list, err := client.AuditLogs.Get(ctx, who.broker)
+	if err != nil {
+		return nil, err
+	}
+	logs := list.Logs
+	for _, origin := range expected(who, trust, logs) {
+		if !slices.ContainsFunc(logs, func(l api.AuditLogState) bool { return l.Origin == origin }) {
+			logs = append(logs, api.AuditLogState{Origin: origin, Problem: "the broker does not show it"})
+		}
+	}
+	all := []auditVerdict{}
+	var refused error
+	for _, l := range logs {
+		_, err := logKey(trust, l.Origin)
+		var v auditVerdict
+		switch {
+		case errors.Is(err, errNotAccepted):
+			refused = err
+			v = auditVerdict{Log: l.Origin, Key: "not accepted", Explain: []string{"The audit log " + wording.Clean(l.Origin) + " is of no node of the broker that your trust bundle accepts. It was not checked, and counts for nothing."}}
+		case l.Problem != "":
+			v = auditVerdict{Log: l.Origin, Missing: l.Problem, Explain: []string{"NOT CHECKED: the audit log " + wording.Clean(l.Origin) + ", because " + wording.Clean(l.Problem) + "."}}
+		default:
+			if v, err = p.verifyLog(ctx, who, l.Origin, trust); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, v)
+	}
+	if refused != nil && !slices.ContainsFunc(all, func(v auditVerdict) bool { return v.Key != "not accepted" }) {
+		return nil, refused
+	}
+	return all, nil
+}
+
+// expected are the logs of this broker that the bundles accept, and those that the person
+// saw before.
+func expected(who signedIn, trust []session.Trust, shown []api.AuditLogState) (origins []string) {
+	_, host, _ := strings.Cut(who.config.Broker, "://")
+	hosts := []string{host}
+	for _, l := range shown {
+		hosts = append(hosts, path.Dir(l.Origin))
+	}
+	for _, t := range trust {
+		for _, n := range t.Nodes {
+			if slices.Contains(hosts, path.Dir(n.Origin)) {
+				origins = append(origins, n.Origin)
+			}
+		}
+	}
+	dir := filepath.Dir(seenFile(who, ""))
+	files, _ := os.ReadDir(dir)
+	for _, file := range files {
+		at := filepath.Join(dir, file.Name())
+		if c, _, err := readSeen(at); err == nil && seenFile(who, c.Origin) == at {
+			origins = append(origins, c.Origin)
+		}
+	}
+	slices.Sort(origins)
+	return slices.Compact(origins)
+}
+
+// verifyLog checks a log against itself, its key and what was seen before.
+func (p *program) verifyLog(ctx context.Context, who signedIn, origin string, trust []session.Trust) (auditVerdict, error) {
+	got, err := client.AuditCheckpoint.Where(ctx, who.broker, url.Values{"log": {origin}})
 	if err != nil {
 		return auditVerdict{}, err
 	}
-	named, err := witness.ReadCheckpoint(got.Checkpoint)
-	if err != nil {
-		return auditVerdict{}, badLog("The broker's checkpoint of its audit log cannot be read", err)
-	}
-	pinned, err := logKey(trust, named.Origin)
+	pinned, err := logKey(trust, origin)
 	if err != nil {
 		return auditVerdict{}, err
 	}
@@ -107,15 +185,16 @@ func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.T
 		}
 	}
 	now, err := witness.OpenCheckpoint(got.Checkpoint, key)
-	if err != nil {
-		return auditVerdict{}, badLog("The checkpoint of the audit log is not signed by its key", err)
+	if err != nil || now.Origin != origin {
+		return auditVerdict{}, badLog("The checkpoint of the audit log "+origin+" is not its own, signed by its key", err)
 	}
 	v.Log, v.Size = now.Origin, now.Size
-	leaves, err := p.leaves(ctx, who, now.Size)
+	leaves, err := p.leaves(ctx, who, origin, now.Size)
 	if err != nil {
 		return auditVerdict{}, err
 	}
-	before, was, seen, err := seenBefore(who, now.Origin, pinned != nil)
+	seen := seenFile(who, origin)
+	before, was, err := readSeen(seen)
 	if err != nil {
 		return auditVerdict{}, err
 	}
@@ -136,7 +215,7 @@ func (p *program) verifyLog(ctx context.Context, who signedIn, trust []session.T
 	case before.Size > 0 && roots[1] != before.Root:
 		return auditVerdict{}, badLog(fmt.Sprintf("The audit log was rewritten: its first %d entries are not those that you saw", before.Size), witness.ErrForked)
 	}
-	if v.Read, err = p.entriesMatch(ctx, who, leaves); err != nil {
+	if v.Read, err = p.entriesMatch(ctx, who, origin, leaves); err != nil {
 		return auditVerdict{}, err
 	}
 	if err := durable.MakeDir(filepath.Dir(seen)); err != nil {
@@ -182,11 +261,11 @@ func explainLog(v auditVerdict, now witness.Checkpoint, pinned ed25519.PublicKey
 }
 
 // leaves fetches the hashes of all entries.
-func (p *program) leaves(ctx context.Context, who signedIn, size int64) ([][32]byte, error) {
+func (p *program) leaves(ctx context.Context, who signedIn, log string, size int64) ([][32]byte, error) {
 	var all [][32]byte
 	for int64(len(all)) < size {
 		part, err := retry(ctx, func() (api.AuditLeaves, error) {
-			return client.AuditLeaves.Where(ctx, who.broker, url.Values{"from": {strconv.Itoa(len(all))}, "to": {strconv.FormatInt(size, 10)}})
+			return client.AuditLeaves.Where(ctx, who.broker, url.Values{"log": {log}, "from": {strconv.Itoa(len(all))}, "to": {strconv.FormatInt(size, 10)}})
 		})
 		if err != nil {
 			return nil, err
@@ -219,10 +298,10 @@ func retry[T any](ctx context.Context, ask func() (T, error)) (T, error) {
 
 // entriesMatch reads every entry that the person may see and compares it with its
 // hash. What was written after the checkpoint is left for the next time.
-func (p *program) entriesMatch(ctx context.Context, who signedIn, leaves [][32]byte) (int64, error) {
+func (p *program) entriesMatch(ctx context.Context, who signedIn, log string, leaves [][32]byte) (int64, error) {
 	var n, at int64
 	for at < int64(len(leaves)) {
-		page, err := retry(ctx, func() (api.AuditEvents, error) { return events(ctx, who, "after", at) })
+		page, err := retry(ctx, func() (api.AuditEvents, error) { return events(ctx, who, log, "after", at) })
 		if err != nil {
 			return n, err
 		}
@@ -250,19 +329,11 @@ func (p *program) entriesMatch(ctx context.Context, who signedIn, leaves [][32]b
 
 func keptSeen(key string, note []byte) []byte { return append([]byte(key+"\n"), note...) }
 
-// seenBefore reads the checkpoint that the person saw last of their broker's log, and
-// the key that signed it; nil when they saw none. file is where the next one goes. Each
-// node that the bundle accepts has a history of its own; else the broker has one, because
-// its own words would do for a second.
-func seenBefore(who signedIn, origin string, accepted bool) (c witness.Checkpoint, key ed25519.PublicKey, file string, err error) {
+// seenFile keeps the checkpoint that the person saw last of one of their broker's logs, and
+// the key that signed it.
+func seenFile(who signedIn, origin string) string {
 	_, host, _ := strings.Cut(who.config.Broker, "://")
-	file = who.home.Path("checkpoints", "log-"+fileName(host)+".txt")
-	c, key, err = readSeen(file)
-	if err == nil && accepted && c.Origin != "" && c.Origin != origin {
-		file = who.home.Path("checkpoints", "log-"+fileName(host)+"-"+fileName(origin)+".txt")
-		c, key, err = readSeen(file)
-	}
-	return c, key, file, err
+	return who.home.Path("checkpoints", "log-"+fileName(host)+"-"+fileName(origin)+".txt")
 }
 
 func fileName(s string) string {

@@ -43,6 +43,7 @@ const (
 	RecordingSealed   = "recording-sealed"
 	RecordingFetched  = "recording-fetched"
 	JoinTokenMade     = "join-token"
+	AgentRevoked      = "agent-revoked"
 	AgentEnrolled     = "agent-enrolled"
 	CatalogueChanged  = "configuration"
 	BrokerStarted     = "broker-started"

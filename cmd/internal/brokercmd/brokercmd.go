@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/sallyport/sallyport/broker"
 	"github.com/sallyport/sallyport/cmd/internal/operator"
 )
 
@@ -24,6 +23,6 @@ func New() *cobra.Command {
 	}
 	root.PersistentFlags().String("config", "/etc/sallyport/broker.yaml", "configuration file")
 	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
-	root.AddCommand(serveCommand(), joinTokenCommand(), logKeyCommand(), operator.Check[broker.Config]())
+	root.AddCommand(serveCommand(), joinTokenCommand(), revokeAgentCommand(), logKeyCommand(), checkCommand())
 	return root
 }

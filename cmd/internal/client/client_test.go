@@ -60,7 +60,7 @@ func TestRoutesAreTheBrokers(t *testing.T) {
 	}
 	for method, paths := range map[string][]string{
 		"get": {string(Info), string(Me), string(Assets), string(Access), string(Requests), string(Request), string(Documents), string(Engineers), string(Sessions), string(Session),
-			string(Recordings), string(Recording), string(RecordingFile), string(RecordingPack), string(AuditEvents), string(AuditProof), string(AuditCheckpoint), string(AuditLeaves)},
+			string(Recordings), string(Recording), string(RecordingFile), string(RecordingPack), string(AuditLogs), string(AuditEvents), string(AuditProof), string(AuditCheckpoint), string(AuditLeaves)},
 		"post": {string(Login), string(Logout), string(Submit), string(Approve), string(Deny), string(Withdraw), string(Activate), string(Propose), string(Revoke), string(Disable),
 			string(Enable), string(Kill), string(Freeze), string(Thaw), string(Viewed), string(Review)},
 	} {

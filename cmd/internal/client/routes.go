@@ -66,6 +66,7 @@ const (
 	Viewed        Write[api.Viewing, None]              = "/recordings/{id}/viewed"
 	Review        Write[api.Attestation, api.Recording] = "/recordings/{id}/reviews"
 
+	AuditLogs       Read[api.AuditLogList]    = "/audit/logs"
 	AuditEvents     Read[api.AuditEvents]     = "/audit/events"
 	AuditProof      Read[api.AuditProof]      = "/audit/events/{index}/proof"
 	AuditCheckpoint Read[api.AuditCheckpoint] = "/audit/checkpoint"

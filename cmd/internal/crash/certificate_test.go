@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -77,7 +78,7 @@ func openOffice(t *testing.T, ctx context.Context, running *sync.WaitGroup) *off
 	o.addr = ln.Addr().String()
 	o.Fleet, err = fleet.New(fleet.Config{
 		Node: "broker", Nodes: []link.Node{{Name: "broker", Address: o.addr}}, CA: ca, Once: o,
-		Denied: fleet.OpenDenyFile(filepath.Join(dir, "denied"), o.now), Handler: o, Now: o.now, Log: slog.New(slog.DiscardHandler),
+		Denied: &denyList{}, Handler: o, Now: o.now, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -248,4 +249,23 @@ func (o *office) staysOut() {
 	if _, err := o.Open(o.t.Context(), "NGH", "ngh-1", link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh", Door: link.DoorSSH}); err == nil {
 		o.t.Fatal("a stream was opened to a revoked agent")
 	}
+}
+
+// denyList keeps denials in memory.
+type denyList struct {
+	mu  sync.Mutex
+	all []fleet.Denial
+}
+
+func (l *denyList) Deny(_ context.Context, d fleet.Denial) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, d)
+	return nil
+}
+
+func (l *denyList) List(context.Context) ([]fleet.Denial, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all), nil
 }

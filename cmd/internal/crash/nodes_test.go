@@ -138,6 +138,20 @@ func (c *cluster) yaml(name string, v any) string {
 // operators copied, and the same vault.
 func (c *cluster) raiseNode(name string, of *node) *node {
 	c.t.Helper()
+	n := c.node(name)
+	if of != nil {
+		c.copyKeys(of, name)
+	}
+	n.process = c.run(name, "sallyport-broker", "serve", "--config", n.config)
+	c.nodes[name] = n
+	listens(c.t, n.web)
+	listens(c.t, n.ssh)
+	return n
+}
+
+// node writes the configuration of a node.
+func (c *cluster) node(name string) *node {
+	c.t.Helper()
 	n := &node{name: name, web: freePort(c.ground), ssh: freePort(c.ground)}
 	state := c.path("nodes", name)
 	cfg := broker.Config{Node: name, URL: "http://" + c.web.addr(), Listen: n.web, State: state, Vault: c.path("vault"),
@@ -146,24 +160,24 @@ func (c *cluster) raiseNode(name string, of *node) *node {
 		cfg.Issuers = append(cfg.Issuers, broker.Issuer{Issuer: iss, Sites: []string{"NGH"}})
 	}
 	n.config = c.yaml("nodes/"+name+".yaml", cfg)
-	if of != nil {
-		if err := os.CopyFS(filepath.Join(state, "ca"), os.DirFS(c.path("nodes", of.name, "ca"))); err != nil {
-			c.t.Fatal(err)
-		}
-		if err := os.Chmod(filepath.Join(state, "ca", "ca.key"), 0o600); err != nil {
-			c.t.Fatal(err)
-		}
-		key, err := os.ReadFile(c.path("nodes", of.name, "ssh_host_ed25519_key"))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		c.write("nodes/"+name+"/ssh_host_ed25519_key", string(key))
-	}
-	n.process = c.run(name, "sallyport-broker", "serve", "--config", n.config)
-	c.nodes[name] = n
-	listens(c.t, n.web)
-	listens(c.t, n.ssh)
 	return n
+}
+
+// copyKeys is what the operators of a further node do.
+func (c *cluster) copyKeys(of *node, name string) {
+	c.t.Helper()
+	state := c.path("nodes", name)
+	if err := os.CopyFS(filepath.Join(state, "ca"), os.DirFS(c.path("nodes", of.name, "ca"))); err != nil {
+		c.t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(state, "ca", "ca.key"), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	key, err := os.ReadFile(c.path("nodes", of.name, "ssh_host_ed25519_key"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.write("nodes/"+name+"/ssh_host_ed25519_key", string(key))
 }
 
 // run starts a process of ours with a log of its own.
@@ -359,6 +373,7 @@ func TestANodeIsLost(t *testing.T) {
 	}
 	c.proves(c.tapes(nil), worker)
 	c.proves(c.tapes(nil), again)
+	c.audited("a", "b")
 
 	third := c.raiseNode("c", b)
 	c.raiseAgent(third, b)
@@ -380,4 +395,84 @@ func TestANodeIsLost(t *testing.T) {
 	}
 	c.turn(b)
 	c.granted("NGH-PETCT1", "20m")
+	if out := c.audited("a", "b"); !strings.Contains(out, c.web.addr()+"/c is of no node") {
+		t.Errorf("a log that is not accepted is not said:\n%s", out)
+	}
+	if err := os.RemoveAll(c.path("vault", ".logs")); err != nil {
+		t.Fatal(err)
+	}
+	out, err = c.try("auditor", "sallyport", "audit", "verify")
+	if err == nil || !strings.Contains(out, "NOT CHECKED: the audit log "+c.web.addr()+"/a") || !strings.Contains(out, "The audit log of "+c.web.addr()+"/b has ") {
+		t.Errorf("a log that cannot be reached: %s %v", out, err)
+	}
+}
+
+// audited: whichever node answers, the logs of these nodes are shown, whole and provable.
+func (c *cluster) audited(names ...string) string {
+	c.t.Helper()
+	var tail, verified string
+	until(c.t, "all nodes' logs are read", patience, seldom, func() error { // copies are a moment behind
+		var err error
+		if tail, err = c.try("auditor", "sallyport", "audit", "tail", "--last", "500"); err == nil {
+			verified, err = c.try("auditor", "sallyport", "audit", "verify", "--trust", c.path("trust.json"))
+		}
+		return err
+	})
+	for _, name := range names {
+		origin := c.web.addr() + "/" + name
+		if !strings.Contains(verified, "The audit log of "+origin+" has ") {
+			c.t.Errorf("nothing is said of %s:\n%s", origin, verified)
+		}
+		if !strings.Contains(tail, "\n"+name+"/0 ") {
+			c.t.Errorf("the events of %s are not shown:\n%s", name, tail)
+		}
+		proof := c.path("event-" + name + ".proof")
+		c.as("auditor", "sallyport", "audit", "prove", name+"/0", "--output", proof)
+		if out := c.as("auditor", "sallyport", "verify", proof, "--trust", c.path("trust.json")); !strings.Contains(out, "is in the log") || !strings.Contains(out, origin) {
+			c.t.Errorf("event 0 of %s: %s", name, out)
+		}
+	}
+	if out, err := c.try("auditor", "sallyport", "audit", "prove", "0"); err == nil || !strings.Contains(fmt.Sprint(out, err), names[0]+"/0") {
+		c.t.Errorf("event 0 of several logs: %s %v", out, err)
+	}
+	return verified
+}
+
+// TestNodesHaveTheSameKeys: a node whose CA or jump host key is not that of the nodes that
+// run does not run, and check says so; with the keys copied it does. An agent that is
+// revoked at one node is out at all.
+func TestNodesHaveTheSameKeys(t *testing.T) {
+	t.Parallel()
+	c := found(t)
+	a := c.raiseNode("a", nil)
+	c.turn(a)
+	stranger := c.node("b")
+	if out := c.as("engineer", "sallyport-broker", "check", "--config", stranger.config); !strings.Contains(out, "can be used") || !strings.Contains(out, "no ca.pem yet") {
+		t.Errorf("check of a node that never ran: %s", out)
+	}
+	for _, try := range []string{"serve", "check", "serve"} { // the first made its keys
+		out, err := c.try("engineer", "sallyport-broker", try, "--config", stranger.config)
+		if err == nil || !strings.Contains(err.Error(), "CA and jump host key are not those of the node a") || !strings.Contains(err.Error(), "Copy ca/ and ssh_host_ed25519_key") {
+			t.Fatalf("%s with keys of its own: %s %v", try, out, err)
+		}
+	}
+	if err := os.RemoveAll(c.path("nodes", "b")); err != nil {
+		t.Fatal(err)
+	}
+	b := c.raiseNode("b", a)
+	if out := c.as("engineer", "sallyport-broker", "check", "--config", b.config); strings.Contains(out, "not compared") {
+		t.Errorf("check beside the other nodes: %s", out)
+	}
+	c.raiseAgent(a, b)
+	token := c.as("engineer", "sallyport-broker", "join-token", "--config", a.config, "--site", "NGH", "--agent", "ngh-1")
+	if out, err := c.try("engineer", "sallyport-broker", "revoke-agent", "--config", b.config, "--site", "NGH"); err == nil {
+		t.Errorf("an agent without a name is revoked: %s", out)
+	}
+	if out := c.as("engineer", "sallyport-broker", "revoke-agent", "--config", b.config, "--site", "NGH", "--agent", "ngh-1"); !strings.Contains(out, "is revoked") {
+		t.Errorf("%s", out)
+	}
+	c.status("the agent is out", func(s console.Status) bool { return !s.Link.Up })
+	if out, err := c.try("engineer", "sallyport-agent", "enrol", "--config", c.agentConfig, "--token", strings.TrimSpace(token), "--input-identity", c.path("state", "again.txt")); err == nil {
+		t.Errorf("a join token from before the revocation works: %s", out)
+	}
 }

@@ -160,7 +160,7 @@ func (s *siege) takeOver(ctx context.Context, dir string, cfg *agent.Config, nam
 	ln := s.listen()
 	f, err := fleet.New(fleet.Config{
 		Node: name, Nodes: []link.Node{{Name: name, Address: ln.Addr().String()}}, CA: ca, AuditLog: log,
-		Once: &memory{}, Denied: fleet.OpenDenyFile(filepath.Join(dir, "denied"), time.Now), Handler: deaf{}, Now: time.Now, Log: quiet(),
+		Once: &memory{}, Denied: &denyList{}, Handler: deaf{}, Now: time.Now, Log: quiet(),
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -389,4 +389,23 @@ func hexOf(sum [32]byte) string {
 		out = append(out, digits[b>>4], digits[b&15])
 	}
 	return string(out)
+}
+
+// denyList keeps denials in memory.
+type denyList struct {
+	mu  sync.Mutex
+	all []fleet.Denial
+}
+
+func (l *denyList) Deny(_ context.Context, d fleet.Denial) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, d)
+	return nil
+}
+
+func (l *denyList) List(context.Context) ([]fleet.Denial, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all), nil
 }

@@ -226,7 +226,7 @@ func newWorld(t *testing.T) *world {
 	live, err := api.NewLive(api.LiveConfig{URL: w.url, Access: w.access, Logins: w.people, Changes: st, Passing: st, Streams: unused{}, Now: w.clock, Log: log})
 	w.must(err)
 	t.Cleanup(live.Close)
-	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Replays: unused{}, Live: live, Audit: w.audit, Now: w.clock, Log: log,
+	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Replays: unused{}, Live: live, Audit: oneLog{w.audit}, Now: w.clock, Log: log,
 		Web: api.Web{URL: w.url, Browsers: w.people, Demo: true, Personas: []api.Persona{{Key: "engineer", Email: "j.brandt@meridian.example", Role: session.Engineer}}}})
 	w.must(err)
 	server.Config.Handler = handler
@@ -385,3 +385,10 @@ const (
 	approver  = "m.okafor@northfield.example"
 	auditor   = "s.adeyemi@northfield.example"
 )
+
+// oneLog is a broker of one node.
+type oneLog struct{ *audit.Log }
+
+func (l oneLog) Nodes() session.Nodes { return session.Nodes{l.Node()} }
+
+func (l oneLog) OpenLog(context.Context, string) (api.AuditLog, error) { return l.Log, nil }

@@ -60,7 +60,7 @@ export const kinds: { name: string; events: string[] }[] = [
   { name: 'Sessions', events: ['session-opened', 'session-ended', 'kill', 'freeze', 'thaw'] },
   { name: 'Recordings', events: ['recording-sealed', 'recording-fetched', 'recording-viewed', 'recording-reviewed', 'review'] },
   { name: 'People', events: ['login', 'login-refused', 'logout', 'engineer-disabled', 'engineer-enabled'] },
-  { name: 'The broker itself', events: ['join-token', 'agent-enrolled', 'configuration', 'broker-started'] },
+  { name: 'The broker itself', events: ['join-token', 'agent-enrolled', 'agent-revoked', 'configuration', 'broker-started'] },
 ];
 
 const id = (path: string, v: string): Piece => (v ? { text: v, to: `/${path}/${encodeURIComponent(v)}` } : 'something');
@@ -123,6 +123,8 @@ export function sentence(e: Entry): Piece[] {
       return ['A join token for an agent was made', at];
     case 'agent-enrolled':
       return [`The agent ${d('agent')} joined`, at];
+    case 'agent-revoked':
+      return [`The agent ${d('agent')} was revoked`, at];
     case 'configuration':
       return [`The agent ${d('agent')} ${d('what') === 'first' ? 'told' : 'changed'} what it offers`, at, d('assets') ? `: ${d('assets')}` : ''];
     case 'broker-started':

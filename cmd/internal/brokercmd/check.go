@@ -1,0 +1,34 @@
+package brokercmd
+
+import (
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker"
+	"github.com/sallyport/sallyport/cmd/internal/operator"
+)
+
+// checked is the answer of check.
+type checked struct {
+	Usable bool   `json:"usable"`
+	Nodes  string `json:"nodes,omitempty"` // why the other nodes could not be looked at
+}
+
+func checkCommand() *cobra.Command {
+	return operator.Configured(&cobra.Command{
+		Use:   "check",
+		Short: "Read the configuration and say whether it can be used",
+		Long: `Read the configuration and say whether it can be used, and whether the CA and the jump
+host key in the state directory are those of the other nodes that run on the same store.`,
+	}, func(cmd *cobra.Command, cfg broker.Config, _ []string) (checked, error) {
+		unknown, err := broker.CheckNodes(cmd.Context(), cfg)
+		return checked{err == nil, unknown}, err
+	}, func(out io.Writer, c checked) {
+		fmt.Fprintln(out, "The configuration can be used.")
+		if c.Nodes != "" {
+			fmt.Fprintf(out, "Its keys were not compared with those of other nodes: %s.\n", c.Nodes)
+		}
+	})
+}
