@@ -218,17 +218,17 @@ type candidate struct {
 func (a *Access) best(ctx context.Context, engineer session.Identity, live []record, of session.Target) (best candidate, found bool, err error) {
 	live = slices.DeleteFunc(slices.Clone(live), func(r record) bool { return !r.covers(engineer, of) })
 	if len(live) == 0 {
-		earlier := ofEngineer(engineer)
-		if of.Site != "" {
-			earlier = onScanner(engineer, of.Site, of.Asset)
+		docs, _, err := a.list.Page(ctx, requestKind, []string{askedFor(engineer, of)}, "", 1)
+		if err != nil {
+			return candidate{}, false, err
 		}
-		for r, err := range a.all(ctx, earlier, "") {
+		for _, d := range docs {
+			r, err := readRecord(d)
 			if err != nil {
 				return candidate{}, false, err
 			}
 			if r.covers(engineer, of) {
 				live = append(live, r)
-				break
 			}
 		}
 	}

@@ -35,6 +35,12 @@ func onScanner(id session.Identity, site, asset string) string {
 	return ofEngineer(id) + "@" + site + "/" + asset
 }
 
+// askedFor is what an engineer asked for of a service, whichever request it was: by its full
+// name, or without its site by the short one that they may type.
+func askedFor(id session.Identity, of session.Target) string {
+	return ofEngineer(id) + "@" + strings.ToLower(of.String())
+}
+
 // owedTo is what an agent has still to be told.
 func owedTo(site, agent string) string { return "owed:" + site + "/" + agent }
 
@@ -55,7 +61,10 @@ func (r record) under(now time.Time) []store.Under {
 	_, decided := r.decision()
 	add(decided && !r.extension(), site+decidedOf)
 	add(!r.Answer.Denied.IsZero() && !r.extension(), on+deniedOf)
-	add(!r.extension(), on)
+	for _, service := range r.doc.Services {
+		full := session.Target{Site: r.doc.Site, Asset: r.doc.Asset, Service: service}
+		add(!r.extension(), askedFor(r.Engineer.Identity, full), askedFor(r.Engineer.Identity, full.Short()))
+	}
 	add(r.Owed != nil, owedTo(r.doc.Site, r.Agent))
 	return store.Names(names...)
 }

@@ -167,6 +167,36 @@ func TestOneScannerIsOneRead(t *testing.T) {
 	}
 }
 
+// However often an engineer asked, where one of their requests stands is one read, also by a
+// short name of a scanner that is gone.
+func TestAnEarlierRequestIsOneRead(t *testing.T) {
+	w := newWorld(t)
+	ctx := t.Context()
+	gone, _ := w.submit(ada)
+	_, err := w.Withdraw(ctx, ada, gone.ID)
+	w.must(err)
+	for i := range 300 {
+		doc := accesstest.Request(ada.id(), "NGH", "NGH-CT2", w.clock())
+		if i%2 == 0 { // the same scanner, and another service
+			doc.Asset, doc.Services = "NGH-PETCT1", []string{"console-ssh"}
+		}
+		r, err := w.Submit(ctx, ada, accesstest.Bytes(doc), accesstest.Proof("ada"))
+		w.must(err)
+		_, err = w.Withdraw(ctx, ada, r.ID)
+		w.must(err)
+	}
+	for _, what := range []string{"the scanner is there", "the scanner is gone"} {
+		for _, of := range []session.Target{recon, recon.Short(), {Site: "ngh", Asset: "ngh-petct1", Service: "RECON-ssh"}, {Asset: "ngh-PETCT1", Service: "recon-SSH"}} {
+			w.store.requests.Store(0)
+			x, err := w.Access.Access(ctx, ada, of)
+			if n := w.store.requests.Load(); err != nil || x.Request != gone.ID || named(x) != recon || n > 1 {
+				t.Errorf("%s: %s is %+v, %v, with %d requests read", what, of, x, err, n)
+			}
+		}
+		w.must(w.Announce(ctx, w.agent.Hello("NGH-CT2")))
+	}
+}
+
 // named is what an answer is about.
 func named(x access.Answer) session.Target {
 	return session.Target{Site: x.Site, Asset: x.Asset, Service: x.Service}

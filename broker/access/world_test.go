@@ -194,6 +194,7 @@ type faulty struct {
 	*store.Store
 	fail      func(verb, kind string) accesstest.Failure
 	catalogue atomic.Int64 // documents of it that were read
+	requests  atomic.Int64 // and of requests
 }
 
 func (f *faulty) around(verb, kind string, do func() error) error {
@@ -246,10 +247,13 @@ func (f *faulty) All(ctx context.Context, kind, name string) iter.Seq2[store.Doc
 	}
 }
 
-// seen counts the documents of the catalogue that were read.
+// seen counts the documents that were read.
 func (f *faulty) seen(kind string) {
-	if kind == "catalogue" {
+	switch kind {
+	case "catalogue":
 		f.catalogue.Add(1)
+	case "request":
+		f.requests.Add(1)
 	}
 }
 

@@ -6,7 +6,7 @@ import "time"
 const (
 	MaxBody  = 1 << 20 // bytes of one document
 	MaxName  = 256     // bytes of an id, an index name or a counter's key
-	MaxUnder = 64      // names under which one document stands
+	MaxUnder = 96      // names under which one document stands
 	MaxPage  = 1000    // documents of one page
 	MaxPlace = 9_999_999_999_999_999
 	maxTries = 64  // of one Update against others

@@ -42,7 +42,11 @@ func assetsOf(ctx context.Context, who signedIn, of session.Target) ([]api.Asset
 	if of.Asset != "" {
 		filter.Set("name", of.Asset)
 	}
-	list, _, err := client.Assets.First(ctx, who.broker, filter, maxAssets)
+	list, more, err := client.Assets.First(ctx, who.broker, filter, maxAssets)
+	if err == nil && more {
+		err = usage("There are more than %d scanners", maxAssets).WithNext("Name one site of them.")
+	}
+	slices.SortFunc(list, func(x, y api.Asset) int { return strings.Compare(fullName(x.Site, x.Name, ""), fullName(y.Site, y.Name, "")) })
 	return list, err
 }
 

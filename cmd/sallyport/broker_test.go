@@ -94,7 +94,10 @@ func newBroker() *broker {
 		}), nil
 	})
 	handle("POST /requests", b.request)
-	handle("GET /requests", func(*http.Request, session.Person) (any, *refusal) { return b.views(), nil })
+	handle("GET /requests", func(r *http.Request, _ session.Person) (any, *refusal) {
+		want := session.Status(r.URL.Query().Get("status"))
+		return part(r, b.views(), func(v api.Request) bool { return want == "" || v.Status == want }), nil
+	})
 	handle("GET /requests/{id}", b.show)
 	handle("GET /requests/{id}/documents", b.documents)
 	handle("POST /requests/{id}/approvals", b.approve)
@@ -110,7 +113,9 @@ func newBroker() *broker {
 	handle("POST /engineers/enable", b.stand)
 	handle("GET /access/{asset}/{service}", b.access)
 	handle("GET /access/{site}/{asset}/{service}", b.access)
-	handle("GET /sessions", func(*http.Request, session.Person) (any, *refusal) { return b.sessions, nil })
+	handle("GET /sessions", func(r *http.Request, _ session.Person) (any, *refusal) {
+		return part(r, b.sessions, func(s api.Session) bool { return r.URL.Query().Get("state") == "" || s.State != session.Ended }), nil
+	})
 	handle("GET /sessions/{id}", b.session)
 	handle("POST /sessions/{id}/kill", b.kill)
 	handle("GET /recordings", b.findRecordings)
@@ -123,12 +128,37 @@ func newBroker() *broker {
 	return b
 }
 
+// stretch is a part of a list, and where it goes on.
+type stretch struct {
+	list any
+	next string
+}
+
+// part is what a call asks for of a list that has what fits.
+func part[T any](r *http.Request, all []T, fits func(T) bool) stretch {
+	all = slices.DeleteFunc(slices.Clone(all), func(x T) bool { return !fits(x) })
+	from, _ := strconv.Atoi(r.URL.Query().Get("after"))
+	limit, _ := strconv.Atoi(r.URL.Query().Get("limit"))
+	if limit == 0 {
+		limit = 100
+	}
+	s := stretch{list: append([]T{}, all[min(from, len(all)):min(from+limit, len(all))]...)}
+	if from+limit < len(all) {
+		s.next = strconv.Itoa(from + limit)
+	}
+	return s
+}
+
 func (b *broker) write(w http.ResponseWriter, v any, refused *refusal) {
 	if refused != nil {
 		w.Header().Set("Content-Type", "application/problem+json")
 		w.WriteHeader(refused.status)
 		_ = json.NewEncoder(w).Encode(api.Problem{Status: refused.status, Kind: refused.kind, Message: refused.text, Next: refused.next})
 		return
+	}
+	if s, ok := v.(stretch); ok {
+		w.Header().Set("X-Next", s.next)
+		v = s.list
 	}
 	if data, ok := v.([]byte); ok {
 		w.Header().Set("Content-Type", "application/octet-stream")

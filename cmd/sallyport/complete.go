@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -17,9 +18,9 @@ import (
 
 type completer = func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective)
 
-// offer completes the first argument with names of the newest entries of a list; those
-// that could do harm in a shell are left out by name.
-func offer[T any](p *program, from client.List[T], names func(T) []string) completer {
+// offer completes the first argument with names of the newest entries of a list that fit a
+// filter; those that could do harm in a shell are left out by name.
+func offer[T any](p *program, from client.List[T], filter url.Values, names func(T) []string) completer {
 	return func(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 		who, err := p.session()
 		if len(args) > 0 || err != nil {
@@ -32,7 +33,7 @@ func offer[T any](p *program, from client.List[T], names func(T) []string) compl
 		ctx, cancel := context.WithTimeout(ctx, completionTime)
 		defer cancel()
 		var all []string
-		list, _, _ := from.First(ctx, who.broker, nil, 500)
+		list, _, _ := from.First(ctx, who.broker, filter, 500)
 		for _, v := range list {
 			all = append(all, names(v)...)
 		}
@@ -49,7 +50,7 @@ func known(id string, notID error, site, asset string, fits bool) []string {
 }
 
 func (p *program) targets() completer {
-	return offer(p, client.Assets, func(a api.Asset) (names []string) {
+	return offer(p, client.Assets, nil, func(a api.Asset) (names []string) {
 		for _, s := range a.Services {
 			if of := (session.Target{Site: a.Site, Asset: a.Name, Service: s.Name}); of.Valid() && of.Site != "" {
 				names = append(names, of.String())
@@ -61,14 +62,18 @@ func (p *program) targets() completer {
 
 // requests offers ids; an empty status means all.
 func (p *program) requests(status session.Status) completer {
-	return offer(p, client.Requests, func(r api.Request) []string {
+	filter := url.Values{}
+	if status != "" {
+		filter.Set("status", string(status))
+	}
+	return offer(p, client.Requests, filter, func(r api.Request) []string {
 		_, err := session.ParseRequestID(r.ID)
 		return known(r.ID, err, r.Site, r.Asset, status == "" || r.Status == status)
 	})
 }
 
 func (p *program) engineers() completer {
-	return offer(p, client.Engineers, func(e api.Engineer) []string {
+	return offer(p, client.Engineers, nil, func(e api.Engineer) []string {
 		if name := cmp.Or(e.Email, e.Sub); wording.Clean(name) == name && !strings.ContainsAny(name, " \t\n") {
 			return []string{name}
 		}
@@ -77,14 +82,18 @@ func (p *program) engineers() completer {
 }
 
 func (p *program) sessions(liveOnly bool) completer {
-	return offer(p, client.Sessions, func(s api.Session) []string {
+	filter := url.Values{}
+	if liveOnly {
+		filter.Set("state", "live")
+	}
+	return offer(p, client.Sessions, filter, func(s api.Session) []string {
 		_, err := session.ParseSessionID(s.ID)
 		return known(s.ID, err, s.Site, s.Asset, !liveOnly || s.State != session.Ended)
 	})
 }
 
 func (p *program) recordings() completer {
-	return offer(p, client.Recordings, func(r api.Recording) []string {
+	return offer(p, client.Recordings, nil, func(r api.Recording) []string {
 		_, err := session.ParseRecordingID(r.ID)
 		return known(r.ID, err, r.Site, r.Asset, true)
 	})

@@ -36,6 +36,11 @@ func (p *program) requestOf(ctx context.Context, id string) (signedIn, api.Reque
 		r, err := client.Request.Get(ctx, who.broker, id)
 		return who, r, err
 	}
+	s, unopened := client.Session.Get(ctx, who.broker, id)
+	if unopened == nil {
+		r, err := client.Request.Get(ctx, who.broker, s.Request)
+		return who, r, err
+	}
 	all, err := client.Requests.All(ctx, who.broker)
 	if err != nil {
 		return who, api.Request{}, err
@@ -45,12 +50,7 @@ func (p *program) requestOf(ctx context.Context, id string) (signedIn, api.Reque
 			return who, r, nil
 		}
 	}
-	s, err := client.Session.Get(ctx, who.broker, id)
-	if err != nil {
-		return who, api.Request{}, err
-	}
-	r, err := client.Request.Get(ctx, who.broker, s.Request)
-	return who, r, err
+	return who, api.Request{}, unopened
 }
 
 // siteZone is the time zone of a request's scanner; empty when it is not known.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/url"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -55,13 +56,7 @@ func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error
 	if err != nil {
 		return out, err
 	}
-	var requests []api.Request
-	if who.has(session.Engineer) {
-		if requests, err = client.Requests.All(ctx, who.broker); err != nil {
-			return out, err
-		}
-	}
-	keys, err := p.prune(who.home, requests)
+	keys, err := p.prune(ctx, who)
 	if err != nil {
 		return out, err
 	}
@@ -112,22 +107,21 @@ func (p *program) rewriteSSH(ctx context.Context, who signedIn) {
 }
 
 // prune drops the keys of requests that are over and returns the others, newest first.
-func (p *program) prune(h home.Home, requests []api.Request) ([]home.Key, error) {
-	over, good := map[string]bool{}, map[string]bool{}
-	for _, r := range requests {
-		good[r.ID] = r.Status == session.Approved // an extended session outlives its window
-		if r.Status != session.Pending && r.Status != session.Approved {
-			over[r.ID] = true
-		}
+func (p *program) prune(ctx context.Context, who signedIn) ([]home.Key, error) {
+	keys, err := who.home.Keys()
+	if err != nil {
+		return nil, err
 	}
-	keys, err := h.Keys()
+	status, err := p.statusOf(ctx, who, keys)
 	if err != nil {
 		return nil, err
 	}
 	var kept []home.Key
 	for _, k := range keys {
-		if over[k.Request] || !good[k.Request] && p.now().After(k.NotAfter) {
-			if err := h.DropKey(k.Request); err != nil {
+		s, known := status[k.Request]
+		over := known && s != session.Pending && s != session.Approved
+		if over || s != session.Approved && p.now().After(k.NotAfter) { // an extended session outlives its window
+			if err := who.home.DropKey(k.Request); err != nil {
 				return nil, err
 			}
 			continue
@@ -135,6 +129,36 @@ func (p *program) prune(h home.Home, requests []api.Request) ([]home.Key, error)
 		kept = append(kept, k)
 	}
 	return kept, nil
+}
+
+// statusOf is how an engineer's requests stand that have keys here, as far as the broker
+// knows them.
+func (p *program) statusOf(ctx context.Context, who signedIn, keys []home.Key) (map[string]session.Status, error) {
+	status := map[string]session.Status{}
+	if len(keys) == 0 || !who.has(session.Engineer) {
+		return status, nil
+	}
+	for _, s := range []session.Status{session.Pending, session.Approved} {
+		some, err := client.Requests.Where(ctx, who.broker, url.Values{"status": {string(s)}})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range some {
+			status[r.ID] = r.Status
+		}
+	}
+	for _, k := range keys { // the rest is over, or was never handed in
+		if _, known := status[k.Request]; known {
+			continue
+		}
+		r, err := client.Request.Get(ctx, who.broker, k.Request)
+		if err == nil {
+			status[k.Request] = r.Status
+		} else if session.KindOf(err) != session.Invalid {
+			return nil, err
+		}
+	}
+	return status, nil
 }
 
 func keysFor(keys []home.Key, a api.Asset, service string) []string {

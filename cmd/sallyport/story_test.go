@@ -155,6 +155,12 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		for _, group := range args[1:] {
 			b.broker.quorum = append(b.broker.quorum, session.Quorum{Group: group, Count: 1})
 		}
+	case "crowd": // newer requests and sessions, all over
+		for i := range 2000 {
+			id := session.ID{9, byte(i >> 8), byte(i)}
+			b.broker.requests = append(b.broker.requests, &stored{view: api.Request{ID: id.Request(), Status: session.Withdrawn, Site: "NGH", Asset: "NGH-PETCT1", Services: []string{"recon-ssh"}}})
+			b.broker.sessions = append([]api.Session{{ID: id.Session(), State: session.Ended, Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Request: id.Request()}}, b.broker.sessions...)
+		}
 	case "away":
 		b.broker.away = true
 	case "session-of": // the session of a request that was approved

@@ -102,7 +102,12 @@ func (w Write[In, Out]) Post(ctx context.Context, c *Client, in In, ids ...strin
 
 // All is the whole list; never nil.
 func (l List[T]) All(ctx context.Context, c *Client) ([]T, error) {
-	all, _, err := l.First(ctx, c, nil, math.MaxInt)
+	return l.Where(ctx, c, nil)
+}
+
+// Where is all of the list that fits the filter; never nil.
+func (l List[T]) Where(ctx context.Context, c *Client, filter url.Values) ([]T, error) {
+	all, _, err := l.First(ctx, c, filter, math.MaxInt)
 	return all, err
 }
 
