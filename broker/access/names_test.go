@@ -102,6 +102,14 @@ func TestAnnouncementsStayAtTheirSite(t *testing.T) {
 		"a service's host":  func(h *link.Hello) { h.Assets[0].Services[0].Name = "recon-ssh.ngh-petct1" },
 		"letters of others": func(h *link.Hello) { h.Assets[0].Name = "NGH-PETC\u0422" },
 		"a Kelvin sign":     func(h *link.Hello) { h.Assets[0].Name = "NGH-\u212a" },
+		"a space after it":  func(h *link.Hello) { h.Assets[0].Name = "NGH-PETCT1 " },
+		"nothing one sees":  func(h *link.Hello) { h.Assets[0].Name = "NGH-PETCT1\u200b" },
+		"a name turned":     func(h *link.Hello) { h.Assets[0].Name = "\u202e1TCTEP-HGN" },
+		"a service turned":  func(h *link.Hello) { h.Assets[0].Services[0].Name = "recon-ssh\u200f" },
+		"a title turned":    func(h *link.Hello) { h.Assets[0].Label = "\u202e46 noileH" },
+		"a title isolated":  func(h *link.Hello) { h.Assets[0].Label = "Helion\u2066 64" },
+		"a hidden title":    func(h *link.Hello) { h.Assets[0].Label = "Helion\u200b 64" },
+		"a modality turned": func(h *link.Hello) { h.Assets[0].Modality = "\u202eTC/TP" },
 	} {
 		h := hostile.Hello("X")
 		spoil(&h)

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
@@ -122,8 +123,8 @@ func (r record) status(now time.Time) session.Status {
 func (r record) extension() bool { return r.doc.Kind == grant.KindExtension }
 
 // target is the full name of the request's scanner.
-func (r record) target() string {
-	return session.Target{Site: r.doc.Site, Asset: r.doc.Asset}.String()
+func (r record) target(services ...string) string {
+	return session.Target{Site: r.doc.Site, Asset: r.doc.Asset, Service: strings.Join(services, ",")}.String()
 }
 
 // grant is the pinned grant; whether it was admitted is Answer.Granted.

@@ -16,6 +16,7 @@ import (
 type Request struct {
 	ID         string            `json:"id"`
 	Status     session.Status    `json:"status"`
+	Target     string            `json:"target"` // SITE/ASSET/SERVICE; several services with commas
 	Asset      string            `json:"asset"`
 	Services   []string          `json:"services"`
 	Grant      *string           `json:"grant"` // S-..., once granted
@@ -82,6 +83,7 @@ type Session struct {
 	ID         string             `json:"id"`
 	State      session.State      `json:"state"`
 	Reason     *session.EndReason `json:"reason"` // null while it lives
+	Target     string             `json:"target"` // SITE/ASSET/SERVICE of the first connection
 	Asset      string             `json:"asset"`
 	Service    string             `json:"service"`  // of the first connection
 	Protocol   session.Protocol   `json:"protocol"` // empty where it is not known
@@ -113,7 +115,8 @@ func (s Session) MarshalJSON() ([]byte, error) {
 type Recording struct {
 	ID       string           `json:"id"`
 	Session  string           `json:"session"`
-	State    string           `json:"state"` // live, sealed, torn
+	State    string           `json:"state"`  // live, sealed, torn
+	Target   string           `json:"target"` // SITE/ASSET/SERVICE; what is not known yet is left out
 	Asset    string           `json:"asset"`
 	Service  string           `json:"service"`
 	Protocol session.Protocol `json:"protocol"` // empty where it is not known
@@ -163,6 +166,7 @@ type Stuck struct {
 
 // Asset is a scanner as the catalogue shows it.
 type Asset struct {
+	Target   string            `json:"target"` // SITE/ASSET
 	Name     string            `json:"name"`
 	Site     string            `json:"site"`
 	Label    string            `json:"label"`
@@ -267,7 +271,7 @@ func known(p session.Person) string {
 func (r record) view(now time.Time) Request {
 	q := r.doc
 	v := Request{
-		ID: r.id.Request(), Status: r.status(now), Asset: q.Asset, Services: list(q.Services), Site: q.Site, Class: q.Class,
+		ID: r.id.Request(), Status: r.status(now), Target: r.target(q.Services...), Asset: q.Asset, Services: list(q.Services), Site: q.Site, Class: q.Class,
 		Channels: list(q.Channels), NotBefore: time.Unix(q.NBF, 0).UTC(), NotAfter: time.Unix(q.EXP, 0).UTC(), MaxSeconds: q.MaxS,
 		Approvals: r.Answer.Count, Needed: r.Answer.Needed, Engineer: r.Engineer, Reason: q.Reason, WorkOrder: q.Ref,
 		Created: r.Created.UTC(), DeniedBy: known(r.Answer.DeniedBy), DenyReason: r.Answer.DenyReason,
@@ -276,6 +280,7 @@ func (r record) view(now time.Time) Request {
 	if g, ok := r.grant(); ok && !r.Answer.Granted.IsZero() {
 		id := r.sessionID().Session()
 		v.Grant, v.Services, v.Class, v.Channels = &id, list(g.Services), g.Class, list(g.Channels)
+		v.Target = r.target(g.Services...)
 		v.NotBefore, v.NotAfter, v.MaxSeconds = time.Unix(g.NBF, 0).UTC(), time.Unix(g.EXP, 0).UTC(), g.MaxS
 	}
 	if x := r.Answer.Revoked; x != nil {
@@ -312,7 +317,7 @@ func (r record) documents() Documents {
 func (r record) session(now time.Time) Session {
 	f := r.sessionFacts()
 	s := Session{
-		ID: r.sessionID().Session(), State: f.State(now), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol,
+		ID: r.sessionID().Session(), State: f.State(now), Target: r.target(r.Session.Service), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol,
 		Engineer: known(r.Engineer), Opened: f.Opened.UTC(), Deadline: f.Deadline.UTC(), Ended: orNull(f.Ended),
 		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Frozen: []string{}, Keys: r.Session.Keys, Site: r.doc.Site, WorkOrder: r.doc.Ref,
 	}
@@ -344,7 +349,7 @@ func (x scanner) view() Asset {
 	if zone == "" {
 		zone = "UTC"
 	}
-	return Asset{Name: x.Name, Site: x.Site, Label: x.Label, Modality: x.Modality, Online: x.Online, Needed: p.Approvals,
+	return Asset{Target: x.full("").String(), Name: x.Name, Site: x.Site, Label: x.Label, Modality: x.Modality, Online: x.Online, Needed: p.Approvals,
 		Longest: int64(p.Longest / time.Second), Channels: list(p.Channels), Services: list(x.Services),
 		Accept: session.Accept{Engineer: list(p.Accept.Engineer), Approver: list(p.Accept.Approver)},
 		Window: int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}}

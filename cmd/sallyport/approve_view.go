@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -23,45 +24,29 @@ func (m *requestUnderDecision) draft(longest time.Duration, channels []session.C
 	if err != nil {
 		return draft{}, err
 	}
-	qh := grant.RequestHash(m.docs.Request)
-	g := grant.NewGrant()
-	g.Req, g.Site, g.Agent, g.Asset = hex.EncodeToString(qh[:]), r.Site, session.Fingerprint(identity), r.Asset
-	g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS = r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS
-	narrowed := false
-	if longest != 0 {
-		seconds := int64(longest.Seconds())
-		if longest < time.Second || longest%time.Second != 0 || seconds > r.MaxS {
-			return draft{}, usage("You can allow less than %s, not more", display.Span(time.Duration(r.MaxS)*time.Second)).WithNext("Leave out --for to allow what was asked.")
-		}
-		narrowed = seconds < r.MaxS
-		g.MaxS = seconds
+	if longest%time.Second != 0 || longest < 0 {
+		return draft{}, usage("A session lasts whole seconds, at least one").WithNext("Leave out --for to allow what was asked.")
 	}
-	if channels != nil {
-		list := slices.Clone(channels)
-		slices.Sort(list)
-		list = slices.Compact(list)
-		for _, c := range list {
-			if !slices.Contains(r.Channels, c) {
-				return draft{}, usage("The engineer did not ask for %.40q", c).WithNext("You can leave out, not add. Asked for: " + joined(r.Channels) + ".")
-			}
-		}
-		if len(list) == 0 {
-			return draft{}, usage("A grant without any channel opens nothing").WithNext("Leave one, or deny the request.")
-		}
-		narrowed = narrowed || len(list) < len(r.Channels)
-		g.Channels = list
+	agent := session.Fingerprint(identity)
+	g, err := grant.Draft(m.docs.Request, agent, grant.Less{MaxS: int64(longest / time.Second), Channels: channels})
+	var e *session.Error
+	if errors.As(err, &e) {
+		return draft{}, usage("%s", strings.TrimSuffix(e.Message, ".")).WithNext(e.Next)
 	}
-	if narrowed && r.Kind == grant.KindExtension {
-		return draft{}, usage("An extension is approved as it was asked, or denied").WithNext("To allow less time: sallyport deny " + m.id + " --reason ... and say how much.")
+	if err != nil {
+		return draft{}, err
 	}
 	if len(m.docs.Grant) > 0 {
-		before, err := m.partial(g)
+		before, err := grant.ParseGrant(m.docs.Grant)
+		if err == nil {
+			err = grant.Answers(before, m.docs.Request, agent)
+		}
 		if err != nil {
 			return draft{}, err
 		}
 		same := before.MaxS == g.MaxS && slices.Equal(before.Channels, g.Channels)
 		if same || longest == 0 && channels == nil {
-			return draft{grant: before, bytes: m.docs.Grant, joined: true, narrowed: before.MaxS < r.MaxS || len(before.Channels) < len(r.Channels)}, nil
+			return draft{grant: before, bytes: m.docs.Grant, joined: true, narrowed: before.Narrows(r)}, nil
 		}
 	}
 	if m.offered.Name != "" { // what the broker says of the scanner; the agent checks its own rules
@@ -70,23 +55,7 @@ func (m *requestUnderDecision) draft(longest time.Duration, channels []session.C
 		}
 	}
 	bytes, err := g.Marshal()
-	return draft{grant: g, bytes: bytes, narrowed: narrowed}, err
-}
-
-// partial reads the grant that somebody else approved and checks that it answers
-// this request, at this agent, and goes nowhere beyond it.
-func (m *requestUnderDecision) partial(like grant.Grant) (grant.Grant, error) {
-	g, err := grant.ParseGrant(m.docs.Grant)
-	if err != nil {
-		return g, err
-	}
-	if err := grant.Within(g, m.request); err != nil {
-		return g, err
-	}
-	if g.Req != like.Req || g.Agent != like.Agent || g.Site != like.Site || g.Asset != like.Asset || !slices.Contains(g.Obl, "record") {
-		return g, session.Errorf(session.Refused, "The grant that was approved before is not for this request").WithNext("Do not approve it. Tell your security contact.")
-	}
-	return g, nil
+	return draft{grant: g, bytes: bytes, narrowed: g.Narrows(r)}, err
 }
 
 // view is the draft as its approver reads it.
@@ -94,8 +63,12 @@ func (m *requestUnderDecision) view(d draft) console.View {
 	r, g, p := m.request, d.grant, m.engineer.Person
 	gh, qh := grant.GrantHash(d.bytes), grant.RequestHash(m.docs.Request)
 	signed := m.engineer.IssuedAt
+	var names []string
+	for _, x := range g.Targets() {
+		names = append(names, x.String())
+	}
 	v := console.View{
-		Request: m.id, Site: r.Site, Asset: r.Asset, Label: m.label, Services: strings.Join(g.Services, ", "),
+		Request: m.id, Scanner: fullName(r.Site, r.Asset, ""), Label: m.label, Services: wording.List(names),
 		Who:    console.Person{Name: p.Name, Email: p.Email, Sub: p.Sub, Issuer: p.Iss, SignedIn: m.clock(signed)},
 		Wants:  m.wants(g),
 		Reason: r.Reason, WorkOrder: r.Ref, Narrowed: d.narrowed, SignIn: host(m.hospital.URL), GrantHash: hex.EncodeToString(gh[:]),
@@ -127,8 +100,8 @@ func (m *requestUnderDecision) view(d draft) console.View {
 	}
 	v.Checked = [][2]string{
 		{"The engineer", fmt.Sprintf("%s signed exactly these bytes at %s", who, p.Iss)},
-		{"Engineer's side", classWords(m.engineer.Client)},
-		{"Your side", classWords(session.Console)},
+		{"Engineer's side", string(m.engineer.Client) + ": signed " + wording.Signed(m.engineer.Client)},
+		{"Your side", string(session.Console) + ": signed " + wording.Signed(session.Console)},
 		{"The agent", "only the one with key " + g.Agent + ", from your trust bundle"},
 		{"Engineer's ssh key", m.keyWords()},
 		{"Name and e-mail", "as " + host(p.Iss) + " says; identity is " + p.Sub},
@@ -139,37 +112,15 @@ func (m *requestUnderDecision) view(d draft) console.View {
 
 // wants are the three plain lines.
 func (m *requestUnderDecision) wants(g grant.Grant) []string {
-	var does, files []string
-	for _, c := range []session.Channel{session.Shell, session.Exec, session.Control} {
-		if slices.Contains(g.Channels, c) {
-			does = append(does, wording.Channel(c))
-		}
-	}
-	for _, c := range []session.Channel{session.FilesIn, session.FilesOut, session.ClipboardIn, session.ClipboardOut} {
-		if slices.Contains(g.Channels, c) {
-			files = append(files, wording.Channel(c))
-		}
-	}
-	lines := []string{}
-	if len(does) > 0 {
-		lines = append(lines, fmt.Sprintf("%s on %s, %s (%s)", strings.Join(does, " and "), strings.Join(g.Services, ", "), wording.Class(g.Class), g.Class))
-	}
+	work, files := wording.Work(g.Targets(), g.Class, g.Channels), wording.Carries(g.Channels)
 	if m.request.Kind == grant.KindExtension {
-		return append(append([]string{m.extends(g)}, lines...), filesLine(files))
+		return []string{m.extends(g), work, files}
 	}
 	start := "starting when they connect"
 	if begin := time.Unix(g.NBF, 0); begin.After(m.now()) {
 		start = "starting when they connect, not before " + m.clock(begin)
 	}
-	lines = append(lines, fmt.Sprintf("for up to %s, %s, not after %s", display.Span(time.Duration(g.MaxS)*time.Second), start, m.clock(time.Unix(g.EXP, 0))))
-	return append(lines, filesLine(files))
-}
-
-func filesLine(files []string) string {
-	if len(files) > 0 {
-		return strings.Join(files, " and ")
-	}
-	return "copy no files"
+	return []string{work, fmt.Sprintf("for up to %s, %s, not after %s", display.Span(time.Duration(g.MaxS)*time.Second), start, m.clock(time.Unix(g.EXP, 0))), files}
 }
 
 // extends says what an extension comes to. The new end is signed; the old one is the
@@ -180,34 +131,13 @@ func (m *requestUnderDecision) extends(g grant.Grant) string {
 }
 
 func (m *requestUnderDecision) cautions(g grant.Grant, d draft) []string {
-	var list []string
-	if slices.Contains(g.Channels, session.Shell) || slices.Contains(g.Channels, session.Exec) {
-		list = append(list, "A shell or a command can do whatever the scanner's service account may do, and can carry files in and out whatever the line about files says. All of it is recorded.")
-	}
-	if g.Class == session.Disruptive {
-		list = append(list, "Disruptive work can stop an examination. Make sure that no patient depends on this scanner now.")
-	}
-	if m.engineer.Client == session.Web {
-		list = append(list, "The engineer signed on the broker's web page. If the broker were taken over, it could have stood in for them.")
-	}
+	list := wording.Cautions(g.Class, g.Channels, m.engineer.Client)
 	if d.joined {
 		list = append(list, "Another approver signed this same grant. You would sign the same bytes.")
 	} else if len(m.docs.Grant) > 0 {
 		list = append(list, "You allow less than the approver before you. Their approval does not count for yours, and they must decide again.")
 	}
 	return list
-}
-
-func classWords(c session.ClientClass) string {
-	switch c {
-	case session.CLI:
-		return "cli: signed on the engineer's own machine; the broker could not stand in"
-	case session.Console:
-		return "console: this machine shows and signs; the broker is not trusted for it"
-	case session.Web:
-		return "web: signed on the broker's page, which is trusted to be honest"
-	}
-	return string(c)
 }
 
 func (m *requestUnderDecision) keyWords() string {

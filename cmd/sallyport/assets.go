@@ -46,7 +46,9 @@ func assetsOf(ctx context.Context, who signedIn, of session.Target) ([]api.Asset
 	if err == nil && more {
 		err = usage("There are more than %d scanners", maxAssets).WithNext("Name one site of them.")
 	}
-	slices.SortFunc(list, func(x, y api.Asset) int { return strings.Compare(fullName(x.Site, x.Name, ""), fullName(y.Site, y.Name, "")) })
+	slices.SortFunc(list, func(x, y api.Asset) int {
+		return strings.Compare(fullName(x.Site, x.Name, ""), fullName(y.Site, y.Name, ""))
+	})
 	return list, err
 }
 

@@ -224,13 +224,13 @@ func (b *broker) assets(site string) []api.Asset {
 	}
 	all := []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell}
 	list := []api.Asset{
-		{Name: "NGH-PETCT1", Site: "NGH", Label: label, Modality: "PT/CT", Online: true, Needed: b.needed, Longest: 8 * 3600, Channels: all, Window: 24 * 3600, Zone: b.zone, Quorum: b.quorum,
+		{Target: "NGH/NGH-PETCT1", Name: "NGH-PETCT1", Site: "NGH", Label: label, Modality: "PT/CT", Online: true, Needed: b.needed, Longest: 8 * 3600, Channels: all, Window: 24 * 3600, Zone: b.zone, Quorum: b.quorum,
 			Services: []session.Service{{Name: "recon-ssh", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.NonDisruptive}}},
-		{Name: "NGH-CT2", Site: "NGH", Label: "Rotor 128", Modality: "CT", Needed: 1, Longest: 1800, Window: 24 * 3600, Channels: all[:1],
+		{Target: "NGH/NGH-CT2", Name: "NGH-CT2", Site: "NGH", Label: "Rotor 128", Modality: "CT", Needed: 1, Longest: 1800, Window: 24 * 3600, Channels: all[:1],
 			Services: []session.Service{{Name: "irs-ssh", Endpoint: "irs", Protocol: session.SSH, Port: 22, Class: session.Observe}}},
 	}
 	if b.twin { // another hospital calls a scanner as this one does
-		list = append(list, api.Asset{Name: "ngh-petct1", Site: "HST", Label: "Helion 64", Modality: "PT/CT", Online: true, Needed: 1, Longest: 8 * 3600, Channels: all, Window: 24 * 3600,
+		list = append(list, api.Asset{Target: "HST/ngh-petct1", Name: "ngh-petct1", Site: "HST", Label: "Helion 64", Modality: "PT/CT", Online: true, Needed: 1, Longest: 8 * 3600, Channels: all, Window: 24 * 3600,
 			Services: []session.Service{{Name: "RECON-SSH", Endpoint: "recon", Protocol: session.SSH, Port: 22, Class: session.NonDisruptive}}})
 	}
 	return slices.DeleteFunc(list, func(a api.Asset) bool { return site != "" && !strings.EqualFold(a.Site, site) })
@@ -268,7 +268,7 @@ func (b *broker) request(r *http.Request, who session.Person) (any, *refusal) {
 	}
 	rid, _ := session.ParseText(doc.RID)
 	s := &stored{voted: map[string]bool{}, docs: api.Documents{Request: in.Request, Token: in.Token, Salt: in.Salt, Received: time.Now()},
-		view: api.Request{ID: rid.Request(), Status: session.Pending, Asset: doc.Asset, Services: doc.Services, NotBefore: time.Unix(doc.NBF, 0).UTC(), NotAfter: time.Unix(doc.EXP, 0).UTC(),
+		view: api.Request{ID: rid.Request(), Status: session.Pending, Target: fullName(doc.Site, doc.Asset, strings.Join(doc.Services, ",")), Asset: doc.Asset, Services: doc.Services, NotBefore: time.Unix(doc.NBF, 0).UTC(), NotAfter: time.Unix(doc.EXP, 0).UTC(),
 			MaxSeconds: doc.MaxS, Needed: b.needed, Site: doc.Site, Class: doc.Class, Channels: doc.Channels, Engineer: who, Reason: doc.Reason, WorkOrder: doc.Ref, Created: time.Now().UTC(), Kind: doc.Kind}}
 	if parent, err := session.ParseText(doc.Parent); err == nil {
 		s.view.Extends = parent.Session()

@@ -168,14 +168,14 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		if refused != nil {
 			ts.Fatalf("%s", refused.text)
 		}
-		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: s.view.Engineer.Email,
+		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Target: "NGH/NGH-PETCT1/recon-ssh", Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: s.view.Engineer.Email,
 			Opened: day(12, 16), Deadline: day(12, 46), Recordings: []string{}, Request: s.view.ID, Frozen: []string{}, Keys: 2}}
 	case "session":
-		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: "jana@meridian.example\x1b[2J",
+		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Target: "NGH/NGH-PETCT1/recon-ssh", Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: "jana@meridian.example\x1b[2J",
 			Opened: day(12, 1), Deadline: day(12, 31), Recordings: []string{session.ID{2}.Recording()}, Request: session.ID{3}.Request(), Frozen: []string{}}}
 	case "recording":
 		ended := day(12, 9)
-		b.broker.listed = append(b.broker.listed, api.Recording{ID: session.ID{2}.Recording(), Session: session.ID{1}.Session(), State: args[1], Site: "NGH", Asset: "NGH-PETCT1",
+		b.broker.listed = append(b.broker.listed, api.Recording{ID: session.ID{2}.Recording(), Session: session.ID{1}.Session(), State: args[1], Target: "NGH/NGH-PETCT1/recon-ssh", Site: "NGH", Asset: "NGH-PETCT1",
 			Service: "recon-ssh", Protocol: session.SSH, Engineer: "jana@meridian.example", Started: day(12, 2), Ended: &ended, Bytes: 48213})
 		b.broker.recordings[session.ID{2}.Recording()] = paper(args[2], paperEvents()...)
 	default:

@@ -91,6 +91,14 @@ func (r Request) Marshal() ([]byte, error) {
 	return encode("request", r)
 }
 
+// Targets are the full names of the services that a grant allows.
+func (g Grant) Targets() (all []session.Target) {
+	for _, service := range g.Services {
+		all = append(all, session.Target{Site: g.Site, Asset: g.Asset, Service: service})
+	}
+	return all
+}
+
 // Marshal writes the grant's exact bytes; see Request.Marshal.
 func (g Grant) Marshal() ([]byte, error) {
 	if err := g.check(); err != nil {

@@ -28,21 +28,7 @@ type webGrantVectors struct {
 	IDs     [][2]string      `json:"ids"`
 }
 
-func answered(t *testing.T, raw []byte, gid session.ID) (grant.Request, grant.Grant) {
-	t.Helper()
-	r, err := grant.ParseRequest(raw)
-	if err != nil {
-		t.Fatal(err)
-	}
-	qh := grant.RequestHash(raw)
-	g := grant.NewGrant()
-	g.GID, g.Req, g.Agent = gid.Text(), hex.EncodeToString(qh[:]), "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
-	g.Site, g.Asset, g.Services, g.Class, g.Channels = r.Site, r.Asset, r.Services, r.Class, copied(r.Channels)
-	g.NBF, g.EXP, g.MaxS = r.NBF, r.EXP, r.MaxS
-	return r, g
-}
-
-func copied(list []session.Channel) []session.Channel { return append([]session.Channel{}, list...) }
+const draftsAgent = "SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU"
 
 func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 	asked, err := grant.ParseRequest([]byte(requestGolden))
@@ -68,20 +54,32 @@ func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 		{"an extension", longer, map[string]any{}},
 	} {
 		raw := marshal(t, c.request)
-		r, g := answered(t, raw, session.ID{0: byte(i), 15: 1})
-		g = changed(t, g, c.less)
-		if err := grant.Within(g, r); err != nil {
-			t.Errorf("%s: %v", c.name, err)
+		g, err := grant.Draft(raw, draftsAgent, changed(t, grant.Less{}, c.less))
+		if err != nil {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		g.GID = session.ID{0: byte(i), 15: 1}.Text()
+		if err := grant.Answers(g, raw, draftsAgent); err != nil || g.Narrows(c.request) != (len(c.less) > 0) {
+			t.Errorf("%s: %v, narrower %v", c.name, err, g.Narrows(c.request))
+		}
+		if grant.Answers(g, marshal(t, longer), draftsAgent) == nil != (c.name == "an extension") || grant.Answers(g, raw, g.Req) == nil {
+			t.Errorf("%s: it answers another request, or at another agent", c.name)
 		}
 		doc, salt, token := marshal(t, g), [32]byte{byte(i), 31: 7}, "e30.e30.c2ln"
 		gh := grant.GrantHash(doc)
 		all.Drafts = append(all.Drafts, drafted{c.name, string(raw), g.Agent, g.GID, c.less, string(doc), hex.EncodeToString(gh[:]), token, salt[:], grant.ApproveNonce(doc, token, salt)})
 	}
 	for _, change := range all.Refused {
-		r, g := answered(t, marshal(t, asked), session.ID{15: 1})
-		g = changed(t, g, change)
-		if _, err := g.Marshal(); err == nil && grant.Within(g, r) == nil {
-			t.Errorf("a grant with %v is within the request", change)
+		if change["maxs"] == 0 { // for Draft it is all that was asked
+			continue
+		}
+		if g, err := grant.Draft(marshal(t, asked), draftsAgent, changed(t, grant.Less{}, change)); err == nil {
+			t.Errorf("a grant with %v goes beyond the request: %+v", change, g)
+		}
+	}
+	for _, less := range []grant.Less{{MaxS: 60}, {Channels: []session.Channel{}}} {
+		if g, err := grant.Draft(marshal(t, longer), draftsAgent, less); err == nil {
+			t.Errorf("an extension with %+v: %+v", less, g)
 		}
 	}
 	for _, id := range []session.ID{{15: 1}, {0xff, 0xee, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}, {0x80}} {

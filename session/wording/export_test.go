@@ -16,3 +16,8 @@ func Channels() map[session.Channel]string { return channels() }
 
 // Classes are the words of the service classes.
 func Classes() map[session.Class]string { return classes() }
+
+// Deciding are the words that an approver's page has beside those.
+func Deciding() (order []session.Channel, phrase map[string]string, signs map[session.ClientClass]string) {
+	return readOrder(), phrases(), signed()
+}

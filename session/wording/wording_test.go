@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -161,20 +162,67 @@ func TestEveryReasonHasWords(t *testing.T) {
 
 // The pages have the same words and take the same characters for hostile.
 func TestThePagesSpeakTheSameWords(t *testing.T) {
-	words, err := json.MarshalIndent(map[string]any{
-		"ended": wording.Ends(), "channels": wording.Channels(), "classes": wording.Classes(), "hostile": pattern(),
-	}, "", "  ")
+	order, phrases, signed := wording.Deciding()
+	hold(t, web, map[string]any{"ended": wording.Ends(), "channels": wording.Channels(), "classes": wording.Classes(), "hostile": pattern(),
+		"hands": slices.DeleteFunc(slices.Clone(order), session.Channel.Carries), "phrases": phrases, "signed": signed,
+		"carries": slices.DeleteFunc(slices.Clone(order), func(c session.Channel) bool { return !c.Carries() })})
+	if sorted := slices.Sorted(slices.Values(order)); !slices.Equal(sorted, session.Channels()) {
+		t.Errorf("an approver reads of %v, there are %v", sorted, session.Channels())
+	}
+}
+
+// deciding is a grant with what an approver reads of it.
+type deciding struct {
+	on       []session.Target
+	On       []string            `json:"on"`
+	Class    session.Class       `json:"class"`
+	Channels []session.Channel   `json:"channels"`
+	Engineer session.ClientClass `json:"engineer"`
+	Work     string              `json:"work"`
+	Carries  string              `json:"carries"`
+	Cautions []string            `json:"cautions"`
+}
+
+func TestThePagesSayTheSameToApprovers(t *testing.T) {
+	recon, console := session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}, session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "console"}
+	all := []deciding{
+		{on: []session.Target{recon}, Class: session.Observe, Channels: []session.Channel{session.Exec}, Engineer: session.CLI},
+		{on: []session.Target{console, recon}, Class: session.Disruptive, Channels: session.Channels(), Engineer: session.Web},
+		{on: []session.Target{console}, Class: session.NonDisruptive, Channels: []session.Channel{session.ClipboardOut, session.Control}, Engineer: session.Console},
+		{on: []session.Target{recon}, Class: session.Disruptive, Channels: []session.Channel{session.FilesOut}},
+	}
+	for i := range all {
+		x := &all[i]
+		x.Work, x.Carries = wording.Work(x.on, x.Class, x.Channels), wording.Carries(x.Channels)
+		for _, of := range x.on {
+			x.On = append(x.On, of.String())
+		}
+		x.Cautions = append([]string{}, wording.Cautions(x.Class, x.Channels, x.Engineer)...)
+		if !strings.Contains(x.Work, x.On[0]) {
+			t.Errorf("%q does not name the scanner in full", x.Work)
+		}
+	}
+	hold(t, "testdata/deciding.json", all)
+	if wording.Signed("x") != wording.Signed("") {
+		t.Error("a program that is not known is taken for another")
+	}
+}
+
+// hold compares a file with what this code makes.
+func hold(t *testing.T, file string, all any) {
+	t.Helper()
+	words, err := json.MarshalIndent(all, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	words = append(words, '\n')
 	if *update {
-		if err := os.WriteFile(web, words, 0o644); err != nil {
+		if err := os.WriteFile(file, words, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if have, err := os.ReadFile(web); err != nil || string(have) != string(words) {
-		t.Errorf("%s is another (%v): go test ./session/wording -update", web, err)
+	if have, err := os.ReadFile(file); err != nil || string(have) != string(words) {
+		t.Errorf("%s is another (%v): go test ./session/wording -update", file, err)
 	}
 }
 

@@ -24,16 +24,19 @@ export function me(role: T.Role): T.Me {
 
 export function asset(over: Partial<T.Asset> = {}): T.Asset {
   return {
-    name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, window_seconds: 86400,
+    target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, window_seconds: 86400,
     zone: 'Europe/London', channels: ['exec', 'files-in', 'files-out', 'shell'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] },
     services: [{ name: 'recon-ssh', endpoint: 'recon', protocol: 'ssh', port: 22, class: 'non-disruptive' }], quorum: [], agent: 'SHA256:' + 'A'.repeat(43),
     typical_seconds: 420, decided: 12, live: [], ...over,
   };
 }
 
+/** A scanner's full name, as the broker writes it. */
+const scanner = (over: { site?: string; asset?: string }) => `${over.site ?? 'NGH'}/${over.asset ?? 'NGH-PETCT1'}`;
+
 export function request(over: Partial<T.Request> = {}): T.Request {
   return {
-    id: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', kind: 'session', status: 'pending', site: 'NGH', asset: 'NGH-PETCT1', services: ['recon-ssh'], class: 'non-disruptive',
+    target: `${scanner(over)}/${(over.services ?? ['recon-ssh']).join(',')}`, id: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', kind: 'session', status: 'pending', site: 'NGH', asset: 'NGH-PETCT1', services: ['recon-ssh'], class: 'non-disruptive',
     channels: ['files-out', 'shell'], not_before: at(-3), not_after: at(237), max_seconds: 1800, engineer: people.brandt, engineer_class: 'web',
     reason: 'Detector block 57 drifts; look at the event log and the temperatures.', work_order: 'WO-2026-11873', created: at(-3), approvals: 0, needed: 1,
     missing: ['scanner-approvers'], approved: [], grant: null, ...over,
@@ -42,7 +45,7 @@ export function request(over: Partial<T.Request> = {}): T.Request {
 
 export function session(over: Partial<T.Session> = {}): T.Session {
   return {
-    id: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'live', reason: null, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh',
+    target: `${scanner(over)}/${over.service ?? 'recon-ssh'}`, id: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'live', reason: null, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh',
     engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', opened: at(-8), deadline: at(22), ended: null,
     recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], frozen: [], keys: 1, ...over,
   };
@@ -50,7 +53,7 @@ export function session(over: Partial<T.Session> = {}): T.Session {
 
 export function recording(over: Partial<T.Recording> = {}): T.Recording {
   return {
-    id: 'V-7H2K9M4QXW3EVN5TBJ6CPA8DFR', session: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'sealed', reason: 'completed',
+    target: `${scanner(over)}/${over.service ?? 'recon-ssh'}`, id: 'V-7H2K9M4QXW3EVN5TBJ6CPA8DFR', session: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'sealed', reason: 'completed',
     site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh', engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', started: at(-90), ended: at(-68),
     bytes: 48213, readable: true, digest: { seconds: 1320, lines: 214, files_in: 0, files_out: 1, refused: 0, warnings: 1, freezes: 1 }, verdict: null, stuck: null, reviews: [], ...over,
   };

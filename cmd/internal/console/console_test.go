@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func sample() View {
-	return View{Request: "R-x", Site: "NGH", Asset: "NGH-PETCT1", Services: "recon-ssh", Who: Person{Email: "jana@meridian.example"}, Wants: []string{"use a command shell"},
+	return View{Request: "R-x", Scanner: "NGH/NGH-PETCT1", Services: "NGH/NGH-PETCT1/recon-ssh", Who: Person{Email: "jana@meridian.example"}, Wants: []string{"use a command shell"},
 		Reason: `<img src=x onerror=alert(1)>`, WorkOrder: "W\x1b[2J", GrantHash: "abc", SignIn: "idp.example",
 		Longest: Durations(30*time.Minute, 30*time.Minute), Documents: []Document{{Title: "Request", Hash: "ab", Text: `{"v":1}`}}}
 }

@@ -15,10 +15,9 @@ import (
 // comes from documents and tokens that were verified on this machine.
 type View struct {
 	Request  string // R-...
-	Site     string
-	Asset    string
+	Scanner  string // NGH/NGH-PETCT1
 	Label    string // the broker's description, unverified
-	Services string // "recon-ssh"
+	Services string // NGH/NGH-PETCT1/recon-ssh
 
 	Who       Person
 	Station   []Station // the corridor, engineer first
@@ -76,7 +75,7 @@ func (v View) Write(w io.Writer) error {
 	var b strings.Builder
 	line := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
 	clean := wording.Clean
-	line("%s at %s - request %s", clean(v.Asset), clean(v.Site), clean(v.Request))
+	line("%s - request %s", clean(v.Services), clean(v.Request))
 	line("")
 	line("%s <%s>", clean(v.Who.Shown()), clean(v.Who.Email))
 	line("signed in with %s, %s", clean(v.Who.Issuer), clean(v.Who.SignedIn))

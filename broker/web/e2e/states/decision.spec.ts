@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type * as T from '../../src/lib/types';
 import { asset, at, context, mock, people, problem, session } from '../mock';
@@ -22,14 +23,26 @@ test('one request on one screen', async ({ page }) => {
   await everyLook(page, 'decision', async () => {
     await expect(panel.getByRole('heading', { name: 'Jana Brandt' })).toBeVisible();
     await expect(panel).toContainText('meridian.example');
-    await expect(panel).toContainText('use a command shell on recon-ssh');
+    await expect(panel).toContainText('use a command shell on NGH/NGH-PETCT1/recon-ssh, work without disturbing patients');
     await expect(panel).toContainText('for up to 30 minutes, starting when they connect');
     await expect(panel).toContainText('copy files from the scanner');
     await expect(panel).toContainText('4 sessions on this scanner since');
-    await expect(panel).toContainText('can carry files in and out whatever the file switches say');
+    await expect(panel).toContainText('can carry files in and out whatever the line about files says');
     await expect(panel).toContainText('Approving here trusts this web page to show you the truth');
     await expect(panel.getByRole('button', { name: 'Approve' })).toBeEnabled();
   });
+});
+
+// The vectors are written by session/wording, which the command line's page has its words of.
+test('it says what the command line says', async ({ page }) => {
+  const all = JSON.parse(readFileSync(new URL('../../../../session/wording/testdata/deciding.json', import.meta.url), 'utf8'));
+  expect(all.length).toBeGreaterThan(3);
+  for (const [i, v] of all.entries()) {
+    const services = v.on.map((s: string) => s.split('/')[2]);
+    const panel = await show(page, papers(50 + i, { services, class: v.class, channels: v.channels, engineer_class: v.engineer }));
+    await expect(panel.getByRole('region', { name: 'wants to' }).getByRole('listitem')).toHaveText([v.work, /^for up to /, v.carries]);
+    for (const caution of v.cautions) await expect(panel).toContainText(caution);
+  }
 });
 
 test('less can be allowed, and what is approved is exactly that', async ({ page }) => {
@@ -134,7 +147,7 @@ test('a session that asks to go on', async ({ page }) => {
   const panel = await show(page, p, { [`GET /sessions/${session().id}`]: session() });
   await everyLook(page, 'decision-extension', async () => {
     await expect(panel).toContainText('Live now');
-    await expect(panel).toContainText('go on with the session that is open, until');
+    await expect(panel).toContainText('go on with a session that is open, until');
     await expect(panel).toContainText('instead of');
     await expect(panel.getByText('Allow less', { exact: true })).toHaveCount(0);
     await expect(panel.getByRole('button', { name: 'Approve' })).toBeEnabled();

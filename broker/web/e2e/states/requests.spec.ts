@@ -59,7 +59,7 @@ test('a request that waits', async ({ page }) => {
     await expect(p.getByText('1 of 2 approvals given')).toBeVisible();
     await expect(p.getByRole('button', { name: 'Take the request back' })).toBeVisible();
   });
-  await expect(page).toHaveTitle(/^○ 1 of 2 approvals given, NGH-PETCT1/);
+  await expect(page).toHaveTitle(/^○ 1 of 2 approvals given, NGH\/NGH-PETCT1\/recon-ssh/);
 });
 
 test('a station opens to its proof', async ({ page }) => {
@@ -119,7 +119,7 @@ test('a live request carries its time in the title; more time is asked for besid
   await everyLook(page, 'request-live', async (p) => {
     await expect(p.getByText('The session is live')).toBeVisible();
   });
-  await expect(page).toHaveTitle(/^● \d\d:\d\d NGH-PETCT1/);
+  await expect(page).toHaveTitle(/^● \d\d:\d\d NGH\/NGH-PETCT1\/recon-ssh/);
 });
 
 test('a proof that only the command line may give shows the command', async ({ page }) => {
@@ -179,7 +179,7 @@ test('sessions: the list', async ({ page }) => {
   await everyLook(page, 'sessions', async (p) => {
     await expect(p.getByText('Ended at its limit')).toBeVisible();
   });
-  await expect(page).toHaveTitle(/^● \d\d:\d\d NGH-PETCT1/);
+  await expect(page).toHaveTitle(/^● \d\d:\d\d NGH\/NGH-PETCT1\/recon-ssh/);
 });
 
 test('sessions: none, and none reached', async ({ page }) => {

@@ -34,7 +34,7 @@ test('a live terminal in every look', async ({ page }) => {
   await everyLook(page, 'terminal', async (p) => {
     await expect(rows(p)).toContainText('gain drift');
     await expect(p.getByText('recorded')).toBeAttached();
-    await expect(p).toHaveTitle(/^● 2\d:\d\d NGH-PETCT1/);
+    await expect(p).toHaveTitle(/^● 2\d:\d\d NGH\/NGH-PETCT1/);
   });
   // styles came through the policy: rows have a height and colours, truecolour too
   await page.setViewportSize({ width: 1280, height: 800 });

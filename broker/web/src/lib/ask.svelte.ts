@@ -1,6 +1,6 @@
 // What an engineer writes when asking for access: the form's fields, what is wrong
 // with them in words, and the document that comes of it.
-import { carries, hands } from './deciding';
+import { hands, shownFirst } from './deciding';
 import { classes, keyReach, maxReason, maxWorkOrder, plain, type RequestTerms } from './documents';
 import { offers, reasons, type Offer, type Why } from './offers';
 import { speaks } from './protocols';
@@ -25,9 +25,6 @@ export interface Written {
   minutes: number;
 }
 export type Field = 'services' | 'class' | 'channels' | 'reason' | 'workOrder' | 'window' | 'minutes';
-
-/** As people think of them, not as documents sort them. */
-const shownFirst: Channel[] = [...hands, ...carries];
 
 const line = (text: string) => text.replace(/\s+/g, ' ').trim();
 

@@ -1,15 +1,21 @@
-// What an approver reads of a request and of the grant that would answer it. The
-// command line's approval page says the same.
+// What an approver reads of a request and of the grant that would answer it. The words and
+// sentences are those of session/wording, as on the command line's approval page.
+import { full } from './mine';
 import { city, differs, moment, span } from './time.svelte';
 import { channelWords, className, list } from './words';
+import words from './words.json';
 import type { Channel, ClientClass, Request } from './types';
 import type { Less } from './grants';
 
 /** What one does on a device, beside what is carried to it or from it. */
-export const hands: Channel[] = ['shell', 'exec', 'control'];
-export const carries: Channel[] = ['files-in', 'files-out', 'clipboard-in', 'clipboard-out'];
+export const hands = words.hands as Channel[];
+const carries = words.carries as Channel[];
+/** All of them, in the order in which they are read. */
+export const shownFirst = [...hands, ...carries];
 
 interface Asked {
+  site: string;
+  asset: string;
   services: string[];
   class: Request['class'];
   channels: Channel[];
@@ -23,54 +29,42 @@ export function clockWords(at: number, zone: string, now: number): string {
   return moment(at, zone, now) + (differs(at, zone) ? ` in ${city(zone)}` : '');
 }
 
+const chosen = (of: Channel[], channels: Channel[]) => of.filter((c) => channels.includes(c)).map((c) => channelWords[c]);
+
+/** What they may do on services, by their full names. */
+export function work(g: Pick<Asked, 'site' | 'asset' | 'services' | 'class' | 'channels'>): string {
+  return `${list(chosen(hands, g.channels)) || words.phrases.connect} on ${list(g.services.map((s) => full(g, s)))}, ${className[g.class] ?? g.class}`;
+}
+/** What may be carried to the scanner and from it. */
+export function carried(channels: Channel[]): string {
+  return list(chosen(carries, channels)) || words.phrases.nothing;
+}
+
 /** The three plain lines. */
 export function wants(g: Asked, zone: string, now: number): string[] {
-  const does = hands.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
-  const files = carries.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
   const start = g.nbf * 1000 > now ? `starting when they connect, not before ${clockWords(g.nbf * 1000, zone, now)}` : 'starting when they connect';
-  return [
-    `${does.length ? list(does) : 'connect'} on ${list(g.services)}, ${className[g.class] ?? g.class}`,
-    `for up to ${span(g.maxs)}, ${start}, not after ${clockWords(g.exp * 1000, zone, now)}`,
-    files.length ? list(files) : 'copy no files',
-  ];
+  return [work(g), `for up to ${span(g.maxs)}, ${start}, not after ${clockWords(g.exp * 1000, zone, now)}`, carried(g.channels)];
 }
 
 /** The same of an extension: where the end moves. */
 export function wantsLonger(g: Asked, parent: { opened: string | null; deadline: string | null } | undefined, zone: string, now: number): string[] {
   const end = parent?.opened ? Math.min(Date.parse(parent.opened) + g.maxs * 1000, g.exp * 1000) : g.exp * 1000;
   const old = parent?.deadline ? ` instead of ${clockWords(Date.parse(parent.deadline), zone, now)}` : '';
-  const files = carries.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
-  const does = hands.filter((c) => g.channels.includes(c)).map((c) => channelWords[c]);
-  return [
-    `go on with the session that is open, until ${clockWords(end, zone, now)}${old}`,
-    `${does.length ? list(does) : 'stay connected'} on ${list(g.services)}, as before, ${className[g.class] ?? g.class}`,
-    files.length ? `${list(files)}, as before` : 'copy no files',
-  ];
+  return [`go on with a session that is open, until ${clockWords(end, zone, now)}${old}`, work(g), carried(g.channels)];
 }
 
 /** What to know before saying yes. */
 export function cautions(g: Pick<Asked, 'channels' | 'class'>, engineer: ClientClass | ''): string[] {
   const all: string[] = [];
-  if (g.channels.includes('shell') || g.channels.includes('exec')) {
-    all.push("A shell can do whatever the scanner's service account may do, and can carry files in and out whatever the file switches say. All of it is recorded.");
-  }
-  if (g.class === 'disruptive') all.push('This work can stop an examination. Make sure that no patient depends on this scanner now.');
-  if (engineer === 'web') all.push('The engineer signed on this same web page. If the broker were taken over, it could have stood in for them.');
+  if (g.channels.includes('shell') || g.channels.includes('exec')) all.push(words.phrases.shell);
+  if (g.class === 'disruptive') all.push(words.phrases.disruptive);
+  if (engineer === 'web') all.push(words.phrases.web);
   return all;
 }
 
 /** In what kind of program the engineer signed, and what that means. */
 export function signedWith(c: ClientClass | ''): string {
-  switch (c) {
-    case 'cli':
-      return 'on their own machine: the broker could not stand in for them';
-    case 'web':
-      return 'on this web page: the broker is trusted not to stand in for them';
-    case 'console':
-      return 'at a hospital console';
-    default:
-      return "how is not known here; the hospital's agent checks it";
-  }
+  return words.signed[c] ?? words.signed[''];
 }
 
 /** Shorter sessions worth offering, longest last. */

@@ -7,9 +7,9 @@ import type { Asset, Protocol, Request, Session } from './types';
 /** What bears a scanner's name. */
 type Named = { site: string; asset: string };
 
-/** A scanner's full name. */
-export function full(x: Named | Asset): string {
-  return `${x.site}/${'asset' in x ? x.asset : x.name}`;
+/** A scanner's full name, or that of one of its services. */
+export function full(x: Named | Asset, service = ''): string {
+  return `${x.site}/${'asset' in x ? x.asset : x.name}` + (service && '/' + service);
 }
 /** The scanner of a name; undefined where it is not in the catalogue, or not for this person. */
 export async function scanner(of: Named, signal?: AbortSignal): Promise<Asset | undefined> {

@@ -91,6 +91,7 @@ export interface Quorum {
 }
 /** GET /api/v1/assets */
 export interface Asset {
+  target: string; // SITE/ASSET
   name: string; // NGH-PETCT1
   site: string; // NGH
   label: string; // Helion 64
@@ -118,6 +119,7 @@ export interface Approved {
 }
 /** GET /api/v1/requests, /requests/{id} */
 export interface Request {
+  target: string; // SITE/ASSET/SERVICE, several services with commas
   id: string;
   kind: 'session' | 'extension';
   status: RequestStatus;
@@ -194,6 +196,7 @@ export interface Access {
 export type SessionState = 'live' | 'frozen' | 'ended';
 /** GET /api/v1/sessions */
 export interface Session {
+  target: string; // SITE/ASSET/SERVICE
   id: string;
   request: string;
   state: SessionState;
@@ -239,6 +242,7 @@ export interface Digest {
 }
 /** GET /api/v1/recordings */
 export interface Recording {
+  target: string; // SITE/ASSET/SERVICE
   id: string;
   session: string;
   request: string;

@@ -1,0 +1,100 @@
+package wording
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// What an approver reads before deciding. The web application makes the same sentences of
+// the same words, held against testdata/deciding.json.
+
+// readOrder is in which channels are read: what one does on a device before what is carried.
+func readOrder() []session.Channel {
+	return []session.Channel{session.Shell, session.Exec, session.Control, session.FilesIn, session.FilesOut, session.ClipboardIn, session.ClipboardOut}
+}
+
+// phrases are the words beside those of channels and classes.
+func phrases() map[string]string {
+	return map[string]string{
+		"connect":    "connect",
+		"nothing":    "copy no files",
+		"shell":      "A shell or a command can do whatever the scanner's service account may do, and can carry files in and out whatever the line about files says. All of it is recorded.",
+		"disruptive": "This work can stop an examination. Make sure that no patient depends on this scanner now.",
+		"web":        "The engineer signed on the broker's web page. If the broker were taken over, it could have stood in for them.",
+	}
+}
+
+// signed are the programs in which somebody signs, and what that is worth.
+func signed() map[session.ClientClass]string {
+	return map[session.ClientClass]string{
+		session.CLI:     "on the engineer's own machine: the broker could not stand in for them",
+		session.Web:     "on the broker's web page: the broker is trusted not to stand in for them",
+		session.Console: "at a hospital console: the broker is not trusted for what it shows",
+		"":              "in a way that is not known here: the hospital's agent checks it",
+	}
+}
+
+// Work says what somebody may do on services, by their full names: "use a command shell on
+// NGH/NGH-PETCT1/recon-ssh, look only".
+func Work(on []session.Target, class session.Class, channels []session.Channel) string {
+	var names []string
+	for _, x := range on {
+		names = append(names, x.String())
+	}
+	does := chosen(channels, false)
+	if len(does) == 0 {
+		does = []string{phrases()["connect"]}
+	}
+	return fmt.Sprintf("%s on %s, %s", List(does), List(names), Class(class))
+}
+
+// Carries says what may be carried to a scanner and from it.
+func Carries(channels []session.Channel) string {
+	if all := chosen(channels, true); len(all) > 0 {
+		return List(all)
+	}
+	return phrases()["nothing"]
+}
+
+func chosen(channels []session.Channel, carries bool) (words []string) {
+	for _, c := range readOrder() {
+		if c.Carries() == carries && slices.Contains(channels, c) {
+			words = append(words, Channel(c))
+		}
+	}
+	return words
+}
+
+// Cautions are what to know before saying yes.
+func Cautions(class session.Class, channels []session.Channel, engineer session.ClientClass) (all []string) {
+	if slices.Contains(channels, session.Shell) || slices.Contains(channels, session.Exec) {
+		all = append(all, phrases()["shell"])
+	}
+	if class == session.Disruptive {
+		all = append(all, phrases()["disruptive"])
+	}
+	if engineer == session.Web {
+		all = append(all, phrases()["web"])
+	}
+	return all
+}
+
+// Signed says in which kind of program somebody signed: "signed ...".
+func Signed(c session.ClientClass) string {
+	if words, ok := signed()[c]; ok {
+		return words
+	}
+	return signed()[""]
+}
+
+// List writes several as "a, b and c".
+func List(parts []string) string {
+	last := len(parts) - 1
+	if last < 1 {
+		return strings.Join(parts, "")
+	}
+	return strings.Join(parts[:last], ", ") + " and " + parts[last]
+}
