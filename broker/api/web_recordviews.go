@@ -1,7 +1,6 @@
 package api
 
 import (
-	"encoding/base64"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -44,21 +43,12 @@ type ReplayChannel struct {
 // ReplayPart is a part that is fetched in one piece: what stood when it began, and what
 // happens in it. Where it is not complete, something stood that is not known.
 type ReplayPart struct {
-	N        uint32         `json:"n"`
-	From     int64          `json:"from"`
-	To       int64          `json:"to"` // when the next part begins
-	Complete bool           `json:"complete"`
-	Screens  []ReplayScreen `json:"screens"`
-	Events   []ReplayEvent  `json:"events"`
-}
-
-// ReplayScreen is a terminal that stood: one of this size, just reset, shows it once Draw
-// was written to it.
-type ReplayScreen struct {
-	Stream uint32 `json:"stream"`
-	Cols   uint32 `json:"cols"`
-	Rows   uint32 `json:"rows"`
-	Draw   string `json:"draw"` // base64
+	N        uint32            `json:"n"`
+	From     int64             `json:"from"`
+	To       int64             `json:"to"` // when the next part begins
+	Complete bool              `json:"complete"`
+	Screens  []terminal.Screen `json:"screens"` // draw is in base64
+	Events   []ReplayEvent     `json:"events"`
 }
 
 // ReplayEvent is [microseconds, stream, kind, data]: "o" output in base64, "r" resize as
@@ -87,8 +77,6 @@ func replayView(r Recording, x replay.Overview, zone string) Replay {
 
 func partView(p replay.Part) ReplayPart {
 	return ReplayPart{N: p.N, From: p.From, To: p.To, Complete: p.Complete,
-		Screens: each(p.Screens, func(s terminal.Screen) ReplayScreen {
-			return ReplayScreen{Stream: s.Stream, Cols: s.Cols, Rows: s.Rows, Draw: base64.StdEncoding.EncodeToString(s.Draw)}
-		}),
-		Events: each(p.Events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}
+		Screens: list(p.Screens),
+		Events:  each(p.Events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}
 }

@@ -42,14 +42,15 @@ func (v *Screens) Plain(stream uint32) { v.keep(stream, terminal{cols: Cols, row
 // Screen is a terminal as it stood: a player that makes one of this size and writes Draw
 // to it shows the same.
 type Screen struct {
-	Stream     uint32
-	Cols, Rows uint32
-	Draw       []byte
+	Stream uint32 `json:"stream"`
+	Cols   uint32 `json:"cols"`
+	Rows   uint32 `json:"rows"`
+	Draw   []byte `json:"draw"`
 }
 
 // Drawn are the terminals among the snapshots of a recording.
 func Drawn(all []session.Snapshot) []Screen {
-	var out []Screen
+	out := []Screen{}
 	for _, s := range all {
 		if screen, err := session.ParseScreen(s.Data); err == nil && s.Kind == session.TerminalSnapshot {
 			out = append(out, Screen{Stream: s.Stream, Cols: screen.Cols, Rows: screen.Rows, Draw: screen.Draw})

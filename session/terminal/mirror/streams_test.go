@@ -139,7 +139,7 @@ func recorded(t *testing.T, events []session.Event, p recordings.Picture) (dir s
 	w, err := recordings.Create(dir, recordings.Header{Recording: session.NewID().Recording(), Session: session.NewID().Session(),
 		Request: session.NewID().Request(), GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh",
 		Protocol: session.SSH, WorkOrder: "WO-1"},
-		recordings.Options{Signer: key, InputRecipient: input.Recipient().String(), SegmentBytes: 22_000, SegmentTime: time.Hour,
+		recordings.Options{Signer: key, InputRecipient: input.Recipient().String(), SegmentBytes: 22_000, SegmentTime: 24 * time.Hour, HeadEvery: 24 * time.Hour,
 			Picture: p, Now: func() time.Time { return time.UnixMicro(1_800_000_000_000_000 + clock.Load()) }})
 	if err != nil {
 		t.Fatal(err)

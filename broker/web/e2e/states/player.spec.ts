@@ -1,5 +1,6 @@
 import { accessible, everyLook, expect, test } from '../look';
 import { at, mock, problem, recording } from '../mock';
+import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
 import type * as T from '../../src/lib/types';
 
@@ -231,6 +232,105 @@ test('two hours and 20 MB are scrubbed without waiting', async ({ page }) => {
   await page.keyboard.press('Enter');
   await expect(page.locator('.found')).toContainText('needle');
   await page.screenshot({ path: '../../build/screens/player-long-desktop.png' });
+});
+
+/** What the screen shows, with its colours, once a moment is shown. */
+async function picture(page: Page, t: number): Promise<string> {
+  await page.evaluate(async (t) => {
+    const i = document.querySelector<HTMLInputElement>('input[type=range]')!;
+    i.value = String(t / 1000);
+    i.dispatchEvent(new Event('input', { bubbles: true }));
+    await new Promise((r) => setTimeout(r)); // it says that it is busy
+    while (!document.querySelector('[aria-label="The recorded screen"][aria-busy=false]')) await new Promise((r) => setTimeout(r, 5));
+    for (let frames = 0; frames < 3; frames++) await new Promise(requestAnimationFrame); // drawn
+  }, t);
+  return shown(page).innerHTML();
+}
+
+test('a jump into what full-screen programs drew: the same as from the beginning', async ({ page }) => {
+  test.setTimeout(120_000);
+  const worked = JSON.parse(readFileSync('e2e/worked.json', 'utf8')) as { duration: number; parts: T.ReplayPart[] };
+  const head = { ...replay, duration: worked.duration, channels: [{ ...replay.channels[0]!, end: -1 }], markers: [], read: worked.duration };
+  const through = { n: 0, from: 0, to: worked.duration, complete: true, screens: [], events: worked.parts.flatMap((p) => p.events) };
+  const inside = (n: number, share: number) => {
+    const { from, to } = worked.parts[n]!;
+    return 1000 * Math.floor((from + share * (to - from)) / 1000);
+  };
+  // Between these two the terminal gets other sizes and lines of double width: this one wraps
+  // long lines anew where the agent's does not, so that they are not compared here.
+  const moments = worked.parts.flatMap((_, n) => [inside(n, 0), inside(n, 0.3), inside(n, 0.9)]).filter((t) => t < 76e6 || t > 125e6);
+  expect(moments.length).toBeGreaterThan(15);
+  expect(worked.parts.length).toBeGreaterThan(7);
+  const seen: string[][] = [];
+  for (const parts of [[through], worked.parts]) {
+    const asked: string[] = [];
+    await mock(page, 'auditor', answers({
+      [`GET /recordings/${vid}/replay`]: { ...head, parts: parts.length },
+      [`GET /recordings/${vid}/replay/at/*`]: (u: URL) => {
+        const t = Number(u.pathname.split('/').pop());
+        asked.push(u.pathname);
+        return parts.findLast((p) => p.from <= t);
+      },
+    }).all);
+    await page.goto(`/recordings/${vid}?t=5`);
+    await expect(shown(page)).toContainText('bunzip2');
+    const all = [];
+    for (const t of [...moments].reverse()) all.push(await picture(page, t)); // backwards: each begins anew
+    seen.push(all);
+    expect(asked.length).toBeLessThanOrEqual(parts.length);
+  }
+  const [whole, begun] = seen as [string[], string[]];
+  expect(new Set(whole).size).toBeGreaterThan(12);
+  for (const i of whole.keys()) expect(begun[i], `at ${[...moments].reverse()[i]}`).toBe(whole[i]);
+});
+
+test('what is still being read is said, and playing does not wait for it', async ({ page }) => {
+  let reads = 0;
+  const found = (n: number): Partial<T.Replay> => (n < 3 ? { read: n * 100e6, whole: false, channels: [], markers: n ? [replay.markers[0]!] : [], activity: [5] } : {});
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/replay`]: () => ({ ...replay, ...found(Math.min(reads, 2)) }) }).all);
+  await page.goto(`/recordings/${vid}?t=301`);
+  await expect(shown(page)).toContainText('gain drift');
+  await expect(page.getByText('The recording is still being read, 0 % so far')).toBeVisible();
+  await expect(page.getByText('The transcript comes once all of the recording was read.')).toBeVisible();
+  await expect(page.getByRole('button', { name: /Refused/ })).toHaveCount(0);
+  reads = 2;
+  await expect(page.getByText('The recording is still being read, 33 % so far')).toBeVisible();
+  await accessible(page);
+  await page.getByRole('slider', { name: 'Moment' }).focus();
+  await page.keyboard.press('End');
+  await expect(shown(page)).toContainText('onerror');
+  await mock(page, 'auditor', answers().all);
+  await expect(page.getByRole('button', { name: /Refused/ })).toBeVisible();
+  await expect(page.getByText('The recording is still being read')).toHaveCount(0);
+  await expect(page.locator('[data-line]').first()).toBeVisible();
+});
+
+test('what was not drawn is said, and what was closed stays as it was', async ({ page }) => {
+  const parts: T.ReplayPart[] = [
+    { n: 0, from: 0, to: 100e6, complete: true, screens: [], events: [[1e6, 1, 'c', '80x24'], [2e6, 1, 'o', b64('first shell\r\n')], [99e6, 1, 'o', b64('logout\r\n')]] },
+    { n: 1, from: 100e6, to: 200e6, complete: true, screens: [], events: [[101e6, 3, 'c', '80x24'], [102e6, 3, 'o', b64('second shell\r\n')]] },
+    { n: 2, from: 200e6, to: 300e6, complete: false, screens: [], events: [[250e6, 3, 'o', b64('later\r\n')]] },
+    { n: 3, from: 300e6, to: 400e6, complete: true, screens: [{ stream: 3, cols: 80, rows: 24, draw: b64('drawn again\r\n') }], events: [] },
+  ];
+  const shells = [1, 3].map((stream) => ({ stream, kind: 'shell', text: '', terminal: true, at: stream === 1 ? 1e6 : 101e6, end: stream === 1 ? 99e6 : -1 }));
+  await mock(page, 'auditor', answers({
+    [`GET /recordings/${vid}/replay`]: { ...replay, duration: 400e6, read: 400e6, parts: 4, channels: shells, markers: [] },
+    [`GET /recordings/${vid}/replay/at/*`]: (u: URL) => parts.findLast((p) => p.from <= Number(u.pathname.split('/').pop())),
+    [`GET /recordings/${vid}/replay/*`]: (u: URL) => parts[Number(u.pathname.split('/').pop())],
+  }).all);
+  await page.goto(`/recordings/${vid}?t=350`);
+  await expect(shown(page)).toContainText('drawn again');
+  await page.getByLabel('Shown').selectOption('1');
+  await expect(shown(page)).toContainText('logout');
+  await expect(shown(page)).toContainText('first shell');
+  await page.getByLabel('Shown').selectOption('3');
+  await picture(page, 260e6);
+  await expect(shown(page)).toContainText('later');
+  await expect(page.getByText('What stood on this screen is not known here: the agent could not draw it.')).toBeVisible();
+  await accessible(page);
+  await picture(page, 350e6);
+  await expect(shown(page)).toContainText('drawn again');
+  await expect(page.getByText('is not known here')).toHaveCount(0);
 });
 
 test('what is not stored is said, with what helps', async ({ page }) => {

@@ -217,8 +217,8 @@ export class Player {
   }
 
   async #seekAll(): Promise<void> {
-    const busy = setTimeout(() => this.#heard.busy(true), 250);
     try {
+      this.#heard.busy(true);
       while (this.#want !== null && !this.#gone) {
         const to = this.#want;
         if (!this.#parts.near(to)) {
@@ -232,7 +232,6 @@ export class Player {
       this.#want = null;
       if (!this.#gone) this.#heard.failed(e);
     } finally {
-      clearTimeout(busy);
       this.#heard.busy(false);
       this.#tick = performance.now();
     }
