@@ -108,6 +108,9 @@ type Service struct {
 	HostKey  string           `yaml:"host_key"`
 	// Legacy allows the old algorithms that unpatched devices need. Shown in audit.
 	Legacy bool `yaml:"legacy"`
+	// Environment names the variables that an engineer's client may set, "LC_*"; left
+	// out: LANG, LC_*, TZ and COLORTERM.
+	Environment device.Environment `yaml:"environment,omitempty"`
 }
 
 const (
@@ -288,7 +291,7 @@ func (v *checker) service(path string, s Service, seen map[string]bool) {
 func (s Service) target(asset string, e Endpoint) device.Target {
 	return device.Target{
 		Asset: asset, Endpoint: e.Name, Service: s.Name, Address: e.Address, Port: s.Port,
-		Protocol: s.Protocol, Login: s.Login, HostKey: s.HostKey, Legacy: s.Legacy,
+		Protocol: s.Protocol, Login: s.Login, HostKey: s.HostKey, Legacy: s.Legacy, Environment: s.Environment,
 	}
 }
 

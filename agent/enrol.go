@@ -81,8 +81,17 @@ func Trust(cfg Config) (session.Trust, error) {
 	if err != nil {
 		return session.Trust{}, err
 	}
+	ec, err := session.HostKeyEC(key)
+	if err != nil {
+		return session.Trust{}, err
+	}
+	second, err := session.KeyLineEC(&ec.PublicKey)
+	if err != nil {
+		return session.Trust{}, err
+	}
 	return session.Trust{
-		Nodes: nodes, ApproverGroup: cfg.Groups.Approver,
+		HostKeyEC: second,
+		Nodes:     nodes, ApproverGroup: cfg.Groups.Approver,
 		V: 1, Site: cfg.Site, Agent: cfg.Agent,
 		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer,
 	}, nil

@@ -164,7 +164,7 @@ func (b *Broker) makeWeb() error {
 		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
 		Access: b.access, Identity: people, Vault: b.archive, Replays: b.archive, Digest: b.archive.Digest, Audit: b.peers, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
-		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine()}, Log: b.log,
+		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine(), HostKeyEC: b.ssh.HostKeyLineEC()}, Log: b.log,
 	})
 	if err != nil {
 		return err

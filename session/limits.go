@@ -1,7 +1,12 @@
 package session
 
+import "time"
+
 const (
 	MaxNodes     = 16       // of the broker, that a hospital accepts
 	MaxEventData = 32 << 10 // bytes of Event.Data; longer data is split by whoever records it
-	maxOrigin    = 255      // bytes of an audit log's name: a host and a path
+	// ProvingTime is what an engineer's ssh has from its first byte to a proven key, at the
+	// jump host and again at the agent: a dozen round trips of a slow line.
+	ProvingTime = time.Minute
+	maxOrigin   = 255 // bytes of an audit log's name: a host and a path
 )

@@ -11,6 +11,7 @@ type EventKind byte
 
 const (
 	ChannelOpened EventKind = 'c' // Data: JSON ChannelOpen
+	CommandLine   EventKind = 'l' // Data: the next bytes of a command as it was asked for; see ChannelOpen
 	ChannelClosed EventKind = 'q' // Data: empty
 	Output        EventKind = 'o' // device to engineer, standard output
 	ErrorOutput   EventKind = 'e' // device to engineer, standard error
@@ -93,10 +94,13 @@ type Recorder interface {
 	Close(reason EndReason) error
 }
 
-// ChannelOpen describes a shell, a command or a file transfer that began.
+// ChannelOpen describes a shell, a command or a file transfer that began. A command that
+// is long, or no text, is legible there; then Bytes is its length, and it follows as it
+// was, in events of CommandLine on the same stream.
 type ChannelOpen struct {
 	Type    Channel `json:"type"` // shell, exec, or files-in/files-out for sftp
 	Command string  `json:"command,omitempty"`
+	Bytes   int     `json:"bytes,omitempty"`
 	Term    string  `json:"term,omitempty"`
 	Cols    uint32  `json:"cols,omitempty"`
 	Rows    uint32  `json:"rows,omitempty"`
@@ -158,6 +162,8 @@ const (
 	NoteAway      NoteKind = "away"      // the engineer's browser went away
 	NoteDevice    NoteKind = "device"    // there is no device connection
 	NoteTerminal  NoteKind = "terminal"  // how a terminal was set up
+	NoteVariable  NoteKind = "variable"  // what the engineer's client set in the environment, as "LANG=C"
+	NoteDeaf      NoteKind = "deaf"      // the engineer's client reads no more output of the channel: none of it follows here
 	NoteFrozen    NoteKind = "frozen"    // Cause, By: nothing goes to the device
 	NoteThawed    NoteKind = "thawed"    // Cause, By: of the causes this one was lifted
 	NoteWarning   NoteKind = "warning"   // Left: the session ends soon

@@ -369,7 +369,7 @@ func TestRealSSHD(t *testing.T) {
 	}
 	u, err := user.Current()
 	must(t, err)
-	target := Target{Asset: "A", Endpoint: "e", Service: "s", Address: "127.0.0.1", Port: port, Protocol: session.SSH,
+	target := Target{Asset: "A", Endpoint: "e", Service: "s", Address: "127.0.0.1", Port: port, Protocol: session.SSH, Timeout: time.Minute,
 		Login: Login{User: u.Username, Key: reference(t, "file:"+filepath.Join(dir, "user"))}}
 	for _, host := range hosts {
 		for _, pinned := range []string{ssh.FingerprintSHA256(host), string(ssh.MarshalAuthorizedKey(host))} {

@@ -7,6 +7,8 @@ const (
 	dialTime    = 10 * time.Second // dial and login together, where the target does not say otherwise
 	maxDialTime = time.Minute      // and the most that it may say
 
+	maxVariables = 64 // names in an environment
+
 	keepAliveEvery = 15 * time.Second // of silence before a device is asked whether it is there, and between questions
 	keepAliveCount = 4                // questions without an answer, then it is gone
 )

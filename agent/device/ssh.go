@@ -39,6 +39,8 @@ func (t Target) checkSSH() error {
 	switch {
 	case t.Login.User == "" || strings.ContainsAny(t.Login.User, " \x00\r\n"):
 		return t.bad("login needs a user", "Write login: {user: service, key: \"file:/path\"}.")
+	case !t.Environment.valid():
+		return t.bad("environment names a variable that cannot be passed", "Write names like LANG or LC_*; none may be one that decides which programs run.")
 	case t.Login.Password.IsZero() && t.Login.Key.IsZero():
 		return t.bad("login needs a password or a key", "Write password or key as file:/path, env:NAME or credential:NAME.")
 	}

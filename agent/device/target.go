@@ -27,6 +27,9 @@ type Target struct {
 	// Legacy also offers the algorithms of devices that know nothing newer: SHA-1
 	// key exchange and signatures, CBC ciphers.
 	Legacy bool `yaml:"legacy,omitempty"`
+	// Environment names the variables that an engineer's client may set on the device;
+	// nil for those that only say how text is written.
+	Environment Environment `yaml:"environment,omitempty"`
 	// Timeout bounds dial and login together; default 10 s.
 	Timeout time.Duration `yaml:"timeout,omitempty"`
 }

@@ -42,10 +42,11 @@ type Login struct {
 	SSH     SSHDoor        `json:"ssh"`
 }
 
-// SSHDoor is where the jump host is and which key it shows.
+// SSHDoor is where the jump host is and which keys it shows.
 type SSHDoor struct {
-	Address string `json:"address"`  // host:port
-	HostKey string `json:"host_key"` // key line
+	Address   string `json:"address"`     // host:port
+	HostKey   string `json:"host_key"`    // key line
+	HostKeyEC string `json:"host_key_ec"` // the same, for clients without Ed25519
 }
 
 // Problem is an error on the wire: application/problem+json of RFC 9457.

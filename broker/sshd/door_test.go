@@ -232,7 +232,7 @@ func (d *desk) key(t *testing.T, who session.Identity) (gossh.Signer, ed25519.Pr
 func (o *opened) client(t *testing.T, user string, methods ...gossh.AuthMethod) (*gossh.Client, error) {
 	t.Helper()
 	c, err := gossh.Dial("tcp", o.addr, &gossh.ClientConfig{
-		User: user, Auth: methods, HostKeyCallback: gossh.FixedHostKey(o.signer.PublicKey()),
+		User: user, Auth: methods, HostKeyCallback: gossh.FixedHostKey(o.signers[0].PublicKey()), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 	})
 	if err == nil {
 		t.Cleanup(func() { c.Close() })

@@ -1,6 +1,7 @@
 package sshd
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -14,32 +15,44 @@ import (
 	"github.com/sallyport/sallyport/session/durable"
 )
 
-// hostKey reads the ed25519 host key, or makes it on first use. A key that
-// changed with each start would teach people to ignore ssh's warning.
-func hostKey(path string) (gossh.Signer, error) {
+// hostKeys reads the ed25519 host key, or makes it on first use, and derives the other. A
+// key that changed with each start would teach people to ignore ssh's warning.
+func hostKeys(path string) ([]gossh.Signer, error) {
 	if path == "" {
 		return nil, errors.New("sshd: Config needs HostKeyFile")
 	}
 	if err := durable.Once(path, 0o600, makeHostKey); err != nil {
 		return nil, fmt.Errorf("make ssh host key: %w", err)
 	}
-	signer, err := readHostKey(path)
+	first, err := readHostKey(path)
 	if err != nil {
 		return nil, fmt.Errorf("read ssh host key: %w", err)
 	}
-	return signer, nil
+	second, err := session.HostKeyEC(first)
+	if err != nil {
+		return nil, err
+	}
+	var signers []gossh.Signer
+	for _, key := range []crypto.Signer{first, second} {
+		signer, err := gossh.NewSignerFromSigner(key)
+		if err != nil {
+			return nil, err
+		}
+		signers = append(signers, signer)
+	}
+	return signers, nil
 }
 
 // HostKeyLine is the public key of the host key in a file, "ssh-ed25519 AAAA...".
 func HostKeyLine(path string) (string, error) {
-	signer, err := readHostKey(path)
+	key, err := readHostKey(path)
 	if err != nil {
 		return "", fmt.Errorf("read ssh host key: %w", err)
 	}
-	return keyLine(signer.PublicKey()), nil
+	return session.KeyLine(key.Public().(ed25519.PublicKey)), nil
 }
 
-func readHostKey(path string) (gossh.Signer, error) {
+func readHostKey(path string) (ed25519.PrivateKey, error) {
 	text, err := durable.ReadPrivate(path, maxKeyFile)
 	if _, ok := errors.AsType[*durable.Exposed](err); ok {
 		return nil, session.Errorf(session.Invalid, "the ssh host key %s can be read by others", path).
@@ -52,10 +65,11 @@ func readHostKey(path string) (gossh.Signer, error) {
 	if err != nil {
 		return nil, session.Errorf(session.Invalid, "%s is not an ssh private key: %w", path, err)
 	}
-	if _, ok := key.(*ed25519.PrivateKey); !ok {
+	first, ok := key.(*ed25519.PrivateKey)
+	if !ok {
 		return nil, session.Errorf(session.Invalid, "the ssh host key %s is not an ed25519 key", path)
 	}
-	return gossh.NewSignerFromKey(key)
+	return *first, nil
 }
 
 func makeHostKey() ([]byte, error) {

@@ -25,10 +25,13 @@ func TestHostKeyStays(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		lines = append(lines, s.HostKeyLine())
+		lines = append(lines, s.HostKeyLine(), s.HostKeyLineEC())
 	}
-	if lines[0] != lines[1] {
-		t.Errorf("the host key changed with a restart: %q, %q", lines[0], lines[1])
+	if lines[0] != lines[2] || lines[1] != lines[3] {
+		t.Errorf("a host key changed with a restart: %q", lines)
+	}
+	if err := session.CheckKeyLineEC(lines[1]); err != nil {
+		t.Errorf("%q: %v", lines[1], err)
 	}
 	if _, err := session.ParseKeyLine(lines[0]); err != nil {
 		t.Errorf("%q: %v", lines[0], err)
@@ -47,12 +50,12 @@ func TestHostKeyIsMadeOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range lines {
 		all.Go(func() {
-			signer, err := hostKey(path)
+			signers, err := hostKeys(path)
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			lines[i] = keyLine(signer.PublicKey())
+			lines[i] = keyLine(signers[0].PublicKey())
 		})
 	}
 	all.Wait()
@@ -85,7 +88,7 @@ func TestHostKeysThatAreRefused(t *testing.T) {
 		return path
 	}
 	good := filepath.Join(dir, "good")
-	if _, err := hostKey(good); err != nil {
+	if _, err := hostKeys(good); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chmod(good, 0o640); err != nil {
@@ -101,7 +104,7 @@ func TestHostKeysThatAreRefused(t *testing.T) {
 		"too large":        {file("large", strings.Repeat("x", 1<<20), 0o600), "larger than"},
 		"nowhere to write": {filepath.Join(dir, "none", "key"), "make ssh host key"},
 	} {
-		if _, err := hostKey(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := hostKeys(c.path); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", name, err, c.want)
 		}
 	}

@@ -11,7 +11,6 @@ const (
 	maxTries             = 3                // failed authentications per connection
 	maxStreams           = 16               // open channels per connection
 	maxRefusals          = 10               // refused channels and requests, then the connection ends
-	handshakeTime        = 10 * time.Second // from accept to a proven key
 	idleTime             = 2 * time.Minute  // a connection without a channel
 	lookupTime           = 5 * time.Second  // KeyOwner, Route
 	openTime             = 15 * time.Second // Streams.Open

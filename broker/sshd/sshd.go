@@ -69,7 +69,7 @@ type Server struct {
 	streams Streams
 	log     *slog.Logger
 	now     func() time.Time
-	signer  gossh.Signer
+	signers []gossh.Signer
 	recheck time.Duration
 	limiter limiter
 
@@ -82,7 +82,7 @@ func New(c Config) (*Server, error) {
 	if c.Access == nil || c.Streams == nil {
 		return nil, errors.New("sshd: Config needs Access and Streams")
 	}
-	signer, err := hostKey(c.HostKeyFile)
+	signers, err := hostKeys(c.HostKeyFile)
 	if err != nil {
 		return nil, err
 	}
@@ -96,13 +96,16 @@ func New(c Config) (*Server, error) {
 		c.Recheck = recheckTime
 	}
 	return &Server{
-		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signer: signer, recheck: c.Recheck,
+		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signers: signers, recheck: c.Recheck,
 		visits: map[*visit]struct{}{},
 	}, nil
 }
 
 // HostKeyLine is the door's public key, "ssh-ed25519 AAAA...", for known_hosts.
-func (s *Server) HostKeyLine() string { return keyLine(s.signer.PublicKey()) }
+func (s *Server) HostKeyLine() string { return keyLine(s.signers[0].PublicKey()) }
+
+// HostKeyLineEC is what it shows to clients without Ed25519, "ecdsa-sha2-nistp256 AAAA...".
+func (s *Server) HostKeyLineEC() string { return keyLine(s.signers[1].PublicKey()) }
 
 // Serve takes connections from ln until ctx ends; then it closes ln and every
 // connection and waits for them. It returns nil then, and an error only when ln

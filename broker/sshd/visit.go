@@ -49,7 +49,7 @@ type visit struct {
 func newVisit(s *Server, nc net.Conn, leaveCrowd func()) *visit {
 	peer := nc.RemoteAddr().String()
 	v := &visit{server: s, nc: nc, peer: peer, log: s.log.With("peer", peer), began: s.now(), leaveCrowd: leaveCrowd}
-	v.clock = time.AfterFunc(handshakeTime, v.hangUp)
+	v.clock = time.AfterFunc(session.ProvingTime, v.hangUp)
 	return v
 }
 
@@ -83,9 +83,8 @@ func (v *visit) who() (owner, bool) {
 // door is gliderlabs' server for this one connection. Every handler that it
 // would otherwise fill in by itself is set here.
 func (v *visit) door() *ssh.Server {
-	return &ssh.Server{
-		Version:     "Sallyport",
-		HostSigners: []ssh.Signer{v.server.signer},
+	door := &ssh.Server{
+		Version: "Sallyport",
 		// Without one of its authentication handlers gliderlabs lets everybody in.
 		PublicKeyHandler:         mayTry,
 		BannerHandler:            greet,
@@ -102,6 +101,10 @@ func (v *visit) door() *ssh.Server {
 		},
 		SubsystemHandlers: map[string]ssh.SubsystemHandler{},
 	}
+	for _, key := range v.server.signers {
+		door.AddHostKey(key)
+	}
+	return door
 }
 
 // config pins the algorithms of the engineer's leg and puts the decision about a
@@ -109,9 +112,9 @@ func (v *visit) door() *ssh.Server {
 func (v *visit) config(ctx ssh.Context) *gossh.ServerConfig {
 	return &gossh.ServerConfig{
 		Config: gossh.Config{
-			KeyExchanges: []string{gossh.KeyExchangeMLKEM768X25519, gossh.KeyExchangeCurve25519, "curve25519-sha256@libssh.org"},
-			Ciphers:      []string{gossh.CipherAES256GCM, gossh.CipherAES128GCM, gossh.CipherChaCha20Poly1305},
-			MACs:         []string{gossh.HMACSHA256ETM, gossh.HMACSHA512ETM},
+			KeyExchanges: []string{gossh.KeyExchangeMLKEM768X25519, gossh.KeyExchangeCurve25519, "curve25519-sha256@libssh.org", gossh.KeyExchangeECDHP256},
+			Ciphers:      []string{gossh.CipherAES256GCM, gossh.CipherAES128GCM, gossh.CipherChaCha20Poly1305, gossh.CipherAES256CTR, gossh.CipherAES128CTR},
+			MACs:         []string{gossh.HMACSHA256ETM, gossh.HMACSHA512ETM, gossh.HMACSHA256}, // the last for libssh2 before 1.11
 		},
 		PublicKeyAuthAlgorithms: []string{gossh.KeyAlgoED25519, gossh.KeyAlgoECDSA256},
 		MaxAuthTries:            maxTries,

@@ -64,7 +64,8 @@ func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error
 	if err != nil {
 		return out, err
 	}
-	files := sshfiles.Files{Door: who.login.SSH.Address, DoorKey: who.login.SSH.HostKey, KnownHosts: out.KnownHosts}
+	files := sshfiles.Files{Door: who.login.SSH.Address, DoorKey: who.login.SSH.HostKey, DoorSecond: who.login.SSH.HostKeyEC,
+		Config: out.Path, KnownHosts: out.KnownHosts}
 	missing, called := map[string]bool{}, map[string]int{}
 	for _, a := range catalogue {
 		for _, s := range a.Services {
@@ -85,7 +86,7 @@ func (p *program) writeSSH(ctx context.Context, who signedIn) (sshWritten, error
 			if s.Protocol != session.SSH || a.Site == "" || !of.Valid() {
 				continue
 			}
-			files.Hosts = append(files.Hosts, sshfiles.Host{Of: of, Alone: called[of.Short().Host()] == 1, Identity: bundle.Identity, Keys: keysFor(keys, a, s.Name)})
+			files.Hosts = append(files.Hosts, sshfiles.Host{Of: of, Alone: called[of.Short().Host()] == 1, Identity: bundle.Identity, Second: bundle.HostKeyEC, Keys: keysFor(keys, a, s.Name)})
 			out.Hosts = append(out.Hosts, of.Host())
 		}
 	}

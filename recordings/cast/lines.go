@@ -88,7 +88,7 @@ func KindWord(k session.EventKind) string {
 		session.ErrorOutput: "error-output", session.Input: "input", session.InputEnd: "input-end", session.Resize: "resize",
 		session.Signal: "signal", session.Exit: "exit", session.FileOpened: "file-opened", session.Download: "download",
 		session.Upload: "upload", session.FileClosed: "file-closed", session.FileAction: "file-action",
-		session.NotAllowed: "not-allowed", session.Marker: "marker",
+		session.NotAllowed: "not-allowed", session.Marker: "marker", session.CommandLine: "command-line",
 	}
 	if w, ok := words[k]; ok {
 		return w

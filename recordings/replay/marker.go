@@ -107,7 +107,7 @@ func actionWords(e session.Event) (Kind, string) {
 // noteKind is the kind of marker that a remark becomes. What was told on a channel about
 // the whole session is no marker: the connection's own remark (stream 0) is.
 func noteKind(stream uint32, kind session.NoteKind) Kind {
-	if kind == session.NoteTerminal {
+	if kind == session.NoteTerminal || kind == session.NoteVariable {
 		return ""
 	}
 	marker, known := map[session.NoteKind]Kind{session.NoteFrozen: Freeze, session.NoteThawed: Thaw,

@@ -3,6 +3,7 @@ package terminal
 import (
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -20,22 +21,41 @@ type Channel struct {
 	// voice is held while something writes to the engineer's standard error or
 	// closes their channel's sending half; x/crypto wants one writer at a time.
 	voice chan struct{}
+	over  chan struct{}      // closed when no requests come any more
+	typed chan chan struct{} // who has input to pass on, and waits for what was asked before it
 }
 
 // Accept makes the relay of an accepted session channel.
 func Accept(engineer ssh.Channel, cfg Config) *Channel {
-	c := &Channel{files: cfg.Files, ssh: engineer, voice: make(chan struct{}, 1)}
+	c := &Channel{files: cfg.Files, ssh: engineer, voice: make(chan struct{}, 1), over: make(chan struct{}), typed: make(chan chan struct{})}
 	c.relay = New(c, cfg)
 	return c
 }
 
 // Run serves the channel's requests until the engineer's side of it is closed and
 // everything it started has ended.
+//
+// Input keeps its order with the requests before it, a new window size for one: what
+// came before some input waits in requests by the time that the input is read.
 func (c *Channel) Run(requests <-chan *ssh.Request) {
-	for req := range requests {
-		c.handle(req, func(ok bool) { _ = req.Reply(ok, nil) })
+	defer c.relay.Close()
+	defer close(c.over)
+	for {
+		select {
+		case req, more := <-requests:
+			if !more {
+				return
+			}
+			c.handle(req)
+		case turn := <-c.typed:
+			for n := len(requests); n > 0; n-- {
+				if req, more := <-requests; more {
+					c.handle(req)
+				}
+			}
+			turn <- struct{}{}
+		}
 	}
-	c.relay.Close()
 }
 
 // Relayed is closed when everything that the device sent has been passed on.
@@ -47,9 +67,13 @@ func (c *Channel) Tell(n session.Note, within time.Duration) { c.relay.Say(n, wi
 // Hangup closes the engineer's channel from outside, after Tell for instance.
 func (c *Channel) Hangup() { _ = c.ssh.Close() }
 
-func (c *Channel) handle(req *ssh.Request, reply Reply) {
+func (c *Channel) handle(req *ssh.Request) {
 	var err error
+	reply := func(ok bool) { _ = req.Reply(ok, nil) }
 	switch req.Type {
+	case endOfWrite:
+		c.relay.Deafen()
+		reply(true)
 	case "pty-req":
 		var p Pty
 		if p, err = parsePty(req.Payload); err == nil {
@@ -74,8 +98,15 @@ func (c *Channel) handle(req *ssh.Request, reply Reply) {
 	case "subsystem":
 		c.subsystem(req, reply)
 	case "env":
-		c.relay.Refuse(reply, "env", envName(req.Payload))
+		var v variable
+		if v, err = parseVariable(req.Payload); err == nil {
+			c.relay.Variable(v.Name, v.Value, reply)
+		}
 	default:
+		if Idle(req.Type) {
+			reply(false)
+			return
+		}
 		c.relay.Refuse(reply, wording.Line(req.Type, 64), "")
 	}
 	if err != nil {
@@ -112,10 +143,13 @@ func (c *Channel) typing(runs bool) {
 	}
 	c.relay.work.Go(func() {
 		_ = guarded(func() error {
-			buf := make([]byte, chunkSize)
+			buf, turn := make([]byte, chunkSize), make(chan struct{}, 1)
 			for {
 				n, err := c.ssh.Read(buf)
 				if n > 0 {
+					if err := c.await(turn); err != nil {
+						return err
+					}
 					if err := c.relay.Input(buf[:n]); err != nil {
 						return err
 					}
@@ -129,6 +163,17 @@ func (c *Channel) typing(runs bool) {
 			}
 		})
 	})
+}
+
+// await returns when everything that was asked before now has been handled.
+func (c *Channel) await(turn chan struct{}) error {
+	select {
+	case c.typed <- turn:
+		<-turn
+		return nil
+	case <-c.over:
+		return io.ErrClosedPipe
+	}
 }
 
 // Output writes to the engineer's standard output or error.
@@ -172,8 +217,12 @@ func (c *Channel) Leave(x *session.ExitStatus) {
 	_ = c.ssh.Close()
 }
 
-func envName(payload []byte) string {
-	var kv struct{ Name, Value string }
-	_ = ssh.Unmarshal(payload, &kv)
-	return kv.Name
+// endOfWrite is what OpenSSH's client says when nobody reads its output any more.
+const endOfWrite = "eow@openssh.com"
+
+// Idle reports whether a request only asks whether somebody is there, or is a client's
+// way to measure a line: it is answered no, as servers do, and nobody was refused anything.
+func Idle(request string) bool {
+	name, _, _ := strings.Cut(request, "@")
+	return name == "keepalive" || request == "winadj@putty.projects.tartarus.org" || request == "simple@putty.projects.tartarus.org"
 }

@@ -2,14 +2,17 @@ package terminal
 
 import "time"
 
-// Bounds of what an engineer's client may ask for. Each keeps its event within
-// session.MaxEventData even when JSON escapes every byte.
+// Bounds of what an engineer's client may ask for. What stands in JSON keeps its event
+// within session.MaxEventData even when every byte is escaped.
 const (
-	maxTerm    = 64      // bytes of a terminal type
-	maxModes   = 512     // bytes of encoded terminal modes
-	maxCommand = 5 << 10 // bytes of a command line
-	maxSize    = 4096    // columns or rows
-	maxSignal  = 32      // bytes of a signal name
+	maxTerm      = 64        // bytes of a terminal type
+	maxModes     = 512       // bytes of encoded terminal modes
+	maxCommand   = 128 << 10 // bytes of a command line: what Linux takes as one argument
+	legibleBytes = 4 << 10   // of a command that stand in JSON
+	maxSize      = 4096      // columns or rows
+	maxSignal    = 32        // bytes of a signal name
+	maxVariables = 64        // that a client sets in the environment
+	maxVariable  = 256       // bytes of a variable's value
 )
 
 // Bounds of what is on its way.

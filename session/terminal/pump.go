@@ -12,6 +12,9 @@ import (
 // session is frozen.
 func (r *Relay) Input(data []byte) error {
 	return r.cfg.Gate.Pass(func() error {
+		if err := r.sendSize(); err != nil { // what follows a new size sees it
+			return err
+		}
 		if err := r.cfg.Recorder.Record(session.Event{Kind: session.Input, Stream: r.cfg.Stream, Data: data}); err != nil {
 			return err
 		}
@@ -55,6 +58,9 @@ func (r *Relay) toEngineer(kind session.EventKind, from io.Reader) {
 		for {
 			buf := b.buffer()
 			n, err := from.Read(buf)
+			if kind == session.Output && r.deaf.Load() {
+				n = 0
+			}
 			if n > 0 {
 				if err := r.cfg.Recorder.Record(session.Event{Kind: kind, Stream: r.cfg.Stream, Data: buf[:n]}); err != nil {
 					return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -44,6 +45,8 @@ type Config struct {
 	Stream   uint32 // the channel's number within the recording
 	// May reports whether a channel is granted.
 	May func(session.Channel) bool
+	// Passes reports whether the device may be told of a variable of this name.
+	Passes func(variable string) bool
 	// Device opens one session channel on the device's connection.
 	Device func() (ssh.Channel, <-chan *ssh.Request, error)
 	// Files serves sftp on an engineer's SSH channel until its client is done.
@@ -59,15 +62,17 @@ type Config struct {
 }
 
 // Relay is a shell or a command on the device, and the engineer who works there. What
-// the engineer asks for comes from one goroutine; input may come from another.
+// the engineer asks for comes from one goroutine; input and sizes may come from another.
 type Relay struct {
 	cfg      Config
 	engineer Engineer
 	device   ssh.Channel
 	requests <-chan *ssh.Request // of the device's channel
 	pty      *Pty
+	env      []variable // for what is started
 	started  bool
 	recorded bool // ChannelOpened is on record
+	deaf     atomic.Bool
 	resizes  resizes
 	work     sync.WaitGroup
 	relayed  chan struct{}
@@ -144,13 +149,46 @@ func (r *Relay) Pty(p Pty, reply Reply) {
 	reply(ok && err == nil)
 }
 
+// Variable keeps a variable for what will be started.
+func (r *Relay) Variable(name, value string, reply Reply) {
+	switch {
+	case r.started:
+		r.Refuse(reply, "env "+name, "too late")
+	case !r.cfg.Passes(name):
+		r.Refuse(reply, "env "+name, "")
+	case len(r.env) >= maxVariables:
+		r.Refuse(reply, "env "+name, "too many")
+	default:
+		r.env = append(r.env, variable{name, value})
+		reply(true)
+	}
+}
+
+// Deafen passes on that the engineer's client takes no more output (OpenSSH's PROTOCOL,
+// 2.1). What the device still says goes nowhere, and so is not on record.
+func (r *Relay) Deafen() {
+	if r.device == nil || !r.started || r.deaf.Swap(true) {
+		return
+	}
+	r.work.Go(func() {
+		_ = guarded(func() error {
+			return r.cfg.Gate.Pass(func() error {
+				return r.request(endOfWrite, nil, func() error {
+					return r.record(session.Marker, session.Note{Kind: session.NoteDeaf, Text: "The engineer's client reads no more output."})
+				})
+			})
+		})
+	})
+}
+
 // Resize gives the terminal another size, now or after a thaw.
 func (r *Relay) Resize(size session.WindowSize, reply Reply) {
 	if r.pty == nil {
 		r.Refuse(reply, "window-change", "no terminal")
 		return
 	}
-	r.resize(size)
+	r.NextSize(size)
+	r.SendSize()
 	reply(true)
 }
 
@@ -180,7 +218,7 @@ func (r *Relay) Shell(reply Reply) bool {
 	case !r.cfg.May(session.Shell):
 		r.deny(reply, "shell", "not granted", "This grant does not include a shell. "+r.instead("Request the shell channel to get one."))
 	default:
-		return r.start(reply, session.ChannelOpen{Type: session.Shell}, nil)
+		return r.start(reply, session.ChannelOpen{Type: session.Shell}, "")
 	}
 	return false
 }
@@ -197,7 +235,7 @@ func (r *Relay) Exec(command string, reply Reply) bool {
 	case way != "" && !(r.cfg.May(session.Exec) && r.cfg.May(way)):
 		r.deny(reply, "exec", command, r.noRsync(way))
 	case r.cfg.May(session.Exec):
-		return r.start(reply, session.ChannelOpen{Type: session.Exec, Command: command}, ssh.Marshal(oneString{command}))
+		return r.start(reply, commandOpen(command), command)
 	default:
 		r.deny(reply, "exec", command, "This grant does not include running commands. "+r.instead("Request the exec channel to run them."))
 	}
@@ -235,15 +273,15 @@ func (r *Relay) sftp(reply Reply, serve func() error) {
 }
 
 // start asks the device for a shell or a command and begins to relay it.
-func (r *Relay) start(reply Reply, open session.ChannelOpen, payload []byte) bool {
+func (r *Relay) start(reply Reply, open session.ChannelOpen, command string) bool {
+	var payload []byte
+	if open.Type == session.Exec {
+		payload = ssh.Marshal(oneString{command})
+	}
 	if r.pty != nil {
 		open.Term, open.Cols, open.Rows = r.pty.Term, r.pty.Cols, r.pty.Rows
 	}
-	ok, err := r.ask(string(open.Type), payload, func() error {
-		err := r.record(session.ChannelOpened, open)
-		r.recorded = r.recorded || err == nil
-		return err
-	})
+	ok, err := r.ask(string(open.Type), payload, func() error { return r.opened(open, command) })
 	var shut *session.Error
 	switch {
 	case errors.As(err, &shut) && shut.Kind == session.Refused:
@@ -259,6 +297,30 @@ func (r *Relay) start(reply Reply, open session.ChannelOpen, payload []byte) boo
 		return true
 	}
 	return false
+}
+
+// opened puts on record what begins, and tells the device the variables of it.
+func (r *Relay) opened(open session.ChannelOpen, command string) error {
+	if err := r.record(session.ChannelOpened, open); err != nil {
+		return err
+	}
+	r.recorded = true
+	for rest := []byte(command); open.Bytes > 0 && len(rest) > 0; {
+		n := min(len(rest), session.MaxEventData)
+		if err := r.cfg.Recorder.Record(session.Event{Kind: session.CommandLine, Stream: r.cfg.Stream, Data: rest[:n]}); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	for _, v := range r.env {
+		err := r.request("env", ssh.Marshal(v), func() error {
+			return r.record(session.Marker, session.Note{Kind: session.NoteVariable, Text: v.Name + "=" + v.Value})
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // ask sends the device a request that it answers, recorded first. The first one opens

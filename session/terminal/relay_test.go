@@ -131,6 +131,7 @@ func newStage(t *testing.T) *stage {
 		}
 		Accept(ch, Config{
 			Recorder: s, Gate: s, Stream: 1, May: func(session.Channel) bool { return true },
+			Passes:  func(v string) bool { return v == "LANG" },
 			Device:  func() (ssh.Channel, <-chan *ssh.Request, error) { return device.OpenChannel("session", nil) },
 			Refused: func(string, string) {}, Over: func() bool { return false }, Parting: func() string { return "" },
 		}).Run(reqs)

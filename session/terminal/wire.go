@@ -10,6 +10,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Pty is the terminal that an engineer has, as RFC 4254 section 6.2 says it. Pixel sizes
@@ -96,10 +97,49 @@ func parseCommand(payload []byte) (string, error) {
 		return "", fmt.Errorf("malformed command")
 	case len(s.Value) > maxCommand:
 		return "", fmt.Errorf("command is longer than %d bytes", maxCommand)
-	case !utf8.ValidString(s.Value):
-		return "", fmt.Errorf("command is not UTF-8 text")
 	}
 	return s.Value, nil
+}
+
+// commandOpen is how a command opens its channel: legible, and with its length where
+// that is not all of it.
+func commandOpen(command string) session.ChannelOpen {
+	open := session.ChannelOpen{Type: session.Exec, Command: command}
+	if len(command) <= legibleBytes && utf8.ValidString(command) {
+		return open
+	}
+	open.Bytes = len(command)
+	var b strings.Builder
+	for b.Len() < legibleBytes && command != "" {
+		r, n := utf8.DecodeRuneInString(command)
+		if r == utf8.RuneError && n == 1 {
+			fmt.Fprintf(&b, `\x%02x`, command[0])
+		} else {
+			b.WriteRune(r)
+		}
+		command = command[n:]
+	}
+	if command != "" {
+		b.WriteString(" …")
+	}
+	open.Command = b.String()
+	return open
+}
+
+// variable is RFC 4254 section 6.4.
+type variable struct{ Name, Value string }
+
+// parseVariable reads an env request: a plain name, and a value without what old shells
+// take for a function or a terminal for a command.
+func parseVariable(payload []byte) (variable, error) {
+	var v variable
+	switch err := ssh.Unmarshal(payload, &v); {
+	case err != nil || v.Name == "" || len(v.Name) > maxTerm || !printable(v.Name) || strings.Contains(v.Name, "="):
+		return variable{}, fmt.Errorf("malformed variable")
+	case len(v.Value) > maxVariable || !wording.Plain(v.Value) || strings.HasPrefix(v.Value, "()"):
+		return v, fmt.Errorf("%s has a value that is not short, plain text", v.Name)
+	}
+	return v, nil
 }
 
 // parseSignal reads a signal name such as "INT" or "INFO@openssh.com".

@@ -85,7 +85,8 @@ func FuzzParsePty(f *testing.F) {
 	})
 }
 
-// A command that is let through stands on record byte for byte and fits an event.
+// What opens a command's channel is legible, fits an event, and is all of the command or
+// says how long that is.
 func FuzzParseCommand(f *testing.F) {
 	for _, s := range []string{"id", "", "caf\u00e9", "\xff", "\x00\x01", strings.Repeat("\x01", maxCommand), "a\u2028b<>&"} {
 		f.Add(ssh.Marshal(oneString{s}))
@@ -95,10 +96,15 @@ func FuzzParseCommand(f *testing.F) {
 		if err != nil {
 			return
 		}
-		event, err := json.Marshal(session.ChannelOpen{Type: session.Exec, Command: command, Term: strings.Repeat("x", maxTerm)})
+		open := commandOpen(command)
+		open.Term = strings.Repeat("x", maxTerm)
+		event, err := json.Marshal(open)
 		var back session.ChannelOpen
-		if err := errors.Join(err, json.Unmarshal(event, &back)); err != nil || back.Command != command || len(event) > session.MaxEventData {
+		if err := errors.Join(err, json.Unmarshal(event, &back)); err != nil || back != open || len(event) > session.MaxEventData {
 			t.Errorf("%d bytes, %v", len(event), err)
+		}
+		if open.Bytes == 0 && open.Command != command || open.Bytes != 0 && open.Bytes != len(command) {
+			t.Errorf("%q opens as %q of %d", command, open.Command, open.Bytes)
 		}
 	})
 }

@@ -17,6 +17,7 @@ import (
 // device is the SSH connection to a device.
 type device struct {
 	client  *gossh.Client
+	passes  func(variable string) bool
 	hung    chan struct{} // closed when the device hung up
 	gone    chan struct{} // closed when all that it said is passed on, too
 	streams atomic.Uint32 // channel and file numbers given out
@@ -32,7 +33,7 @@ func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on interfa
 		if err != nil {
 			return nil, err
 		}
-		d := &device{client: client, hung: make(chan struct{}), gone: make(chan struct{})}
+		d := &device{client: client, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) }, hung: make(chan struct{}), gone: make(chan struct{})}
 		on.join(d)
 		c.Go(func() {
 			_ = client.Wait()
@@ -79,7 +80,7 @@ func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *devi
 	stream := d.streams.Add(1)
 	return terminal.Config{
 		Recorder: c.Recorder(), Gate: c.Gate(gone, d.hung), Stream: stream, May: t.May,
-		Device: d.channel,
+		Passes: d.passes, Device: d.channel,
 		Files: func(engineer gossh.Channel) error {
 			return files.Serve(engineer, filesConfig(gone, c, t, d, stream))
 		},

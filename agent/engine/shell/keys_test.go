@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -68,7 +69,7 @@ func TestIdentityIsTheSigningKey(t *testing.T) {
 		}
 		offered = append(offered, signers[last], unproven{signers[(last+1)%3]})
 		c, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{
-			User: "sallyport", HostKeyCallback: gossh.FixedHostKey(w.agent),
+			User: "sallyport", HostKeyCallback: gossh.FixedHostKey(w.agent), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 			Auth: []gossh.AuthMethod{
 				gossh.KeyboardInteractive(func(string, string, []string, []bool) ([]string, error) { return nil, nil }),
 				gossh.PublicKeys(offered...), gossh.Password("x"),
@@ -132,7 +133,7 @@ func TestNobodyWithoutAKey(t *testing.T) {
 		"rsa":         {gossh.PublicKeys(rsaSigner)},
 		"certificate": {gossh.PublicKeys(certSigner)},
 	} {
-		c, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{User: "sallyport", Auth: auth, HostKeyCallback: gossh.FixedHostKey(w.agent)})
+		c, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{User: "sallyport", Auth: auth, HostKeyCallback: gossh.FixedHostKey(w.agent), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519}})
 		if err == nil {
 			_ = c.Close()
 			t.Errorf("%s was let in", name)
@@ -162,7 +163,7 @@ func TestRefusalsAreSaid(t *testing.T) {
 	good, _ := w.grant(session.Shell)
 	var banners []string
 	_, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{
-		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(append(keys, good)...)}, HostKeyCallback: gossh.FixedHostKey(w.agent),
+		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(append(keys, good)...)}, HostKeyCallback: gossh.FixedHostKey(w.agent), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 		BannerCallback: func(m string) error { banners = append(banners, m); return nil },
 	})
 	if err == nil {
@@ -186,7 +187,7 @@ func TestOtherServiceIsRefused(t *testing.T) {
 	}()
 	var banner string
 	_, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{
-		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(w.agent),
+		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(w.agent), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 		BannerCallback: func(m string) error { banner = m; return nil },
 	})
 	if err == nil || !strings.Contains(banner, "does not open console-ssh") {
@@ -195,31 +196,39 @@ func TestOtherServiceIsRefused(t *testing.T) {
 	<-done
 }
 
-// The engineer's leg speaks only modern algorithms.
+// The engineer's leg speaks modern algorithms, and of older ones those that libraries which
+// are still maintained need, and none that is broken.
 func TestAlgorithms(t *testing.T) {
 	o := newOracle(t)
 	w := newWorld(t, o.dial)
 	signer, _ := w.grant(session.Exec)
 	try := func(c gossh.Config) error {
 		client, err := gossh.Dial("tcp", w.addr, &gossh.ClientConfig{
-			Config: c, User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(w.agent),
+			Config: c, User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)}, HostKeyCallback: gossh.FixedHostKey(w.agent), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 		})
 		if err == nil {
 			err = client.Close()
 		}
 		return err
 	}
-	for _, cipher := range []string{gossh.CipherAES256GCM, gossh.CipherAES128GCM, gossh.CipherChaCha20Poly1305} {
-		must(t, try(gossh.Config{Ciphers: []string{cipher}}))
+	for _, cipher := range []string{gossh.CipherAES256GCM, gossh.CipherAES128GCM, gossh.CipherChaCha20Poly1305, gossh.CipherAES256CTR, gossh.CipherAES128CTR} {
+		must(t, try(gossh.Config{Ciphers: []string{cipher}, MACs: []string{gossh.HMACSHA256ETM}}))
 	}
 	old, good := gossh.InsecureAlgorithms(), gossh.SupportedAlgorithms()
-	for _, cipher := range append(old.Ciphers, gossh.CipherAES128CTR) {
+	for _, cipher := range append(old.Ciphers, gossh.CipherAES192CTR) {
 		if try(gossh.Config{Ciphers: []string{cipher}}) == nil {
 			t.Errorf("%s was accepted", cipher)
 		}
 	}
-	for _, kex := range append(old.KeyExchanges, good.KeyExchanges[2:]...) {
-		if try(gossh.Config{KeyExchanges: []string{kex}}) == nil {
+	for _, mac := range append(old.MACs, gossh.HMACSHA512) {
+		if try(gossh.Config{Ciphers: []string{gossh.CipherAES256CTR}, MACs: []string{mac}}) == nil {
+			t.Errorf("%s was accepted", mac)
+		}
+	}
+	for _, kex := range append(old.KeyExchanges, good.KeyExchanges...) {
+		if slices.Contains([]string{gossh.KeyExchangeMLKEM768X25519, gossh.KeyExchangeCurve25519, gossh.KeyExchangeECDHP256}, kex) {
+			must(t, try(gossh.Config{KeyExchanges: []string{kex}}))
+		} else if try(gossh.Config{KeyExchanges: []string{kex}}) == nil {
 			t.Errorf("%s was accepted", kex)
 		}
 	}
@@ -264,7 +273,7 @@ func TestZeroTicketIsRefused(t *testing.T) {
 		w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorSSH, Asset: "NGH-PETCT1", Service: "recon-ssh"}, far)
 	}()
 	if _, _, _, err := gossh.NewClientConn(near, "x", &gossh.ClientConfig{User: "x", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
-		HostKeyCallback: gossh.FixedHostKey(w.agent)}); err == nil {
+		HostKeyCallback: gossh.FixedHostKey(w.agent), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519}}); err == nil {
 		t.Error("let in with a zero ticket")
 	}
 	<-done

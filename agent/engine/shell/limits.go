@@ -8,10 +8,9 @@ const (
 	maxRejected = 10 // refused channels, then the connection is closed
 	maxTries    = 3  // keys that may fail
 
-	handshakeTime = 10 * time.Second       // from the first byte to the proven key
-	farewellTime  = 300 * time.Millisecond // to say last words to a blocked engineer
-	graceTime     = 60 * time.Second       // a browser may be away this long
-	stallTime     = 10 * time.Second       // a browser may take nothing, or send what does not fit, this long
+	farewellTime = 300 * time.Millisecond // to say last words to a blocked engineer
+	graceTime    = 60 * time.Second       // a browser may be away this long
+	stallTime    = 10 * time.Second       // a browser may take nothing, or send what does not fit, this long
 
 	socketRoom = 256 << 10 // bytes that may wait for a browser before its device waits
 	socketMost = 8 << 20   // and before the browser is given up, whatever they are

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"errors"
 	"log/slog"
@@ -20,11 +21,13 @@ import (
 // Devices reaches devices for tickets; see package device.
 type Devices interface {
 	DialSSH(ctx context.Context, t ledger.Ticket, service string) (*gossh.Client, error)
+	// Passes reports whether the service may be told of a variable of this name.
+	Passes(asset, service, variable string) bool
 }
 
 // Config is everything that a Line needs.
 type Config struct {
-	Identity ed25519.PrivateKey // the agent's long-lived key: the SSH host key
+	Identity ed25519.PrivateKey // the agent's long-lived key: the SSH host key, and what another is made from
 	Devices  Devices
 	Log      *slog.Logger
 }
@@ -32,7 +35,7 @@ type Config struct {
 // Line speaks SSH for an engine. Safe for concurrent use.
 type Line struct {
 	cfg      Config
-	signer   gossh.Signer
+	signers  []gossh.Signer
 	patience patience
 
 	mu        sync.Mutex // guards what follows; never held across I/O
@@ -50,11 +53,19 @@ func New(cfg Config) (*Line, error) {
 	if len(cfg.Identity) != ed25519.PrivateKeySize || cfg.Devices == nil || cfg.Log == nil {
 		return nil, errors.New("line needs the agent's identity key, devices and a log")
 	}
-	signer, err := gossh.NewSignerFromKey(cfg.Identity)
+	second, err := session.HostKeyEC(cfg.Identity)
 	if err != nil {
 		return nil, err
 	}
-	return &Line{cfg: cfg, signer: signer, patience: patience{graceTime, stallTime}, terminals: map[place]*browserTerminal{}}, nil
+	var signers []gossh.Signer
+	for _, key := range []crypto.Signer{cfg.Identity, second} {
+		signer, err := gossh.NewSignerFromSigner(key)
+		if err != nil {
+			return nil, err
+		}
+		signers = append(signers, signer)
+	}
+	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, terminals: map[place]*browserTerminal{}}, nil
 }
 
 // Protocol is what this line speaks.

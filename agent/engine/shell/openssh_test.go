@@ -55,6 +55,7 @@ UsePAM no
 PasswordAuthentication no
 MaxSessions 50
 PermitRootLogin yes
+AcceptEnv LANG LC_* SECRET
 Subsystem sftp internal-sftp
 `, port, hostKey, filepath.Join(dir, "authorized"))
 	must(t, os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600))

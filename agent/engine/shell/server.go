@@ -57,7 +57,7 @@ func (l *Line) Serve(ctx context.Context, e *engine.Engine, v engine.Visit, nc n
 
 // serve shakes hands and serves channels until the client is gone.
 func (s *sshClient) serve(ctx context.Context) session.EndReason {
-	s.login = time.AfterFunc(handshakeTime, func() { _ = s.nc.Close() })
+	s.login = time.AfterFunc(session.ProvingTime, func() { _ = s.nc.Close() })
 	defer s.login.Stop()
 	sc, channels, requests, err := gossh.NewServerConn(s.nc, s.config())
 	if err != nil {
@@ -81,19 +81,24 @@ func (s *sshClient) serve(ctx context.Context) session.EndReason {
 func (s *sshClient) config() *gossh.ServerConfig {
 	config := &gossh.ServerConfig{
 		Config: gossh.Config{
-			KeyExchanges: []string{gossh.KeyExchangeMLKEM768X25519, gossh.KeyExchangeCurve25519},
-			Ciphers:      []string{gossh.CipherAES128GCM, gossh.CipherAES256GCM, gossh.CipherChaCha20Poly1305},
-			MACs:         []string{gossh.HMACSHA256ETM, gossh.HMACSHA512ETM},
+			KeyExchanges: []string{gossh.KeyExchangeMLKEM768X25519, gossh.KeyExchangeCurve25519, gossh.KeyExchangeECDHP256},
+			Ciphers:      []string{gossh.CipherAES128GCM, gossh.CipherAES256GCM, gossh.CipherChaCha20Poly1305, gossh.CipherAES256CTR, gossh.CipherAES128CTR},
+			MACs:         []string{gossh.HMACSHA256ETM, gossh.HMACSHA512ETM, gossh.HMACSHA256}, // the last for libssh2 before 1.11
 		},
 		PublicKeyAuthAlgorithms: []string{gossh.KeyAlgoED25519, gossh.KeyAlgoECDSA256},
 		MaxAuthTries:            maxTries,
-		ServerVersion:           "SSH-2.0-Sallyport",
+		// Clients go by this name in what no negotiation settles: OpenSSH's says that
+		// nobody reads its output only to an OpenSSH, and the order of a link's two paths
+		// in sftp is OpenSSH's for a server that is called so.
+		ServerVersion: "SSH-2.0-OpenSSH_9.9 Sallyport",
 		PublicKeyCallback: func(_ gossh.ConnMetadata, key gossh.PublicKey) (*gossh.Permissions, error) {
 			return nil, acceptable(key) // nobody has proven it yet
 		},
 		VerifiedPublicKeyCallback: s.verified,
 	}
-	config.AddHostKey(s.line.signer)
+	for _, key := range s.line.signers {
+		config.AddHostKey(key)
+	}
 	return config
 }
 
@@ -184,10 +189,13 @@ func (s *sshClient) channel(ctx context.Context, t *engine.Ticket, nc gossh.NewC
 	ch.Run(requests)
 }
 
-// globalRequests refuses them, not faster than a person's client would ask.
+// globalRequests refuses them, not faster than a person's client would ask. Who only says
+// to be there, or to want nothing more, was refused nothing.
 func (s *sshClient) globalRequests(ctx context.Context, requests <-chan *gossh.Request) {
 	for req := range requests {
-		s.conn.Refuse("request "+req.Type, "")
+		if !terminal.Idle(req.Type) && req.Type != "no-more-sessions@openssh.com" {
+			s.conn.Refuse("request "+req.Type, "")
+		}
 		_ = s.pace.Wait(ctx)
 		_ = req.Reply(false, nil)
 	}

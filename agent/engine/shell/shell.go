@@ -14,8 +14,9 @@ import (
 // shell is one shell in a browser's terminal: an engineer, to its relay.
 type shell struct {
 	t       *browserTerminal
+	relay   *terminal.Relay
 	typed   *queue
-	resized chan struct{}   // one signal: the terminal has another size
+	resized chan struct{}   // one signal: the relay has another size to tell
 	done    <-chan struct{} // closed when the shell is over
 	end     context.CancelFunc
 }
@@ -24,42 +25,40 @@ var _ terminal.Engineer = (*shell)(nil)
 
 func newShell(t *browserTerminal) *shell {
 	ctx, end := t.child()
-	return &shell{t: t, typed: newQueue(inputRoom), resized: make(chan struct{}, 1), done: ctx.Done(), end: end}
+	s := &shell{t: t, typed: newQueue(inputRoom), resized: make(chan struct{}, 1), done: ctx.Done(), end: end}
+	s.relay = terminal.New(s, relayConfig(t.over, t.c, t.t, t.device))
+	return s
 }
 
 // run owns the shell's relay: it starts the shell and sees to its size and its end.
 func (s *shell) run() {
 	defer s.t.done(s)
 	defer s.end()
-	r := terminal.New(s, relayConfig(s.t.over, s.t.c, s.t.t, s.t.device))
+	r, quiet := s.relay, func(bool) {}
+	defer r.Close()
 	if _, ok := s.t.channels.add(r); !ok {
 		return
 	}
 	defer s.t.channels.remove(r)
-	defer r.Close()
-	quiet := func(bool) {}
 	size := s.t.size()
 	r.Pty(terminal.Pty{Term: s.t.term, Cols: size.Cols, Rows: size.Rows, Modes: terminal.NoModes}, quiet)
 	if r.Shell(quiet) {
 		var typing sync.WaitGroup
 		defer typing.Wait()
-		typing.Go(func() { s.pass(r) })
+		typing.Go(s.pass)
 	}
 	for {
 		select {
 		case <-s.done:
 			return
 		case <-s.resized:
-			if now := s.t.size(); now != size {
-				size = now
-				r.Resize(size, quiet)
-			}
+			r.SendSize()
 		}
 	}
 }
 
 // pass passes on what is typed, until the shell is over.
-func (s *shell) pass(r *terminal.Relay) {
+func (s *shell) pass() {
 	for {
 		b, _ := s.typed.take()
 		if b == nil {
@@ -70,10 +69,16 @@ func (s *shell) pass(r *terminal.Relay) {
 				return
 			}
 		}
-		if r.Input(b) != nil {
+		if s.relay.Input(b) != nil {
 			return
 		}
 	}
+}
+
+// resize gives the shell another size, before what is typed next.
+func (s *shell) resize(size session.WindowSize) {
+	s.relay.NextSize(size)
+	signal(s.resized)
 }
 
 // input takes what was typed; false when it does not fit for too long.

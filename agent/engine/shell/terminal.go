@@ -133,7 +133,7 @@ func (t *browserTerminal) take(sock *socket, wants attach.Terminal) error {
 	}
 	switch {
 	case sh != nil && resized:
-		signal(sh.resized)
+		sh.resize(size)
 	case sh == nil && wants.Shell:
 		t.start(size)
 	}
@@ -187,6 +187,7 @@ func (t *browserTerminal) start(size session.WindowSize) {
 	t.state.size.Store(&size)
 	t.mu.Unlock()
 	if !t.c.Go(sh.run) {
+		sh.relay.Close()
 		sh.end()
 		t.done(sh)
 	}
@@ -205,7 +206,7 @@ func (t *browserTerminal) resize(size session.WindowSize) {
 	same := *t.state.size.Swap(&size) == size
 	t.mu.Unlock()
 	if sh := t.state.shell.Load(); sh != nil && !same {
-		signal(sh.resized)
+		sh.resize(size)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -36,6 +37,7 @@ type world struct {
 	tickets engine.Tickets // instead of those of rights, if not nil
 	addr    string         // where engineers connect
 	agent   gossh.PublicKey
+	second  gossh.PublicKey // its other host key
 
 	mu      sync.Mutex
 	tapes   []*tape
@@ -107,6 +109,10 @@ func (f *fakeRights) Freeze(session.ID, []string, time.Time) error { return f.fr
 
 func (f *fakeRights) DialSSH(ctx context.Context, _ ledger.Ticket, _ string) (*gossh.Client, error) {
 	return f.device(ctx)
+}
+
+func (f *fakeRights) Passes(_, _, variable string) bool {
+	return variable == "LANG" || strings.HasPrefix(variable, "LC_")
 }
 
 func (f *fakeRights) reason(id session.ID) session.EndReason {
@@ -262,6 +268,10 @@ func (w *world) furnish() {
 	must(w.t, err)
 	w.agent, err = gossh.NewPublicKey(identity.Public())
 	must(w.t, err)
+	second, err := session.HostKeyEC(identity)
+	must(w.t, err)
+	w.second, err = gossh.NewPublicKey(&second.PublicKey)
+	must(w.t, err)
 }
 
 // listen serves engineers on a loopback port until the test ends.
@@ -326,7 +336,7 @@ func all() []session.Channel {
 func (w *world) connect(signer gossh.Signer) (*gossh.Client, error) {
 	return gossh.Dial("tcp", w.addr, &gossh.ClientConfig{
 		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
-		HostKeyCallback: gossh.FixedHostKey(w.agent), Timeout: 10 * time.Second,
+		HostKeyCallback: gossh.FixedHostKey(w.agent), HostKeyAlgorithms: []string{gossh.KeyAlgoED25519}, Timeout: 10 * time.Second,
 	})
 }
 

@@ -18,7 +18,7 @@ export function me(role: T.Role): T.Me {
   const person = role === 'engineer' ? people.brandt : role === 'approver' ? people.okafor : people.adeyemi;
   return {
     token: '', expires: at(400), person, roles: [role], side: role === 'engineer' ? 'vendor' : 'hospital',
-    sites: role === 'engineer' ? ['*'] : ['NGH'], ssh: { address: 'broker.example:2222', host_key: 'ssh-ed25519 AAAA' },
+    sites: role === 'engineer' ? ['*'] : ['NGH'], ssh: { address: 'broker.example:2222', host_key: 'ssh-ed25519 AAAA', host_key_ec: '' },
   };
 }
 

@@ -219,6 +219,8 @@ func TestSamples(t *testing.T) {
 					Class    session.Class
 					Login    map[string]string
 					HostKey  string `yaml:"host_key"`
+
+					Environment []string
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package sshfiles
 import (
 	"crypto/ed25519"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,6 +18,74 @@ func key(t *testing.T, seed byte) string {
 	raw := make([]byte, ed25519.SeedSize)
 	raw[0] = seed
 	return session.KeyLine(ed25519.NewKeyFromSeed(raw).Public().(ed25519.PublicKey))
+}
+
+func second(t *testing.T, seed byte) string {
+	t.Helper()
+	raw := make([]byte, ed25519.SeedSize)
+	raw[0] = seed
+	ec, err := session.HostKeyEC(ed25519.NewKeyFromSeed(raw))
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, err := session.KeyLineEC(&ec.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return line
+}
+
+// Whatever a home is called, ssh finds every file in it, and the way by the jump host too:
+// the door here is a listener that sees whether ssh comes.
+func TestAnyHome(t *testing.T) {
+	for _, name := range []string{"plain", "Jana Brandt", "O'Brien", "100%", `say "hi"`, `back\slash`, "$HOME", "a;b&c|d", "Müller", "*?[x]", "#1", "%h", "~x", "tab\tx"} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), name)
+			if err := os.MkdirAll(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+			door, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer door.Close()
+			came := make(chan struct{})
+			go func() {
+				if c, err := door.Accept(); err == nil {
+					close(came)
+					_ = c.Close()
+				}
+			}()
+			at := func(file string) string { return filepath.Join(dir, file) }
+			config, known, err := Render(Files{Door: door.Addr().String(), DoorKey: key(t, 1), Config: at("ssh_config"), KnownHosts: at("known_hosts"), Hosts: []Host{
+				{Of: session.Target{Site: "NGH", Asset: "A", Service: "s"}, Identity: key(t, 2), Keys: []string{at("key")}}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for file, content := range map[string][]byte{"ssh_config": config, "known_hosts": known, "key": nil} {
+				if err := os.WriteFile(at(file), content, 0o600); err != nil {
+					t.Fatal(err)
+				}
+			}
+			out, err := exec.Command("ssh", "-vv", "-F", at("ssh_config"), "-o", "BatchMode=yes", "s.a.ngh").CombinedOutput()
+			select {
+			case <-came:
+			default:
+				t.Errorf("ssh did not come: %v\n%s", err, out)
+			}
+			for _, host := range []string{"s.a.ngh", "jump.s.a.ngh"} {
+				got, err := exec.Command("ssh", "-G", "-F", at("ssh_config"), host).Output()
+				if err != nil || !strings.Contains(string(got), "\nidentityfile ") {
+					t.Errorf("%v\n%s", err, got)
+				}
+			}
+			// ssh-keygen reads what ssh would: the file of a name is there.
+			said := strings.NewReplacer(`\303\274`, "ü", `\\`, `\`).Replace(string(out))
+			if !strings.Contains(said, "identity file "+at("key")+" type") {
+				t.Errorf("ssh looks for its key elsewhere:\n%s", out)
+			}
+		})
+	}
 }
 
 // effective is what the real ssh makes of a configuration.
@@ -44,8 +113,8 @@ func TestSSHUnderstandsEveryLine(t *testing.T) {
 	for i := range 5 {
 		keys = append(keys, fmt.Sprintf("%s/keys/R-%d.key", home, i))
 	}
-	config, known, err := Render(Files{Door: "broker.example:2222", DoorKey: key(t, 1), KnownHosts: home + "/known_hosts", Hosts: []Host{
-		{Of: session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}, Alone: true, Identity: key(t, 2), Keys: keys},
+	config, known, err := Render(Files{Door: "broker.example:2222", DoorKey: key(t, 1), DoorSecond: second(t, 1), Config: "/home/jana/ssh_config", KnownHosts: home + "/known_hosts", Hosts: []Host{
+		{Of: session.Target{Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh"}, Alone: true, Identity: key(t, 2), Second: second(t, 2), Keys: keys},
 		{Of: session.Target{Site: "NGH", Asset: "NGH-CT2", Service: "irs-ssh"}, Identity: key(t, 2)},
 		{Of: session.Target{Site: "HST", Asset: "ngh-ct2", Service: "jump"}, Alone: true, Identity: key(t, 3)},
 	}})
@@ -63,7 +132,7 @@ func TestSSHUnderstandsEveryLine(t *testing.T) {
 		want(host, "user", "sallyport")
 		want(host, "identitiesonly", "yes")
 		want(host, "hostkeyalias", host)
-		want(host, "hostkeyalgorithms", "ssh-ed25519")
+		want(host, "hostkeyalgorithms", "ssh-ed25519,ecdsa-sha2-nistp256")
 		want(host, "forwardagent", "no")
 		want(host, "stricthostkeychecking", "true")
 		want(host, "controlmaster", "false")
@@ -87,12 +156,13 @@ func TestSSHUnderstandsEveryLine(t *testing.T) {
 	want(jump, "port", "2222")
 	want("irs-ssh.ngh-ct2.ngh", "identityfile", "none")
 	want("jump.irs-ssh.ngh-ct2.ngh", "user", "sallyport-nokey")
-	for _, line := range []string{inner + " " + key(t, 2), jump + " " + key(t, 1)} {
+	for _, line := range []string{inner + " " + key(t, 2), jump + " " + key(t, 1), inner + " " + second(t, 2), jump + " " + second(t, 1),
+		"[broker.example]:2222 " + key(t, 1), "[broker.example]:2222 " + second(t, 1)} {
 		if !strings.Contains(string(known), line+"\n") {
 			t.Errorf("known_hosts lacks %q:\n%s", line, known)
 		}
 	}
-	if strings.Count(string(known), key(t, 1)) != 3 {
+	if strings.Count(string(known), key(t, 1)) != 4 {
 		t.Errorf("the broker's key must stand for jump hosts alone:\n%s", known)
 	}
 }
@@ -107,6 +177,9 @@ func TestNobodyWritesALineOfTheirOwn(t *testing.T) {
 		"port out of range":   func(f *Files) { f.Door = "b.example:70000" },
 		"key with a line":     func(f *Files) { f.DoorKey += "\n* " + f.DoorKey },
 		"agent without key":   func(f *Files) { f.Hosts[0].Identity = "" },
+		"a second line":       func(f *Files) { f.Hosts[0].Second = second(t, 2) + "\n* " + key(t, 3) },
+		"home with a line":    func(f *Files) { f.KnownHosts = "/x\ny" },
+		"home of a variable":  func(f *Files) { f.Hosts[0].Keys = []string{"/x/${HOME}/key"} },
 	} {
 		f := good
 		f.Hosts = append([]Host(nil), good.Hosts...)

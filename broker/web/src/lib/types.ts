@@ -45,7 +45,7 @@ export interface Me {
   roles: Role[];
   side: 'vendor' | 'hospital';
   sites: string[]; // may hold "*" for a vendor
-  ssh: { address: string; host_key: string };
+  ssh: { address: string; host_key: string; host_key_ec: string };
 }
 /** GET /api/v1/logins: where this person is signed in. */
 export interface LoginEntry {
