@@ -15,5 +15,6 @@ const (
 	lookAgain  = 15 * time.Second // for what other brokers left
 	atOnce     = 200              // looked at in one round
 	maxAddress = 254              // bytes
+	mostLine   = 900              // bytes of a line that is sent as it is; RFC 5322 has 998
 	dialTime   = 20 * time.Second // for a connection to a mail server and each of its answers
 )

@@ -145,9 +145,13 @@ func message(from string, m Mail) (*gomail.Msg, error) {
 	if err != nil {
 		return nil, err
 	}
-	encoding := gomail.EncodingUSASCII // where it can be: links stay whole for whoever reads the file
-	if strings.IndexFunc(m.Text, func(r rune) bool { return r >= 0x80 }) >= 0 {
-		encoding = gomail.EncodingQP
+	// As it is where it can be: links stay whole for whoever reads the file. go-mail writes
+	// what it calls 7bit in quoted-printable all the same, and says 7bit.
+	encoding := gomail.NoEncoding
+	for line := range strings.Lines(m.Text) {
+		if len(line) > mostLine || strings.ContainsFunc(line, func(r rune) bool { return r >= 0x80 }) {
+			encoding = gomail.EncodingQP
+		}
 	}
 	msg := gomail.NewMsg(gomail.WithNoDefaultUserAgent(), gomail.WithEncoding(encoding))
 	if err := errors.Join(msg.From(from), msg.To(m.To)); err != nil {

@@ -11,6 +11,7 @@ import (
 	"mime/quotedprintable"
 	"net/mail"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -168,7 +169,7 @@ func TestNothingIsInjected(t *testing.T) {
 				t.Errorf("the header %s: %s", h, m.Header.Get(h))
 			}
 		}
-		body, err := io.ReadAll(quotedprintable.NewReader(m.Body))
+		body, err := readBody(m)
 		if err != nil || strings.Contains(string(body), "https://evil") || strings.Contains(string(body), "<script") || strings.Contains(string(body), "\nBcc") {
 			t.Errorf("%v\n%s", err, body)
 		}
@@ -354,9 +355,74 @@ func TestDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body, _ := io.ReadAll(quotedprintable.NewReader(got.Body))
+	body, _ := readBody(got)
 	subject, _ := new(mime.WordDecoder).DecodeHeader(got.Header.Get("Subject"))
 	if strings.ReplaceAll(string(body), "\r\n", "\n") != m.Text || subject != m.Subject || got.Header.Get("Message-Id") != "<"+m.ID[:32]+"@broker.example>" {
 		t.Errorf("%q\n%s", body, text)
+	}
+}
+
+// readBody reads a mail's text by what its header says of it.
+func readBody(m *mail.Message) ([]byte, error) {
+	kind, params, err := mime.ParseMediaType(m.Header.Get("Content-Type"))
+	if err != nil || kind != "text/plain" || !strings.EqualFold(params["charset"], "UTF-8") {
+		return nil, fmt.Errorf("%s, %v, %w", kind, params, err)
+	}
+	switch how := strings.ToLower(m.Header.Get("Content-Transfer-Encoding")); how {
+	case "quoted-printable":
+		return io.ReadAll(quotedprintable.NewReader(m.Body))
+	case "7bit", "8bit":
+		return io.ReadAll(m.Body)
+	default:
+		return nil, fmt.Errorf("encoded as %q", how)
+	}
+}
+
+// Every reader finds the link in one piece: Go's, Python's and Perl's, each by what the
+// mail says of itself, for plain words, for others, and for lines that are too long as they are.
+func TestMailsAreReadAsTheyWereWritten(t *testing.T) {
+	const link = "https://sallyport.hospital.example:8443/requests/R-ztneafusjavd7svximyr6w3ccy"
+	python := "import email, email.policy, sys\nsys.stdout.write(email.message_from_binary_file(open(sys.argv[1], 'rb'), policy=email.policy.default).get_content())"
+	perl := `use MIME::QuotedPrint; binmode STDOUT; local $/; open F, "<:raw", $ARGV[0]; my ($h, $b) = split /\r?\n\r?\n/, <F>, 2;
+		$h =~ /^content-transfer-encoding: *(\S+)/mi; print lc $1 eq "quoted-printable" ? decode_qp($b) : $b;`
+	for name, text := range map[string]string{
+		"plain": "Look at it    " + link + "\nOr run = this\n", "other letters": "Jürgen Größe fragt = \n  " + link + "\n.\n", "long": strings.Repeat("word ", 400) + link + "\n",
+	} {
+		dir := t.TempDir()
+		d := &Directory{From: "Sallyport <sallyport@broker.example>", Path: dir}
+		if err := d.Send(t.Context(), Mail{ID: strings.Repeat("ab", 32), To: "maya@hospital.example", Subject: "x", Text: text, Written: time.Unix(1e9, 0)}); err != nil {
+			t.Fatal(err)
+		}
+		all, err := filepath.Glob(dir + "/*.eml")
+		if err != nil || len(all) != 1 {
+			t.Fatalf("%v, %v", all, err)
+		}
+		raw, err := os.ReadFile(all[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range bytes.Lines(raw) {
+			if len(line) > 1000 {
+				t.Errorf("%s: a line of %d bytes", name, len(line))
+			}
+		}
+		m, err := mail.ReadMessage(bytes.NewReader(raw))
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string][]byte{}
+		if got["Go"], err = readBody(m); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for reader, args := range map[string][]string{"Python": {"/usr/bin/python3", "-c", python, all[0]}, "Perl": {"perl", "-e", perl, all[0]}} {
+			if got[reader], err = exec.Command(args[0], args[1:]...).Output(); err != nil {
+				t.Errorf("%s: %s: %v", name, reader, err)
+			}
+		}
+		for reader, read := range got {
+			if strings.TrimRight(strings.ReplaceAll(string(read), "\r\n", "\n"), "\n") != strings.TrimRight(text, "\n") {
+				t.Errorf("%s: %s reads %q", name, reader, read)
+			}
+		}
 	}
 }

@@ -36,8 +36,17 @@ func Load(path string, into Validator) error {
 	return nil
 }
 
-// Parse is Load on bytes; path only names them.
+// Parse is Load on bytes; path only names them. What editors of other systems leave in a
+// file is taken: a byte order mark, and line ends of two bytes.
 func Parse(path string, source []byte, into Validator) error {
+	source = bytes.ReplaceAll(bytes.TrimPrefix(source, []byte("\ufeff")), []byte("\r\n"), []byte("\n"))
+	source = blankLine.ReplaceAll(source, nil)
+	if n := tabbed(source); n > 0 {
+		return refusal(path, fmt.Sprintf("line %d is indented with a tab, which YAML does not know; use blanks", n))
+	}
+	if bytes.ContainsRune(source, 0) {
+		return refusal(path, "this is not UTF-8 text; save it as UTF-8")
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(source), yaml.Strict(), yaml.DisallowUnknownField())
 	if err := dec.Decode(into); err != nil && !errors.Is(err, io.EOF) {
 		return refusal(path, yaml.FormatError(err, false, true))
@@ -51,6 +60,20 @@ func Parse(path string, source []byte, into Validator) error {
 	}
 	return nil
 }
+
+// tabbed is the first line with a tab in front of what it says; 0: there is none.
+func tabbed(source []byte) int {
+	at := tabIndent.FindIndex(source)
+	if at == nil {
+		return 0
+	}
+	return 1 + bytes.Count(source[:at[0]], []byte("\n"))
+}
+
+var (
+	blankLine = regexp.MustCompile(`(?m)^[ \t]+$`)
+	tabIndent = regexp.MustCompile(`(?m)^ *\t`)
+)
 
 func refusal(path, details string) error {
 	return &session.Error{Kind: session.Invalid, Message: path + ": " + conceal(details), Next: "Mend the file and start again."}

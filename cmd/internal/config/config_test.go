@@ -71,3 +71,31 @@ func TestGoodFile(t *testing.T) {
 		t.Fatalf("%+v", s)
 	}
 }
+
+// What other systems' editors leave in a file changes nothing of what it says, nor where an
+// error is shown.
+func TestOtherEditors(t *testing.T) {
+	for name, source := range map[string]string{
+		"byte order mark":  "\ufeffname: a\nrooms:\n- doors: 2\n",
+		"comment after it": "\ufeff# by hand\nname: a\nrooms:\n- doors: 2\n",
+		"line ends of two": "name: a\r\nrooms:\r\n- doors: 2\r\n",
+		"both":             "\ufeffname: a\r\n\r\n# x\r\nrooms:\r\n- doors: 2 # two\r\n",
+		"a tab alone":      "name: a\nrooms:\n- doors: 2\n\t\n",
+	} {
+		var s sample
+		if err := config.Parse("x.yaml", []byte(source), &s); err != nil || s.Name != "a" || len(s.Rooms) != 1 {
+			t.Errorf("%s: %+v, %v", name, s, err)
+		}
+	}
+	for source, want := range map[string]string{
+		"name: a\nrooms:\n\t- doors: 2\n": "line 3 is indented with a tab", "\xff\xfen\x00a\x00": "save it as UTF-8",
+	} {
+		if err := config.Parse("x.yaml", []byte(source), &sample{}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", source, err)
+		}
+	}
+	err := config.Parse("x.yaml", []byte("\ufeffname: a\r\nrooms:\r\n- doors: 3\r\n"), &sample{})
+	if err == nil || !strings.Contains(err.Error(), "3 | - doors: 3") {
+		t.Errorf("%v", err)
+	}
+}
