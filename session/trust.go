@@ -16,13 +16,13 @@ import (
 // writes it (sallyport-agent trust export), people and verifiers import it.
 // Nothing in it ever comes from the broker.
 type Trust struct {
-	V        int      `json:"v"` // 1
-	Site     string   `json:"site"`
-	Agent    string   `json:"agent"`
-	Identity string   `json:"identity"` // the agent's long-lived key, "ssh-ed25519 AAAA..."
+	V        int    `json:"v"` // 1
+	Site     string `json:"site"`
+	Agent    string `json:"agent"`
+	Identity string `json:"identity"` // the agent's long-lived key, "ssh-ed25519 AAAA..."
 	// HostKeyEC is what the agent's SSH shows to clients without Ed25519, "ecdsa-sha2-nistp256 AAAA...".
-	HostKeyEC string `json:"host_key_ec,omitempty"`
-	Issuers  []Issuer `json:"issuers"`
+	HostKeyEC string   `json:"host_key_ec,omitempty"`
+	Issuers   []Issuer `json:"issuers"`
 	// EngineerGroup is the group that engineers' tokens must carry; default field-service.
 	EngineerGroup string `json:"engineer_group,omitempty"`
 	ApproverGroup string `json:"approver_group,omitempty"` // that approvers' tokens must carry; default scanner-approvers

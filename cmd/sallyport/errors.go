@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"strings"
+	"syscall"
 
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
@@ -58,6 +60,9 @@ func (p *program) report(err error) int {
 // cobra) are shown as they are.
 func explain(err error) *session.Error {
 	var e *session.Error
+	if full := noRoom(err); full != nil {
+		return full
+	}
 	if errors.As(err, &e) {
 		return e
 	}
@@ -69,6 +74,19 @@ func explain(err error) *session.Error {
 		return &session.Error{Kind: session.Invalid, Message: upper(strings.Split(text, "\n")[0]), Next: "See: sallyport --help", Err: err}
 	}
 	return &session.Error{Kind: session.Internal, Message: upper(err.Error()), Err: err}
+}
+
+// noRoom says that a disk of this machine is full, whatever was being done; nil: none is.
+func noRoom(err error) *session.Error {
+	if !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT) || errors.Is(err, client.ErrFromBroker) {
+		return nil
+	}
+	where := "this machine's disk"
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		where = "the disk of " + file.Path
+	}
+	return &session.Error{Kind: session.Internal, Message: "There is no space left on " + where, Next: "Make room there, then run the command again.", Err: err}
 }
 
 func status(e *session.Error) int {

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,9 +11,11 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"syscall"
 	"testing"
 
 	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/session"
 )
 
 // A list goes on until the broker says no more, or there is enough.
@@ -80,5 +83,27 @@ func TestOddAnswersAreRefused(t *testing.T) {
 			t.Errorf("%s: %v, %v", name, v, err)
 		}
 		broker.Close()
+	}
+}
+
+// A disk of ours that is full is not told as a broker that does not answer, and a broker that
+// breaks off is not told as a full disk.
+func TestWhoseFaultItIs(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Length", "2000000")
+		_, _ = w.Write(make([]byte, 1_000_000)) // and no more
+	}))
+	defer s.Close()
+	c := New(Config{Broker: s.URL, Agent: "x"})
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer full.Close()
+	if _, err := RecordingFile.Copy(t.Context(), c, "V-x", "", full); !errors.Is(err, syscall.ENOSPC) || session.KindOf(err) == session.Unreachable {
+		t.Errorf("our full disk is told as %v", err)
+	}
+	if _, err := RecordingFile.Copy(t.Context(), c, "V-x", "", io.Discard); session.KindOf(err) != session.Unreachable {
+		t.Errorf("a broker that breaks off is told as %v", err)
 	}
 }

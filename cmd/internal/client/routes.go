@@ -144,11 +144,27 @@ func (f File) Copy(ctx context.Context, c *Client, id, reason string, w io.Write
 		return 0, err
 	}
 	defer resp.Body.Close()
-	n, err := io.Copy(w, resp.Body)
-	if err != nil {
+	to := &target{w: w}
+	n, err := io.Copy(to, resp.Body)
+	switch {
+	case to.err != nil: // ours, not the broker's
+		return n, fmt.Errorf("save a recording: %w", to.err)
+	case err != nil:
 		return n, unreachable(fmt.Errorf("fetch recording: %w", err))
 	}
 	return n, nil
+}
+
+// target remembers why it could not be written to.
+type target struct {
+	w   io.Writer
+	err error
+}
+
+func (t *target) Write(p []byte) (n int, err error) {
+	n, err = t.w.Write(p)
+	t.err = err
+	return n, err
 }
 
 // fill makes an address of a route.
