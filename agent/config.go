@@ -185,6 +185,9 @@ func (v *checker) issuer(path string, iss session.Issuer) {
 	default:
 		v.require(path+".issuer", false, "an issuer is an https URL (http only on loopback, with insecure_loopback: true)")
 	}
+	if err := iss.Check(path); err != nil {
+		v.errs = append(v.errs, err)
+	}
 	v.require(path+".side", iss.Side == session.VendorSide || iss.Side == session.HospitalSide, `a side is "vendor" or "hospital"`)
 	v.require(path+".reach", iss.Reach == "" || iss.Reach == "direct" || iss.Reach == "broker", `reach is "direct" or "broker"`)
 	v.require(path+".clients", len(iss.Clients) > 0, "the client ids whose tokens count are needed, with their class")

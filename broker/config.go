@@ -149,6 +149,9 @@ func (c *Config) Validate() error {
 		require(path+".issuer", ok, "an issuer is an https URL (http only on loopback, with insecure_loopback: true)")
 		require(path+".side", iss.Side == session.VendorSide || iss.Side == session.HospitalSide, `a side is "vendor" or "hospital"`)
 		require(path+".login", iss.Login != "", "the client id with which the command line signs people in is needed")
+		if err := iss.Check(path); err != nil {
+			errs = append(errs, err)
+		}
 		require(path+".sites", len(iss.Sites) > 0, "the sites these people have to do with are needed")
 	}
 	for path, text := range map[string]string{"$.web.idle": c.Web.Idle, "$.web.absolute": c.Web.Absolute} {

@@ -9,4 +9,8 @@ const (
 	// jump host and again at the agent: a dozen round trips of a slow line.
 	ProvingTime = time.Minute
 	maxOrigin   = 255 // bytes of an audit log's name: a host and a path
+
+	// How old an approver's sign-in may be when its token comes in.
+	DefaultFresh = time.Minute
+	MaxFresh     = 5 * time.Minute
 )

@@ -7,8 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
-	"net"
-	"net/url"
 	"strings"
 )
 
@@ -28,49 +26,6 @@ type Trust struct {
 	ApproverGroup string `json:"approver_group,omitempty"` // that approvers' tokens must carry; default scanner-approvers
 	Nodes         Nodes  `json:"nodes,omitempty"`          // the broker's, as the hospital accepted them
 }
-
-// Issuer pins one identity provider.
-type Issuer struct {
-	URL     string   `json:"issuer" yaml:"issuer"`
-	Side    Side     `json:"side" yaml:"side"`
-	Domains []string `json:"domains" yaml:"domains"` // e-mail domains that sign in here, lower case
-	// Clients maps an OAuth client id to the class of client it is. The hospital's
-	// command-line client has no class here: it signs people in and approves nothing.
-	Clients map[string]ClientClass `json:"clients" yaml:"clients"`
-	// Login is the client id with which the CLI signs people in.
-	Login string `json:"login" yaml:"login"`
-	// JWKS is the key set's URL. Empty: read from the issuer's discovery document,
-	// which must name the issuer's own host.
-	JWKS string `json:"jwks,omitempty" yaml:"jwks"`
-	// Reach is how the agent gets there: "direct", or "broker" for a relayed TLS stream.
-	Reach string `json:"reach,omitempty" yaml:"reach"`
-	// InsecureLoopback allows plain http, on loopback only.
-	InsecureLoopback bool `json:"insecure_loopback,omitempty" yaml:"insecure_loopback"`
-}
-
-// Safe reports whether tokens may be asked for at an address of the issuer's: https, or
-// plain http on loopback where the bundle or the configuration says so.
-func (i Issuer) Safe(address string) bool {
-	u, err := url.Parse(address)
-	if err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(address, "#") {
-		return false
-	}
-	return u.Scheme == "https" || u.Scheme == "http" && i.InsecureLoopback && Loopback(u.Hostname())
-}
-
-// Loopback reports whether a host, without its port, is this machine.
-func Loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// Side says whose people an issuer knows.
-type Side string
-
-const (
-	VendorSide   Side = "vendor"
-	HospitalSide Side = "hospital"
-)
 
 // KeyLine is an ed25519 public key as one line of OpenSSH: "ssh-ed25519 AAAA...".
 func KeyLine(pub ed25519.PublicKey) string {

@@ -239,8 +239,8 @@ func TestNobodySignsInWith(t *testing.T) {
 		"a verifier that mixes up issuers":    lie(func(c *idtoken.Claims) { c.Iss = hospital }),
 		"a verifier that mixes up clients":    lie(func(c *idtoken.Claims) { c.Client = "sallyport-console" }),
 		"a verifier that forgets the subject": lie(func(c *idtoken.Claims) { c.Sub = "" }),
-		"a verifier that forgets the time":    lie(func(c *idtoken.Claims) { c.Expires = start.Add(-2 * time.Minute) }),
-		"a verifier that takes the future":    lie(func(c *idtoken.Claims) { c.IssuedAt = start.Add(2 * time.Minute) }),
+		"a verifier that forgets the time":    lie(func(c *idtoken.Claims) { c.Expires = start.Add(-idtoken.Leeway - time.Second) }),
+		"a verifier that takes the future":    lie(func(c *idtoken.Claims) { c.IssuedAt = start.Add(idtoken.Leeway + time.Second) }),
 		"a verifier that takes old tokens":    lie(func(c *idtoken.Claims) { c.IssuedAt = start.Add(-time.Hour) }),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,9 +21,8 @@ const (
 	perAddress    = 10               // login attempts a minute: a ward behind one address
 	perPerson     = 5                // logins a minute
 	roundTripTime = 10 * time.Minute // for a person at the identity provider
-	freshLogin    = time.Minute      // age of a login that stands behind an approval
 	maxTokenAge   = 15 * time.Minute // of an ID token at login
-	leeway        = time.Minute      // for other people's clocks
+	leeway        = idtoken.Leeway   // for other people's clocks
 	maxToken      = idtoken.MaxToken // bytes of an ID token
 	maxShown      = 200              // bytes of what is only shown
 )

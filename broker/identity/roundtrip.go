@@ -242,7 +242,7 @@ func (d *Identity) redeem(ctx context.Context, t roundTrip, a Answer) (string, i
 	}
 	expect := idtoken.Expect{Issuer: t.Issuer, Clients: []string{p.client}, Nonce: t.Nonce, At: d.cfg.Now(), MaxAge: maxTokenAge}
 	if t.Fresh {
-		expect.FreshLogin = freshLogin
+		expect.FreshLogin = p.issuer.FreshFor()
 	}
 	claims, err := d.cfg.Tokens.Verify(ctx, t.Issuer, token, expect)
 	switch {

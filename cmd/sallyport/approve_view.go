@@ -62,7 +62,7 @@ func (m *requestUnderDecision) draft(longest time.Duration, channels []session.C
 func (m *requestUnderDecision) view(d draft) console.View {
 	r, g, p := m.request, d.grant, m.engineer.Person
 	gh, qh := grant.GrantHash(d.bytes), grant.RequestHash(m.docs.Request)
-	signed := m.engineer.IssuedAt
+	signed := m.engineer.SignedIn()
 	var names []string
 	for _, x := range g.Targets() {
 		names = append(names, x.String())

@@ -71,6 +71,15 @@ type Receipt struct {
 	Subject  [32]byte            `json:"subject"` // qh or gh that the nonce covers
 }
 
+// SignedIn is when the person proved who they are, as near as the token says: Entra ID
+// dates iat back by five minutes, and auth_time is as old as the login.
+func (r Receipt) SignedIn() time.Time {
+	if r.AuthTime.After(r.IssuedAt) {
+		return r.AuthTime
+	}
+	return r.IssuedAt
+}
+
 // Role separates the uses of a nonce.
 type Role string
 

@@ -25,7 +25,6 @@ const (
 	Farthest       = 30 * 24 * time.Hour // ahead that a window may begin
 	slack          = 2 * time.Minute     // an engineer's clock may be ahead of the agent's
 	maxTokenAge    = 15 * time.Minute    // of a token at its receipt
-	freshLogin     = 60 * time.Second    // an approver's login before the token
 
 	// KeyReach is how far ahead a session may begin whose key stands in the request,
 	// and how long after the request's receipt its first connection may come. Beyond

@@ -27,6 +27,9 @@ func newPins(issuers []session.Issuer, keys *idtoken.KeySets) (pins, error) {
 	}
 	seen := map[pin]bool{}
 	for _, i := range issuers {
+		if err := i.Check(i.URL); err != nil {
+			return pins{}, misconfigured("%v", err)
+		}
 		if i.Side != session.VendorSide && i.Side != session.HospitalSide {
 			return pins{}, misconfigured("the identity provider %.200q has no side", i.URL)
 		}
@@ -110,7 +113,7 @@ func (p pins) expect(q question, pin session.Issuer, salt [32]byte) idtoken.Expe
 		e.At, e.AsMinted, e.MaxAge = time.Time{}, true, 0
 	}
 	if q.role == RoleApprove {
-		e.FreshLogin, e.ACR = freshLogin, p.acr
+		e.FreshLogin, e.ACR = pin.FreshFor(), p.acr
 	}
 	return e
 }

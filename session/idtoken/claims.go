@@ -97,8 +97,7 @@ func (o object) times(c *Claims, e Expect) error {
 	return nil
 }
 
-// login applies the rules about how and when the person signed in. Both times come
-// from the issuer's clock, so there is no leeway.
+// login applies the rules about how and when the person signed in.
 func (o object) login(c *Claims, e Expect) error {
 	at, has, err := o.date("auth_time")
 	if err != nil {
@@ -112,16 +111,8 @@ func (o object) login(c *Claims, e Expect) error {
 		}
 		c.ACR = s
 	}
-	if e.FreshLogin > 0 {
-		age := c.IssuedAt.Sub(at)
-		if !has || age < 0 || age > e.FreshLogin {
-			return &session.Error{
-				Kind:    session.Refused,
-				Message: "The sign-in token does not come from a fresh login.",
-				Next:    "Sign in again and enter the password or use the key when asked; a remembered login is not enough.",
-				Err:     fmt.Errorf("auth_time present %t, %v before iat", has, age),
-			}
-		}
+	if err := e.freshness(at, has); err != nil {
+		return err
 	}
 	if len(e.ACR) > 0 && !slices.Contains(e.ACR, c.ACR) {
 		return &session.Error{
@@ -132,6 +123,31 @@ func (o object) login(c *Claims, e Expect) error {
 		}
 	}
 	return nil
+}
+
+// freshness measures auth_time against the receipt. The token's own iat has no part in
+// it: Entra ID dates it back by five minutes, and a refreshed token's is new while its
+// login is old.
+func (e Expect) freshness(at time.Time, has bool) error {
+	age := e.At.Sub(at)
+	message, next := "", ""
+	switch {
+	case e.FreshLogin == 0:
+		return nil
+	case !has:
+		message = "The sign-in token does not say when the person signed in: the claim auth_time is missing."
+		next = "Ask the administrator of the identity provider to send auth_time in the ID token; at Entra ID it is an optional claim."
+	case age < -Leeway:
+		message = fmt.Sprintf("The sign-in is dated %v in the future (auth_time).", (-age).Round(time.Second))
+		next = "Compare the clocks of this machine and of the identity provider."
+	case age > e.FreshLogin+MaxSkew:
+		message = fmt.Sprintf("The person signed in %v before the token came in; here it may be %v.", age.Round(time.Second), e.FreshLogin)
+		next = "Sign in again and enter the password or use the key when asked, a remembered login is not enough; " +
+			"where the second factor takes longer, the hospital can allow more (fresh, at most 5m)."
+	default:
+		return nil
+	}
+	return &session.Error{Kind: session.Refused, Message: message, Next: next, Err: fmt.Errorf("auth_time %v, received %v", at, e.At)}
 }
 
 // date reads a NumericDate (RFC 7519 section 2) between 1970 and the year 9999.

@@ -28,7 +28,7 @@ type Expect struct {
 	At         time.Time     // when the token was received
 	AsMinted   bool          // judge times at the token's own iat instead of At: its age is somebody else's business
 	MaxAge     time.Duration // iat not older than this at At; 0: not checked
-	FreshLogin time.Duration // 0 <= iat - auth_time <= this; 0: not checked
+	FreshLogin time.Duration // auth_time not older than this at At, but for skew; 0: not checked
 	ACR        []string      // when set, acr must be one of these
 }
 
@@ -90,6 +90,8 @@ func (e Expect) check(keys *KeySet) error {
 		return fault("no nonce expected")
 	case e.At.IsZero() != e.AsMinted:
 		return fault("either At or AsMinted")
+	case e.AsMinted && e.FreshLogin > 0:
+		return fault("a fresh login, and no time of receipt to measure it")
 	}
 	return nil
 }

@@ -246,32 +246,54 @@ func TestGoogleIsNoException(t *testing.T) {
 	refusedAs(t, err, session.Invalid)
 }
 
+// Freshness is a matter of auth_time and of the receiver's clock. iat only may not lie in
+// the future nor be older than the token's own bound.
 func TestFreshLogin(t *testing.T) {
 	p := newIDP(t)
 	set := p.keySet(t)
-	iat := p.clock().Unix() - 1
+	now := p.clock().Unix()
+	entra := func(auth int64) map[string]any { // iat and nbf are dated back by five minutes
+		return map[string]any{"auth_time": auth, "iat": auth - 300, "nbf": auth - 300, "exp": auth + 3900}
+	}
 	for name, row := range map[string]struct {
 		changes map[string]any
-		ok      bool
+		fresh   time.Duration
+		says    string // empty: good
 	}{
-		"just now":                        {map[string]any{"auth_time": iat}, true},
-		"sixty seconds ago":               {map[string]any{"auth_time": iat - 60}, true},
-		"sixty-one seconds ago":           {map[string]any{"auth_time": iat - 61}, false},
-		"one second in the future":        {map[string]any{"auth_time": iat + 1}, false},
-		"not said":                        {map[string]any{"auth_time": nil}, false},
-		"re-issued from a refresh token":  {map[string]any{"auth_time": iat - 3600}, false},
-		"wrong acr":                       {map[string]any{"auth_time": iat, "acr": "pwd"}, true},
-		"age is not made up for by a lie": {map[string]any{"auth_time": 0}, false},
+		"just now":                           {map[string]any{"auth_time": now}, time.Minute, ""},
+		"after iat":                          {map[string]any{"auth_time": now, "iat": now - 10}, time.Minute, ""},
+		"sixty seconds and the skew ago":     {map[string]any{"auth_time": now - 90}, time.Minute, ""},
+		"a second more":                      {map[string]any{"auth_time": now - 91}, time.Minute, "1m31s before"},
+		"the issuer's clock is ahead":        {map[string]any{"auth_time": now + 120}, time.Minute, ""},
+		"in the future":                      {map[string]any{"auth_time": now + 121}, time.Minute, "future"},
+		"not said":                           {map[string]any{"auth_time": nil}, time.Minute, "auth_time is missing"},
+		"re-issued from a refresh token":     {map[string]any{"auth_time": now - 3600}, time.Minute, "1h0m0s before"},
+		"age is not made up for by a lie":    {map[string]any{"auth_time": 0}, time.Minute, "before"},
+		"dated back":                         {entra(now - 5), time.Minute, ""},
+		"dated back, with a second factor":   {entra(now - 170), 3 * time.Minute, ""},
+		"dated back, and the factor is slow": {entra(now - 211), 3 * time.Minute, "3m31s before"},
+		"dated back, silently minted":        {entra(now - 700), 5 * time.Minute, "too old"},
+		"iat is old":                         {map[string]any{"auth_time": now - 1, "iat": now - 901}, time.Minute, "too old"},
+		"iat is just not too old":            {map[string]any{"auth_time": now - 1, "iat": now - 900}, time.Minute, ""},
+		"wrong acr":                          {map[string]any{"auth_time": now, "acr": "pwd"}, time.Minute, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := p.expect()
-			e.FreshLogin = time.Minute
+			e.FreshLogin = row.fresh
 			_, err := idtoken.Verify(t.Context(), set, p.good(row.changes), e)
-			if row.ok && err != nil {
-				t.Fatal(err)
+			if row.says == "" {
+				if err != nil {
+					t.Fatal(err)
+				}
+				return
 			}
-			if !row.ok {
-				refusedAs(t, err, session.Refused)
+			kind := session.Refused
+			if row.says == "too old" {
+				kind = session.Expired
+			}
+			refusedAs(t, err, kind)
+			if !strings.Contains(err.Error(), row.says) {
+				t.Errorf("says %q, not %q", err, row.says)
 			}
 		})
 	}
@@ -333,6 +355,7 @@ func TestLooseExpectationsAreOurFault(t *testing.T) {
 		"nonce":        func(e *idtoken.Expect) { e.Nonce = "" },
 		"time":         func(e *idtoken.Expect) { e.At = time.Time{} },
 		"both times":   func(e *idtoken.Expect) { e.AsMinted = true },
+		"no receipt":   func(e *idtoken.Expect) { e.At, e.AsMinted, e.FreshLogin = time.Time{}, true, time.Minute },
 		"none":         func(e *idtoken.Expect) { e.Algorithms = []string{"none"} },
 		"HS256":        func(e *idtoken.Expect) { e.Algorithms = []string{"RS256", "HS256"} },
 	} {

@@ -47,6 +47,9 @@ func ParseTrust(data []byte) (session.Trust, error) {
 		if i.Side != session.VendorSide && i.Side != session.HospitalSide {
 			return refuse("an identity provider is on neither the vendor's side nor the hospital's")
 		}
+		if err := i.Check(i.URL); err != nil {
+			return refuse(err.Error())
+		}
 	}
 	return t, nil
 }
