@@ -30,7 +30,6 @@ type Config struct {
 	// where to dial. The broker may name a node, never an address.
 	Nodes   []Node           `yaml:"nodes"`
 	Issuers []session.Issuer `yaml:"issuers"`
-	Groups  Groups           `yaml:"groups"`
 	// Sessions bounds what is open here at a time, on all assets together.
 	Sessions Sessions `yaml:"sessions"`
 	// ACR, when set, lists the authentication contexts that approvals must have.
@@ -51,12 +50,6 @@ type Node struct {
 	Address string `yaml:"address"` // host:port
 	Log     string `yaml:"log"`     // name of its audit log
 	Key     string `yaml:"key"`     // that signs it: "ssh-ed25519 AAAA..."
-}
-
-// Groups are the groups that tokens must carry. Defaults: field-service, scanner-approvers.
-type Groups struct {
-	Engineer string `yaml:"engineer"`
-	Approver string `yaml:"approver"`
 }
 
 // Sessions are limits of live sessions. One that is reached refuses the next session,
@@ -355,7 +348,6 @@ func (c *Config) targets() []device.Target {
 func (c *Config) policy(fingerprint string) grant.Policy {
 	p := grant.Policy{
 		Site: c.Site, Agent: fingerprint, Issuers: c.Issuers, ACR: c.ACR,
-		EngineerGroup: cmp.Or(c.Groups.Engineer, session.GroupEngineers), ApproverGroup: cmp.Or(c.Groups.Approver, session.GroupApprovers),
 		Assets: map[string]session.Asset{},
 	}
 	for _, a := range c.catalogue() {

@@ -91,9 +91,9 @@ func Trust(cfg Config) (session.Trust, error) {
 	}
 	return session.Trust{
 		HostKeyEC: second,
-		Nodes:     nodes, ApproverGroup: cfg.Groups.Approver,
-		V: 1, Site: cfg.Site, Agent: cfg.Agent,
-		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers, EngineerGroup: cfg.Groups.Engineer,
+		Nodes:     nodes,
+		V:         1, Site: cfg.Site, Agent: cfg.Agent,
+		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers,
 	}, nil
 }
 

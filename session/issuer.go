@@ -1,17 +1,22 @@
 package session
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Issuer pins one identity provider.
+// Issuer pins one identity provider, in one shape for agent, broker, command line and
+// trust bundle.
 type Issuer struct {
 	URL     string   `json:"issuer" yaml:"issuer"`
 	Side    Side     `json:"side" yaml:"side"`
-	Domains []string `json:"domains" yaml:"domains"` // e-mail domains that sign in here, lower case
+	Domains []string `json:"domains" yaml:"domains"` // of e-mail addresses that it may name and that sign in here, lower case
 	// Clients maps an OAuth client id to the class of client it is. The hospital's
 	// command-line client has no class here: it signs people in and approves nothing.
 	Clients map[string]ClientClass `json:"clients" yaml:"clients"`
@@ -22,11 +27,76 @@ type Issuer struct {
 	JWKS string `json:"jwks,omitempty" yaml:"jwks"`
 	// Reach is how the agent gets there: "direct", or "broker" for a relayed TLS stream.
 	Reach string `json:"reach,omitempty" yaml:"reach"`
+	// InsecureLoopback allows plain http, on loopback only.
+	InsecureLoopback bool `json:"insecure_loopback,omitempty" yaml:"insecure_loopback"`
+	Tokens           `yaml:",inline"`
+}
+
+// Tokens says how an issuer's ID tokens are read.
+type Tokens struct {
+	// Subject is the claim that names a person; see Name. Default sub. Entra ID's sub is
+	// another one for each client: there it is oid.
+	Subject string `json:"subject,omitempty" yaml:"subject"`
+	// Tenant is what the claim tid must be. It is needed with oid, which is unique in its
+	// tenant only.
+	Tenant string `json:"tenant,omitempty" yaml:"tenant"`
+	// GroupsClaim is the claim that lists a person's groups; default: groups and roles.
+	GroupsClaim string `json:"groups_claim,omitempty" yaml:"groups_claim"`
+	Groups      Groups `json:"groups,omitzero" yaml:"groups"`
+	// Algorithms are the signatures that count: RS256 (default), PS256, ES256, EdDSA.
+	Algorithms []string `json:"algorithms,omitempty" yaml:"algorithms"`
 	// Fresh is how long before the agent's receipt of an approval the approver may have
 	// signed in, "60s" to "5m"; see FreshFor.
 	Fresh string `json:"fresh,omitempty" yaml:"fresh"`
-	// InsecureLoopback allows plain http, on loopback only.
-	InsecureLoopback bool `json:"insecure_loopback,omitempty" yaml:"insecure_loopback"`
+}
+
+// Groups are the names or ids of the groups that carry the roles, as the issuer sends
+// them. Empty ones have their usual names.
+type Groups struct {
+	Engineer string `json:"engineer,omitempty" yaml:"engineer"`
+	Approver string `json:"approver,omitempty" yaml:"approver"`
+	Auditor  string `json:"auditor,omitempty" yaml:"auditor"`
+}
+
+// Group is the group that carries a role.
+func (t Tokens) Group(r Role) string {
+	switch r {
+	case Engineer:
+		return cmp.Or(t.Groups.Engineer, GroupEngineers)
+	case Approver:
+		return cmp.Or(t.Groups.Approver, GroupApprovers)
+	case Auditor:
+		return cmp.Or(t.Groups.Auditor, GroupAuditors)
+	}
+	return ""
+}
+
+// SubjectClaim is the claim that names a person.
+func (t Tokens) SubjectClaim() string { return cmp.Or(t.Subject, "sub") }
+
+// Name is the person that the value of the subject claim names. The names of Active
+// Directory are the same in any case; all others are taken byte for byte.
+func (t Tokens) Name(value string) string {
+	if t.Subject == "unique_name" || t.Subject == "upn" {
+		return strings.ToLower(value)
+	}
+	return value
+}
+
+// Signatures are the algorithms that count.
+func (t Tokens) Signatures() []string {
+	if len(t.Algorithms) == 0 {
+		return []string{"RS256"}
+	}
+	return t.Algorithms
+}
+
+// Agrees reports whether two entries of one issuer, for the two sides, read its tokens
+// and reach its keys in the same way. Groups may differ, and how fresh a sign-in must be.
+func (i Issuer) Agrees(o Issuer) bool {
+	return i.URL == o.URL && i.JWKS == o.JWKS && i.Reach == o.Reach && i.InsecureLoopback == o.InsecureLoopback &&
+		i.Subject == o.Subject && i.Tenant == o.Tenant && i.GroupsClaim == o.GroupsClaim &&
+		slices.Equal(i.Signatures(), o.Signatures()) && slices.Equal(i.Domains, o.Domains)
 }
 
 // FreshFor is how old an approver's sign-in may be when the token that it stands behind
@@ -34,8 +104,8 @@ type Issuer struct {
 // which Entra ID dates back by five minutes. There auth_time is the password's time and
 // a second factor comes after it, so that 3 minutes are right; elsewhere one is. A value
 // that Check would refuse counts as none.
-func (i Issuer) FreshFor() time.Duration {
-	d, err := time.ParseDuration(i.Fresh)
+func (t Tokens) FreshFor() time.Duration {
+	d, err := time.ParseDuration(t.Fresh)
 	if err != nil || d < time.Second || d > MaxFresh {
 		return DefaultFresh
 	}
@@ -45,10 +115,31 @@ func (i Issuer) FreshFor() time.Duration {
 // Check reports what cannot be used, as *BadField with paths below at. Who asks adds
 // what only they can judge.
 func (i Issuer) Check(at string) error {
-	if d, err := time.ParseDuration(i.Fresh); i.Fresh != "" && (err != nil || d < time.Second || d > MaxFresh) {
-		return &BadField{Path: at + ".fresh", Problem: `how old an approver's sign-in may be at its receipt looks like "60s", at most "5m"`}
+	var errs []error
+	require := func(field string, ok bool, problem string) {
+		if !ok {
+			errs = append(errs, &BadField{Path: at + "." + field, Problem: problem})
+		}
 	}
-	return nil
+	d, err := time.ParseDuration(i.Fresh)
+	require("fresh", i.Fresh == "" || err == nil && d >= time.Second && d <= MaxFresh,
+		`how old an approver's sign-in may be at its receipt looks like "60s", at most "5m"`)
+	require("subject", claimName(i.SubjectClaim()) && !slices.Contains([]string{"email", "name", "preferred_username"}, i.Subject),
+		"the claim that names a person is one that never changes hands, such as sub, oid or unique_name")
+	require("tenant", i.Subject != "oid" || i.Tenant != "", "oid names a person within a tenant: pin its id, which the tokens carry as tid")
+	require("groups_claim", i.GroupsClaim == "" || claimName(i.GroupsClaim), "the claim that lists a person's groups is needed, such as groups")
+	for _, a := range i.Signatures() {
+		require("algorithms", slices.Contains([]string{"RS256", "PS256", "ES256", "EdDSA"}, a), fmt.Sprintf("%.20q is not RS256, PS256, ES256 or EdDSA", a))
+	}
+	for _, domain := range i.Domains {
+		require("domains", domain != "" && !strings.ContainsAny(domain, "@ /"), "a domain is what follows the @ of an e-mail address")
+	}
+	return errors.Join(errs...)
+}
+
+// claimName reports whether a token's claim can have this name.
+func claimName(s string) bool {
+	return s != "" && len(s) <= maxClaim && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
 // Safe reports whether tokens may be asked for at an address of the issuer's: https, or

@@ -8,6 +8,7 @@ const (
 	// ProvingTime is what an engineer's ssh has from its first byte to a proven key, at the
 	// jump host and again at the agent: a dozen round trips of a slow line.
 	ProvingTime = time.Minute
+	maxClaim    = 128 // bytes of a claim's name; some are URLs
 	maxOrigin   = 255 // bytes of an audit log's name: a host and a path
 
 	// How old an approver's sign-in may be when its token comes in.

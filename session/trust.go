@@ -21,10 +21,7 @@ type Trust struct {
 	// HostKeyEC is what the agent's SSH shows to clients without Ed25519, "ecdsa-sha2-nistp256 AAAA...".
 	HostKeyEC string   `json:"host_key_ec,omitempty"`
 	Issuers   []Issuer `json:"issuers"`
-	// EngineerGroup is the group that engineers' tokens must carry; default field-service.
-	EngineerGroup string `json:"engineer_group,omitempty"`
-	ApproverGroup string `json:"approver_group,omitempty"` // that approvers' tokens must carry; default scanner-approvers
-	Nodes         Nodes  `json:"nodes,omitempty"`          // the broker's, as the hospital accepted them
+	Nodes     Nodes    `json:"nodes,omitempty"` // the broker's, as the hospital accepted them
 }
 
 // KeyLine is an ed25519 public key as one line of OpenSSH: "ssh-ed25519 AAAA...".

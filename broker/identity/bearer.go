@@ -52,7 +52,7 @@ func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent 
 	now, w, token := d.cfg.Now().UTC(), d.way(web), secret()
 	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now, Agent: wording.Line(agent, maxShown)}
 	for _, g := range c.Groups {
-		if len(roles(session.VendorSide, []string{g})) > 0 || len(roles(session.HospitalSide, []string{g})) > 0 {
+		if len(d.issuers[c.Iss].roles([]string{g})) > 0 {
 			l.Groups = append(l.Groups, g)
 		}
 	}
@@ -186,7 +186,7 @@ func (d *Identity) caller(l login, web bool, id string, now time.Time) (Caller, 
 		return Caller{}, notSignedIn("Your login is over.", nil)
 	}
 	return Caller{
-		Person: l.Person, Side: issuer.Side, Roles: roles(issuer.Side, l.Groups), Sites: issuer.Sites,
+		Person: l.Person, Side: issuer.Side, Roles: issuer.roles(l.Groups), Sites: issuer.Sites,
 		Client: l.Client, Expires: l.Created.Add(w.absolute), Login: id, Web: web,
 	}, nil
 }

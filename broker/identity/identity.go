@@ -179,25 +179,19 @@ func checkIssuer(i Issuer) error {
 		}
 	}
 	if wrong == "" {
-		return nil
+		return i.Check(i.URL)
 	}
 	return session.Errorf(session.Invalid, "the issuer %q cannot be used: %s", i.URL, wrong)
 }
 
 // roles reads groups by side: engineers come from vendors, approvers and auditors
 // from hospitals, whatever else a token claims.
-func roles(side session.Side, groups []string) []session.Role {
-	var r []session.Role
-	if side == session.VendorSide && slices.Contains(groups, session.GroupEngineers) {
-		r = append(r, session.Engineer)
+func (i Issuer) roles(groups []string) []session.Role {
+	possible := []session.Role{session.Approver, session.Auditor}
+	if i.Side == session.VendorSide {
+		possible = []session.Role{session.Engineer}
 	}
-	if side == session.HospitalSide && slices.Contains(groups, session.GroupApprovers) {
-		r = append(r, session.Approver)
-	}
-	if side == session.HospitalSide && slices.Contains(groups, session.GroupAuditors) {
-		r = append(r, session.Auditor)
-	}
-	return r
+	return slices.DeleteFunc(possible, func(r session.Role) bool { return !slices.Contains(groups, i.Group(r)) })
 }
 
 func or(d, otherwise time.Duration) time.Duration {

@@ -131,18 +131,18 @@ func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims) error {
 	if err := d.limit(ctx, "login:person:"+hashed(claims.Iss+"\n"+claims.Sub), perPerson); err != nil {
 		return err
 	}
-	if claims.Overage {
+	issuer := d.issuers[claims.Iss]
+	switch {
+	case len(issuer.roles(claims.Groups)) > 0:
+		return nil
+	case claims.Overage:
 		return (&session.Error{Kind: session.Denied,
 			Message: "Your identity provider left out your groups because there are too many."}).WithNext(
 			"Ask its administrator to send only the groups that Sallyport uses, or app roles.")
 	}
-	side := d.issuers[claims.Iss].Side
-	if len(roles(side, claims.Groups)) == 0 {
-		return (&session.Error{Kind: session.Denied,
-			Message: "You are in none of the groups that may use Sallyport."}).WithNext(
-			"Ask your identity provider's administrator for " + wanted(side) + ".")
-	}
-	return nil
+	return (&session.Error{Kind: session.Denied,
+		Message: "You are in none of the groups that may use Sallyport."}).WithNext(
+		"Ask your identity provider's administrator for " + wanted(issuer) + ".")
 }
 
 // expectation checks what needs no issuer's keys and says what the token must satisfy.
@@ -242,11 +242,11 @@ func rejected(err error) error {
 	return &session.Error{Kind: session.Denied, Message: e.Message, Next: e.Next, Err: errors.Join(ErrNotSignedIn, err)}
 }
 
-func wanted(side session.Side) string {
-	if side == session.VendorSide {
-		return "the group " + session.GroupEngineers
+func wanted(i Issuer) string {
+	if i.Side == session.VendorSide {
+		return "the group " + i.Group(session.Engineer)
 	}
-	return "the group " + session.GroupApprovers + " or " + session.GroupAuditors
+	return "the group " + i.Group(session.Approver) + " or " + i.Group(session.Auditor)
 }
 
 // hashed names something secret or long in the store.

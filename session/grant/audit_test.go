@@ -3,6 +3,7 @@ package grant_test
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 
 	jose "github.com/go-jose/go-jose/v4"
@@ -15,7 +16,7 @@ import (
 )
 
 func (w *world) trust() session.Trust {
-	return session.Trust{V: 1, Site: "NGH", Agent: "ngh-1", Identity: session.KeyLine(w.identity), Issuers: w.policy.Issuers}
+	return session.Trust{V: 1, Site: "NGH", Agent: "ngh-1", Identity: session.KeyLine(w.identity), Issuers: slices.Clone(w.policy.Issuers)}
 }
 
 // What the agent took holds years later, without a network, with the kept keys.
@@ -63,8 +64,8 @@ func TestAuditFindsWhatWasExchanged(t *testing.T) {
 		"grant's bytes":      func(_, _ *grant.Receipt, d *[2][]byte, _ *session.Trust) { d[1] = marshal(t, w.grantFor(request)) },
 		"site":               func(_, _ *grant.Receipt, _ *[2][]byte, b *session.Trust) { b.Site = "XYZ" },
 		"agent":              func(_, _ *grant.Receipt, _ *[2][]byte, b *session.Trust) { b.Identity = keyLine(9) },
-		"group":              func(_, _ *grant.Receipt, _ *[2][]byte, b *session.Trust) { b.EngineerGroup = "others" },
-		"approvers' group":   func(_, _ *grant.Receipt, _ *[2][]byte, b *session.Trust) { b.ApproverGroup = "others" },
+		"group":              func(_, _ *grant.Receipt, _ *[2][]byte, b *session.Trust) { b.Issuers[0].Groups.Engineer = "others" },
+		"approvers' group":   func(_, _ *grant.Receipt, _ *[2][]byte, b *session.Trust) { b.Issuers[1].Groups.Approver = "others" },
 	} {
 		e, a, docs, bundle := engineer, approval, [2][]byte{request, doc}, w.trust()
 		change(&e, &a, &docs, &bundle)

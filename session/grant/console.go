@@ -1,7 +1,6 @@
 package grant
 
 import (
-	"cmp"
 	"context"
 
 	"github.com/sallyport/sallyport/session"
@@ -30,7 +29,6 @@ func NewConsole(t session.Trust, keys *idtoken.KeySets) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	pinned.engineers = cmp.Or(t.EngineerGroup, pinned.engineers)
 	return &Console{site: t.Site, pins: pinned}, nil
 }
 

@@ -15,6 +15,7 @@ const (
 	maxList      = 32                 // services, channels or obligations
 	maxIss       = 512                // bytes of an issuer's URL
 	maxSub       = idtoken.MaxSubject // bytes
+	maxListed    = 8                  // of a person's groups, in a refusal
 	maxApprovers = 16                 // that an asset's policy can want
 )
 

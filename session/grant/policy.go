@@ -13,13 +13,11 @@ import (
 
 // Policy is what one agent holds true, from its own configuration.
 type Policy struct {
-	Site          string
-	Agent         string                   // fingerprint of the agent's identity key
-	Issuers       []session.Issuer         // engineers' and approvers'
-	EngineerGroup string                   // default session.GroupEngineers
-	ApproverGroup string                   // default session.GroupApprovers
-	ACR           []string                 // when set, an approver's acr must be one of these
-	Assets        map[string]session.Asset // by name
+	Site    string
+	Agent   string                   // fingerprint of the agent's identity key
+	Issuers []session.Issuer         // engineers' and approvers'
+	ACR     []string                 // when set, an approver's acr must be one of these
+	Assets  map[string]session.Asset // by name
 }
 
 // Verifier checks requests, approvals and quorums against a policy. It never
@@ -42,8 +40,6 @@ func NewVerifier(p Policy, keys *idtoken.KeySets) (*Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
-	pinned.engineers = cmp.Or(p.EngineerGroup, session.GroupEngineers)
-	pinned.approvers = cmp.Or(p.ApproverGroup, session.GroupApprovers)
 	pinned.acr = slices.Clone(p.ACR)
 	v := &Verifier{site: p.Site, agent: p.Agent, pins: pinned, assets: make(map[string]session.Asset, len(p.Assets))}
 	folded := map[string]bool{}

@@ -5,19 +5,19 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // pins is whose tokens count, and for what.
 type pins struct {
-	issuers   []session.Issuer
-	keys      *idtoken.KeySets
-	engineers string // group
-	approvers string // group
-	acr       []string
+	issuers []session.Issuer
+	keys    *idtoken.KeySets
+	acr     []string
 }
 
 func newPins(issuers []session.Issuer, keys *idtoken.KeySets) (pins, error) {
@@ -46,10 +46,7 @@ func newPins(issuers []session.Issuer, keys *idtoken.KeySets) (pins, error) {
 			}
 		}
 	}
-	return pins{
-		issuers: slices.Clone(issuers), keys: keys,
-		engineers: session.GroupEngineers, approvers: session.GroupApprovers,
-	}, nil
+	return pins{issuers: slices.Clone(issuers), keys: keys}, nil
 }
 
 // question is what one token must prove.
@@ -83,7 +80,7 @@ func (p pins) answer(ctx context.Context, q question, proof Proof) (Receipt, err
 			return Receipt{}, err
 		}
 	}
-	class, err := p.admits(q.role, pin, claims)
+	class, err := admits(q.role, pin, claims)
 	if err != nil {
 		return Receipt{}, err
 	}
@@ -138,24 +135,38 @@ func (p pins) pin(q question) (session.Issuer, error) {
 	}
 }
 
-// admits checks the kind of client and the person's group, and returns the class.
-func (p pins) admits(role Role, pin session.Issuer, c idtoken.Claims) (session.ClientClass, error) {
-	classes, group, who := engineerClasses(), p.engineers, "engineers"
+// admits checks the kind of client and the person's group, and returns the class. That
+// groups were left out counts only against whom the wanted one is missing.
+func admits(role Role, pin session.Issuer, c idtoken.Claims) (session.ClientClass, error) {
+	classes, group, who := engineerClasses(), pin.Group(session.Engineer), "engineers"
 	if role == RoleApprove {
-		classes, group, who = approverClasses(), p.approvers, "approvers"
+		classes, group, who = approverClasses(), pin.Group(session.Approver), "approvers"
 	}
 	class, ok := pin.Clients[c.Client]
 	if !ok || !slices.Contains(classes, class) {
 		return "", refused("The program in which this person signed in cannot be used by "+who+".", "Use sallyport request as an engineer, sallyport approve as an approver.")
 	}
+	if slices.Contains(c.Groups, group) {
+		return class, nil
+	}
 	if c.Overage {
 		return "", denied("The identity provider left the person's groups out of the sign-in token because there are too many.",
 			"Ask its administrator to send an application role, or only the groups that Sallyport uses.")
 	}
-	if !slices.Contains(c.Groups, group) {
-		return "", denied("This person is not one of the "+who+" (group "+group+").", "Ask the administrator of the identity provider for the group, then sign in again.")
+	return "", denied("This person is not one of the "+who+" (group "+group+"); the sign-in token names "+listed(c.Groups)+".",
+		"Ask the administrator of the identity provider for the group, then sign in again.")
+}
+
+// listed is a person's groups for a sentence.
+func listed(groups []string) string {
+	if len(groups) == 0 {
+		return "no group"
 	}
-	return class, nil
+	more := ""
+	if n := len(groups) - maxListed; n > 0 {
+		groups, more = groups[:maxListed], fmt.Sprintf(" and %d more", n)
+	}
+	return wording.Line(strings.Join(groups, ", "), MaxReason) + more
 }
 
 // sameClock refuses when our clock and the issuer's are known to differ too much.

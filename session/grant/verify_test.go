@@ -164,8 +164,8 @@ func TestEngineerTokensThatAreRefused(t *testing.T) {
 		{"too many groups", func(w *world, doc []byte) grant.Proof {
 			return w.ask(doc, map[string]any{"groups": nil, "hasgroups": true})
 		}, session.Denied},
-		{"too many groups, but a role", func(w *world, doc []byte) grant.Proof {
-			return w.ask(doc, map[string]any{"groups": nil, "hasgroups": true, "roles": "field-service"})
+		{"too many groups, and another role", func(w *world, doc []byte) grant.Proof {
+			return w.ask(doc, map[string]any{"groups": nil, "hasgroups": true, "roles": "auditors"})
 		}, session.Denied},
 		{"sixteen minutes old", func(w *world, doc []byte) grant.Proof {
 			return w.ask(doc, map[string]any{"iat": w.now.Unix() - 960})
@@ -327,7 +327,8 @@ func TestApproverTokensThatAreRefused(t *testing.T) {
 		{"two applications", changed(map[string]any{"aud": []string{"sallyport-console", "wiki"}}), session.Invalid},
 		{"not an approver", changed(map[string]any{"groups": []string{"auditors", "field-service"}}), session.Denied},
 		{"no groups", changed(map[string]any{"groups": nil}), session.Denied},
-		{"too many groups", changed(map[string]any{"hasgroups": true}), session.Denied},
+		{"too many groups", changed(map[string]any{"hasgroups": true, "groups": nil}), session.Denied},
+		{"too many groups, others sent", changed(map[string]any{"hasgroups": true, "roles": "auditors", "groups": nil}), session.Denied},
 		{"no auth_time", changed(map[string]any{"auth_time": nil}), session.Refused},
 		{"login 91 s before", changed(map[string]any{"auth_time": iat - 91}), session.Refused},
 		{"login in the future", changed(map[string]any{"auth_time": iat + 121}), session.Refused},

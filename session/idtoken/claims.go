@@ -15,13 +15,14 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// claims judges the payload of a token whose signature was checked.
-func (t token) claims(e Expect) (Claims, error) {
+// claims judges the payload of a token whose signature was checked, as its issuer's
+// entry says it is read.
+func (t token) claims(i session.Issuer, e Expect) (Claims, error) {
 	p := t.payload
-	c := Claims{Overage: p.overage()}
+	c := Claims{Overage: p.overage(i.GroupsClaim)}
 	var err error
 	if c.Iss, _ = p["iss"].(string); c.Iss != e.Issuer {
-		return Claims{}, notOurIssuer(fmt.Errorf("iss %.80q", c.Iss))
+		return Claims{}, malformed("The sign-in token does not come from the identity provider that is pinned here.", fmt.Errorf("iss %.80q", c.Iss))
 	}
 	if c.Client, err = p.audience(e.Clients); err != nil {
 		return Claims{}, err
@@ -29,8 +30,8 @@ func (t token) claims(e Expect) (Claims, error) {
 	if nonce, _ := p["nonce"].(string); nonce != e.Nonce {
 		return Claims{}, malformed("The sign-in token was made for something else.", errors.New("another nonce"))
 	}
-	if c.Sub, _ = p["sub"].(string); !plainSubject(c.Sub) {
-		return Claims{}, malformed("The sign-in token does not say whom it is about.", nil)
+	if c.Sub, err = p.subject(i.Tokens); err != nil {
+		return Claims{}, err
 	}
 	if err := p.times(&c, e); err != nil {
 		return Claims{}, err
@@ -38,13 +39,44 @@ func (t token) claims(e Expect) (Claims, error) {
 	if err := p.login(&c, e); err != nil {
 		return Claims{}, err
 	}
-	if c.Groups, err = p.groups(); err != nil {
+	if c.Groups, err = p.groups(i.GroupsClaim); err != nil {
 		return Claims{}, err
 	}
-	email, _ := p["email"].(string)
 	name, _ := p["name"].(string)
-	c.Email, c.Name = wording.Line(email, maxDisplay), wording.Line(name, maxDisplay)
+	c.Email, c.Name = wording.Line(p.email(i.Domains), maxDisplay), wording.Line(name, maxDisplay)
 	return c, nil
+}
+
+// subject is the person, by the claim that names people here, in the pinned tenant.
+func (o object) subject(t session.Tokens) (string, error) {
+	if tid, _ := o["tid"].(string); t.Tenant != "" && tid != t.Tenant {
+		return "", &session.Error{
+			Kind:    session.Denied,
+			Message: fmt.Sprintf("The account is of another tenant of the identity provider (tid %.60q).", tid),
+			Next:    "Sign in with the account of the tenant that is pinned here, " + t.Tenant + ".",
+		}
+	}
+	value, _ := o[t.SubjectClaim()].(string)
+	if !plainSubject(value) {
+		return "", malformed("The sign-in token does not say whom it is about: the claim "+t.SubjectClaim()+" is missing.", nil)
+	}
+	return t.Name(value), nil
+}
+
+// email is the address under which a person is shown, if it is of the issuer's own
+// domains; whoever has none is shown as the issuer calls them.
+func (o object) email(domains []string) string {
+	for _, name := range []string{"email", "preferred_username", "upn", "unique_name"} {
+		address, _ := o[name].(string)
+		at := strings.LastIndexByte(address, '@')
+		own := func(domain string) bool { return strings.EqualFold(domain, address[at+1:]) }
+		switch {
+		case address == "", name == "email" && o["email_verified"] == false:
+		case at < 0 && name != "email", at >= 0 && (len(domains) == 0 || slices.ContainsFunc(domains, own)):
+			return address
+		}
+	}
+	return ""
 }
 
 // audience is the token's one audience: a string, or an array of one. azp, when
@@ -64,8 +96,7 @@ func (o object) audience(clients []string) (string, error) {
 	return aud, nil
 }
 
-// times applies the clock rules. t is when the token came in; go-oidc's own rules
-// have no leeway for exp, five minutes for nbf and none at all for iat.
+// times applies the clock rules. t is when the token came in.
 func (o object) times(c *Claims, e Expect) error {
 	exp, hasExp, err1 := o.date("exp")
 	iat, hasIat, err2 := o.date("iat")
@@ -174,10 +205,11 @@ func (o object) date(name string) (at time.Time, has bool, err error) {
 	return time.Unix(seconds, 0).UTC(), true, nil
 }
 
-// groups joins the groups and the roles claim; each is a string or a list of them.
-func (o object) groups() ([]string, error) {
+// groups reads the groups claim, or joins groups and roles; each is a string or a list
+// of them.
+func (o object) groups(claim string) ([]string, error) {
 	var all []string
-	for _, name := range []string{"groups", "roles"} {
+	for _, name := range groupClaims(claim) {
 		switch v := o[name].(type) {
 		case nil:
 		case string:
@@ -197,16 +229,21 @@ func (o object) groups() ([]string, error) {
 	return all, nil
 }
 
+func groupClaims(claim string) []string {
+	if claim != "" {
+		return []string{claim}
+	}
+	return []string{"groups", "roles"}
+}
+
 // overage finds the markers that stand where groups did not fit. Their sources are
 // never followed.
-func (o object) overage() bool {
+func (o object) overage(claim string) bool {
 	if has, ok := o["hasgroups"]; ok && has != false {
 		return true
 	}
 	names, _ := o["_claim_names"].(object)
-	_, groups := names["groups"]
-	_, roles := names["roles"]
-	return groups || roles
+	return slices.ContainsFunc(groupClaims(claim), func(name string) bool { _, ok := names[name]; return ok })
 }
 
 func plainSubject(s string) bool {

@@ -3,6 +3,7 @@ package idtoken
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
@@ -181,6 +182,7 @@ func parseKey(raw []byte) (signingKey, bool) {
 		if pub.Curve != elliptic.P256() {
 			return signingKey{}, false
 		}
+	case ed25519.PublicKey:
 	default:
 		return signingKey{}, false
 	}
@@ -201,6 +203,8 @@ func (s signingKey) fits(alg string) bool {
 		return alg == string(jose.RS256) || alg == string(jose.PS256)
 	case *ecdsa.PublicKey:
 		return alg == string(jose.ES256)
+	case ed25519.PublicKey:
+		return alg == string(jose.EdDSA)
 	}
 	return false
 }

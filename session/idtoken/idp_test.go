@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/ecdsa"
+	"crypto/ed25519"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
@@ -229,6 +230,8 @@ func mintRaw(key any, header, payload string) string {
 	case *ecdsa.PrivateKey:
 		r, s, e := ecdsa.Sign(rand.Reader, k, digest[:])
 		sig, err = append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...), e
+	case ed25519.PrivateKey:
+		sig = ed25519.Sign(k, []byte(input))
 	case []byte:
 		sig = k
 	}

@@ -2,10 +2,8 @@
 // agent, the approver's console and the broker's door: pinned issuer, pinned
 // algorithms, one audience, own key set, own clock rules, duplicate-free JSON.
 // It knows tokens and keys, and nothing of requests or grants.
-//
-// go-oidc checks the signature and the issuer. What it leaves to its caller
-// (nonce, iat, sub, azp, several audiences, typ, duplicate names, its key set's
-// habit of keeping withdrawn keys) is done here.
+// How an issuer's tokens are read (the claim that names a person, tenant, groups,
+// algorithms) stands in its entry, which its KeySet carries.
 package idtoken
 
 import (
@@ -14,8 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/coreos/go-oidc/v3/oidc"
-
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -23,7 +19,6 @@ import (
 type Expect struct {
 	Issuer     string        // byte-equal to iss
 	Clients    []string      // the one audience must be one of these
-	Algorithms []string      // default RS256
 	Nonce      string        // byte-equal to nonce
 	At         time.Time     // when the token was received
 	AsMinted   bool          // judge times at the token's own iat instead of At: its age is somebody else's business
@@ -34,16 +29,16 @@ type Expect struct {
 
 // Claims are what a checked token says.
 type Claims struct {
-	session.Person
-	Client   string    // the audience
-	Groups   []string  // groups and roles claims together
-	Overage  bool      // the issuer left the groups out because there were too many
-	IssuedAt time.Time //
-	Expires  time.Time //
-	AuthTime time.Time // zero when absent
-	ACR      string
-	KeyID    string
-	Key      []byte // the JWK that verified it, JSON, kept for offline audit
+	session.Person           // its Sub is what the issuer's subject claim says
+	Client         string    // the audience
+	Groups         []string  // of the groups claim, or groups and roles together
+	Overage        bool      // the issuer left the groups out because there were too many
+	IssuedAt       time.Time //
+	Expires        time.Time //
+	AuthTime       time.Time // zero when absent
+	ACR            string
+	KeyID          string
+	Key            []byte // the JWK that verified it, JSON, kept for offline audit
 }
 
 // Verify checks a compact token against what is expected, with the keys of its
@@ -55,26 +50,25 @@ func Verify(ctx context.Context, keys *KeySet, compact string, e Expect) (Claims
 	if err := e.check(keys); err != nil {
 		return Claims{}, err
 	}
-	algorithms, err := pinned(e.Algorithms)
-	if err != nil {
-		return Claims{}, err
-	}
 	tok, err := open(compact)
 	if err != nil {
 		return Claims{}, err
 	}
-	if err := tok.checkHeader(algorithms); err != nil {
+	if err := tok.checkHeader(keys.issuer.Signatures()); err != nil {
 		return Claims{}, err
 	}
-	bound := &boundKeys{set: keys}
-	if err := checkSignature(ctx, bound, compact, tok, algorithms); err != nil {
-		return Claims{}, err
-	}
-	c, err := tok.claims(e)
+	payload, used, err := keys.verify(ctx, compact)
 	if err != nil {
 		return Claims{}, err
 	}
-	c.KeyID, c.Key = bound.used.id, slices.Clone(bound.used.jwk)
+	if !bytes.Equal(payload, tok.raw) {
+		return Claims{}, malformed("The sign-in token cannot be read.", nil)
+	}
+	c, err := tok.claims(keys.issuer, e)
+	if err != nil {
+		return Claims{}, err
+	}
+	c.KeyID, c.Key = used.id, slices.Clone(used.jwk)
 	return c, nil
 }
 
@@ -96,57 +90,6 @@ func (e Expect) check(keys *KeySet) error {
 	return nil
 }
 
-// pinned narrows the algorithms to those that are possible at all: never none,
-// never a symmetric one.
-func pinned(wanted []string) ([]string, error) {
-	if len(wanted) == 0 {
-		return []string{oidc.RS256}, nil
-	}
-	for _, a := range wanted {
-		if a != oidc.RS256 && a != oidc.PS256 && a != oidc.ES256 {
-			return nil, fault("algorithm " + a + " cannot be pinned")
-		}
-	}
-	return wanted, nil
-}
-
-// checkSignature runs go-oidc with our keys. Expiry and audience are judged later,
-// by stricter rules than its own.
-func checkSignature(ctx context.Context, keys *boundKeys, compact string, tok token, algorithms []string) error {
-	verifier := oidc.NewVerifier(keys.set.Issuer(), keys, &oidc.Config{
-		SkipClientIDCheck:    true,
-		SkipExpiryCheck:      true,
-		SupportedSigningAlgs: algorithms,
-	})
-	_, err := verifier.Verify(ctx, compact)
-	switch {
-	case err == nil && bytes.Equal(keys.payload, tok.raw):
-		return nil
-	case keys.err != nil:
-		return keys.err
-	case keys.payload != nil && tok.payload.overage():
-		return overage() // go-oidc stumbles over a marker without its source
-	case keys.payload != nil:
-		return notOurIssuer(err)
-	default:
-		return malformed("The sign-in token cannot be read.", err)
-	}
-}
-
-// boundKeys lets go-oidc verify one token and remembers with which key.
-type boundKeys struct {
-	set     *KeySet
-	payload []byte
-	used    signingKey
-	err     error
-}
-
-// VerifySignature implements oidc.KeySet.
-func (b *boundKeys) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	b.payload, b.used, b.err = b.set.verify(ctx, jwt)
-	return b.payload, b.err
-}
-
 func fault(what string) error {
 	return &session.Error{
 		Kind:    session.Internal,
@@ -164,12 +107,4 @@ func malformed(message string, err error) error {
 
 func notOurIssuer(err error) error {
 	return malformed("The sign-in token does not come from the identity provider that is pinned here.", err)
-}
-
-func overage() error {
-	return &session.Error{
-		Kind:    session.Denied,
-		Message: "The identity provider left the person's groups out of the sign-in token because there are too many.",
-		Next:    "Ask its administrator to send an application role, or only the groups that Sallyport uses.",
-	}
 }

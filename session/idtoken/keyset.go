@@ -17,8 +17,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-const ()
-
 // Options say how one issuer is reached. The zero value reaches it directly.
 type Options struct {
 	// Dial makes the TCP connection, or relays one; TLS is ours, on top of it.
@@ -37,7 +35,7 @@ type Options struct {
 
 // KeySet is one issuer's signing keys: fetched at most once a minute, fresh for an
 // hour, counting for MaxStale when the issuer cannot be reached, then not at all.
-// Only RSA and P-256 signature keys with a key id count. Safe for concurrent use.
+// Only RSA, P-256 and Ed25519 signature keys with a key id count. Safe for concurrent use.
 type KeySet struct {
 	issuer session.Issuer
 	base   *url.URL
@@ -63,7 +61,7 @@ type keyState struct {
 type signingKey struct {
 	id  string
 	alg string // "" when the issuer does not say
-	key any    // *rsa.PublicKey or *ecdsa.PublicKey
+	key any    // *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey
 	jwk []byte // for the record
 }
 
@@ -130,15 +128,9 @@ func (k *KeySet) Check(ctx context.Context) (until time.Time, err error) {
 	return until, s.failure
 }
 
-// VerifySignature implements oidc.KeySet.
-func (k *KeySet) VerifySignature(ctx context.Context, jwt string) ([]byte, error) {
-	payload, _, err := k.verify(ctx, jwt)
-	return payload, err
-}
-
 // verify checks a signature with the one key that the token's header names.
 func (k *KeySet) verify(ctx context.Context, jwt string) ([]byte, signingKey, error) {
-	jws, err := jose.ParseSignedCompact(jwt, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256})
+	jws, err := jose.ParseSignedCompact(jwt, []jose.SignatureAlgorithm{jose.RS256, jose.PS256, jose.ES256, jose.EdDSA})
 	if err != nil || len(jws.Signatures) != 1 {
 		return nil, signingKey{}, malformed("The sign-in token cannot be read.", err)
 	}

@@ -12,7 +12,7 @@ type KeySets struct {
 }
 
 // NewKeySets prepares one KeySet per issuer URL. Two entries may pin the same
-// issuer, for the two sides, as long as they say the same about its keys. options
+// issuer, for the two sides, as long as they agree about its keys and tokens. options
 // says how an issuer is reached; nil reaches all of them directly.
 func NewKeySets(issuers []session.Issuer, options func(session.Issuer) Options) (*KeySets, error) {
 	if options == nil {
@@ -21,12 +21,11 @@ func NewKeySets(issuers []session.Issuer, options func(session.Issuer) Options) 
 	all := &KeySets{sets: make(map[string]*KeySet, len(issuers))}
 	for _, issuer := range issuers {
 		if old, ok := all.sets[issuer.URL]; ok {
-			o := old.issuer
-			if o.JWKS != issuer.JWKS || o.Reach != issuer.Reach || o.InsecureLoopback != issuer.InsecureLoopback {
+			if !old.issuer.Agrees(issuer) {
 				return nil, &session.Error{
 					Kind:    session.Invalid,
-					Message: fmt.Sprintf("The identity provider %.200q is configured twice, with different keys or ways to reach it.", issuer.URL),
-					Next:    "Give both entries the same jwks, reach and insecure_loopback.",
+					Message: fmt.Sprintf("The identity provider %.200q is configured twice, with different keys, ways to reach it or ways to read its tokens.", issuer.URL),
+					Next:    "Give both entries the same jwks, reach, domains, subject, tenant, groups_claim and algorithms.",
 				}
 			}
 			continue

@@ -4,7 +4,7 @@ import "time"
 
 // Of a token.
 const (
-	MaxToken   = 16 << 10        // bytes; real ones have 700 to 4000
+	MaxToken   = 32 << 10        // bytes; real ones have 700 to 4000, with 200 groups' ids 10,000
 	Leeway     = 2 * time.Minute // between the issuer's clock and ours, for one token
 	MaxSubject = 255             // bytes; OpenID Connect Core section 2
 	maxDisplay = 200             // bytes of an e-mail address or a name

@@ -105,8 +105,9 @@ func (t token) checkHeader(algorithms []string) error {
 			return malformed("The sign-in token has a header that is not allowed here.", fmt.Errorf("header %s", name))
 		}
 	}
-	if typ, ok := t.header["typ"]; ok && typ != "JWT" {
-		return malformed("The token is not a sign-in token.", fmt.Errorf("typ %.40v", typ))
+	typ, isText := t.header["typ"].(string)
+	if _, ok := t.header["typ"]; ok && (!isText || !strings.EqualFold(typ, "JWT")) { // RFC 7515: a media type, in any case
+		return malformed("The token is not a sign-in token.", fmt.Errorf("typ %.40v", t.header["typ"]))
 	}
 	return nil
 }

@@ -81,16 +81,6 @@ func TestGoodTokens(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	t.Run("ES256 on demand", func(t *testing.T) {
-		p := newIDP(t)
-		p.keys = append(p.keys, publicJWK("e1", ecKey().Public(), "sig"))
-		e := p.expect()
-		e.Algorithms = []string{"ES256"}
-		token := mint(ecKey(), map[string]any{"alg": "ES256", "kid": "e1"}, p.goodClaims())
-		if _, err := idtoken.Verify(t.Context(), p.keySet(t), token, e); err != nil {
-			t.Fatal(err)
-		}
-	})
 }
 
 // Every row is a token that some verifier somewhere has accepted.
@@ -126,7 +116,7 @@ func TestEvilTokens(t *testing.T) {
 	}{
 		{"nothing", "", session.Invalid},
 		{"a mebibyte of dots", strings.Repeat(".", 1<<20), session.Invalid},
-		{"larger than 16 KiB", p.good(map[string]any{"x": strings.Repeat("x", 16<<10)}), session.Invalid},
+		{"larger than 32 KiB", p.good(map[string]any{"x": strings.Repeat("x", 24<<10)}), session.Invalid},
 		{"two segments", parts[0] + "." + parts[1], session.Invalid},
 		{"four segments", good + "." + parts[2], session.Invalid},
 		{"JSON serialisation", `{"payload":"` + parts[1] + `","protected":"` + parts[0] + `","signature":"` + parts[2] + `"}`, session.Invalid},
@@ -232,7 +222,7 @@ func refusedAs(t *testing.T, err error, kind session.Kind) {
 	}
 }
 
-// go-oidc lets Google leave out the scheme; we let nobody.
+// Some libraries let Google leave out the scheme; we let nobody.
 func TestGoogleIsNoException(t *testing.T) {
 	const google = "https://accounts.google.com"
 	p := newIDP(t)
@@ -325,8 +315,13 @@ func TestGroupOverageIsSeen(t *testing.T) {
 			t.Errorf("%s: overage %t, %v", name, c.Overage, err)
 		}
 	}
-	_, err := idtoken.Verify(t.Context(), set, p.good(map[string]any{"_claim_names": map[string]any{"groups": "src1"}}), p.expect())
-	refusedAs(t, err, session.Denied)
+	// A marker without its source, and one for something else that is too long.
+	for name, over := range map[string]bool{"groups": true, "roles": true, "wids": false} {
+		c, err := idtoken.Verify(t.Context(), set, p.good(map[string]any{"_claim_names": map[string]any{name: "src1"}}), p.expect())
+		if err != nil || c.Overage != over {
+			t.Errorf("%s: overage %t, %v", name, c.Overage, err)
+		}
+	}
 }
 
 // The console looks at a token long after it was minted.
@@ -356,8 +351,6 @@ func TestLooseExpectationsAreOurFault(t *testing.T) {
 		"time":         func(e *idtoken.Expect) { e.At = time.Time{} },
 		"both times":   func(e *idtoken.Expect) { e.AsMinted = true },
 		"no receipt":   func(e *idtoken.Expect) { e.At, e.AsMinted, e.FreshLogin = time.Time{}, true, time.Minute },
-		"none":         func(e *idtoken.Expect) { e.Algorithms = []string{"none"} },
-		"HS256":        func(e *idtoken.Expect) { e.Algorithms = []string{"RS256", "HS256"} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := p.expect()

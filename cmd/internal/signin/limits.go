@@ -1,10 +1,15 @@
 package signin
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session/idtoken"
+)
 
 // A talk with an identity provider, for which a person waits.
 const (
 	discoveryTime = 10 * time.Second
 	exchangeTime  = 15 * time.Second // of a code for a token
 	maxAnswer     = 256 << 10        // bytes of either's answer
+	maxToken      = idtoken.MaxToken // bytes of the ID token in it
 )

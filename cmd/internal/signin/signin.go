@@ -38,10 +38,10 @@ type Config struct {
 // Claims are what the token says of itself. They came from the provider over the
 // connection that carried the code, and are not verified further here.
 type Claims struct {
-	Iss   string `json:"iss"`
-	Sub   string `json:"sub"`
-	Email string `json:"email"`
-	Nonce string `json:"nonce"`
+	Iss   string
+	Sub   string // by the issuer's claim that names a person
+	Email string
+	Nonce string
 }
 
 // Flow is a round trip under way. Close ends it.
@@ -140,7 +140,7 @@ func (f *Flow) exchange(ctx context.Context, code string) (string, Claims, error
 		return "", Claims{}, unreachable(f.config.Issuer, err)
 	}
 	raw, _ := token.Extra("id_token").(string)
-	claims, err := peek(raw)
+	claims, err := peek(raw, f.config.Issuer)
 	switch {
 	case err != nil:
 		return "", Claims{}, session.Errorf(session.Internal, "%s sent no usable ID token: %w", f.config.Issuer.URL, err).WithNext("Tell whoever runs the identity provider.")
@@ -201,17 +201,24 @@ func (f *Flow) judge(q map[string][]string) answer {
 }
 
 // peek reads a token's own words without checking them.
-func peek(compact string) (Claims, error) {
+func peek(compact string, issuer session.Issuer) (Claims, error) {
 	parts := strings.Split(compact, ".")
-	if len(parts) != 3 || len(compact) > 64<<10 {
+	if len(parts) != 3 || len(compact) > maxToken {
 		return Claims{}, errors.New("it is not a compact JWS")
 	}
 	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil {
 		return Claims{}, err
 	}
-	var c Claims
-	return c, json.Unmarshal(payload, &c)
+	var all map[string]any
+	if err := json.Unmarshal(payload, &all); err != nil {
+		return Claims{}, err
+	}
+	text := func(name string) string { s, _ := all[name].(string); return s }
+	return Claims{
+		Iss: text("iss"), Sub: issuer.Name(text(issuer.SubjectClaim())), Nonce: text("nonce"),
+		Email: cmp.Or(text("email"), text("preferred_username"), text("upn"), text("unique_name")),
+	}, nil
 }
 
 // listen takes the first free port of the wanted ones, else any.
