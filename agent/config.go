@@ -111,6 +111,9 @@ const (
 	defaultTogether    = 20
 )
 
+// Directory is where the agent keeps its state.
+func (c *Config) Directory() string { return c.State }
+
 // Validate reports every value that cannot be used, as *session.BadField.
 func (c *Config) Validate() error {
 	v := &checker{}

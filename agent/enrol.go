@@ -50,18 +50,7 @@ func Enrol(ctx context.Context, cfg Config, joinToken, inputIdentity string) (En
 	if err != nil {
 		return Enrolled{}, err
 	}
-	issued, err := link.Enrol(ctx, link.EnrolRequest{JoinToken: strings.TrimSpace(joinToken), Identity: key})
-	if err != nil {
-		return Enrolled{}, err
-	}
-	// The token came out of band and names the broker's CA: who answered under it is the
-	// first node that the hospital accepts. Every other one takes an operator's word.
-	if issued.Log.Key != "" {
-		if _, err := s.acceptNode(issued.Log, time.Now()); err != nil {
-			return Enrolled{}, err
-		}
-	}
-	if err := s.keepLink(issued); err != nil {
+	if _, err := link.Enrol(ctx, link.EnrolRequest{JoinToken: strings.TrimSpace(joinToken), Identity: key, Keep: s.keepEnrolment}); err != nil {
 		return Enrolled{}, err
 	}
 	done := Enrolled{Site: cfg.Site, Agent: cfg.Agent, Fingerprint: session.Fingerprint(key.Public().(ed25519.PublicKey))}
@@ -69,6 +58,18 @@ func Enrol(ctx context.Context, cfg Config, joinToken, inputIdentity string) (En
 		done.InputIdentity = inputIdentity
 	}
 	return done, nil
+}
+
+// keepEnrolment stores what an enrolment brought. The token came out of band and names the
+// broker's CA: who answered under it is the first node that the hospital accepts. Every
+// other one takes an operator's word.
+func (s state) keepEnrolment(issued link.Issued) error {
+	if issued.Log.Key != "" {
+		if _, err := s.acceptNode(issued.Log, time.Now()); err != nil {
+			return err
+		}
+	}
+	return s.keepLink(issued)
 }
 
 // Trust is the bundle that the hospital hands to approvers, engineers and verifiers.

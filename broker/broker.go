@@ -91,7 +91,7 @@ func (b *Broker) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if b.fleet, err = newFleet(b.cfg, ca, b.store, b, enrolments{b.audit}, b.log); err != nil {
+	if b.fleet, err = newFleet(b.cfg, ca, b.store, b, enrolments{b.audit, b.log}, b.log); err != nil {
 		return err
 	}
 	if b.mail, err = newOffice(b.cfg, b); err != nil {

@@ -115,6 +115,9 @@ func (c *Config) serves(issuer, site string) bool {
 	})
 }
 
+// Directory is where the broker keeps its state.
+func (c *Config) Directory() string { return c.State }
+
 // Validate reports every value that cannot be used, as *session.BadField.
 func (c *Config) Validate() error {
 	var errs []error

@@ -151,6 +151,10 @@ func (o once) Create(ctx context.Context, kind, id string, body []byte, ttl time
 	return o.st.Create(ctx, kind, id, body, ttl)
 }
 
+func (o once) Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error {
+	return o.st.Update(ctx, kind, id, edit)
+}
+
 func (o once) Take(ctx context.Context, kind, id string) ([]byte, error) {
 	doc, err := o.st.Take(ctx, kind, id)
 	return doc.Body, err

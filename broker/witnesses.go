@@ -6,7 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"path/filepath"
 	"sync"
@@ -79,7 +81,7 @@ func (b *Broker) openAmongPeers() error {
 
 // auditStart writes down that the broker runs, and with which configuration.
 func (b *Broker) auditStart(ctx context.Context) error {
-	if err := b.audit.TakeNotes(ctx); err != nil {
+	if err := takeNotes(ctx, b.audit, b.log); err != nil {
 		return err
 	}
 	cfg := b.cfg
@@ -96,10 +98,24 @@ func (b *Broker) auditStart(ctx context.Context) error {
 }
 
 // enrolments is the audit log as enrolling wants it: the token's own event first.
-type enrolments struct{ log *audit.Log }
+type enrolments struct {
+	log *audit.Log
+	out *slog.Logger
+}
+
+// takeNotes brings what was left into the log. A note that stays where it is stops nothing.
+func takeNotes(ctx context.Context, log *audit.Log, out *slog.Logger) error {
+	err := log.TakeNotes(ctx)
+	var bad *audit.BadNotes
+	if errors.As(err, &bad) {
+		out.Error("notes stay in the audit log's inbox: who left them must be this program's own user", "err", err)
+		return nil
+	}
+	return err
+}
 
 func (e enrolments) Append(ctx context.Context, event witness.Event) error {
-	if err := e.log.TakeNotes(ctx); err != nil {
+	if err := takeNotes(ctx, e.log, e.out); err != nil {
 		return err
 	}
 	return e.log.Append(ctx, event)
@@ -130,7 +146,7 @@ func (b *Broker) keepWitnesses(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 			sites = nil // all
-			if err := b.audit.TakeNotes(ctx); err != nil {
+			if err := takeNotes(ctx, b.audit, b.log); err != nil {
 				b.log.Error("the audit log's inbox stays full", "err", err)
 			}
 		case site := <-b.news:

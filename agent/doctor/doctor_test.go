@@ -158,6 +158,7 @@ func (hands) Stream(link.Peer, string, net.Conn) error                         {
 func (hands) Enrol(context.Context, link.Enrolment) (link.Chain, error) {
 	return link.Chain{}, errors.New("no")
 }
+func (hands) Enrolled(context.Context, link.Enrolment) error { return nil }
 func (hands) Renew(context.Context, link.Peer, []byte) (link.Chain, error) {
 	return link.Chain{}, errors.New("no")
 }

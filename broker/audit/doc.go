@@ -46,5 +46,6 @@
 //     log twice.
 //   - join token, made by a command beside the running broker: a durable note in the
 //     log's inbox before the token is printed; the broker takes it into the log
-//     before it answers an enrolment, and within a minute otherwise.
+//     before it answers an enrolment, and within a minute otherwise. A note that cannot
+//     be read is set aside and named in the log; it stops neither enrolment nor start.
 package audit

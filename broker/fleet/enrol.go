@@ -23,6 +23,9 @@ type joinRecord struct {
 	Agent   string    `json:"agent"`
 	Made    time.Time `json:"made"`
 	Expires time.Time `json:"expires"`
+	// Identity is the fingerprint of the first agent that showed the token. It is that
+	// agent's from then on, who may ask again until it has kept its certificate.
+	Identity string `json:"identity,omitempty"`
 }
 
 func joinID(secret string) string {
@@ -66,7 +69,8 @@ type issuer struct{ f *Fleet }
 
 var _ link.Issuer = issuer{}
 
-// Enrol checks everything that costs nothing, then spends the join token.
+// Enrol checks everything that costs nothing, then binds the join token to the agent's
+// identity. The token is spent by Enrolled: whoever did not get the answer asks again.
 func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error) {
 	f := i.f
 	csr, err := link.CheckCSR(e.CSR)
@@ -77,15 +81,15 @@ func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error)
 	if err != nil {
 		return link.Chain{}, err
 	}
-	r, err := f.spend(ctx, e.Secret)
+	identity := session.Fingerprint(pub)
+	r, err := f.claim(ctx, e.Secret, identity)
 	if err != nil {
 		return link.Chain{}, err
 	}
-	identity := session.Fingerprint(pub)
 	if f.cfg.Audit != nil {
 		if err := f.cfg.Audit.Append(ctx, witness.Event{Event: witness.AgentEnrolled, Site: r.Site,
 			Details: map[string]string{"agent": r.Agent, "identity": identity}}); err != nil {
-			return link.Chain{}, err // the token is spent: nothing was won
+			return link.Chain{}, err
 		}
 	}
 	chain, err := f.cfg.CA.agent(r.Site, r.Agent, identity, csr.PublicKey)
@@ -96,26 +100,49 @@ func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error)
 	return chain, err
 }
 
-// spend takes a join token's record, if it still counts.
-func (f *Fleet) spend(ctx context.Context, secret string) (joinRecord, error) {
+// claim binds a join token that still counts to the identity that shows it: of several
+// one gets it, and that one as often as it asks.
+func (f *Fleet) claim(ctx context.Context, secret, identity string) (joinRecord, error) {
 	bad := session.Errorf(session.Denied, "The join token is unknown, used or too old.").
 		WithNext("Ask the broker's operators for a new one.")
-	b, err := f.cfg.Once.Take(ctx, joinKind, joinID(secret))
-	if errors.Is(err, os.ErrNotExist) {
+	var r joinRecord
+	err := f.cfg.Once.Update(ctx, joinKind, joinID(secret), func(old []byte) ([]byte, error) {
+		r = joinRecord{}
+		if err := json.Unmarshal(old, &r); err != nil {
+			return nil, err
+		}
+		if !f.cfg.Now().Before(r.Expires) || r.Identity != "" && r.Identity != identity {
+			return nil, bad
+		}
+		// A token made before the agent was revoked must not bring it back.
+		if err := f.revoked(ctx, link.Peer{Site: r.Site, Agent: r.Agent, Issued: r.Made}); err != nil {
+			return nil, err
+		}
+		if r.Identity == identity {
+			return old, nil
+		}
+		r.Identity = identity
+		return json.Marshal(r)
+	})
+	var said *session.Error
+	switch {
+	case errors.Is(err, os.ErrNotExist):
 		return joinRecord{}, bad
-	}
-	if err != nil {
+	case errors.As(err, &said):
+		return joinRecord{}, err
+	case err != nil:
 		return joinRecord{}, storeDown(err)
 	}
-	var r joinRecord
-	if err := json.Unmarshal(b, &r); err != nil {
-		return joinRecord{}, err
+	return r, nil
+}
+
+// Enrolled spends the join token of an agent that has kept its certificate.
+func (i issuer) Enrolled(ctx context.Context, e link.Enrolment) error {
+	_, err := i.f.cfg.Once.Take(ctx, joinKind, joinID(e.Secret))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return storeDown(err)
 	}
-	if !f.cfg.Now().Before(r.Expires) {
-		return joinRecord{}, bad
-	}
-	// A token made before the agent was revoked must not bring it back.
-	return r, f.revoked(ctx, link.Peer{Site: r.Site, Agent: r.Agent, Issued: r.Made})
+	return nil
 }
 
 // Renew issues a certificate for the same name and the same key.

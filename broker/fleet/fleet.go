@@ -23,6 +23,9 @@ import (
 type Once interface {
 	// Create stores body under a fresh id for ttl.
 	Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration) error
+	// Update replaces the body by what edit makes of it, as one step, and keeps its ttl.
+	// An error of edit changes nothing and is returned. Absence is os.ErrNotExist.
+	Update(ctx context.Context, kind, id string, edit func(old []byte) ([]byte, error)) error
 	// Take removes and returns it: of several takers one gets it. Absence, also by
 	// time, is os.ErrNotExist.
 	Take(ctx context.Context, kind, id string) ([]byte, error)

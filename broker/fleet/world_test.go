@@ -60,6 +60,20 @@ func (m *memory) Create(_ context.Context, kind, id string, body []byte, _ time.
 	return nil
 }
 
+func (m *memory) Update(_ context.Context, kind, id string, edit func([]byte) ([]byte, error)) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, ok := m.kept[kind+"/"+id]
+	if !ok {
+		return os.ErrNotExist
+	}
+	b, err := edit(b)
+	if err == nil {
+		m.kept[kind+"/"+id] = b
+	}
+	return err
+}
+
 func (m *memory) Take(_ context.Context, kind, id string) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -25,6 +25,8 @@ type EnrolRequest struct {
 	Identity  crypto.Signer // the agent's long-lived ed25519 key
 	// Dial reaches a broker's address; nil dials directly.
 	Dial func(ctx context.Context, address string) (net.Conn, error)
+	// Keep puts what was issued where it lasts. Only then is the token spent.
+	Keep func(Issued) error
 }
 
 // Issued is a certificate with everything that goes with it, in a form to keep.
@@ -91,7 +93,8 @@ func CheckProof(identity string, csr, proof []byte) (ed25519.PublicKey, error) {
 
 // Enrol makes a key, proves the identity key and trades the join token for a
 // certificate. Nothing secret is sent before the broker has shown the CA whose
-// fingerprint is in the token. The token is spent even when the answer is lost.
+// fingerprint is in the token. The token is spent when Keep has returned without an
+// error; until then the same identity may show it again.
 func Enrol(ctx context.Context, r EnrolRequest) (Issued, error) {
 	token, err := ParseJoinToken(r.JoinToken)
 	if err != nil {
@@ -112,11 +115,13 @@ func Enrol(ctx context.Context, r EnrolRequest) (Issued, error) {
 			failed = err
 			continue
 		}
-		chain, err := exchangeEnrol(ctx, conn, question)
-		if err != nil {
-			return Issued{}, err
-		}
-		return accept(chain, ca, token, key)
+		return exchangeEnrol(ctx, conn, question, func(chain Chain) (Issued, error) {
+			issued, err := accept(chain, ca, token, key)
+			if err == nil && r.Keep != nil {
+				err = r.Keep(issued)
+			}
+			return issued, err
+		})
 	}
 	return Issued{}, failed
 }
@@ -180,21 +185,35 @@ func verifyPinned(chain []*x509.Certificate, name, fingerprint string) (*x509.Ce
 	return nil, errOtherCA
 }
 
-func exchangeEnrol(ctx context.Context, conn *tls.Conn, e Enrolment) (Chain, error) {
+// exchangeEnrol asks, keeps the answer and says so.
+func exchangeEnrol(ctx context.Context, conn *tls.Conn, e Enrolment, keep func(Chain) (Issued, error)) (Issued, error) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
 	f := &framer{conn: conn}
 	if err := write(f, verbRole, 0, Role{V: Version, Role: RoleEnrol}); err != nil {
-		return Chain{}, lost(err)
+		return Issued{}, lost(err)
 	}
 	if err := write(f, verbEnrol, 1, e); err != nil {
-		return Chain{}, lost(err)
+		return Issued{}, lost(err)
 	}
 	answer, err := f.read(answerTime, verbIssued, verbAck)
 	if err != nil {
-		return Chain{}, lost(err)
+		return Issued{}, lost(err)
 	}
-	return readChain(answer)
+	chain, err := readChain(answer)
+	if err != nil {
+		return Issued{}, err
+	}
+	issued, err := keep(chain)
+	if err != nil {
+		return Issued{}, err
+	}
+	// The agent is enrolled, whether or not the broker hears of it: the token is bound
+	// to this identity and ends by itself.
+	if write(f, verbAck, 2, Ack{}) == nil {
+		_, _ = f.read(answerTime, verbAck)
+	}
+	return issued, nil
 }
 
 func readChain(f frame) (Chain, error) {

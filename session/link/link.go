@@ -49,7 +49,8 @@
 //     verdict, and when that is OK raw bytes follow in both directions.
 //   - relay: role with an issuer → ack; when that is OK, raw bytes to the issuer's host.
 //   - upload: role, then put + body → ack, again and again.
-//   - enrol: role, enrol → issued; the only role without a certificate. Renewal is
+//   - enrol: role, enrol → issued, ack → ack: the first ack says that the certificate is
+//     kept, and spends the join token; the only role without a certificate. Renewal is
 //     an enrol with only a CSR, of the same key, on the control connection.
 //
 // A side that closes its half of raw bytes says so with TLS close_notify; the other

@@ -44,6 +44,8 @@ type Agents interface {
 // Issuer makes agents' certificates. Implemented by broker/fleet.
 type Issuer interface {
 	Enrol(ctx context.Context, e Enrolment) (Chain, error)
+	// Enrolled hears that the agent has kept what Enrol gave for e.
+	Enrolled(ctx context.Context, e Enrolment) error
 	Renew(ctx context.Context, p Peer, csr []byte) (Chain, error)
 }
 
@@ -209,7 +211,18 @@ func (s *Server) enrol(ctx context.Context, f *framer) error {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTime)
 	defer cancel()
 	chain, err := s.cfg.Issuer.Enrol(ctx, e)
-	return s.answerChain(f, got.id, chain, err)
+	if answered := s.answerChain(f, got.id, chain, err); err != nil || answered != nil {
+		return answered
+	}
+	kept, err := f.read(handshakeTime, verbAck)
+	if err != nil {
+		return err
+	}
+	if err := readAck(kept); err != nil {
+		return err
+	}
+	err = s.cfg.Issuer.Enrolled(ctx, e)
+	return errOr(write(f, verbAck, kept.id, ackOf(err, s.cfg.Now())), err)
 }
 
 func (s *Server) answerChain(f *framer, id uint32, chain Chain, err error) error {

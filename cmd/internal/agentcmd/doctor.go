@@ -42,7 +42,7 @@ agent. It exits with 1 when something fails; no secret is printed.`,
 
 // diagnose is the report, of which the configuration is the first line.
 func diagnose(cmd *cobra.Command, login bool) doctor.Report {
-	cfg, err := operator.Load[agent.Config](cmd)
+	cfg, err := operator.LoadOwned[agent.Config](cmd)
 	path, _ := cmd.Flags().GetString("config")
 	if err != nil {
 		c := doctor.Check{Name: "configuration", Result: doctor.Fail, Says: err.Error(), Next: "Mend the file and run this again."}

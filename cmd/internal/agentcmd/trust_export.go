@@ -16,7 +16,7 @@ func trustExportCommand() *cobra.Command {
 		Example: "  sallyport-agent trust export > ngh-trust.json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := operator.Load[agent.Config](cmd)
+			cfg, err := operator.LoadOwned[agent.Config](cmd)
 			if err != nil {
 				return err
 			}

@@ -26,14 +26,14 @@ func joinTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "join-token --site SITE --agent NAME",
 		Short:   "Make a one-time token with which an agent enrols",
-		Long:    "Make a one-time token with which one agent of one site enrols. Hand it to the hospital over a channel you trust: it names this broker, carries the fingerprint of its CA, and works once, for an hour at most.",
+		Long:    "Make a one-time token with which one agent of one site enrols. Hand it to the hospital over a channel you trust: it names this broker, carries the fingerprint of its CA, and works once, for an hour at most. An enrolment that fails does not spend it. When root runs this, it acts as the state directory's owner.",
 		Example: "  sallyport-broker join-token --site NGH --agent ngh-1",
 	}
 	operator.Verb(cmd, func(cmd *cobra.Command, _ []string) (joinToken, error) {
 		if !session.ValidName(t.Site) || !session.ValidName(t.Agent) {
 			return t, session.Errorf(session.Invalid, "A join token names a site and an agent").WithNext("Example: sallyport-broker join-token --site NGH --agent ngh-1")
 		}
-		cfg, err := operator.Load[broker.Config](cmd)
+		cfg, err := operator.LoadOwned[broker.Config](cmd)
 		if err != nil {
 			return t, err
 		}
@@ -42,7 +42,7 @@ func joinTokenCommand() *cobra.Command {
 		return t, err
 	}, func(out io.Writer, t joinToken) {
 		fmt.Fprintln(out, t.Token)
-		fmt.Fprintf(cmd.ErrOrStderr(), "Valid once, for %s. On the agent's machine: sallyport-agent enrol --token TOKEN\n", valid)
+		fmt.Fprintf(cmd.ErrOrStderr(), "Valid for one agent, for %s, and secret until it has enrolled. Send the line to the hospital by a way that\nboth sides trust; on the agent's machine: sallyport-agent enrol --token-file -\n", valid)
 	})
 	cmd.Flags().StringVar(&t.Site, "site", "", "the hospital site")
 	cmd.Flags().StringVar(&t.Agent, "agent", "", "the agent's name within the site")

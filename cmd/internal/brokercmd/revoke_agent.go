@@ -32,7 +32,7 @@ stays on its disk. A new join token brings an agent of this name back.`,
 		if !session.ValidName(a.Site) || !session.ValidName(a.Agent) {
 			return a, session.Errorf(session.Invalid, "It is not said which agent of which site is revoked").WithNext("Example: sallyport-broker revoke-agent --site NGH --agent ngh-1")
 		}
-		cfg, err := operator.Load[broker.Config](cmd)
+		cfg, err := operator.LoadOwned[broker.Config](cmd)
 		if err != nil {
 			return a, err
 		}

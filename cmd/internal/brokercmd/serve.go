@@ -15,6 +15,9 @@ func serveCommand() *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
+		if err := operator.NotForAnother(cfg.State); err != nil {
+			return nil, err
+		}
 		return broker.New(cmd.Context(), cfg, log)
 	})
 }

@@ -48,10 +48,22 @@ func (o *office) Relay(context.Context, string, string, string) (net.Conn, error
 	return nil, errors.New("no")
 }
 
-// Create and Take are a Once in memory.
+// Create, Update and Take are a Once in memory.
 func (o *office) Create(_ context.Context, kind, id string, body []byte, _ time.Duration) error {
 	o.tokens.Store(kind+"/"+id, body)
 	return nil
+}
+
+func (o *office) Update(_ context.Context, kind, id string, edit func([]byte) ([]byte, error)) error {
+	v, ok := o.tokens.Load(kind + "/" + id)
+	if !ok {
+		return os.ErrNotExist
+	}
+	body, err := edit(v.([]byte))
+	if err == nil {
+		o.tokens.Store(kind+"/"+id, body)
+	}
+	return err
 }
 
 func (o *office) Take(_ context.Context, kind, id string) ([]byte, error) {

@@ -232,6 +232,18 @@ func (m *memory) Create(_ context.Context, kind, id string, body []byte, _ time.
 	return nil
 }
 
+func (m *memory) Update(_ context.Context, kind, id string, edit func([]byte) ([]byte, error)) error {
+	v, ok := m.kept.Load(kind + "/" + id)
+	if !ok {
+		return os.ErrNotExist
+	}
+	body, err := edit(v.([]byte))
+	if err == nil {
+		m.kept.Store(kind+"/"+id, body)
+	}
+	return err
+}
+
 func (m *memory) Take(_ context.Context, kind, id string) ([]byte, error) {
 	v, ok := m.kept.LoadAndDelete(kind + "/" + id)
 	if !ok {

@@ -141,6 +141,7 @@ func Check[C any, P pointer[C]]() *cobra.Command {
 type pointer[C any] interface {
 	*C
 	config.Validator
+	Directory() string // of the program's state
 }
 
 // Load reads the configuration that --config names.
@@ -166,10 +167,19 @@ func Verb[T any](cmd *cobra.Command, do func(cmd *cobra.Command, args []string) 
 	return cmd
 }
 
-// Configured is a Verb that works by the configuration alone.
+// LoadOwned is Load for what touches the state: the process becomes its owner's.
+func LoadOwned[C any, P pointer[C]](cmd *cobra.Command) (C, error) {
+	cfg, err := Load[C, P](cmd)
+	if err != nil {
+		return cfg, err
+	}
+	return cfg, AsOwner(P(&cfg).Directory(), cmd.Root().Name())
+}
+
+// Configured is a Verb that works by the configuration, on the state.
 func Configured[C any, P pointer[C], T any](cmd *cobra.Command, do func(cmd *cobra.Command, cfg C, args []string) (T, error), words func(out io.Writer, v T)) *cobra.Command {
 	return Verb(cmd, func(cmd *cobra.Command, args []string) (T, error) {
-		cfg, err := Load[C, P](cmd)
+		cfg, err := LoadOwned[C, P](cmd)
 		if err != nil {
 			var nothing T
 			return nothing, err

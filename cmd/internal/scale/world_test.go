@@ -263,6 +263,7 @@ func (nobody) Stream(link.Peer, string, net.Conn) error { return errNobody }
 func (nobody) Enrol(context.Context, link.Enrolment) (link.Chain, error) {
 	return link.Chain{}, errNobody
 }
+func (nobody) Enrolled(context.Context, link.Enrolment) error { return nil }
 func (nobody) Renew(context.Context, link.Peer, []byte) (link.Chain, error) {
 	return link.Chain{}, errNobody
 }
