@@ -3,93 +3,120 @@ package mirror
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 )
 
-// draw makes the bytes of a snapshot, without what has not been shown yet. It may
-// leave the emulator on the other screen; drawn says so.
-func (m *Mirror) draw() []byte {
-	m.drawn = false
-	before := m.tracked
+// standing is all that a terminal shows, and what decides how it goes on.
+type standing struct {
+	cols, rows int
+	lines      [2][]uv.Line   // of each screen; the main one's with those of the past before
+	pos        [2]uv.Position // where each one's cursor is
+	screen     int            // which one shows
+	wraps      bool           // the next character begins a line
+	tracked
+}
+
+// stands looks at all of the terminal. It may leave the emulator on the other screen.
+func (m *Mirror) stands() standing {
+	s := standing{cols: m.cols, rows: m.rows, screen: m.screen(), wraps: m.wraps(), tracked: m.tracked}
+	s.modes = maps.Clone(m.modes)
+	s.pos[s.screen] = m.vt.CursorPosition()
+	if s.screen == 1 {
+		s.lines[1] = m.lines()
+		_, _ = m.vt.Write([]byte("\x1b[?1047l"))
+		s.pos[0] = m.vt.CursorPosition()
+	}
+	if past := m.vt.Scrollback(); past != nil {
+		s.lines[0] = slices.Clone(past.Lines())
+	}
+	s.lines[0] = append(s.lines[0], m.lines()...)
+	m.tracked = s.tracked
+	return s
+}
+
+// resize does what the page's terminal does when it gets another size and wraps nothing
+// anew: a line is cut or goes on blank, the cursor's line stays in sight, and lines of
+// the past come back where the cursor stands in the last one.
+func (s *standing) resize(cols, rows int) {
+	if s.wraps && cols > s.cols {
+		s.pos[s.screen].X++
+	}
+	s.wraps = false
+	s.margins = [2]margin{}
+	for n := range s.lines[:s.screen+1] {
+		lines, pos := s.lines[n], &s.pos[n]
+		below := s.rows - 1 - pos.Y
+		moved := 0
+		if rows < s.rows {
+			dropped := min(s.rows-rows, below)
+			lines = lines[:len(lines)-dropped]
+			moved = rows - s.rows + dropped
+		} else {
+			if below == 0 {
+				moved = min(rows-s.rows, len(lines)-s.rows)
+			}
+			for range rows - s.rows - moved {
+				lines = append(lines, uv.NewLine(cols))
+			}
+		}
+		if n == 1 {
+			lines = lines[len(lines)-rows:]
+		}
+		for i := range lines {
+			lines[i] = cut(lines[i], cols)
+		}
+		s.lines[n] = lines
+		pos.X, pos.Y = min(pos.X, cols-1), pos.Y+moved
+		if at := s.saves[n]; at != nil {
+			s.saves[n] = &uv.Position{X: min(at.X, cols-1), Y: max(0, min(at.Y+moved, rows-1))}
+		}
+	}
+	s.cols, s.rows = cols, rows
+}
+
+// cut takes away what is beyond the last column.
+func cut(line uv.Line, cols int) uv.Line {
+	if len(line) <= cols {
+		return line
+	}
+	line = line[:cols]
+	if line[cols-1].Width > 1 {
+		line[cols-1] = uv.EmptyCell
+	}
+	return line
+}
+
+// draw makes the bytes of a snapshot, without what has not been shown yet.
+func (s *standing) draw(charsets func(*bytes.Buffer)) []byte {
 	var b bytes.Buffer
 	b.WriteString("\x1b[H")
-	cells, pos := m.lines(), m.vt.CursorPosition()
-	if !m.vt.IsAltScreen() {
-		m.drawMain(&b)
-		edge := m.edge(cells, pos)
-		before.drawn = m.drawn
-		m.tracked = before
-		m.drawState(&b, 0, pos, edge)
-		return b.Bytes()
-	} else {
-		edge := m.edge(cells, pos)
-		modes := map[ansi.Mode]bool{}
-		for k, v := range m.modes {
-			modes[k] = v
+	for i, line := range s.lines[0] {
+		if i > 0 {
+			b.WriteString("\r\n")
 		}
-		before.modes = modes
-		_, _ = m.vt.Write([]byte("\x1b[?1047l"))
-		m.drawMain(&b)
+		drawLine(&b, line)
+	}
+	if s.screen == 1 {
 		b.WriteString("\x1b[r")
-		cup(&b, m.vt.CursorPosition().X, m.vt.CursorPosition().Y)
-		b.WriteString(before.pens[0].String())
-		if modes[ansi.ModeAltScreenSaveCursor] {
+		cup(&b, s.pos[0].X, s.pos[0].Y)
+		b.WriteString(s.pens[0].String())
+		if s.modes[ansi.ModeAltScreenSaveCursor] {
 			b.WriteString("\x1b[?1049h")
 		} else {
 			b.WriteString("\x1b[?1047h")
 		}
 		b.WriteString("\x1b[m\x1b[H")
-		for y, line := range cells {
+		for y, line := range s.lines[1] {
 			cup(&b, 0, y)
 			drawLine(&b, line)
 		}
-		m.tracked = before
-		m.drawn = true
-		m.drawState(&b, 1, pos, edge)
-		return b.Bytes()
 	}
-}
-
-// edge is the character in the last column after which the next one will wrap; nil when
-// the cursor stands there without that. The emulator tells only by wrapping.
-func (m *Mirror) edge(cells []uv.Line, pos uv.Position) *edge {
-	if pos.X < m.cols-1 || m.cols < 3 || pos.Y >= len(cells) {
-		return nil
-	}
-	if pos.X == m.cols-1 {
-		_, _ = m.vt.Write([]byte("x"))
-		m.drawn = true
-		if m.vt.CursorPosition().X != 1 {
-			return nil
-		}
-	}
-	e := &edge{x: m.cols - 1, cell: cells[pos.Y][m.cols-1]}
-	if e.cell.IsZero() { // the rest of a wide character
-		e.x, e.cell = m.cols-2, cells[pos.Y][m.cols-2]
-	}
-	return e
-}
-
-type edge struct {
-	x    int
-	cell uv.Cell
-}
-
-// drawMain writes the main screen, from the oldest line that is kept.
-func (m *Mirror) drawMain(b *bytes.Buffer) {
-	var all []uv.Line
-	if past := m.vt.Scrollback(); past != nil {
-		all = slices.Clone(past.Lines())
-	}
-	for i, line := range append(all, m.lines()...) {
-		if i > 0 {
-			b.WriteString("\r\n")
-		}
-		drawLine(b, line)
-	}
+	s.drawState(&b, charsets)
+	return b.Bytes()
 }
 
 // lines are the cells of the screen that shows.
@@ -143,30 +170,27 @@ func drawLine(b *bytes.Buffer, line uv.Line) {
 }
 
 // drawState sets what decides how the next bytes are shown and what keys send.
-func (m *Mirror) drawState(b *bytes.Buffer, screen int, pos uv.Position, wraps *edge) {
-	if at := m.saves[screen]; at != nil {
+func (s *standing) drawState(b *bytes.Buffer, charsets func(*bytes.Buffer)) {
+	pos := s.pos[s.screen]
+	if at := s.saves[s.screen]; at != nil {
 		cup(b, at.X, at.Y)
-		b.WriteString(m.saved[screen].String() + "\x1b7\x1b[m")
+		b.WriteString(s.saved[s.screen].String() + "\x1b7\x1b[m")
 	}
-	region := m.margins[screen]
-	if region != (margin{}) && region != (margin{1, m.rows}) {
+	region := s.margins[s.screen]
+	if region != (margin{}) && region != (margin{1, s.rows}) {
 		b.WriteString(region.String())
 	}
 	top := 0
-	if m.modes[ansi.ModeOrigin] {
+	if s.modes[ansi.ModeOrigin] {
 		b.WriteString("\x1b[?6h")
 		top = max(0, region.top-1)
 	}
 	cup(b, pos.X, max(0, pos.Y-top))
-	if wraps != nil {
-		cup(b, wraps.x, max(0, pos.Y-top))
-		drawLine(b, uv.Line{wraps.cell})
-		if wraps.cell.Equal(&uv.EmptyCell) { // a line's empty end is not drawn
-			b.WriteByte(' ')
-		}
+	if s.wraps {
+		s.drawEdge(b, max(0, pos.Y-top))
 	}
 	for _, mode := range kept() {
-		set, said := m.modes[mode]
+		set, said := s.modes[mode]
 		initially := mode == ansi.ModeAutoWrap || mode == ansi.ModeTextCursorEnable
 		if !said || set == initially {
 			continue
@@ -180,12 +204,27 @@ func (m *Mirror) drawState(b *bytes.Buffer, screen int, pos uv.Position, wraps *
 		}
 		fmt.Fprintf(b, "\x1b[%s%d%c", private, mode.Mode(), final)
 	}
-	if m.cursor > 0 {
-		fmt.Fprintf(b, "\x1b[%d q", m.cursor)
+	if s.cursor > 0 {
+		fmt.Fprintf(b, "\x1b[%d q", s.cursor)
 	}
-	m.scan.drawCharsets(b)
-	if pen := m.pens[screen]; !pen.IsZero() {
+	charsets(b)
+	if pen := s.pens[s.screen]; !pen.IsZero() {
 		b.WriteString(pen.String())
+	}
+}
+
+// drawEdge writes the last character of a line once more, so that the next one begins a line.
+func (s *standing) drawEdge(b *bytes.Buffer, y int) {
+	lines := s.lines[s.screen]
+	line := lines[len(lines)-s.rows+s.pos[s.screen].Y]
+	x := s.cols - 1
+	if x > 0 && line[x].IsZero() { // the rest of a wide character
+		x--
+	}
+	cup(b, x, y)
+	drawLine(b, uv.Line{line[x]})
+	if line[x].Equal(&uv.EmptyCell) { // a line's empty end is not drawn
+		b.WriteByte(' ')
 	}
 }
 

@@ -74,7 +74,7 @@ func (m *Mirror) release() {
 // Write shows bytes of the device. It never fails: a mirror that breaks goes on blank.
 func (m *Mirror) Write(p []byte) {
 	for data := m.unread(m.scan.whole(p)); len(data) > 0; {
-		n := min(len(data), piece)
+		n := entering(data[:min(len(data), piece)])
 		m.guard(func() { m.feed(data[:n]) })
 		data = data[n:]
 	}
@@ -112,8 +112,11 @@ func plain(data []byte) bool {
 
 // feed shows one piece.
 func (m *Mirror) feed(p []byte) {
-	alternate := m.vt.IsAltScreen()
-	_, _ = m.vt.Write(p)
+	alternate, pos := m.vt.IsAltScreen(), m.vt.CursorPosition()
+	m.print(p)
+	if !alternate && m.vt.IsAltScreen() {
+		m.moveTo(pos)
+	}
 	if !alternate && !m.vt.IsAltScreen() {
 		m.past = 0
 		return
@@ -131,13 +134,19 @@ func (m *Mirror) feed(p []byte) {
 
 // Resize gives the terminal another size.
 func (m *Mirror) Resize(cols, rows int) {
+	cols, rows = max(1, cols), max(1, rows)
+	if cols == m.cols && rows == m.rows {
+		return
+	}
 	m.guard(func() {
-		m.cols, m.rows = max(1, cols), max(1, rows)
-		m.vt.Resize(m.cols, m.rows)
-		m.margins = [2]margin{}
-		if m.vt.IsAltScreen() && m.scan.atRest() {
-			m.renew() // the main screen's cursor would stay where there is no line any more
+		if !m.scan.atRest() {
+			m.cols, m.rows, m.margins = cols, rows, [2]margin{}
+			m.vt.Resize(cols, rows)
+			return
 		}
+		s := m.stands()
+		s.resize(cols, rows)
+		m.restore(s)
 	})
 }
 
@@ -146,22 +155,23 @@ func (m *Mirror) Resize(cols, rows int) {
 // decide what keys and pastes send.
 func (m *Mirror) Snapshot() (cols, rows int, data []byte) {
 	m.guard(func() {
-		data = m.draw()
-		if m.vt.IsAltScreen() || m.drawn {
-			m.restore(data) // drawing looked at the other screen, which cost this one
+		s := m.stands()
+		data = s.draw(m.scan.drawCharsets)
+		if s.screen == 1 {
+			m.restore(s) // looking at the other screen cost this one
 		}
 	})
 	return m.cols, m.rows, append(data, m.scan.rest()...)
 }
 
 // renew makes the emulator anew as it stands, without its past.
-func (m *Mirror) renew() { m.restore(m.draw()) }
+func (m *Mirror) renew() { m.restore(m.stands()) }
 
-// restore puts a new emulator in place that shows what data draws.
-func (m *Mirror) restore(data []byte) {
+// restore puts a new emulator in place in which this stands.
+func (m *Mirror) restore(s standing) {
 	m.release()
-	m.begin(m.cols, m.rows)
-	_, _ = m.vt.Write(data)
+	m.begin(s.cols, s.rows)
+	_, _ = m.vt.Write(s.draw(m.scan.drawCharsets))
 	m.past = 0
 }
 
@@ -185,9 +195,8 @@ type tracked struct {
 	saved   [2]uv.Style
 	saves   [2]*uv.Position // where the cursor was saved; nil: nowhere
 	margins [2]margin
-	cursor  int  // its style as DECSCUSR numbers it; 0: the terminal's own
-	past    int  // lines that the alternate screen has scrolled away, at most
-	drawn   bool // drawing has switched screens
+	cursor  int // its style as DECSCUSR numbers it; 0: the terminal's own
+	past    int // lines that the alternate screen has scrolled away, at most
 }
 
 // margin is a scroll region, first and last line from 1; zero: the whole screen.
@@ -265,8 +274,10 @@ func (m *Mirror) follow(e *vt.Emulator) {
 		})
 	}
 	e.RegisterCsiHandler('X', m.erase)
-	for _, final := range []byte{'S', 'M', 'J'} {
-		e.RegisterCsiHandler(int(final), m.scrolls(final))
+	e.RegisterCsiHandler('J', m.clear)
+	e.RegisterCsiHandler('K', m.full)
+	for _, final := range []byte{'S', 'M'} {
+		e.RegisterCsiHandler(int(final), m.scrolls)
 	}
 }
 
@@ -277,35 +288,15 @@ func (m *Mirror) saving() bool {
 	return false
 }
 
-// erase does ECH when it goes beyond the line: the emulator would not stop there.
-func (m *Mirror) erase(params ansi.Params) bool {
-	n, _, _ := params.Param(0, 1)
-	if n <= m.cols {
-		return false
-	}
-	blank := uv.EmptyCell
-	blank.Style.Bg = m.pens[m.screen()].Bg
-	pos := m.vt.CursorPosition()
-	for x := pos.X; x < m.cols; x++ {
-		m.vt.SetCell(x, pos.Y, &blank)
-	}
-	return true
-}
-
 // scrolls counts what a sequence moves into the alternate screen's past, and swallows
 // it when there is too much already: nobody scrolls so far between two looks.
-func (m *Mirror) scrolls(final byte) func(ansi.Params) bool {
-	return func(params ansi.Params) bool {
-		if !m.vt.IsAltScreen() {
-			return false
-		}
-		n, _, _ := params.Param(0, 1)
-		if final == 'J' {
-			n = m.rows
-		}
-		m.past += min(max(n, 0), m.rows)
-		return m.past > 4*scrolled
+func (m *Mirror) scrolls(params ansi.Params) bool {
+	if !m.vt.IsAltScreen() {
+		return false
 	}
+	n, _, _ := params.Param(0, 1)
+	m.past += min(max(n, 0), m.rows)
+	return m.past > 4*scrolled
 }
 
 func (m margin) String() string { return fmt.Sprintf("\x1b[%d;%dr", m.top, m.bottom) }

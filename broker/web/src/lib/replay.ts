@@ -2,6 +2,7 @@
 // fetches the part that shows its moment, writes what stood and lets happen what follows,
 // so it costs the same at the end of two hours as at their beginning. Work is done in slices.
 import type { Terminal } from '@xterm/xterm';
+import { refit } from './screen';
 import type { Replay, ReplayPart } from './types';
 
 const slice = 8 << 10; // bytes written at once
@@ -125,7 +126,7 @@ class Feed {
     }
     await this.flush();
     if (kind === 'c') this.#term.reset();
-    if (data) this.#term.resize(...size(data));
+    if (data) refit(this.#term, ...size(data));
     return 0;
   }
 
@@ -134,7 +135,7 @@ class Feed {
     await this.flush();
     this.#term.reset();
     if (!s) return;
-    this.#term.resize(side(s.cols, 2), side(s.rows, 1));
+    refit(this.#term, side(s.cols, 2), side(s.rows, 1));
     await write(this.#term, decode(s.draw));
   }
 

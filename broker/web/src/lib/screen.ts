@@ -3,6 +3,7 @@
 // object model, which the policy allows. Nothing that a device prints opens a link,
 // sets the page's title or reaches the clipboard.
 import { Terminal, type ITerminalInitOnlyOptions, type ITerminalOptions, type ITheme } from '@xterm/xterm';
+import { Unicode11Addon } from '@xterm/addon-unicode11';
 import '@xterm/xterm/css/xterm.css';
 
 function nonce(): string {
@@ -83,6 +84,33 @@ export function deaf(t: Terminal): void {
   t.parser.registerCsiHandler({ intermediates: '*', final: 'y' }, done);
 }
 
+interface Line {
+  length: number;
+  getWidth(x: number): number;
+  setCell(x: number, cell: unknown): void;
+  resize(cols: number, cell: unknown): unknown;
+}
+interface Buffer {
+  getNullCell(): unknown;
+  lines: { length: number; get(i: number): Line | undefined };
+}
+
+/** Gives a recorded screen another size as the agent's picture of it gets one: a line is cut
+ *  or goes on blank. Wrapping anew, as this terminal would, shows what stood nowhere. */
+export function refit(t: Terminal, cols: number, rows: number): void {
+  const { normal, alt } = (t as unknown as { _core: { buffers: { normal: Buffer; alt: Buffer } } })._core.buffers;
+  for (const b of [normal, alt]) Object.defineProperty(b, '_isReflowEnabled', { value: false, configurable: true });
+  t.resize(cols, rows);
+  for (const b of [normal, alt]) {
+    const blank = b.getNullCell();
+    for (let i = 0; i < b.lines.length; i++) {
+      const line = b.lines.get(i)!;
+      if (line.length > cols) line.resize(cols, blank);
+      if (line.getWidth(cols - 1) === 2) line.setCell(cols - 1, blank);
+    }
+  }
+}
+
 export interface Shown {
   term: Terminal;
   close(): void;
@@ -93,7 +121,7 @@ export async function screen(host: HTMLElement, options: ITerminalOptions & ITer
   // Cells are measured once: the face must be there before.
   await Promise.race([document.fonts.load("14px 'JetBrains Mono'").catch(() => []), new Promise((r) => setTimeout(r, 1500))]);
   const term = new Terminal({
-    allowProposedApi: false,
+    allowProposedApi: true, // which character is wide,
     fontFamily: "'JetBrains Mono', ui-monospace, Menlo, Consolas, monospace",
     fontSize: 14,
     fontWeight: 400,
@@ -106,6 +134,9 @@ export async function screen(host: HTMLElement, options: ITerminalOptions & ITer
     linkHandler: { activate: () => {}, allowNonHttpProtocols: false },
     ...options,
   });
+  // Programs and the agent's picture count the columns of a character by a table of this age.
+  term.loadAddon(new Unicode11Addon());
+  term.unicode.activeVersion = '11';
   deaf(term);
   styleSpans();
   withNonce(() => term.open(host));
