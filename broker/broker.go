@@ -141,7 +141,7 @@ func (b *Broker) makeWeb() error {
 	}
 	var issuers []identity.Issuer
 	for _, iss := range b.cfg.Issuers {
-		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites})
+		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites, Secret: iss.Secret})
 	}
 	idle, absolute := b.cfg.Web.durations()
 	people, err := identity.New(identity.Config{

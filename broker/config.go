@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // Config is everything a broker node is told.
@@ -97,6 +98,9 @@ type Redis struct {
 type Issuer struct {
 	session.Issuer `yaml:",inline"`
 	Sites          []string `yaml:"sites"`
+	// Secret is the web client's, where the issuer wants one beside PKCE: file:/path,
+	// env:NAME or credential:NAME. It is the broker's alone.
+	Secret secret.Reference `yaml:"client_secret"`
 }
 
 // pinned are the issuers without their sites.

@@ -30,6 +30,7 @@ type Issuer struct {
 	// InsecureLoopback allows plain http, on loopback only.
 	InsecureLoopback bool `json:"insecure_loopback,omitempty" yaml:"insecure_loopback"`
 	Tokens           `yaml:",inline"`
+	SignIn           `yaml:",inline"`
 }
 
 // Tokens says how an issuer's ID tokens are read.
@@ -127,6 +128,7 @@ func (i Issuer) Check(at string) error {
 	require("subject", claimName(i.SubjectClaim()) && !slices.Contains([]string{"email", "name", "preferred_username"}, i.Subject),
 		"the claim that names a person is one that never changes hands, such as sub, oid or unique_name")
 	require("tenant", i.Subject != "oid" || i.Tenant != "", "oid names a person within a tenant: pin its id, which the tokens carry as tid")
+	i.SignIn.check(require)
 	require("groups_claim", i.GroupsClaim == "" || claimName(i.GroupsClaim), "the claim that lists a person's groups is needed, such as groups")
 	for _, a := range i.Signatures() {
 		require("algorithms", slices.Contains([]string{"RS256", "PS256", "ES256", "EdDSA"}, a), fmt.Sprintf("%.20q is not RS256, PS256, ES256 or EdDSA", a))

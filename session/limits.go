@@ -7,9 +7,10 @@ const (
 	MaxEventData = 32 << 10 // bytes of Event.Data; longer data is split by whoever records it
 	// ProvingTime is what an engineer's ssh has from its first byte to a proven key, at the
 	// jump host and again at the agent: a dozen round trips of a slow line.
-	ProvingTime = time.Minute
-	maxClaim    = 128 // bytes of a claim's name; some are URLs
-	maxOrigin   = 255 // bytes of an audit log's name: a host and a path
+	ProvingTime  = time.Minute
+	maxClaim     = 128  // bytes of a claim's name; some are URLs
+	maxParameter = 2048 // bytes of a parameter of an authorization request
+	maxOrigin    = 255  // bytes of an audit log's name: a host and a path
 
 	// How old an approver's sign-in may be when its token comes in.
 	DefaultFresh = time.Minute

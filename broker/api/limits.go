@@ -10,6 +10,7 @@ import (
 const (
 	maxBody    = 1 << 20
 	maxHeader  = 16 << 10
+	maxForm    = 8 << 10 // an identity provider's answer, which goes on as a query within maxHeader
 	maxCookies = 20
 	maxParams  = 200
 	bodyTime   = 10 * time.Second

@@ -80,6 +80,7 @@ func (d *door) openAuth(mux *http.ServeMux) {
 	mux.HandleFunc("GET /auth/options", d.plain(d.authOptions))
 	mux.HandleFunc("POST /auth/login", d.plain(d.startLogin))
 	mux.HandleFunc("GET /auth/callback", d.plain(d.comeBack))
+	mux.HandleFunc("POST /auth/callback", d.plain(comeBackByForm))
 	mux.HandleFunc("POST /auth/proofs", d.plain(d.startProof))
 	mux.HandleFunc("GET /auth/outcomes/{trip}", d.plain(d.showOutcome))
 }
@@ -317,6 +318,17 @@ func (d *door) comeBack(w http.ResponseWriter, r *http.Request) error {
 		return goTo(w, "/signin?problem="+b.Trip)
 	}
 	return goTo(w, "/done/"+b.Trip)
+}
+
+// comeBackByForm takes an answer that the identity provider's page posted. The browser
+// keeps its half of the round trip from another site's form, and brings it along when it
+// is sent on to the same address by query: the code is good once, for this browser.
+func comeBackByForm(w http.ResponseWriter, r *http.Request) error {
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if r.URL.RawQuery != "" || r.ParseForm() != nil {
+		return &session.Error{Kind: session.Invalid, Message: "The identity provider's answer cannot be read.", Next: "Start again."}
+	}
+	return goTo(w, "/auth/callback?"+r.PostForm.Encode())
 }
 
 // goTo sends a browser on. The path is ours or was checked by localPath.

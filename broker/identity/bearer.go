@@ -49,7 +49,7 @@ func (d *Identity) way(web bool) way {
 
 // begin makes a login and its secret.
 func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent string) (Granted, error) {
-	now, w, token := d.cfg.Now().UTC(), d.way(web), secret()
+	now, w, token := d.cfg.Now().UTC(), d.way(web), newSecret()
 	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now, Agent: wording.Line(agent, maxShown)}
 	for _, g := range c.Groups {
 		if len(d.issuers[c.Iss].roles([]string{g})) > 0 {
@@ -77,8 +77,8 @@ func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent 
 	return Granted{Token: token, Caller: caller}, nil
 }
 
-// secret draws 256 bits.
-func secret() string {
+// newSecret draws 256 bits.
+func newSecret() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:])
 	return base64.RawURLEncoding.EncodeToString(b[:])

@@ -23,10 +23,8 @@ import (
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/secret"
 )
-
-// Figures of the door.
-const ()
 
 // AnySite in a vendor issuer's Sites stands for every site: which hospitals admit
 // this vendor is then for each hospital's agent alone to say.
@@ -36,7 +34,8 @@ const AnySite = "*"
 // work for (hospital) or service (vendor).
 type Issuer struct {
 	session.Issuer
-	Sites []string
+	Sites  []string
+	Secret secret.Reference // of the client of class web; zero: it has none
 }
 
 // Tokens checks ID tokens against the keys of their issuer.

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // provider is an issuer as browsers sign in there: its client of class web, and the
@@ -25,6 +26,7 @@ import (
 type provider struct {
 	issuer   session.Issuer
 	client   string
+	secret   secret.Reference
 	redirect string
 	http     *http.Client
 	now      func() time.Time
@@ -57,7 +59,7 @@ func (d *Identity) openProviders() error {
 			}
 			owners[strings.ToLower(domain)] = i.URL
 		}
-		d.providers[i.URL] = &provider{issuer: i.Issuer, client: client, redirect: d.cfg.BrokerURL + "/auth/callback",
+		d.providers[i.URL] = &provider{issuer: i.Issuer, client: client, secret: i.Secret, redirect: d.cfg.BrokerURL + "/auth/callback",
 			http: strictHTTP(i.Issuer), now: d.cfg.Now}
 	}
 	return nil
@@ -151,7 +153,7 @@ func (p *provider) discover(ctx context.Context) (metadata, error) {
 }
 
 func (p *provider) oauth(m metadata) *oauth2.Config {
-	return &oauth2.Config{ClientID: p.client, RedirectURL: p.redirect, Scopes: []string{"openid", "email", "profile"},
+	return &oauth2.Config{ClientID: p.client, RedirectURL: p.redirect, Scopes: p.issuer.Scope(),
 		Endpoint: oauth2.Endpoint{AuthURL: m.Authorize, TokenURL: m.Token, AuthStyle: oauth2.AuthStyleInParams}}
 }
 
@@ -161,7 +163,13 @@ func (p *provider) exchange(ctx context.Context, code, verifier string) (string,
 	if err != nil {
 		return "", err
 	}
-	token, err := p.oauth(m).Exchange(context.WithValue(ctx, oauth2.HTTPClient, p.http), code, oauth2.VerifierOption(verifier))
+	o := p.oauth(m)
+	if !p.secret.IsZero() {
+		if o.ClientSecret, err = p.secret.Line(); err != nil {
+			return "", session.Errorf(session.Internal, "read the client's secret for %s: %w", p.issuer.URL, err)
+		}
+	}
+	token, err := o.Exchange(context.WithValue(ctx, oauth2.HTTPClient, p.http), code, oauth2.VerifierOption(verifier))
 	var no *oauth2.RetrieveError
 	if errors.As(err, &no) && no.Response != nil && no.Response.StatusCode < 500 {
 		return "", notConfirmed(fmt.Errorf("token endpoint: %.60q", no.ErrorCode))

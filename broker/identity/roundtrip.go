@@ -91,7 +91,7 @@ func (d *Identity) StartLogin(ctx context.Context, v Visit, email, back, old str
 	if err != nil {
 		return Departure{}, err
 	}
-	return d.depart(ctx, v, p, email, roundTrip{Nonce: secret(), Return: back, Agent: v.Agent, Login: old})
+	return d.depart(ctx, v, p, email, roundTrip{Nonce: newSecret(), Return: back, Agent: v.Agent, Login: old})
 }
 
 // StartProof sends a signed-in person to their provider for a token with a nonce.
@@ -117,10 +117,10 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 		return Departure{}, err
 	}
 	if !isSecret(v.Browser) {
-		v.Browser = secret()
+		v.Browser = newSecret()
 	}
-	state := secret()
-	t.ID, t.Issuer, t.Verifier = secret(), p.issuer.URL, oauth2.GenerateVerifier()
+	state := newSecret()
+	t.ID, t.Issuer, t.Verifier = newSecret(), p.issuer.URL, oauth2.GenerateVerifier()
 	t.Browser, t.Created = hashed(v.Browser), d.cfg.Now().UTC()
 	body, err := json.Marshal(t)
 	if err != nil {
@@ -129,12 +129,9 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 	if err := d.cfg.Sessions.Create(ctx, roundTripKind, hashed(state), body, roundTripTime); err != nil {
 		return Departure{}, err
 	}
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier), oauth2.SetAuthURLParam("nonce", t.Nonce)}
-	if hint != "" {
-		options = append(options, oauth2.SetAuthURLParam("login_hint", hint))
-	}
-	if t.Fresh {
-		options = append(options, oauth2.SetAuthURLParam("max_age", "0"), oauth2.SetAuthURLParam("prompt", "login"))
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier)}
+	for name, value := range p.issuer.Question(t.Nonce, hint, t.Fresh) {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
 	return Departure{URL: p.oauth(m).AuthCodeURL(state, options...), Browser: v.Browser}, nil
 }

@@ -68,7 +68,7 @@ func (p *program) login(ctx context.Context, hint, broker string, noBrowser bool
 	}
 	line := session.KeyLine(key.Public().(ed25519.PublicKey))
 	token, salt, _, err := p.prove(ctx, signInRequest{
-		issuer: issuer, client: issuer.Login, role: grant.RoleLogin, hint: config.Hint, ports: config.RedirectPorts, noBrowser: noBrowser,
+		issuer: issuer, client: issuer.Login, role: grant.RoleLogin, hint: config.Hint, secrets: config.Secrets, noBrowser: noBrowser,
 		subject: sha256.Sum256([]byte(config.Broker)), extra: sha256.Sum256([]byte(line)), what: "to sign in",
 	})
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/signin"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // signInRequest is one sign-in and what its token has to cover.
@@ -16,7 +17,7 @@ type signInRequest struct {
 	role           grant.Role
 	subject, extra [32]byte
 	hint           string
-	ports          []int
+	secrets        map[string]secret.Reference
 	fresh          bool
 	noBrowser      bool
 	what           string // "to sign in", for the line on the terminal
@@ -27,8 +28,15 @@ type signInRequest struct {
 // prove makes a salt, computes the nonce and brings back the token that carries it.
 func (p *program) prove(ctx context.Context, e signInRequest) (token string, salt []byte, claims signin.Claims, err error) {
 	s := grant.NewSalt()
+	var password string
+	if ref, ok := e.secrets[e.client+"@"+e.issuer.URL]; ok {
+		if password, err = ref.Line(); err != nil {
+			return "", nil, signin.Claims{}, session.Errorf(session.Invalid, "The secret of the client %s cannot be read: %w", e.client, err).
+				WithNext("Mend client_secrets in config.json.")
+		}
+	}
 	flow, err := signin.Begin(ctx, signin.Config{Issuer: e.issuer, ClientID: e.client, Nonce: grant.Nonce(e.role, e.subject, e.extra, s),
-		Hint: e.hint, Fresh: e.fresh, Ports: e.ports, After: e.after})
+		Hint: e.hint, Fresh: e.fresh, Secret: password, After: e.after})
 	if err != nil {
 		return "", nil, signin.Claims{}, err
 	}

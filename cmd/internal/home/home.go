@@ -2,7 +2,7 @@
 // the signed-in session, and one ssh key per request. Files are written whole or
 // not at all, readable by their owner alone. It knows no network and asks nobody.
 //
-//	config.json      {"broker": URL, "hint": e-mail, "redirect_ports": [..]}
+//	config.json      {"broker": URL, "hint": e-mail, "client_secrets": {..}}
 //	trust.d/SITE.json  trust bundles (session.Trust), imported by hand
 //	session.json     what the broker handed out at login
 //	keys/R-….key     OpenSSH private key of a request
@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
+	"github.com/sallyport/sallyport/session/secret"
 )
 
 // Home is one such directory. The zero value is not usable; Find makes one.
@@ -34,9 +35,11 @@ type Home struct {
 
 // Config is what a person set once.
 type Config struct {
-	Broker        string `json:"broker"`
-	Hint          string `json:"hint,omitempty"`           // e-mail for sign-ins
-	RedirectPorts []int  `json:"redirect_ports,omitempty"` // loopback ports the identity provider knows; default any
+	Broker string `json:"broker"`
+	Hint   string `json:"hint,omitempty"` // e-mail for sign-ins
+	// Secrets are the clients' secrets of the identity providers that want one, by client
+	// id at issuer: "sallyport-cli@https://idp.example". They never stand in a bundle.
+	Secrets map[string]secret.Reference `json:"client_secrets,omitempty"`
 }
 
 // Find names the directory: $SALLYPORT_HOME, else sallyport under

@@ -193,7 +193,7 @@ func (v verifier) Verify(ctx context.Context, issuer, compact string, e idtoken.
 	return idtoken.Verify(ctx, k, compact, e)
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, change ...func([]identity.Issuer)) *world {
 	t.Helper()
 	w := &world{t: t, redis: miniredis.RunT(t), log: &loud{}}
 	w.now.Store(time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC).UnixNano())
@@ -217,6 +217,9 @@ func newWorld(t *testing.T) *world {
 		{Issuer: session.Issuer{URL: w.vendor.Issuer(), Side: session.VendorSide, Domains: []string{"meridian.example"}, Clients: clients, Login: "sallyport-cli", InsecureLoopback: true}, Sites: []string{"NGH"}},
 		{Issuer: session.Issuer{URL: w.hospital.Issuer(), Side: session.HospitalSide, Domains: []string{"northfield.example"},
 			Clients: map[string]session.ClientClass{"sallyport-web": session.Web}, Login: "sallyport-cli", InsecureLoopback: true}, Sites: []string{"NGH"}},
+	}
+	for _, f := range change {
+		f(issuers)
 	}
 	sets, err := idtoken.NewKeySets([]session.Issuer{issuers[0].Issuer, issuers[1].Issuer}, func(session.Issuer) idtoken.Options { return idtoken.Options{Now: w.clock} })
 	w.must(err)

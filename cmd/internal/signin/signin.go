@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -31,7 +32,7 @@ type Config struct {
 	Nonce    string
 	Hint     string // login_hint, or empty
 	Fresh    bool   // insist on a fresh login: max_age=0 and prompt=login
-	Ports    []int  // loopback ports to try first; then any
+	Secret   string // of the client, where the issuer wants one; empty: none
 	After    string // where the browser goes afterwards; empty: a short page of our own
 }
 
@@ -76,24 +77,23 @@ func Begin(ctx context.Context, c Config) (*Flow, error) {
 	if err != nil {
 		return nil, err
 	}
-	listener, err := listen(ctx, c.Ports)
+	listener, err := listen(ctx, c.Issuer.Redirect.Ports)
 	if err != nil {
 		return nil, err
 	}
 	f := &Flow{config: c, meta: meta, http: hc, verifier: oauth2.GenerateVerifier(), state: rand.Text(),
 		answers: make(chan answer, 1), served: make(chan struct{})}
-	f.Redirect = "http://" + listener.Addr().String() + "/cb"
-	f.oauth = oauth2.Config{ClientID: c.ClientID, RedirectURL: f.Redirect, Scopes: []string{"openid", "email", "profile"},
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	here := net.JoinHostPort(cmp.Or(c.Issuer.Redirect.Host, "127.0.0.1"), port)
+	f.Redirect = "http://" + here + cmp.Or(c.Issuer.Redirect.Path, "/cb")
+	f.oauth = oauth2.Config{ClientID: c.ClientID, ClientSecret: c.Secret, RedirectURL: f.Redirect, Scopes: c.Issuer.Scope(),
 		Endpoint: oauth2.Endpoint{AuthURL: meta.Authorize, TokenURL: meta.Token, AuthStyle: oauth2.AuthStyleInParams}}
-	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(f.verifier), oauth2.SetAuthURLParam("nonce", c.Nonce)}
-	if c.Hint != "" {
-		options = append(options, oauth2.SetAuthURLParam("login_hint", c.Hint))
-	}
-	if c.Fresh {
-		options = append(options, oauth2.SetAuthURLParam("max_age", "0"), oauth2.SetAuthURLParam("prompt", "login"))
+	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(f.verifier)}
+	for name, value := range c.Issuer.Question(c.Nonce, c.Hint, c.Fresh) {
+		options = append(options, oauth2.SetAuthURLParam(name, value))
 	}
 	f.URL = f.oauth.AuthCodeURL(f.state, options...)
-	f.server = &http.Server{Handler: f.handler(listener.Addr().String()), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 32 << 10}
+	f.server = &http.Server{Handler: f.handler(here), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 32 << 10}
 	go func() { // owned by Close
 		defer close(f.served)
 		_ = f.server.Serve(listener)
@@ -151,34 +151,45 @@ func (f *Flow) exchange(ctx context.Context, code string) (string, Claims, error
 	return raw, claims, nil
 }
 
-// handler answers the redirect. Only the page with our state counts, once;
-// anything else on this port is told nothing.
+// handler answers the redirect, by query or by a posted form. Only the page with our
+// state counts, once; anything else on this port is told nothing.
 func (f *Flow) handler(host string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /cb", func(w http.ResponseWriter, r *http.Request) {
-		q := r.URL.Query()
-		if r.Host != host || len(q["state"]) != 1 || subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(f.state)) != 1 {
-			page(w, http.StatusBadRequest, "This is not the sign-in that was started", "Go back to the terminal and start again.")
-			return
-		}
-		a := f.judge(q)
-		select {
-		case f.answers <- a:
-		default:
-			page(w, http.StatusConflict, "This sign-in was already used", "Go back to the terminal.")
-			return
-		}
-		switch {
-		case f.config.After != "":
-			w.Header().Set("Referrer-Policy", "no-referrer")
-			http.Redirect(w, r, f.config.After, http.StatusSeeOther)
-		case a.err != nil:
-			page(w, http.StatusForbidden, "That did not work", "The terminal says why.")
-		default:
-			page(w, http.StatusOK, "You are signed in", "Sallyport goes on in the terminal. You can close this page.")
-		}
+	path := cmp.Or(f.config.Issuer.Redirect.Path, "/cb")
+	if strings.HasSuffix(path, "/") {
+		path += "{$}" // this one address, not all below it
+	}
+	mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { f.land(w, r, host, r.URL.Query()) })
+	mux.HandleFunc("POST "+path, func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+		_ = r.ParseForm() // what cannot be read has no state
+		f.land(w, r, host, r.PostForm)
 	})
 	return mux
+}
+
+// land takes the browser that came back.
+func (f *Flow) land(w http.ResponseWriter, r *http.Request, host string, q url.Values) {
+	if r.Host != host || len(q["state"]) != 1 || subtle.ConstantTimeCompare([]byte(q.Get("state")), []byte(f.state)) != 1 {
+		page(w, http.StatusBadRequest, "This is not the sign-in that was started", "Go back to the terminal and start again.")
+		return
+	}
+	a := f.judge(q)
+	select {
+	case f.answers <- a:
+	default:
+		page(w, http.StatusConflict, "This sign-in was already used", "Go back to the terminal.")
+		return
+	}
+	switch {
+	case f.config.After != "":
+		w.Header().Set("Referrer-Policy", "no-referrer")
+		http.Redirect(w, r, f.config.After, http.StatusSeeOther)
+	case a.err != nil:
+		page(w, http.StatusForbidden, "That did not work", "The terminal says why.")
+	default:
+		page(w, http.StatusOK, "You are signed in", "Sallyport goes on in the terminal. You can close this page.")
+	}
 }
 
 func (f *Flow) judge(q map[string][]string) answer {
@@ -221,14 +232,21 @@ func peek(compact string, issuer session.Issuer) (Claims, error) {
 	}, nil
 }
 
-// listen takes the first free port of the wanted ones, else any.
+// listen takes the first free one of the registered ports; any, if none was registered.
 func listen(ctx context.Context, ports []int) (net.Listener, error) {
 	var lc net.ListenConfig
-	for _, port := range append(append([]int(nil), ports...), 0) {
+	if len(ports) == 0 {
+		ports = []int{0}
+	}
+	for _, port := range ports {
 		l, err := lc.Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
 		if err == nil {
 			return l, nil
 		}
+	}
+	if ports[0] != 0 {
+		return nil, session.Errorf(session.Internal, "None of the ports %v of 127.0.0.1, to which the identity provider sends sign-ins back, is free", ports).
+			WithNext("End the program that uses one of them, and run the command again.")
 	}
 	return nil, session.Errorf(session.Internal, "No port on 127.0.0.1 can be opened for the sign-in").WithNext("Check this machine's firewall for loopback.")
 }
