@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // Version is what the agent says of itself on the link.
@@ -43,6 +44,7 @@ type Agent struct {
 	recipient  string // to which typed input is sealed
 	creds      *credentials
 	ledger     *ledger.Ledger
+	out        *proxy.Dialer // the way out of the hospital
 	client     *link.Client
 	deliveries *deliveries
 	engine     *engine.Engine
@@ -88,9 +90,12 @@ func New(cfg Config, log *slog.Logger) (*Agent, error) {
 func (a *Agent) assemble() error {
 	var err error
 	hello := a.cfg.hello(a.identity)
+	if a.out, err = proxy.New(a.cfg.Proxy); err != nil {
+		return err
+	}
 	a.client, err = link.NewClient(link.ClientConfig{
 		Nodes: a.cfg.nodes(), Certificate: a.creds.certificate, Roots: a.creds.pool, Renew: a.creds.renewed,
-		Hello: func() link.Hello { return hello }, Handler: a, OnState: a.linkState, Trusted: a.checkpoints.trusted, Log: a.log,
+		Hello: func() link.Hello { return hello }, Handler: a, OnState: a.linkState, Trusted: a.checkpoints.trusted, Dial: a.out.Dial, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -111,7 +116,7 @@ func (a *Agent) assemble() error {
 func (a *Agent) makeDeliveries() error {
 	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
 	keys, err := idtoken.NewKeySets(a.cfg.Issuers, func(iss session.Issuer) idtoken.Options {
-		o := idtoken.Options{MaxStale: keep}
+		o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext}
 		if iss.Reach == "broker" {
 			// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
 			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.client.Relay(ctx, iss.URL) }

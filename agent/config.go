@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // Config is everything an agent is told. It is the hospital's file: what stands
@@ -28,7 +29,10 @@ type Config struct {
 	Socket string `yaml:"socket"`
 	// Nodes are the broker's nodes: the name that their certificates carry, and
 	// where to dial. The broker may name a node, never an address.
-	Nodes   []Node           `yaml:"nodes"`
+	Nodes []Node `yaml:"nodes"`
+	// Proxy is the hospital's forward proxy, for the broker's nodes and the issuers that
+	// are reached directly. The devices are never reached through it.
+	Proxy   proxy.Config     `yaml:"proxy"`
 	Issuers []session.Issuer `yaml:"issuers"`
 	// Sessions bounds what is open here at a time, on all assets together.
 	Sessions Sessions `yaml:"sessions"`
@@ -134,6 +138,9 @@ func (c *Config) Validate() error {
 		v.require(path+".address", err == nil, "an address looks like broker.example.org:443")
 		accepted := session.Nodes{{Origin: n.Log, Key: n.Key}}
 		v.require(path+".key", n.Log == "" && n.Key == "" || accepted.Check() == nil, "log and key go together, as the broker's operators gave them")
+	}
+	if err := c.Proxy.Check("$.proxy"); err != nil {
+		v.errs = append(v.errs, err)
 	}
 	for i, iss := range c.Issuers {
 		v.issuer(fmt.Sprintf("$.issuers[%d]", i), iss)

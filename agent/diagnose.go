@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/agent/doctor"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // Diagnose looks an agent over: this configuration, the state directory that it
@@ -32,6 +33,10 @@ func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
 	o := doctor.Options{Login: login}
 	if st, err := (console.Client{Socket: cfg.Socket}).Status(ctx); err == nil {
 		o.Running = &doctor.Running{Up: st.Link.Up, Since: st.Link.Since}
+	}
+	if o.Proxy, err = proxy.New(cfg.Proxy); err != nil {
+		c := doctor.Check{Name: "proxy", Result: doctor.Fail, Says: err.Error(), Next: "Mend the proxy in the configuration or in HTTPS_PROXY."}
+		return doctor.Report{Checks: []doctor.Check{c}}
 	}
 	return doctor.Examine(ctx, p, o)
 }

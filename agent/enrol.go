@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // Enrolled is what an enrolment leaves behind.
@@ -50,7 +51,11 @@ func Enrol(ctx context.Context, cfg Config, joinToken, inputIdentity string) (En
 	if err != nil {
 		return Enrolled{}, err
 	}
-	if _, err := link.Enrol(ctx, link.EnrolRequest{JoinToken: strings.TrimSpace(joinToken), Identity: key, Keep: s.keepEnrolment}); err != nil {
+	out, err := proxy.New(cfg.Proxy)
+	if err != nil {
+		return Enrolled{}, err
+	}
+	if _, err := link.Enrol(ctx, link.EnrolRequest{JoinToken: strings.TrimSpace(joinToken), Identity: key, Dial: out.Dial, Keep: s.keepEnrolment}); err != nil {
 		return Enrolled{}, err
 	}
 	done := Enrolled{Site: cfg.Site, Agent: cfg.Agent, Fingerprint: session.Fingerprint(key.Public().(ed25519.PublicKey))}

@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/proxy"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -43,6 +44,8 @@ type Check struct {
 // Report is what the doctor found, in the order in which things depend on each other.
 type Report struct {
 	Checks []Check `json:"checks"`
+	// Ask is what the hospital's IT must allow, when something of the network failed.
+	Ask []string `json:"ask,omitempty"`
 }
 
 // Failed reports whether any check failed.
@@ -74,6 +77,7 @@ type Options struct {
 	// Resolve, Dial and Space are the network and the disk; nil means the real ones.
 	Resolve func(ctx context.Context, host string) ([]string, error)
 	Dial    func(ctx context.Context, address string) (net.Conn, error)
+	Proxy   *proxy.Dialer // nil: the broker and the issuers are reached directly
 	Space   func(dir string) (free, total uint64, err error)
 }
 
@@ -129,6 +133,7 @@ func Examine(ctx context.Context, p Subject, o Options) Report {
 	if !x.clocked {
 		x.add("clock", Warn, "The clock could not be compared with anybody's.", "Mend the network first, then run this again.")
 	}
+	x.ask()
 	x.devices(ctx)
 	return x.report
 }

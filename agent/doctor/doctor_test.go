@@ -363,10 +363,10 @@ func TestFaults(t *testing.T) {
 		}, "dns broker", Fail, "DNS does not know broker.example"},
 		{"broker down", func(t *testing.T, s *scene) { s.p.Nodes[0].Address = closed(t) }, "tcp broker", Fail, "no broker listens"},
 		{"proxy that re-signs", func(t *testing.T, s *scene) {
-			s.p.Nodes[0].Address = proxy(t, newAuthority(t, "Hospital Proxy CA"), nil)
+			s.p.Nodes[0].Address = inspector(t, newAuthority(t, "Hospital Proxy CA"), nil)
 		}, "tls broker", Fail, "opens TLS: the certificate shown is signed by CN=Hospital Proxy CA"},
 		{"proxy that knows only the web", func(t *testing.T, s *scene) {
-			s.p.Nodes[0].Address = proxy(t, newAuthority(t, "Hospital Proxy CA"), []string{"http/1.1"})
+			s.p.Nodes[0].Address = inspector(t, newAuthority(t, "Hospital Proxy CA"), []string{"http/1.1"})
 		}, "tls broker", Fail, "CN=Hospital Proxy CA"},
 		{"broker set up anew", func(t *testing.T, s *scene) {
 			s.b.roots = newAuthority(t, "Sallyport link CA")
@@ -451,8 +451,8 @@ func space3(free, total uint64) func(string) (uint64, uint64, error) {
 	return func(string) (uint64, uint64, error) { return free, total, nil }
 }
 
-// proxy answers TLS with a certificate of its own, for whatever name is asked.
-func proxy(t *testing.T, ca *authority, protocols []string) string {
+// inspector answers TLS with a certificate of its own, for whatever name is asked.
+func inspector(t *testing.T, ca *authority, protocols []string) string {
 	cfg := &tls.Config{NextProtos: protocols, Certificates: []tls.Certificate{*ca.node("broker", time.Now().Add(time.Hour))}}
 	return accept(t, func(c net.Conn) { _ = tls.Server(c, cfg).Handshake() })
 }

@@ -1,11 +1,15 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // node checks one broker node from the name to the hello; the first fault ends it.
@@ -26,10 +31,68 @@ func (x *checkup) node(ctx context.Context, n link.Node) {
 		x.add("dns "+n.Name, Fail, fmt.Sprintf("%s is no address.", n.Address), "Write host:port in the configuration.")
 		return
 	}
-	if !x.name(ctx, n.Name, host) || !x.reach(ctx, n) || x.p.Issued == nil {
+	if via := x.o.Proxy.Address(n.Address); via != "" {
+		host, _, _ = net.SplitHostPort(via)
+		if !x.name(ctx, viaProxy, host) || !x.reach(ctx, viaProxy, via) || !x.connect(ctx, n) {
+			return
+		}
+	} else if !x.name(ctx, n.Name, host) || !x.reach(ctx, n.Name, n.Address) {
 		return
 	}
-	x.link(ctx, n)
+	if x.p.Issued != nil {
+		x.link(ctx, n)
+	}
+}
+
+const viaProxy = "proxy" // in the names of checks
+
+// connect asks the proxy for a tunnel to a node.
+func (x *checkup) connect(ctx context.Context, n link.Node) bool {
+	conn, err := x.o.Proxy.Dial(ctx, n.Address)
+	if err != nil {
+		says, next := plain(err, "Ask the hospital's IT.")
+		x.add("connect "+n.Name, Fail, says, next)
+		return false
+	}
+	_ = conn.Close()
+	x.add("connect "+n.Name, OK, "The proxy connects to "+n.Address+".", "")
+	return true
+}
+
+// dial reaches a node as the agent does.
+func (x *checkup) dial(ctx context.Context, address string) (net.Conn, error) {
+	if x.o.Proxy.Address(address) != "" {
+		return x.o.Proxy.Dial(ctx, address)
+	}
+	return x.o.Dial(ctx, address)
+}
+
+// ask collects what the hospital's IT must allow, when something of the network failed.
+func (x *checkup) ask() {
+	broken := func(c Check) bool {
+		kind, _, _ := strings.Cut(c.Name, " ")
+		return c.Result == Fail && slices.Contains([]string{"dns", "tcp", "connect", "tls", "link", "keys"}, kind)
+	}
+	if !slices.ContainsFunc(x.report.Checks, broken) {
+		return
+	}
+	way := func(address string) string {
+		if via := x.o.Proxy.Address(address); via != "" {
+			return "through the proxy " + via + " (CONNECT, without sign-in page)"
+		}
+		return "outgoing TCP"
+	}
+	for _, n := range x.p.Nodes {
+		x.report.Ask = append(x.report.Ask, fmt.Sprintf("%s, %s, TLS 1.3 of the broker's own authority: no TLS inspection, and connections that stay open for hours", n.Address, way(n.Address)))
+	}
+	for _, iss := range x.p.Issuers {
+		u, err := url.Parse(iss.URL)
+		if err != nil || iss.Reach == "broker" {
+			continue
+		}
+		address := net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "443"))
+		x.report.Ask = append(x.report.Ask, fmt.Sprintf("%s, %s, HTTPS: no TLS inspection (the identity provider's keys)", address, way(address)))
+	}
 }
 
 // name resolves a node's host; an IP address needs no DNS.
@@ -48,32 +111,35 @@ func (x *checkup) name(ctx context.Context, node, host string) bool {
 	return true
 }
 
-func (x *checkup) reach(ctx context.Context, n link.Node) bool {
+func (x *checkup) reach(ctx context.Context, name, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, perTry)
 	defer cancel()
-	conn, err := x.o.Dial(ctx, n.Address)
+	conn, err := x.o.Dial(ctx, address)
 	if err == nil {
 		_ = conn.Close()
-		x.add("tcp "+n.Name, OK, n.Address+" accepts connections.", "")
+		x.add("tcp "+name, OK, address+" accepts connections.", "")
 		return true
 	}
-	says := fmt.Sprintf("%s cannot be reached.", n.Address)
-	next := "Check the hospital's firewall: the agent must be let out to this address."
+	says := fmt.Sprintf("%s cannot be reached.", address)
+	next, what, who := "Check the hospital's firewall: the agent must be let out to this address.", "broker", "the broker's operators"
+	if name == viaProxy {
+		next, what, who = "Check proxy.url in the configuration, or HTTPS_PROXY, with the hospital's IT.", viaProxy, "the hospital's IT"
+	}
 	var op net.Error
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
-		says, next = fmt.Sprintf("%s refuses connections: the machine is there, but no broker listens.", n.Address), "Check the port in the configuration, or ask the broker's operators whether it runs."
+		says, next = fmt.Sprintf("%s refuses connections: the machine is there, but no %s listens.", address, what), "Check the port in the configuration, or ask "+who+" whether it runs."
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &op) && op.Timeout():
-		says = fmt.Sprintf("%s does not answer; something on the way drops the packets.", n.Address)
+		says = fmt.Sprintf("%s does not answer; something on the way drops the packets.", address)
 	}
-	x.add("tcp "+n.Name, Fail, says, next)
+	x.add("tcp "+name, Fail, says, next)
 	return false
 }
 
 // link tries TLS and hello. While the agent is connected it already proves the
 // hello, and another would push it off; then only the broker's clock is asked.
 func (x *checkup) link(ctx context.Context, n link.Node) {
-	p := link.Probe{Node: n, Issued: *x.p.Issued, Dial: x.o.Dial, Now: x.o.Now}
+	p := link.Probe{Node: n, Issued: *x.p.Issued, Dial: x.dial, Now: x.o.Now}
 	connected := x.o.Running != nil && x.o.Running.Up
 	if connected || x.p.Hello == nil {
 		p.Issuer = x.p.Issuers[0].URL
@@ -116,6 +182,8 @@ func words(got link.Probed) (says, next string) {
 		return "Another broker node answers at this address.", "Check the node's name and address in the configuration."
 	case link.NoLink:
 		return "What answers at this address does not speak the link.", "Check the address and port in the configuration, and for a proxy in between."
+	case link.Page:
+		return "Something on the way answers with a page, where a person would sign in or agree, instead of the broker.", "Ask the hospital's IT to let this machine through to the broker's address without sign-in page."
 	case link.AgentUnknown:
 		return "The broker does not accept this agent's certificate: it is expired, or not of its CA.", again
 	case link.Dismissed:
@@ -129,7 +197,7 @@ func words(got link.Probed) (says, next string) {
 // issuer checks that an identity provider's signing keys can be had.
 func (x *checkup) issuer(ctx context.Context, iss session.Issuer) {
 	name := "keys of " + iss.URL
-	o := idtoken.Options{Now: x.o.Now}
+	o := idtoken.Options{Now: x.o.Now, Dial: x.o.Proxy.DialContext}
 	if iss.Reach == "broker" {
 		relay, err := x.relay()
 		if err != nil {
@@ -162,16 +230,20 @@ func (x *checkup) issuer(ctx context.Context, iss session.Issuer) {
 }
 
 func (x *checkup) unfetched(iss session.Issuer, err error) (says, next string) {
+	var proxied *proxy.Fault
 	var dns *net.DNSError
 	var cert *tls.CertificateVerificationError
-	var authority x509.UnknownAuthorityError
 	next = "Check the issuer in the configuration, and this machine's way to it; approvals fail until it works."
+	if errors.As(err, &proxied) {
+		return plain(proxied.Said, next)
+	}
+	signer, resigned := proxy.Resigned(err)
 	switch {
 	case errors.As(err, &dns):
 		return fmt.Sprintf("DNS does not know the host of %s.", iss.URL), next
-	case errors.As(err, &cert) && errors.As(err, &authority):
-		return fmt.Sprintf("The certificate of %s is of an authority that this machine does not trust; something may open TLS on the way.", iss.URL),
-			"Compare the certificate with what a browser outside the hospital shows."
+	case resigned:
+		return fmt.Sprintf("The certificate of %s is signed by %s, an authority that this machine does not trust; something may open TLS on the way.", iss.URL, signer),
+			"Compare the certificate with what a browser outside the hospital shows, and have the address exempted from TLS inspection."
 	case errors.As(err, &cert):
 		return fmt.Sprintf("The certificate of %s is not valid now, or not for that name.", iss.URL), "Compare this machine's clock; if it is right, tell the identity provider's people."
 	case errors.Is(err, syscall.ECONNREFUSED):
@@ -198,7 +270,7 @@ func (x *checkup) relay() (*link.Client, error) {
 	return link.NewClient(link.ClientConfig{
 		Nodes: x.p.Nodes, Certificate: func() (*tls.Certificate, error) { return pair, nil },
 		Roots: func() *x509.CertPool { return roots }, Hello: func() link.Hello { return link.Hello{} },
-		Handler: nobody{}, Dial: x.o.Dial, Log: slog.New(slog.DiscardHandler),
+		Handler: nobody{}, Dial: x.dial, Log: slog.New(slog.DiscardHandler),
 	})
 }
 

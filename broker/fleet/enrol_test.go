@@ -152,6 +152,9 @@ func TestNothingSecretIsSentToAnotherCA(t *testing.T) {
 			dial := func(context.Context, string) (net.Conn, error) { return listenTo(t, cert, heard), nil }
 			_, err = link.Enrol(t.Context(), link.EnrolRequest{JoinToken: text, Identity: newIdentity(t), Dial: dial})
 			mustRefuse(t, err, session.Denied)
+			if !strings.Contains(err.Error(), "signed by CN=Sallyport link CA") {
+				t.Errorf("who signed is not named: %v", err)
+			}
 			if got := <-heard; len(got) != 0 {
 				t.Errorf("the impostor was told %d bytes", len(got))
 			}

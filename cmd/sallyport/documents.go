@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // verified is a request as its engineer signed it, checked on this machine against the
@@ -33,7 +34,11 @@ func (p *program) verified(ctx context.Context, who signedIn, id, instead string
 	if v.trust, err = who.bundle(unverified.Site); err != nil {
 		return v, err
 	}
-	keys, err := idtoken.NewKeySets(v.trust.Issuers, nil)
+	out, err := proxy.Environment()
+	if err != nil {
+		return v, err
+	}
+	keys, err := idtoken.NewKeySets(v.trust.Issuers, func(session.Issuer) idtoken.Options { return idtoken.Options{Dial: out.DialContext} })
 	if err != nil {
 		return v, err
 	}

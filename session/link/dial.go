@@ -1,8 +1,10 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"net"
 	"time"
@@ -26,6 +28,10 @@ func dialTLS(ctx context.Context, dial dialFunc, n Node, cfg *tls.Config) (*tls.
 		dial = dialDirect
 	}
 	tcp, err := dial(ctx, n.Address)
+	var said *session.Error
+	if errors.As(err, &said) { // a proxy on the way is the reason
+		return nil, err
+	}
 	if err != nil {
 		return nil, fail(session.Unreachable, "The broker node "+n.Name+" cannot be reached.", "Check the broker's address and the hospital's firewall.", err)
 	}
@@ -41,11 +47,43 @@ func dialTLS(ctx context.Context, dial dialFunc, n Node, cfg *tls.Config) (*tls.
 // refusedNode says in one sentence why a node that answered is not ours.
 func refusedNode(n Node, err error) error {
 	var cert *tls.CertificateVerificationError
-	if errors.Is(err, errOtherCA) || errors.As(err, &cert) {
-		return fail(session.Denied, "The broker node "+n.Name+" did not prove that it is ours.", "Something between agent and broker may replace TLS; nothing secret was sent.", err)
+	var other *ResignedError
+	switch {
+	case errors.As(err, &other):
+		return fail(session.Denied, "The broker node "+n.Name+" did not prove that it is ours: the certificate shown is signed by "+other.Signer+".", noInspection(n), err)
+	case errors.As(err, &cert):
+		signer := "somebody else"
+		if len(cert.UnverifiedCertificates) > 0 {
+			signer = signerOf(cert.UnverifiedCertificates[0])
+		}
+		return fail(session.Denied, "The broker node "+n.Name+" did not prove that it is ours: the certificate shown is signed by "+signer+".", noInspection(n), err)
+	case isPage(err):
+		return fail(session.Unreachable, "Something on the way to the broker node "+n.Name+" answers with a page instead of connecting.", "Ask the hospital's IT to let this machine through to "+n.Address+", without sign-in page and without TLS inspection.", err)
 	}
 	return fail(session.Unreachable, "The broker node "+n.Name+" does not speak the link.", "Check the broker's address, or ask its operators.", err)
 }
+
+// isPage reports whether a web server's words came where TLS was to begin.
+func isPage(err error) bool {
+	var plain tls.RecordHeaderError
+	return errors.As(err, &plain) && bytes.HasPrefix(plain.RecordHeader[:], []byte("HTTP/"))
+}
+
+func noInspection(n Node) string {
+	return "Something between agent and broker may open TLS; nothing secret was sent. Ask the hospital's IT to exempt " + n.Address + " from TLS inspection."
+}
+
+// ResignedError says that a node's certificate is not of the CA of the enrolment, and who
+// signed it: a proxy that opens TLS, or another broker.
+type ResignedError struct {
+	Signer string
+	Err    error
+}
+
+func (e *ResignedError) Error() string { return "signed by " + e.Signer + ": " + e.Err.Error() }
+func (e *ResignedError) Unwrap() error { return e.Err }
+
+func signerOf(c *x509.Certificate) string { return wording.Line(c.Issuer.String(), 120) }
 
 // lost turns a broken connection into an error for people.
 func lost(err error) error {

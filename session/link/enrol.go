@@ -178,11 +178,11 @@ func verifyPinned(chain []*x509.Certificate, name, fingerprint string) (*x509.Ce
 		pool := x509.NewCertPool()
 		pool.AddCert(c)
 		if _, err := chain[0].Verify(x509.VerifyOptions{Roots: pool, DNSName: name}); err != nil {
-			return nil, fmt.Errorf("%w: %w", errOtherCA, err)
+			return nil, &ResignedError{Signer: signerOf(chain[0]), Err: fmt.Errorf("%w: %w", errOtherCA, err)}
 		}
 		return c, nil
 	}
-	return nil, errOtherCA
+	return nil, &ResignedError{Signer: signerOf(chain[0]), Err: errOtherCA}
 }
 
 // exchangeEnrol asks, keeps the answer and says so.

@@ -21,6 +21,7 @@ const (
 	NoFault      Fault = ""
 	Unreached    Fault = "unreachable"   // no connection to the address
 	NoLink       Fault = "no-link"       // something answers that is no broker node
+	Page         Fault = "page"          // a web page comes instead of TLS
 	Resigned     Fault = "resigned"      // the certificate is somebody else's: TLS is opened on the way
 	OtherCA      Fault = "other-ca"      // a Sallyport CA, but not the one of the enrolment
 	NodeExpired  Fault = "node-expired"  // the node's certificate is not valid now
@@ -94,7 +95,7 @@ func (p Probe) config(ca *x509.Certificate, pair *tls.Certificate, out *Probed, 
 // whom, then when.
 func (p Probe) judge(ca *x509.Certificate, cs tls.ConnectionState) (Fault, string, error) {
 	leaf := cs.PeerCertificates[0]
-	signer := wording.Line(leaf.Issuer.String(), 120)
+	signer := signerOf(leaf)
 	pool := x509.NewCertPool()
 	pool.AddCert(ca)
 	now := p.Now()
@@ -139,6 +140,9 @@ func (p Probe) explain(ctx context.Context, ca *x509.Certificate, pair *tls.Cert
 		_ = conn.Close()
 	}
 	out.Fault, out.Signer = NoLink, again.Signer
+	if isPage(err) {
+		out.Fault = Page
+	}
 	if again.Fault == Resigned || again.Fault == OtherCA {
 		out.Fault, out.Err = again.Fault, again.Err
 	}

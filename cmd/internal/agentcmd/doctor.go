@@ -65,4 +65,10 @@ func tellReport(out io.Writer, r doctor.Report) {
 			fmt.Fprintf(out, "      Next: %s\n", wording.Clean(c.Next))
 		}
 	}
+	if len(r.Ask) > 0 {
+		fmt.Fprintln(out, "\nAsk the hospital's IT to let this machine out to:")
+	}
+	for _, line := range r.Ask {
+		fmt.Fprintf(out, "  - %s\n", wording.Clean(line))
+	}
 }

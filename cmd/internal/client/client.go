@@ -21,6 +21,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // Config says which broker, and who asks.
@@ -42,11 +43,11 @@ var ErrNotSignedIn = errors.New("not signed in")
 // ErrFromBroker marks an error that the broker answered, as opposed to one of ours.
 var ErrFromBroker = errors.New("the broker's answer")
 
-// New makes a client. Proxies come from the environment as usual.
+// New makes a client, which goes out as HTTPS_PROXY and NO_PROXY say.
 func New(c Config) *Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = callTime
-	transport.DialContext = (&net.Dialer{Timeout: 10 * time.Second}).DialContext
+	transport.Proxy, transport.DialContext = nil, outside
 	return &Client{config: c, http: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -151,9 +152,28 @@ func kindOf(status int) session.Kind {
 	return session.Internal
 }
 
+// outside dials as the environment says.
+func outside(ctx context.Context, network, address string) (net.Conn, error) {
+	d, err := proxy.Environment()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
+}
+
 func unreachable(err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	var proxied *proxy.Fault
+	if errors.As(err, &proxied) {
+		return proxied
+	}
+	if signer, resigned := proxy.Resigned(err); resigned {
+		return &session.Error{Kind: session.Unreachable, Message: "The broker's certificate is signed by " + signer + ", which this machine does not trust, so nothing was sent",
+			Next: "Something on the way may open TLS: ask your IT to exempt the broker's address. Where that authority is your own, name its file in SSL_CERT_FILE.", Err: err}
 	}
 	return &session.Error{Kind: session.Unreachable, Message: "The broker does not answer",
 		Next: "Check the network and the address that `sallyport status` shows, then try again.", Err: err}

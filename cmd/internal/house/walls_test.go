@@ -22,7 +22,7 @@ var plumbing = []string{"session/durable", "session/wording", "session/secret"}
 
 // shared are the packages that broker and agent have in common, besides recordings and
 // the plumbing.
-var shared = []string{"session/idtoken", "session/grant", "session/interlock", "session/link"}
+var shared = []string{"session/idtoken", "session/grant", "session/interlock", "session/link", "session/proxy"}
 
 // unread is what passes the broker and is not read there: what devices say, and what
 // browsers and agents say to each other.

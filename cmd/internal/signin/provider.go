@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // metadata is what we take from a discovery document.
@@ -57,11 +59,21 @@ func discover(ctx context.Context, hc *http.Client, issuer session.Issuer) (meta
 func strictHTTP(issuer session.Issuer) *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.DisableKeepAlives = true
+	transport.Proxy, transport.DialContext = nil, outside
 	return &http.Client{
 		Timeout:       exchangeTime,
 		Transport:     boundedTransport{issuer: issuer, next: transport},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// outside dials as HTTPS_PROXY and NO_PROXY say.
+func outside(ctx context.Context, network, address string) (net.Conn, error) {
+	d, err := proxy.Environment()
+	if err != nil {
+		return nil, err
+	}
+	return d.DialContext(ctx, network, address)
 }
 
 type boundedTransport struct {
@@ -86,6 +98,10 @@ func (t boundedTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 func unreachable(issuer session.Issuer, err error) error {
 	if errors.Is(err, context.Canceled) {
 		return err
+	}
+	var proxied *proxy.Fault
+	if errors.As(err, &proxied) {
+		return proxied
 	}
 	return &session.Error{Kind: session.Unreachable, Message: "The identity provider " + issuer.URL + " does not answer",
 		Next: "Check the network, then run the command again.", Err: err}
