@@ -49,6 +49,7 @@ type Agent struct {
 	deliveries *deliveries
 	engine     *engine.Engine
 	spool      *spool.Spool
+	unsealed   *unsealed
 	reporter   *reporter
 
 	checkpoints *checkpoints // of the broker's audit log
@@ -110,6 +111,10 @@ func (a *Agent) assemble() error {
 	})
 	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads), spool.Refused(a.stuck))
 	a.reporter.stuck = a.spool.Troubles
+	a.unsealed = &unsealed{log: a.log, sealed: a.spool.Kick, dirs: map[string]session.EndReason{}, recover: func(dir string, reason session.EndReason) error {
+		_, err := recordings.Recover(dir, a.identity, reason)
+		return err
+	}}
 	return a.makeEngine()
 }
 
@@ -177,11 +182,12 @@ func (a *Agent) record(h recordings.Header, p recordings.Picture) (session.Recor
 	if err != nil {
 		return nil, err
 	}
+	recorder := watched{w, dir, a.unsealed}
 	if err := durable.Write(filepath.Join(dir, recordings.PapersPart), papers); err != nil {
-		return nil, errors.Join(err, w.Close(session.RecorderLost))
+		return nil, errors.Join(err, recorder.Close(session.RecorderLost))
 	}
 	a.spool.Kick()
-	return w, nil
+	return recorder, nil
 }
 
 // papers are the documents and tokens of a recording's session, signed.
@@ -213,6 +219,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.client.Run(gctx) })
 	group.Go(func() error { return a.reporter.run(gctx) })
 	group.Go(func() error { return a.spool.Run(gctx) })
+	group.Go(func() error { return a.unsealed.run(gctx) })
 	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}) })
 	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "identity", a.fingerprint(), "assets", len(a.cfg.Assets))
 	<-gctx.Done()

@@ -7,6 +7,8 @@ const (
 	maxCheckpointsFile = 1 << 20  // bytes: the checkpoints of session.MaxNodes nodes, twice with evidence
 	maxNodesFile       = 64 << 10 // bytes: session.MaxNodes names and keys
 
+	sealAgain = 10 * time.Second // after a disk would not take a recording's seal
+
 	// recentEnough is how long after its end a session is reported again at a
 	// reconnection, in case the broker lost what it heard.
 	recentEnough = 7 * 24 * time.Hour

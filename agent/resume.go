@@ -35,13 +35,16 @@ func (a *Agent) recover() (found, error) {
 		if err := a.recoverOne(dir, all); err != nil {
 			// One damaged recording must not keep the hospital from the others.
 			a.log.Error("a recording could not be sealed after a crash", "recording", d.Name(), "err", err)
+			if refusedByDisk(err) {
+				a.unsealed.add(dir, session.AgentLost)
+			}
 		}
 	}
 	return all, nil
 }
 
 func (a *Agent) recoverOne(dir string, all found) error {
-	info, err := recordings.Recover(dir, a.identity)
+	info, err := recordings.Recover(dir, a.identity, session.AgentLost)
 	if errors.Is(err, fs.ErrNotExist) && os.Remove(dir) == nil {
 		// The crash came before the header: nothing was recorded, nothing was opened.
 		a.log.Info("a recording that was never begun is removed", "recording", filepath.Base(dir))

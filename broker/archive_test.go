@@ -743,7 +743,7 @@ func TestTorn(t *testing.T) {
 	c.settled(f)
 	copied := filepath.Join(t.TempDir(), "rec") // as the disk was when the agent died
 	must(t, os.CopyFS(copied, os.DirFS(f.dir)))
-	_, err := recordings.Recover(copied, f.key)
+	_, err := recordings.Recover(copied, f.key, session.AgentLost)
 	must(t, err)
 	f.dir = copied
 	c.send(f)

@@ -133,7 +133,7 @@ func (p point) holds(t *testing.T, s *scene) {
 	t.Helper()
 	killed := *s
 	killed.dir = p.dir
-	if _, err := recordings.Recover(p.dir, s.key); err != nil {
+	if _, err := recordings.Recover(p.dir, s.key, session.AgentLost); err != nil {
 		t.Fatalf("%s: %v", p.step, err)
 	}
 	file := killed.file()
@@ -197,7 +197,7 @@ func TestWhatHangsOnALostEndIsDropped(t *testing.T) {
 			lost += info.Size() - recordings.Room
 		}
 	}
-	info, err := recordings.Recover(copied, s.key)
+	info, err := recordings.Recover(copied, s.key, session.AgentLost)
 	if err != nil || info.Segments != 2 || info.Events != 3 || info.Dropped != lost {
 		t.Fatalf("%+v, %d lost, %v", info, lost, err)
 	}

@@ -63,7 +63,7 @@ func copyDir(t *testing.T, from, to string) {
 
 func TestACrashIsSealedTorn(t *testing.T) {
 	s, _ := crashed(t)
-	info, err := recordings.Recover(s.dir, s.key)
+	info, err := recordings.Recover(s.dir, s.key, session.AgentLost)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestACrashIsSealedTorn(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	before := s.file()
-	again, err := recordings.Recover(s.dir, s.key)
+	again, err := recordings.Recover(s.dir, s.key, session.AgentLost)
 	if err != nil || again != info || !bytes.Equal(before, s.file()) {
 		t.Fatalf("a second repair changed something: %+v, %v", again, err)
 	}
@@ -111,7 +111,7 @@ func TestATornTailRecoversTheLongestSoundPrefix(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(torn.dir, "open-000001"), slices.Concat(make([]byte, recordings.Room), whole[:cut]), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		info, err := recordings.Recover(torn.dir, s.key)
+		info, err := recordings.Recover(torn.dir, s.key, session.AgentLost)
 		if err != nil {
 			t.Fatalf("cut at %d: %v", cut, err)
 		}
@@ -141,7 +141,7 @@ func TestRubbishBehindTheSoundPrefixIsDropped(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(torn.dir, "open-000001"), slices.Concat(make([]byte, recordings.Room), whole, tail), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		info, err := recordings.Recover(torn.dir, s.key)
+		info, err := recordings.Recover(torn.dir, s.key, session.AgentLost)
 		if err != nil || info.Dropped != int64(len(tail)) || info.Events != 7 {
 			t.Fatalf("%s: %+v, %v", name, info, err)
 		}
@@ -166,7 +166,7 @@ func TestAnEditedOpenSegmentIsNotSealedOver(t *testing.T) {
 
 func TestRecoverRefusesTheWrongKeyAndABadSegment(t *testing.T) {
 	s, _ := crashed(t)
-	if _, err := recordings.Recover(s.dir, newScene(t).key); err == nil {
+	if _, err := recordings.Recover(s.dir, newScene(t).key, session.AgentLost); err == nil {
 		t.Fatal("sealed with a stranger's key")
 	}
 	if _, err := os.Stat(filepath.Join(s.dir, "seal")); !errors.Is(err, fs.ErrNotExist) {
@@ -177,7 +177,7 @@ func TestRecoverRefusesTheWrongKeyAndABadSegment(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.dir, "seg-000000"), bad, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := recordings.Recover(s.dir, s.key); err == nil || !strings.Contains(err.Error(), "segment 0") {
+	if _, err := recordings.Recover(s.dir, s.key, session.AgentLost); err == nil || !strings.Contains(err.Error(), "segment 0") {
 		t.Fatalf("sealed over a bad segment: %v", err)
 	}
 	// What a segment holds is not read again: that it is bad must not keep the rest unsealed,
@@ -187,13 +187,13 @@ func TestRecoverRefusesTheWrongKeyAndABadSegment(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(s.dir, "seg-000000"), bad, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := recordings.Recover(s.dir, s.key); err != nil {
+	if _, err := recordings.Recover(s.dir, s.key, session.AgentLost); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.verify(s.file()); got.Result != recordings.VerdictTampered || got.Segment == nil || *got.Segment != 0 {
 		t.Fatalf("a spoiled segment: %+v", got)
 	}
-	if _, err := recordings.Recover(t.TempDir(), s.key); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := recordings.Recover(t.TempDir(), s.key, session.AgentLost); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("an empty directory: %v", err)
 	}
 }
@@ -360,7 +360,7 @@ func TestASegmentThatCannotBeClosedEndsTheRecording(t *testing.T) {
 		t.Fatalf("%+v", got)
 	}
 	// There is room again at the next start.
-	if _, err := recordings.Recover(s.dir, s.key); err != nil {
+	if _, err := recordings.Recover(s.dir, s.key, session.AgentLost); err != nil {
 		t.Fatal(err)
 	}
 	events, err := s.events(s.file(), nil)
@@ -393,7 +393,7 @@ func TestARealFullDisk(t *testing.T) {
 	if acked == 0 || !bytes.HasSuffix(out, []byte("lost")) {
 		t.Fatalf("child said %q", out)
 	}
-	if _, err := recordings.Recover(s.dir, s.key); err != nil {
+	if _, err := recordings.Recover(s.dir, s.key, session.AgentLost); err != nil {
 		t.Fatal(err)
 	}
 	events, err := s.events(s.file(), nil)

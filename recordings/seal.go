@@ -228,25 +228,26 @@ func (b *binder) tear(info SealInfo) (SealInfo, error) {
 	return b.seal(info)
 }
 
-// Recover seals the recording in dir that a crash left open, marked torn: the
-// longest sound beginning of its open segments is kept, the rest counted. signer must
+// Recover seals the recording in dir that a crash or a full disk left open, marked torn,
+// with the reason for which it ended: the longest sound beginning of its open segments is
+// kept, the rest counted. signer must
 // be the key that began it. A recording that has its seal is left alone, so calling
 // it again does nothing. A directory without a header (fs.ErrNotExist) holds no
 // recording; the crash came before the first byte. No Writer may be at work in dir.
-func Recover(dir string, signer crypto.Signer) (SealInfo, error) {
+func Recover(dir string, signer crypto.Signer, reason session.EndReason) (SealInfo, error) {
 	d, err := openDirectory(dir)
 	if err != nil {
 		return SealInfo{}, fmt.Errorf("recover a recording: %w", err)
 	}
 	defer d.close()
-	info, err := recoverOn(d, signer)
+	info, err := recoverOn(d, signer, reason)
 	if err != nil {
 		return SealInfo{}, fmt.Errorf("recover a recording: %w", err)
 	}
 	return info, nil
 }
 
-func recoverOn(d *directory, signer crypto.Signer) (SealInfo, error) {
+func recoverOn(d *directory, signer crypto.Signer, reason session.EndReason) (SealInfo, error) {
 	if err := durable.Sweep(d.root.Name()); err != nil {
 		return SealInfo{}, err
 	}
@@ -271,7 +272,7 @@ func recoverOn(d *directory, signer crypto.Signer) (SealInfo, error) {
 	if err := b.recount(d); err != nil {
 		return SealInfo{}, err
 	}
-	return b.tear(SealInfo{Reason: session.AgentLost})
+	return b.tear(SealInfo{Reason: reason})
 }
 
 // recount goes over the closed segments again, by their heads alone: what they hold was

@@ -252,7 +252,7 @@ func (w *world) restarted(id session.ID, segments int) {
 	dir := filepath.Join(w.spool, id.Recording())
 	must(w.t, os.Remove(filepath.Join(dir, recordings.SealPart)))
 	before, began := processor(w.t), time.Now()
-	info, err := recordings.Recover(dir, w.agent.Key())
+	info, err := recordings.Recover(dir, w.agent.Key(), session.AgentLost)
 	must(w.t, err)
 	cpu := processor(w.t) - before
 	w.t.Logf("restarted: %d segments counted in %v, processor time per segment %v", info.Segments, time.Since(began).Round(time.Millisecond), cpu/time.Duration(segments))
