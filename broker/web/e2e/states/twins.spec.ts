@@ -79,13 +79,28 @@ for (const [i, title] of titles.entries()) {
   });
 }
 
-test('nothing is opened by a name without its site', async ({ page }) => {
+test('a name without its site opens nothing where two have it', async ({ page }) => {
   await twins(page, 'Helion 64');
-  for (const short of ['/assets/NGH-PETCT1', '/terminal/NGH-PETCT1/recon-ssh']) {
+  for (const [short, under, service] of [
+    ['/assets/NGH-PETCT1', '/assets', ''],
+    ['/assets/ngh-petct1?again=R-x', '/assets', ''],
+    ['/terminal/NGH-PETCT1/recon-ssh', '/terminal', '/recon-ssh'],
+  ]) {
     await page.goto(short);
-    await expect(page.locator('body')).toContainText('There is nothing here.');
-    await expect(page.locator('body')).not.toContainText('Helion 64');
+    await expect(page.getByRole('heading', { level: 1 })).toContainText('is at 2 hospitals.');
+    for (const site of ['NGH', 'XYZ']) {
+      await expect(page.getByRole('link', { name: `${site}/NGH-PETCT1${service}`, exact: true })).toHaveAttribute('href', new RegExp(`^${under}/${site}/NGH-PETCT1${service}`));
+    }
+    expect(new URL(page.url()).pathname).toBe(short.split('?')[0]);
   }
+});
+
+test('a name without its site leads on where one has it', async ({ page }) => {
+  await mock(page, 'engineer', { 'GET /assets': [asset()] });
+  await page.goto('/assets/ngh-petct1?again=R-x');
+  await page.waitForURL(/\/assets\/NGH\/NGH-PETCT1\?again=R-x$/);
+  await page.goto('/assets/NGH-PETCT');
+  await expect(page.getByRole('heading', { level: 1 })).toHaveText('There is no scanner NGH-PETCT here.');
 });
 
 // Only one of the two is granted: the other one's scanner stays closed.
