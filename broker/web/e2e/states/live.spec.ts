@@ -73,7 +73,7 @@ test('ending asks once', async ({ page }) => {
   await everyLook(page, 'live-end', async () => expect(sheet).toContainText('closes within a second'));
   await sheet.getByRole('button', { name: 'End the session' }).click();
   await expect(page.getByText('Nobody is on a scanner.')).toBeVisible();
-  await expect(page.getByRole('status').filter({ hasText: 'j.brandt@meridian.example on NGH/NGH-PETCT1 has ended.' })).toHaveCount(1);
+  await expect(page.getByRole('status').filter({ hasText: 'j.brandt@meridian.example on NGH/NGH-PETCT1/recon-ssh has ended.' })).toHaveCount(1);
 });
 
 test('an end that does not arrive names the way at the hospital', async ({ page }) => {
