@@ -35,9 +35,12 @@ const keyTypeEC = "ecdsa-sha2-nistp256"
 
 // KeyLineEC is a P-256 public key as one line of OpenSSH (RFC 5656 section 3.1).
 func KeyLineEC(pub *ecdsa.PublicKey) (string, error) {
-	point, err := pub.Bytes()
-	if err != nil || pub.Curve != elliptic.P256() {
+	if pub == nil || pub.Curve != elliptic.P256() {
 		return "", Errorf(Invalid, "this is no key on P-256")
+	}
+	point, err := pub.Bytes()
+	if err != nil {
+		return "", Errorf(Invalid, "this is no key on P-256: %w", err)
 	}
 	var wire []byte
 	for _, field := range []string{keyTypeEC, "nistp256", string(point)} {
@@ -46,17 +49,18 @@ func KeyLineEC(pub *ecdsa.PublicKey) (string, error) {
 	return keyTypeEC + " " + base64.StdEncoding.EncodeToString(wire), nil
 }
 
-// CheckKeyLineEC refuses what KeyLineEC does not write.
-func CheckKeyLineEC(line string) error {
+// ParseKeyLineEC reads the form that KeyLineEC writes, and nothing else: a point off the
+// curve is no key.
+func ParseKeyLineEC(line string) (*ecdsa.PublicKey, error) {
 	body, ok := strings.CutPrefix(line, keyTypeEC+" ")
-	wire, err := base64.StdEncoding.DecodeString(body)
+	wire, err := base64.StdEncoding.Strict().DecodeString(body)
 	const head = 4 + len(keyTypeEC) + 4 + len("nistp256") + 4
 	if ok && err == nil && len(wire) == head+65 {
 		if pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), wire[head:]); err == nil {
 			if again, err := KeyLineEC(pub); err == nil && again == line {
-				return nil
+				return pub, nil
 			}
 		}
 	}
-	return Errorf(Invalid, "%.80q is not an %s key line", line, keyTypeEC)
+	return nil, Errorf(Invalid, "%.80q is not an %s key line", line, keyTypeEC)
 }

@@ -17,8 +17,8 @@ func TestHostKeyEC(t *testing.T) {
 			t.Fatal(err)
 		}
 		line, err := KeyLineEC(&key.PublicKey)
-		if err != nil || CheckKeyLineEC(line) != nil {
-			t.Fatalf("%q, %v, %v", line, err, CheckKeyLineEC(line))
+		if back, again := ParseKeyLineEC(line); err != nil || again != nil || !back.Equal(&key.PublicKey) {
+			t.Fatalf("%q, %v, %v", line, err, again)
 		}
 		return line
 	}
@@ -36,7 +36,7 @@ func TestHostKeyEC(t *testing.T) {
 	good := line(1)
 	for _, bad := range []string{"", "ecdsa-sha2-nistp256", good + " ", good + "\n", good + " x", strings.Replace(good, "nistp256", "nistp384", 1),
 		good[:len(good)-4], good[:len(good)-8] + "AAAAAAA=", strings.Replace(good, "ecdsa-", "ssh-", 1)} {
-		if CheckKeyLineEC(bad) == nil {
+		if _, err := ParseKeyLineEC(bad); err == nil {
 			t.Errorf("%q was taken", bad)
 		}
 	}

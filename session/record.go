@@ -125,15 +125,31 @@ type FileOpen struct {
 	Asked     string  `json:"asked,omitempty"` // how, and with which attributes: "create, truncate, mode 644"
 }
 
-// FileSummary closes a file. SHA256 is hex, of the bytes that were moved in file
-// order; it is empty, with a reason, when they were not moved exactly once each.
+// FileSummary closes a file. Where it was open for both, the bytes that came back from a
+// file that was written are Back.
 type FileSummary struct {
 	Path      string  `json:"path"`
 	Direction Channel `json:"direction"`
-	Size      int64   `json:"size"`
-	SHA256    string  `json:"sha256,omitempty"`
-	Reason    string  `json:"reason,omitempty"`
+	Moved
+	Back *Moved `json:"back,omitempty"`
 }
+
+// Moved is what moved one way of a file. SHA256 is hex, of the Size bytes that moved:
+// those from offset From on in the order of the file, each once; or where Order says so,
+// in the order in which they moved. It is empty where there is a reason for that.
+type Moved struct {
+	Size   int64  `json:"size"`
+	SHA256 string `json:"sha256,omitempty"`
+	From   int64  `json:"from,omitempty"`
+	Order  string `json:"order,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// The orders of bytes that are not the file's.
+const (
+	AsMoved    = "moved"    // some bytes moved twice, or some in between did not
+	AsAppended = "appended" // the device put each write at the end, wherever that was
+)
 
 // FileChange is what else was done to files: remove, rename, mkdir, list, stat ...
 type FileChange struct {

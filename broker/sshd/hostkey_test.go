@@ -30,7 +30,7 @@ func TestHostKeyStays(t *testing.T) {
 	if lines[0] != lines[2] || lines[1] != lines[3] {
 		t.Errorf("a host key changed with a restart: %q", lines)
 	}
-	if err := session.CheckKeyLineEC(lines[1]); err != nil {
+	if _, err := session.ParseKeyLineEC(lines[1]); err != nil {
 		t.Errorf("%q: %v", lines[1], err)
 	}
 	if _, err := session.ParseKeyLine(lines[0]); err != nil {

@@ -253,7 +253,11 @@ func remark(e session.Event, input bool) string {
 		if json.Unmarshal(e.Data, &s) != nil {
 			return "a file was closed"
 		}
-		return strings.TrimSpace(fmt.Sprintf("file %s, %s, %d bytes, %s", directionWord(s.Direction), s.Path, s.Size, cmp.Or(prefixed("SHA-256 ", s.SHA256), s.Reason)))
+		text := fmt.Sprintf("file %s, %s, %d bytes, %s", directionWord(s.Direction), s.Path, s.Size, wording.Hash(s.Moved))
+		if s.Back != nil {
+			text += fmt.Sprintf("; read back, %d bytes, %s", s.Back.Size, wording.Hash(*s.Back))
+		}
+		return text
 	case session.FileAction:
 		var a session.FileChange
 		if json.Unmarshal(e.Data, &a) != nil {

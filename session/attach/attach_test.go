@@ -108,6 +108,16 @@ func TestProof(t *testing.T) {
 	}
 }
 
+const ecName = "ecdsa-sha2-nistp256"
+
+// wire is the encoding of RFC 5656 section 3.1, for any point.
+func wire(point []byte) (b []byte) {
+	for _, part := range [][]byte{[]byte(ecName), []byte("nistp256"), point} {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(part))), part...)
+	}
+	return b
+}
+
 // Key lines are those that OpenSSH writes, and only those.
 func TestParseKey(t *testing.T) {
 	for name, key := range keys(t) {
@@ -120,7 +130,7 @@ func TestParseKey(t *testing.T) {
 	p256 := keys(t)["p256"].(*ecdsa.PrivateKey)
 	point := must[[]byte](t)(p256.PublicKey.Bytes())
 	lineOf := func(point []byte) string {
-		return ecdsaName + " " + base64.StdEncoding.EncodeToString(ecdsaWire(point))
+		return ecName + " " + base64.StdEncoding.EncodeToString(wire(point))
 	}
 	off, zero := bytes.Clone(point), make([]byte, 65)
 	off[64] ^= 1
@@ -138,17 +148,17 @@ func TestParseKey(t *testing.T) {
 		"P-384":          strings.TrimSpace(string(ssh.MarshalAuthorizedKey(longer))),
 		"two spaces":     strings.Replace(lineOf(point), " ", "  ", 1),
 		"a line break":   lineOf(point) + "\n",
-		"other name":     "ssh-rsa " + strings.TrimPrefix(lineOf(point), ecdsaName+" "),
-		"name only":      ecdsaName,
+		"other name":     "ssh-rsa " + strings.TrimPrefix(lineOf(point), ecName+" "),
+		"name only":      ecName,
 		"nothing":        "",
 		"wrong ed25519":  "ssh-ed25519 AAAA",
-		"trailing bytes": ecdsaName + " " + base64.StdEncoding.EncodeToString(append(ecdsaWire(point), 0)),
+		"trailing bytes": ecName + " " + base64.StdEncoding.EncodeToString(append(wire(point), 0)),
 	} {
 		if k, err := ParseKey(line); err == nil || k.verify(nil, make([]byte, 64)) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if _, err := ECDSAKeyLine(&p384.PublicKey); err == nil {
+	if _, err := session.KeyLineEC(&p384.PublicKey); err == nil {
 		t.Error("a line for P-384")
 	}
 }

@@ -59,7 +59,7 @@ func (p *Proof) sign(key crypto.Signer, challenge []byte, about Challenge) (err 
 		p.Key = session.KeyLine(k.Public().(ed25519.PublicKey))
 		raw = ed25519.Sign(k, p.SigningMessage(challenge, about.Of()))
 	case *ecdsa.PrivateKey:
-		if p.Key, err = ECDSAKeyLine(&k.PublicKey); err != nil {
+		if p.Key, err = session.KeyLineEC(&k.PublicKey); err != nil {
 			return err
 		}
 		sum := sha256.Sum256(p.SigningMessage(challenge, about.Of()))

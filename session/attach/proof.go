@@ -3,11 +3,9 @@ package attach
 import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"math/big"
 	"strings"
 
@@ -15,7 +13,6 @@ import (
 )
 
 const (
-	ecdsaName = "ecdsa-sha2-nistp256"
 	ecdsaBits = 32 // bytes of a number of the curve
 	sigSize   = 64
 )
@@ -70,42 +67,11 @@ func ParseKey(line string) (Key, error) {
 	if pub, err := session.ParseKeyLine(line); err == nil {
 		return Key{ed25519: pub}, nil
 	}
-	body, ok := strings.CutPrefix(line, ecdsaName+" ")
-	wire, err := base64.StdEncoding.Strict().DecodeString(body)
-	if !ok || err != nil || len(wire) != len(ecdsaWire(nil)) {
-		return Key{}, session.Errorf(session.Invalid, "%.80q is not the line of an ed25519 or P-256 key", line)
-	}
-	point := wire[len(wire)-65:]
-	if ecdsaName+" "+base64.StdEncoding.EncodeToString(ecdsaWire(point)) != line {
-		return Key{}, session.Errorf(session.Invalid, "%.80q is not the line of an ed25519 or P-256 key", line)
-	}
-	pub, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
+	pub, err := session.ParseKeyLineEC(line)
 	if err != nil {
-		return Key{}, session.Errorf(session.Invalid, "the key is no point of P-256: %w", err)
+		return Key{}, session.Errorf(session.Invalid, "%.80q is not the line of an ed25519 or P-256 key", line)
 	}
 	return Key{ecdsa: pub}, nil
-}
-
-// ECDSAKeyLine is a P-256 key as one line of OpenSSH.
-func ECDSAKeyLine(pub *ecdsa.PublicKey) (string, error) {
-	point, err := pub.Bytes()
-	if err != nil || len(point) != 65 {
-		return "", session.Errorf(session.Invalid, "not a key of P-256")
-	}
-	return ecdsaName + " " + base64.StdEncoding.EncodeToString(ecdsaWire(point)), nil
-}
-
-// ecdsaWire is the encoding of RFC 5656 section 3.1; nil stands for any point.
-func ecdsaWire(point []byte) []byte {
-	if point == nil {
-		point = make([]byte, 65)
-	}
-	var b []byte
-	for _, part := range [][]byte{[]byte(ecdsaName), []byte("nistp256"), point} {
-		b = binary.BigEndian.AppendUint32(b, uint32(len(part)))
-		b = append(b, part...)
-	}
-	return b
 }
 
 // verify takes a signature of sigSize bytes.

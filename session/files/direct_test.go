@@ -649,8 +649,12 @@ func TestOpenSSHClient(t *testing.T) {
 		}
 		for _, resume := range []string{"reput", "put -a"} {
 			must(t, os.WriteFile(far("fw"), content[:1_700_001], 0o640))
-			sftpBatch(t, root, resume+" "+near("fw")+" fw\n", args...)
+			_, r := sftpBatch(t, root, resume+" "+near("fw")+" fw\n", args...)
 			same(far("fw"))
+			want := session.Moved{Size: 3_299_999, SHA256: sum(content[1_700_001:]), Order: session.AsAppended} // OpenSSH resumes by appending
+			if s := documents[session.FileSummary](t, r, session.FileClosed); len(s) != 1 || s[0].Moved != want {
+				t.Errorf("%s -B %s: %+v", resume, size, s)
+			}
 		}
 		must(t, os.WriteFile(near("back"), content[:2_100_000], 0o640))
 		sftpBatch(t, root, "reget fw "+near("back")+"\n", args...)

@@ -2,6 +2,7 @@ package files
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
@@ -236,10 +237,7 @@ func TestUploadAndDownload(t *testing.T) {
 			t.Error("the recording does not hold every byte")
 		}
 		for j, s := range documents[session.FileSummary](t, b.tape, session.FileClosed)[2*i:] {
-			want := session.FileSummary{Path: path, Direction: []session.Channel{session.FilesIn, session.FilesOut}[j], Size: int64(size), SHA256: sum(content)}
-			if j == 0 { // pkg/sftp's client opens for reading and writing
-				want.SHA256, want.Reason = "", "the file was opened for reading and writing"
-			}
+			want := session.FileSummary{Path: path, Direction: []session.Channel{session.FilesIn, session.FilesOut}[j], Moved: session.Moved{Size: int64(size), SHA256: sum(content)}}
 			if s != want {
 				t.Errorf("got %+v, want %+v", s, want)
 			}
@@ -546,58 +544,92 @@ func endless(ch ssh.Channel) {
 	}
 }
 
-// The digest equals the plain hash for every order within the window, and gives a
-// reason for everything else.
+// However chunks move, the digest says what it covers, and is the hash of just that: the
+// bytes from one on in the order of the file, each once, or all in the order of moving.
 func TestDigestProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		content := rapid.SliceOfN(rapid.Byte(), 0, 4000).Draw(t, "content")
+		content := rapid.SliceOfN(rapid.Byte(), 1, 4000).Draw(t, "content")
+		from := rapid.SampledFrom([]int64{0, 0, 1, 7_000_000}).Draw(t, "from")
 		type chunk struct {
-			at   int
+			at   int64
 			data []byte
 		}
 		var chunks []chunk
 		for at := 0; at < len(content); {
 			n := min(rapid.IntRange(1, 700).Draw(t, "n"), len(content)-at)
-			chunks = append(chunks, chunk{at, content[at : at+n]})
+			chunks = append(chunks, chunk{from + int64(at), content[at : at+n]})
 			at += n
 		}
-		moved := rapid.Permutation(chunks).Draw(t, "order")
+		moved := chunks
+		if rapid.Bool().Draw(t, "mixed") {
+			moved = rapid.Permutation(chunks).Draw(t, "order")
+		}
+		once := true
+		switch which := rapid.IntRange(0, len(moved)-1).Draw(t, "which"); rapid.IntRange(0, 2).Draw(t, "spoilt") {
+		case 0:
+			moved, once = append(slices.Clone(moved), moved[which]), false
+		case 1:
+			left := moved[which]
+			once = left.at == from || left.at+int64(len(left.data)) == from+int64(len(content)) // an end that is missing is none
+			moved = slices.Delete(slices.Clone(moved), which, which+1)
+		}
 		d := newDigest()
+		var all []byte
 		for _, c := range moved {
-			d.add(int64(c.at), c.data)
+			d.add(c.at, c.data)
+			all = append(all, c.data...)
 		}
-		if size, got, reason := d.result(); got != sum(content) || reason != "" || size != int64(len(content)) {
-			t.Fatalf("%d, %s, %s", size, got, reason)
+		got := d.result()
+		want := session.Moved{Size: int64(len(all)), SHA256: sum(all), Order: session.AsMoved}
+		if once && got.Order == "" && len(all) > 0 {
+			slices.SortFunc(moved, func(a, b chunk) int { return cmp.Compare(a.at, b.at) })
+			begin := moved[0].at - from
+			want = session.Moved{Size: int64(len(all)), SHA256: sum(content[begin : begin+int64(len(all))]), From: moved[0].at}
 		}
-		if len(chunks) == 0 {
-			return
+		if len(all) == 0 {
+			want = session.Moved{SHA256: sum(nil)}
 		}
-		spoilt := newDigest()
-		missing := rapid.IntRange(0, len(moved)-1).Draw(t, "which")
-		for i, c := range moved {
-			if i != missing || rapid.Bool().Draw(t, "twice") {
-				spoilt.add(int64(c.at), c.data)
-				if i == missing {
-					spoilt.add(int64(c.at), c.data)
-				}
-			}
-		}
-		_, got, reason := spoilt.result()
-		whole := got != "" && reason == ""
-		// Only a missing end is invisible: what was moved is then a prefix.
-		if whole && !strings.HasPrefix(string(content), string(content[:spoilt.next])) || (got == "") == (reason == "") {
-			t.Fatalf("%q, %q", got, reason)
-		}
-		if whole && got != sum(content[:spoilt.next]) {
-			t.Fatalf("a hash of something that was not moved once each")
+		// A start that is missing shows as a gap once the file's first byte came before.
+		if got != want || once && got.Order != "" && (moved[0].at == from || from > 0) && len(moved) == len(chunks) {
+			t.Fatalf("got %+v, want %+v", got, want)
 		}
 	})
-	d := newDigest()
-	for i := range hashAhead/(32<<10) + 2 {
-		d.add(int64(i+1)*(32<<10), make([]byte, 32<<10))
+}
+
+// Of what moves too far ahead, is appended, or fails: what the digest covers, or why there
+// is none.
+func TestDigestCovers(t *testing.T) {
+	block := make([]byte, 32<<10)
+	far := newDigest()
+	for i := range 3 * hashAhead / len(block) { // the first one comes last
+		far.add(int64(i+1)*int64(len(block)), block)
 	}
-	if _, got, reason := d.result(); got != "" || reason != "the bytes were not moved in order" || d.ahead != nil {
-		t.Errorf("%q, %q", got, reason)
+	whole := make([]byte, 3*hashAhead)
+	if got := far.result(); got != (session.Moved{Size: 3 * hashAhead, SHA256: sum(whole), From: int64(len(block))}) || len(far.ahead) > 0 {
+		t.Errorf("%+v", got)
+	}
+	far.add(0, block)
+	if got := far.result(); got.Order != session.AsMoved || got.SHA256 != sum(append(whole, block...)) {
+		t.Errorf("%+v", got)
+	}
+	hole := newDigest()
+	hole.add(0, []byte("a"))
+	for i := range hashAhead/len(block) + 2 {
+		hole.add(int64(i+1)*int64(len(block)), block)
+	}
+	if got := hole.result(); got.Order != session.AsMoved || hole.ahead != nil {
+		t.Errorf("%+v, %d held", got, hole.held)
+	}
+	appended := newDigest()
+	appended.unordered()
+	appended.add(0, []byte("one "))
+	appended.add(0, []byte("two"))
+	if got := appended.result(); got != (session.Moved{Size: 7, SHA256: sum([]byte("one two")), Order: session.AsAppended}) {
+		t.Errorf("%+v", got)
+	}
+	appended.failed(3, "the device failed to write")
+	if got := appended.result(); got != (session.Moved{Size: 4, Reason: "the device failed to write"}) {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -4,69 +4,130 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"maps"
+	"slices"
 	"sync"
+
+	"github.com/sallyport/sallyport/session"
 )
 
-// digest hashes content in file order although chunks arrive in any. What does not
-// arrive exactly once each, or too far ahead, leaves a reason instead of a hash.
+// digest hashes what moves one way of a file: in the order of the file although chunks
+// arrive in any, or where that cannot be - bytes were moved twice, some were left out,
+// or a chunk came too far ahead - in the order in which they moved.
 type digest struct {
-	mu     sync.Mutex
-	sum    hash.Hash
-	next   int64            // first byte that has not been hashed
-	ahead  map[int64][]byte // chunks beyond next, by offset
-	held   int              // bytes in ahead
-	moved  int64            // bytes that were moved, however often
-	reason string
+	mu      sync.Mutex
+	order   string           // session.AsAppended or AsMoved: there is no order of the file
+	sum     hash.Hash        // in the order of the file
+	started bool             // where that begins is known
+	from    int64            // there
+	next    int64            // first byte that is not in sum
+	ahead   map[int64][]byte // chunks beyond next, by offset
+	held    int              // bytes in ahead
+	moved   hash.Hash        // in the order in which they moved; nil while that is the same
+	size    int64            // bytes that moved, however often
+	reason  string           // there is no hash
 }
 
 func newDigest() *digest { return &digest{sum: sha256.New(), ahead: map[int64][]byte{}} }
+
+// unordered says that offsets mean nothing: the device puts each write at the end.
+func (d *digest) unordered() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.giveUp(session.AsAppended)
+}
 
 // spoil gives the hash up for a reason; the first one stays.
 func (d *digest) spoil(reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.giveUp(reason)
+	d.lose(reason)
 }
 
 // failed takes back what did not move after all.
 func (d *digest) failed(n uint32, reason string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.moved -= int64(n)
-	d.giveUp(reason)
+	d.size -= int64(n)
+	d.lose(reason)
 }
 
-func (d *digest) giveUp(reason string) {
+func (d *digest) lose(reason string) {
 	if d.reason == "" {
 		d.reason = reason
 	}
 	d.ahead, d.held = nil, 0
 }
 
+// giveUp leaves the order of the file.
+func (d *digest) giveUp(order string) {
+	d.part()
+	d.order, d.ahead, d.held = order, nil, 0
+}
+
+// part has the bytes that move from here on hashed in that order, too.
+func (d *digest) part() {
+	if d.moved != nil {
+		return
+	}
+	if c, ok := d.sum.(hash.Cloner); ok {
+		if same, err := c.Clone(); err == nil {
+			d.moved = same
+			return
+		}
+	}
+	d.moved = sha256.New()
+	d.lose("the bytes cannot be hashed in two orders")
+}
+
 // add takes a chunk that was moved. It copies what it must keep.
 func (d *digest) add(offset int64, data []byte) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.moved += int64(len(data))
+	d.size += int64(len(data))
 	if d.reason != "" || len(data) == 0 {
 		return
 	}
+	if !d.started && offset == 0 {
+		d.started = true
+	}
+	_, twice := d.ahead[offset]
 	switch {
-	case offset < d.next:
-		d.giveUp("some bytes were moved more than once")
-		return
-	case offset > d.next:
-		if _, twice := d.ahead[offset]; twice {
-			d.giveUp("some bytes were moved more than once")
-		} else if d.held+len(data) > hashAhead {
-			d.giveUp("the bytes were not moved in order")
-		} else {
-			d.ahead[offset] = append([]byte(nil), data...)
-			d.held += len(data)
+	case d.order != "":
+	case d.started && offset == d.next:
+	case d.started && offset < d.next || twice:
+		d.giveUp(session.AsMoved)
+	default:
+		d.part()
+		d.ahead[offset] = append([]byte(nil), data...)
+		if d.held += len(data); d.held > hashAhead {
+			d.begin()
 		}
+		if d.held > hashAhead {
+			d.giveUp(session.AsMoved)
+		}
+	}
+	if d.moved != nil {
+		d.moved.Write(data)
+	}
+	if d.order == "" && d.started && offset == d.next {
+		d.hash(data)
+		d.catchUp()
+	}
+}
+
+// begin starts where the first of the chunks does that wait, unless that is known.
+func (d *digest) begin() {
+	if d.started || len(d.ahead) == 0 {
 		return
 	}
-	d.hash(data)
+	d.from = slices.Min(slices.Collect(maps.Keys(d.ahead)))
+	d.started, d.next = true, d.from
+	d.catchUp()
+}
+
+// catchUp takes in what waited for the bytes before it.
+func (d *digest) catchUp() {
 	for len(d.ahead) > 0 {
 		chunk, ok := d.ahead[d.next]
 		if !ok {
@@ -78,7 +139,7 @@ func (d *digest) add(offset int64, data []byte) {
 	}
 	for at := range d.ahead {
 		if at < d.next {
-			d.giveUp("some bytes were moved more than once")
+			d.giveUp(session.AsMoved)
 			return
 		}
 	}
@@ -89,15 +150,21 @@ func (d *digest) hash(data []byte) {
 	d.next += int64(len(data))
 }
 
-// result is the size and the hash in hex, or why there is none.
-func (d *digest) result() (size int64, sum, reason string) {
+// result says how much moved, and its hash or why there is none.
+func (d *digest) result() session.Moved {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	switch {
-	case d.reason != "":
-		return d.moved, "", d.reason
-	case len(d.ahead) > 0:
-		return d.moved, "", "some bytes in between were not moved"
+	if d.reason != "" {
+		return session.Moved{Size: d.size, Reason: d.reason}
 	}
-	return d.moved, hex.EncodeToString(d.sum.Sum(nil)), ""
+	if d.order == "" {
+		d.begin()
+	}
+	if d.order == "" && len(d.ahead) > 0 { // some bytes in between never came
+		d.giveUp(session.AsMoved)
+	}
+	if d.order != "" {
+		return session.Moved{Size: d.size, SHA256: hex.EncodeToString(d.moved.Sum(nil)), Order: d.order}
+	}
+	return session.Moved{Size: d.size, SHA256: hex.EncodeToString(d.sum.Sum(nil)), From: d.from}
 }

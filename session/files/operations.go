@@ -64,7 +64,8 @@ type file struct {
 	stream    uint32
 	direction session.Channel
 	digest    *digest
-	listed    int // bytes of a directory that were told
+	back      *digest // of what is read from a file that is written; nil: the other one
+	listed    int     // bytes of a directory that were told
 
 	flights []*step // guarded by Operations.mu, as what follows
 	closed  bool
@@ -107,7 +108,7 @@ func (o *Operations) Close() {
 	defer o.mu.Unlock()
 	for _, f := range o.open {
 		if !f.directory {
-			f.digest.spoil(cutOff)
+			f.spoil(cutOff)
 			_ = o.summary(f)
 		}
 	}
@@ -142,7 +143,7 @@ func (o *Operations) Do(r packet.Request, reply func(packet.Response)) {
 		o.settle(s, packet.Says(packet.ConnectionLost))
 	} else if err != nil { // not let pass, or not to be recorded
 		if s.Op == packet.ReadAt || s.Op == packet.WriteAt {
-			s.file.digest.spoil(cutOff)
+			s.file.way(s.Op).spoil(cutOff)
 		}
 		o.settle(s, packet.Says(packet.Failure))
 	}
@@ -258,12 +259,28 @@ func (o *Operations) opening(s *step) *file {
 		f.direction = session.FilesIn
 	}
 	if f.appends = s.Flags&packet.Append != 0; f.appends {
-		f.digest.spoil("the file was opened for appending")
+		f.digest.unordered()
 	}
-	if s.Flags&packet.ForReading != 0 && s.Flags&packet.ForWriting != 0 {
-		f.digest.spoil("the file was opened for reading and writing")
+	if s.Flags&packet.ForReading != 0 && f.direction == session.FilesIn {
+		f.back = newDigest()
 	}
 	return f
+}
+
+// way is the digest of what an operation moves.
+func (f *file) way(op packet.Op) *digest {
+	if op == packet.ReadAt && f.back != nil {
+		return f.back
+	}
+	return f.digest
+}
+
+// spoil says why nothing of the file has a hash.
+func (f *file) spoil(reason string) {
+	f.digest.spoil(reason)
+	if f.back != nil {
+		f.back.spoil(reason)
+	}
 }
 
 // opened gives a file its handle.

@@ -185,15 +185,17 @@ func (o *Operations) checked(s *step, a packet.Response) packet.Response {
 func (o *Operations) failed(s *step, code packet.Code) {
 	switch {
 	case s.Op == packet.Open:
-		s.file.digest.spoil(notOpened + code.String())
+		s.file.spoil(notOpened + code.String())
 		_ = o.summary(s.file)
 	case code == packet.EOF && (s.Op == packet.ReadAt || s.Op == packet.Readdir):
 	case code == packet.ConnectionLost && s.file != nil:
-		s.file.digest.spoil(cutOff)
+		s.file.spoil(cutOff)
 	case s.Op == packet.WriteAt:
 		s.file.digest.failed(s.Length, "the device failed to write: "+code.String())
-	case s.Op == packet.ReadAt || s.Op == packet.Close:
-		s.file.digest.spoil("the device failed to " + mannerOf(s.Op).action + ": " + code.String())
+	case s.Op == packet.Close:
+		s.file.spoil("the device failed to close: " + code.String())
+	case s.Op == packet.ReadAt:
+		s.file.way(s.Op).spoil("the device failed to read: " + code.String())
 	default:
 		_ = o.acted(session.FileChange{Action: mannerOf(s.Op).action, Path: s.path, Target: legible(s.Target), Error: code.String()})
 	}
@@ -210,7 +212,7 @@ func (o *Operations) tell(s *step, a *packet.Response) error {
 		if err := o.content(session.Download, s.file.stream, s.Offset, a.Data); err != nil {
 			return err
 		}
-		s.file.digest.add(int64(s.Offset), a.Data)
+		s.file.way(s.Op).add(int64(s.Offset), a.Data)
 		return nil
 	case packet.Attributes:
 		found.Target = describe(a.Attrs)
@@ -247,10 +249,13 @@ func (o *Operations) entries(f *file, names []packet.Entry) error {
 
 // summary closes a file in the record.
 func (o *Operations) summary(f *file) error {
-	size, sum, reason := f.digest.result()
-	return o.record(session.FileClosed, f.stream, session.FileSummary{
-		Path: f.path, Direction: f.direction, Size: size, SHA256: sum, Reason: reason,
-	})
+	s := session.FileSummary{Path: f.path, Direction: f.direction, Moved: f.digest.result()}
+	if f.back != nil {
+		if back := f.back.result(); back.Size > 0 {
+			s.Back = &back
+		}
+	}
+	return o.record(session.FileClosed, f.stream, s)
 }
 
 // legible makes a path fit for JSON without losing a byte: text stays, anything else

@@ -240,7 +240,7 @@ func TestFieldsThatAreAllowed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	line, err := grant.ECDSAKeyLine(&ec.PublicKey)
+	line, err := session.KeyLineEC(&ec.PublicKey)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,7 +270,7 @@ func TestFieldsThatAreAllowed(t *testing.T) {
 			}
 		})
 	}
-	if _, err := grant.ECDSAKeyLine(nil); err == nil {
+	if _, err := session.KeyLineEC(nil); err == nil {
 		t.Error("a line for no key")
 	}
 }

@@ -80,7 +80,7 @@ func webKeys(t *testing.T) []keyVector {
 		if err != nil {
 			t.Fatal(err)
 		}
-		line, err := grant.ECDSAKeyLine(&k.PublicKey)
+		line, err := session.KeyLineEC(&k.PublicKey)
 		if err != nil {
 			t.Fatal(err)
 		}

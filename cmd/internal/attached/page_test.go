@@ -36,7 +36,7 @@ func agreed(engineer, approver *person, channels ...session.Channel) (key crypto
 	t.Helper()
 	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	line, err := attach.ECDSAKeyLine(&p256.PublicKey)
+	line, err := session.KeyLineEC(&p256.PublicKey)
 	must(t, err)
 	var me api.Login
 	engineer.call(http.MethodGet, "/api/v1/me", nil, &me)

@@ -31,8 +31,10 @@ func ParseTrust(data []byte) (session.Trust, error) {
 	if _, err := session.ParseKeyLine(t.Identity); err != nil {
 		return refuse("the agent's identity key is not an ssh-ed25519 key line")
 	}
-	if t.HostKeyEC != "" && session.CheckKeyLineEC(t.HostKeyEC) != nil {
-		return refuse("the agent's second host key is not an ecdsa-sha2-nistp256 key line")
+	if t.HostKeyEC != "" {
+		if _, err := session.ParseKeyLineEC(t.HostKeyEC); err != nil {
+			return refuse("the agent's second host key is not an ecdsa-sha2-nistp256 key line")
+		}
 	}
 	if err := t.Nodes.Check(); err != nil {
 		return refuse(err.Error())

@@ -89,7 +89,7 @@ func pin(k *strings.Builder, name, first, second string) error {
 	if second == "" {
 		return nil
 	}
-	if err := session.CheckKeyLineEC(second); err != nil {
+	if _, err := session.ParseKeyLineEC(second); err != nil {
 		return err
 	}
 	fmt.Fprintf(k, "%s %s\n", name, second)
