@@ -25,7 +25,9 @@ const story: object[] = [
 const entry = (index: number, e: object) => ({ index, entry: Buffer.from(JSON.stringify({ v: 1, seq: index, time: at(-300 + (index % 4000) / 20), ...e, salt: 'AAAA' })).toString('base64') });
 const log = (n: number) => Array.from({ length: n }, (_, i) => entry(i, story[i % story.length]!));
 const checkpoint = { checkpoint: Buffer.from(`broker.example/audit\n4711\n${'A'.repeat(43)}=\n\n— broker.example/audit AAAA\n— ngh-agent BBBB\n`).toString('base64'), key: 'ssh-ed25519 AAAA' };
+const logs = (...names: { origin: string; problem?: string }[]) => ({ logs: names.map((n) => ({ key: 'ssh-ed25519 AAAA', size: 0, ...n })) });
 const answers = (all: { index: number; entry: string }[]) => ({
+  'GET /audit/logs': logs({ origin: 'broker.example/audit' }),
   'GET /requests': [request({ id: R, approved: [{ by: people.okafor, class: 'web' as const, at: at(-100) }] })],
   'GET /audit/checkpoint': checkpoint,
   'GET /audit/events': (u: URL) => {
@@ -40,7 +42,7 @@ test('nothing, not known yet, not to be had', async ({ page }) => {
   await mock(page, 'auditor', answers([]));
   await page.goto('/audit');
   await everyLook(page, 'audit-empty', async () => expect(page.getByText('Nothing that you may read was written yet.')).toBeVisible());
-  await mock(page, 'auditor', { ...answers([]), 'GET /audit/events': 'hang', 'GET /audit/checkpoint': 'hang' });
+  await mock(page, 'auditor', { ...answers([]), 'GET /audit/logs': 'hang', 'GET /audit/checkpoint': 'hang' });
   await page.goto('/audit');
   await everyLook(page, 'audit-loading', async () => expect(page.getByRole('status', { name: 'Loading' })).toBeVisible());
   const away = problem(503, "The broker's store did not answer.", 'Try again in a moment.', 'unreachable');
@@ -94,6 +96,39 @@ test('what is written now appears', async ({ page }) => {
   await happen(page, 'engineer');
   await expect(page.getByText('shut')).toBeVisible();
   await expect(page.locator('[data-row]')).toHaveCount(6);
+});
+
+test('the logs of all nodes, and which of them is missing', async ({ page }) => {
+  test.slow();
+  const a = log(130);
+  const b = Array.from({ length: 20 }, (_, i) => entry(i, { ...story[i % story.length]!, time: at(-299.97 + i / 10000) }));
+  const of = { a: answers(a)['GET /audit/events'], b: answers(b)['GET /audit/events'] };
+  const down = problem(503, 'The vault did not answer.', 'Try again in a moment.', 'unreachable');
+  let bAnswers: unknown;
+  const all = {
+    ...answers(a),
+    'GET /audit/logs': logs({ origin: 'broker.example/a' }, { origin: 'broker.example/b' }, { origin: 'broker.example/c', problem: 'there is no copy of it yet' }),
+    'GET /audit/events': (u: URL) => (u.searchParams.get('log') === 'broker.example/a' ? of.a(u) : (bAnswers ?? of.b(u))),
+  };
+  await mock(page, 'auditor', all);
+  await page.goto('/audit');
+  await expect(page.locator('.missing')).toContainText('there is no copy of it yet');
+  await expect(page.locator('[data-row]')).toHaveCount(100); // nothing of b before a was read so far
+  await page.getByRole('button', { name: 'Look further back' }).click();
+  await expect(page.locator('[data-row]')).toHaveCount(150);
+  await expect(page.getByText('The logs begin here.')).toBeVisible();
+  await expect(page.getByText('150 of 150 entries are shown')).toBeVisible();
+  const times = await page.locator('[data-row]').allTextContents();
+  const first = times.findIndex((t) => t.startsWith('b/'));
+  expect(first).toBeGreaterThan(-1);
+  expect(times.slice(first, first + 20).every((t) => t.startsWith('b/')), 'by time').toBe(true);
+  await page.getByRole('button', { name: 'Entry b/0, proof' }).first().click();
+  await expect(page.getByText('sallyport audit prove b/0 -o event-0.proof')).toBeVisible();
+  await everyLook(page, 'audit-nodes', async () => expect(page.getByText('The log of c is missing here')).toBeVisible());
+  bAnswers = down;
+  await page.reload();
+  await expect(page.locator('.missing').filter({ hasText: 'The log of b' })).toContainText('The vault did not answer');
+  await expect(page.locator('[data-row]')).toHaveCount(100);
 });
 
 test('text of strangers stays text, and what is no entry is said', async ({ page }) => {

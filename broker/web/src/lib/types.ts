@@ -312,6 +312,13 @@ export interface AuditEvents {
   next: number;
   events: { index: number; entry: string }[];
 }
+/** The log of one of the broker's nodes. */
+export interface AuditLogState {
+  origin: string;
+  key: string;
+  size: number;
+  problem?: string; // why it cannot be read
+}
 /** An engineer as a site's approvers know them. */
 export interface Engineer extends Person {
   site: string;
