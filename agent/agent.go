@@ -46,6 +46,7 @@ type Agent struct {
 	ledger     *ledger.Ledger
 	out        *proxy.Dialer // the way out of the hospital
 	client     *link.Client
+	keys       *idtoken.KeySets // of the identity providers
 	deliveries *deliveries
 	engine     *engine.Engine
 	spool      *spool.Spool
@@ -120,7 +121,8 @@ func (a *Agent) assemble() error {
 
 func (a *Agent) makeDeliveries() error {
 	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
-	keys, err := idtoken.NewKeySets(a.cfg.Issuers, func(iss session.Issuer) idtoken.Options {
+	var err error
+	a.keys, err = idtoken.NewKeySets(a.cfg.Issuers, func(iss session.Issuer) idtoken.Options {
 		o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext}
 		if iss.Reach == "broker" {
 			// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
@@ -132,7 +134,7 @@ func (a *Agent) makeDeliveries() error {
 		return err
 	}
 	policy := a.cfg.policy(a.fingerprint())
-	verifier, err := grant.NewVerifier(policy, keys)
+	verifier, err := grant.NewVerifier(policy, a.keys)
 	if err != nil {
 		return err
 	}
@@ -221,6 +223,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.spool.Run(gctx) })
 	group.Go(func() error { return a.unsealed.run(gctx) })
 	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}) })
+	group.Go(func() error { return a.keys.Ask(gctx) })
 	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "identity", a.fingerprint(), "assets", len(a.cfg.Assets))
 	<-gctx.Done()
 	a.engine.Close()

@@ -6,10 +6,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/sallyport/sallyport/agent/console"
 	"github.com/sallyport/sallyport/agent/doctor"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/proxy"
 )
@@ -39,6 +41,21 @@ func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
 		return doctor.Report{Checks: []doctor.Check{c}}
 	}
 	return doctor.Examine(ctx, p, o)
+}
+
+// CheckIssuers asks the identity providers that are reached from here, and reports those
+// that cannot be used as they are configured. One that does not answer is no error.
+func CheckIssuers(ctx context.Context, cfg Config) error {
+	direct := slices.DeleteFunc(slices.Clone(cfg.Issuers), func(i session.Issuer) bool { return i.Reach == "broker" })
+	out, err := proxy.New(cfg.Proxy)
+	if err != nil {
+		return err
+	}
+	keys, err := idtoken.NewKeySets(direct, func(session.Issuer) idtoken.Options { return idtoken.Options{Dial: out.DialContext} })
+	if err != nil {
+		return err
+	}
+	return keys.Ask(ctx)
 }
 
 // issued reads the link's certificate as it was kept.

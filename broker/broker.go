@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport/sallyport/recordings/vault"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -47,6 +48,7 @@ type Broker struct {
 	web     *http.Server
 	ssh     *sshd.Server
 	live    *api.Live
+	keys    *idtoken.KeySets // of the identity providers
 
 	arrived  chan arrival
 	peers    *peers
@@ -139,6 +141,7 @@ func (b *Broker) makeWeb() error {
 	if err != nil {
 		return err
 	}
+	b.keys = tokens.keys
 	var issuers []identity.Issuer
 	for _, iss := range b.cfg.Issuers {
 		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites, Secret: iss.Secret})
@@ -194,6 +197,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	}
 	group, gctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return b.fleet.Run(gctx) })
+	group.Go(func() error { return b.keys.Ask(gctx) })
 	group.Go(func() error { return b.settleArrivals(gctx) })
 	group.Go(func() error { return b.keepWitnesses(gctx) })
 	group.Go(func() error { return b.keepPresence(gctx) })

@@ -122,6 +122,16 @@ func (c *Config) serves(issuer, site string) bool {
 // Directory is where the broker keeps its state.
 func (c *Config) Directory() string { return c.State }
 
+// keysOf is the address of an issuer's keys, as far as it is pinned here, or the issuer's.
+func (c *Config) keysOf(issuer string) string {
+	for _, i := range c.Issuers {
+		if i.URL == issuer && i.JWKS != "" {
+			return i.JWKS
+		}
+	}
+	return issuer
+}
+
 // Validate reports every value that cannot be used, as *session.BadField.
 func (c *Config) Validate() error {
 	var errs []error

@@ -126,10 +126,11 @@ func (b *Broker) Countersign(ctx context.Context, site, agent, recording string,
 	return b.archive.Countersign(ctx, site, agent, recording, head)
 }
 
-// Relay connects an agent to an issuer of its site. The agent speaks TLS through it.
+// Relay connects an agent to an issuer of its site, or to the host that has its keys. The
+// agent speaks TLS through it.
 func (b *Broker) Relay(ctx context.Context, site, agent, issuer string) (net.Conn, error) {
 	if b.cfg.serves(issuer, site) {
-		u, err := url.Parse(issuer)
+		u, err := url.Parse(b.cfg.keysOf(issuer))
 		if err != nil {
 			return nil, err
 		}
@@ -188,6 +189,16 @@ func newTokens(issuers []Issuer) (tokens, error) {
 	// At the broker keys count for an hour without a refresh: it has the internet.
 	keys, err := idtoken.NewKeySets(all, func(session.Issuer) idtoken.Options { return idtoken.Options{MaxStale: time.Hour} })
 	return tokens{keys}, err
+}
+
+// CheckIssuers asks the identity providers, and reports those that cannot be used as they
+// are configured. One that does not answer is no error.
+func CheckIssuers(ctx context.Context, cfg Config) error {
+	t, err := newTokens(cfg.Issuers)
+	if err != nil {
+		return err
+	}
+	return t.keys.Ask(ctx)
 }
 
 func (t tokens) Verify(ctx context.Context, issuer, compact string, e idtoken.Expect) (idtoken.Claims, error) {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"slices"
@@ -92,6 +93,16 @@ func (t Tokens) Signatures() []string {
 	return t.Algorithms
 }
 
+// Ids are the client ids with which people may come, sorted: those of a class, and the
+// command line's.
+func (i Issuer) Ids() []string {
+	ids := slices.Sorted(maps.Keys(i.Clients))
+	if i.Login != "" && !slices.Contains(ids, i.Login) {
+		ids = append(ids, i.Login)
+	}
+	return ids
+}
+
 // Agrees reports whether two entries of one issuer, for the two sides, read its tokens
 // and reach its keys in the same way. Groups may differ, and how fresh a sign-in must be.
 func (i Issuer) Agrees(o Issuer) bool {
@@ -127,6 +138,8 @@ func (i Issuer) Check(at string) error {
 		`how old an approver's sign-in may be at its receipt looks like "60s", at most "5m"`)
 	require("subject", claimName(i.SubjectClaim()) && !slices.Contains([]string{"email", "name", "preferred_username"}, i.Subject),
 		"the claim that names a person is one that never changes hands, such as sub, oid or unique_name")
+	require("subject", i.JWKS == "" || i.Subject != "" || len(i.Ids()) < 2,
+		"with pinned keys nothing says whether sub is the same person for each client: name the claim that is (subject: sub, where its people say so)")
 	require("tenant", i.Subject != "oid" || i.Tenant != "", "oid names a person within a tenant: pin its id, which the tokens carry as tid")
 	i.SignIn.check(require)
 	require("groups_claim", i.GroupsClaim == "" || claimName(i.GroupsClaim), "the claim that lists a person's groups is needed, such as groups")

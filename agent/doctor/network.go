@@ -239,6 +239,8 @@ func (x *checkup) unfetched(iss session.Issuer, err error) (says, next string) {
 	}
 	signer, resigned := proxy.Resigned(err)
 	switch {
+	case errors.Is(err, idtoken.ErrPairwise):
+		return plain(err, next)
 	case errors.As(err, &dns):
 		return fmt.Sprintf("DNS does not know the host of %s.", iss.URL), next
 	case resigned:

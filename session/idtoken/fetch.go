@@ -72,6 +72,9 @@ func (k *KeySet) discover(ctx context.Context) (string, error) {
 	if iss, _ := doc["issuer"].(string); iss != k.issuer.URL {
 		return "", fmt.Errorf("it names another issuer: %.120q", iss)
 	}
+	if err := k.onePerson(doc); err != nil {
+		return "", err
+	}
 	address, _ := doc["jwks_uri"].(string)
 	target, err := documentURL(k.issuer, address)
 	if err != nil {
@@ -81,6 +84,26 @@ func (k *KeySet) discover(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("its keys are on another host: %.120q", address)
 	}
 	return address, nil
+}
+
+// ErrPairwise is in the chain when an issuer names a person differently for each client.
+var ErrPairwise = errors.New("the subject is pairwise")
+
+// onePerson refuses an issuer that gives each client another sub for a person, where
+// several clients count and sub is the name: one person would be as many as there are
+// clients, approve twice, and come back by browser when they were disabled.
+func (k *KeySet) onePerson(doc object) error {
+	kinds, _ := doc["subject_types_supported"].([]any)
+	if k.issuer.SubjectClaim() != "sub" || len(k.clients) < 2 || !slices.Contains(kinds, any("pairwise")) || slices.Contains(kinds, any("public")) {
+		return nil
+	}
+	return &session.Error{
+		Kind: session.Refused,
+		Message: fmt.Sprintf("%.200s names a person differently for each client (sub is pairwise), and %d clients count here: %s.",
+			k.issuer.URL, len(k.clients), strings.Join(k.clients, ", ")),
+		Next: "Name the claim that is the same for all of them (subject: oid at Entra ID, unique_name at AD FS), or accept one client only.",
+		Err:  ErrPairwise,
+	}
 }
 
 // get reads one document, and what its Date header says about our clock.

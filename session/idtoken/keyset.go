@@ -37,11 +37,12 @@ type Options struct {
 // hour, counting for MaxStale when the issuer cannot be reached, then not at all.
 // Only RSA, P-256 and Ed25519 signature keys with a key id count. Safe for concurrent use.
 type KeySet struct {
-	issuer session.Issuer
-	base   *url.URL
-	opts   Options
-	client *http.Client
-	flight chan struct{} // holds one token: whoever has it may fetch
+	issuer  session.Issuer
+	clients []string // that count, of all entries of the issuer
+	base    *url.URL
+	opts    Options
+	client  *http.Client
+	flight  chan struct{} // holds one token: whoever has it may fetch
 
 	mu    sync.Mutex
 	state keyState // replaced whole, never changed
@@ -85,7 +86,7 @@ func NewKeySet(issuer session.Issuer, o Options) (*KeySet, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &KeySet{issuer: issuer, base: base, opts: o, client: newClient(o), flight: make(chan struct{}, 1)}, nil
+	return &KeySet{issuer: issuer, clients: issuer.Ids(), base: base, opts: o, client: newClient(o), flight: make(chan struct{}, 1)}, nil
 }
 
 // newClient speaks TLS itself over whatever Dial gives, and follows nobody: no
@@ -271,6 +272,10 @@ func elapsed(from, to time.Time) time.Duration {
 
 func unreachable(s keyState, now time.Time) error {
 	err := s.failure
+	var refused *session.Error
+	if errors.Is(err, ErrPairwise) && errors.As(err, &refused) {
+		return refused // it answered, and is not one that can be used
+	}
 	if err == nil {
 		err = errors.New("too old")
 	}

@@ -1,12 +1,15 @@
 package idtoken
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/sallyport/sallyport/session"
 )
 
-// KeySets holds the keys of all pinned issuers. It never changes after NewKeySets.
+// KeySets holds the keys of all pinned issuers. Its list never changes after NewKeySets.
 type KeySets struct {
 	sets map[string]*KeySet
 }
@@ -28,6 +31,7 @@ func NewKeySets(issuers []session.Issuer, options func(session.Issuer) Options) 
 					Next:    "Give both entries the same jwks, reach, domains, subject, tenant, groups_claim and algorithms.",
 				}
 			}
+			old.clients = append(old.clients, slices.DeleteFunc(issuer.Ids(), func(id string) bool { return slices.Contains(old.clients, id) })...)
 			continue
 		}
 		set, err := NewKeySet(issuer, options(issuer))
@@ -37,6 +41,27 @@ func NewKeySets(issuers []session.Issuer, options func(session.Issuer) Options) 
 		all.sets[issuer.URL] = set
 	}
 	return all, nil
+}
+
+// Ask asks all issuers once, and reports those that answer and cannot be used as they
+// are configured. One that does not answer is no reason to stop: its tokens are refused
+// until it does.
+func (s *KeySets) Ask(ctx context.Context) error {
+	answers := make(chan error)
+	for _, set := range s.sets {
+		go func() {
+			_, err := set.Check(ctx)
+			answers <- err
+		}()
+	}
+	var all []error
+	for range s.sets {
+		var refused *session.Error
+		if err := <-answers; errors.Is(err, ErrPairwise) && errors.As(err, &refused) {
+			all = append(all, refused)
+		}
+	}
+	return errors.Join(all...)
 }
 
 // For finds the keys of an issuer by its exact URL.

@@ -21,8 +21,12 @@ func checkCommand() *cobra.Command {
 		Use:   "check",
 		Short: "Read the configuration and say whether it can be used",
 		Long: `Read the configuration and say whether it can be used, and whether the CA and the jump
-host key in the state directory are those of the other nodes that run on the same store.`,
+host key in the state directory are those of the other nodes that run on the same store.
+Identity providers that answer are asked whether they name people as configured.`,
 	}, func(cmd *cobra.Command, cfg broker.Config, _ []string) (checked, error) {
+		if err := broker.CheckIssuers(cmd.Context(), cfg); err != nil {
+			return checked{}, err
+		}
 		unknown, err := broker.CheckNodes(cmd.Context(), cfg)
 		return checked{err == nil, unknown}, err
 	}, func(out io.Writer, c checked) {

@@ -130,10 +130,13 @@ func Serve(short string, open func(cmd *cobra.Command, log *slog.Logger) (Server
 	return cmd
 }
 
-// Check is the command that reads a configuration and says whether it can be used.
-func Check[C any, P pointer[C]]() *cobra.Command {
+// Check is the command that reads a configuration and says whether it can be used. ask
+// looks at what only others know.
+func Check[C any, P pointer[C]](ask func(context.Context, C) error) *cobra.Command {
 	return Configured[C, P](&cobra.Command{Use: "check", Short: "Read the configuration and say whether it can be used"},
-		func(*cobra.Command, C, []string) (any, error) { return map[string]bool{"usable": true}, nil },
+		func(cmd *cobra.Command, cfg C, _ []string) (any, error) {
+			return map[string]bool{"usable": true}, ask(cmd.Context(), cfg)
+		},
 		func(out io.Writer, _ any) { fmt.Fprintln(out, "The configuration can be used.") })
 }
 
