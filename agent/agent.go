@@ -123,7 +123,7 @@ func (a *Agent) makeDeliveries() error {
 	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
 	var err error
 	a.keys, err = idtoken.NewKeySets(a.cfg.Issuers, func(iss session.Issuer) idtoken.Options {
-		o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext}
+		o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext, Patience: idtoken.Patience}
 		if iss.Reach == "broker" {
 			// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
 			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.client.Relay(ctx, iss.URL) }

@@ -187,7 +187,9 @@ func newTokens(issuers []Issuer) (tokens, error) {
 		all = append(all, iss.Issuer)
 	}
 	// At the broker keys count for an hour without a refresh: it has the internet.
-	keys, err := idtoken.NewKeySets(all, func(session.Issuer) idtoken.Options { return idtoken.Options{MaxStale: time.Hour} })
+	keys, err := idtoken.NewKeySets(all, func(session.Issuer) idtoken.Options {
+		return idtoken.Options{MaxStale: time.Hour, Patience: idtoken.Patience}
+	})
 	return tokens{keys}, err
 }
 

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ type Issuer struct {
 	// JWKS is the key set's URL. Empty: read from the issuer's discovery document,
 	// which must name the issuer's own host.
 	JWKS string `json:"jwks,omitempty" yaml:"jwks"`
+	// Keys is a file with the key set (JWKS), where nobody here reaches the issuer. It is
+	// read again as often as keys would be fetched, and is not in the bundle.
+	Keys string `json:"-" yaml:"keys"`
 	// Reach is how the agent gets there: "direct", or "broker" for a relayed TLS stream.
 	Reach string `json:"reach,omitempty" yaml:"reach"`
 	// InsecureLoopback allows plain http, on loopback only.
@@ -106,7 +110,7 @@ func (i Issuer) Ids() []string {
 // Agrees reports whether two entries of one issuer, for the two sides, read its tokens
 // and reach its keys in the same way. Groups may differ, and how fresh a sign-in must be.
 func (i Issuer) Agrees(o Issuer) bool {
-	return i.URL == o.URL && i.JWKS == o.JWKS && i.Reach == o.Reach && i.InsecureLoopback == o.InsecureLoopback &&
+	return i.URL == o.URL && i.JWKS == o.JWKS && i.Keys == o.Keys && i.Reach == o.Reach && i.InsecureLoopback == o.InsecureLoopback &&
 		i.Subject == o.Subject && i.Tenant == o.Tenant && i.GroupsClaim == o.GroupsClaim &&
 		slices.Equal(i.Signatures(), o.Signatures()) && slices.Equal(i.Domains, o.Domains)
 }
@@ -138,7 +142,8 @@ func (i Issuer) Check(at string) error {
 		`how old an approver's sign-in may be at its receipt looks like "60s", at most "5m"`)
 	require("subject", claimName(i.SubjectClaim()) && !slices.Contains([]string{"email", "name", "preferred_username"}, i.Subject),
 		"the claim that names a person is one that never changes hands, such as sub, oid or unique_name")
-	require("subject", i.JWKS == "" || i.Subject != "" || len(i.Ids()) < 2,
+	require("keys", i.Keys == "" || filepath.IsAbs(i.Keys) && i.JWKS == "", "a key set's file is named by its absolute path, and instead of jwks")
+	require("subject", i.JWKS == "" && i.Keys == "" || i.Subject != "" || len(i.Ids()) < 2,
 		"with pinned keys nothing says whether sub is the same person for each client: name the claim that is (subject: sub, where its people say so)")
 	require("tenant", i.Subject != "oid" || i.Tenant != "", "oid names a person within a tenant: pin its id, which the tokens carry as tid")
 	i.SignIn.check(require)

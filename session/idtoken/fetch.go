@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,9 @@ type answer struct {
 // fetch asks the issuer for its keys, by way of its discovery document unless the
 // key set's address is pinned.
 func (k *KeySet) fetch(ctx context.Context) (answer, error) {
+	if k.issuer.Keys != "" {
+		return k.readKeys()
+	}
 	defer k.client.CloseIdleConnections()
 	address := k.issuer.JWKS
 	if address == "" {
@@ -50,6 +54,26 @@ func (k *KeySet) fetch(ctx context.Context) (answer, error) {
 	}
 	if a.keys, err = parseKeys(body); err != nil {
 		return answer{}, fmt.Errorf("read key set of %s: %w", k.issuer.URL, err)
+	}
+	return a, nil
+}
+
+// readKeys takes the key set from the file that the configuration names.
+func (k *KeySet) readKeys() (a answer, err error) {
+	f, err := os.Open(k.issuer.Keys)
+	if err != nil {
+		return answer{}, err
+	}
+	defer f.Close()
+	body, err := io.ReadAll(io.LimitReader(f, maxBody+1))
+	if err == nil && len(body) > maxBody {
+		err = errors.New("it is too large")
+	}
+	if err == nil {
+		a.keys, err = parseKeys(body)
+	}
+	if err != nil {
+		return answer{}, fmt.Errorf("read the keys of %s in %s: %w", k.issuer.URL, k.issuer.Keys, err)
 	}
 	return a, nil
 }

@@ -33,7 +33,7 @@ type Options struct {
 	Now func() time.Time
 }
 
-// KeySet is one issuer's signing keys: fetched at most once a minute, fresh for an
+// KeySet is one issuer's signing keys: fetched at most once in minGap, fresh for an
 // hour, counting for MaxStale when the issuer cannot be reached, then not at all.
 // Only RSA, P-256 and Ed25519 signature keys with a key id count. Safe for concurrent use.
 type KeySet struct {
@@ -178,7 +178,7 @@ func (k *KeySet) find(ctx context.Context, kid, alg string) (signingKey, error) 
 // refresh fetches the keys unless somebody did since seen, or it is too early; it
 // returns the newest state. One caller fetches, the others wait for it. The fetch
 // outlives its caller's context, or whoever hangs up early would use up the
-// minute's one refresh for everybody.
+// one refresh that is allowed for everybody.
 func (k *KeySet) refresh(ctx context.Context, seen keyState) keyState {
 	if seen.next(k.opts.Now()) > 0 {
 		return seen
@@ -291,7 +291,7 @@ func changing(s keyState, now time.Time) error {
 	return &session.Error{
 		Kind:    session.Unreachable,
 		Message: "The sign-in token is signed with a key that is not known yet; the identity provider's keys are being refreshed.",
-		Next:    "If the identity provider has just changed its keys, wait a minute" + tryAgain(s, now),
+		Next:    "If the identity provider has just changed its keys, wait a little" + tryAgain(s, now),
 		Err:     s.failure,
 	}
 }

@@ -13,15 +13,20 @@ const (
 
 // Of an issuer's keys.
 const (
-	maxKeys    = 50              // in one key set
-	minRSA     = 2048            // bits
-	maxRSA     = 8192            // bits: what costs too much to check
-	maxBody    = 256 << 10       // bytes of a discovery document or key set
-	fetchLimit = 5 * time.Second // for one document
-	minGap     = time.Minute     // between two refreshes
-	coldGap    = 5 * time.Second // between two attempts while there are no keys at all
-	fresh      = time.Hour       // after this the keys are asked for again
-	maxStale   = 24 * time.Hour  // after this old keys count no more, when Options say nothing
+	maxKeys    = 50               // in one key set
+	minRSA     = 2048             // bits
+	maxRSA     = 8192             // bits: what costs too much to check
+	maxBody    = 256 << 10        // bytes of a discovery document or key set
+	fetchLimit = 5 * time.Second  // for one document
+	minGap     = 15 * time.Second // between two refreshes; who can wait for it (Patience) loses no signature
+	coldGap    = 5 * time.Second  // between two attempts while there are no keys at all
+	fresh      = time.Hour        // after this the keys are asked for again
+	maxStale   = 24 * time.Hour   // after this old keys count no more, when Options say nothing
+
+	// Patience is how long a token with an unknown key may wait where a person's signature
+	// hangs on it: as long as the next refresh may take to be allowed, and less than agent
+	// and broker wait for each other's answer.
+	Patience = 18 * time.Second
 
 	// MaxSkew is how far our clock may be from an issuer's before new grants are refused.
 	MaxSkew = 30 * time.Second

@@ -1,8 +1,12 @@
 package idtoken_test
 
 import (
+	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
@@ -83,4 +87,32 @@ func TestSilentIssuersStopNobody(t *testing.T) {
 	if err := sets.Ask(t.Context()); err != nil {
 		t.Error(err)
 	}
+}
+
+// Where nobody here reaches the issuer its keys come from a file, which may be replaced.
+func TestKeysFromAFile(t *testing.T) {
+	p := newIDP(t)
+	p.change(func(p *idp) { p.broken = true })
+	file := filepath.Join(t.TempDir(), "keys.json")
+	write := func(keys ...any) {
+		body, _ := json.Marshal(map[string]any{"keys": keys})
+		if err := os.WriteFile(file, body, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	set := p.keySetWith(t, session.Issuer{URL: issuer, Keys: file}, p.options())
+	_, err := idtoken.Verify(t.Context(), set, p.good(nil), p.expect())
+	refusedAs(t, err, session.Unreachable)
+	write(publicJWK("k1", rsaKey().Public(), "sig"))
+	p.pass(time.Minute)
+	if _, err := idtoken.Verify(t.Context(), set, p.good(nil), p.expect()); err != nil {
+		t.Fatal(err)
+	}
+	write(publicJWK("k2", otherRSA().Public(), "sig"))
+	p.pass(time.Minute)
+	if _, err := idtoken.Verify(t.Context(), set, p.rotated("k2"), p.expect()); err != nil {
+		t.Error(err)
+	}
+	_, err = idtoken.Verify(t.Context(), set, p.good(nil), p.expect())
+	refusedAs(t, err, session.Unreachable)
 }
