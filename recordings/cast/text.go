@@ -17,7 +17,7 @@ func (t *text) take(b []byte) string {
 	all := append(t.carry, b...)
 	cut := len(all) - unfinished(all)
 	t.carry = append([]byte(nil), all[cut:]...)
-	return strings.ToValidUTF8(string(all[:cut]), "\uFFFD")
+	return string([]rune(string(all[:cut]))) // one for each byte, so that nothing moves
 }
 
 // rest is what is left at the end of everything.
@@ -25,8 +25,9 @@ func (t *text) rest() string {
 	if len(t.carry) == 0 {
 		return ""
 	}
+	left := strings.Repeat("\uFFFD", len(t.carry))
 	t.carry = nil
-	return "\uFFFD"
+	return left
 }
 
 // unfinished is how many bytes at the end of b may still become a character.
