@@ -512,6 +512,9 @@ func TestBulkIsNoTerminals(t *testing.T) {
 		if l.Stream != 3 {
 			text.WriteString(l.Text + "\n")
 		}
+		if l.Cut != (l.Stream == 2 && strings.HasSuffix(l.Text, "has all of it.]")) {
+			t.Errorf("cut %v at %q", l.Cut, l.Text)
+		}
 	}
 	if n := strings.Count(text.String(), "z"); strings.Count(text.String(), "on the terminal") != 6 || n > 1<<20 || !strings.Contains(text.String(), "has all of it") {
 		t.Errorf("%d bytes of bulk in the transcript, %d lines of the terminal", n, strings.Count(text.String(), "on the terminal"))

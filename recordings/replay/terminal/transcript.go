@@ -25,6 +25,7 @@ type Line struct {
 	At     int64  `json:"at"` // when it began
 	Stream uint32 `json:"stream"`
 	Text   string `json:"text"`
+	Cut    bool   `json:"cut,omitempty"` // says that something is left out here
 }
 
 // Transcript is what was shown, line by line, in the order in which the lines began.
@@ -44,7 +45,7 @@ func Transcript(src Source) ([]Line, error) {
 		t.take(e)
 	}
 	t.close()
-	return append(t.all, Line{At: t.last, Text: "The transcript is longer than a page can hold. Export the whole: sallyport recordings export " +
+	return append(t.all, Line{At: t.last, Cut: true, Text: "The transcript is longer than a page can hold. Export the whole: sallyport recordings export " +
 		src.Header().Recording + " --format text"}), nil
 }
 
@@ -119,7 +120,8 @@ func (t *lines) end(from source) {
 		return
 	}
 	if text := strings.TrimRight(strings.ReplaceAll(l.text.String(), "\t", "    "), " "); text != "" {
-		t.all = append(t.all, Line{At: l.at, Stream: from.stream, Text: text})
+		cut := t.raw[from.stream] != nil && text == strings.TrimSpace(unshownBulk)
+		t.all = append(t.all, Line{At: l.at, Stream: from.stream, Text: text, Cut: cut})
 		t.size += len(text)
 	}
 	l.text.Reset()

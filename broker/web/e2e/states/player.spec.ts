@@ -283,6 +283,23 @@ test('a jump into what full-screen programs drew: the same as from the beginning
   for (const i of whole.keys()) expect(begun[i], `at ${[...moments].reverse()[i]}`).toBe(whole[i]);
 });
 
+test('a search in lines that are not all says so', async ({ page }) => {
+  const some = [...transcript, { at: 21 * 60e6, stream: 1, text: '[This command wrote more than is shown here.]', cut: true }];
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/transcript`]: some }).all);
+  await page.goto(`/recordings/${vid}?t=5`);
+  const search = page.getByRole('searchbox');
+  await search.fill('wipe-the-disk');
+  await expect(page.locator('.count')).toHaveText('Not in the lines below');
+  await expect(page.getByText('sallyport recordings export ' + vid + ' --format text')).toBeVisible();
+  await accessible(page);
+  await search.fill('$');
+  await expect(page.locator('.count')).toHaveText(/^1 of \d+ so far$/);
+  await mock(page, 'auditor', answers().all);
+  await page.reload();
+  await search.fill('wipe-the-disk');
+  await expect(page.locator('.count')).toHaveText('Not found');
+});
+
 test('what is still being read is said, and playing does not wait for it', async ({ page }) => {
   let reads = 0;
   const found = (n: number): Partial<T.Replay> => (n < 3 ? { read: n * 100e6, whole: false, channels: [], markers: n ? [replay.markers[0]!] : [], activity: [5] } : {});

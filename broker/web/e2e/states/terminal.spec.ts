@@ -318,6 +318,37 @@ test('files go both ways, by credit, with their sums', async ({ page }) => {
   await page.screenshot({ path: '../../build/screens/terminal-files-error-desktop.png' });
 });
 
+test('links are followed, names that cannot be used and what is left out are said, many go at once', async ({ page }) => {
+  test.slow();
+  await page.addInitScript(() => delete (window as any).showSaveFilePicker);
+  const f = filed();
+  const at = { size: 9, modified: '2026-11-20T10:00:00Z', mode: 'rwxr-x---' };
+  const names = Array.from({ length: 3000 }, (_, i) => ({ name: `IM${String(i).padStart(6, '0')}.dcm`, dir: false, ...at }));
+  const on: Agent['on'] = (type, payload, a) => {
+    const op = type === 'F' ? JSON.parse(payload.toString()) : {};
+    if (op.op === 'put') return; // a slow one: the others wait for it
+    if (op.op !== 'list') return f.on(type, payload, a);
+    if (op.path === '.') a.say('F', { id: op.id, ok: true, path: '/opt', entries: [{ name: 'current', dir: false, link: true, ...at }, { name: 'events.log', dir: false, link: true, ...at }, { name: 'a\ufffdb', dir: false, unusable: true, ...at }, { name: 'a\ufffdb', dir: false, unusable: true, ...at }] });
+    else if (op.path === '/opt/current' || op.path === '/opt/release-7') {
+      for (let i = 0; i < names.length; i += 150) a.say('F', { id: op.id, ok: true, path: '/opt/release-7', entries: names.slice(i, i + 150), ...(i + 150 < names.length ? { more: true } : { cut: true }) });
+    } else a.say('F', { id: op.id, error: { kind: 'refused', message: 'This is no folder.', next: '' } });
+  };
+  await opens(page, { on });
+  await expect(rows(page)).toContainText('gain drift');
+  await page.getByRole('button', { name: 'Files' }).click();
+  const panel = page.getByRole('complementary', { name: 'Files' });
+  await expect(panel.getByText('This name cannot be used here')).toHaveCount(2);
+  await accessible(page);
+  const arrives = page.waitForEvent('download');
+  await panel.getByRole('button', { name: /^events.log/ }).click();
+  expect((await arrives).suggestedFilename()).toBe('events.log');
+  await panel.getByRole('button', { name: /^current/ }).click();
+  await expect(panel.locator('tbody tr')).toHaveCount(3000);
+  await expect(panel.getByText('These are the first 3,000 names of the folder; it holds more.')).toBeVisible();
+  await page.locator('input[type=file]').setInputFiles(Array.from({ length: 80 }, (_, i) => ({ name: `new-${i}.bin`, mimeType: 'application/octet-stream', buffer: Buffer.from('x') })));
+  await expect(panel.getByText('And 31 more: 30 wait, 1 done, 0 failed, 0 cancelled.')).toBeVisible();
+});
+
 test('files that cannot go now stay, and the page says why', async ({ page }) => {
   const f = filed();
   const a = await opens(page, { on: f.on });

@@ -51,6 +51,12 @@ export class Moves {
   get busy(): boolean {
     return this.all.some((m) => m.state === 'waiting' || m.state === 'going');
   }
+  /** Those that a list of so many shows: what moves or failed before what waits or is done. */
+  first(n: number): Move[] {
+    if (this.all.length <= n) return this.all;
+    const rank = (m: Move) => ['going', 'failed', 'waiting', 'cancelled', 'done'].indexOf(m.state);
+    return [...this.all].sort((a, b) => rank(a) - rank(b)).slice(0, n);
+  }
   clear(): void {
     this.all = this.all.filter((m) => m.state === 'waiting' || m.state === 'going');
   }
@@ -90,7 +96,7 @@ export class Moves {
 
   /** One after the other: a slow line is not made slower. */
   #do(m: Move, work: (m: Move) => Promise<void>): Promise<void> {
-    this.all = [m, ...this.all].slice(0, 50);
+    this.all = [m, ...this.all];
     const run = this.#line.then(async () => {
       if (m.stop.signal.aborted) {
         m.state = 'cancelled';

@@ -9,6 +9,8 @@ export interface Entry {
   size: number;
   modified: string;
   mode: string;
+  link: boolean; // leads somewhere, to a folder perhaps
+  unusable: boolean; // its name cannot be sent from here
 }
 export interface Listing {
   path: string; // absolute
@@ -83,7 +85,7 @@ export class Transfer {
             }
             for (const e of a.entries as Record<string, unknown>[]) {
               if (!e || typeof e.name !== 'string' || e.name === '') continue;
-              all.push({ name: e.name, dir: e.dir === true, size: Number(e.size) || 0, modified: typeof e.modified === 'string' ? e.modified : '', mode: typeof e.mode === 'string' ? e.mode : '' });
+              all.push({ name: e.name, dir: e.dir === true, size: Number(e.size) || 0, modified: typeof e.modified === 'string' ? e.modified : '', mode: typeof e.mode === 'string' ? e.mode : '', link: e.link === true, unusable: e.unusable === true });
             }
             if (a.more === true) return; // the next page comes by itself
             end();

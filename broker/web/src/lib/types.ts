@@ -303,6 +303,7 @@ export interface TranscriptLine {
   at: number; // microseconds
   stream: number;
   text: string; // plain text, no control characters
+  cut?: boolean; // says that something is left out here
 }
 
 /** One entry of GET /api/v1/audit/events, as the log holds it. */
