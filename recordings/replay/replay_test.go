@@ -296,7 +296,7 @@ func TestMarkersAndDigest(t *testing.T) {
 	for _, stream := range []uint32{0, 1, 3} { // what happened, and said on both channels
 		x.rec(session.Marker, stream, session.Note{Kind: session.NoteWarning, Left: 300, Text: "This session ends in 5 minutes."})
 	}
-	x.rec(session.Marker, 1, session.Note{Kind: session.NoteTerminal, Text: `terminal "xterm", 80 columns, 24 rows, modes 00`})
+	x.rec(session.Marker, 1, session.Note{Kind: session.NoteTerminal, Text: `terminal "xterm", 80 columns, 24 rows, no modes`})
 	x.wait(7 * time.Second)
 	x.rec(session.ChannelClosed, 1, "")
 	x.must(x.w.Close(session.KilledRemote))

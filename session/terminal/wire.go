@@ -72,7 +72,7 @@ func canonicalModes(modes string) (string, error) {
 
 // note says everything of a pty request that will be forwarded, for the record.
 func (p Pty) note() string {
-	return fmt.Sprintf("terminal %q, %d columns, %d rows, modes %x", p.Term, p.Cols, p.Rows, p.Modes)
+	return fmt.Sprintf("terminal %q, %d columns, %d rows, %s", p.Term, p.Cols, p.Rows, modeWords(p.Modes))
 }
 
 func parseWindow(payload []byte) (session.WindowSize, error) {

@@ -149,3 +149,16 @@ func TestRsyncServer(t *testing.T) {
 		}
 	}
 }
+
+func TestModesAreWords(t *testing.T) {
+	for modes, want := range map[string]string{
+		"\x00":                     "no modes",
+		"\x35\x00\x00\x00\x00\x00": "modes echo off",
+		"\x01\x00\x00\x00\x03\x03\x00\x00\x00\x7f\x10\x00\x00\x00\xff\x5b\x00\x00\x00\x01\x80\x00\x00\x96\x00\x99\x00\x00\x00\x01\x00": "modes intr ^C, erase ^?, switch none, cs8 on, input speed 38400, mode 153 1",
+		"\x35\x00\x00\x00\x07\x00": "modes echo 7",
+	} {
+		if got := (Pty{Term: "x", Cols: 1, Rows: 2, Modes: modes}).note(); got != `terminal "x", 1 columns, 2 rows, `+want {
+			t.Errorf("%x: %s", modes, got)
+		}
+	}
+}

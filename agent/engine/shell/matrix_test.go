@@ -172,7 +172,7 @@ func oneRequest(t *testing.T, w *world, o *oracle, signer gossh.Signer, granted 
 	if a.kind == "pty-req" {
 		notes := documents[session.Note](t, r, session.Marker)
 		if !slices.ContainsFunc(notes, func(n session.Note) bool {
-			return n.Text == `terminal "xterm", 80 columns, 24 rows, modes 350000000100`
+			return n.Text == `terminal "xterm", 80 columns, 24 rows, modes echo on`
 		}) {
 			t.Errorf("what the device was told of the terminal is not on record: %v", notes)
 		}
