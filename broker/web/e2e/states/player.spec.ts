@@ -300,6 +300,17 @@ test('a search in lines that are not all says so', async ({ page }) => {
   await expect(page.locator('.count')).toHaveText('Not found');
 });
 
+test('nothing that a device sends stops the player', async ({ page }) => {
+  const part: T.ReplayPart = { n: 0, from: 0, to: 100e6, complete: true, screens: [], events: [[1e6, 1, 'c', '80x24'], [2e6, 1, 'o', b64('before\x1b[24;80H\x1b[1J')], [3e6, 1, 'o', b64('\x1b[Hafter')]] };
+  await mock(page, 'auditor', answers({
+    [`GET /recordings/${vid}/replay`]: { ...replay, duration: 100e6, read: 100e6, parts: 1, channels: [{ ...replay.channels[0]!, end: -1 }], markers: [] },
+    [`GET /recordings/${vid}/replay/at/*`]: part,
+  }).all);
+  await page.goto(`/recordings/${vid}?t=50`);
+  await expect(shown(page)).toContainText('after');
+  await expect(shown(page)).not.toContainText('before');
+});
+
 test('what is still being read is said, and playing does not wait for it', async ({ page }) => {
   let reads = 0;
   const found = (n: number): Partial<T.Replay> => (n < 3 ? { read: n * 100e6, whole: false, channels: [], markers: n ? [replay.markers[0]!] : [], activity: [5] } : {});

@@ -84,6 +84,21 @@ export function deaf(t: Terminal): void {
   t.parser.registerCsiHandler({ intermediates: '*', final: 'y' }, done);
 }
 
+interface Core {
+  buffers: { active: { x: number; y: number; lines: { length: number } } };
+  _inputHandler: { eraseInDisplay(params: { params: number[] }): boolean };
+}
+
+/** Clearing up to the last place of a new screen breaks xterm.js 6.0.0: it looks at the line
+ *  behind the last one, throws, and shows nothing any more. It is clearing all of the screen. */
+export function whole(t: Terminal): void {
+  const core = (t as unknown as { _core: Core })._core;
+  t.parser.registerCsiHandler({ final: 'J' }, (params) => {
+    const b = core.buffers.active;
+    return params[0] === 1 && b.x + 1 >= t.cols && b.y + 1 >= b.lines.length && core._inputHandler.eraseInDisplay({ params: [2] });
+  });
+}
+
 interface Line {
   length: number;
   getWidth(x: number): number;
@@ -138,6 +153,7 @@ export async function screen(host: HTMLElement, options: ITerminalOptions & ITer
   term.loadAddon(new Unicode11Addon());
   term.unicode.activeVersion = '11';
   deaf(term);
+  whole(term);
   styleSpans();
   withNonce(() => term.open(host));
   const scheme = matchMedia('(prefers-color-scheme: dark)');
