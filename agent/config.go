@@ -32,7 +32,7 @@ type Config struct {
 	Nodes []Node `yaml:"nodes"`
 	// Proxy is the hospital's forward proxy, for the broker's nodes and the issuers that
 	// are reached directly. The devices are never reached through it.
-	Proxy   proxy.Config     `yaml:"proxy"`
+	Proxy   proxy.Config     `yaml:"proxy,omitempty"`
 	Issuers []session.Issuer `yaml:"issuers"`
 	// Sessions bounds what is open here at a time, on all assets together.
 	Sessions Sessions `yaml:"sessions"`

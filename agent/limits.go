@@ -13,3 +13,5 @@ const (
 	// reconnection, in case the broker lost what it heard.
 	recentEnough = 7 * 24 * time.Hour
 )
+
+const maxLooked = 100_000 // names in the state directory that check looks at

@@ -78,7 +78,14 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 }
 
 func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store, error) {
-	return store.Open(ctx, store.Config{URL: cfg.Redis.URL, Ephemeral: cfg.Redis.Ephemeral, Log: log})
+	c := store.Config{URL: cfg.Redis.URL, User: cfg.Redis.User, Ephemeral: cfg.Redis.Ephemeral, Log: log}
+	if !cfg.Redis.Password.IsZero() {
+		var err error
+		if c.Password, err = cfg.Redis.Password.Line(); err != nil {
+			return nil, &session.Error{Kind: session.Invalid, Message: "The store's password cannot be read", Next: "Look at redis.password in the configuration.", Err: err}
+		}
+	}
+	return store.Open(ctx, c)
 }
 
 func (b *Broker) furnish(ctx context.Context) error {

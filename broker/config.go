@@ -90,6 +90,9 @@ type TLS struct {
 // Redis is the broker's only store.
 type Redis struct {
 	URL string `yaml:"url"` // redis://host:6379/0, rediss://, unix:///path
+	// User and Password are of the server's ACL.
+	User     string           `yaml:"user,omitempty"`
+	Password secret.Reference `yaml:"password,omitempty"`
 	// Ephemeral accepts a server that forgets at its restart. For demonstrations.
 	Ephemeral bool `yaml:"ephemeral"`
 }
@@ -100,7 +103,7 @@ type Issuer struct {
 	Sites          []string `yaml:"sites"`
 	// Secret is the web client's, where the issuer wants one beside PKCE: file:/path,
 	// env:NAME or credential:NAME. It is the broker's alone.
-	Secret secret.Reference `yaml:"client_secret"`
+	Secret secret.Reference `yaml:"client_secret,omitempty"`
 }
 
 // pinned are the issuers without their sites.
@@ -143,6 +146,7 @@ func (c *Config) Validate() error {
 	require("$.node", session.ValidName(c.Node), "a name has 1 to 64 letters, digits and inner hyphens")
 	require("$.state", c.State != "", "the broker needs a directory for its CA and host keys")
 	require("$.redis.url", c.Redis.URL != "", "the broker needs a Redis server, such as redis://127.0.0.1:6379/0")
+	require("$.redis.password", (c.Redis.User == "") == c.Redis.Password.IsZero(), "user and password go together")
 	if c.Vault == "" {
 		c.Vault = filepath.Join(c.State, "vault")
 	}

@@ -38,3 +38,9 @@ const (
 	settleAgain = time.Second      // what could not be settled waits for the store
 	relayDial   = 10 * time.Second // for an issuer to answer a connection
 )
+
+// What check looks at.
+const (
+	maxLooked = 100_000             // names in a directory
+	renewSoon = 14 * 24 * time.Hour // before the end of the web's certificate
+)

@@ -108,9 +108,9 @@ func (b *Broker) keepBeat(ctx context.Context) error {
 	}
 }
 
-// CheckNodes compares a node's keys with those of the nodes that run, and changes nothing.
+// checkNodes compares a node's keys with those of the nodes that run, and changes nothing.
 // What it says is why it could not.
-func CheckNodes(ctx context.Context, cfg Config) (unknown string, err error) {
+func checkNodes(ctx context.Context, cfg Config, st *store.Store) (unknown string, err error) {
 	jump := filepath.Join(cfg.State, "ssh_host_ed25519_key")
 	for _, file := range []string{filepath.Join(cfg.State, "ca", "ca.pem"), filepath.Join(cfg.State, "ca", "ca.key"), jump} {
 		if _, err := os.Stat(file); err != nil {
@@ -125,10 +125,5 @@ func CheckNodes(ctx context.Context, cfg Config) (unknown string, err error) {
 	if b.Jump, err = sshd.HostKeyLine(jump); err != nil {
 		return "", err
 	}
-	st, err := openStore(ctx, cfg, quiet())
-	if err != nil {
-		return "the store cannot be reached", nil
-	}
-	defer st.Close()
 	return "", b.agree(ctx, st)
 }

@@ -11,6 +11,8 @@ const (
 	MaxPlace = 9_999_999_999_999_999
 	maxTries = 64  // of one Update against others
 	pageRead = 250 // documents that All reads at a time
+
+	trialTime = time.Minute // after which a trial that was cut off is gone
 )
 
 // Bounds of following.

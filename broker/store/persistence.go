@@ -2,7 +2,11 @@ package store
 
 import (
 	"context"
+	"errors"
+	"os"
 	"strings"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -12,8 +16,11 @@ import (
 // the server lets us; INFO alone decides otherwise.
 func (s *Store) inspect(ctx context.Context, ephemeral bool) error {
 	if err := s.client.Ping(ctx).Err(); err != nil {
-		return lost("connect to the store", err).(*session.Error).WithNext(
-			"Start redis-server, or correct the store's URL in the broker's configuration.")
+		said := lost("connect to the store", err).(*session.Error)
+		if redis.HasErrorPrefix(err, "NO") || redis.HasErrorPrefix(err, "WRONGPASS") || errors.Is(err, os.ErrPermission) {
+			return said
+		}
+		return said.WithNext("Start redis-server, or correct the store's URL in the broker's configuration.")
 	}
 	if ephemeral {
 		return nil
@@ -60,4 +67,22 @@ func readInfo(into map[string]string, text string) {
 			into[name] = value
 		}
 	}
+}
+
+// Try does once what the broker does all day, on a document of its own that it removes
+// again: an operator learns whether the server allows it.
+func (s *Store) Try(ctx context.Context) error {
+	const kind, under = "trial", "trials"
+	id := session.NewID().Text()
+	if err := s.Create(ctx, kind, id, []byte("{}"), trialTime, under); err != nil {
+		return err
+	}
+	_, _, err := s.Page(ctx, kind, []string{under}, "", 1)
+	if err == nil {
+		_, _, err = s.Count(ctx, kind+":"+id, trialTime, 1)
+	}
+	if err == nil {
+		err = lost("read changes", s.client.XRangeN(ctx, s.changesKey(kind), "-", "+", 1).Err())
+	}
+	return errors.Join(err, s.Delete(ctx, kind, id))
 }

@@ -55,6 +55,8 @@ var ErrMismatch = errors.New("the store answered with another document")
 // Config says which server to use.
 type Config struct {
 	URL       string // redis://, rediss:// or unix:// as go-redis reads them
+	User      string // of the server's ACL, instead of one in the URL
+	Password  string // of User
 	Ephemeral bool   // accept a server that forgets
 	Prefix    string // first part of every key; default "sallyport"
 	Log       *slog.Logger
@@ -83,6 +85,9 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if err != nil {
 		return nil, session.Errorf(session.Invalid, "the store's URL cannot be read").WithNext(
 			"Write it as redis://host:6379/0 or unix:///run/redis/redis.sock.")
+	}
+	if c.User != "" {
+		opts.Username, opts.Password = c.User, c.Password
 	}
 	s := &Store{client: connect(opts), blocks: connect(opts), prefix: c.Prefix, log: c.Log, feeds: map[string]*feed{}}
 	if s.prefix == "" {
@@ -144,11 +149,16 @@ func lost(doing string, err error) error {
 	if err == nil {
 		return nil
 	}
-	return &session.Error{
-		Kind: session.Unreachable, Message: "The broker's store did not answer.",
-		Next: "Try again in a moment; sessions that are open are not affected.",
-		Err:  fmt.Errorf("%s: %w", doing, err),
+	message, next := "The broker's store did not answer.", "Try again in a moment; sessions that are open are not affected."
+	switch {
+	case redis.HasErrorPrefix(err, "NOPERM"), redis.HasErrorPrefix(err, "The user executing the script"):
+		message, next = "The store does not allow the broker what it needs.", "Give the broker's user in Redis the rules that stand in deploy/README.md."
+	case redis.HasErrorPrefix(err, "NOAUTH"), redis.HasErrorPrefix(err, "WRONGPASS"):
+		message, next = "The store does not accept the broker's user and password.", "Compare redis.user and redis.password with the ACL file of Redis."
+	case errors.Is(err, os.ErrPermission):
+		message, next = "The broker may not use the store's socket.", "Put the broker's user into the socket's group, as deploy/README.md says, and start it again."
 	}
+	return &session.Error{Kind: session.Unreachable, Message: message, Next: next, Err: fmt.Errorf("%s: %w", doing, err)}
 }
 
 var kindShape = regexp.MustCompile(`^[a-z][a-z-]{0,31}$`)

@@ -23,11 +23,11 @@ const Direct = "direct"
 // Config is a proxy as a configuration has it. Without a URL the environment counts:
 // HTTPS_PROXY and NO_PROXY.
 type Config struct {
-	URL      string           `yaml:"url"`      // "http://proxy.example.org:3128", "https://...", or "direct"
-	User     string           `yaml:"user"`     // for Basic authentication
-	Password secret.Reference `yaml:"password"` // read at each connection
-	CA       string           `yaml:"ca"`       // file of the authorities of an https proxy; default: the system's
-	Except   []string         `yaml:"except"`   // reached directly: "idp.example.org", ".example.org", "10.0.0.0/8"
+	URL      string           `yaml:"url"`                // "http://proxy.example.org:3128", "https://...", or "direct"
+	User     string           `yaml:"user,omitempty"`     // for Basic authentication
+	Password secret.Reference `yaml:"password,omitempty"` // read at each connection
+	CA       string           `yaml:"ca,omitempty"`       // file of the authorities of an https proxy; default: the system's
+	Except   []string         `yaml:"except,omitempty"`   // reached directly: "idp.example.org", ".example.org", "10.0.0.0/8"
 }
 
 // Check reports what of a configuration cannot be used; path begins the names of its fields.

@@ -27,7 +27,7 @@ func New() *cobra.Command {
 	root.PersistentFlags().String("config", "/etc/sallyport/agent.yaml", "configuration file")
 	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
 	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
-	root.AddCommand(serveCommand(), operator.Check[agent.Config](agent.CheckIssuers), enrolCommand(), trustCommand(), statusCommand(), killCommand(),
+	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(),
 		freezeCommand(), thawCommand(), doctorCommand())
 	return root
 }

@@ -262,8 +262,8 @@ func TestSamples(t *testing.T) {
 		TLS                      struct{ Certificate, Key string }
 		SSH                      struct{ Listen, Address string }
 		Redis                    struct {
-			URL       string
-			Ephemeral bool
+			URL, User, Password string
+			Ephemeral           bool
 		}
 		Vault  string
 		Web    struct{ Idle, Absolute string }
@@ -292,6 +292,9 @@ func TestSamples(t *testing.T) {
 		issuers = append(issuers, i.Issuer)
 	}
 	checkIssuers(t, issuers)
+	if !strings.HasPrefix(broker.Redis.Password, "file:") {
+		t.Error("the store's password stands in the sample itself")
+	}
 	if broker.Redis.Ephemeral {
 		t.Error("the sample forgets")
 	}

@@ -130,16 +130,6 @@ func Serve(short string, open func(cmd *cobra.Command, log *slog.Logger) (Server
 	return cmd
 }
 
-// Check is the command that reads a configuration and says whether it can be used. ask
-// looks at what only others know.
-func Check[C any, P pointer[C]](ask func(context.Context, C) error) *cobra.Command {
-	return Configured[C, P](&cobra.Command{Use: "check", Short: "Read the configuration and say whether it can be used"},
-		func(cmd *cobra.Command, cfg C, _ []string) (any, error) {
-			return map[string]bool{"usable": true}, ask(cmd.Context(), cfg)
-		},
-		func(out io.Writer, _ any) { fmt.Fprintln(out, "The configuration can be used.") })
-}
-
 // pointer is how a configuration is read: only its pointer validates.
 type pointer[C any] interface {
 	*C

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package broker
+
+func oneDisk(_, _ string) bool { return false }
