@@ -4,13 +4,16 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/agent/console"
 	"github.com/sallyport/sallyport/agent/doctor"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/proxy"
@@ -56,6 +59,42 @@ func CheckIssuers(ctx context.Context, cfg Config) error {
 		return err
 	}
 	return keys.Ask(ctx)
+}
+
+// Asked is what a token was asked for, and when it came in.
+type Asked struct {
+	Client, Nonce string
+	Fresh         bool
+	At            time.Time
+}
+
+// CheckToken checks a token as the running agent would, its signature included, if the
+// issuer is reached from here.
+func CheckToken(ctx context.Context, cfg Config, i session.Issuer, asked Asked, token string) doctor.Check {
+	c := doctor.Check{Name: "token as a whole", Result: doctor.OK, Says: "The agent would take it."}
+	if i.Reach == "broker" {
+		c.Result, c.Says, c.Next = doctor.Warn, "Its signature was not checked: the issuer's keys come through the broker.", "Run doctor for the way to the keys."
+		return c
+	}
+	out, err := proxy.New(cfg.Proxy)
+	if err == nil {
+		var keys *idtoken.KeySet
+		if keys, err = idtoken.NewKeySet(i, idtoken.Options{Dial: out.DialContext}); err == nil {
+			e := idtoken.Expect{Issuer: i.URL, Clients: []string{asked.Client}, Nonce: asked.Nonce, At: asked.At, MaxAge: grant.MaxTokenAge}
+			if asked.Fresh {
+				e.FreshLogin, e.ACR = i.FreshFor(), cfg.ACR
+			}
+			_, err = idtoken.Verify(ctx, keys, token, e)
+		}
+	}
+	if err != nil {
+		c.Result, c.Says, c.Next = doctor.Fail, err.Error(), "See the lines above."
+		var e *session.Error
+		if errors.As(err, &e) {
+			c.Says, c.Next = e.Message, e.Next
+		}
+	}
+	return c
 }
 
 // issued reads the link's certificate as it was kept.

@@ -25,7 +25,7 @@ const (
 	defaultWindow  = 24 * time.Hour      // in which it begins
 	Farthest       = 30 * 24 * time.Hour // ahead that a window may begin
 	slack          = 2 * time.Minute     // an engineer's clock may be ahead of the agent's
-	maxTokenAge    = 15 * time.Minute    // of a token at its receipt
+	MaxTokenAge    = 15 * time.Minute    // of a token at its receipt
 
 	// KeyReach is how far ahead a session may begin whose key stands in the request,
 	// and how long after the request's receipt its first connection may come. Beyond

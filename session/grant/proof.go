@@ -101,7 +101,7 @@ func (p pins) expect(q question, pin session.Issuer, salt [32]byte) idtoken.Expe
 		Clients: slices.Sorted(maps.Keys(pin.Clients)),
 		Nonce:   q.nonce(salt),
 		At:      q.at,
-		MaxAge:  maxTokenAge,
+		MaxAge:  MaxTokenAge,
 	}
 	if pin.Login != "" {
 		e.Clients = append(e.Clients, pin.Login) // to be told apart below, with a better message

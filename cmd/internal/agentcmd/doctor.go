@@ -15,7 +15,7 @@ import (
 )
 
 func doctorCommand() *cobra.Command {
-	var noLogin bool
+	var noLogin, approval, request bool
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Look this agent over and name what is wrong, with the next step",
@@ -23,10 +23,22 @@ func doctorCommand() *cobra.Command {
 way to each broker node, each identity provider's keys, and each device up to a real
 login, which is logged out at once. It changes nothing and works beside the running
 agent. It exits with 1 when something fails; no secret is printed.`,
-		Example: "  sallyport-agent doctor\n  sallyport-agent doctor --no-login --json",
+		Example: "  sallyport-agent doctor\n  sallyport-agent doctor --no-login --json\n  sallyport-agent doctor --approval",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report := diagnose(cmd, !noLogin)
+			var report doctor.Report
+			var err error
+			switch {
+			case approval:
+				report, err = try(cmd, session.Approver)
+			case request:
+				report, err = try(cmd, session.Engineer)
+			default:
+				report = diagnose(cmd, !noLogin)
+			}
+			if err != nil {
+				return err
+			}
 			if err := operator.Tell(cmd, report, tellReport); err != nil {
 				return err
 			}
@@ -36,7 +48,10 @@ agent. It exits with 1 when something fails; no secret is printed.`,
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&approval, "approval", false, "sign in once as an approver would, and say claim by claim what came")
+	cmd.Flags().BoolVar(&request, "request", false, "sign in once as an engineer would, and say claim by claim what came")
 	cmd.Flags().BoolVar(&noLogin, "no-login", false, "do not log in to the devices")
+	cmd.MarkFlagsMutuallyExclusive("approval", "request", "no-login")
 	return cmd
 }
 
