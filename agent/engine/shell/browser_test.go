@@ -484,7 +484,7 @@ func TestBrowserStalls(t *testing.T) {
 	o.mu.Lock()
 	was := sent
 	o.mu.Unlock()
-	w.until("the device goes on", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return sent > was+1<<20 })
+	w.until("the device goes on", func() bool { o.mu.Lock(); defer o.mu.Unlock(); return sent > was+256<<10 })
 	c := w.open(key, shellProof(p))
 	if !c.welcome.Resumed {
 		t.Errorf("%+v", c.welcome)
