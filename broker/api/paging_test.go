@@ -165,7 +165,7 @@ func (s *scene) open(r access.Request, why session.EndReason) (recording string)
 	id, _ := session.ParseRecordingID(recording)
 	s.check(s.access.AppendPart(s.t.Context(), "NGH", "main", id, "head", 1)) // before anybody knows whose it is
 	now := s.clock()
-	report := link.SessionReport{Session: *r.Grant, Request: r.ID, Seq: 1, Asset: r.Asset, Service: "recon-ssh", Opened: now, Deadline: now.Add(30 * time.Minute),
+	report := link.SessionReport{Session: *r.Grant, Request: r.ID, Seq: 1, Asset: r.Asset, Service: "recon-ssh", Opened: now, Deadline: now.Add(8 * time.Hour),
 		Recordings: []link.RecordingReport{{Recording: recording, Service: "recon-ssh", Protocol: session.SSH, Started: now}}}
 	s.check(s.access.ReportSession(s.t.Context(), "NGH", "main", report))
 	if why != "" {
