@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -138,7 +139,7 @@ func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, l
 	}
 	return fleet.New(fleet.Config{
 		AuditLog: known, Node: cfg.Node, Nodes: []link.Node{{Name: cfg.Node, Address: cfg.linkAddress()}},
-		CA: ca, Once: once{st}, Denied: denied{st},
+		CA: ca, Once: once{st}, Denied: denied{st, new(atomic.Pointer[[]fleet.Denial])},
 		Handler: h, Audit: log, Moved: moved, Now: time.Now, Log: out,
 	})
 }

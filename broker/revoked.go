@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/audit"
@@ -22,7 +23,10 @@ const (
 
 // denied are the agents that were revoked, for all nodes. A denial goes when every
 // certificate from before it has expired.
-type denied struct{ store *store.Store }
+type denied struct {
+	store *store.Store
+	last  *atomic.Pointer[[]fleet.Denial] // what was read last, for while the store does not answer
+}
 
 var _ fleet.DenyList = denied{}
 
@@ -37,6 +41,9 @@ func (l denied) Deny(ctx context.Context, d fleet.Denial) error {
 func (l denied) List(ctx context.Context) (list []fleet.Denial, err error) {
 	for doc, err := range l.store.All(ctx, deniedKind, deniedUnder) {
 		if err != nil {
+			if last := l.last.Load(); last != nil {
+				return *last, nil
+			}
 			return nil, err
 		}
 		var d fleet.Denial
@@ -45,6 +52,7 @@ func (l denied) List(ctx context.Context) (list []fleet.Denial, err error) {
 		}
 		list = append(list, d)
 	}
+	l.last.Store(&list)
 	return list, nil
 }
 

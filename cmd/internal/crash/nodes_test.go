@@ -452,7 +452,7 @@ func TestNodesHaveTheSameKeys(t *testing.T) {
 	}
 	for _, try := range []string{"serve", "check", "serve"} { // the first made its keys
 		out, err := c.try("engineer", "sallyport-broker", try, "--config", stranger.config)
-		if err == nil || !strings.Contains(err.Error(), "CA and jump host key are not those of the node a") || !strings.Contains(err.Error(), "Copy ca/ and ssh_host_ed25519_key") {
+		if all := fmt.Sprint(out, err); err == nil || !strings.Contains(all, "CA and jump host key are not those of the node a") || !strings.Contains(all, "Copy ca/ and ssh_host_ed25519_key") {
 			t.Fatalf("%s with keys of its own: %s %v", try, out, err)
 		}
 	}

@@ -100,7 +100,7 @@ func (s *siege) engineer(a asked) *gossh.Client {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	sc, chans, reqs, err := gossh.NewClientConn(conn, "agent", &gossh.ClientConfig{
+	sc, chans, reqs, err := gossh.NewClientConn(conn, "agent", &gossh.ClientConfig{HostKeyAlgorithms: []string{gossh.KeyAlgoED25519},
 		User: "sallyport", Auth: []gossh.AuthMethod{gossh.PublicKeys(signer)},
 		HostKeyCallback: func(_ string, _ net.Addr, key gossh.PublicKey) error {
 			if got := bytes.TrimSpace(gossh.MarshalAuthorizedKey(key)); string(got) != s.agent.Identity {
