@@ -53,24 +53,22 @@ func TestWhatCannotBeStoredIsShownAndNothingWaits(t *testing.T) {
 					}
 					stored, _, _ := b.has()
 					for _, part := range []string{"header", "seg-000000", "seg-000002", "seg-000003", "seg-000005", "seal"} {
-						if _, ok := stored[bad+"/"+part]; !ok && name != "breaks the link" { // there the pause holds for everybody
+						if _, ok := stored[bad+"/"+part]; !ok {
 							t.Errorf("%s waits behind what is refused", part)
 						}
 					}
 					all := sp.Troubles()
-					if name == "breaks the link" {
-						// After a break everybody pauses; whose turn comes before the next one is chance.
-					} else if len(all) != 1 || all[0].Recording != bad || all[0].Parts != 2 || all[0].Header.Recording != bad || all[0].Since.IsZero() ||
+					if len(all) != 1 || all[0].Recording != bad || all[0].Parts != 2 || all[0].Header.Recording != bad || all[0].Since.IsZero() ||
 						!strings.HasPrefix(all[0].Message, "The segment 00000") || strings.ContainsRune(all[0].Message, '\x1b') || all[0].Next == "" {
 						t.Fatalf("shown: %+v", all)
 					}
 					if name == "refused" && (!strings.Contains(all[0].Message, "Another content is there") || all[0].Next != "Look for two agents with one identity.") {
 						t.Errorf("the broker's words are lost: %+v", all[0])
 					}
-					if n := tries["seg-000001"]; (n < 5 || n > 40) && name != "breaks the link" {
+					if n := tries["seg-000001"]; n < 5 || n > 40 && name != "breaks the link" {
 						t.Errorf("tried %d times in four minutes", n)
 					}
-					if (len(told) < 1 || len(told) > 4) && name != "breaks the link" {
+					if len(told) < 1 || len(told) > 4 {
 						t.Errorf("told %d times of two parts", len(told))
 					}
 					b.from(fine)
@@ -89,6 +87,46 @@ func TestWhatCannotBeStoredIsShownAndNothingWaits(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A part that breaks the connection is known for what it is also where nothing else is left
+// to be sent, and where the broker is away nothing is shown.
+func TestOneBadPartIsNoBrokerThatIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newSite(t), newBroker(t)
+		id := s.finished(2)
+		b.fail = func(p link.Put) (error, bool) {
+			if p.Part == "seg-000001" {
+				return unreachable(), false
+			}
+			return nil, true
+		}
+		s.run(b, func(sp *spool.Spool) {
+			settle(10 * time.Minute)
+			stored, _, _ := b.has()
+			if _, ok := stored[id+"/seal"]; !ok {
+				t.Error("the seal waits behind a part that breaks the link")
+			}
+			if all := sp.Troubles(); len(all) != 1 || all[0].Part != "seg-000001" {
+				t.Errorf("shown: %+v", all)
+			}
+		})
+	})
+	synctest.Test(t, func(t *testing.T) {
+		s, b := newSite(t), newBroker(t)
+		s.finished(3)
+		b.fail = func(p link.Put) (error, bool) {
+			if p.Part == "header" && b.puts == 1 {
+				return nil, true
+			}
+			return unreachable(), false
+		}
+		s.run(b, func(sp *spool.Spool) {
+			if settle(24 * time.Hour); len(sp.Troubles()) != 0 {
+				t.Errorf("a broker that is away is shown as %+v", sp.Troubles())
+			}
+		})
+	})
 }
 
 // What the disk spoiled is shown as what it is.
