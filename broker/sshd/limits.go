@@ -11,6 +11,8 @@ const (
 	maxTries             = 3                // failed authentications per connection
 	maxStreams           = 16               // open channels per connection
 	maxRefusals          = 10               // refused channels and requests, then the connection ends
+	greetTime            = 10 * time.Second // in which a client says at least
+	greetBytes           = 256              // bytes: a tenth of what every client says first
 	idleTime             = 2 * time.Minute  // a connection without a channel
 	lookupTime           = 5 * time.Second  // KeyOwner, Route
 	openTime             = 15 * time.Second // Streams.Open

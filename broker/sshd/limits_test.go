@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,18 +199,25 @@ func serveQueue(t *testing.T) (*Server, *desk, *queue, func()) {
 	}
 }
 
-// Whoever has not proven a key after ten seconds is gone, at whatever step they
-// dawdle, and however busy they look.
-func TestHandshakeTakesTenSeconds(t *testing.T) {
-	for name, speak := range map[string]func(net.Conn){
-		"says nothing": func(net.Conn) {},
-		"version only": func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n") },
-		"byte by byte": drip,
-		"line by line": func(c net.Conn) { // before its version a peer may send other lines
+// Whoever says next to nothing is gone after ten seconds, and whoever has not proven a key
+// after a minute, at whatever step they dawdle, and however busy they look.
+func TestHandshakeEnds(t *testing.T) {
+	lines := func(each string) func(net.Conn) { // before its version a peer may send other lines
+		return func(c net.Conn) {
 			for err := error(nil); err == nil; time.Sleep(time.Second) {
-				_, err = io.WriteString(c, "hello\r\n")
+				_, err = io.WriteString(c, each)
 			}
-		},
+		}
+	}
+	for name, peer := range map[string]struct {
+		speak func(net.Conn)
+		after time.Duration
+	}{
+		"says nothing":   {func(net.Conn) {}, greetTime},
+		"version only":   {func(c net.Conn) { _, _ = io.WriteString(c, "SSH-2.0-x\r\n") }, greetTime},
+		"byte by byte":   {drip, greetTime},
+		"line by line":   {lines("hello\r\n"), greetTime},
+		"long and lines": {lines(strings.Repeat("hello ", 10) + "\r\n"), session.ProvingTime},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -217,10 +225,10 @@ func TestHandshakeTakesTenSeconds(t *testing.T) {
 				near, far := pipe()
 				q.conns <- far
 				began := time.Now()
-				go speak(near)
+				go peer.speak(near)
 				_, _ = io.Copy(io.Discard, near)
-				if took := time.Since(began); took != session.ProvingTime {
-					t.Errorf("hung up after %v, want %v", took, session.ProvingTime)
+				if took := time.Since(began); took != peer.after {
+					t.Errorf("hung up after %v, want %v", took, peer.after)
 				}
 				time.Sleep(time.Minute) // speak notices
 				stop()

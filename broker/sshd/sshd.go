@@ -173,7 +173,7 @@ func (s *Server) receive(ctx context.Context, nc net.Conn, leaveCrowd func()) {
 	stop := context.AfterFunc(ctx, v.hangUp)
 	defer stop()
 	defer v.survive()
-	whole := link.Whole(nc)
+	whole := link.Whole(v.nc)
 	defer whole.Close()
 	v.door().HandleConn(whole)
 }

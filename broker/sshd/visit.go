@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gliderlabs/ssh"
@@ -33,7 +34,8 @@ type visit struct {
 	log        *slog.Logger
 	began      time.Time
 	leaveCrowd func()
-	clock      *time.Timer // hangs up: first at handshakeTime, then when idle
+	clock      *time.Timer // hangs up: first at session.ProvingTime, then when idle
+	greeting   *time.Timer // hangs up on who says next to nothing
 
 	running sync.WaitGroup // channel handlers; Add only under mu and before over
 
@@ -47,10 +49,27 @@ type visit struct {
 }
 
 func newVisit(s *Server, nc net.Conn, leaveCrowd func()) *visit {
-	peer := nc.RemoteAddr().String()
-	v := &visit{server: s, nc: nc, peer: peer, log: s.log.With("peer", peer), began: s.now(), leaveCrowd: leaveCrowd}
+	peer, heard := nc.RemoteAddr().String(), &heard{Conn: nc}
+	v := &visit{server: s, nc: heard, peer: peer, log: s.log.With("peer", peer), began: s.now(), leaveCrowd: leaveCrowd}
 	v.clock = time.AfterFunc(session.ProvingTime, v.hangUp)
+	v.greeting = time.AfterFunc(greetTime, func() {
+		if heard.bytes.Load() < greetBytes {
+			v.hangUp()
+		}
+	})
 	return v
+}
+
+// heard is a connection that counts what came.
+type heard struct {
+	net.Conn
+	bytes atomic.Int64
+}
+
+func (h *heard) Read(p []byte) (int, error) {
+	n, err := h.Conn.Read(p)
+	h.bytes.Add(int64(n))
+	return n, err
 }
 
 // hangUp ends the connection from outside; whoever serves it notices.
@@ -64,6 +83,7 @@ func (v *visit) end() {
 	v.mu.Unlock()
 	v.hangUp()
 	v.clock.Stop()
+	v.greeting.Stop()
 	v.running.Wait()
 	v.leaveCrowd()
 	if who != nil {
