@@ -86,7 +86,19 @@ func (a *Archive) step(ctx context.Context, r *reading) error {
 	case more && slices.Contains(a.known, r) && !slices.Contains(a.looked, r):
 		a.looked = append(a.looked, r)
 	}
+	if !slices.Contains(a.known, r) && !slices.Contains(a.listed, r) {
+		err = errors.Join(err, r.letGo())
+	}
 	return err
+}
+
+// letGo frees what a recording is read with. Whoever looks again begins anew.
+func (r *reading) letGo() error {
+	src := r.src
+	if r.src = nil; src == nil {
+		return nil
+	}
+	return src.Close()
 }
 
 func (a *Archive) read(ctx context.Context, r *reading) (more bool, err error) {
@@ -111,7 +123,7 @@ func (a *Archive) read(ctx context.Context, r *reading) (more bool, err error) {
 	r.index = x
 	a.mu.Unlock()
 	if x.Whole {
-		err = r.src.Close()
+		err = r.letGo()
 	}
 	return more, err
 }
