@@ -69,7 +69,11 @@ func Render(f Files) (config, known []byte, err error) {
 			continue
 		}
 		name := h.Of.Host()
-		if err := pin(&k, name, h.Identity, h.Second); err != nil {
+		called := name
+		if h.Alone { // clients that know no HostKeyAlias
+			called += "," + h.Of.Short().Host()
+		}
+		if err := pin(&k, called, h.Identity, h.Second); err != nil {
 			return nil, nil, fmt.Errorf("agent key for %s: %w", h.Of, err)
 		}
 		if err := pin(&k, jump(name), f.DoorKey, f.DoorSecond); err != nil {

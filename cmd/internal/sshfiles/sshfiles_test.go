@@ -156,7 +156,7 @@ func TestSSHUnderstandsEveryLine(t *testing.T) {
 	want(jump, "port", "2222")
 	want("irs-ssh.ngh-ct2.ngh", "identityfile", "none")
 	want("jump.irs-ssh.ngh-ct2.ngh", "user", "sallyport-nokey")
-	for _, line := range []string{inner + " " + key(t, 2), jump + " " + key(t, 1), inner + " " + second(t, 2), jump + " " + second(t, 1),
+	for _, line := range []string{inner + ",recon-ssh.ngh-petct1 " + key(t, 2), jump + " " + key(t, 1), inner + ",recon-ssh.ngh-petct1 " + second(t, 2), "irs-ssh.ngh-ct2.ngh " + key(t, 2), jump + " " + second(t, 1),
 		"[broker.example]:2222 " + key(t, 1), "[broker.example]:2222 " + second(t, 1)} {
 		if !strings.Contains(string(known), line+"\n") {
 			t.Errorf("known_hosts lacks %q:\n%s", line, known)
