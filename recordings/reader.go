@@ -114,9 +114,6 @@ func (r *Reader) Seal() (SealInfo, bool) {
 // Segments is how many closed segments were read to their end.
 func (r *Reader) Segments() uint32 { return r.totals.segments }
 
-// InputRecipient is the age recipient whose identity Unlock wants.
-func (r *Reader) InputRecipient() string { return r.begun.Input.Recipient }
-
 // Unlock lets Next return the content of sealed events from here on. identity is the
 // site's input identity, which the hospital keeps.
 func (r *Reader) Unlock(identity age.Identity) error {

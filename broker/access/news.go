@@ -79,12 +79,6 @@ func (a *Access) Audience(ctx context.Context, kind, id string) (Audience, error
 	return n, nil
 }
 
-// Concerns is Audience for one caller.
-func (a *Access) Concerns(ctx context.Context, c Caller, kind, id string) ([]Subject, error) {
-	n, err := a.Audience(ctx, kind, id)
-	return n.For(c), err
-}
-
 // audienceOfRequest is about the request and, once somebody connected, its session.
 func audienceOfRequest(d store.Doc) (Audience, error) {
 	r, err := readRecord(d)

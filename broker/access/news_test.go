@@ -87,10 +87,10 @@ func TestChangesReachWhoMayKnow(t *testing.T) {
 		{"a thing that is gone", store.Change{Kind: "request", ID: session.NewID().Text()}, "", nil},
 	} {
 		for who, p := range everybody {
-			all, err := w.Concerns(ctx, p, row.of.Kind, row.of.ID)
+			audience, err := w.Audience(ctx, row.of.Kind, row.of.ID)
 			w.must(err)
 			var got []string
-			for _, s := range all {
+			for _, s := range audience.For(p) {
 				got = append(got, s.Kind+" "+s.ID)
 			}
 			text := strings.Join(got, " ")

@@ -178,22 +178,6 @@ func (s *Server) receive(ctx context.Context, nc net.Conn, leaveCrowd func()) {
 	v.door().HandleConn(whole)
 }
 
-// Drop closes every connection of an engineer, with all streams in it, and
-// returns how many there were. Call it after the change that Access will see.
-func (s *Server) Drop(engineer session.Identity) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for v := range s.visits {
-		if who, ok := v.who(); ok && who.engineer == engineer {
-			v.log.Info("dropped", "user", engineer.Sub)
-			v.hangUp()
-			n++
-		}
-	}
-	return n
-}
-
 // ofEngineer counts the connections of an engineer.
 func (s *Server) ofEngineer(engineer session.Identity) int {
 	s.mu.Lock()

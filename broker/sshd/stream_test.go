@@ -143,30 +143,6 @@ func TestBarredInMidStream(t *testing.T) {
 	}
 }
 
-// Dropping an engineer closes their connections and nobody else's.
-func TestDrop(t *testing.T) {
-	o := openDoor(t)
-	hers, his := o.signedIn(t, jana), o.signedIn(t, luis)
-	a, b := stream(t, hers), stream(t, his)
-	if n := o.Drop(jana); n != 1 {
-		t.Errorf("dropped %d connections, want 1", n)
-	}
-	if _, err := io.ReadAll(a); err == nil {
-		if err := hers.Wait(); err == nil {
-			t.Error("her stream survived")
-		}
-	}
-	if _, err := b.Write([]byte("x")); err != nil {
-		t.Errorf("his stream: %v", err)
-	}
-	if _, err := io.ReadFull(b, make([]byte, 1)); err != nil {
-		t.Errorf("his stream: %v", err)
-	}
-	if n := o.Drop(session.Identity{Iss: jana.Iss, Sub: "nobody"}); n != 0 {
-		t.Errorf("dropped %d of nobody", n)
-	}
-}
-
 // A grant that ends between two streams of one connection stops the second.
 func TestEveryStreamAsksAgain(t *testing.T) {
 	o := openDoor(t)

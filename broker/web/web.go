@@ -95,9 +95,6 @@ func open(root fs.FS, base string) (*Pages, error) {
 	return p, nil
 }
 
-// Built reports whether the application is there.
-func (p *Pages) Built() bool { return p.index != nil }
-
 func ready(name string, content []byte) file {
 	sum := sha256.Sum256(content)
 	f := file{plain: content, kind: mediaType(name), tag: `"` + hex.EncodeToString(sum[:12]) + `"`, forever: strings.HasPrefix(name, "static/")}
