@@ -79,6 +79,7 @@ fuzz: ## every fuzz target for FUZZTIME
 
 peers: ## the programs that the tests talk to
 	@.ci/peers
+	@$(GO) -C cmd/internal/roundtrip/testdata/zitadel mod download
 
 clean:
 	rm -rf bin build broker/web/node_modules '$(STATE)'

@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/agent/engine/shell"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/agent/spool"
+	"github.com/sallyport/sallyport/agent/vouch"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/session"
@@ -47,6 +48,7 @@ type Agent struct {
 	out        *proxy.Dialer // the way out of the hospital
 	client     *link.Client
 	keys       *idtoken.KeySets // of the identity providers
+	vouch      *vouch.Desk      // where the broker asks some of them
 	deliveries *deliveries
 	engine     *engine.Engine
 	spool      *spool.Spool
@@ -120,19 +122,11 @@ func (a *Agent) assemble() error {
 }
 
 func (a *Agent) makeDeliveries() error {
-	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
 	var err error
-	a.keys, err = idtoken.NewKeySets(a.cfg.Issuers, func(iss session.Issuer) idtoken.Options {
-		o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext, Patience: idtoken.Patience}
-		if iss.Reach == "broker" {
-			// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
-			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.client.Relay(ctx, iss.URL) }
-		}
-		return o
-	})
-	if err != nil {
+	if a.keys, err = idtoken.NewKeySets(a.cfg.Issuers, a.reach); err != nil {
 		return err
 	}
+	a.vouch = vouch.New(a.cfg.Issuers, a.reach, a.log)
 	policy := a.cfg.policy(a.fingerprint())
 	verifier, err := grant.NewVerifier(policy, a.keys)
 	if err != nil {
@@ -141,6 +135,17 @@ func (a *Agent) makeDeliveries() error {
 	a.deliveries = &deliveries{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log}
 	a.ledger.LimitSessions(a.cfg.limits(policy.Assets))
 	return nil
+}
+
+// reach is how an identity provider is reached from here.
+func (a *Agent) reach(iss session.Issuer) idtoken.Options {
+	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
+	o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext, Patience: idtoken.Patience}
+	if iss.Reach == "broker" {
+		// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
+		o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.client.Relay(ctx, iss.URL) }
+	}
+	return o
 }
 
 func (a *Agent) makeEngine() error {
@@ -335,5 +340,9 @@ func (a *Agent) End(_ context.Context, e link.End) link.Verdict {
 // Stream serves a stream that the broker asked for. Who is at its other end shows
 // in the inner SSH, or in the browser's proof: the broker's word counts for nothing.
 func (a *Agent) Stream(ctx context.Context, o link.Open, conn net.Conn) {
+	if o.Door == link.DoorIssuer {
+		a.vouch.Serve(ctx, o.Issuer, conn)
+		return
+	}
 	a.engine.Serve(ctx, engine.Visit{Door: o.Door, Asset: o.Asset, Service: o.Service, Peer: o.Peer}, conn)
 }

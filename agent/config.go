@@ -193,6 +193,8 @@ func (v *checker) issuer(path string, iss session.Issuer) {
 	}
 	v.require(path+".side", iss.Side == session.VendorSide || iss.Side == session.HospitalSide, `a side is "vendor" or "hospital"`)
 	v.require(path+".reach", iss.Reach == "" || iss.Reach == "direct" || iss.Reach == "broker", `reach is "direct" or "broker"`)
+	v.require(path+".vouch", !iss.Vouch || iss.Side == session.HospitalSide && iss.Reach != "broker" && iss.Keys == "",
+		"the agent vouches for the hospital's own identity provider, and only when it asks it directly")
 	v.require(path+".clients", len(iss.Clients) > 0, "the client ids whose tokens count are needed, with their class")
 	for id, class := range iss.Clients {
 		allowed := class == session.Web || (class == session.CLI && iss.Side == session.VendorSide) || (class == session.Console && iss.Side == session.HospitalSide)

@@ -68,33 +68,41 @@ type Asked struct {
 	At            time.Time
 }
 
-// CheckToken checks a token as the running agent would, its signature included, if the
-// issuer is reached from here.
+// CheckToken checks a token as the running agent would, its signature included.
 func CheckToken(ctx context.Context, cfg Config, i session.Issuer, asked Asked, token string) doctor.Check {
-	c := doctor.Check{Name: "token as a whole", Result: doctor.OK, Says: "The agent would take it."}
-	if i.Reach == "broker" {
-		c.Result, c.Says, c.Next = doctor.Warn, "Its signature was not checked: the issuer's keys come through the broker.", "Run doctor for the way to the keys."
-		return c
-	}
-	out, err := proxy.New(cfg.Proxy)
+	err := checkToken(ctx, cfg, i, asked, token)
 	if err == nil {
-		var keys *idtoken.KeySet
-		if keys, err = idtoken.NewKeySet(i, idtoken.Options{Dial: out.DialContext}); err == nil {
-			e := idtoken.Expect{Issuer: i.URL, Clients: []string{asked.Client}, Nonce: asked.Nonce, At: asked.At, MaxAge: grant.MaxTokenAge}
-			if asked.Fresh {
-				e.FreshLogin, e.ACR = i.FreshFor(), cfg.ACR
-			}
-			_, err = idtoken.Verify(ctx, keys, token, e)
-		}
+		return doctor.Check{Name: tokenAsAWhole, Result: doctor.OK, Says: "The agent would take it."}
 	}
-	if err != nil {
-		c.Result, c.Says, c.Next = doctor.Fail, err.Error(), "See the lines above."
-		var e *session.Error
-		if errors.As(err, &e) {
-			c.Says, c.Next = e.Message, e.Next
-		}
+	c := doctor.Check{Name: tokenAsAWhole, Result: doctor.Fail, Says: err.Error(), Next: "See the lines above."}
+	var e *session.Error
+	if errors.As(err, &e) {
+		c.Says, c.Next = e.Message, e.Next
 	}
 	return c
+}
+
+const tokenAsAWhole = "token as a whole"
+
+func checkToken(ctx context.Context, cfg Config, i session.Issuer, asked Asked, token string) error {
+	out, err := proxy.New(cfg.Proxy)
+	if err != nil {
+		return err
+	}
+	p := doctor.Subject{Nodes: cfg.nodes()}
+	if p.Issued, err = (state{cfg.State}).issued(); err != nil && i.Reach == "broker" {
+		return err
+	}
+	keys, err := doctor.Keys(p, doctor.Options{Proxy: out}, i)
+	if err != nil {
+		return err
+	}
+	e := idtoken.Expect{Issuer: i.URL, Clients: []string{asked.Client}, Nonce: asked.Nonce, At: asked.At, MaxAge: grant.MaxTokenAge}
+	if asked.Fresh {
+		e.FreshLogin, e.ACR = i.FreshFor(), cfg.ACR
+	}
+	_, err = idtoken.Verify(ctx, keys, token, e)
+	return err
 }
 
 // issued reads the link's certificate as it was kept.

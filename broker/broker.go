@@ -32,6 +32,7 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // Broker is one node.
@@ -49,6 +50,7 @@ type Broker struct {
 	web     *http.Server
 	ssh     *sshd.Server
 	live    *api.Live
+	out     *proxy.Dialer    // the way to the identity providers
 	keys    *idtoken.KeySets // of the identity providers
 
 	arrived  chan arrival
@@ -92,6 +94,9 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store,
 func (b *Broker) furnish(ctx context.Context) error {
 	var err error
 	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
+		return err
+	}
+	if b.out, err = proxy.New(b.cfg.Proxy); err != nil {
 		return err
 	}
 	if err := b.openAmongPeers(); err != nil {
@@ -145,14 +150,15 @@ func newFleet(cfg Config, ca *fleet.CA, st *store.Store, h link.BrokerHandler, l
 }
 
 func (b *Broker) makeWeb() error {
-	tokens, err := newTokens(b.cfg.Issuers)
+	ways := providers{b.out, b.fleet}
+	tokens, err := ways.tokens(b.cfg.Issuers)
 	if err != nil {
 		return err
 	}
 	b.keys = tokens.keys
 	var issuers []identity.Issuer
 	for _, iss := range b.cfg.Issuers {
-		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites, Secret: iss.Secret})
+		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites, Secret: iss.Secret, Client: idtoken.Client(iss.Issuer, ways.options(iss))})
 	}
 	idle, absolute := b.cfg.Web.durations()
 	people, err := identity.New(identity.Config{

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/proxy"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
@@ -25,6 +26,8 @@ type Config struct {
 	State  string `yaml:"state"` // the link's CA, host keys; 0700
 	Vault  string `yaml:"vault"` // directory of recordings; default STATE/vault
 	Redis  Redis  `yaml:"redis"`
+	// Proxy is the forward proxy on the way to the identity providers.
+	Proxy proxy.Config `yaml:"proxy,omitempty"`
 	// Issuers are the identity providers whose people may sign in, and the sites
 	// they have to do with. The agents pin their own; this list opens no device.
 	Issuers []Issuer `yaml:"issuers"`
@@ -125,16 +128,6 @@ func (c *Config) serves(issuer, site string) bool {
 // Directory is where the broker keeps its state.
 func (c *Config) Directory() string { return c.State }
 
-// keysOf is the address of an issuer's keys, as far as it is pinned here, or the issuer's.
-func (c *Config) keysOf(issuer string) string {
-	for _, i := range c.Issuers {
-		if i.URL == issuer && i.JWKS != "" {
-			return i.JWKS
-		}
-	}
-	return issuer
-}
-
 // Validate reports every value that cannot be used, as *session.BadField.
 func (c *Config) Validate() error {
 	var errs []error
@@ -174,6 +167,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, err)
 		}
 		require(path+".sites", len(iss.Sites) > 0, "the sites these people have to do with are needed")
+		require(path+".reach", slices.Contains([]string{"", "direct", reachAgent}, iss.Reach), `reach is "direct" or, at the broker, "agent"`)
+		vouched := iss.Side == session.HospitalSide && len(iss.Sites) == 1 && iss.Sites[0] != identity.AnySite && iss.Keys == ""
+		require(path+".reach", iss.Reach != reachAgent || vouched, "an agent speaks for a hospital's identity provider and one site only: its own")
 	}
 	for path, text := range map[string]string{"$.web.idle": c.Web.Idle, "$.web.absolute": c.Web.Absolute} {
 		d, err := time.ParseDuration(cmp.Or(text, "15m"))
@@ -189,6 +185,9 @@ func (c *Config) Validate() error {
 	}
 	if c.Notify != nil {
 		c.Notify.validate(require)
+	}
+	if err := c.Proxy.Check("$.proxy"); err != nil {
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -3,8 +3,6 @@ package broker
 import (
 	"context"
 	"io"
-	"net"
-	"net/url"
 	"slices"
 	"time"
 
@@ -13,7 +11,6 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -126,25 +123,6 @@ func (b *Broker) Countersign(ctx context.Context, site, agent, recording string,
 	return b.archive.Countersign(ctx, site, agent, recording, head)
 }
 
-// Relay connects an agent to an issuer of its site, or to the host that has its keys. The
-// agent speaks TLS through it.
-func (b *Broker) Relay(ctx context.Context, site, agent, issuer string) (net.Conn, error) {
-	if b.cfg.serves(issuer, site) {
-		u, err := url.Parse(b.cfg.keysOf(issuer))
-		if err != nil {
-			return nil, err
-		}
-		port := u.Port()
-		if port == "" {
-			port = "443"
-		}
-		b.log.Debug("relay to an issuer", "site", site, "agent", agent, "issuer", issuer)
-		return (&net.Dialer{Timeout: relayDial}).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	}
-	return nil, session.Errorf(session.Denied, "The broker knows no identity provider %.200q of site %s", issuer, site).
-		WithNext("Add it to the broker's configuration.")
-}
-
 // once is the store as the fleet wants it: things that can be taken one time.
 type once struct{ st *store.Store }
 
@@ -176,37 +154,4 @@ func (r routes) Route(ctx context.Context, engineer session.Identity, of session
 
 func (r routes) Barred(ctx context.Context, engineer session.Identity, site string) (bool, error) {
 	return r.access.Barred(ctx, engineer, site)
-}
-
-// tokens checks sign-ins with the issuers' own keys.
-type tokens struct{ keys *idtoken.KeySets }
-
-func newTokens(issuers []Issuer) (tokens, error) {
-	var all []session.Issuer
-	for _, iss := range issuers {
-		all = append(all, iss.Issuer)
-	}
-	// At the broker keys count for an hour without a refresh: it has the internet.
-	keys, err := idtoken.NewKeySets(all, func(session.Issuer) idtoken.Options {
-		return idtoken.Options{MaxStale: time.Hour, Patience: idtoken.Patience}
-	})
-	return tokens{keys}, err
-}
-
-// CheckIssuers asks the identity providers, and reports those that cannot be used as they
-// are configured. One that does not answer is no error.
-func CheckIssuers(ctx context.Context, cfg Config) error {
-	t, err := newTokens(cfg.Issuers)
-	if err != nil {
-		return err
-	}
-	return t.keys.Ask(ctx)
-}
-
-func (t tokens) Verify(ctx context.Context, issuer, compact string, e idtoken.Expect) (idtoken.Claims, error) {
-	keys, ok := t.keys.For(issuer)
-	if !ok {
-		return idtoken.Claims{}, session.Errorf(session.Denied, "The broker does not know the identity provider %.200q", issuer)
-	}
-	return idtoken.Verify(ctx, keys, compact, e)
 }

@@ -30,8 +30,12 @@ type Issuer struct {
 	// Keys is a file with the key set (JWKS), where nobody here reaches the issuer. It is
 	// read again as often as keys would be fetched, and is not in the bundle.
 	Keys string `json:"-" yaml:"keys"`
-	// Reach is how the agent gets there: "direct", or "broker" for a relayed TLS stream.
+	// Reach is how agent and broker get there: "direct" (default); at the agent "broker", a
+	// relayed TLS stream; at the broker "agent", which lets the site's agent ask.
 	Reach string `json:"reach,omitempty" yaml:"reach"`
+	// Vouch, at the agent, lets it ask this provider for the broker, and answer for what
+	// it says.
+	Vouch bool `json:"-" yaml:"vouch,omitempty"`
 	// InsecureLoopback allows plain http, on loopback only.
 	InsecureLoopback bool `json:"insecure_loopback,omitempty" yaml:"insecure_loopback"`
 	Tokens           `yaml:",inline"`

@@ -104,22 +104,7 @@ type checkup struct {
 
 // Examine runs every check that can be run. It takes as long as the slowest device.
 func Examine(ctx context.Context, p Subject, o Options) Report {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.Resolve == nil {
-		o.Resolve = net.DefaultResolver.LookupHost
-	}
-	if o.Dial == nil {
-		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
-			var d net.Dialer
-			return d.DialContext(ctx, "tcp", address)
-		}
-	}
-	if o.Space == nil {
-		o.Space = space
-	}
-	x := &checkup{p: p, o: o}
+	x := &checkup{p: p, o: o.filled()}
 	x.stateDir()
 	x.disk()
 	x.identity()
@@ -136,6 +121,26 @@ func Examine(ctx context.Context, p Subject, o Options) Report {
 	x.ask()
 	x.devices(ctx)
 	return x.report
+}
+
+// filled has the real clock, network and disk where nothing else was given.
+func (o Options) filled() Options {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Resolve == nil {
+		o.Resolve = net.DefaultResolver.LookupHost
+	}
+	if o.Dial == nil {
+		o.Dial = func(ctx context.Context, address string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "tcp", address)
+		}
+	}
+	if o.Space == nil {
+		o.Space = space
+	}
+	return o
 }
 
 func (x *checkup) add(name string, r Result, says, next string) {

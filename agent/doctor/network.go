@@ -197,16 +197,7 @@ func words(got link.Probed) (says, next string) {
 // issuer checks that an identity provider's signing keys can be had.
 func (x *checkup) issuer(ctx context.Context, iss session.Issuer) {
 	name := "keys of " + iss.URL
-	o := idtoken.Options{Now: x.o.Now, Dial: x.o.Proxy.DialContext}
-	if iss.Reach == "broker" {
-		relay, err := x.relay()
-		if err != nil {
-			x.add(name, Fail, "The keys come through the broker, and there is no certificate to reach it with.", "Enrol the agent first.")
-			return
-		}
-		o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return relay.Relay(ctx, iss.URL) }
-	}
-	keys, err := idtoken.NewKeySet(iss, o)
+	keys, err := Keys(x.p, x.o, iss)
 	if err != nil {
 		says, next := plain(err, "Mend the issuer in the configuration.")
 		x.add(name, Fail, says, next)
@@ -256,10 +247,24 @@ func (x *checkup) unfetched(iss session.Issuer, err error) (says, next string) {
 	return fmt.Sprintf("The signing keys of %s could not be fetched.", iss.URL), next
 }
 
+// Keys are an issuer's, reached as the agent reaches it: directly, or through the broker.
+func Keys(p Subject, o Options, iss session.Issuer) (*idtoken.KeySet, error) {
+	x := &checkup{p: p, o: o.filled()}
+	way := idtoken.Options{Now: x.o.Now, Dial: o.Proxy.DialContext}
+	if iss.Reach == "broker" {
+		relay, err := x.relay()
+		if err != nil {
+			return nil, err
+		}
+		way.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return relay.Relay(ctx, iss.URL) }
+	}
+	return idtoken.NewKeySet(iss, way)
+}
+
 // relay is a link client that only relays.
 func (x *checkup) relay() (*link.Client, error) {
 	if x.p.Issued == nil {
-		return nil, errors.New("not enrolled")
+		return nil, session.Errorf(session.Refused, "The keys come through the broker, and there is no certificate to reach it with.").WithNext("Enrol the agent first.")
 	}
 	pair, err := x.p.Issued.Certificate()
 	if err != nil {

@@ -241,8 +241,8 @@ func (a *Access) classOf(token string) session.ClientClass {
 		return ""
 	}
 	for _, i := range a.issuer {
-		if i.URL == t.Issuer {
-			return i.Clients[t.Audience]
+		if class, ok := i.Clients[t.Audience]; ok && i.URL == t.Issuer {
+			return class
 		}
 	}
 	return ""

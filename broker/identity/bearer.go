@@ -52,7 +52,7 @@ func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent 
 	now, w, token := d.cfg.Now().UTC(), d.way(web), newSecret()
 	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now, Agent: wording.Line(agent, maxShown)}
 	for _, g := range c.Groups {
-		if len(d.issuers[c.Iss].roles([]string{g})) > 0 {
+		if len(d.issuers[c.Iss].standing([]string{g}).roles) > 0 {
 			l.Groups = append(l.Groups, g)
 		}
 	}
@@ -133,7 +133,7 @@ func (d *Identity) look(ctx context.Context, id string, web bool) (Caller, time.
 
 // about is an event of a person's own login.
 func (d *Identity) about(what string, c Caller) witness.Event {
-	return witness.Event{Event: what, Site: siteOf(d.issuers[c.Iss]), Who: &c.Identity, Details: map[string]string{"client": c.Client}}
+	return witness.Event{Event: what, Site: siteOf(c.Side, c.Sites), Who: &c.Identity, Details: map[string]string{"client": c.Client}}
 }
 
 // Logout ends the login of a bearer token. One that is over already is fine.
@@ -177,16 +177,17 @@ func (d *Identity) seen(ctx context.Context, c Caller, now time.Time) error {
 
 // caller derives who a login is at now, or why it is nobody any more.
 func (d *Identity) caller(l login, web bool, id string, now time.Time) (Caller, error) {
-	issuer, known := d.issuers[l.Person.Iss]
+	all := d.issuers[l.Person.Iss]
 	w := d.way(web)
 	switch {
-	case !known, !w.client(issuer, l.Client):
+	case !all.accepts(l.Client, w.client):
 		return Caller{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
 	case now.Sub(l.Seen) >= w.idle, now.Sub(l.Created) >= w.absolute, l.Created.After(now.Add(leeway)):
 		return Caller{}, notSignedIn("Your login is over.", nil)
 	}
+	is := all.standing(l.Groups)
 	return Caller{
-		Person: l.Person, Side: issuer.Side, Roles: issuer.roles(l.Groups), Sites: issuer.Sites,
+		Person: l.Person, Side: is.side, Roles: is.roles, Sites: is.sites,
 		Client: l.Client, Expires: l.Created.Add(w.absolute), Login: id, Web: web,
 	}, nil
 }

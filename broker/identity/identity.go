@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"iter"
 	"log/slog"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -36,6 +37,7 @@ type Issuer struct {
 	session.Issuer
 	Sites  []string
 	Secret secret.Reference // of the client of class web; zero: it has none
+	Client *http.Client     // that talks with it; nil: directly
 }
 
 // Tokens checks ID tokens against the keys of their issuer.
@@ -97,7 +99,7 @@ type Web struct {
 // Identity is the broker's door for people. Safe for concurrent use.
 type Identity struct {
 	cfg       Config
-	issuers   map[string]Issuer
+	issuers   map[string]entries
 	providers map[string]*provider // of sign-ins by browser, by issuer
 	subject   [32]byte             // of every login nonce
 }
@@ -145,15 +147,16 @@ func New(c Config) (*Identity, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Identity{cfg: c, issuers: map[string]Issuer{}, providers: map[string]*provider{}, subject: sha256.Sum256([]byte(c.BrokerURL))}
+	d := &Identity{cfg: c, issuers: map[string]entries{}, providers: map[string]*provider{}, subject: sha256.Sum256([]byte(c.BrokerURL))}
 	for _, i := range c.Issuers {
 		if err := checkIssuer(i); err != nil {
 			return nil, err
 		}
-		if _, twice := d.issuers[i.URL]; twice {
-			return nil, session.Errorf(session.Invalid, "the issuer %s is configured twice", i.URL)
+		all, err := d.issuers[i.URL].add(i)
+		if err != nil {
+			return nil, err
 		}
-		d.issuers[i.URL] = i
+		d.issuers[i.URL] = all
 	}
 	return d, d.openProviders()
 }

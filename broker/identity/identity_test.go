@@ -530,7 +530,7 @@ func TestTroubleIsNotARefusal(t *testing.T) {
 
 func TestConfigurationsThatAreRefused(t *testing.T) {
 	for name, spoil := range map[string]func(*identity.Config){
-		"an issuer twice":            func(c *identity.Config) { c.Issuers[1].URL = vendor },
+		"an issuer twice":            func(c *identity.Config) { c.Issuers = append(c.Issuers, c.Issuers[1]) },
 		"an issuer without sites":    func(c *identity.Config) { c.Issuers[0].Sites = nil },
 		"a hospital of all sites":    func(c *identity.Config) { c.Issuers[1].Sites = []string{"*"} },
 		"a site that is no name":     func(c *identity.Config) { c.Issuers[1].Sites = []string{"N GH"} },

@@ -27,9 +27,5 @@ const (
 	maxShown      = 200              // bytes of what is only shown
 )
 
-// A talk with an identity provider.
-const (
-	providerTime  = 5 * time.Second // for one answer: a person waits
-	maxAnswer     = 256 << 10       // bytes of one
-	freshMetadata = time.Hour       // after this discovery is asked for again
-)
+// freshMetadata is how old an identity provider's discovery may be.
+const freshMetadata = time.Hour

@@ -63,8 +63,12 @@ func (d *Identity) refused(ctx context.Context, why error, issuer, way string) e
 	var e *session.Error
 	errors.As(why, &e)
 	event := witness.Event{Event: witness.LoginRefused, Details: map[string]string{"why": e.Message, "by": way}}
-	if i, known := d.issuers[issuer]; known {
-		event.Site, event.Details["issuer"] = siteOf(i), i.URL
+	switch all := d.issuers[issuer]; len(all) {
+	case 1:
+		event.Site = siteOf(all[0].Side, all[0].Sites)
+		fallthrough
+	case 2:
+		event.Details["issuer"] = issuer
 	}
 	return d.audit(ctx, event)
 }
@@ -77,11 +81,11 @@ func (d *Identity) audit(ctx context.Context, e witness.Event) error {
 	return d.cfg.Audit.Append(ctx, e)
 }
 
-// siteOf is the site to which a sign-in of an issuer belongs: a hospital's own
-// people to it, everybody else to the broker as a whole.
-func siteOf(i Issuer) string {
-	if i.Side == session.HospitalSide && len(i.Sites) == 1 {
-		return i.Sites[0]
+// siteOf is the site to which a sign-in belongs: that of a hospital's own people to it,
+// everybody else's to the broker as a whole.
+func siteOf(side session.Side, sites []string) string {
+	if side == session.HospitalSide && len(sites) == 1 {
+		return sites[0]
 	}
 	return ""
 }
@@ -131,10 +135,14 @@ func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims) error {
 	if err := d.limit(ctx, "login:person:"+hashed(claims.Iss+"\n"+claims.Sub), perPerson); err != nil {
 		return err
 	}
-	issuer := d.issuers[claims.Iss]
-	switch {
-	case len(issuer.roles(claims.Groups)) > 0:
+	all := d.issuers[claims.Iss]
+	switch is := all.standing(claims.Groups); {
+	case len(is.roles) > 0 && len(is.sites) > 0:
 		return nil
+	case len(is.roles) > 0:
+		return (&session.Error{Kind: session.Denied,
+			Message: "You are in groups of the vendor's and of the hospital's side, which have no site in common here."}).WithNext(
+			"Ask your identity provider's administrator to leave you in those of one side.")
 	case claims.Overage:
 		return (&session.Error{Kind: session.Denied,
 			Message: "Your identity provider left out your groups because there are too many."}).WithNext(
@@ -142,7 +150,7 @@ func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims) error {
 	}
 	return (&session.Error{Kind: session.Denied,
 		Message: "You are in none of the groups that may use Sallyport."}).WithNext(
-		"Ask your identity provider's administrator for " + wanted(issuer) + ".")
+		"Ask your identity provider's administrator for " + all.wanted() + ".")
 }
 
 // expectation checks what needs no issuer's keys and says what the token must satisfy.
@@ -158,12 +166,12 @@ func (d *Identity) expectation(a Attempt) (idtoken.Expect, error) {
 	case len(a.Signature) != ed25519.SignatureSize || !ed25519.Verify(key, ProofMessage(a.IDToken), a.Signature):
 		return idtoken.Expect{}, notSignedIn("The sign-in does not prove that you hold the session key.", nil)
 	}
-	issuer, known := d.issuers[claimedIssuer(a.IDToken)]
-	if !known {
+	all := d.issuers[claimedIssuer(a.IDToken)]
+	if len(all) == 0 {
 		return idtoken.Expect{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
 	}
 	return idtoken.Expect{
-		Issuer: issuer.URL, Clients: []string{issuer.Login},
+		Issuer: all[0].URL, Clients: []string{all[0].Login},
 		Nonce: d.cfg.Nonce(d.subject, sha256.Sum256([]byte(a.Key)), [32]byte(a.Salt)),
 		At:    d.cfg.Now(), MaxAge: maxTokenAge,
 	}, nil
@@ -240,13 +248,6 @@ func rejected(err error) error {
 		return notSignedIn("Your sign-in was not accepted.", err)
 	}
 	return &session.Error{Kind: session.Denied, Message: e.Message, Next: e.Next, Err: errors.Join(ErrNotSignedIn, err)}
-}
-
-func wanted(i Issuer) string {
-	if i.Side == session.VendorSide {
-		return "the group " + i.Group(session.Engineer)
-	}
-	return "the group " + i.Group(session.Approver) + " or " + i.Group(session.Auditor)
 }
 
 // hashed names something secret or long in the store.

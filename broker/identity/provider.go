@@ -2,14 +2,11 @@ package identity
 
 import (
 	"context"
-	"crypto/tls"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +15,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
@@ -32,23 +30,16 @@ type provider struct {
 	now      func() time.Time
 
 	mu   sync.Mutex // guards what follows; held while it is read anew
-	meta metadata
+	meta idtoken.Discovery
 	read time.Time
-}
-
-// metadata is what counts of a discovery document.
-type metadata struct {
-	Issuer       string `json:"issuer"`
-	Authorize    string `json:"authorization_endpoint"`
-	Token        string `json:"token_endpoint"`
-	IssParameter bool   `json:"authorization_response_iss_parameter_supported"`
 }
 
 // openProviders prepares the issuers that have a client of class web. An e-mail
 // domain leads to one of them only.
 func (d *Identity) openProviders() error {
 	owners := map[string]string{}
-	for _, i := range d.issuers {
+	for _, all := range d.issuers {
+		i := all[0]
 		client := webClient(i.Issuer)
 		if client == "" {
 			continue
@@ -59,8 +50,11 @@ func (d *Identity) openProviders() error {
 			}
 			owners[strings.ToLower(domain)] = i.URL
 		}
-		d.providers[i.URL] = &provider{issuer: i.Issuer, client: client, secret: i.Secret, redirect: d.cfg.BrokerURL + "/auth/callback",
-			http: strictHTTP(i.Issuer), now: d.cfg.Now}
+		p := &provider{issuer: i.Issuer, client: client, secret: i.Secret, redirect: d.cfg.BrokerURL + "/auth/callback", http: i.Client, now: d.cfg.Now}
+		if p.http == nil {
+			p.http = idtoken.Client(i.Issuer, idtoken.Options{})
+		}
+		d.providers[i.URL] = p
 	}
 	return nil
 }
@@ -108,53 +102,25 @@ func (d *Identity) providerFor(email string) (*provider, error) {
 }
 
 // endpoints reads the discovery document, at most once an hour.
-func (p *provider) endpoints(ctx context.Context) (metadata, error) {
+func (p *provider) endpoints(ctx context.Context) (idtoken.Discovery, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.read.IsZero() && p.now().Sub(p.read).Abs() < freshMetadata {
 		return p.meta, nil
 	}
-	m, err := p.discover(ctx)
+	m, err := idtoken.Discover(ctx, p.http, p.issuer)
+	if err == nil && (!p.issuer.Safe(m.Authorize) || !p.issuer.Safe(m.Token)) {
+		err = errors.New("the discovery document names unsafe endpoints")
+	}
 	if err != nil {
-		return metadata{}, p.away(err)
+		return idtoken.Discovery{}, p.away(err)
 	}
 	p.meta, p.read = m, p.now()
 	return m, nil
 }
 
-// discover refuses a document that speaks for another issuer, and endpoints that are
-// not safe to use.
-func (p *provider) discover(ctx context.Context) (metadata, error) {
-	where := strings.TrimSuffix(p.issuer.URL, "/") + "/.well-known/openid-configuration"
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, where, nil)
-	if err != nil {
-		return metadata{}, err
-	}
-	resp, err := p.http.Do(req)
-	if err != nil {
-		return metadata{}, err
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return metadata{}, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return metadata{}, fmt.Errorf("discovery answered %d", resp.StatusCode)
-	}
-	var m metadata
-	if err := json.Unmarshal(body, &m); err != nil {
-		return metadata{}, err
-	}
-	if m.Issuer != p.issuer.URL || !p.issuer.Safe(m.Authorize) || !p.issuer.Safe(m.Token) {
-		return metadata{}, errors.New("the discovery document is another issuer's, or names unsafe endpoints")
-	}
-	return m, nil
-}
-
-func (p *provider) oauth(m metadata) *oauth2.Config {
-	return &oauth2.Config{ClientID: p.client, RedirectURL: p.redirect, Scopes: p.issuer.Scope(),
-		Endpoint: oauth2.Endpoint{AuthURL: m.Authorize, TokenURL: m.Token, AuthStyle: oauth2.AuthStyleInParams}}
+func (p *provider) oauth(m idtoken.Discovery) *oauth2.Config {
+	return &oauth2.Config{ClientID: p.client, RedirectURL: p.redirect, Scopes: p.issuer.Scope(), Endpoint: m.Endpoint(!p.secret.IsZero())}
 }
 
 // exchange turns a code into the ID token.
@@ -175,7 +141,11 @@ func (p *provider) exchange(ctx context.Context, code, verifier string) (string,
 		return "", notConfirmed(fmt.Errorf("token endpoint: %.60q", no.ErrorCode))
 	}
 	if err != nil {
-		return "", p.away(errors.New("the token endpoint gave no usable answer")) // its words may hold a token
+		var away *url.Error
+		if !errors.As(err, &away) {
+			err = errors.New("the token endpoint gave no usable answer") // its words may hold a token
+		}
+		return "", p.away(err)
 	}
 	id, _ := token.Extra("id_token").(string)
 	if id == "" || len(id) > maxToken {
@@ -189,36 +159,10 @@ func notConfirmed(cause error) error {
 }
 
 func (p *provider) away(err error) error {
+	var e *session.Error
+	if errors.As(err, &e) && e.Kind == session.Unreachable {
+		return e // whoever asks for us is away
+	}
 	return &session.Error{Kind: session.Unreachable, Message: "The identity provider " + p.issuer.URL + " does not answer.",
 		Next: "Try again in a minute.", Err: err}
-}
-
-// strictHTTP follows nobody: no proxy, no redirects, no answers beyond the bounds.
-func strictHTTP(issuer session.Issuer) *http.Client {
-	return &http.Client{
-		Timeout: providerTime,
-		Transport: bounded{issuer: issuer, next: &http.Transport{
-			DialContext: (&net.Dialer{Timeout: providerTime}).DialContext, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout: providerTime, DisableKeepAlives: true, DisableCompression: true, MaxResponseHeaderBytes: 64 << 10,
-		}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-}
-
-// bounded refuses unsafe addresses and cuts long answers off, with an error.
-type bounded struct {
-	issuer session.Issuer
-	next   http.RoundTripper
-}
-
-// RoundTrip implements http.RoundTripper.
-func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !t.issuer.Safe(r.URL.String()) {
-		return nil, errors.New("that is not a safe address")
-	}
-	resp, err := t.next.RoundTrip(r)
-	if err == nil {
-		resp.Body = http.MaxBytesReader(nil, resp.Body, maxAnswer)
-	}
-	return resp, err
 }

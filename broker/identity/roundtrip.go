@@ -226,7 +226,7 @@ func (d *Identity) redeem(ctx context.Context, t roundTrip, a Answer) (string, i
 	if err != nil {
 		return "", idtoken.Claims{}, err
 	}
-	if a.Iss != t.Issuer && (a.Iss != "" || m.IssParameter) {
+	if a.Iss != t.Issuer && (a.Iss != "" || m.NamesItself) {
 		return "", idtoken.Claims{}, &session.Error{Kind: session.Denied, Message: "The answer did not come from your identity provider.",
 			Next: "Start again. If it happens twice, somebody may be interfering: tell your security contact."}
 	}

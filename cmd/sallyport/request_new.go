@@ -256,9 +256,9 @@ func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust
 
 // engineersOf finds the vendor's identity provider and its command-line client.
 func engineersOf(bundle session.Trust, iss string) (session.Issuer, string, error) {
-	issuer, ok := home.IssuerAt(bundle, iss)
+	issuer, ok := home.IssuerAt(bundle, iss, session.VendorSide)
 	clientID, hasClient := home.Client(issuer, session.CLI)
-	if !ok || !hasClient || issuer.Side != session.VendorSide {
+	if !ok || !hasClient {
 		return issuer, "", session.Errorf(session.Refused, "%s does not accept sign-ins of %s", bundle.Site, host(iss)).
 			WithNext("Ask the hospital for its current trust bundle and import it.")
 	}

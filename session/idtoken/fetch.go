@@ -36,7 +36,6 @@ func (k *KeySet) fetch(ctx context.Context) (answer, error) {
 	if k.issuer.Keys != "" {
 		return k.readKeys()
 	}
-	defer k.client.CloseIdleConnections()
 	address := k.issuer.JWKS
 	if address == "" {
 		var err error
@@ -81,25 +80,14 @@ func (k *KeySet) readKeys() (a answer, err error) {
 // discover returns the address of the key set. The document must name its issuer
 // byte for byte and keep its keys on the issuer's own host.
 func (k *KeySet) discover(ctx context.Context) (string, error) {
-	u, err := url.Parse(strings.TrimSuffix(k.issuer.URL, "/") + "/.well-known/openid-configuration")
+	doc, err := Discover(ctx, k.client, k.issuer)
 	if err != nil {
 		return "", err
 	}
-	body, _, err := k.get(ctx, u)
-	if err != nil {
+	if err := k.onePerson(doc.Subjects); err != nil {
 		return "", err
 	}
-	doc, err := parseObject(body)
-	if err != nil {
-		return "", err
-	}
-	if iss, _ := doc["issuer"].(string); iss != k.issuer.URL {
-		return "", fmt.Errorf("it names another issuer: %.120q", iss)
-	}
-	if err := k.onePerson(doc); err != nil {
-		return "", err
-	}
-	address, _ := doc["jwks_uri"].(string)
+	address := doc.Keys
 	target, err := documentURL(k.issuer, address)
 	if err != nil {
 		return "", err
@@ -116,9 +104,8 @@ var ErrPairwise = errors.New("the subject is pairwise")
 // onePerson refuses an issuer that gives each client another sub for a person, where
 // several clients count and sub is the name: one person would be as many as there are
 // clients, approve twice, and come back by browser when they were disabled.
-func (k *KeySet) onePerson(doc object) error {
-	kinds, _ := doc["subject_types_supported"].([]any)
-	if k.issuer.SubjectClaim() != "sub" || len(k.clients) < 2 || !slices.Contains(kinds, any("pairwise")) || slices.Contains(kinds, any("public")) {
+func (k *KeySet) onePerson(kinds []string) error {
+	if k.issuer.SubjectClaim() != "sub" || len(k.clients) < 2 || !slices.Contains(kinds, "pairwise") || slices.Contains(kinds, "public") {
 		return nil
 	}
 	return &session.Error{
@@ -132,32 +119,13 @@ func (k *KeySet) onePerson(doc object) error {
 
 // get reads one document, and what its Date header says about our clock.
 func (k *KeySet) get(ctx context.Context, u *url.URL) ([]byte, answer, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchLimit)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, answer{}, err
-	}
-	req.Header.Set("Accept", "application/json")
 	sent := k.opts.Now()
-	resp, err := k.client.Do(req)
+	body, header, err := document(ctx, k.client, u.String())
 	if err != nil {
 		return nil, answer{}, err
-	}
-	defer resp.Body.Close()
-	received := k.opts.Now()
-	if resp.StatusCode != http.StatusOK {
-		return nil, answer{}, fmt.Errorf("answered %d", resp.StatusCode)
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBody+1))
-	if err != nil {
-		return nil, answer{}, err
-	}
-	if len(body) > maxBody {
-		return nil, answer{}, errors.New("answer is too large")
 	}
 	a := answer{}
-	a.skew, a.skewed = clockSkew(resp.Header, sent, received)
+	a.skew, a.skewed = clockSkew(header, sent, k.opts.Now())
 	return body, a, nil
 }
 

@@ -2,7 +2,6 @@ package idtoken
 
 import (
 	"context"
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -21,6 +20,9 @@ import (
 type Options struct {
 	// Dial makes the TCP connection, or relays one; TLS is ours, on top of it.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Through, instead of Dial, reaches somebody who asks the issuer for us and speaks TLS
+	// with it: the answers are as good as their word.
+	Through func(ctx context.Context, network, address string) (net.Conn, error)
 	// Roots are the authorities to trust instead of the system's.
 	Roots *x509.CertPool
 	// MaxStale is how long keys count that could not be refreshed; default 24 h.
@@ -77,33 +79,13 @@ func NewKeySet(issuer session.Issuer, o Options) (*KeySet, error) {
 			return nil, err
 		}
 	}
-	if o.Dial == nil {
-		o.Dial = (&net.Dialer{Timeout: fetchLimit}).DialContext
-	}
 	if o.MaxStale <= 0 {
 		o.MaxStale = maxStale
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &KeySet{issuer: issuer, clients: issuer.Ids(), base: base, opts: o, client: newClient(o), flight: make(chan struct{}, 1)}, nil
-}
-
-// newClient speaks TLS itself over whatever Dial gives, and follows nobody: no
-// proxy, no redirects, no compression, no HTTP/2.
-func newClient(o Options) *http.Client {
-	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  nil,
-			DialContext:            o.Dial,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: o.Roots},
-			TLSHandshakeTimeout:    fetchLimit,
-			DisableCompression:     true,
-			MaxResponseHeaderBytes: 64 << 10,
-			MaxConnsPerHost:        2,
-		},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
+	return &KeySet{issuer: issuer, clients: issuer.Ids(), base: base, opts: o, client: Client(issuer, o), flight: make(chan struct{}, 1)}, nil
 }
 
 // Issuer is whose keys these are.

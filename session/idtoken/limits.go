@@ -13,15 +13,17 @@ const (
 
 // Of an issuer's keys.
 const (
-	maxKeys    = 50               // in one key set
-	minRSA     = 2048             // bits
-	maxRSA     = 8192             // bits: what costs too much to check
-	maxBody    = 256 << 10        // bytes of a discovery document or key set
-	fetchLimit = 5 * time.Second  // for one document
-	minGap     = 15 * time.Second // between two refreshes; who can wait for it (Patience) loses no signature
-	coldGap    = 5 * time.Second  // between two attempts while there are no keys at all
-	fresh      = time.Hour        // after this the keys are asked for again
-	maxStale   = 24 * time.Hour   // after this old keys count no more, when Options say nothing
+	maxKeys    = 50              // in one key set
+	minRSA     = 2048            // bits
+	maxRSA     = 8192            // bits: what costs too much to check
+	maxBody    = 256 << 10       // bytes of a discovery document or key set
+	fetchLimit = 5 * time.Second // for one document
+	// throughLimit is for one that somebody else asks for, who may have to dial in first.
+	throughLimit = 20 * time.Second
+	minGap       = 15 * time.Second // between two refreshes; who can wait for it (Patience) loses no signature
+	coldGap      = 5 * time.Second  // between two attempts while there are no keys at all
+	fresh        = time.Hour        // after this the keys are asked for again
+	maxStale     = 24 * time.Hour   // after this old keys count no more, when Options say nothing
 
 	// Patience is how long a token with an unknown key may wait where a person's signature
 	// hangs on it: as long as the next refresh may take to be allowed, and less than agent

@@ -21,14 +21,27 @@ func (o Open) check() error {
 	switch {
 	case !isSecret(o.Token):
 		return invalid("a stream without a proper token")
-	case !session.ValidName(o.Node), !session.ValidName(o.Asset), !session.ValidName(o.Service):
+	case !session.ValidName(o.Node):
 		return invalid("a stream to something that is not a name")
 	case len(o.Peer) > 64:
 		return invalid("a stream from an overlong address")
+	case o.Door == DoorIssuer:
+		if !isIssuer(o.Issuer) || o.Asset != "" || o.Service != "" {
+			return invalid("a question to something that is not an issuer")
+		}
+		return nil
+	case !session.ValidName(o.Asset), !session.ValidName(o.Service), o.Issuer != "":
+		return invalid("a stream to something that is not a name")
 	case o.Door != DoorSSH && o.Door != DoorAttach && o.Door != DoorTLS:
 		return invalid("a stream to an unknown door")
 	}
 	return nil
+}
+
+// isIssuer reports whether s has the form of an issuer's URL.
+func isIssuer(s string) bool {
+	u, err := url.Parse(s)
+	return err == nil && u.Host != "" && u.User == nil && len(s) <= 512
 }
 
 func (d Deliver) check() error {
@@ -131,11 +144,8 @@ func (r Role) check() error {
 		return invalid("a connection whose purpose is unclear")
 	case r.Role == RoleStream && !isSecret(r.Token):
 		return invalid("a stream without a proper token")
-	case r.Role == RoleRelay:
-		u, err := url.Parse(r.Issuer)
-		if err != nil || u.Host == "" || u.User != nil || len(r.Issuer) > 512 {
-			return invalid("a relay to something that is not an issuer")
-		}
+	case r.Role == RoleRelay && !isIssuer(r.Issuer):
+		return invalid("a relay to something that is not an issuer")
 	}
 	return nil
 }

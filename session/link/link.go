@@ -45,6 +45,8 @@
 //     end the other. The agent pings every 15 s; 30 s of silence is the end.
 //   - stream: role with the token of an open; raw bytes from the next byte on. A
 //     wrong token closes the connection.
+//     A stream to the door "issuer" carries one HTTP/1.1 request of the broker to an
+//     identity provider and the answer: the agent asks, and only what it allows.
 //   - spare: role, then pings until the broker sends open on it; the agent answers
 //     verdict, and when that is OK raw bytes follow in both directions.
 //   - relay: role with an issuer → ack; when that is OK, raw bytes to the issuer's host.
@@ -226,8 +228,9 @@ type Open struct {
 	Node    string `json:"node"`  // name of a node of the agent's own configuration
 	Asset   string `json:"asset"`
 	Service string `json:"service"`
-	Peer    string `json:"peer,omitempty"` // the engineer's network address, for the record
-	Door    Door   `json:"door"`           // what the stream speaks
+	Peer    string `json:"peer,omitempty"`   // the engineer's network address, for the record
+	Door    Door   `json:"door"`             // what the stream speaks
+	Issuer  string `json:"issuer,omitempty"` // of the door issuer, which is no asset's
 }
 
 // Door says what is spoken inside a stream. Who is at its other end shows there.
@@ -237,6 +240,7 @@ const (
 	DoorSSH    Door = "ssh"    // the inner SSH
 	DoorAttach Door = "attach" // package session/attach
 	DoorTLS    Door = "tls"    // an inner TLS 1.3, for the streams of other programs
+	DoorIssuer Door = "issuer" // a question to an identity provider that only the hospital reaches
 )
 
 // SessionReport is what the agent tells of one session. Reports are idempotent;

@@ -137,10 +137,10 @@ func IssuerFor(all []session.Trust, email string) (session.Issuer, error) {
 	return *found, nil
 }
 
-// IssuerAt finds a pinned identity provider by its exact URL.
-func IssuerAt(t session.Trust, issuer string) (session.Issuer, bool) {
+// IssuerAt finds a side's pinned identity provider by its exact URL.
+func IssuerAt(t session.Trust, issuer string, side session.Side) (session.Issuer, bool) {
 	for _, i := range t.Issuers {
-		if i.URL == issuer {
+		if i.URL == issuer && i.Side == side {
 			return i, true
 		}
 	}

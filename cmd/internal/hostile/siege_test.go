@@ -44,6 +44,7 @@ type siege struct {
 	agent    session.Trust
 	spool    string // the agent's, on disk
 
+	vouch  bool         // whether the agent asks the hospital's provider for the broker
 	twin   bool         // whether the broker has a second node
 	second *fleet.Fleet // that one
 	log    session.Node // that the first node names at enrolment; may be empty
@@ -80,7 +81,7 @@ func (s *siege) begin() {
 		Issuers: []session.Issuer{
 			{URL: vendorURL, Side: session.VendorSide, Login: "sallyport-cli", InsecureLoopback: true,
 				Clients: map[string]session.ClientClass{"sallyport-cli": session.CLI, "sallyport-web": session.Web}},
-			{URL: hospitalURL, Side: session.HospitalSide, Login: "sallyport-cli", InsecureLoopback: true,
+			{URL: hospitalURL, Side: session.HospitalSide, Login: "sallyport-cli", InsecureLoopback: true, Vouch: s.vouch,
 				Clients: map[string]session.ClientClass{"sallyport-console": session.Console, "sallyport-web": session.Web}},
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
+	"html"
 	"io"
 	"log/slog"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +60,7 @@ type world struct {
 	log      *loud
 	vendor   *provider
 	hospital *provider
+	inside   *inside // of the hospital, where only its agent reaches the provider; nil: everybody does
 }
 
 // loud keeps what the broker logs.
@@ -122,8 +125,12 @@ func (w *world) provider(side devidp.Side) *provider {
 	people := append(devidp.People(side), devidp.Person{Sub: "guest", Email: "guest@" + domain(side), Name: "Guest", Groups: []string{"visitors"}},
 		devidp.Person{Sub: "crossed", Email: "crossed@" + domain(side), Name: "Other side's groups",
 			Groups: map[devidp.Side][]string{devidp.Vendor: {session.GroupApprovers, session.GroupAuditors}, devidp.Hospital: {session.GroupEngineers}}[side]})
+	issuer := "http://" + p.srv.Listener.Addr().String()
+	if side == devidp.Hospital && w.inside != nil {
+		issuer, w.inside.address = "http://"+nowhere, p.srv.Listener.Addr().String()
+	}
 	var err error
-	p.Provider, err = devidp.New(devidp.Config{Issuer: "http://" + p.srv.Listener.Addr().String(), Name: side.Name(), People: people, KeyFile: file, Now: w.clock,
+	p.Provider, err = devidp.New(devidp.Config{Issuer: issuer, Name: side.Name(), People: people, KeyFile: file, Now: w.clock,
 		Clients: []devidp.Client{{ID: "sallyport-web", Redirects: []string{w.url + "/auth/callback"}}, {ID: "sallyport-cli", Native: true}}})
 	w.must(err)
 	p.srv.Config.Handler = p
@@ -195,12 +202,30 @@ func (v verifier) Verify(ctx context.Context, issuer, compact string, e idtoken.
 
 func newWorld(t *testing.T, change ...func([]identity.Issuer)) *world {
 	t.Helper()
-	w := &world{t: t, redis: miniredis.RunT(t), log: &loud{}}
+	return openWorld(t, with{}, change...)
+}
+
+// with is what a world may have instead of its own.
+type with struct {
+	inside  *inside           // only the hospital's agent reaches the hospital's provider
+	issuers []identity.Issuer // of providers that nobody here wrote, whose clock is the real one
+	agent   access.Agents
+	url     *httptest.Server // of the broker, where its address was needed before
+}
+
+func openWorld(t *testing.T, o with, change ...func([]identity.Issuer)) *world {
+	t.Helper()
+	w := &world{t: t, redis: miniredis.RunT(t), log: &loud{}, inside: o.inside}
 	w.now.Store(time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC).UnixNano())
-	server := httptest.NewUnstartedServer(nil)
-	t.Cleanup(server.Close)
+	if o.issuers != nil {
+		w.now.Store(time.Now().UnixNano())
+	}
+	server := o.url
+	if server == nil {
+		server = httptest.NewUnstartedServer(nil)
+		t.Cleanup(server.Close)
+	}
 	w.url = "http://" + server.Listener.Addr().String()
-	w.vendor, w.hospital = w.provider(devidp.Vendor), w.provider(devidp.Hospital)
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	st, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
 	w.must(err)
@@ -209,19 +234,34 @@ func newWorld(t *testing.T, change ...func([]identity.Issuer)) *world {
 	w.must(err)
 	t.Cleanup(func() { w.must(w.audit.Close()) })
 	w.agent = &accesstest.Agents{Site: "NGH", Name: "main", Now: w.clock}
-	w.access, err = access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: w.agent, Audit: w.audit, Now: w.clock, Log: log})
+	if o.agent == nil {
+		o.agent = w.agent
+	}
+	w.access, err = access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: o.agent, Audit: w.audit, Now: w.clock, Log: log})
 	w.must(err)
 	w.must(w.access.Announce(t.Context(), w.agent.Hello("NGH-PETCT1")))
-	clients := map[string]session.ClientClass{"sallyport-cli": session.CLI, "sallyport-web": session.Web}
-	issuers := []identity.Issuer{
-		{Issuer: session.Issuer{URL: w.vendor.Issuer(), Side: session.VendorSide, Domains: []string{"meridian.example"}, Clients: clients, Login: "sallyport-cli", InsecureLoopback: true}, Sites: []string{"NGH"}},
-		{Issuer: session.Issuer{URL: w.hospital.Issuer(), Side: session.HospitalSide, Domains: []string{"northfield.example"},
-			Clients: map[string]session.ClientClass{"sallyport-web": session.Web}, Login: "sallyport-cli", InsecureLoopback: true}, Sites: []string{"NGH"}},
+	issuers := o.issuers
+	if issuers == nil {
+		issuers = w.issuers()
 	}
 	for _, f := range change {
 		f(issuers)
 	}
-	sets, err := idtoken.NewKeySets([]session.Issuer{issuers[0].Issuer, issuers[1].Issuer}, func(session.Issuer) idtoken.Options { return idtoken.Options{Now: w.clock} })
+	reach := func(i session.Issuer) idtoken.Options {
+		o := idtoken.Options{Now: w.clock, MaxStale: time.Hour}
+		if w.inside != nil && i.URL == w.hospital.Issuer() {
+			o.Through = w.inside.open(t, i)
+		}
+		return o
+	}
+	for i := range issuers {
+		issuers[i].Client = idtoken.Client(issuers[i].Issuer, reach(issuers[i].Issuer))
+	}
+	var pinned []session.Issuer
+	for _, i := range issuers {
+		pinned = append(pinned, i.Issuer)
+	}
+	sets, err := idtoken.NewKeySets(pinned, reach)
 	w.must(err)
 	w.people, err = identity.New(identity.Config{BrokerURL: w.url, Issuers: issuers, Tokens: verifier{sets}, Sessions: st, Attempts: st, Audit: w.audit, Now: w.clock, Log: log,
 		Nonce: func(subject, extra, salt [32]byte) string { return grant.Nonce(grant.RoleLogin, subject, extra, salt) }, Web: identity.Web{Shelf: st}})
@@ -235,6 +275,17 @@ func newWorld(t *testing.T, change ...func([]identity.Issuer)) *world {
 	server.Config.Handler = handler
 	server.Start()
 	return w
+}
+
+// issuers are the two development providers.
+func (w *world) issuers() []identity.Issuer {
+	w.vendor, w.hospital = w.provider(devidp.Vendor), w.provider(devidp.Hospital)
+	clients := map[string]session.ClientClass{"sallyport-cli": session.CLI, "sallyport-web": session.Web}
+	return []identity.Issuer{
+		{Issuer: session.Issuer{URL: w.vendor.Issuer(), Side: session.VendorSide, Domains: []string{"meridian.example"}, Clients: clients, Login: "sallyport-cli", InsecureLoopback: true}, Sites: []string{"NGH"}},
+		{Issuer: session.Issuer{URL: w.hospital.Issuer(), Side: session.HospitalSide, Domains: []string{"northfield.example"},
+			Clients: map[string]session.ClientClass{"sallyport-web": session.Web}, Login: "sallyport-cli", InsecureLoopback: true}, Sites: []string{"NGH"}},
+	}
 }
 
 // browser is one browser: the broker's cookies in a map that tests may change, and a
@@ -253,7 +304,7 @@ const (
 func (w *world) browser() *browser {
 	jar, err := cookiejar.New(nil)
 	w.must(err)
-	b := &browser{world: w, cookies: map[string]string{}, idp: &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true},
+	b := &browser{world: w, cookies: map[string]string{}, idp: &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true, DialContext: w.inside.dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	return b
 }
@@ -318,17 +369,53 @@ func (b *browser) url0(a answered) string {
 	return v.URL
 }
 
-// visit goes to the provider and brings back the address that it redirects to, as a
-// path of the broker and what stands behind it.
+// visit goes to the provider, and on as it is sent, and brings back the answer with which it
+// is sent to the broker, by redirect or by a form that its page posts.
 func (b *browser) visit(address string) url.Values {
 	b.t.Helper()
-	resp, err := b.idp.Get(address)
+	for range 6 {
+		resp, err := b.idp.Get(address)
+		b.must(err)
+		page, err := io.ReadAll(resp.Body)
+		b.must(err)
+		resp.Body.Close()
+		if resp.StatusCode == http.StatusOK && strings.Contains(string(page), `action="`+b.url+`/auth/callback"`) {
+			form := url.Values{}
+			for _, field := range postedField.FindAllStringSubmatch(string(page), -1) {
+				form.Add(field[1], html.UnescapeString(field[2]))
+			}
+			return b.post(form)
+		}
+		to, err := resp.Request.URL.Parse(resp.Header.Get("Location"))
+		b.must(err)
+		if resp.StatusCode != http.StatusSeeOther && resp.StatusCode != http.StatusFound {
+			b.t.Fatalf("the provider answered %d %s %s", resp.StatusCode, to, page)
+		}
+		if strings.HasPrefix(to.String(), b.url+"/auth/callback?") {
+			return to.Query()
+		}
+		address = to.String()
+	}
+	b.t.Fatal("the provider sends the browser in circles")
+	return nil
+}
+
+var postedField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
+
+// post is what a browser does with a form from another site: its cookies stay behind.
+func (b *browser) post(form url.Values) url.Values {
+	b.t.Helper()
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.url+"/auth/callback", strings.NewReader(form.Encode()))
+	b.must(err)
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	req.Header.Set("Sec-Fetch-Site", "cross-site")
+	resp, err := b.idp.Transport.RoundTrip(req)
 	b.must(err)
 	resp.Body.Close()
 	to, err := url.Parse(resp.Header.Get("Location"))
 	b.must(err)
-	if resp.StatusCode != http.StatusSeeOther || !strings.HasPrefix(to.String(), b.url+"/auth/callback?") {
-		b.t.Fatalf("the provider answered %d %s", resp.StatusCode, to)
+	if to.Path != "/auth/callback" {
+		b.t.Fatalf("a posted answer: %d %s", resp.StatusCode, to)
 	}
 	return to.Query()
 }

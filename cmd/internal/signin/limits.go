@@ -10,7 +10,6 @@ import (
 const (
 	discoveryTime = 10 * time.Second
 	exchangeTime  = 15 * time.Second // of a code for a token
-	maxAnswer     = 256 << 10        // bytes of either's answer
 	maxForm       = 64 << 10         // bytes of an answer that is posted
 	maxToken      = idtoken.MaxToken // bytes of the ID token in it
 )

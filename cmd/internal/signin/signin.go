@@ -22,6 +22,7 @@ import (
 	"golang.org/x/oauth2"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -52,7 +53,7 @@ type Flow struct {
 
 	config   Config
 	oauth    oauth2.Config
-	meta     metadata
+	meta     idtoken.Discovery
 	verifier string
 	state    string
 	http     *http.Client
@@ -86,8 +87,7 @@ func Begin(ctx context.Context, c Config) (*Flow, error) {
 	_, port, _ := net.SplitHostPort(listener.Addr().String())
 	here := net.JoinHostPort(cmp.Or(c.Issuer.Redirect.Host, "127.0.0.1"), port)
 	f.Redirect = "http://" + here + cmp.Or(c.Issuer.Redirect.Path, "/cb")
-	f.oauth = oauth2.Config{ClientID: c.ClientID, ClientSecret: c.Secret, RedirectURL: f.Redirect, Scopes: c.Issuer.Scope(),
-		Endpoint: oauth2.Endpoint{AuthURL: meta.Authorize, TokenURL: meta.Token, AuthStyle: oauth2.AuthStyleInParams}}
+	f.oauth = oauth2.Config{ClientID: c.ClientID, ClientSecret: c.Secret, RedirectURL: f.Redirect, Scopes: c.Issuer.Scope(), Endpoint: meta.Endpoint(c.Secret != "")}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(f.verifier)}
 	for name, value := range c.Issuer.Question(c.Nonce, c.Hint, c.Fresh) {
 		options = append(options, oauth2.SetAuthURLParam(name, value))
@@ -200,7 +200,7 @@ func (f *Flow) judge(q map[string][]string) answer {
 		return ""
 	}
 	iss := first("iss")
-	if len(q["iss"]) > 1 || (iss != "" && iss != f.config.Issuer.URL) || (iss == "" && f.meta.IssParameter) {
+	if len(q["iss"]) > 1 || (iss != "" && iss != f.config.Issuer.URL) || (iss == "" && f.meta.NamesItself) {
 		return answer{err: session.Errorf(session.Denied, "The answer did not come from %s", f.config.Issuer.URL).
 			WithNext("Run the command again. If it happens twice, somebody may be interfering: tell your security contact.")}
 	}

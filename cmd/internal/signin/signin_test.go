@@ -18,18 +18,25 @@ import (
 const nonce = "0123456789012345678901234567890123456789abc"
 
 // idp is a provider that gives one token, and keeps the form that asked for it.
-func idp(t *testing.T, claims map[string]any) (issuer string, asked *url.Values) {
+func idp(t *testing.T, claims map[string]any, methods ...string) (issuer string, asked *url.Values) {
 	t.Helper()
 	asked = &url.Values{}
 	mux := http.NewServeMux()
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	mux.HandleFunc("GET /.well-known/openid-configuration", func(w http.ResponseWriter, _ *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]any{"issuer": server.URL, "authorization_endpoint": server.URL + "/a", "token_endpoint": server.URL + "/t"})
+		doc := map[string]any{"issuer": server.URL, "authorization_endpoint": server.URL + "/a", "token_endpoint": server.URL + "/t"}
+		if methods != nil {
+			doc["token_endpoint_auth_methods_supported"] = methods
+		}
+		_ = json.NewEncoder(w).Encode(doc)
 	})
 	mux.HandleFunc("POST /t", func(w http.ResponseWriter, r *http.Request) {
 		_ = r.ParseForm()
 		*asked = r.PostForm
+		if user, secret, ok := r.BasicAuth(); ok {
+			asked.Set("header", user+":"+secret)
+		}
 		all := map[string]any{"iss": server.URL, "nonce": nonce}
 		for k, v := range claims {
 			all[k] = v
@@ -55,7 +62,13 @@ func freePort(t *testing.T) int {
 // The whole round trip as an issuer's entry wants it: registered address, posted answer,
 // own scopes and parameters, a secret, and another claim that names the person.
 func TestRoundTripAsTheEntrySays(t *testing.T) {
-	address, asked := idp(t, map[string]any{"sub": "pairwise", "unique_name": `NORTHFIELD\Anna`, "upn": "anna@northfield.example"})
+	for name, methods := range map[string][]string{"client_secret": {"client_secret_basic", "client_secret_post"}, "header": {"client_secret_basic"}, "header, when nothing is said": nil, "client_secret, when neither": {"none"}} {
+		t.Run(name, func(t *testing.T) { roundTripAsTheEntrySays(t, strings.Split(name, ",")[0], methods) })
+	}
+}
+
+func roundTripAsTheEntrySays(t *testing.T, where string, methods []string) {
+	address, asked := idp(t, map[string]any{"sub": "pairwise", "unique_name": `NORTHFIELD\Anna`, "upn": "anna@northfield.example"}, methods...)
 	port := freePort(t)
 	i := session.Issuer{URL: address, InsecureLoopback: true, Tokens: session.Tokens{Subject: "unique_name"}, SignIn: session.SignIn{
 		Scopes: []string{"openid", "allatclaims"}, Parameters: map[string]string{"domain_hint": "northfield.example"}, ResponseMode: "form_post",
@@ -97,7 +110,7 @@ func TestRoundTripAsTheEntrySays(t *testing.T) {
 	if err != nil || claims.Sub != `northfield\anna` || claims.Email != "anna@northfield.example" {
 		t.Errorf("%+v, %v", claims, err)
 	}
-	if asked.Get("client_secret") != "s3cr3t" || asked.Get("redirect_uri") != back || asked.Get("code_verifier") == "" {
+	if want := map[string]string{"client_secret": "s3cr3t", "header": "console:s3cr3t"}[where]; asked.Get(where) != want || asked.Has("header") == asked.Has("client_secret") || asked.Get("redirect_uri") != back || asked.Get("code_verifier") == "" {
 		t.Errorf("asked for the token with %v", *asked)
 	}
 }
