@@ -135,7 +135,7 @@ func (c *Config) Validate() error {
 		path := fmt.Sprintf("$.nodes[%d]", i)
 		v.name(path+".name", n.Name)
 		_, _, err := net.SplitHostPort(n.Address)
-		v.require(path+".address", err == nil, "an address looks like broker.example.org:443")
+		v.require(path+".address", err == nil, "an address looks like broker.example.org:443 or [2001:db8::1]:443")
 		accepted := session.Nodes{{Origin: n.Log, Key: n.Key}}
 		v.require(path+".key", n.Log == "" && n.Key == "" || accepted.Check() == nil, "log and key go together, as the broker's operators gave them")
 	}

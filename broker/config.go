@@ -150,6 +150,8 @@ func (c *Config) Validate() error {
 	require("$.listen", err == nil, "an address to listen on looks like 0.0.0.0:443")
 	_, _, err = net.SplitHostPort(c.SSH.Listen)
 	require("$.ssh.listen", err == nil, "an address to listen on looks like 0.0.0.0:2222")
+	_, _, err = net.SplitHostPort(c.SSH.Address)
+	require("$.ssh.address", err == nil, "the address that engineers' clients dial looks like broker.example.org:2222 or [2001:db8::1]:2222")
 	require("$.tls", (c.TLS.Certificate == "") == (c.TLS.Key == ""), "certificate and key go together")
 	require("$.tls", c.TLS.Certificate != "" || c.loopbackOnly(), "without a certificate the broker serves loopback only")
 	u, err := url.Parse(c.URL)

@@ -50,3 +50,19 @@ func TestHowLongBrowsersStaySignedIn(t *testing.T) {
 		t.Errorf("%s %s", idle, absolute)
 	}
 }
+
+// An address of IPv6 stands in brackets where a port follows.
+func TestAddressesOfBothKinds(t *testing.T) {
+	for text, good := range map[string]bool{
+		"broker.example.org:2222": true, "192.0.2.1:2222": true, "[2001:db8::1]:2222": true, "2001:db8::1:2222": false, "broker.example.org": false,
+	} {
+		c := Config{URL: "https://[2001:db8::1]", Listen: "[::]:443", SSH: SSH{Listen: "[::]:2222", Address: text}}
+		err := c.Validate().Error()
+		if strings.Contains(err, "$.ssh.address") == good || strings.Contains(err, "$.ssh.listen") || strings.Contains(err, "$.listen") || strings.Contains(err, "$.url") {
+			t.Errorf("%q: %v", text, err)
+		}
+		if at := c.linkAddress(); at != "[2001:db8::1]:443" {
+			t.Errorf("agents dial %s", at)
+		}
+	}
+}

@@ -138,7 +138,11 @@ func when(n Notice) string {
 	t := n.Terms
 	layout := "2 Jan 15:04"
 	until := t.Until.In(t.Now.Location())
-	window := fmt.Sprintf("%s to %s", t.From.In(t.Now.Location()).Format(layout), until.Format(layout+" MST"))
+	from, first := t.From.In(t.Now.Location()), layout
+	if from.Format("MST") != until.Format("MST") { // the clocks are changed in between
+		first += " MST"
+	}
+	window := fmt.Sprintf("%s to %s", from.Format(first), until.Format(layout+" MST"))
 	if !t.From.After(t.Now) {
 		window = "not after " + until.Format(layout+" MST")
 	}

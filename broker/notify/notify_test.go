@@ -426,3 +426,16 @@ func TestMailsAreReadAsTheyWereWritten(t *testing.T) {
 		}
 	}
 }
+
+// A window over the night on which the clocks are changed says by which clock.
+func TestWindowOverTheClockChange(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	from := time.Date(2026, 10, 25, 0, 15, 0, 0, time.UTC) // 02:15 by the summer's clock
+	n := Notice{Terms: Terms{From: from, Until: from.Add(2 * time.Hour), Longest: time.Hour, Now: from.Add(-time.Hour).In(berlin)}}
+	if got, want := when(n), "up to 1 h, 25 Oct 02:15 CEST to 25 Oct 03:15 CET"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -22,26 +22,47 @@ func moment(flag, text string, zone *time.Location, after time.Time) (time.Time,
 		return t.Truncate(time.Second), nil
 	}
 	for _, layout := range []string{"2006-01-02 15:04", "2006-01-02T15:04"} {
-		t, err := time.ParseInLocation(layout, text, zone)
+		shown, err := time.Parse(layout, text)
 		if err != nil {
 			continue
 		}
-		if t.Format(layout) != text {
-			return t, usage("--%s: the clocks skip %.20s on that day in %s", flag, text, zone).WithNext("Choose another time, or write it as 2026-11-24T18:30:00+01:00.")
+		switch all := moments(shown, zone); len(all) {
+		case 0:
+			return time.Time{}, usage("--%s: the clocks skip %.20s on that day in %s", flag, text, zone).WithNext("Choose another time, or write it as 2026-11-24T18:30:00+01:00.")
+		case 1:
+			return all[0], nil
+		default:
+			return time.Time{}, usage("--%s: the clocks show %.20s twice on that day in %s", flag, text, zone).
+				WithNext("Write it as " + all[0].Format(time.RFC3339) + " or " + all[1].Format(time.RFC3339) + ".")
 		}
-		return t, nil
 	}
 	if clock, err := time.Parse("15:04", text); err == nil {
 		day := after.In(zone)
-		for n := range 2 {
-			t := time.Date(day.Year(), day.Month(), day.Day()+n, clock.Hour(), clock.Minute(), 0, 0, zone)
-			if t.After(after) {
-				return t, nil
+		for n := range 3 { // one day may skip it
+			for _, t := range moments(time.Date(day.Year(), day.Month(), day.Day()+n, clock.Hour(), clock.Minute(), 0, 0, time.UTC), zone) {
+				if t.After(after) {
+					return t, nil
+				}
 			}
 		}
 	}
 	return time.Time{}, usage("--%s: %.40q is not a time", flag, text).
 		WithNext("Write \"2026-11-24 18:30\" or \"18:30\" in the site's time zone (" + zone.String() + "), or 2026-11-24T18:30:00+01:00.")
+}
+
+// moments are those at which the clocks of a zone show a day and a time, here written
+// as if of UTC: none if they are set forward over it, two if they are set back.
+func moments(shown time.Time, zone *time.Location) []time.Time {
+	const day = 24 * time.Hour
+	var all []time.Time
+	for _, near := range []time.Time{shown.Add(-day), shown.Add(day)} {
+		_, offset := near.In(zone).Zone()
+		t := shown.Add(-time.Duration(offset) * time.Second).In(zone)
+		if t.Format(time.DateTime) == shown.Format(time.DateTime) && (len(all) == 0 || !t.Equal(all[0])) {
+			all = append(all, t)
+		}
+	}
+	return all
 }
 
 // ends reads --from and --until. What is not given is zero.

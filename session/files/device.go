@@ -2,6 +2,7 @@ package files
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"io"
 	"sync"
@@ -11,8 +12,13 @@ import (
 	"github.com/sallyport/sallyport/session/files/packet"
 )
 
-// errLost is for what cannot be asked any more.
-var errLost = errors.New("the device's sftp server is gone")
+var (
+	// errLost is for what cannot be asked any more.
+	errLost = errors.New("the device's sftp server is gone")
+	// errTalks is for an account whose login shell prints something before anything else,
+	// also where nobody reads it. No sftp client gets past that.
+	errTalks = errors.New("text instead of sftp")
+)
 
 // device is the device's sftp server. What is sent keeps its order, and answers are
 // handled in the order in which they come, one at a time.
@@ -72,6 +78,9 @@ func dial(cfg Config, settle func(*step, packet.Response)) (*device, error) {
 
 // greet hears what the device offers, and how much it takes at once.
 func (d *device) greet() error {
+	if first, err := d.from.Peek(1); err != nil || first[0] != 0 { // of a packet's length
+		return cmp.Or(err, errTalks)
+	}
 	body, err := packet.Read(d.from, nil)
 	if err != nil {
 		return err

@@ -475,6 +475,17 @@ func (c *counter) Read(p []byte) (int, error) {
 
 // A device whose sftp server lies, hangs up or never ends a listing harms nobody.
 func TestHostileDevice(t *testing.T) {
+	t.Run("a login shell that greets", func(t *testing.T) {
+		b := newBench(t, true, true, func(ch ssh.Channel) {
+			_, _ = io.WriteString(ch, "Welcome to the M\xfcller 3000\n")
+			_, _ = io.Copy(io.Discard, ch)
+			_ = ch.Close()
+		})
+		var plain *session.Error
+		if err := <-b.served; !errors.As(err, &plain) || plain.Message != "The device's login shell prints text where sftp should begin." {
+			t.Errorf("the end: %v", err)
+		}
+	})
 	t.Run("no sftp", func(t *testing.T) {
 		b := newBench(t, true, true, func(ch ssh.Channel) { _ = ch.Close() })
 		if b.client != nil {

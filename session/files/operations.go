@@ -2,6 +2,7 @@ package files
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"strings"
 	"sync"
@@ -85,7 +86,10 @@ func Dial(cfg Config) (*Operations, error) {
 	o := &Operations{cfg: cfg, open: map[string]*file{}}
 	o.answered = sync.NewCond(&o.mu)
 	var err error
-	if o.far, err = dial(cfg, o.settle); err != nil {
+	if o.far, err = dial(cfg, o.settle); errors.Is(err, errTalks) {
+		return nil, &session.Error{Kind: session.Refused, Message: "The device's login shell prints text where sftp should begin.",
+			Next: "Ask the hospital to let that account's .bashrc print nothing where nobody reads it, or to use internal-sftp.", Err: err}
+	} else if err != nil {
 		return nil, &session.Error{Kind: session.Refused, Message: "The device offers no sftp.",
 			Next: "Ask the hospital whether its SSH server has the sftp subsystem.", Err: err}
 	}

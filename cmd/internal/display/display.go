@@ -99,6 +99,9 @@ func Clock(t, now time.Time) string {
 			shown = t.Format("2 Jan 2006 15:04")
 		}
 	}
+	if t.Format("MST") != now.Format("MST") { // over a night on which the clocks are changed
+		shown += t.Format(" MST")
+	}
 	d := t.Sub(now)
 	switch {
 	case d > 36*time.Hour, d < -36*time.Hour:

@@ -154,6 +154,28 @@ func TestTablesLineUp(t *testing.T) {
 	}
 }
 
+// In the night on which the clocks are set back, 02:30 comes twice.
+func TestClockInTheNightOfTheClockChange(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 10, 25, 0, 10, 0, 0, time.UTC).In(berlin) // 02:10 CEST
+	for want, left := range map[string]time.Duration{
+		"02:30 (in 20 min)":                 20 * time.Minute,
+		"02:30 CET (in 1 h 20 min)":         80 * time.Minute,
+		"03:10 CET (in 2 h)":                2 * time.Hour,
+		"24 Oct 23:10 (3 h ago)":            -3 * time.Hour,
+		"26 Oct 01:09 CET (in 23 h 59 min)": 24*time.Hour - time.Minute,
+		"28 Mar 2027 03:30":                 time.Date(2027, 3, 28, 1, 30, 0, 0, time.UTC).Sub(now),
+		"28 Mar 2027 01:30 CET":             time.Date(2027, 3, 28, 0, 30, 0, 0, time.UTC).Sub(now),
+	} {
+		if got := Clock(now.Add(left).UTC(), now); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
+
 func TestClockSpeaks(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 24, 0, 0, time.UTC)
 	for want, at := range map[string]time.Time{

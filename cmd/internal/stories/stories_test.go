@@ -463,8 +463,12 @@ func cmdRandom(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), blob, 0o600))
 }
 
-// sshd: run a real OpenSSH server and write assets.yaml for it.
-func cmdSSHD(ts *testscript.TestScript, _ bool, _ []string) {
+// sshd [address]: run a real OpenSSH server and write assets.yaml for it.
+func cmdSSHD(ts *testscript.TestScript, _ bool, args []string) {
+	address := "127.0.0.1"
+	if len(args) > 0 {
+		address = args[0]
+	}
 	dir := ts.MkAbs("sshd")
 	ts.Check(os.MkdirAll(dir, 0o700))
 	for _, key := range []string{"host", "login"} {
@@ -476,7 +480,7 @@ func cmdSSHD(ts *testscript.TestScript, _ bool, _ []string) {
 	pub, err := os.ReadFile(filepath.Join(dir, "login.pub"))
 	ts.Check(err)
 	ts.Check(os.WriteFile(filepath.Join(dir, "authorized_keys"), pub, 0o600))
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	ln, err := net.Listen("tcp", net.JoinHostPort(address, "0"))
 	ts.Check(err)
 	port := ln.Addr().(*net.TCPAddr).Port
 	ts.Check(ln.Close())
@@ -484,14 +488,14 @@ func cmdSSHD(ts *testscript.TestScript, _ bool, _ []string) {
 	if user == "" {
 		user = "root"
 	}
-	config := fmt.Sprintf("Port %d\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n", port, dir, dir)
+	config := fmt.Sprintf("Port %d\nListenAddress %s\nHostKey %s/host\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nSubsystem sftp internal-sftp\n", port, address, dir, dir)
 	ts.Check(os.WriteFile(filepath.Join(dir, "config"), []byte(config), 0o600))
 	_ = os.MkdirAll("/run/sshd", 0o755)
 	start(ts, "sshd", "/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "config"))
 	until(ts, "sshd listens", func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", ln.Addr().String())
 		if err == nil {
 			conn.Close()
 		}
@@ -504,8 +508,8 @@ func cmdSSHD(ts *testscript.TestScript, _ bool, _ []string) {
   policy: {approvals: 1, accept: {engineer: [cli, web], approver: [console, web]}, longest: 8h, channels: [shell, exec, files-in, files-out]}
   endpoints:
   - name: recon
-    address: 127.0.0.1
+    address: "%s"
     services:
     - {name: recon-ssh, protocol: ssh, port: %d, class: non-disruptive, login: {user: %s, key: "file:%s/login"}, host_key: "%s"}
-`, port, user, dir, strings.Fields(string(fingerprint))[1]), 0o600))
+`, address, port, user, dir, strings.Fields(string(fingerprint))[1]), 0o600))
 }
