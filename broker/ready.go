@@ -45,6 +45,11 @@ func Ready(ctx context.Context, cfg Config) (missing []error, notes []string) {
 	if err := CheckIssuers(ctx, cfg); err != nil {
 		r.missing = append(r.missing, err)
 	}
+	for _, i := range cfg.Issuers {
+		if i.Reach == reachAgent {
+			r.notes = append(r.notes, "The identity provider "+i.URL+" was not looked at: the running broker asks it through the agent of "+i.Sites[0]+", which needs vouch: true")
+		}
+	}
 	return r.missing, r.notes
 }
 
