@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,9 +48,11 @@ type Agent struct {
 	ledger     *ledger.Ledger
 	out        *proxy.Dialer // the way out of the hospital
 	client     *link.Client
-	keys       *idtoken.KeySets // of the identity providers
-	vouch      *vouch.Desk      // where the broker asks some of them
-	deliveries *deliveries
+	keys       *idtoken.KeySets           // of the identity providers, at the start
+	rules      atomic.Pointer[Config]     // what counts now of what Reload can change
+	vouch      atomic.Pointer[vouch.Desk] // where the broker asks some of the identity providers
+	deliveries atomic.Pointer[deliveries]
+	devices    *device.Devices
 	engine     *engine.Engine
 	spool      *spool.Spool
 	unsealed   *unsealed
@@ -62,6 +65,7 @@ type Agent struct {
 // can run. It takes the ledger's lock, so that no two agents share one state.
 func New(cfg Config, log *slog.Logger) (*Agent, error) {
 	a := &Agent{cfg: cfg, log: log, state: state{cfg.State}}
+	a.rules.Store(&cfg)
 	var err error
 	if a.identity, err = a.state.identity(); err != nil {
 		return nil, err
@@ -99,7 +103,11 @@ func (a *Agent) assemble() error {
 	}
 	a.client, err = link.NewClient(link.ClientConfig{
 		Nodes: a.cfg.nodes(), Certificate: a.creds.certificate, Roots: a.creds.pool, Renew: a.creds.renewed,
-		Hello: func() link.Hello { return hello }, Handler: a, OnState: a.linkState, Trusted: a.checkpoints.trusted, Dial: a.out.Dial, Log: a.log,
+		Hello: func() link.Hello {
+			now := hello
+			now.Assets = a.rules.Load().catalogue()
+			return now
+		}, Handler: a, OnState: a.linkState, Trusted: a.checkpoints.trusted, Dial: a.out.Dial, Log: a.log,
 	})
 	if err != nil {
 		return err
@@ -107,7 +115,7 @@ func (a *Agent) assemble() error {
 	if err := a.makeDeliveries(); err != nil {
 		return err
 	}
-	a.reporter = newReporter(a.ledger, a.cfg.protocol, a.client.Report, a.log)
+	a.reporter = newReporter(a.ledger, func(asset, service string) session.Protocol { return a.rules.Load().protocol(asset, service) }, a.client.Report, a.log)
 	keep, _ := time.ParseDuration(a.cfg.KeepRecordings)
 	heads := spool.NewHeads(spool.HeadsConfig{
 		Dir: a.state.path("spool"), Putter: a.client, Signer: a.identity, Pin: a.state.countersigner, Log: a.log,
@@ -123,54 +131,58 @@ func (a *Agent) assemble() error {
 
 func (a *Agent) makeDeliveries() error {
 	var err error
-	if a.keys, err = idtoken.NewKeySets(a.cfg.Issuers, a.reach); err != nil {
+	if a.keys, err = a.keySets(a.cfg); err != nil {
 		return err
 	}
-	a.vouch = vouch.New(a.cfg.Issuers, a.reach, a.log)
+	a.vouch.Store(vouch.New(a.cfg.Issuers, a.reach(a.cfg), a.log))
 	policy := a.cfg.policy(a.fingerprint())
 	verifier, err := grant.NewVerifier(policy, a.keys)
 	if err != nil {
 		return err
 	}
-	a.deliveries = &deliveries{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log}
+	a.deliveries.Store(&deliveries{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log})
 	a.ledger.LimitSessions(a.cfg.limits(policy.Assets))
 	return nil
 }
 
-// reach is how an identity provider is reached from here.
-func (a *Agent) reach(iss session.Issuer) idtoken.Options {
-	keep, _ := time.ParseDuration(a.cfg.JWKSMaxStale)
-	o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext, Patience: idtoken.Patience}
-	if iss.Reach == "broker" {
-		// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
-		o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.client.Relay(ctx, iss.URL) }
+// keySets are the keys of a configuration's identity providers.
+func (a *Agent) keySets(cfg Config) (*idtoken.KeySets, error) {
+	return idtoken.NewKeySets(cfg.Issuers, a.reach(cfg))
+}
+
+// reach is how a configuration's identity providers are reached from here.
+func (a *Agent) reach(cfg Config) func(session.Issuer) idtoken.Options {
+	keep, _ := time.ParseDuration(cfg.JWKSMaxStale)
+	return func(iss session.Issuer) idtoken.Options {
+		o := idtoken.Options{MaxStale: keep, Dial: a.out.DialContext, Patience: idtoken.Patience}
+		if iss.Reach == "broker" {
+			// TLS to the issuer runs inside the relayed stream: the broker carries it, unread.
+			o.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) { return a.client.Relay(ctx, iss.URL) }
+		}
+		return o
 	}
-	return o
 }
 
 func (a *Agent) makeEngine() error {
-	devices, err := device.New(a.cfg.targets(), a.log)
-	if err != nil {
+	var err error
+	if a.devices, err = device.New(a.cfg.targets(), a.log); err != nil {
 		return err
 	}
-	idle := map[string]time.Duration{}
-	for _, asset := range a.cfg.catalogue() {
-		idle[asset.Name] = asset.Policy.Idle
-	}
-	ssh, err := shell.New(shell.Config{Identity: a.identity, Devices: devices, Log: a.log})
+	ssh, err := shell.New(shell.Config{Identity: a.identity, Devices: a.devices, Log: a.log})
 	if err != nil {
 		return err
 	}
 	a.engine, err = engine.New(engine.Config{
-		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh}, Protocol: devices.Protocol,
+		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh}, Protocol: a.devices.Protocol,
 		Site: a.cfg.Site, Agent: a.fingerprint(),
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: time.Now,
-		Idle: func(asset string) time.Duration { return idle[asset] },
+		Idle: func(asset string) time.Duration { return a.rules.Load().idle(asset) },
 	})
 	if err != nil {
 		return err
 	}
-	a.deliveries.live, a.deliveries.extend = a.engine, a.engine.Extend
+	d := a.deliveries.Load()
+	d.live, d.extend = a.engine, a.engine.Extend
 	return nil
 }
 
@@ -319,7 +331,7 @@ func reportOf(e ledger.Entry) link.SessionReport {
 
 // Deliver, End and Stream are what the broker can ask: link.AgentHandler.
 func (a *Agent) Deliver(ctx context.Context, d link.Deliver) link.Verdict {
-	return a.deliveries.deliver(ctx, d)
+	return a.deliveries.Load().deliver(ctx, d)
 }
 
 // End narrows, so it needs no token; only the reasons that a broker may give are taken.
@@ -341,7 +353,7 @@ func (a *Agent) End(_ context.Context, e link.End) link.Verdict {
 // in the inner SSH, or in the browser's proof: the broker's word counts for nothing.
 func (a *Agent) Stream(ctx context.Context, o link.Open, conn net.Conn) {
 	if o.Door == link.DoorIssuer {
-		a.vouch.Serve(ctx, o.Issuer, conn)
+		a.vouch.Load().Serve(ctx, o.Issuer, conn)
 		return
 	}
 	a.engine.Serve(ctx, engine.Visit{Door: o.Door, Asset: o.Asset, Service: o.Service, Peer: o.Peer}, conn)

@@ -334,6 +334,16 @@ func (c *Config) catalogue() []session.Asset {
 	return all
 }
 
+// idle is how long a connection to an asset may carry nothing; 0: as long as it likes.
+func (c *Config) idle(asset string) time.Duration {
+	for _, a := range c.Assets {
+		if a.Name == asset {
+			return a.Policy.rules().Idle
+		}
+	}
+	return 0
+}
+
 // protocol is what a service speaks; "" for one that is not here.
 func (c *Config) protocol(asset, service string) session.Protocol {
 	for _, t := range c.targets() {

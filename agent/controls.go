@@ -26,7 +26,7 @@ func (c controls) Status() console.Status {
 		s.Stuck = append(s.Stuck, console.Stuck{Recording: x.Recording, Session: x.Header.Session, Part: x.Part, Parts: x.Parts,
 			Since: x.Since, Message: x.Message, Next: x.Next})
 	}
-	for _, a := range c.a.cfg.Assets {
+	for _, a := range c.a.rules.Load().Assets {
 		s.Assets = append(s.Assets, a.Name)
 	}
 	for _, l := range c.a.engine.Live() {
@@ -100,7 +100,7 @@ func (c controls) end(k console.Kill) ([]session.ID, error) {
 	case k.All:
 		return c.a.engine.EndAll(session.KilledLocal, localOperator)
 	case k.Asset != "":
-		for _, a := range c.a.cfg.Assets {
+		for _, a := range c.a.rules.Load().Assets {
 			if a.Name == k.Asset {
 				return c.a.engine.EndAsset(k.Asset, session.KilledLocal, localOperator)
 			}

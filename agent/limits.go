@@ -14,4 +14,6 @@ const (
 	recentEnough = 7 * 24 * time.Hour
 )
 
+const askTime = 10 * time.Second // for all identity providers of a new configuration to answer
+
 const maxLooked = 100_000 // names in the state directory that check looks at

@@ -51,7 +51,9 @@ type Broker struct {
 	ssh     *sshd.Server
 	live    *api.Live
 	out     *proxy.Dialer    // the way to the identity providers
-	keys    *idtoken.KeySets // of the identity providers
+	keys    *idtoken.KeySets // of the identity providers, at the start
+	people  *identity.Identity
+	rules   atomic.Pointer[Config] // what counts now of what Reload can change
 
 	arrived  chan arrival
 	peers    *peers
@@ -71,6 +73,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 		return nil, err
 	}
 	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), news: make(chan string, 1024), presence: newPresence()}
+	b.rules.Store(&cfg)
 	if b.audit, err = b.openAudit(); err != nil {
 		return nil, errors.Join(err, st.Close())
 	}
@@ -112,7 +115,10 @@ func (b *Broker) furnish(ctx context.Context) error {
 	if b.mail, err = newOffice(b.cfg, b); err != nil {
 		return err
 	}
-	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Wholes: b.store, Agents: b.fleet, Audit: b.audit, Issuers: b.cfg.pinned(), Serves: b.cfg.serves, Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
+	if b.access, err = access.New(access.Config{Documents: b.store, Listing: b.store, Wholes: b.store, Agents: b.fleet, Audit: b.audit,
+		Issuers: func() []session.Issuer { return b.rules.Load().pinned() },
+		Serves:  func(issuer, site string) bool { return b.rules.Load().serves(issuer, site) },
+		Notices: b.notifier(), Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
 	b.archive = NewArchive(b.vault, b.signer, b.peers.logs, b.peers.Nodes, b.access)
@@ -156,14 +162,10 @@ func (b *Broker) makeWeb() error {
 		return err
 	}
 	b.keys = tokens.keys
-	var issuers []identity.Issuer
-	for _, iss := range b.cfg.Issuers {
-		issuers = append(issuers, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites, Secret: iss.Secret, Client: idtoken.Client(iss.Issuer, ways.options(iss))})
-	}
 	idle, absolute := b.cfg.Web.durations()
-	people, err := identity.New(identity.Config{
+	b.people, err = identity.New(identity.Config{
 		Web:       identity.Web{Shelf: b.store, Idle: idle, Absolute: absolute},
-		BrokerURL: b.cfg.URL, Issuers: issuers, Tokens: tokens, Sessions: b.store, Attempts: b.store,
+		BrokerURL: b.cfg.URL, Issuers: b.cfg.signIns(ways), Tokens: tokens, Sessions: b.store, Attempts: b.store,
 		Nonce: func(subject, extra, salt [32]byte) string { return grant.Nonce(grant.RoleLogin, subject, extra, salt) }, Now: time.Now, Log: b.log, Audit: b.audit,
 	})
 	if err != nil {
@@ -173,13 +175,13 @@ func (b *Broker) makeWeb() error {
 	if err != nil {
 		return err
 	}
-	if b.live, err = api.NewLive(api.LiveConfig{URL: b.cfg.URL, Access: b.access, Logins: people, Changes: b.store, Passing: b.store,
+	if b.live, err = api.NewLive(api.LiveConfig{URL: b.cfg.URL, Access: b.access, Logins: b.people, Changes: b.store, Passing: b.store,
 		Streams: b.fleet, Now: time.Now, Log: b.log}); err != nil {
 		return err
 	}
 	handler, err := api.New(api.Config{
-		Pages: pages, Web: b.cfg.browsers(people), Live: b.live,
-		Access: b.access, Identity: people, Vault: b.archive, Replays: b.archive, Digest: b.archive.Digest, Audit: b.peers, Node: b.cfg.Node, Version: Version,
+		Pages: pages, Web: b.cfg.browsers(b.people), Live: b.live,
+		Access: b.access, Identity: b.people, Vault: b.archive, Replays: b.archive, Digest: b.archive.Digest, Audit: b.peers, Node: b.cfg.Node, Version: Version,
 		Checks: []api.Check{{Name: "store", Works: b.store.Ping}}, Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine(), HostKeyEC: b.ssh.HostKeyLineEC()}, Log: b.log,
 	})

@@ -12,6 +12,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/proxy"
 	"github.com/sallyport/sallyport/session/secret"
 )
@@ -114,6 +115,15 @@ func (c *Config) pinned() []session.Issuer {
 	all := make([]session.Issuer, 0, len(c.Issuers))
 	for _, iss := range c.Issuers {
 		all = append(all, iss.Issuer)
+	}
+	return all
+}
+
+// signIns are the issuers as people sign in there.
+func (c *Config) signIns(ways providers) []identity.Issuer {
+	all := make([]identity.Issuer, 0, len(c.Issuers))
+	for _, iss := range c.Issuers {
+		all = append(all, identity.Issuer{Issuer: iss.Issuer, Sites: iss.Sites, Secret: iss.Secret, Client: idtoken.Client(iss.Issuer, ways.options(iss))})
 	}
 	return all
 }

@@ -37,6 +37,7 @@ const (
 	roundWidth  = 64               // agents at a time
 	settleAgain = time.Second      // what could not be settled waits for the store
 	relayDial   = 10 * time.Second // for an issuer to answer a connection
+	askTime     = 10 * time.Second // for all issuers of a new configuration to answer
 )
 
 // What check looks at.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/session/link"
@@ -19,7 +20,8 @@ import (
 // when there is a certificate, in plain HTTP on loopback otherwise.
 type port struct {
 	link func(context.Context, *tls.Conn)
-	tls  *tls.Config // answers link and web by ALPN
+	tls  *tls.Config                // answers link and web by ALPN
+	cert atomic.Pointer[tls.Config] // the web's, replaced as a whole
 	web  *handoff
 	// plain is whether HTTP without TLS is answered (loopback demonstrations).
 	plain bool
@@ -28,16 +30,17 @@ type port struct {
 
 func newPort(linkTLS, webTLS *tls.Config, serve func(context.Context, *tls.Conn), log *slog.Logger) *port {
 	p := &port{link: serve, web: &handoff{conns: make(chan net.Conn), closed: make(chan struct{})}, plain: webTLS == nil, log: log}
+	p.cert.Store(webTLS)
 	p.tls = &tls.Config{
 		MinVersion: tls.VersionTLS13,
 		GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 			if slices.Contains(hello.SupportedProtos, link.ALPN) {
 				return linkTLS, nil
 			}
-			if webTLS == nil {
-				return nil, errors.New("this port speaks TLS to agents only")
+			if own := p.cert.Load(); own != nil {
+				return own, nil
 			}
-			return webTLS, nil
+			return nil, errors.New("this port speaks TLS to agents only")
 		},
 	}
 	return p

@@ -105,8 +105,8 @@ func (t tokens) Verify(ctx context.Context, issuer, compact string, e idtoken.Ex
 // Relay connects an agent to an issuer of its site, or to the host that has its keys. The
 // agent speaks TLS through it.
 func (b *Broker) Relay(ctx context.Context, site, agent, issuer string) (net.Conn, error) {
-	if b.cfg.serves(issuer, site) {
-		u, err := url.Parse(b.cfg.keysOf(issuer))
+	if rules := b.rules.Load(); rules.serves(issuer, site) {
+		u, err := url.Parse(rules.keysOf(issuer))
 		if err != nil {
 			return nil, err
 		}

@@ -87,11 +87,11 @@ func (r *ready) certificate(cfg Config, now time.Time) {
 	}
 	switch {
 	case now.After(leaf.NotAfter):
-		r.miss("The web's certificate expired at "+leaf.NotAfter.UTC().Format(time.RFC3339), "Put the renewed one in its place, then: systemctl restart sallyport-broker", nil)
+		r.miss("The web's certificate expired at "+leaf.NotAfter.UTC().Format(time.RFC3339), "Put the renewed one in its place, then: systemctl reload sallyport-broker", nil)
 	case now.Before(leaf.NotBefore):
 		r.miss("The web's certificate begins only at "+leaf.NotBefore.UTC().Format(time.RFC3339), "Compare this machine's clock.", nil)
 	case leaf.NotAfter.Sub(now) < renewSoon:
-		r.notes = append(r.notes, "The web's certificate expires at "+leaf.NotAfter.UTC().Format(time.RFC3339)+"; after a renewal: systemctl restart sallyport-broker")
+		r.notes = append(r.notes, "The web's certificate expires at "+leaf.NotAfter.UTC().Format(time.RFC3339)+"; after a renewal: systemctl reload sallyport-broker")
 	}
 	if _, err := leaf.Verify(x509.VerifyOptions{Intermediates: chain(pair), CurrentTime: leaf.NotBefore.Add(time.Second)}); err != nil {
 		r.notes = append(r.notes, "This machine does not trust the web's certificate; people's browsers and command lines must know its authority")

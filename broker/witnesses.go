@@ -84,17 +84,25 @@ func (b *Broker) auditStart(ctx context.Context) error {
 	if err := takeNotes(ctx, b.audit, b.log); err != nil {
 		return err
 	}
-	cfg := b.cfg
-	if u, err := url.Parse(cfg.Redis.URL); err == nil {
-		cfg.Redis.URL = u.Redacted() // nobody shall guess the password from the hash
-	}
-	text, err := json.Marshal(cfg)
+	digest, err := b.cfg.digest()
 	if err != nil {
-		return fmt.Errorf("hash the configuration: %w", err)
+		return err
+	}
+	return b.audit.Append(ctx, witness.Event{Event: witness.BrokerStarted, Details: map[string]string{
+		"node": b.cfg.Node, "version": Version, "configuration": digest}})
+}
+
+// digest names a configuration in the audit log.
+func (c Config) digest() (string, error) {
+	if u, err := url.Parse(c.Redis.URL); err == nil {
+		c.Redis.URL = u.Redacted() // nobody shall guess the password from the hash
+	}
+	text, err := json.Marshal(c)
+	if err != nil {
+		return "", fmt.Errorf("hash the configuration: %w", err)
 	}
 	sum := sha256.Sum256(text)
-	return b.audit.Append(ctx, witness.Event{Event: witness.BrokerStarted, Details: map[string]string{
-		"node": b.cfg.Node, "version": Version, "configuration": hex.EncodeToString(sum[:])}})
+	return hex.EncodeToString(sum[:]), nil
 }
 
 // enrolments is the audit log as enrolling wants it: the token's own event first.

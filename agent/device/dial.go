@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync/atomic"
 
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
@@ -13,7 +14,7 @@ import (
 
 // Devices are the targets of one agent.
 type Devices struct {
-	targets map[name]Target
+	targets atomic.Pointer[map[name]Target] // replaced as a whole
 	log     *slog.Logger
 }
 
@@ -21,23 +22,38 @@ type name struct{ asset, service string }
 
 // New checks the targets and takes them. Errors are *session.Error, Invalid.
 func New(targets []Target, log *slog.Logger) (*Devices, error) {
-	d := &Devices{targets: make(map[name]Target, len(targets)), log: log}
+	d := &Devices{log: log}
+	take, err := d.Prepare(targets)
+	if err != nil {
+		return nil, err
+	}
+	take()
+	return d, nil
+}
+
+// Prepare checks targets, and take puts them in place of those that are dialled from then
+// on. What is connected stays so.
+func (d *Devices) Prepare(targets []Target) (take func(), err error) {
+	all := make(map[name]Target, len(targets))
 	for _, t := range targets {
 		if err := t.Check(); err != nil {
 			return nil, err
 		}
 		n := name{t.Asset, t.Service}
-		if _, twice := d.targets[n]; twice {
+		if _, twice := all[n]; twice {
 			return nil, session.Errorf(session.Invalid, "%s/%s is configured twice", t.Asset, t.Service)
 		}
-		d.targets[n] = t
+		all[n] = t
 	}
-	return d, nil
+	return func() { d.targets.Store(&all) }, nil
 }
+
+// at is the target of a service; zero where there is none.
+func (d *Devices) at(asset, service string) Target { return (*d.targets.Load())[name{asset, service}] }
 
 // Protocol is what a service speaks; empty when there is no such service.
 func (d *Devices) Protocol(asset, service string) session.Protocol {
-	return d.targets[name{asset, service}].Protocol
+	return d.at(asset, service).Protocol
 }
 
 // admitted is the target of a ticket that speaks a protocol. It refuses the zero Ticket
@@ -55,8 +71,8 @@ func (d *Devices) admitted(t ledger.Ticket, service string, p session.Protocol) 
 }
 
 func (d *Devices) target(asset, service string, p session.Protocol) (Target, error) {
-	target, ok := d.targets[name{asset, service}]
-	if !ok || target.Protocol != p {
+	target := d.at(asset, service)
+	if target.Protocol != p {
 		return Target{}, session.Errorf(session.Refused, "The agent has no device configured for %.64s of %.64s.", service, asset).
 			WithNext("Ask the hospital to configure it at the agent.")
 	}

@@ -11,7 +11,7 @@ func usualEnvironment() Environment { return Environment{"LANG", "LC_*", "TZ", "
 
 // Passes reports whether a service may be told of a variable of this name.
 func (d *Devices) Passes(asset, service, variable string) bool {
-	return d.targets[name{asset, service}].Environment.has(variable)
+	return d.at(asset, service).Environment.has(variable)
 }
 
 func (e Environment) has(variable string) bool {

@@ -80,7 +80,7 @@ type Config struct {
 	Agents    Agents
 	Audit     Auditor // nil: nothing is written down (tests)
 	Wholes    Wholes
-	Issuers   []session.Issuer // whose client ids have a class, for display
+	Issuers   func() []session.Issuer // whose client ids have a class, for display; nil: none
 	// Serves says which sites the people of an issuer may know of, for those who come with
 	// a key and no login; nil: every site.
 	Serves  func(issuer, site string) bool
@@ -98,7 +98,7 @@ type Access struct {
 	audit  Auditor
 	now    func() time.Time
 	log    *slog.Logger
-	issuer []session.Issuer
+	issuer func() []session.Issuer
 	serves func(issuer, site string) bool
 	usual  *usual
 
@@ -112,6 +112,9 @@ func New(c Config) (*Access, error) {
 	}
 	a := &Access{docs: c.Documents, list: c.Listing, wholes: c.Wholes, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log,
 		issuer: c.Issuers, serves: c.Serves, usual: newUsual(), notifier: c.Notices}
+	if a.issuer == nil {
+		a.issuer = func() []session.Issuer { return nil }
+	}
 	if a.serves == nil {
 		a.serves = func(string, string) bool { return true }
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
@@ -19,8 +20,12 @@ import (
 // site's documents change together (store.UpdateWhole), and only by its own agents.
 const catalogueKind = "catalogue"
 
-// everywhere is the name under which the scanners of all sites are listed.
-const everywhere = "all"
+// everywhere is the name under which the scanners of all sites are listed, and everySite
+// the one of the sites.
+const (
+	everywhere = "all"
+	everySite  = "sites"
+)
 
 // Wholes changes a document together with its parts. Its contract is package store's.
 type Wholes interface {
@@ -31,6 +36,18 @@ type Wholes interface {
 type site struct {
 	Name   string               `json:"name"`
 	Agents map[string]announcer `json:"agents"`
+	// Former are the keys that agents here had before, the newest last: recordings that they
+	// signed stay theirs.
+	Former []string `json:"former,omitempty"`
+}
+
+// retire keeps a key that is no agent's any more.
+func (s *site) retire(key string) {
+	if key == "" || slices.Contains(s.Former, key) {
+		return
+	}
+	s.Former = append(s.Former, key)
+	s.Former = s.Former[max(0, len(s.Former)-maxFormer):]
 }
 
 // announcer is an agent that announced scanners.
@@ -38,6 +55,8 @@ type announcer struct {
 	Identity string   `json:"identity"` // key line
 	Said     string   `json:"said"`     // hash of its announcement
 	Assets   []string `json:"assets"`   // sorted
+	// Revoked is when the broker's operators ended its access; it ends with the next announcement.
+	Revoked time.Time `json:"revoked,omitzero"`
 }
 
 // entry is one scanner, as it is stored.
@@ -84,7 +103,7 @@ func (a *Access) Announce(ctx context.Context, h link.Hello) error {
 		return err
 	}
 	id := catalogueID(h.Site, "")
-	if err := a.docs.Create(ctx, catalogueKind, id, first, 0); err != nil && !errors.Is(err, store.ErrExists) {
+	if err := a.docs.Create(ctx, catalogueKind, id, first, 0, everySite); err != nil && !errors.Is(err, store.ErrExists) {
 		return err
 	}
 	if err := a.enterAnnouncement(ctx, h); err != nil {
@@ -98,9 +117,12 @@ func (a *Access) Announce(ctx context.Context, h link.Hello) error {
 		if err != nil {
 			return store.Whole{}, err
 		}
-		was := s.Agents[h.Agent].Assets
+		was := s.Agents[h.Agent]
+		if was.Identity != h.Identity {
+			s.retire(was.Identity)
+		}
 		s.Agents[h.Agent] = announcerOf(h)
-		return s.whole(h, was)
+		return s.whole(h, was.Assets)
 	})
 }
 
@@ -193,20 +215,6 @@ func catalogueText(h link.Hello) string {
 		return ""
 	}
 	return string(b)
-}
-
-// Forget takes an agent out of the catalogue.
-func (a *Access) Forget(ctx context.Context, name, agent string) error {
-	id := catalogueID(name, "")
-	return a.wholes.UpdateWhole(ctx, catalogueKind, id, func(old []byte) (store.Whole, error) {
-		s, err := readSite(old, id)
-		if err != nil {
-			return store.Whole{}, err
-		}
-		was := s.Agents[agent].Assets
-		delete(s.Agents, agent)
-		return s.whole(link.Hello{}, was)
-	})
 }
 
 // site reads who announced what at a site; one that nobody knows has no agents.

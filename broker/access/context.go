@@ -240,7 +240,7 @@ func (a *Access) classOf(token string) session.ClientClass {
 	if err != nil {
 		return ""
 	}
-	for _, i := range a.issuer {
+	for _, i := range a.issuer() {
 		if class, ok := i.Clients[t.Audience]; ok && i.URL == t.Issuer {
 			return class
 		}

@@ -159,9 +159,11 @@ func TestHistory(t *testing.T) {
 func TestClientClass(t *testing.T) {
 	w := newWorld(t)
 	var err error
-	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Wholes: w.store, Agents: w.agent, Now: w.clock, Issuers: []session.Issuer{
-		{URL: "https://vendor", Side: session.VendorSide, Clients: map[string]session.ClientClass{"sallyport-web": session.Web}},
-		{URL: "https://hospital", Side: session.HospitalSide, Clients: map[string]session.ClientClass{"sallyport-console": session.Console}},
+	w.Access, err = access.New(access.Config{Documents: w.store, Listing: w.store, Wholes: w.store, Agents: w.agent, Now: w.clock, Issuers: func() []session.Issuer {
+		return []session.Issuer{
+			{URL: "https://vendor", Side: session.VendorSide, Clients: map[string]session.ClientClass{"sallyport-web": session.Web}},
+			{URL: "https://hospital", Side: session.HospitalSide, Clients: map[string]session.ClientClass{"sallyport-console": session.Console}},
+		}
 	}})
 	w.must(err)
 	b64 := base64.RawURLEncoding.EncodeToString

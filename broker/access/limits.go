@@ -10,6 +10,7 @@ import (
 // Bounds of what an agent may announce.
 const (
 	maxAgents     = 32   // of a site
+	maxFormer     = 256  // keys that a site's agents had before
 	maxSiteAssets = 1000 // of all agents of a site; one listing reads them
 	maxAssets     = 500  // of one agent
 	maxServices   = 64   // of one asset

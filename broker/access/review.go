@@ -148,16 +148,17 @@ func (a *Access) endRecordings(ctx context.Context, r record) error {
 	return nil
 }
 
-// Identities are the identity keys of the agents of a site, as key lines.
+// Identities are the identity keys of the agents of a site, as key lines; also those that
+// they had before.
 func (a *Access) Identities(ctx context.Context, name string) ([]string, error) {
 	s, err := a.site(ctx, name)
 	if err != nil {
 		return nil, err
 	}
-	var keys []string
+	keys := slices.Clone(s.Former)
 	for _, h := range s.Agents {
 		keys = append(keys, h.Identity)
 	}
 	slices.Sort(keys)
-	return keys, nil
+	return slices.Compact(keys), nil
 }

@@ -26,6 +26,8 @@ type joinRecord struct {
 	// Identity is the fingerprint of the first agent that showed the token. It is that
 	// agent's from then on, who may ask again until it has kept its certificate.
 	Identity string `json:"identity,omitempty"`
+	// Replaces is the fingerprint of the identity that the new one takes the place of.
+	Replaces string `json:"replaces,omitempty"`
 }
 
 func joinID(secret string) string {
@@ -33,19 +35,31 @@ func joinID(secret string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+// Join is whom a join token is for. An agent that is known by Identity enrols with that
+// one or, where another shall take its place, with any but that one.
+type Join struct {
+	Site, Agent string
+	Identity    string // fingerprint; "": nobody has it yet
+	Replace     bool
+}
+
 // JoinToken makes the text with which one agent can enrol once, within ttl, which
 // is an hour at most.
-func (f *Fleet) JoinToken(ctx context.Context, site, agent string, ttl time.Duration) (string, error) {
+func (f *Fleet) JoinToken(ctx context.Context, j Join, ttl time.Duration) (string, error) {
 	if ttl <= 0 || ttl > link.MaxJoinTime {
 		return "", session.Errorf(session.Invalid, "A join token lives for an hour at most.")
 	}
-	t := link.JoinToken{Site: site, Agent: agent, Nodes: f.cfg.Nodes, CA: f.cfg.CA.Fingerprint(), Secret: newSecret()}
+	t := link.JoinToken{Site: j.Site, Agent: j.Agent, Nodes: f.cfg.Nodes, CA: f.cfg.CA.Fingerprint(), Secret: newSecret()}
 	text, err := t.Text()
 	if err != nil {
 		return "", err
 	}
 	now := f.cfg.Now().UTC()
-	b, err := json.Marshal(joinRecord{Site: site, Agent: agent, Made: now, Expires: now.Add(ttl)})
+	r := joinRecord{Site: j.Site, Agent: j.Agent, Made: now, Expires: now.Add(ttl), Identity: j.Identity}
+	if j.Replace {
+		r.Identity, r.Replaces = "", j.Identity
+	}
+	b, err := json.Marshal(r)
 	if err != nil {
 		return "", err
 	}
@@ -86,11 +100,8 @@ func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error)
 	if err != nil {
 		return link.Chain{}, err
 	}
-	if f.cfg.Audit != nil {
-		if err := f.cfg.Audit.Append(ctx, witness.Event{Event: witness.AgentEnrolled, Site: r.Site,
-			Details: map[string]string{"agent": r.Agent, "identity": identity}}); err != nil {
-			return link.Chain{}, err
-		}
+	if err := f.enrolled(ctx, r); err != nil {
+		return link.Chain{}, err
 	}
 	chain, err := f.cfg.CA.agent(r.Site, r.Agent, identity, csr.PublicKey)
 	chain.Log = f.cfg.AuditLog
@@ -98,6 +109,23 @@ func (i issuer) Enrol(ctx context.Context, e link.Enrolment) (link.Chain, error)
 		f.cfg.Log.Info("agent enrolled", "site", r.Site, "agent", r.Agent, "identity", identity)
 	}
 	return chain, err
+}
+
+// enrolled writes an enrolment down, and shuts out whom it replaces.
+func (f *Fleet) enrolled(ctx context.Context, r joinRecord) error {
+	details := map[string]string{"agent": r.Agent, "identity": r.Identity}
+	if r.Replaces != "" {
+		details["replaces"] = r.Replaces
+	}
+	if f.cfg.Audit != nil {
+		if err := f.cfg.Audit.Append(ctx, witness.Event{Event: witness.AgentEnrolled, Site: r.Site, Details: details}); err != nil {
+			return err
+		}
+	}
+	if r.Replaces == "" {
+		return nil
+	}
+	return f.deny(ctx, Denial{Site: r.Site, Agent: r.Agent, At: f.cfg.Now().UTC(), Keep: r.Identity})
 }
 
 // claim binds a join token that still counts to the identity that shows it: of several
@@ -111,11 +139,15 @@ func (f *Fleet) claim(ctx context.Context, secret, identity string) (joinRecord,
 		if err := json.Unmarshal(old, &r); err != nil {
 			return nil, err
 		}
-		if !f.cfg.Now().Before(r.Expires) || r.Identity != "" && r.Identity != identity {
+		switch {
+		case !f.cfg.Now().Before(r.Expires):
 			return nil, bad
+		case r.Identity != "" && r.Identity != identity, r.Replaces == identity:
+			return nil, session.Errorf(session.Denied, "The join token is for an agent with another key.").
+				WithNext("Where this machine takes the other's place, ask the broker's operators for a token of: sallyport-broker agents replace.")
 		}
 		// A token made before the agent was revoked must not bring it back.
-		if err := f.revoked(ctx, link.Peer{Site: r.Site, Agent: r.Agent, Issued: r.Made}); err != nil {
+		if err := f.revoked(ctx, link.Peer{Site: r.Site, Agent: r.Agent, Issued: r.Made, Identity: identity}); err != nil {
 			return nil, err
 		}
 		if r.Identity == identity {

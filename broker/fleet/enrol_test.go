@@ -33,7 +33,7 @@ func mustRefuse(t *testing.T, err error, kind session.Kind) {
 func TestAnAgentEnrolsOnceWithItsToken(t *testing.T) {
 	b := startBroker(t, t.TempDir(), "127.0.0.1:0")
 	identity := newIdentity(t)
-	token, err := b.JoinToken(t.Context(), "NGH", "ngh-1", time.Minute)
+	token, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestAJoinTokenThatDoesNotCountIsRefused(t *testing.T) {
 	other := startBroker(t, t.TempDir(), "127.0.0.1:0")
 	identity := newIdentity(t)
 	token := func(b *broker) string {
-		text, err := b.JoinToken(t.Context(), "NGH", "ngh-1", time.Minute)
+		text, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +119,7 @@ func TestAJoinTokenThatDoesNotCountIsRefused(t *testing.T) {
 		mustRefuse(t, try(change(token(b), func(j *link.JoinToken) { j.Site = "OTHER" })), session.Refused)
 	})
 	t.Run("too long a life", func(t *testing.T) {
-		_, err := b.JoinToken(t.Context(), "NGH", "ngh-1", 61*time.Minute)
+		_, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, 61*time.Minute)
 		mustRefuse(t, err, session.Invalid)
 	})
 }
@@ -127,7 +127,7 @@ func TestAJoinTokenThatDoesNotCountIsRefused(t *testing.T) {
 // The agent must not give its secret to somebody who merely answers at the address.
 func TestNothingSecretIsSentToAnotherCA(t *testing.T) {
 	b := startBroker(t, t.TempDir(), "127.0.0.1:0")
-	text, err := b.JoinToken(t.Context(), "NGH", "ngh-1", time.Minute)
+	text, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +200,7 @@ func listenTo(t *testing.T, cert *tls.Certificate, heard chan<- []byte) net.Conn
 func TestAnEnrolmentWithoutProofIsRefusedAndCostsNoToken(t *testing.T) {
 	b := startBroker(t, t.TempDir(), "127.0.0.1:0")
 	identity, stranger := newIdentity(t), newIdentity(t)
-	text, err := b.JoinToken(t.Context(), "NGH", "ngh-1", time.Minute)
+	text, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,6 +36,8 @@ type Denial struct {
 	Site  string    `json:"site"`
 	Agent string    `json:"agent"`
 	At    time.Time `json:"at"`
+	// Keep is the fingerprint of an identity that goes on: the one that replaced the others.
+	Keep string `json:"keep,omitempty"`
 }
 
 // DenyList remembers denials, for all nodes. It is asked at every handshake, so

@@ -258,7 +258,7 @@ func TestTheCertificateIsRenewedAtHalfLife(t *testing.T) {
 		b := startFake(t, dir)
 		identity := newIdentity(t)
 		dial := pipeDial(t, b)
-		token, err := b.JoinToken(t.Context(), "NGH", "ngh-1", time.Minute)
+		token, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, time.Minute)
 		if err != nil {
 			t.Fatal(err)
 		}

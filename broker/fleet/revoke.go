@@ -17,11 +17,14 @@ const DenialTime = link.CertificateTime + link.MaxJoinTime
 // connections to this node at once (to other nodes within seconds). A new join
 // token brings it back.
 func (f *Fleet) Revoke(ctx context.Context, site, agent string) error {
-	d := Denial{Site: site, Agent: agent, At: f.cfg.Now().UTC()}
+	return f.deny(ctx, Denial{Site: site, Agent: agent, At: f.cfg.Now().UTC()})
+}
+
+func (f *Fleet) deny(ctx context.Context, d Denial) error {
 	if err := f.cfg.Denied.Deny(ctx, d); err != nil {
 		return storeDown(err)
 	}
-	f.cfg.Log.Warn("agent revoked", "site", site, "agent", agent)
+	f.cfg.Log.Warn("agent revoked", "site", d.Site, "agent", d.Agent, "keep", d.Keep)
 	f.disconnect([]Denial{d})
 	return nil
 }
@@ -78,7 +81,7 @@ func (f *Fleet) covered(list []Denial) []func() {
 }
 
 func (d Denial) covers(p link.Peer) bool {
-	return d.Site == p.Site && d.Agent == p.Agent && !p.Issued.After(d.At)
+	return d.Site == p.Site && d.Agent == p.Agent && !p.Issued.After(d.At) && (d.Keep == "" || d.Keep != p.Identity)
 }
 
 // revoked is asked at every handshake and stream. When the list cannot be read

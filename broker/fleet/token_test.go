@@ -29,7 +29,7 @@ func TestAFailedEnrolmentDoesNotSpendTheToken(t *testing.T) {
 	log := &moody{}
 	b.Fleet.cfg.Audit = log
 	identity, other := newIdentity(t), newIdentity(t)
-	text, err := b.JoinToken(t.Context(), "NGH", "ngh-1", time.Minute)
+	text, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +56,7 @@ func TestAFailedEnrolmentDoesNotSpendTheToken(t *testing.T) {
 
 func TestATokenEnrolsOneOfMany(t *testing.T) {
 	b := startBroker(t, t.TempDir(), "127.0.0.1:0")
-	text, err := b.JoinToken(t.Context(), "NGH", "ngh-1", time.Minute)
+	text, err := b.JoinToken(t.Context(), Join{Site: "NGH", Agent: "ngh-1"}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -245,7 +245,7 @@ func newIdentity(t testing.TB) ed25519.PrivateKey {
 
 func enrol(t testing.TB, b *broker, site, agent string, identity ed25519.PrivateKey) link.Issued {
 	t.Helper()
-	token, err := b.JoinToken(t.Context(), site, agent, time.Minute)
+	token, err := b.JoinToken(t.Context(), Join{Site: site, Agent: agent}, time.Minute)
 	if err != nil {
 		t.Fatal(err)
 	}

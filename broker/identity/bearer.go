@@ -52,7 +52,7 @@ func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent 
 	now, w, token := d.cfg.Now().UTC(), d.way(web), newSecret()
 	l := login{Person: shown(c.Person), Client: c.Client, Created: now, Seen: now, Agent: wording.Line(agent, maxShown)}
 	for _, g := range c.Groups {
-		if len(d.issuers[c.Iss].standing([]string{g}).roles) > 0 {
+		if len(d.rules.Load().issuers[c.Iss].standing([]string{g}).roles) > 0 {
 			l.Groups = append(l.Groups, g)
 		}
 	}
@@ -177,7 +177,7 @@ func (d *Identity) seen(ctx context.Context, c Caller, now time.Time) error {
 
 // caller derives who a login is at now, or why it is nobody any more.
 func (d *Identity) caller(l login, web bool, id string, now time.Time) (Caller, error) {
-	all := d.issuers[l.Person.Iss]
+	all := d.rules.Load().issuers[l.Person.Iss]
 	w := d.way(web)
 	switch {
 	case !all.accepts(l.Client, w.client):

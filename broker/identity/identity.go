@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
@@ -98,10 +99,16 @@ type Web struct {
 
 // Identity is the broker's door for people. Safe for concurrent use.
 type Identity struct {
-	cfg       Config
+	cfg     Config
+	rules   atomic.Pointer[rules] // replaced as a whole; see Prepare
+	subject [32]byte              // of every login nonce
+}
+
+// rules are the issuers that count. They do not change.
+type rules struct {
 	issuers   map[string]entries
 	providers map[string]*provider // of sign-ins by browser, by issuer
-	subject   [32]byte             // of every login nonce
+	tokens    Tokens
 }
 
 // Caller is somebody who signed in: what they may do follows from the issuer's
@@ -147,18 +154,29 @@ func New(c Config) (*Identity, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Identity{cfg: c, issuers: map[string]entries{}, providers: map[string]*provider{}, subject: sha256.Sum256([]byte(c.BrokerURL))}
-	for _, i := range c.Issuers {
+	d := &Identity{cfg: c, subject: sha256.Sum256([]byte(c.BrokerURL))}
+	take, err := d.Prepare(c.Issuers, c.Tokens)
+	if err != nil {
+		return nil, err
+	}
+	take()
+	return d, nil
+}
+
+// Prepare checks issuers, and take puts them, with who checks their tokens, in place of
+// those that count. Whose issuer is gone, or names their groups in another way, is seen so
+// from the next call on.
+func (d *Identity) Prepare(issuers []Issuer, tokens Tokens) (take func(), err error) {
+	r := &rules{issuers: map[string]entries{}, providers: map[string]*provider{}, tokens: tokens}
+	for _, i := range issuers {
 		if err := checkIssuer(i); err != nil {
 			return nil, err
 		}
-		all, err := d.issuers[i.URL].add(i)
-		if err != nil {
+		if r.issuers[i.URL], err = r.issuers[i.URL].add(i); err != nil {
 			return nil, err
 		}
-		d.issuers[i.URL] = all
 	}
-	return d, d.openProviders()
+	return func() { d.rules.Store(r) }, d.openProviders(r)
 }
 
 func checkIssuer(i Issuer) error {

@@ -63,7 +63,7 @@ func (d *Identity) refused(ctx context.Context, why error, issuer, way string) e
 	var e *session.Error
 	errors.As(why, &e)
 	event := witness.Event{Event: witness.LoginRefused, Details: map[string]string{"why": e.Message, "by": way}}
-	switch all := d.issuers[issuer]; len(all) {
+	switch all := d.rules.Load().issuers[issuer]; len(all) {
 	case 1:
 		event.Site = siteOf(all[0].Side, all[0].Sites)
 		fallthrough
@@ -110,7 +110,7 @@ func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
 	if err != nil {
 		return Granted{}, err
 	}
-	claims, err := d.cfg.Tokens.Verify(ctx, expect.Issuer, a.IDToken, expect)
+	claims, err := d.rules.Load().tokens.Verify(ctx, expect.Issuer, a.IDToken, expect)
 	if err != nil {
 		if session.KindOf(err) == session.Unreachable {
 			return Granted{}, err
@@ -135,7 +135,7 @@ func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims) error {
 	if err := d.limit(ctx, "login:person:"+hashed(claims.Iss+"\n"+claims.Sub), perPerson); err != nil {
 		return err
 	}
-	all := d.issuers[claims.Iss]
+	all := d.rules.Load().issuers[claims.Iss]
 	switch is := all.standing(claims.Groups); {
 	case len(is.roles) > 0 && len(is.sites) > 0:
 		return nil
@@ -166,7 +166,7 @@ func (d *Identity) expectation(a Attempt) (idtoken.Expect, error) {
 	case len(a.Signature) != ed25519.SignatureSize || !ed25519.Verify(key, ProofMessage(a.IDToken), a.Signature):
 		return idtoken.Expect{}, notSignedIn("The sign-in does not prove that you hold the session key.", nil)
 	}
-	all := d.issuers[claimedIssuer(a.IDToken)]
+	all := d.rules.Load().issuers[claimedIssuer(a.IDToken)]
 	if len(all) == 0 {
 		return idtoken.Expect{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
 	}

@@ -36,9 +36,9 @@ type provider struct {
 
 // openProviders prepares the issuers that have a client of class web. An e-mail
 // domain leads to one of them only.
-func (d *Identity) openProviders() error {
+func (d *Identity) openProviders(r *rules) error {
 	owners := map[string]string{}
-	for _, all := range d.issuers {
+	for _, all := range r.issuers {
 		i := all[0]
 		client := webClient(i.Issuer)
 		if client == "" {
@@ -54,7 +54,7 @@ func (d *Identity) openProviders() error {
 		if p.http == nil {
 			p.http = idtoken.Client(i.Issuer, idtoken.Options{})
 		}
-		d.providers[i.URL] = p
+		r.providers[i.URL] = p
 	}
 	return nil
 }
@@ -75,7 +75,7 @@ func (d *Identity) Domains() []string {
 	if d.cfg.Web.Shelf == nil {
 		return all
 	}
-	for _, p := range d.providers {
+	for _, p := range d.rules.Load().providers {
 		for _, domain := range p.issuer.Domains {
 			all = append(all, strings.ToLower(domain))
 		}
@@ -92,7 +92,7 @@ func (d *Identity) providerFor(email string) (*provider, error) {
 		return nil, (&session.Error{Kind: session.Invalid, Message: "That is not an e-mail address."}).WithNext("Give the address that you use at work.")
 	}
 	domain := strings.ToLower(email[at+1:])
-	for _, p := range d.providers {
+	for _, p := range d.rules.Load().providers {
 		if slices.ContainsFunc(p.issuer.Domains, func(own string) bool { return strings.ToLower(own) == domain }) {
 			return p, nil
 		}

@@ -99,7 +99,7 @@ func (d *Identity) StartProof(ctx context.Context, v Visit, who Caller, q Questi
 	if err := d.limit(ctx, "web:person:"+ofPerson(who.Identity), perProver); err != nil {
 		return Departure{}, err
 	}
-	p := d.providers[who.Iss]
+	p := d.rules.Load().providers[who.Iss]
 	if p == nil || !who.Web || len(q.Nonce) != 43 || q.Errand == nil {
 		return Departure{}, session.Errorf(session.Internal, "identity: a proof without nonce, errand or a login by browser")
 	}
@@ -218,7 +218,7 @@ func (d *Identity) claim(ctx context.Context, v Visit, state string) (roundTrip,
 // redeem checks the answer to a trip and exchanges its code for a token that has the
 // trip's nonce.
 func (d *Identity) redeem(ctx context.Context, t roundTrip, a Answer) (string, idtoken.Claims, error) {
-	p := d.providers[t.Issuer]
+	p := d.rules.Load().providers[t.Issuer]
 	if p == nil {
 		return "", idtoken.Claims{}, notSignedIn("Your identity provider is not one that this broker knows.", nil)
 	}
@@ -241,7 +241,7 @@ func (d *Identity) redeem(ctx context.Context, t roundTrip, a Answer) (string, i
 	if t.Fresh {
 		expect.FreshLogin = p.issuer.FreshFor()
 	}
-	claims, err := d.cfg.Tokens.Verify(ctx, t.Issuer, token, expect)
+	claims, err := d.rules.Load().tokens.Verify(ctx, t.Issuer, token, expect)
 	switch {
 	case err == nil:
 		err = doubleCheck(claims, expect)

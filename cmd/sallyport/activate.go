@@ -59,7 +59,7 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 		return err
 	}
 	token, salt, claims, err := p.prove(ctx, signInRequest{issuer: issuer, client: clientID, role: grant.RoleActivate, subject: gh, extra: grant.KeyHash(line),
-		hint: who.hint(), secrets: who.config.Secrets, noBrowser: noBrowser, what: "to open what was approved"})
+		hint: who.hint(), config: who.config, noBrowser: noBrowser, what: "to open what was approved"})
 	if err != nil {
 		return err
 	}

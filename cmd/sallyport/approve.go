@@ -226,7 +226,7 @@ func (p *program) showPage(ctx context.Context, address string, noBrowser bool) 
 func (p *program) signGrant(ctx context.Context, who signedIn, m *requestUnderDecision, d draft, e signInRequest) (api.Decided, error) {
 	e.issuer, e.client, e.role, e.fresh = m.hospital, m.client, grant.RoleApprove, true
 	e.subject, e.extra = grant.GrantHash(d.bytes), sha256.Sum256([]byte(m.docs.Token))
-	e.hint, e.secrets, e.what = who.hint(), who.config.Secrets, "to sign this approval"
+	e.hint, e.config, e.what = who.hint(), who.config, "to sign this approval"
 	token, salt, _, err := p.prove(ctx, e)
 	if err != nil {
 		return api.Decided{}, err

@@ -9,7 +9,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
-	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // verified is a request as its engineer signed it, checked on this machine against the
@@ -34,11 +33,7 @@ func (p *program) verified(ctx context.Context, who signedIn, id, instead string
 	if v.trust, err = who.bundle(unverified.Site); err != nil {
 		return v, err
 	}
-	out, err := proxy.Environment()
-	if err != nil {
-		return v, err
-	}
-	keys, err := idtoken.NewKeySets(v.trust.Issuers, func(session.Issuer) idtoken.Options { return idtoken.Options{Dial: out.DialContext} })
+	keys, err := idtoken.NewKeySets(v.trust.Issuers, func(session.Issuer) idtoken.Options { return idtoken.Options{Dial: who.config.Dial} })
 	if err != nil {
 		return v, err
 	}

@@ -68,14 +68,14 @@ func (p *program) login(ctx context.Context, hint, broker string, noBrowser bool
 	}
 	line := session.KeyLine(key.Public().(ed25519.PublicKey))
 	token, salt, _, err := p.prove(ctx, signInRequest{
-		issuer: issuer, client: issuer.Login, role: grant.RoleLogin, hint: config.Hint, secrets: config.Secrets, noBrowser: noBrowser,
+		issuer: issuer, client: issuer.Login, role: grant.RoleLogin, hint: config.Hint, config: config, noBrowser: noBrowser,
 		subject: sha256.Sum256([]byte(config.Broker)), extra: sha256.Sum256([]byte(line)), what: "to sign in",
 	})
 	if err != nil {
 		return err
 	}
 	sum := sha256.Sum256([]byte(token))
-	login, err := client.Login.Post(ctx, p.client(config.Broker, ""), api.SignIn{IDToken: token, Salt: salt, Key: line,
+	login, err := client.Login.Post(ctx, p.client(config, ""), api.SignIn{IDToken: token, Salt: salt, Key: line,
 		Signature: ed25519.Sign(key, append([]byte("sallyport/v1/login-proof\x00"), sum[:]...))})
 	if err != nil {
 		return err
@@ -86,7 +86,7 @@ func (p *program) login(ctx context.Context, hint, broker string, noBrowser bool
 	if err := h.SaveSession(login); err != nil {
 		return err
 	}
-	who := signedIn{home: h, config: config, login: login, broker: p.client(config.Broker, login.Token)}
+	who := signedIn{home: h, config: config, login: login, broker: p.client(config, login.Token)}
 	if who.has(session.Engineer) {
 		if _, err := p.writeSSH(ctx, who); err != nil {
 			p.say("The ssh configuration was not written: %s", explain(err).Message)

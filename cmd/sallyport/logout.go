@@ -29,7 +29,7 @@ requests and their keys stay; to end a session use: sallyport sessions kill`,
 			}
 			var remote error
 			if ok && config.Broker != "" {
-				_, remote = client.Logout.Post(c.Context(), p.client(config.Broker, login.Token), client.None{})
+				_, remote = client.Logout.Post(c.Context(), p.client(config, login.Token), client.None{})
 			}
 			if err := h.DropSession(); err != nil {
 				return err

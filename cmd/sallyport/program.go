@@ -199,11 +199,11 @@ func (p *program) session() (signedIn, error) {
 	if !login.Expires.IsZero() && !p.now().Before(login.Expires) {
 		return signedIn{}, notSignedIn("Your sign-in is over", config)
 	}
-	return signedIn{home: h, config: config, login: login, broker: p.client(config.Broker, login.Token)}, nil
+	return signedIn{home: h, config: config, login: login, broker: p.client(config, login.Token)}, nil
 }
 
-func (p *program) client(broker, token string) *client.Client {
-	return client.New(client.Config{Broker: broker, Token: token, Agent: "sallyport/" + version().Version})
+func (p *program) client(to home.Config, token string) *client.Client {
+	return client.New(client.Config{Broker: to.Broker, Token: token, Dial: to.Dial, Agent: "sallyport/" + version().Version})
 }
 
 func notSignedIn(message string, c home.Config) error {

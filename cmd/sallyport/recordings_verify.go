@@ -16,7 +16,7 @@ func (p *program) recordingsVerifyCommand() *cobra.Command {
 		Long: `Fetch a recording and check it against your trust bundle, as "sallyport verify" does
 with a file. A recording that is listed live has no seal yet; live is status 0 then.`,
 	}, func(ctx context.Context, who signedIn, id string) error {
-		trust, err := who.home.Trust()
+		trust, err := who.home.Signers()
 		if err != nil {
 			return err
 		}

@@ -238,7 +238,7 @@ func (p *program) handIn(ctx context.Context, who signedIn, bundle session.Trust
 		return answer, err
 	}
 	token, salt, claims, err := p.prove(ctx, signInRequest{issuer: issuer, client: clientID, role: grant.RoleRequest, subject: grant.RequestHash(document),
-		hint: who.hint(), secrets: who.config.Secrets, noBrowser: noBrowser, what: "to sign this request"})
+		hint: who.hint(), config: who.config, noBrowser: noBrowser, what: "to sign this request"})
 	if err != nil {
 		_ = who.home.DropKey(id.Request())
 		return answer, err

@@ -4,10 +4,10 @@ import (
 	"context"
 	"net/url"
 
+	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/cmd/internal/signin"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
-	"github.com/sallyport/sallyport/session/secret"
 )
 
 // signInRequest is one sign-in and what its token has to cover.
@@ -17,7 +17,7 @@ type signInRequest struct {
 	role           grant.Role
 	subject, extra [32]byte
 	hint           string
-	secrets        map[string]secret.Reference
+	config         home.Config
 	fresh          bool
 	noBrowser      bool
 	what           string // "to sign in", for the line on the terminal
@@ -29,14 +29,14 @@ type signInRequest struct {
 func (p *program) prove(ctx context.Context, e signInRequest) (token string, salt []byte, claims signin.Claims, err error) {
 	s := grant.NewSalt()
 	var password string
-	if ref, ok := e.secrets[e.client+"@"+e.issuer.URL]; ok {
+	if ref, ok := e.config.Secrets[e.client+"@"+e.issuer.URL]; ok {
 		if password, err = ref.Line(); err != nil {
 			return "", nil, signin.Claims{}, session.Errorf(session.Invalid, "The secret of the client %s cannot be read: %w", e.client, err).
 				WithNext("Mend client_secrets in config.json.")
 		}
 	}
 	flow, err := signin.Begin(ctx, signin.Config{Issuer: e.issuer, ClientID: e.client, Nonce: grant.Nonce(e.role, e.subject, e.extra, s),
-		Hint: e.hint, Fresh: e.fresh, Secret: password, After: e.after})
+		Hint: e.hint, Fresh: e.fresh, Secret: password, After: e.after, Dial: e.config.Dial})
 	if err != nil {
 		return "", nil, signin.Claims{}, err
 	}

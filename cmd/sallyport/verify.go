@@ -53,7 +53,7 @@ func (p *program) anchors(files []string) ([]session.Trust, error) {
 		if err != nil {
 			return nil, err
 		}
-		return h.Trust()
+		return h.Signers()
 	}
 	var all []session.Trust
 	for _, file := range files {

@@ -114,6 +114,13 @@ func (c *Client) Report(ctx context.Context, r SessionReport) error {
 	return readAck(f)
 }
 
+// Reintroduce says hello anew to every node, on a new control connection. Streams stay.
+func (c *Client) Reintroduce() {
+	for _, ctl := range c.controls() {
+		_ = ctl.conn.Close()
+	}
+}
+
 // KeepSpares sets how many warm connections wait at each node, at most MaxSpares.
 func (c *Client) KeepSpares(n int) {
 	c.mu.Lock()

@@ -23,11 +23,11 @@ const Direct = "direct"
 // Config is a proxy as a configuration has it. Without a URL the environment counts:
 // HTTPS_PROXY and NO_PROXY.
 type Config struct {
-	URL      string           `yaml:"url"`                // "http://proxy.example.org:3128", "https://...", or "direct"
-	User     string           `yaml:"user,omitempty"`     // for Basic authentication
-	Password secret.Reference `yaml:"password,omitempty"` // read at each connection
-	CA       string           `yaml:"ca,omitempty"`       // file of the authorities of an https proxy; default: the system's
-	Except   []string         `yaml:"except,omitempty"`   // reached directly: "idp.example.org", ".example.org", "10.0.0.0/8"
+	URL      string           `yaml:"url" json:"url"`                              // "http://proxy.example.org:3128", "https://...", or "direct"
+	User     string           `yaml:"user,omitempty" json:"user,omitempty"`        // for Basic authentication
+	Password secret.Reference `yaml:"password,omitempty" json:"password,omitzero"` // read at each connection
+	CA       string           `yaml:"ca,omitempty" json:"ca,omitempty"`            // file of the authorities of an https proxy; default: the system's
+	Except   []string         `yaml:"except,omitempty" json:"except,omitempty"`    // reached directly: "idp.example.org", ".example.org", "10.0.0.0/8"
 }
 
 // Check reports what of a configuration cannot be used; path begins the names of its fields.
@@ -86,7 +86,7 @@ func New(c Config) (*Dialer, error) {
 	if c.CA != "" {
 		text, err := durable.Read(c.CA, maxAnswer)
 		if err != nil {
-			return nil, &session.Error{Kind: session.Invalid, Message: "The proxy's authorities cannot be read", Next: "Name a PEM file that the agent's user can read as proxy.ca.", Err: err}
+			return nil, &session.Error{Kind: session.Invalid, Message: "The proxy's authorities cannot be read", Next: "Name a PEM file as proxy.ca that whoever runs this can read.", Err: err}
 		}
 		if d.roots = x509.NewCertPool(); !d.roots.AppendCertsFromPEM(text) {
 			return nil, session.Errorf(session.Invalid, "%s holds no certificate", c.CA).WithNext("proxy.ca names a PEM file with the authorities of the proxy's certificate.")

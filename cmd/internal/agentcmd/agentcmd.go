@@ -20,15 +20,10 @@ func Main(args []string, stdout, stderr io.Writer) int {
 
 // New is the command tree.
 func New() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "sallyport-agent",
-		Short: "The hospital's side of Sallyport: verifies, logs in, records, ends",
-	}
-	root.PersistentFlags().String("config", "/etc/sallyport/agent.yaml", "configuration file")
+	root := operator.Root("sallyport-agent", "The hospital's side of Sallyport: verifies, logs in, records, ends", "/etc/sallyport/agent.yaml")
 	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
-	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
 	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(),
-		freezeCommand(), thawCommand(), doctorCommand())
+		freezeCommand(), thawCommand(), doctorCommand(), setupCommand())
 	return root
 }
 

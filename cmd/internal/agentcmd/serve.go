@@ -1,6 +1,7 @@
 package agentcmd
 
 import (
+	"context"
 	"log/slog"
 
 	"github.com/spf13/cobra"
@@ -10,14 +11,10 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	return operator.Serve("Run the agent until it is told to stop", func(cmd *cobra.Command, log *slog.Logger) (operator.Server, error) {
-		cfg, err := operator.Load[agent.Config](cmd)
-		if err != nil {
-			return nil, err
-		}
-		if err := operator.NotForAnother(cfg.State); err != nil {
-			return nil, err
-		}
-		return agent.New(cfg, log)
+	return operator.Serve[agent.Config](operator.Service[agent.Config, *agent.Agent]{
+		Short: "Run the agent until it is told to stop", Live: agent.Live(),
+		Open: func(_ context.Context, cfg agent.Config, log *slog.Logger) (*agent.Agent, error) {
+			return agent.New(cfg, log)
+		},
 	})
 }

@@ -17,12 +17,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 
 // New is the command tree.
 func New() *cobra.Command {
-	root := &cobra.Command{
-		Use:   "sallyport-broker",
-		Short: "The meeting place of Sallyport: sign-in, requests, approvals, routing, vault",
-	}
-	root.PersistentFlags().String("config", "/etc/sallyport/broker.yaml", "configuration file")
-	root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
-	root.AddCommand(serveCommand(), joinTokenCommand(), revokeAgentCommand(), logKeyCommand(), checkCommand())
+	root := operator.Root("sallyport-broker", "The meeting place of Sallyport: sign-in, requests, approvals, routing, vault", "/etc/sallyport/broker.yaml")
+	root.AddCommand(serveCommand(), joinTokenCommand(), agentsCommand(), logKeyCommand(), checkCommand(), setupCommand())
 	return root
 }

@@ -158,8 +158,8 @@ func (x *installed) serve() {
 
 func TestWhatRootRunsLeavesTheServiceItsFiles(t *testing.T) {
 	for name, verb := range map[string][]string{
-		"join-token":   {"join-token", "--site", "NGH", "--agent", "ngh-1"},
-		"revoke-agent": {"revoke-agent", "--site", "NGH", "--agent", "ngh-1"},
+		"join-token":    {"join-token", "--site", "NGH", "--agent", "ngh-1"},
+		"agents revoke": {"agents", "revoke", "--site", "NGH", "--agent", "ngh-1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			x := install(t)

@@ -1,8 +1,6 @@
 package brokercmd
 
 import (
-	"log/slog"
-
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/broker"
@@ -10,14 +8,7 @@ import (
 )
 
 func serveCommand() *cobra.Command {
-	return operator.Serve("Run this broker node until it is told to stop", func(cmd *cobra.Command, log *slog.Logger) (operator.Server, error) {
-		cfg, err := operator.Load[broker.Config](cmd)
-		if err != nil {
-			return nil, err
-		}
-		if err := operator.NotForAnother(cfg.State); err != nil {
-			return nil, err
-		}
-		return broker.New(cmd.Context(), cfg, log)
+	return operator.Serve[broker.Config](operator.Service[broker.Config, *broker.Broker]{
+		Short: "Run this broker node until it is told to stop", Open: broker.New, Live: broker.Live(),
 	})
 }

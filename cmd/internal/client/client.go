@@ -29,6 +29,8 @@ type Config struct {
 	Broker string // checked address, no trailing slash
 	Token  string // bearer; empty before login
 	Agent  string // User-Agent
+	// Dial goes out; nil: as HTTPS_PROXY and NO_PROXY say.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Client is safe for concurrent use.
@@ -43,11 +45,14 @@ var ErrNotSignedIn = errors.New("not signed in")
 // ErrFromBroker marks an error that the broker answered, as opposed to one of ours.
 var ErrFromBroker = errors.New("the broker's answer")
 
-// New makes a client, which goes out as HTTPS_PROXY and NO_PROXY say.
+// New makes a client.
 func New(c Config) *Client {
+	if c.Dial == nil {
+		c.Dial = outside
+	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = callTime
-	transport.Proxy, transport.DialContext = nil, outside
+	transport.Proxy, transport.DialContext = nil, c.Dial
 	return &Client{config: c, http: &http.Client{
 		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },

@@ -229,7 +229,7 @@ func TestCertificateOfAnAgent(t *testing.T) {
 
 func (o *office) enrol(cfg agent.Config, input string) agent.Enrolled {
 	o.t.Helper()
-	token, err := o.JoinToken(o.t.Context(), cfg.Site, cfg.Agent, time.Minute)
+	token, err := o.JoinToken(o.t.Context(), fleet.Join{Site: cfg.Site, Agent: cfg.Agent}, time.Minute)
 	if err != nil {
 		o.t.Fatal(err)
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/cmd/internal/world"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/proxy"
 )
 
 // cluster is several whole broker nodes behind one store, one vault and one address, and
@@ -39,6 +40,7 @@ type cluster struct {
 	nodes       map[string]*node
 	agentConfig string
 	agent       *process
+	proxy       proxy.Config // the agent's way out
 }
 
 // node is one sallyport-broker process.
@@ -216,7 +218,7 @@ func (c *cluster) raiseAgent(nodes ...*node) {
 	if c.agent != nil {
 		c.agent.end()
 	}
-	cfg := agent.Config{Site: "NGH", Agent: "ngh-1", State: c.path("state", "agent"), Socket: c.ready.AgentSocket, KeepRecordings: "1s", Issuers: c.issuers}
+	cfg := agent.Config{Site: "NGH", Agent: "ngh-1", State: c.path("state", "agent"), Socket: c.ready.AgentSocket, KeepRecordings: "1s", Issuers: c.issuers, Proxy: c.proxy}
 	for _, n := range nodes {
 		cfg.Nodes = append(cfg.Nodes, agent.Node{Name: n.name, Address: n.web})
 	}
@@ -465,10 +467,10 @@ func TestNodesHaveTheSameKeys(t *testing.T) {
 	}
 	c.raiseAgent(a, b)
 	token := c.as("engineer", "sallyport-broker", "join-token", "--config", a.config, "--site", "NGH", "--agent", "ngh-1")
-	if out, err := c.try("engineer", "sallyport-broker", "revoke-agent", "--config", b.config, "--site", "NGH"); err == nil {
+	if out, err := c.try("engineer", "sallyport-broker", "agents", "revoke", "--config", b.config, "--site", "NGH"); err == nil {
 		t.Errorf("an agent without a name is revoked: %s", out)
 	}
-	if out := c.as("engineer", "sallyport-broker", "revoke-agent", "--config", b.config, "--site", "NGH", "--agent", "ngh-1"); !strings.Contains(out, "is revoked") {
+	if out := c.as("engineer", "sallyport-broker", "agents", "revoke", "--config", b.config, "--site", "NGH", "--agent", "ngh-1"); !strings.Contains(out, "is revoked") {
 		t.Errorf("%s", out)
 	}
 	c.status("the agent is out", func(s console.Status) bool { return !s.Link.Up })

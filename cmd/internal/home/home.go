@@ -1,8 +1,8 @@
 // Package home is a person's Sallyport directory: which broker, whom to trust,
 // the signed-in session, and one ssh key per request. Files are written whole or
-// not at all, readable by their owner alone. It knows no network and asks nobody.
+// not at all, readable by their owner alone. It asks nobody; it knows the way out, and goes it for others.
 //
-//	config.json      {"broker": URL, "hint": e-mail, "client_secrets": {..}}
+//	config.json      {"broker": URL, "hint": e-mail, "client_secrets": {..}, "proxy": {..}}
 //	trust.d/SITE.json  trust bundles (session.Trust), imported by hand
 //	session.json     what the broker handed out at login
 //	keys/R-….key     OpenSSH private key of a request
@@ -13,10 +13,12 @@ package home
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -25,6 +27,7 @@ import (
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
+	"github.com/sallyport/sallyport/session/proxy"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
@@ -40,6 +43,23 @@ type Config struct {
 	// Secrets are the clients' secrets of the identity providers that want one, by client
 	// id at issuer: "sallyport-cli@https://idp.example". They never stand in a bundle.
 	Secrets map[string]secret.Reference `json:"client_secrets,omitempty"`
+	// Proxy is the way out to broker and identity providers. Without it HTTPS_PROXY and
+	// NO_PROXY count.
+	Proxy proxy.Config `json:"proxy,omitzero"`
+}
+
+// Dial goes out as the configuration says.
+func (c Config) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	if err := c.Proxy.Check("proxy"); err != nil {
+		return nil, &session.Error{Kind: session.Invalid, Message: "The proxy in config.json cannot be used: " + err.Error(), Next: "Mend it there; sallyport status shows the directory."}
+	}
+	d, err := proxy.New(c.Proxy)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
 }
 
 // Find names the directory: $SALLYPORT_HOME, else sallyport under

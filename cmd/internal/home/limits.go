@@ -1,3 +1,8 @@
 package home
 
-const MaxFile = 1 << 20 // bytes of each of the small files that people keep
+import "time"
+
+const (
+	MaxFile  = 1 << 20          // bytes of each of the small files that people keep
+	dialTime = 10 * time.Second // for a way out, through the proxy if there is one
+)

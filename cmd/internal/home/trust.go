@@ -1,6 +1,8 @@
 package home
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"os"
@@ -58,8 +60,24 @@ func ParseTrust(data []byte) (session.Trust, error) {
 
 // Trust reads all imported bundles, sorted by site. A bundle that does not parse
 // is an error: ignoring an anchor would hide a problem.
-func (h Home) Trust() ([]session.Trust, error) {
-	entries, err := os.ReadDir(h.Path("trust.d"))
+func (h Home) Trust() ([]session.Trust, error) { return h.bundles("trust.d") }
+
+// Signers are the bundles by which recordings are verified: those of Trust, and those that
+// a newer one replaced. An agent's machine dies; what it signed stays its.
+func (h Home) Signers() ([]session.Trust, error) {
+	all, err := h.Trust()
+	if err != nil {
+		return nil, err
+	}
+	former, err := h.bundles(replaced)
+	return append(all, former...), err
+}
+
+// replaced is where bundles are kept that a newer one replaced.
+const replaced = "trust.d/former"
+
+func (h Home) bundles(dir string) ([]session.Trust, error) {
+	entries, err := os.ReadDir(h.Path(dir))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -71,13 +89,13 @@ func (h Home) Trust() ([]session.Trust, error) {
 		if e.IsDir() || strings.HasPrefix(e.Name(), ".") || filepath.Ext(e.Name()) != ".json" {
 			continue
 		}
-		data, err := durable.Read(h.Path("trust.d", e.Name()), MaxFile)
+		data, err := durable.Read(h.Path(dir, e.Name()), MaxFile)
 		if err != nil {
 			return nil, err
 		}
 		t, err := ParseTrust(data)
 		if err != nil {
-			return nil, session.Errorf(session.KindOf(err), "%s: %w", h.Path("trust.d", e.Name()), err).
+			return nil, session.Errorf(session.KindOf(err), "%s: %w", h.Path(dir, e.Name()), err).
 				WithNext("Remove the file, or import the bundle again.")
 		}
 		all = append(all, t)
@@ -169,9 +187,16 @@ func (h Home) ImportTrust(t session.Trust, replace bool) error {
 		return err
 	}
 	for _, old := range all {
-		if old.Site == t.Site && old.Identity != t.Identity && !replace {
+		switch {
+		case old.Site != t.Site || old.Identity == t.Identity:
+			continue
+		case !replace:
 			return session.Errorf(session.Refused, "Another agent key is already trusted for site %s", t.Site).
 				WithNext("If the hospital told you of the change, add --replace.")
+		}
+		sum := sha256.Sum256([]byte(old.Identity))
+		if err := h.writeJSON(filepath.Join(replaced, old.Site+"-"+hex.EncodeToString(sum[:8])+".json"), old); err != nil {
+			return err
 		}
 	}
 	return h.writeJSON(filepath.Join("trust.d", t.Site+".json"), t)

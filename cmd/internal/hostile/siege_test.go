@@ -182,7 +182,7 @@ func (s *siege) takeOver(ctx context.Context, dir string, cfg *agent.Config, nam
 
 // enlist enrols the real agent and waits until it has dialled in.
 func (s *siege) enlist(ctx context.Context, cfg agent.Config, dir string, running *sync.WaitGroup) {
-	token, err := s.broker.JoinToken(ctx, site, agentName, time.Minute)
+	token, err := s.broker.JoinToken(ctx, fleet.Join{Site: site, Agent: agentName}, time.Minute)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -250,7 +250,7 @@ func TestSamples(t *testing.T) {
 					t.Errorf("service %+v", s)
 				}
 				for what, secret := range s.Login {
-					if what != "user" && !strings.HasPrefix(secret, "file:") {
+					if what != "user" && !strings.HasPrefix(secret, "file:") && !strings.HasPrefix(secret, "credential:") {
 						t.Errorf("a %s stands in the sample itself", what)
 					}
 				}

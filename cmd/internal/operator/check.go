@@ -34,15 +34,8 @@ func Check[C any, P pointer[C]](cmd *cobra.Command, look func(ctx context.Contex
 			return err
 		}
 		missing, notes := look(cmd.Context(), cfg)
-		c := checked{Usable: len(missing) == 0, Notes: notes}
-		for _, err := range missing {
-			p := problem{Message: err.Error()}
-			var e *session.Error
-			if errors.As(err, &e) {
-				p.Next = e.Next
-			}
-			c.Problems = append(c.Problems, p)
-		}
+		c := checked{Notes: notes}
+		c.take(missing)
 		if err := Tell(cmd, c, tellChecked); err != nil || c.Usable {
 			return err
 		}
@@ -50,6 +43,18 @@ func Check[C any, P pointer[C]](cmd *cobra.Command, look func(ctx context.Contex
 			WithNext("Mend what is listed, then run check again.")
 	}
 	return cmd
+}
+
+func (c *checked) take(missing []error) {
+	c.Usable = len(missing) == 0
+	for _, err := range missing {
+		p := problem{Message: err.Error()}
+		var e *session.Error
+		if errors.As(err, &e) {
+			p.Next = e.Next
+		}
+		c.Problems = append(c.Problems, p)
+	}
 }
 
 func tellChecked(out io.Writer, c checked) {

@@ -57,6 +57,35 @@ func Run(root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	return exitFailure
 }
 
+// Root is the top of a command tree: config is where its configuration usually stands.
+func Root(use, short, config string) *cobra.Command {
+	root := &cobra.Command{Use: use, Short: short}
+	root.PersistentFlags().String("config", config, "configuration file")
+	as := root.PersistentFlags().Bool("json", false, "answers and errors as JSON")
+	root.PersistentFlags().VarP(output{as}, "output", "o", "text, or json as with --json")
+	return root
+}
+
+// output is the flag that chooses how answers are written.
+type output struct{ json *bool }
+
+func (o output) Type() string { return "form" }
+
+func (o output) String() string {
+	if o.json != nil && *o.json {
+		return "json"
+	}
+	return "text"
+}
+
+func (o output) Set(s string) error {
+	if s != "json" && s != "text" {
+		return errors.New("answers are written as text or json")
+	}
+	*o.json = s == "json"
+	return nil
+}
+
 // complain writes an error for people or, with asJSON, for scripts.
 func complain(w io.Writer, err error, asJSON bool) {
 	message, next := err.Error(), ""
@@ -85,49 +114,6 @@ func newLogger(w io.Writer, verbose bool) *slog.Logger {
 		return slog.New(slog.NewTextHandler(w, opts))
 	}
 	return slog.New(slog.NewJSONHandler(w, opts))
-}
-
-// untilInputEnds is ctx, and ends also when in does. The demonstration gives its
-// children a pipe, so that they never outlive it, however it dies.
-func untilInputEnds(ctx context.Context, in io.Reader) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	go func() {
-		defer cancel()
-		_, _ = io.Copy(io.Discard, in)
-	}()
-	return ctx, cancel
-}
-
-// Server is a service that runs until its context ends.
-type Server interface {
-	Run(ctx context.Context) error
-}
-
-// Serve is the command that runs a service; open makes it ready from its configuration.
-func Serve(short string, open func(cmd *cobra.Command, log *slog.Logger) (Server, error)) *cobra.Command {
-	var verbose, tied bool
-	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: short,
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx := cmd.Context()
-			if tied {
-				bound, cancel := untilInputEnds(ctx, os.Stdin)
-				defer cancel()
-				ctx = bound
-			}
-			s, err := open(cmd, newLogger(cmd.ErrOrStderr(), verbose))
-			if err != nil {
-				return err
-			}
-			return s.Run(ctx)
-		},
-	}
-	cmd.Flags().BoolVar(&verbose, "verbose", false, "log more")
-	cmd.Flags().BoolVar(&tied, "until-stdin-ends", false, "stop when standard input ends")
-	_ = cmd.Flags().MarkHidden("until-stdin-ends")
-	return cmd
 }
 
 // pointer is how a configuration is read: only its pointer validates.

@@ -31,8 +31,11 @@ func discover(ctx context.Context, hc *http.Client, issuer session.Issuer) (idto
 }
 
 // strictHTTP gives a person's machine the time that it may need.
-func strictHTTP(issuer session.Issuer) *http.Client {
-	hc := idtoken.Client(issuer, idtoken.Options{Dial: outside})
+func strictHTTP(issuer session.Issuer, dial func(ctx context.Context, network, address string) (net.Conn, error)) *http.Client {
+	if dial == nil {
+		dial = outside
+	}
+	hc := idtoken.Client(issuer, idtoken.Options{Dial: dial})
 	hc.Timeout = exchangeTime
 	return hc
 }

@@ -35,6 +35,8 @@ type Config struct {
 	Fresh    bool   // insist on a fresh login: max_age=0 and prompt=login
 	Secret   string // of the client, where the issuer wants one; empty: none
 	After    string // where the browser goes afterwards; empty: a short page of our own
+	// Dial goes out; nil: as HTTPS_PROXY and NO_PROXY say.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Claims are what the token says of itself. They came from the provider over the
@@ -73,7 +75,7 @@ func Begin(ctx context.Context, c Config) (*Flow, error) {
 	if len(c.Nonce) != 43 {
 		return nil, session.Errorf(session.Internal, "A sign-in was started without its nonce")
 	}
-	hc := strictHTTP(c.Issuer)
+	hc := strictHTTP(c.Issuer, c.Dial)
 	meta, err := discover(ctx, hc, c.Issuer)
 	if err != nil {
 		return nil, err

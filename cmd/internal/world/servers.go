@@ -126,11 +126,11 @@ func (w *world) socket() string {
 // enrol joins the broker with a fresh token. A state directory that was enrolled
 // before keeps its identity, because people pinned it; only the certificate is new.
 func (w *world) enrol(ctx context.Context) error {
-	token, err := broker.JoinToken(ctx, w.brokerConfig(), site, agentName, 10*time.Minute)
+	join, err := broker.JoinToken(ctx, w.brokerConfig(), site, agentName, false, 10*time.Minute)
 	if err != nil {
 		return err
 	}
-	_, err = agent.Enrol(ctx, w.agent, token, w.path("hospital-input-identity.txt"))
+	_, err = agent.Enrol(ctx, w.agent, join.Token, w.path("hospital-input-identity.txt"))
 	return err
 }
 
