@@ -110,6 +110,20 @@ func (b *Broker) notifier() access.Notifier {
 	return notices{b.mail}
 }
 
+// Missed implements access.Notifier.
+func (n notices) Missed(ctx context.Context, request session.ID) ([]access.Unwritten, error) {
+	missed, err := n.office.Missed(ctx, request)
+	var all []access.Unwritten
+	for _, m := range missed {
+		who := access.ToEngineer
+		if m.Event.ForApprovers() {
+			who = access.ToApprovers
+		}
+		all = append(all, access.Unwritten{To: m.To, Who: who, Why: m.Why, At: m.At})
+	}
+	return all, err
+}
+
 // Notify implements access.Notifier.
 func (n notices) Notify(ctx context.Context, x access.Notice) {
 	r := x.Request

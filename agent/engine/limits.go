@@ -8,6 +8,8 @@ const (
 	maxPerEngineer = 64  // connections of one engineer
 	maxTotal       = 512 // connections altogether, and as many streams of browsers
 
+	maxWords = 400 // bytes of why a device was not opened, and of what to do
+
 	refusalsPerKind = 8   // of one kind that are on record one by one
 	refusalsKept    = 100 // of all kinds
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -48,9 +49,23 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 		_ = tap.note(session.Note{Kind: session.NoteDevice, Text: "No device connection: " + Words(err)})
 		c.seal(tap, c.whyNot())
 		c.log.Warn("device not opened", "session", s.id.Session(), "err", err)
+		s.dialled(c.noDevice(err))
 		return nil, err
 	}
+	s.dialled(nil)
 	return d, nil
+}
+
+// noDevice tells the hospital why a device was not opened; nil where that is nobody's fault.
+func (c *Conn) noDevice(err error) *link.NoDevice {
+	var e *session.Error
+	if errors.Is(err, ErrOver) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	if !errors.As(err, &e) {
+		e = &session.Error{Message: Words(err)}
+	}
+	return &link.NoDevice{Service: c.visit.Service, At: c.e.cfg.Now().UTC(), Message: wording.Sentence(wording.Line(e.Message, maxWords)), Next: wording.Line(e.Next, maxWords)}
 }
 
 // record begins the recording of the device connection that is about to be made.

@@ -39,6 +39,7 @@ type liveState struct {
 	facts      session.SessionFacts // Opened is zero until the first device connection
 	service    string               // of the first connection
 	recordings []link.RecordingReport
+	noDevice   *link.NoDevice // why the last attempt to reach a device failed
 	seq        uint64
 	closeErr   error
 }
@@ -140,6 +141,17 @@ func (s *liveSession) recording(r link.RecordingReport) {
 	s.state.recordings = append(s.state.recordings, r)
 	s.mu.Unlock()
 	s.report()
+}
+
+// dialled notes how the last attempt to reach a device went.
+func (s *liveSession) dialled(no *link.NoDevice) {
+	s.mu.Lock()
+	news := no != nil || s.state.noDevice != nil
+	s.state.noDevice = no
+	s.mu.Unlock()
+	if news {
+		s.report()
+	}
 }
 
 // end ends the session once: the gate first, the device connections next, words and
@@ -297,6 +309,7 @@ func (s *liveSession) report() {
 		Session: s.id.Session(), Request: s.request, Seq: st.seq, Asset: s.asset, Service: st.service,
 		Opened: st.facts.Opened, Deadline: st.facts.Deadline, Ended: st.facts.Ended, Reason: st.facts.Reason,
 		Recordings: slices.Clone(st.recordings), Frozen: s.gate.frozen(),
+		NoDevice: s.state.noDevice,
 	}
 	s.mu.Unlock()
 	s.e.cfg.Report(r)

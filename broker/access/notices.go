@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // What people outside are told of. Each is stored before it is told.
@@ -28,7 +29,42 @@ type Notice struct {
 // Notifier tells people. It may be told twice of the same thing, and cannot fail.
 type Notifier interface {
 	Notify(ctx context.Context, n Notice)
+	// Missed are those who were not told of something about a request.
+	Missed(ctx context.Context, request session.ID) ([]Unwritten, error)
 }
+
+// Unwritten is somebody who got no mail about a request, and why.
+type Unwritten struct {
+	To  string    `json:"to"`  // empty: there is no address, or it is not the reader's to know
+	Who string    `json:"who"` // approvers or engineer
+	Why string    `json:"why"`
+	At  time.Time `json:"at"`
+}
+
+// unwritten is what a caller may know of who was not written to: the vendor's people do
+// not learn the hospital's addresses. It is worth no error.
+func (a *Access) unwritten(ctx context.Context, c Caller, r record) []Unwritten {
+	if a.notifier == nil {
+		return nil
+	}
+	all, err := a.notifier.Missed(ctx, r.id)
+	if err != nil {
+		a.log.Warn("it is not known who was not written to", "request", r.id.Request(), "err", err)
+	}
+	for i, x := range all {
+		all[i].Why = wording.Line(x.Why, maxText)
+		if x.Who == ToApprovers && !c.Is(session.Approver) && !c.Is(session.Auditor) {
+			all[i].To = ""
+		}
+	}
+	return all
+}
+
+// Whom a notice is for.
+const (
+	ToApprovers = "approvers"
+	ToEngineer  = "engineer"
+)
 
 // notify tells of a fact that is stored. It never fails its caller, and goes on when
 // the caller hangs up.

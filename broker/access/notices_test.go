@@ -34,6 +34,29 @@ func (e *ear) Notify(ctx context.Context, n access.Notice) {
 	e.heard = append(e.heard, n)
 }
 
+// Missed says that nobody was written to, as an outbox could.
+func (e *ear) Missed(_ context.Context, request session.ID) ([]access.Unwritten, error) {
+	return []access.Unwritten{
+		{To: "scanner-approvers@northfield.example", Who: access.ToApprovers, Why: "the mail server refused\u202e it", At: e.w.clock()},
+		{To: "ada@vendor.example", Who: access.ToEngineer, Why: "the mail server refused it", At: e.w.clock()},
+	}, nil
+}
+
+// The vendor's people learn that an approver got no mail, and not at which address.
+func TestWhoWasNotWrittenToIsSaid(t *testing.T) {
+	w, _ := newNotifiedWorld(t)
+	r, _ := w.submit(ada)
+	for _, c := range []struct {
+		who     person
+		address string
+	}{{ada, ""}, {ben, "scanner-approvers@northfield.example"}} {
+		v, err := w.Get(t.Context(), c.who, r.ID)
+		if address := c.address; err != nil || len(v.Unwritten) != 2 || v.Unwritten[0].To != address || v.Unwritten[0].Why != "the mail server refused\ufffd it" || v.Unwritten[1].To != "ada@vendor.example" {
+			t.Errorf("%v, %v", v.Unwritten, err)
+		}
+	}
+}
+
 // last takes what was heard since and wants exactly one notice of a kind.
 func (e *ear) last(what string) access.Notice {
 	e.w.t.Helper()

@@ -83,6 +83,7 @@ type sessionFacts struct {
 	Ended      time.Time         `json:"ended,omitzero"`
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []string          `json:"recordings,omitempty"`
+	NoDevice   *NoDevice         `json:"no_device,omitempty"`
 }
 
 // debt is what the agent still has to be told.

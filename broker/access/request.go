@@ -215,7 +215,9 @@ func (a *Access) Get(ctx context.Context, c Caller, id string) (Request, error) 
 	if err != nil {
 		return Request{}, err
 	}
-	return r.view(a.now()), nil
+	v := r.view(a.now())
+	v.Unwritten = a.unwritten(ctx, c, r)
+	return v, nil
 }
 
 // Wait reads a request as soon as its status is not the given one, another window

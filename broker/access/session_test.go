@@ -193,11 +193,21 @@ func TestReports(t *testing.T) {
 	send("live  recon-ssh 1")
 	rep.Seq = 4
 	send("frozen  recon-ssh 1")
-	rep.Seq, rep.Ended, rep.Reason = 7, w.clock(), session.Completed
+	rep.Seq, rep.NoDevice = 5, &link.NoDevice{Service: "recon-ssh", At: w.clock(), Message: "The device\u202e does not accept the login.", Next: "Look at its password."}
+	send("frozen  recon-ssh 1")
+	if s, err := w.Session(t.Context(), ben, sid); err != nil || s.NoDevice == nil || s.NoDevice.Message != "The device\ufffd does not accept the login." || s.NoDevice.Next != "Look at its password." {
+		t.Errorf("a device that does not let the agent in: %+v, %v", s.NoDevice, err)
+	}
+	rep.Seq, rep.NoDevice = 6, nil
+	send("frozen  recon-ssh 1")
+	if s, err := w.Session(t.Context(), ben, sid); err != nil || s.NoDevice != nil {
+		t.Errorf("that is over: %+v, %v", s.NoDevice, err)
+	}
+	rep.Seq, rep.Ended, rep.Reason = 8, w.clock(), session.Completed
 	send("ended completed recon-ssh 1")
-	rep.Seq, rep.Ended, rep.Reason = 6, time.Time{}, ""
+	rep.Seq, rep.Ended, rep.Reason = 7, time.Time{}, ""
 	send("ended completed recon-ssh 1")
-	rep.Seq = 8 // what ended stays ended
+	rep.Seq = 9 // what ended stays ended
 	send("ended completed recon-ssh 1")
 	if v, _ := w.Get(t.Context(), ada, r.ID); v.Status != session.Closed {
 		t.Errorf("the request is %s", v.Status)

@@ -192,6 +192,14 @@ func (s *sessionFacts) list(recording string) {
 	}
 }
 
+// noDeviceAs is what an agent reports, in words that are fit to be shown.
+func noDeviceAs(x *link.NoDevice) *NoDevice {
+	if x == nil {
+		return nil
+	}
+	return &NoDevice{Service: wording.Line(x.Service, maxText), At: x.At.UTC(), Message: wording.Line(x.Message, maxStuck), Next: wording.Line(x.Next, maxStuck)}
+}
+
 // take merges a report into the facts.
 func (r *record) take(rep link.SessionReport, now time.Time) {
 	s := &r.Session
@@ -201,7 +209,7 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	if rep.Seq <= s.Seq {
 		return
 	}
-	s.Seq, s.Frozen, s.Keys = rep.Seq, rep.Frozen, rep.Keys
+	s.Seq, s.Frozen, s.Keys, s.NoDevice = rep.Seq, rep.Frozen, rep.Keys, noDeviceAs(rep.NoDevice)
 	if s.Service == "" {
 		s.Service, s.Protocol = rep.Service, rep.Protocol
 	}

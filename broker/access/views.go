@@ -43,6 +43,8 @@ type Request struct {
 
 	EngineerClass session.ClientClass `json:"engineer_class"` // of the program in which they asked; empty where it is not known
 	Approved      []Approved          `json:"approved"`       // in the order in which the agent had them
+	// Unwritten are those who got no mail about it; only where one request is asked for.
+	Unwritten []Unwritten `json:"unwritten,omitempty"`
 }
 
 // Approved is one approver of a request, and in which kind of program they approved it.
@@ -97,6 +99,16 @@ type Session struct {
 	Site       string             `json:"site"`
 	WorkOrder  string             `json:"work_order"`
 	Keys       int                `json:"keys"` // that may open connections; 0 when the agent did not say
+	// NoDevice is null while the device that was dialled last answered.
+	NoDevice *NoDevice `json:"no_device"`
+}
+
+// NoDevice says why the agent got no connection to a device, or could not log in there.
+type NoDevice struct {
+	Service string    `json:"service"`
+	At      time.Time `json:"at"`
+	Message string    `json:"message"` // the agent's words, as the next
+	Next    string    `json:"next"`
 }
 
 // MarshalJSON writes a time that did not happen as null: a grant that was ended before
@@ -320,6 +332,9 @@ func (r record) session(now time.Time) Session {
 		ID: r.sessionID().Session(), State: f.State(now), Target: r.target(r.Session.Service), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol,
 		Engineer: known(r.Engineer), Opened: f.Opened.UTC(), Deadline: f.Deadline.UTC(), Ended: orNull(f.Ended),
 		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Frozen: []string{}, Keys: r.Session.Keys, Site: r.doc.Site, WorkOrder: r.doc.Ref,
+	}
+	if s.State != session.Ended {
+		s.NoDevice = r.Session.NoDevice
 	}
 	if s.State == session.Frozen {
 		s.Frozen = list(r.Session.Frozen)

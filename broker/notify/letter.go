@@ -42,7 +42,7 @@ func letter(n Notice, broker string) string {
 	line("%s", reason(n.Event))
 	line("")
 	link := broker + "/requests/" + n.Request.Request()
-	if n.Event.forApprovers() {
+	if n.Event.ForApprovers() {
 		line("  Look at it and decide    %s", link)
 		line("  Or at your own console   sallyport approve %s", n.Request.Request())
 		line("")

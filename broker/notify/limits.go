@@ -14,6 +14,7 @@ const (
 	remember   = 48 * time.Hour   // what was sent
 	lookAgain  = 15 * time.Second // for what other brokers left
 	atOnce     = 200              // looked at in one round
+	maxMissed  = 100              // people who were not written to about one request, the newest
 	maxAddress = 254              // bytes
 	mostLine   = 900              // bytes of a line that is sent as it is; RFC 5322 has 998
 	dialTime   = 20 * time.Second // for a connection to a mail server and each of its answers

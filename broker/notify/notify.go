@@ -69,6 +69,8 @@ type Mail struct {
 	Subject string
 	Text    string
 	Written time.Time
+
+	about Missed // should it never leave
 }
 
 // Mailer hands one mail on. *Permanent in an error's chain says that no later try will do.
@@ -134,28 +136,36 @@ func New(cfg Config) (*Office, error) {
 	return &Office{cfg: cfg, kick: make(chan struct{}, 1)}, nil
 }
 
-// Notify puts the mails of a notice into the outbox. It reports nothing: who could
-// not be told reads it on the page.
+// Notify puts the mails of a notice into the outbox. It reports nothing: who was not
+// written to is what Missed says, and reads it on the page.
 func (o *Office) Notify(ctx context.Context, n Notice) {
 	to := o.cfg.Approvers[n.Site]
-	if !n.Event.forApprovers() {
+	if !n.Event.ForApprovers() {
 		to = []string{n.Engineer.Email}
 	}
 	text := letter(n, o.cfg.URL)
+	about := Missed{Request: n.Request.Text(), Event: n.Event, At: n.Terms.Now.UTC()}
+	if len(to) == 0 {
+		o.miss(ctx, about, "no address of this site's approvers is configured at the broker")
+	}
 	for _, address := range to {
 		if !ValidAddress(address) {
 			o.cfg.Log.Info("no mail: the engineer's identity provider gives no usable address", "request", n.Request.Request(), "event", n.Event)
+			o.miss(ctx, about, "the identity provider gives no usable address")
 			continue
 		}
-		m := Mail{ID: mailID(n, address), To: address, Subject: subject(n), Text: text, Written: n.Terms.Now.UTC()}
+		about.To = address
+		m := Mail{ID: mailID(n, address), To: address, Subject: subject(n), Text: text, Written: n.Terms.Now.UTC(), about: about}
 		if err := o.post(ctx, n.Site, m); err != nil {
 			o.cfg.Log.Warn("a mail could not be kept", "request", n.Request.Request(), "event", n.Event, "err", err)
+			o.miss(ctx, about, "the mail could not be kept")
 		}
 	}
 	o.wake()
 }
 
-func (e Event) forApprovers() bool { return e == Asked || e == ExtensionAsked }
+// ForApprovers reports whether the site's approvers are told, and not the engineer.
+func (e Event) ForApprovers() bool { return e == Asked || e == ExtensionAsked }
 
 func (o *Office) wake() {
 	select {

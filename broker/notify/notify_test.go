@@ -194,7 +194,7 @@ func TestLetters(t *testing.T) {
 		o := w.office(p)
 		n := w.notice(event)
 		n.Terms.Now = n.Terms.Now.In(berlin)
-		if !event.forApprovers() {
+		if !event.ForApprovers() {
 			n.By = session.Person{Identity: session.Identity{Iss: "https://login.northfield.example", Sub: "2"}, Name: "Maya Okafor"}
 		}
 		o.Notify(t.Context(), n)
@@ -202,7 +202,7 @@ func TestLetters(t *testing.T) {
 		o.round(t.Context())
 		o.Notify(t.Context(), n)
 		o.round(t.Context())
-		if len(p.sent) != map[bool]int{true: 2, false: 1}[event.forApprovers()] {
+		if len(p.sent) != map[bool]int{true: 2, false: 1}[event.ForApprovers()] {
 			t.Fatalf("%s: %+v", event, p.sent)
 		}
 		m := p.sent[max(0, slices.IndexFunc(p.sent, func(m Mail) bool { return m.To == want.to }))]
@@ -214,7 +214,7 @@ func TestLetters(t *testing.T) {
 				t.Errorf("%s does not say %q:\n%s", event, part, m.Text)
 			}
 		}
-		if m.To != want.to || !strings.HasPrefix(m.Subject, want.subject) || !event.forApprovers() && !strings.Contains(m.Text, "Decided by  Maya Okafor") {
+		if m.To != want.to || !strings.HasPrefix(m.Subject, want.subject) || !event.ForApprovers() && !strings.Contains(m.Text, "Decided by  Maya Okafor") {
 			t.Errorf("%s: %+v", event, m)
 		}
 	}

@@ -23,6 +23,7 @@ type envelope struct {
 	Subject string    `json:"subject"`
 	Text    string    `json:"text"`
 	Written time.Time `json:"written"`
+	About   Missed    `json:"about"`
 	Tries   int       `json:"tries,omitempty"`
 	Next    time.Time `json:"next,omitzero"` // not before; a lease while somebody tries
 }
@@ -44,7 +45,7 @@ func (o *Office) post(ctx context.Context, site string, m Mail) error {
 		return errors.New("the site was written to 600 times within the hour")
 	}
 	return o.cfg.Documents.Put(ctx, waitingKind, m.ID, func(old []byte) ([]byte, []store.Under, error) {
-		e := envelope{Site: site, To: m.To, Subject: m.Subject, Text: m.Text, Written: m.Written}
+		e := envelope{Site: site, To: m.To, Subject: m.Subject, Text: m.Text, Written: m.Written, About: m.about}
 		if old != nil {
 			if err := json.Unmarshal(old, &e); err != nil {
 				return nil, nil, err
@@ -167,9 +168,11 @@ func (o *Office) tried(ctx context.Context, id string, e envelope, err error) bo
 		o.cfg.Log.Info("mail sent", "mail", id[:16], "subject", e.Subject, "try", e.Tries)
 	case errors.As(err, &never):
 		o.cfg.Log.Error("mail given up: refused for good", "mail", id[:16], "subject", e.Subject, "to", e.To, "err", err)
+		o.miss(ctx, e.About, "the mail server refused the mail for good")
 		o.drop(ctx, id)
 	case o.cfg.Now().Sub(e.Written) >= giveUp:
 		o.cfg.Log.Error("mail given up: tried for a day", "mail", id[:16], "subject", e.Subject, "to", e.To, "tries", e.Tries, "err", err)
+		o.miss(ctx, e.About, "the mail server did not take the mail for a day")
 		o.drop(ctx, id)
 	default:
 		wait := min(firstWait<<min(e.Tries-1, 10), longWait)

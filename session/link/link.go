@@ -259,6 +259,15 @@ type SessionReport struct {
 	Ended      time.Time         `json:"ended,omitzero"`
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []RecordingReport `json:"recordings,omitempty"`
+	NoDevice   *NoDevice         `json:"no_device,omitempty"` // nil: the last device that was dialled answered
+}
+
+// NoDevice says why the agent got no connection to a device, or could not log in there.
+type NoDevice struct {
+	Service string    `json:"service"`
+	At      time.Time `json:"at"`
+	Message string    `json:"message"` // plain words
+	Next    string    `json:"next"`
 }
 
 // RecordingReport lists one recording of a session, so that it shows before its

@@ -70,6 +70,10 @@ func TestDeviceRefused(t *testing.T) {
 	if reason := w.tape(0).wait(t); reason != session.Failed {
 		t.Errorf("sealed with %q", reason)
 	}
+	w.until("the hospital's page is told why", func() bool {
+		no := w.lastReport().NoDevice
+		return no != nil && no.Service != "" && !no.At.IsZero() && no.Message == "The device did not accept the agent's login." && no.Next == "Check the password."
+	})
 	// The same connection may try again, with a recording of its own.
 	w.rights.device = o.dial
 	s, err := c.NewSession()
@@ -78,6 +82,7 @@ func TestDeviceRefused(t *testing.T) {
 	if len(w.engine.Live()) != 1 || w.tape(1).header.Recording == w.tape(0).header.Recording {
 		t.Error("the second try has no recording of its own")
 	}
+	w.until("that is over", func() bool { return w.lastReport().NoDevice == nil })
 }
 
 // No recorder, no session: the device is not even dialled.

@@ -41,6 +41,20 @@ test('who is on which scanner', async ({ page }) => {
   });
 });
 
+test('a device that the agent cannot log in to is said in its words', async ({ page }) => {
+  const no = { service: 'recon-ssh', at: at(-2), message: 'The device at recon-ssh of NGH-PETCT1 does not accept the login.', next: 'Ask the hospital to look at the password in the agent.' };
+  await mock(page, 'approver', { 'GET /assets': assets, 'GET /sessions': [session({ no_device: no })], 'GET /requests': requests });
+  await page.goto('/live');
+  await everyLook(page, 'live-no-device', async () => {
+    const note = page.getByRole('note').filter({ hasText: 'No connection to recon-ssh' });
+    await expect(note).toContainText(no.message);
+    await expect(note).toContainText(no.next);
+  });
+  await mock(page, 'approver', { 'GET /assets': assets, 'GET /sessions': [session({ no_device: { ...no, message: nasty, next: '' } })], 'GET /requests': requests });
+  await page.goto('/live');
+  await fits(page);
+});
+
 test('freezing holds when the agent says so, and thaws', async ({ page }) => {
   let s: T.Session = session();
   let answer: (v: unknown) => void = () => {};

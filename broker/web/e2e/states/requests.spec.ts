@@ -35,6 +35,22 @@ test('requests: the list', async ({ page }) => {
   await expect(page).toHaveURL(/requests\/R-1$/);
 });
 
+test('requests: who was not written to', async ({ page }) => {
+  const r = request({ unwritten: [
+    { to: 'm.okafor@northfield.example', who: 'approvers', why: 'the mail server refused the mail for good', at: at(-2) },
+    { to: '', who: 'approvers', why: "no address of this site's approvers is configured at the broker", at: at(-2) },
+    { to: 'j.brandt@meridian.example', who: 'engineer', why: 'the mail server did not take the mail for a day', at: at(-1) }] });
+  await mock(page, 'auditor', about(r));
+  await page.goto('/requests/' + R);
+  await everyLook(page, 'request-unwritten', async (p) => {
+    const list = p.getByRole('list').filter({ hasText: 'got no e-mail' });
+    await expect(list.getByRole('listitem')).toHaveCount(3);
+    await expect(list).toContainText('An approver of the site m.okafor@northfield.example got no e-mail');
+    await expect(list).toContainText('the mail server refused the mail for good');
+    await expect(list).toContainText('The engineer j.brandt@meridian.example got no e-mail');
+  });
+});
+
 test('requests: none yet', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /requests': [], 'GET /sessions': [] });
   await page.goto('/requests');

@@ -147,6 +147,14 @@ export interface Request {
   revoked_by?: string;
   revoke_reason?: string;
   proposal?: { from: string; until: string; reason?: string; by: string; at: string };
+  unwritten?: Unwritten[]; // of one request that was asked for
+}
+/** Somebody who got no mail about a request, and why. */
+export interface Unwritten {
+  to: string; // '' where there is no address, or it is not the reader's to know
+  who: string; // approvers or engineer
+  why: string;
+  at: string;
 }
 /** GET /api/v1/requests/{id}/documents */
 export interface Documents {
@@ -213,6 +221,14 @@ export interface Session {
   recordings: string[];
   frozen: string[]; // causes: broker, local, interlock
   keys: number;
+  no_device: NoDevice | null; // null while the device that was dialled last answered
+}
+/** Why the agent got no connection to a device, in its words. */
+export interface NoDevice {
+  service: string;
+  at: string;
+  message: string;
+  next: string;
 }
 
 export interface Review {
