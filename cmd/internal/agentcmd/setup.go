@@ -157,5 +157,7 @@ func next(a setup.Answers) []string {
 		credential("proxy", "the password of "+a["proxy_user"]+" at the proxy")
 	}
 	return append(lines, "sallyport-agent enrol --token-file - --input-identity "+a["state"]+"/input.txt   # paste the join token, Enter, Ctrl-D",
+		"move "+a["state"]+"/input.txt into the hospital's safe: it opens what engineers typed",
+		"sallyport-agent trust export > "+strings.ToLower(a["site"])+".trust.json   # for engineers, approvers and auditors, by another way than the broker",
 		"systemctl enable --now sallyport-agent", "sallyport-agent doctor --no-login")
 }
