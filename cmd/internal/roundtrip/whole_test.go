@@ -141,9 +141,9 @@ func (w *world) startAgent(ctx context.Context, b broker.Config, theirs, ours se
 		Assets: []agent.Asset{{Name: "CT", Endpoints: []agent.Endpoint{{Name: "recon", Address: "127.0.0.1", Services: []agent.Service{{Name: "recon-ssh", Protocol: session.SSH, Port: 1, Class: session.NonDisruptive,
 			Login: device.Login{User: "svc", Password: password}, HostKey: "SHA256:" + strings.Repeat("A", 43)}}}}}}}
 	w.must(cfg.Validate())
-	token, err := broker.JoinToken(ctx, b, "NGH", "ngh-1", time.Minute)
+	join, err := broker.JoinToken(ctx, b, "NGH", "ngh-1", false, time.Minute)
 	w.must(err)
-	_, err = agent.Enrol(ctx, cfg, token, filepath.Join(dir, "input-identity"))
+	_, err = agent.Enrol(ctx, cfg, join.Token, filepath.Join(dir, "input-identity"))
 	w.must(err)
 	a, err := agent.New(cfg, slog.New(slog.DiscardHandler))
 	w.must(err)
