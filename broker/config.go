@@ -179,7 +179,8 @@ func (c *Config) Validate() error {
 			errs = append(errs, err)
 		}
 		require(path+".sites", len(iss.Sites) > 0, "the sites these people have to do with are needed")
-		require(path+".reach", slices.Contains([]string{"", "direct", reachAgent}, iss.Reach), `reach is "direct" or, at the broker, "agent"`)
+		// "broker" comes along when the agent's entry is copied: from here that is directly.
+		require(path+".reach", slices.Contains([]string{"", "direct", "broker", reachAgent}, iss.Reach), `reach is "direct" or, at the broker, "agent"`)
 		vouched := iss.Side == session.HospitalSide && len(iss.Sites) == 1 && iss.Sites[0] != identity.AnySite && iss.Keys == ""
 		require(path+".reach", iss.Reach != reachAgent || vouched, "an agent speaks for a hospital's identity provider and one site only: its own")
 	}

@@ -80,12 +80,13 @@ func TestWhoseAgentMayBeAsked(t *testing.T) {
 		change func(*Issuer)
 		ok     bool
 	}{
-		"its own":            {func(*Issuer) {}, true},
-		"a vendor's":         {func(i *Issuer) { i.Side = session.VendorSide }, false},
-		"that of two sites":  {func(i *Issuer) { i.Sites = []string{"NORTH", "SOUTH"} }, false},
-		"that of every site": {func(i *Issuer) { i.Side, i.Sites = session.VendorSide, []string{identity.AnySite} }, false},
-		"with a keys' file":  {func(i *Issuer) { i.Keys = "/keys.json" }, false},
-		"by another word":    {func(i *Issuer) { i.Reach = "broker" }, false},
+		"its own":                   {func(*Issuer) {}, true},
+		"a vendor's":                {func(i *Issuer) { i.Side = session.VendorSide }, false},
+		"that of two sites":         {func(i *Issuer) { i.Sites = []string{"NORTH", "SOUTH"} }, false},
+		"that of every site":        {func(i *Issuer) { i.Side, i.Sites = session.VendorSide, []string{identity.AnySite} }, false},
+		"with a keys' file":         {func(i *Issuer) { i.Keys = "/keys.json" }, false},
+		"by another word":           {func(i *Issuer) { i.Reach = "hospital" }, false},
+		"as the agent's entry says": {func(i *Issuer) { i.Reach, i.Sites = "broker", []string{"NORTH", "SOUTH"} }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := base()
