@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -220,12 +219,12 @@ func (e *errand) script(t *testing.T) ([]byte, int) {
 	cmd.Dir, cmd.Env = e.near, e.environment()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	out, err := cmd.CombinedOutput()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) {
-		t.Fatalf("%s: %v\n%s", path, err, out)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	if err := cmd.Run(); err != nil && cmd.ProcessState == nil {
+		t.Fatalf("%s: %v", path, err)
 	}
-	return out, cmd.ProcessState.ExitCode()
+	return append(out.Bytes(), errs.Bytes()...), cmd.ProcessState.ExitCode()
 }
 
 // tree is what a folder holds: kinds, permissions, contents, links, and times of long ago.

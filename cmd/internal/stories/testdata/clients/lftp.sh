@@ -2,7 +2,7 @@
 # lftp, by its connect program. What a server says beside an error's code is its own.
 cp head whole-back
 {
-  lftp <<END
+  lftp 2>errors <<END
 set sftp:connect-program 'ssh -a -x -F $CONFIG'
 set cmd:interactive no
 set cmd:fail-exit no
@@ -32,4 +32,6 @@ put firmware -o whole-put
 cls -1 --sort=name $MANY | sort | sha256sum
 END
   echo "status $?"
-} 2>&1 | sed 's/failed: .*/failed/; s/ ([^()]*)$//; /bytes transferred/d; /seconds/d'
+  cat errors
+} | sed 's/failed: .*/failed/; s/ ([^()]*)$//; /bytes transferred/d; /seconds/d'
+rm errors

@@ -2,8 +2,9 @@
 # rsync, which is a command on the device.
 # Whether rsync says 12 or 127 where the device has none depends on who ends first.
 act() {
-  rsync -e "ssh -F $CONFIG" "$@" 2>&1 | sed 's/^rsync error: .*code \(12\|127\)).*/no rsync there/'
-  echo "status ${PIPESTATUS[0]}" | sed 's/ \(12\|127\)$/ 127/'
+  rsync -e "ssh -F $CONFIG" "$@" 2>errors
+  echo "status $?" | sed 's/ 12$/ 127/'
+  sed 's/^rsync error: .*code \(12\|127\)).*/no rsync there/' errors
 }
 
 mkdir empty start
@@ -24,3 +25,4 @@ act --append "$NAME:$FAR/whole-put" whole-back
 act -a --delete empty/ "$NAME:$FAR/names/"
 act "$NAME:$FAR/nothing" .
 act --list-only --no-h "$NAME:$MANY/" | awk '{print $NF}' | sort | sha256sum
+rm errors

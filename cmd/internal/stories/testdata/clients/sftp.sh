@@ -1,6 +1,7 @@
 #!/bin/bash
-# OpenSSH's sftp and scp.
-batch() { sftp -q -F "$CONFIG" -b - "$NAME" 2>&1; echo "status $?"; }
+# OpenSSH's sftp and scp. What ssh has as standard error does not wait for who reads it,
+# so nothing else may be there.
+batch() { sftp -q -F "$CONFIG" -b - "$NAME" 2>errors; echo "status $?"; cat errors; }
 
 cp head whole-back
 batch <<END
@@ -33,6 +34,7 @@ batch <<<"get nothing"
 said=$(printf '%s\n' "ls -1 $MANY" "df $FAR" | batch)
 grep '^/.*dcm' <<<"$said" | sha256sum
 grep -v '^/.*dcm' <<<"$said" | grep -v '^sftp>' | sed 's/[0-9]\+/N/g; s/  */ /g'
-scp -q -p -r -F "$CONFIG" names old "$NAME:$FAR/missing" 2>&1; echo "status $?"
-mkdir made && scp -q -p -r -F "$CONFIG" names old "$NAME:$FAR/" 2>&1; echo "status $?"
-scp -q -p -F "$CONFIG" "$NAME:$FAR/old" "$NAME:$FAR/whole-put" made 2>&1; echo "status $?"
+scp -q -p -r -F "$CONFIG" names old "$NAME:$FAR/missing" 2>errors; echo "status $?"; cat errors
+mkdir made && scp -q -p -r -F "$CONFIG" names old "$NAME:$FAR/" 2>errors; echo "status $?"; cat errors
+scp -q -p -F "$CONFIG" "$NAME:$FAR/old" "$NAME:$FAR/whole-put" made 2>errors; echo "status $?"; cat errors
+rm errors

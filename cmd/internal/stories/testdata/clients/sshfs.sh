@@ -1,6 +1,6 @@
 #!/bin/bash
 # sshfs: the kernel reads and writes as it likes.
-act() { echo "$1"; shift; "$@" 2>&1; echo "status $?"; }
+act() { echo "$1"; shift; "$@" 2>errors; echo "status $?"; cat errors; }
 
 mkdir mnt
 act mount sshfs -F "$CONFIG" -o idmap=none "$NAME:$(dirname "$FAR")" mnt || exit 1
@@ -40,3 +40,4 @@ act full rmdir "$far/names"
 act remove rm -r "$far/names"
 act many bash -c 'ls "mnt/$(basename "$MANY")" | sha256sum'
 act unmount fusermount3 -u mnt
+rm errors
