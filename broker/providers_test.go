@@ -130,6 +130,7 @@ func TestProvidersThroughTheProxy(t *testing.T) {
 	}
 	p := providers{out, nobody{}}
 	b := &Broker{cfg: cfg, out: out, log: slog.New(slog.DiscardHandler)}
+	b.rules.Store(&cfg)
 	for name, ask := range map[string]func() error{
 		"discovery": func() error {
 			_, err := idtoken.Discover(t.Context(), idtoken.Client(issuer.Issuer, p.options(issuer)), issuer.Issuer)
