@@ -123,6 +123,7 @@ func (w *world) provider(side devidp.Side) *provider {
 	file := filepath.Join(w.t.TempDir(), "key")
 	w.must(os.WriteFile(file, keys[side](), 0o600))
 	people := append(devidp.People(side), devidp.Person{Sub: "guest", Email: "guest@" + domain(side), Name: "Guest", Groups: []string{"visitors"}},
+		devidp.Person{Sub: "both", Email: "both@" + domain(side), Name: "Both sides' groups", Groups: []string{session.GroupEngineers, session.GroupApprovers}},
 		devidp.Person{Sub: "crossed", Email: "crossed@" + domain(side), Name: "Other side's groups",
 			Groups: map[devidp.Side][]string{devidp.Vendor: {session.GroupApprovers, session.GroupAuditors}, devidp.Hospital: {session.GroupEngineers}}[side]})
 	issuer := "http://" + p.srv.Listener.Addr().String()
