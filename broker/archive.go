@@ -142,31 +142,30 @@ func (a *Archive) part(ctx context.Context, at place, which func(*recordings.Rea
 	return replay.PartOf(scene, a.seen(at).Channels), nil
 }
 
-// Transcript is what was shown, as lines.
-func (a *Archive) Transcript(ctx context.Context, site, recording string) ([]terminal.Line, string, error) {
+// Transcript is what was shown from a segment on, as lines. The tag names an answer that
+// cannot change any more.
+func (a *Archive) Transcript(ctx context.Context, site, recording string, from uint32) (replay.Text, string, error) {
 	at := place{site, recording}
 	if err := a.arrived(ctx, at); err != nil {
-		return nil, "", err
+		return replay.Text{}, "", err
 	}
 	done, err := a.heavy(ctx)
 	if err != nil {
-		return nil, "", err
+		return replay.Text{}, "", err
 	}
 	defer done()
-	src, err := recordings.OpenParts(a.opener(ctx, at))
+	src, length, err := a.open(ctx, at)
 	if err != nil {
-		return nil, "", unshown(recording, err)
+		return replay.Text{}, "", err
 	}
 	defer src.Close()
-	lines, err := terminal.Transcript(src)
-	if err != nil {
-		return nil, "", unshown(recording, err)
+	x := a.seen(at)
+	text, err := replay.ReadText(src, replay.Stretch{From: from, Segments: length.Segments, Over: length.Sealed || x.Broken != "",
+		Broken: x.Broken, Known: x.Channels})
+	if err != nil || !length.Sealed || !x.Whole || x.Broken != "" {
+		return text, "", unshown(recording, err)
 	}
-	tag := ""
-	if _, sealed := src.Seal(); sealed {
-		tag = recording
-	}
-	return lines, tag, nil
+	return text, fmt.Sprintf("%s.%d", recording, from), nil
 }
 
 // unshown says why a recording cannot be shown.

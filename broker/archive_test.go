@@ -314,9 +314,9 @@ func TestReplayFromTheVault(t *testing.T) {
 	if strings.Count(shown, "line 0") != 40 {
 		t.Errorf("shown: %.200q", shown)
 	}
-	lines, _, err := c.archive.Transcript(t.Context(), site, id)
-	if must(t, err); len(lines) != 40 {
-		t.Errorf("%d lines", len(lines))
+	text, _, err := c.archive.Transcript(t.Context(), site, id, 0)
+	if must(t, err); len(text.Lines) != 40 || !text.Whole {
+		t.Errorf("%d lines, whole %v", len(text.Lines), text.Whole)
 	}
 	for _, n := range []int{-1, int(x.Segments), 1 << 40} {
 		if _, err := c.archive.Part(t.Context(), site, id, n); !errors.Is(err, access.ErrUnknown) {
@@ -324,12 +324,12 @@ func TestReplayFromTheVault(t *testing.T) {
 		}
 	}
 	for what, at := range map[string][2]string{"another site": {"XYZ", id}, "nothing": {site, session.NewID().Recording()}} {
-		_, _, err := c.archive.Transcript(t.Context(), at[0], at[1])
+		_, _, err := c.archive.Transcript(t.Context(), at[0], at[1], 0)
 		c.refused(what, err, "has arrived")
 	}
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, _, err := c.archive.Transcript(gone, site, id); !errors.Is(err, context.Canceled) {
+	if _, _, err := c.archive.Transcript(gone, site, id, 0); !errors.Is(err, context.Canceled) {
 		t.Errorf("nobody waits any more: %v", err)
 	}
 }
@@ -628,7 +628,7 @@ func TestSealedToOthers(t *testing.T) {
 		"replay":     func() error { _, _, err := c.archive.Replay(t.Context(), "NGH", f.id.Recording()); return err },
 		"moment":     func() error { _, err := c.archive.Moment(t.Context(), "NGH", f.id.Recording(), 0); return err },
 		"part":       func() error { _, err := c.archive.Part(t.Context(), "NGH", f.id.Recording(), 0); return err },
-		"transcript": func() error { _, _, err := c.archive.Transcript(t.Context(), "NGH", f.id.Recording()); return err },
+		"transcript": func() error { _, _, err := c.archive.Transcript(t.Context(), "NGH", f.id.Recording(), 0); return err },
 	} {
 		c.refused(what, ask(), "sallyport recordings play "+f.id.Recording())
 	}

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings/replay"
-	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -19,7 +18,7 @@ type Replays interface {
 	Replay(ctx context.Context, site, recording string) (all replay.Overview, tag string, err error)
 	Part(ctx context.Context, site, recording string, n int) (replay.Part, error)
 	Moment(ctx context.Context, site, recording string, at int64) (replay.Part, error)
-	Transcript(ctx context.Context, site, recording string) (lines []terminal.Line, tag string, err error)
+	Transcript(ctx context.Context, site, recording string, from uint32) (text replay.Text, tag string, err error)
 }
 
 type (
@@ -39,6 +38,11 @@ type (
 	momentPath struct {
 		ID string `path:"id" maxLength:"60"`
 		At int64  `path:"at" minimum:"0" doc:"microseconds since the recording began"`
+	}
+	stretchAsked struct {
+		ID    string `path:"id" maxLength:"60"`
+		Match string `header:"If-None-Match" maxLength:"200"`
+		From  uint32 `query:"from" doc:"the part at which to read on: next of the stretch before"`
 	}
 	knownTag struct {
 		ID    string `path:"id" maxLength:"60"`
@@ -90,13 +94,13 @@ func (d *door) registerReplays(api huma.API) {
 		p, err := d.Replays.Moment(ctx, r.Site, r.ID, in.At)
 		return answer(partView(p)), err
 	})
-	handle(d, api, "get-recording-transcript", func(ctx context.Context, who signedIn, in *knownTag) (*tagged[[]TranscriptLine], error) {
+	handle(d, api, "get-recording-transcript", func(ctx context.Context, who signedIn, in *stretchAsked) (*tagged[Transcript], error) {
 		r, err := d.Access.MayReplay(ctx, who, in.ID)
 		if err != nil {
 			return nil, err
 		}
-		lines, tag, err := d.Replays.Transcript(ctx, r.Site, r.ID)
-		return labelled(in.Match, tag, "t", each(lines, func(l terminal.Line) TranscriptLine { return TranscriptLine(l) })), err
+		x, tag, err := d.Replays.Transcript(ctx, r.Site, r.ID, in.From)
+		return labelled(in.Match, tag, "t", transcriptView(x)), err
 	})
 	handle(d, api, "verify-recording", d.verifyRecording)
 	handle(d, api, "review-recording", func(ctx context.Context, who signedIn, in *reviewing) (*of[Recording], error) {

@@ -66,6 +66,19 @@ func (ReplayEvent) Schema(huma.Registry) *huma.Schema {
 // TranscriptLine is a line that was shown, as plain text.
 type TranscriptLine terminal.Line
 
+// Transcript is a stretch of what was shown, as lines. It goes on at the part next, unless
+// it is whole; what is read of it so far is read up to read.
+type Transcript struct {
+	Lines []TranscriptLine `json:"lines"`
+	Read  int64            `json:"read"`
+	Next  uint32           `json:"next"`
+	Whole bool             `json:"whole"`
+}
+
+func transcriptView(x replay.Text) Transcript {
+	return Transcript{Lines: each(x.Lines, func(l terminal.Line) TranscriptLine { return TranscriptLine(l) }), Read: x.To, Next: x.Next, Whole: x.Whole}
+}
+
 func replayView(r Recording, x replay.Overview, zone string) Replay {
 	return Replay{Recording: r.ID, Duration: x.At, Started: x.Started.UTC(), Zone: zone, Parts: x.Segments, Read: x.Read,
 		Whole: x.Whole || !x.Sealed && x.Index.Parts == x.Segments,

@@ -197,8 +197,8 @@ func (p *projector) Moment(ctx context.Context, site, recording string, at int64
 	return p.Part(ctx, site, recording, int(at/5e6))
 }
 
-func (p *projector) Transcript(_ context.Context, site, recording string) ([]terminal.Line, string, error) {
-	return []terminal.Line{{At: 2, Stream: 1, Text: strings.Repeat("hi ", 500)}}, recording + ".1", p.wrong
+func (p *projector) Transcript(_ context.Context, site, recording string, from uint32) (replay.Text, string, error) {
+	return replay.Text{Lines: []terminal.Line{{At: 2, Stream: 1, Text: strings.Repeat("hi ", 500)}}, To: 2, Next: from + 1, Whole: true}, recording + ".1", p.wrong
 }
 
 func (p *shelf) Check(_ context.Context, site, recording string) (access.Verdict, error) {

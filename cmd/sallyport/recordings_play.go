@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/recordings/cast"
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -35,7 +36,8 @@ func (p *program) recordingsPlayCommand() *cobra.Command {
 		Long: `Replay a recording in this terminal, in its own time. What could make your terminal
 answer, copy, rename itself or change your keys is left out and counted at the end;
 colours and cursor movement are shown. Into a file or a pipe, or with --plain, the
-replay is a plain transcript at once. With --at it begins at a moment: what stood on the
+replay is a plain transcript at once: lines, and of editors, pagers and monitors the
+screens on which they rested. With --at it begins at a moment: what stood on the
 screen then is drawn from the recording's own picture, and nothing before it is read.
 A file that was fetched, or a recording's directory in a vault, is played without an
 account. Replaying does not verify: see "recordings verify".`,
@@ -64,7 +66,7 @@ account. Replaying does not verify: see "recordings verify".`,
 		case p.asJSON():
 			return p.playJSON(t, how.typed.wanted)
 		case how.plain || !isTerminal(p.stdout):
-			return p.transcript(t, how.typed.wanted)
+			return p.transcript(from, how, t)
 		default:
 			return p.replay(ctx, t, from, how)
 		}
@@ -136,54 +138,41 @@ func (p *program) replay(ctx context.Context, t openRecording, from soughtRecord
 	return err
 }
 
-// transcript writes text for files and pipes: remarks between brackets, output as
-// plain text, each channel's line ends kept apart from remarks.
-func (p *program) transcript(t openRecording, input bool) error {
-	out := &lineKeeper{w: p.stdout}
-	text := map[uint32]*display.Filter{}
-	err := each(t, func(e session.Event) error {
-		if e.Kind == session.Output || e.Kind == session.ErrorOutput {
-			if text[e.Stream] == nil {
-				text[e.Stream] = display.NewPlain(out)
+// transcript writes text for files and pipes: remarks between brackets, output as lines
+// and screens of plain text.
+func (p *program) transcript(from soughtRecording, how playback, t openRecording) error {
+	text := terminal.NewText()
+	if how.at > 0 {
+		t, text = from.openRecording, terminal.TextFrom(terminal.Drawn(from.stood), nil, 0)
+	}
+	write := func() error {
+		for _, l := range text.Lines() {
+			if l.At < from.at {
+				continue
 			}
-			_, err := text[e.Stream].Write(e.Data)
-			return err
+			if _, err := fmt.Fprintln(p.stdout, l.Text); err != nil {
+				return err
+			}
 		}
-		words := remark(e, input)
-		if words == "" {
-			return nil
-		}
-		if err := out.fresh(); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintf(out, "[%s] %s\n", offset(e.At), wording.Clean(words))
-		return err
-	})
-	if fresh := out.fresh(); err == nil {
-		return fresh
-	}
-	return err
-}
-
-// lineKeeper knows whether the last byte ended a line.
-type lineKeeper struct {
-	w   io.Writer
-	mid bool
-}
-
-func (l *lineKeeper) Write(b []byte) (int, error) {
-	if len(b) > 0 {
-		l.mid = b[len(b)-1] != '\n'
-	}
-	return l.w.Write(b)
-}
-
-func (l *lineKeeper) fresh() error {
-	if !l.mid {
 		return nil
 	}
-	_, err := l.Write([]byte("\n"))
-	return err
+	err := each(t, func(e session.Event) error {
+		words := ""
+		if e.At >= from.at {
+			words = remark(e, how.typed.wanted)
+		}
+		if words != "" {
+			text.Flush()
+		}
+		text.Take(e)
+		if err := write(); err != nil || words == "" {
+			return err
+		}
+		_, err := fmt.Fprintf(p.stdout, "[%s] %s\n", offset(e.At), wording.Clean(words))
+		return err
+	})
+	text.Flush()
+	return errors.Join(err, write())
 }
 
 // playedEvent is the JSON of one event. Text is for reading; bytes that are not

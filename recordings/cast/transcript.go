@@ -6,18 +6,19 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
 // writeText writes a transcript: what was on the screen as plain lines, each with the
-// time at which it began, and what happened between brackets. All control sequences
-// are left out; a line that was drawn over shows everything that was drawn.
+// time at which it began, and what happened between brackets.
 func writeText(w io.Writer, src Source, o Options) error {
-	t := transcript{out: bufio.NewWriter(w), options: o, lines: map[place]*line{}}
+	t := transcript{out: bufio.NewWriter(w), options: o, shown: terminal.NewText(), typed: map[uint32]*line{}}
 	h := src.Header()
 	fmt.Fprintf(t.out, "%s %s/%s %s\n", h.Recording, h.Asset, h.Service, h.Started.UTC().Format("2006-01-02 15:04:05 UTC"))
 	for {
@@ -36,12 +37,7 @@ func writeText(w io.Writer, src Source, o Options) error {
 	return t.out.Flush()
 }
 
-// place is one direction of one channel: each has its own unfinished line.
-type place struct {
-	stream uint32
-	kind   session.EventKind
-}
-
+// line is what is being typed on a channel.
 type line struct {
 	plain stripper
 	at    int64
@@ -51,43 +47,47 @@ type line struct {
 type transcript struct {
 	out     *bufio.Writer // keeps its first error until Flush
 	options Options
-	lines   map[place]*line
-	order   []place
+	shown   *terminal.Text
+	typed   map[uint32]*line
 }
 
 func (t *transcript) take(e session.Event) {
-	switch e.Kind {
-	case session.Output, session.ErrorOutput:
-		t.show(e, "")
-	case session.Input:
+	if e.Kind == session.Input {
 		if t.options.Input && len(e.Data) > 0 {
-			t.show(e, "typed: ")
+			t.hear(e)
 		}
-	default:
-		if words := happened(e); words != "" {
-			t.flush()
-			fmt.Fprintf(t.out, "[%s] [%s]\n", offset(e.At), wording.Clean(words))
-		}
+		return
+	}
+	words := happened(e)
+	if words != "" {
+		t.flush()
+	}
+	t.shown.Take(e)
+	t.show()
+	if words != "" {
+		fmt.Fprintf(t.out, "[%s] [%s]\n", offset(e.At), wording.Clean(words))
 	}
 }
 
-func (t *transcript) show(e session.Event, prefix string) {
-	at := place{e.Stream, e.Kind}
-	l := t.lines[at]
+// show writes the lines that are whole.
+func (t *transcript) show() {
+	for _, l := range t.shown.Lines() {
+		fmt.Fprintf(t.out, "[%s] %s\n", offset(l.At), l.Text)
+	}
+}
+
+func (t *transcript) hear(e session.Event) {
+	l := t.typed[e.Stream]
 	if l == nil {
 		l = &line{}
-		t.lines[at], t.order = l, append(t.order, at)
+		t.typed[e.Stream] = l
 	}
-	data := e.Data
-	if e.Kind == session.Input { // the return key
-		data = []byte(strings.ReplaceAll(string(data), "\r", "\n"))
-	}
-	for _, r := range l.plain.take(data) {
+	for _, r := range l.plain.take([]byte(strings.ReplaceAll(string(e.Data), "\r", "\n"))) { // the return key
 		if l.text.Len() == 0 {
 			l.at = e.At
 		}
 		if r == '\n' || l.text.Len() > maxLine {
-			t.end(l, prefix)
+			t.end(l)
 		}
 		if r != '\n' {
 			l.text.WriteRune(r)
@@ -95,20 +95,18 @@ func (t *transcript) show(e session.Event, prefix string) {
 	}
 }
 
-func (t *transcript) end(l *line, prefix string) {
-	fmt.Fprintf(t.out, "[%s] %s%s\n", offset(l.at), prefix, l.text.String())
+func (t *transcript) end(l *line) {
+	fmt.Fprintf(t.out, "[%s] typed: %s\n", offset(l.at), l.text.String())
 	l.text.Reset()
 }
 
-// flush shows the lines that have not ended.
+// flush shows what has not ended.
 func (t *transcript) flush() {
-	for _, at := range slices.Clone(t.order) {
-		if l := t.lines[at]; l.text.Len() > 0 {
-			prefix := ""
-			if at.kind == session.Input {
-				prefix = "typed: "
-			}
-			t.end(l, prefix)
+	t.shown.Flush()
+	t.show()
+	for _, stream := range slices.Sorted(maps.Keys(t.typed)) {
+		if l := t.typed[stream]; l.text.Len() > 0 {
+			t.end(l)
 		}
 	}
 }
@@ -224,13 +222,6 @@ func (s *stripper) inString(r rune) {
 		s.escaped(r)
 	}
 }
-
-// Plain takes the text out of one direction of a terminal: printable characters, line
-// feeds and tabs. Control sequences are left out, also those split over chunks.
-type Plain struct{ s stripper }
-
-// Take is the text of the next chunk.
-func (p *Plain) Take(chunk []byte) string { return p.s.take(chunk) }
 
 // Clean makes words of anybody fit for one line of a page or a terminal, at most so
 // many characters of them.

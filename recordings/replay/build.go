@@ -30,6 +30,7 @@ type Reading struct {
 	screens   *terminal.Screens
 	histogram histogram
 	unlisted  int // markers beyond the bound
+	unshown   int // channels beyond theirs
 }
 
 // Begin makes the reading of a recording of which nothing was read yet.
@@ -70,8 +71,13 @@ func (r *Reading) On(segments uint32) (more bool, err error) {
 // over ends the index.
 func (r *Reading) over(at int64, words string) {
 	r.ix.Read, r.ix.Whole = max(r.ix.Read, at), true
-	if r.unlisted > 0 {
-		r.ix.Markers = append(r.ix.Markers, Marker{At: r.ix.Read, Kind: Note, Text: more(r.unlisted)})
+	for _, left := range []struct {
+		n    int
+		what string
+	}{{r.unlisted, "remarks are"}, {r.unshown, "shells and commands cannot be chosen and are"}} {
+		if left.n > 0 {
+			r.ix.Markers = append(r.ix.Markers, Marker{At: r.ix.Read, Kind: Note, Text: fmt.Sprintf("%d more %s not listed here.", left.n, left.what)})
+		}
 	}
 	r.ix.Markers = append(r.ix.Markers, Marker{At: r.ix.Read, Kind: End, Text: words})
 }
@@ -114,7 +120,7 @@ func (r *Reading) take(e session.Event) {
 	case Freeze:
 		r.ix.Digest.Freezes++
 	}
-	if len(r.ix.Markers) >= maxMarkers-2 { // two are kept for the end
+	if len(r.ix.Markers) >= maxMarkers-3 { // three are kept for the end
 		r.unlisted++
 		return
 	}
@@ -138,6 +144,7 @@ func (r *Reading) repeated(m Marker) bool {
 
 func (r *Reading) opened(e session.Event, c session.ChannelOpen) {
 	if len(r.ix.Channels) >= maxChannels {
+		r.unshown++
 		return
 	}
 	text := "shell"

@@ -9,7 +9,6 @@ import (
 
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
-	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -61,10 +60,7 @@ func FuzzReplay(f *testing.F) {
 			t.Fatal(more, err)
 		}
 		ix := all.Index()
-		lines, err := terminal.Transcript(&script{rest: b})
-		if err != nil {
-			t.Fatal(err)
-		}
+		lines := textOf(t, &script{rest: b})
 		var texts []string
 		for _, m := range ix.Markers {
 			texts = append(texts, m.Text)

@@ -1,11 +1,20 @@
 package replay
 
+import "time"
+
 // Bounds of what is made of one recording. A part is bounded by its segment.
 const (
 	maxMarkers  = 2000
 	maxChannels = 500
 	maxWords    = 300 // characters of a text
 	Buckets     = 600 // of the activity histogram
+)
+
+// What a stretch of a transcript reads at once; more only as long as it cannot end.
+const (
+	stretchSegments = 64
+	stretchBytes    = 1 << 20
+	stretchTime     = 2 * time.Second
 )
 
 // What is assumed where nothing is said.

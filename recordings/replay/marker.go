@@ -140,8 +140,6 @@ func joined(between string, words ...string) string {
 	return strings.Join(some, between)
 }
 
-func more(n int) string { return fmt.Sprintf("%d more remarks are not listed here.", n) }
-
 // size is a number of bytes for people.
 func size(n int64) string {
 	switch {

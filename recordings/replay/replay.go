@@ -87,10 +87,8 @@ func (e Event) MarshalJSON() ([]byte, error) {
 func PartOf(s recordings.Scene, known []Channel) Part {
 	p := Part{N: s.Segment, From: s.From, To: s.To, Complete: s.Complete, Screens: terminal.Drawn(s.Snapshots), Events: []Event{}}
 	v := terminal.Stood(p.Screens, p.Complete)
-	for _, c := range known {
-		if !c.Terminal && c.At <= s.From && (c.End < 0 || c.End >= s.From) {
-			v.Plain(c.Stream)
-		}
+	for _, stream := range plainAt(known, s.From) {
+		v.Plain(stream)
 	}
 	for _, e := range s.Events {
 		if shown, ok := v.Show(e); ok {

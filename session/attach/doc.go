@@ -71,9 +71,13 @@
 //	{"name","dir":bool,"size","modified":t,"mode":"rwxr-x---","link":true,"unusable":true}
 //
 // path is the directory's real one. "cut", in the last page alone, says that there are
-// more than 5,000 entries and only these are shown; "link" that the entry is a symbolic
-// link; "unusable" that the name shown is not the device's, so nothing can be done with
-// it from here. All three are left out where they do not hold.
+// more than 20,000 entries and only these are shown; "link" that the entry is a symbolic
+// link; "unusable" that no operation can name it from here. All three are left out where
+// they do not hold.
+//
+// Names are bytes, whatever a device has. In every name and path, both ways, a backslash
+// is written \\, and a byte of what is no UTF-8 or no reader could see is written \xHH; an
+// agent writes nothing else so, and reads everything.
 //
 // get: {"id","ok":true,"size"}, then D as far as the browser's K allow, then
 // {"id","done":true,"size","sha256"}. put: {"id","ok":true} and K, then the browser's D

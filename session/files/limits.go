@@ -28,7 +28,7 @@ const (
 	maxSize      = 1 << 50      // bytes of a file; far below what JavaScript counts exactly
 	maxOps       = 64           // operations of one browser, waiting ones among them
 	maxTransfers = 8            // of these, transfers that move
-	maxEntries   = 5000         // of one directory, in a browser
+	maxEntries   = 20_000       // of one directory, in a browser
 	maxName      = 1 << 10      // bytes of a name in a browser's listing
 	creditWindow = 256 << 10    // bytes that a browser's upload may be ahead of the device
 	chunkSize    = eventContent // bytes of one data frame towards the browser

@@ -39,7 +39,7 @@ type PanelConfig struct {
 //
 //	{"id","op":"list","path"}  {"id","ok":true,"path","entries":[…],"more"}, again with the
 //	                           same id while more is true; "cut" in the last where a
-//	                           directory has more than 5,000 entries. "" is the home.
+//	                           directory has more than 20,000 entries. "" is the home.
 //	{"id","op":"get","path"}   {"id","ok":true,"size"}, data as far as credit goes,
 //	                           {"id","done":true,"size","sha256"}
 //	{"id","op":"put","path","size","replace"}
@@ -49,8 +49,9 @@ type PanelConfig struct {
 //
 // Anything may be answered by {"id","error":{"kind","message","next"}} instead, which
 // ends the operation. An entry is {"name","dir","size","modified","mode"}, with "link"
-// for a symbolic link and "unusable" where the name shown is not the device's and
-// nothing can be done with the file from here. Behind a freeze operations wait.
+// for a symbolic link and "unusable" where the entry has no name by which it could be
+// reached from here. In names and paths, both ways, a backslash is \\ and what cannot be
+// shown is \xHH, byte by byte. Behind a freeze operations wait.
 //
 // A panel may be used by several goroutines; no method waits for the device.
 type Panel struct {

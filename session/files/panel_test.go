@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	mathrand "math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -22,6 +22,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // openssh is the sftp server of Debian's openssh-sftp-server, in a directory.
@@ -277,7 +278,7 @@ func TestPanelRefusesWhatIsNoOperation(t *testing.T) {
 		`{"id":1,"op":"put","path":"/x","size":1.5,"replace":true}`, `{"id":1,"op":"put","path":"/x","size":1,"replace":"yes"}`,
 		`{"id":1,"op":"rename","path":"/x"}`, `{"id":1,"op":"rename","path":"/x","to":""}`, `{"id":1,"op":"mkdir","path":""}`, `{"id":1,"op":"cancel"}`, `{"id":1,"op":"cancel","of":1,"path":"/"}`,
 		`{"id":1,"op":"get","path":"/a` + "\xff" + `"}`, `{"id":1,"op":"get","path":"/a\u0000b"}`, `{"id":1,"op":"get","path":"/a\nb"}`, `{"id":1,"op":"get","path":"/a\ud800b"}`,
-		`{"id":1,"op":"get","path":"/a\u202eb"}`, `{"id":1,"op":"get","path":"/` + strings.Repeat("a", maxPath) + `"}`,
+		`{"id":1,"op":"get","path":"/a\u202eb"}`, `{"id":1,"op":"get","path":"/a\\"}`, `{"id":1,"op":"get","path":"/a\\x00"}`, `{"id":1,"op":"rename","path":"/a","to":"\\q"}`, `{"id":1,"op":"get","path":"/a\\"}`, `{"id":1,"op":"get","path":"/a\\x00"}`, `{"id":1,"op":"rename","path":"/a","to":"\\q"}`, `{"id":1,"op":"get","path":"/` + strings.Repeat("a", maxPath) + `"}`,
 		`{"id":1,"op":"get","path":"/` + strings.Repeat("a", maxMessage) + `"}`, strings.Repeat(`[`, 10000),
 	} {
 		b.Handle([]byte(op))
@@ -404,14 +405,15 @@ func TestPanelOperations(t *testing.T) {
 	}
 }
 
-// Names are a device's to choose: what people see is harmless, and what is not the
-// device's own spelling cannot be operated on.
-func TestPanelShowsHostileNames(t *testing.T) {
+// Names are a device's to choose: what people see is harmless, and whatever a name is made
+// of, the file is reached by it, written over, renamed and removed.
+func TestPanelKnowsEveryName(t *testing.T) {
 	b := newBrowser(t, true, true, nil)
-	long := strings.Repeat("ä", 120)
+	long, latin := strings.Repeat("ä", 120), strings.Repeat("\xe4", 255)
 	names := map[string]string{
-		"plain name.txt": "plain name.txt", `<b>"&\`: `<b>"&\`, "日本語": "日本語", long: long,
-		"esc\x1b[2J": "esc\ufffd[2J", "line\nbreak": "line\ufffdbreak", "bad\xff": "bad\ufffd", "turn\u202ecod.exe": "turn\ufffdcod.exe", "odd\ufffd": "odd\ufffd",
+		"plain name.txt": "plain name.txt", `<b>"&'`: `<b>"&'`, "日本語": "日本語", long: long, latin: strings.Repeat(`\xe4`, 255),
+		"esc\x1b[2J": `esc\x1b[2J`, "line\nbreak": `line\x0abreak`, "bad\xff": `bad\xff`, "turn\u202ecod.exe": `turn\xe2\x80\xaecod.exe`,
+		"odd\ufffd": `odd\xef\xbf\xbd`, `DOM\user`: `DOM\\user`, `a\x0ab`: `a\\x0ab`, "a\nb": `a\x0ab`, " ": " ", "-rf": "-rf", "\x7f": `\x7f`,
 	}
 	for name := range names {
 		must(t, os.WriteFile(b.at(name), []byte(name), 0o600))
@@ -420,29 +422,69 @@ func TestPanelShowsHostileNames(t *testing.T) {
 	if len(r.Entries) != len(names) {
 		t.Fatalf("%+v %+v", r, r.Error)
 	}
-	var shownAs []string
+	shown := map[string]bool{}
 	for _, e := range r.Entries {
-		shownAs = append(shownAs, e.Name)
-		if strings.ContainsRune(e.Name, '\ufffd') {
-			if !e.Unusable {
-				t.Errorf("%q can be operated on", e.Name)
-			}
-			continue
+		shown[e.Name] = true
+	}
+	for name, want := range names {
+		if !shown[want] {
+			t.Errorf("%q is not listed as %q", name, want)
 		}
-		path, _ := json.Marshal(b.at(e.Name))
-		id := b.ask("get", `,"path":%s`, path)
-		b.Panel.Credit(id, 1000)
-		got := b.nth(id, 1)
-		b.mu.Lock()
-		content := string(b.data[id])
-		b.mu.Unlock()
-		if !got.Done || e.Unusable || content != e.Name {
-			t.Errorf("%q: %+v %q", e.Name, got, content)
+		b.handles(name, want)
+	}
+	for _, folder := range []string{"in\xe4", "two\nlines"} {
+		must(t, os.Mkdir(b.at(folder), 0o700))
+		must(t, os.WriteFile(filepath.Join(b.at(folder), "x"), nil, 0o600))
+		in := b.do("list", `,"path":%s`, encode(b.root+"/"+written(folder)))
+		if len(in.Entries) != 1 || in.Path != b.root+"/"+written(folder) {
+			t.Errorf("in %q: %+v %+v", folder, in, in.Error)
 		}
 	}
-	for _, want := range names {
-		if !slices.Contains(shownAs, want) {
-			t.Errorf("%q is not listed: %q", want, shownAs)
+}
+
+// handles downloads a file that holds its own name, writes over it, renames and removes it.
+func (b *browser) handles(name, shown string) {
+	b.t.Helper()
+	path := b.root + "/" + shown
+	if r, content := b.download(path); !r.Done || string(content) != name {
+		b.t.Errorf("%q was downloaded: %+v %q", name, r, content)
+	}
+	if r := b.upload(path, []byte("over"), true); !r.Done {
+		b.t.Errorf("%q was written over: %+v %+v", name, r, r.Error)
+	}
+	if got, err := os.ReadFile(b.at(name)); string(got) != "over" {
+		b.t.Errorf("%q holds %q, %v", name, got, err)
+	}
+	moved := name[:min(len(name), 200)] + "\xff 2"
+	if r := b.do("rename", `,"path":%s,"to":%s`, encode(path), encode(b.root+"/"+written(moved))); !r.OK {
+		b.t.Errorf("%q was renamed: %+v", name, r.Error)
+	}
+	if _, err := os.Lstat(b.at(moved)); err != nil {
+		b.t.Errorf("%q has no new name: %v", name, err)
+	}
+	if r := b.do("remove", `,"path":%s`, encode(b.root+"/"+written(moved))); !r.OK {
+		b.t.Errorf("%q was removed: %+v", name, r.Error)
+	}
+	if _, err := os.Lstat(b.at(moved)); !errors.Is(err, fs.ErrNotExist) {
+		b.t.Errorf("%q is still there: %v", name, err)
+	}
+}
+
+// What is written is harmless and read again the same, whatever the bytes.
+func TestNamesAreWrittenAndReadAgain(t *testing.T) {
+	for range 20_000 {
+		name := make([]byte, 1+mathrand.IntN(24))
+		for i := range name {
+			name[i] = byte(1 + mathrand.IntN(255))
+		}
+		text := written(string(name))
+		if again, ok := read(text); !ok || again != string(name) || !wording.Plain(text) {
+			t.Fatalf("%q was written %q and read %q", name, text, again)
+		}
+	}
+	for _, none := range []string{`\`, `a\`, `\x`, `\x0`, `\xg0`, `\n`, `\x00`, `\X41`, `\x+1`, "a\nb", "a\ufffd"} {
+		if name, ok := read(none); ok {
+			t.Errorf("%q was read as %q", none, name)
 		}
 	}
 }
@@ -468,7 +510,7 @@ func TestPanelPagesListings(t *testing.T) {
 			break
 		}
 	}
-	if len(all) != maxEntries || all[maxEntries-1].Name != "image-04999.dcm" {
+	if len(all) != maxEntries || all[maxEntries-1].Name > fmt.Sprintf("image-%05d.dcm", maxEntries+2) {
 		t.Errorf("%d entries", len(all))
 	}
 }
@@ -704,7 +746,7 @@ func FuzzPanel(f *testing.F) {
 		p.End(id)
 		p.Handle(message)
 		p.Close()
-		if r, err := parseOp(message); err == nil && r.Op != opCancel && (shown(r.Path) != r.Path || len(r.Path) > maxPath || strings.ContainsRune(r.Path, 0)) {
+		if r, err := parseOp(message); err == nil && r.Op != opCancel && (len(r.Path) > maxPath || strings.ContainsRune(r.Path, 0)) {
 			t.Errorf("took %q", r.Path)
 		}
 	})

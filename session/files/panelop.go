@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"slices"
-	"strings"
 	"sync"
-	"unicode"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/session"
@@ -74,9 +72,13 @@ func parseOp(message []byte) (request, error) {
 		r.Of = *w.Of
 		return r, nil
 	}
-	r.Path = *w.Path
-	if w.To != nil {
-		r.To = *w.To
+	var ok, okTo bool
+	r.Path, ok = read(*w.Path)
+	if okTo = w.To == nil; !okTo {
+		r.To, okTo = read(*w.To)
+	}
+	if !ok || !okTo {
+		return r, session.Errorf(session.Invalid, "The name is not written as names are here.").WithNext("Reload the page.")
 	}
 	if w.Op == opPut {
 		r.Size, r.Replace = *w.Size, *w.Replace
@@ -84,8 +86,7 @@ func parseOp(message []byte) (request, error) {
 	return r, r.check()
 }
 
-// check refuses names that a device's listing here could not have shown, and sizes
-// that no file has.
+// check refuses names that are none, and sizes that no file has.
 func (r request) check() error {
 	names := []string{r.Path}
 	if r.Op == opRename {
@@ -97,33 +98,12 @@ func (r request) check() error {
 			return session.Errorf(session.Invalid, "The file has no name.").WithNext("Name it.")
 		case len(name) > maxPath:
 			return session.Errorf(session.Invalid, "The name is too long.").WithNext("Use a shorter one; a path has at most 4,096 bytes.")
-		case shown(name) != name, strings.ContainsRune(name, utf8.RuneError):
-			return session.Errorf(session.Invalid, "The name has characters that cannot be shown.").
-				WithNext("Rename the file, or use sftp for this one.")
 		}
 	}
 	if r.Size < 0 || r.Size > maxSize {
 		return session.Errorf(session.Invalid, "No file has this size.").WithNext("Choose the file again.")
 	}
 	return nil
-}
-
-// shown is a device's name as people may see it: what drives a terminal, turns text
-// around, or is no text becomes U+FFFD.
-func shown(name string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsControl(r), unicode.Is(unicode.Bidi_Control, r), r == '\u2028', r == '\u2029', r == '\ufeff':
-			return utf8.RuneError
-		}
-		return r
-	}, strings.ToValidUTF8(name, "\ufffd"))
-}
-
-// usable reports whether a name can be sent back and mean the same file. U+FFFD does
-// not count as text: it is what a lone surrogate of the browser's becomes here.
-func usable(name string) bool {
-	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\ufffd") && shown(name) == name
 }
 
 // op is an operation under way.

@@ -26,11 +26,11 @@ type entryView struct {
 func viewOf(e packet.Entry) entryView {
 	mode := e.Attrs.FileMode()
 	v := entryView{
-		Name: shown(e.Name), Dir: mode.IsDir(), Size: sizeOf(e.Attrs), Modified: time.Unix(int64(e.Attrs.Mtime), 0).UTC(),
+		Name: written(e.Name), Dir: mode.IsDir(), Size: sizeOf(e.Attrs), Modified: time.Unix(int64(e.Attrs.Mtime), 0).UTC(),
 		Mode: mode.Perm().String()[1:], Link: mode&os.ModeSymlink != 0, Unusable: !usable(e.Name),
 	}
 	if len(e.Name) > maxName {
-		v.Name, v.Unusable = shown(e.Name[:maxName])+"…", true
+		v.Name = written(e.Name[:maxName]) + "…"
 	}
 	return v
 }
@@ -49,16 +49,15 @@ func (p *Panel) list(d *Operations, o *op) (answer, error) {
 		return answer{}, p.explain(d, o, found.Code)
 	}
 	at := found.Names[0].Name
-	if shown(at) != at || len(at) > maxPath {
-		return answer{}, session.Errorf(session.Refused, "The folder has a name that cannot be shown.").WithNext("Use sftp for this one.")
+	shown := written(at)
+	room := maxMessage - 256 - len(encode(shown))
+	if room < maxMessage/2 {
+		return answer{}, session.Errorf(session.Refused, "The folder's path is too long to be shown here.").WithNext("Use sftp for this one.")
 	}
-	entries, code := readDir(d, at)
+	entries, cut, code := readDir(d, at)
 	if code != packet.OK {
 		return answer{}, p.explain(d, o, code)
 	}
-	cut := len(entries) > maxEntries
-	entries = entries[:min(len(entries), maxEntries)]
-	room := maxMessage - 256 - len(encode(at))
 	page, used := []json.RawMessage{}, 0
 	for _, e := range entries {
 		entry := encode(viewOf(e))
@@ -66,7 +65,7 @@ func (p *Panel) list(d *Operations, o *op) (answer, error) {
 			if err := p.room(); err != nil {
 				return answer{}, err
 			}
-			p.answer(listingView{ID: o.ID, OK: true, Path: at, Entries: page, More: true})
+			p.answer(listingView{ID: o.ID, OK: true, Path: shown, Entries: page, More: true})
 			page, used = []json.RawMessage{}, 0
 		}
 		page, used = append(page, entry), used+len(entry)+1
@@ -74,23 +73,20 @@ func (p *Panel) list(d *Operations, o *op) (answer, error) {
 			return answer{}, errStopped
 		}
 	}
-	return answer{page: &listingView{OK: true, Path: at, Entries: page, Cut: cut}}, nil
+	return answer{page: &listingView{OK: true, Path: shown, Entries: page, Cut: cut}}, nil
 }
 
-// readDir reads a whole directory, sorted by name.
-func readDir(d *Operations, path string) ([]packet.Entry, packet.Code) {
+// readDir reads a directory, sorted by name; cut says that it holds more than a browser
+// is shown, and that the rest was not asked for.
+func readDir(d *Operations, path string) (all []packet.Entry, cut bool, code packet.Code) {
 	opened := d.Ask(packet.Request{Op: packet.Opendir, Path: path})
 	if opened.Kind != packet.Handle {
-		return nil, opened.Code
+		return nil, false, opened.Code
 	}
-	var all []packet.Entry
-	for {
+	for len(all) <= maxEntries {
 		a := d.Ask(packet.Request{Op: packet.Readdir, Handle: opened.Handle})
 		if a.Kind != packet.Name {
-			d.Ask(packet.Request{Op: packet.Close, Handle: opened.Handle})
-			if a.Code != packet.EOF {
-				return nil, a.Code
-			}
+			code = a.Code
 			break
 		}
 		for _, e := range a.Names {
@@ -99,8 +95,12 @@ func readDir(d *Operations, path string) ([]packet.Entry, packet.Code) {
 			}
 		}
 	}
+	d.Ask(packet.Request{Op: packet.Close, Handle: opened.Handle})
+	if code != packet.OK && code != packet.EOF {
+		return nil, false, code
+	}
 	slices.SortStableFunc(all, func(x, y packet.Entry) int { return cmp.Compare(x.Name, y.Name) })
-	return all, packet.OK
+	return all[:min(len(all), maxEntries)], len(all) > maxEntries, packet.OK
 }
 
 func (p *Panel) mkdir(d *Operations, o *op) error {
@@ -145,7 +145,7 @@ func taken(name string) error {
 
 // short is the last part of a path, fit for a sentence.
 func short(name string) string {
-	name = shown(path.Base(name))
+	name = written(path.Base(name))
 	if r := []rune(name); len(r) > 80 {
 		name = string(r[:80]) + "…"
 	}

@@ -64,6 +64,7 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
         const f = { type: String.fromCharCode(rest[0]!), payload: Buffer.from(rest.subarray(5, 5 + n)) };
         rest = rest.subarray(5 + n);
         a.heard.push(f);
+        if (f.type === 'P') a.say('P', f.payload); // or its line is taken for dead
         if (f.type === 'J') {
           if (a.refuse) a.say('R', a.refuse);
           else {

@@ -15,7 +15,6 @@ import (
 // unfinished sequence; it is not safe for concurrent use.
 type Filter struct {
 	w       io.Writer
-	plain   bool
 	state   filterState
 	seq     []byte // the escape sequence or rune being read
 	out     []byte
@@ -40,9 +39,6 @@ const (
 
 // NewFilter passes safe output on to w.
 func NewFilter(w io.Writer) *Filter { return &Filter{w: w} }
-
-// NewPlain passes only text, tabs and line ends on to w: for files and pipes.
-func NewPlain(w io.Writer) *Filter { return &Filter{w: w, plain: true} }
 
 // Write filters p. It reports len(p) unless the writer below fails.
 func (f *Filter) Write(p []byte) (int, error) {
@@ -94,12 +90,8 @@ func (f *Filter) text(c byte) {
 	switch {
 	case c == esc:
 		f.begin()
-	case c == '\n', c == '\t':
+	case c == '\n', c == '\t', c == '\r', c == '\b', c == 0x0b, c == 0x0c, c == 0x0e, c == 0x0f:
 		f.out = append(f.out, c)
-	case c == '\r', c == '\b', c == 0x0b, c == 0x0c, c == 0x0e, c == 0x0f:
-		if !f.plain {
-			f.out = append(f.out, c)
-		}
 	case c == 0x07, c == 0: // a bell in a replay is noise, a NUL is padding
 	case c < 0x20, c == 0x7f:
 		f.Dropped++
@@ -135,10 +127,9 @@ func (f *Filter) begin() {
 
 // end finishes the sequence in f.seq.
 func (f *Filter) end(pass bool) {
-	switch {
-	case pass && !f.plain:
+	if pass {
 		f.out = append(f.out, f.seq...)
-	case !pass:
+	} else {
 		f.Dropped++
 	}
 	f.seq = f.seq[:0]

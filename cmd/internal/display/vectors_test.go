@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/recordings/replay/terminal"
+	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -44,11 +46,14 @@ func TestNoVectorGetsThrough(t *testing.T) {
 	}
 	for _, v := range all {
 		var b bytes.Buffer
-		plain := NewPlain(&b)
+		text := terminal.NewText()
+		text.Take(session.Event{Kind: session.ChannelOpened, Stream: 1, Data: []byte(`{"type":"shell","term":"xterm","cols":80,"rows":24}`)})
 		for i := range len(v) {
-			if _, err := plain.Write([]byte{v[i]}); err != nil {
-				t.Fatal(err)
-			}
+			text.Take(session.Event{Kind: session.Output, Stream: 1, Data: []byte{v[i]}})
+		}
+		text.Flush()
+		for _, l := range text.Lines() {
+			b.WriteString(l.Text + "\n")
 		}
 		for _, err := range []error{
 			Table(&b, []string{"A", "B"}, [][]string{{v, "x" + v}}), Facts(&b, [][2]string{{"name", v}}), JSON(&b, map[string]string{"k": v}),

@@ -1,15 +1,18 @@
 // Package terminal says what a terminal shows of a recording: event by event for a player,
-// with the sizes of all terminals at any moment, and line by line as a transcript. It
-// emulates none: what a device wrote goes to a player as it is.
+// with the sizes of all terminals at any moment, and as a transcript to be read. What a
+// device wrote goes to a player as it is; for a transcript a terminal's text is kept, in
+// rows of characters and nothing else, so that screens can be read.
 package terminal
 
 // Bounds of what is made of one recording.
 const (
 	plainBytes = 1 << 20 // shown of what a command without a terminal wrote: bulk is no terminal's
 	maxStreams = 256     // open at once
-	maxLines   = 400_000
-	maxLine    = 4 << 10  // bytes of a transcript's line
-	maxText    = 24 << 20 // bytes of a transcript
+	maxLine    = 4 << 10 // bytes of a transcript's line
+	mostCells  = 1 << 17 // of all terminals of which a transcript has screens: 64 of the usual size
+	restsAfter = 700_000 // microseconds in which nothing comes: a screen rests
+	drawnBytes = 256 << 10
+	drawnFor   = 16 // bytes of screens that a transcript has for each that came, besides drawnBytes
 )
 
 // The size of a terminal of which nothing is said.

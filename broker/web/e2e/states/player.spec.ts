@@ -26,6 +26,7 @@ const replay: T.Replay = {
 };
 const only: T.ReplayPart = { n: 0, from: 0, to: 600e6, complete: true, screens: [], events };
 const transcript: T.TranscriptLine[] = lines.map((text, i) => ({ at: (i + 1) * 60e6, stream: 1, text: '$ ' + text }));
+const all = (of: T.TranscriptLine[]): T.Transcript => ({ lines: of, read: 600e6, next: 1, whole: true });
 
 function answers(over: Record<string, unknown> = {}, viewed = true) {
   const calls: unknown[] = [];
@@ -38,7 +39,7 @@ function answers(over: Record<string, unknown> = {}, viewed = true) {
       [`GET /recordings/${vid}/replay`]: () => (may ? replay : notYet),
       [`GET /recordings/${vid}/replay/at/*`]: only,
       [`GET /recordings/${vid}/replay/0`]: only,
-      [`GET /recordings/${vid}/transcript`]: () => (may ? transcript : notYet),
+      [`GET /recordings/${vid}/transcript`]: () => (may ? all(transcript) : notYet),
       ...over,
     },
   };
@@ -169,7 +170,7 @@ test('two hours and 20 MB are scrubbed without waiting', async ({ page }) => {
   const many = Array.from({ length: 50_000 }, (_, i): T.TranscriptLine => ({ at: i * 144e3, stream: 1, text: `line ${i} ${i % 1000 === 0 ? 'needle' : 'hay'}` }));
   const all: Record<string, unknown> = answers({
     [`GET /recordings/${vid}/replay`]: { ...replay, duration: 7200e6, channels: [replay.channels[0]!], markers: [], parts: count, read: 7200e6 },
-    [`GET /recordings/${vid}/transcript`]: many,
+    [`GET /recordings/${vid}/transcript`]: { lines: many, read: 7200e6, next: count, whole: true },
   }).all;
   delete all[`GET /recordings/${vid}/replay/0`];
   const asked: string[] = [];
@@ -285,7 +286,7 @@ test('a jump into what full-screen programs drew: the same as from the beginning
 
 test('a search in lines that are not all says so', async ({ page }) => {
   const some = [...transcript, { at: 21 * 60e6, stream: 1, text: '[This command wrote more than is shown here.]', cut: true }];
-  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/transcript`]: some }).all);
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/transcript`]: all(some) }).all);
   await page.goto(`/recordings/${vid}?t=5`);
   const search = page.getByRole('searchbox');
   await search.fill('wipe-the-disk');
@@ -298,6 +299,29 @@ test('a search in lines that are not all says so', async ({ page }) => {
   await page.reload();
   await search.fill('wipe-the-disk');
   await expect(page.locator('.count')).toHaveText('Not found');
+});
+
+test('a search goes on stretch by stretch, and says how far it is', async ({ page }) => {
+  let may = 1;
+  const line = (n: number, text: string): T.TranscriptLine => ({ at: n * 100e6, stream: 1, text });
+  const stretch = async (u: URL): Promise<T.Transcript> => {
+    const n = Number(u.searchParams.get('from'));
+    while (n > may) await new Promise((r) => setTimeout(r, 20));
+    return { lines: [line(n, n === 4 ? 'wipe-the-disk' : `hay ${n}`)], read: (n + 1) * 100e6, next: n + 1, whole: n === 5 };
+  };
+  await mock(page, 'auditor', answers({
+    [`GET /recordings/${vid}/replay`]: { ...replay, parts: 6, channels: [replay.channels[0]!] }, [`GET /recordings/${vid}/transcript`]: stretch,
+  }).all);
+  await page.goto(`/recordings/${vid}?t=5`);
+  await page.getByRole('searchbox').fill('wipe-the-disk');
+  await page.getByRole('searchbox').press('Enter');
+  await expect(page.locator('.count')).toHaveText('Not found up to 3:20 of 10:00');
+  await expect(page.getByText('2 lines, up to 3:20 of 10:00')).toBeVisible();
+  await accessible(page);
+  may = 9;
+  await expect(page.locator('.count')).toHaveText('1 of 1');
+  await expect(page.locator('[data-line="4"]')).toContainText('wipe-the-disk');
+  await expect(page.getByText('6 lines', { exact: true })).toBeVisible();
 });
 
 test('nothing that a device sends stops the player', async ({ page }) => {

@@ -49,6 +49,7 @@ export type Agreed = Agree<
   | Parts<T.Marker, S['Marker'], 'Marker'>
   | Parts<T.Replay, S['Replay'], 'Replay'>
   | Parts<T.ReplayPart, S['ReplayPart'], 'ReplayPart'>
+  | Parts<T.Transcript, S['Transcript'], 'Transcript'>
   | Parts<T.TranscriptLine, S['TranscriptLine'], 'TranscriptLine'>
   | Parts<T.AuditEvents, S['AuditEvents'], 'AuditEvents'>
   | Parts<T.Engineer, S['Engineer'], 'Engineer'>

@@ -1,10 +1,11 @@
 // Files on their way, up and down: how far, how fast, and what came of it.
 import { checkable, sha256 } from './checksum';
+import { local, written } from './names';
 import { FileTrouble, join, type Transfer } from './transfer';
 
 export class Move {
   readonly id: number;
-  readonly name: string;
+  readonly name: string; // as lib/names writes it
   readonly way: 'up' | 'down';
   size = $state(0);
   have = $state(0);
@@ -12,8 +13,10 @@ export class Move {
   sum = $state('');
   /** This browser computed the same. */
   checked = $state(false);
+  /** What the agent said of it, or this page where it is its own trouble. */
   message = $state('');
   next = $state('');
+  stopping = $state(false);
   started = 0;
   ended = $state(0);
   readonly stop = new AbortController();
@@ -22,6 +25,10 @@ export class Move {
     this.name = name;
     this.way = way;
     this.size = size;
+  }
+  cancel(): void {
+    this.stopping = true;
+    this.stop.abort();
   }
   /** Bytes a second. */
   speed(now: number): number {
@@ -62,7 +69,7 @@ export class Moves {
   }
 
   async download(path: string, name: string, size: number): Promise<void> {
-    const saver = await saverFor(name);
+    const saver = await saverFor(local(name));
     if (!saver) return; // the person closed the picker
     await this.#do(new Move(++this.#count, name, 'down', size), async (m) => {
       try {
@@ -73,7 +80,7 @@ export class Moves {
           if ((await sha256(blob)) !== d.sha256) throw new FileTrouble({ kind: 'internal', message: 'What arrived is not what the hospital sent.', next: 'Download it again.' });
           m.checked = true;
         }
-        if (blob) save(blob, name);
+        if (blob) save(blob, local(name));
       } catch (e) {
         await saver.abort();
         throw e;
@@ -81,11 +88,13 @@ export class Moves {
     });
   }
 
-  async upload(path: string, file: File, replace: boolean): Promise<void> {
-    await this.#do(new Move(++this.#count, file.name, 'up', file.size), async (m) => {
-      const d = await this.#transfer.put(join(path, file.name), file, replace, (sent, all) => this.#at(m, sent, all), m.stop.signal);
+  async upload(path: string, file: File, replace: boolean, name = written(file.name)): Promise<void> {
+    await this.#do(new Move(++this.#count, name, 'up', file.size), async (m) => {
+      const d = await this.#transfer.put(join(path, name), file, replace, (sent, all) => this.#at(m, sent, all), m.stop.signal);
       m.sum = d.sha256;
-      if (file.size <= checkable) m.checked = (await sha256(file)) === d.sha256;
+      const here = file.size <= checkable ? await sha256(file).catch(() => '') : '';
+      if (here && here !== d.sha256) throw new FileTrouble({ kind: 'internal', message: 'What is on the device is not what your computer reads now.', next: 'If the file changed meanwhile, upload it again.' });
+      m.checked = here !== '';
     });
   }
 
@@ -100,6 +109,7 @@ export class Moves {
     const run = this.#line.then(async () => {
       if (m.stop.signal.aborted) {
         m.state = 'cancelled';
+        m.message = 'It was never begun.';
         return;
       }
       m.state = 'going';
@@ -109,13 +119,10 @@ export class Moves {
         m.state = 'done';
         this.spoken = `${m.name} ${m.way === 'up' ? 'is on the device' : 'is here'}.`;
       } catch (e) {
-        if (e instanceof DOMException && e.name === 'AbortError') m.state = 'cancelled';
-        else {
-          m.state = 'failed';
-          m.message = e instanceof FileTrouble ? e.message : 'Your computer could not keep the file.';
-          m.next = e instanceof FileTrouble ? e.next : '';
-          this.spoken = `${m.name}: ${m.message}`;
-        }
+        m.state = m.stop.signal.aborted ? 'cancelled' : 'failed';
+        m.message = e instanceof FileTrouble ? e.message : 'Your computer could not keep the file.';
+        m.next = e instanceof FileTrouble ? e.next : '';
+        this.spoken = `${m.name}: ${m.message}`;
       } finally {
         m.ended = Date.now();
       }
@@ -132,7 +139,7 @@ async function saverFor(name: string): Promise<Saver | null> {
   const pick = (window as { showSaveFilePicker?: Picker }).showSaveFilePicker;
   if (pick) {
     try {
-      const w = await (await pick.call(window, { suggestedName: name.replace(/[^\w. ()+-]/g, '_') })).createWritable();
+      const w = await (await pick.call(window, { suggestedName: name })).createWritable();
       return { write: (b) => w.write(b), close: async () => (await w.close(), null), abort: () => w.abort().catch(() => {}) };
     } catch (e) {
       if (e instanceof DOMException && e.name === 'AbortError') return null;

@@ -107,9 +107,10 @@ export class Work {
     this.#attach?.start();
   }
   async end(): Promise<void> {
-    await post(api`/sessions/${this.session}/kill`);
+    const s = await post<Session>(api`/sessions/${this.session}/kill`);
+    if (s.state !== 'ended') return; // the agent says when it is over, and why
     this.#attach?.close(true);
-    this.#over(endWords('completed'));
+    this.#over(endWords(s.reason));
   }
   leave(): void {
     this.#attach?.close();

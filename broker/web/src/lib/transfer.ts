@@ -1,8 +1,9 @@
 // Files of the device, over the same connection as the terminal. Nothing is sent that
 // the other side did not ask for: data flows by credit, in both directions.
-import { maxPayload } from './frames';
+import { maxJSON, maxPayload } from './frames';
 import type { AttachEvent, Words } from './attach';
 
+/** Names and paths are written as lib/names says. */
 export interface Entry {
   name: string;
   dir: boolean;
@@ -10,12 +11,12 @@ export interface Entry {
   modified: string;
   mode: string;
   link: boolean; // leads somewhere, to a folder perhaps
-  unusable: boolean; // its name cannot be sent from here
+  unusable: boolean; // no operation can name it from here
 }
 export interface Listing {
   path: string; // absolute
   entries: Entry[];
-  more: boolean;
+  more: boolean; // the folder holds others, too
 }
 export interface Done {
   size: number;
@@ -42,11 +43,16 @@ export interface Pipe {
 
 const windowBytes = 256 << 10;
 const piece = maxPayload - 4;
+const utf8 = new TextEncoder();
 
 interface Running {
   answer(a: Record<string, unknown>): void;
   data?(b: Uint8Array<ArrayBuffer>): void;
   credit?(n: number): void;
+  /** The person stopped it; its answer comes. */
+  stopped?(): void;
+  /** What is to be said instead of the agent's words alone. */
+  explain?(e: FileTrouble): FileTrouble;
   fail(e: Error): void;
 }
 
@@ -67,8 +73,7 @@ export class Transfer {
     } else if (e.type === 'data') this.#running.get(e.id)?.data?.(e.bytes);
     else if (e.type === 'credit') this.#running.get(e.id)?.credit?.(e.bytes);
     else if (e.type === 'standing' && e.standing !== 'open') {
-      const lost = new FileTrouble({ kind: 'unreachable', message: 'The connection dropped before this was done.', next: 'Nothing half-written counts: start it again when the connection is back.' });
-      for (const r of [...this.#running.values()]) r.fail(lost);
+      for (const r of [...this.#running.values()]) r.fail(lost());
     }
   }
 
@@ -100,6 +105,9 @@ export class Transfer {
   }
   async remove(path: string): Promise<void> {
     await this.#ask({ op: 'remove', path });
+  }
+  async rename(path: string, to: string): Promise<void> {
+    await this.#ask({ op: 'rename', path, to });
   }
 
   /** Reads a file of the device; each piece is waited for before more is asked for. */
@@ -154,6 +162,7 @@ export class Transfer {
         let busy = false;
         let over = false;
         let accepted = false;
+        let unread = false;
         const push = async () => {
           if (busy || over || !accepted) return;
           busy = true;
@@ -172,10 +181,8 @@ export class Transfer {
               this.#pipe.endOf(id);
             }
           } catch {
-            over = true;
-            this.#pipe.files({ id: this.#next++, op: 'cancel', of: id });
-            end();
-            reject(new FileTrouble({ kind: 'invalid', message: 'Your computer could not read the file.', next: 'Nothing was written at the device.' }));
+            over = unread = true;
+            this.#cancel(id); // the agent answers what is on the device now
           } finally {
             busy = false;
           }
@@ -196,6 +203,8 @@ export class Transfer {
             may += n;
             void push();
           },
+          stopped: () => (over = true),
+          explain: (e) => (unread ? new FileTrouble({ kind: 'invalid', message: 'Your computer could not read the file.', next: e.next }) : e),
         };
       });
     });
@@ -215,9 +224,8 @@ export class Transfer {
   #begin(op: Record<string, unknown>, stop: AbortSignal | null, reject: (e: Error) => void, make: (end: () => void) => Omit<Running, 'fail'>): number {
     const id = this.#next++;
     const cancel = () => {
-      this.#pipe.files({ id: this.#next++, op: 'cancel', of: id });
-      end();
-      reject(new DOMException('Cancelled', 'AbortError'));
+      this.#running.get(id)?.stopped?.();
+      this.#cancel(id);
     };
     const end = () => {
       this.#running.delete(id);
@@ -235,17 +243,25 @@ export class Transfer {
         const e = a.error as Record<string, unknown> | undefined;
         if (e && typeof e === 'object') {
           const w = (k: string) => (typeof e[k] === 'string' ? (e[k] as string) : '');
-          fail(new FileTrouble({ kind: w('kind'), message: w('message') || 'The device did not do this.', next: w('next') }));
+          const said = new FileTrouble({ kind: w('kind'), message: w('message') || 'The hospital did not do this and gives no reason.', next: w('next') });
+          fail(r.explain?.(said) ?? said);
         } else r.answer(a);
       },
     });
-    if (stop?.aborted) cancel();
-    else {
-      stop?.addEventListener('abort', cancel);
-      if (!this.#pipe.files({ id, ...op })) fail(new FileTrouble({ kind: 'unreachable', message: 'There is no connection to the hospital.', next: 'Try again when it is back.' }));
-    }
+    if (utf8.encode(JSON.stringify(op)).length > maxJSON - 32) fail(new FileTrouble({ kind: 'invalid', message: 'The path is too long to be asked for from here.', next: 'Use sftp for this one.' }));
+    else if (!this.#pipe.files({ id, ...op })) fail(new FileTrouble({ kind: 'unreachable', message: 'There is no connection to the hospital.', next: 'Try again when it is back.' }));
+    else stop?.addEventListener('abort', cancel);
     return id;
   }
+
+  #cancel(id: number): void {
+    if (!this.#pipe.files({ id: this.#next++, op: 'cancel', of: id })) this.#running.get(id)?.fail(lost());
+  }
+}
+
+/** Nobody here knows what the device has of it. */
+function lost(): FileTrouble {
+  return new FileTrouble({ kind: 'unreachable', message: 'The connection dropped before this was answered.', next: 'What came of it is not known here: look at the folder when the connection is back.' });
 }
 
 function done(a: Record<string, unknown>): Done | null {

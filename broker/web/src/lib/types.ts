@@ -319,7 +319,15 @@ export interface TranscriptLine {
   at: number; // microseconds
   stream: number;
   text: string; // plain text, no control characters
+  screen?: boolean; // a row of a screen that was drawn on, as it stood
   cut?: boolean; // says that something is left out here
+}
+/** A stretch of a transcript. */
+export interface Transcript {
+  lines: TranscriptLine[];
+  read: number; // up to when, in microseconds
+  next: number; // the part at which to read on
+  whole: boolean; // nothing follows
 }
 
 /** One entry of GET /api/v1/audit/events, as the log holds it. */
