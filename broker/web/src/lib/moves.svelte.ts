@@ -43,6 +43,8 @@ interface Saver {
   abort(): Promise<void>;
 }
 
+const breath = 200; // milliseconds after a file was handed to the browser: it drops some that come faster
+
 export class Moves {
   all = $state.raw<Move[]>([]);
   /** Said politely when one is through. */
@@ -80,7 +82,10 @@ export class Moves {
           if ((await sha256(blob)) !== d.sha256) throw new FileTrouble({ kind: 'internal', message: 'What arrived is not what the hospital sent.', next: 'Download it again.' });
           m.checked = true;
         }
-        if (blob) save(blob, local(name));
+        if (blob) {
+          save(blob, local(name));
+          await new Promise((r) => setTimeout(r, breath));
+        }
       } catch (e) {
         await saver.abort();
         throw e;
@@ -117,7 +122,7 @@ export class Moves {
       try {
         await work(m);
         m.state = 'done';
-        this.spoken = `${m.name} ${m.way === 'up' ? 'is on the device' : 'is here'}.`;
+        this.spoken = `${m.name} ${m.way === 'up' ? 'is on the device' : 'was handed to your browser'}.`;
       } catch (e) {
         m.state = m.stop.signal.aborted ? 'cancelled' : 'failed';
         m.message = e instanceof FileTrouble ? e.message : 'Your computer could not keep the file.';
@@ -157,5 +162,5 @@ export function save(blob: Blob, name: string): void {
   const url = URL.createObjectURL(blob);
   const a = Object.assign(document.createElement('a'), { href: url, download: name });
   a.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  setTimeout(() => URL.revokeObjectURL(url), 120_000); // a busy browser fetches it late
 }
