@@ -43,7 +43,7 @@ interface Saver {
   abort(): Promise<void>;
 }
 
-const breath = 200; // milliseconds after a file was handed to the browser: it drops some that come faster
+const breath = 100; // milliseconds after a file was handed to the browser: it drops some that come faster
 
 export class Moves {
   all = $state.raw<Move[]>([]);
