@@ -6,13 +6,15 @@ package terminal
 
 // Bounds of what is made of one recording.
 const (
-	plainBytes = 1 << 20 // shown of what a command without a terminal wrote: bulk is no terminal's
-	maxStreams = 256     // open at once
-	maxLine    = 4 << 10 // bytes of a transcript's line
-	mostCells  = 1 << 17 // of all terminals of which a transcript has screens: 64 of the usual size
-	restsAfter = 700_000 // microseconds in which nothing comes: a screen rests
-	drawnBytes = 256 << 10
-	drawnFor   = 16 // bytes of screens that a transcript has for each that came, besides drawnBytes
+	plainBytes = 1 << 20   // shown of what a command without a terminal wrote: bulk is no terminal's
+	maxStreams = 256       // open at once
+	maxLine    = 4 << 10   // bytes of a transcript's line
+	mostCells  = 1 << 17   // of all terminals of which a transcript has screens: 64 of the usual size
+	restsAfter = 700_000   // microseconds in which nothing comes: a screen rests
+	maxParams  = 16        // numbers of a control sequence
+	maxParam   = 1 << 14   // each of them
+	drawnBytes = 256 << 10 // of screens in a transcript, whatever came
+	drawnFor   = 16        // bytes of screens that a transcript has for each that came, besides drawnBytes
 )
 
 // The size of a terminal of which nothing is said.

@@ -26,22 +26,8 @@ const (
 	inEnding  // inside one of those, after ESC
 )
 
-const (
-	maxParams = 16
-	maxParam  = 1 << 14
-)
-
-// effects are what is done with the parts.
-type effects interface {
-	text(r rune)
-	control(r rune)
-	escape(r rune)
-	designate(charset int, r rune)
-	sequence(s *sequences, final rune)
-}
-
-// take hands over a chunk. A byte that can never become a character is U+FFFD.
-func (s *sequences) take(b []byte, do effects) {
+// take hands the parts of a chunk to who writes it. A byte that can never become a character is U+FFFD.
+func (s *sequences) take(b []byte, do *writing) {
 	all := append(s.carry, b...)
 	for len(all) > 0 {
 		if !utf8.FullRune(all) {
@@ -62,7 +48,7 @@ func (s *sequences) param(i, least int) int {
 	return max(s.params[i], least)
 }
 
-func (s *sequences) step(r rune, do effects) {
+func (s *sequences) step(r rune, do *writing) {
 	switch s.state {
 	case inEscape:
 		s.escaped(r, do)
@@ -80,7 +66,7 @@ func (s *sequences) step(r rune, do effects) {
 	}
 }
 
-func (s *sequences) plain(r rune, do effects) {
+func (s *sequences) plain(r rune, do *writing) {
 	switch {
 	case r == 0x1b:
 		s.state = inEscape
@@ -99,7 +85,7 @@ func (s *sequences) begin() {
 	s.state, s.private, s.between, s.params = inControl, 0, false, s.params[:0]
 }
 
-func (s *sequences) inControl(r rune, do effects) {
+func (s *sequences) inControl(r rune, do *writing) {
 	switch {
 	case r == 0x1b:
 		s.state = inEscape
@@ -135,7 +121,7 @@ func (s *sequences) inControl(r rune, do effects) {
 	}
 }
 
-func (s *sequences) escaped(r rune, do effects) {
+func (s *sequences) escaped(r rune, do *writing) {
 	switch {
 	case r == '[':
 		s.begin()
@@ -149,7 +135,7 @@ func (s *sequences) escaped(r rune, do effects) {
 	}
 }
 
-func (s *sequences) inString(r rune, do effects) {
+func (s *sequences) inString(r rune, do *writing) {
 	switch {
 	case r == 0x07, r == 0x18, r == 0x1a, r == 0x9c:
 		s.state = inText
