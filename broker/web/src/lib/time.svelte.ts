@@ -1,5 +1,7 @@
 // Times as people at a hospital read them: the site's zone first, the viewer's
 // beside it where the two differ.
+import { format, hour } from './zones';
+export { hour };
 
 class Clock {
   /** Now, in milliseconds; moves once a second, in step for the whole page. */
@@ -25,25 +27,6 @@ export function tick(): () => void {
 
 export const viewerZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
 
-const formats = new Map<string, Intl.DateTimeFormat>();
-function format(zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
-  const key = zone + JSON.stringify(options);
-  let f = formats.get(key);
-  if (!f) {
-    try {
-      f = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: zone });
-    } catch {
-      f = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' });
-    }
-    formats.set(key, f);
-  }
-  return f;
-}
-
-/** 12:46 */
-export function hour(at: string | number, zone: string): string {
-  return format(zone, { hour: '2-digit', minute: '2-digit' }).format(new Date(at));
-}
 /** 12:46, 23 Nov 12:46 where that is not today, 23 Nov 2025 12:46 where it is not this year. */
 export function moment(at: string | number, zone: string, now = Date.now()): string {
   const d = new Date(at);

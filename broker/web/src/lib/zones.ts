@@ -1,9 +1,28 @@
-// Dates and times as people type them, in the zone of a site.
+// Dates and times as people type and read them, in the zone of a site.
+
+const formats = new Map<string, Intl.DateTimeFormat>();
+/** One of a kind for each zone; UTC's where this browser does not know it. */
+export function format(zone: string, options: Intl.DateTimeFormatOptions): Intl.DateTimeFormat {
+  const key = zone + JSON.stringify(options);
+  let f = formats.get(key);
+  if (!f) {
+    f = new Intl.DateTimeFormat('en-GB', { ...options, timeZone: knownZone(zone) });
+    formats.set(key, f);
+  }
+  return f;
+}
+
+/** 12:46; 02:30 CET in the night in which the clocks are set back and show that twice. */
+export function hour(at: string | number, zone: string): string {
+  const f = format(zone, { hour: '2-digit', minute: '2-digit' });
+  const d = new Date(at).getTime();
+  const time = f.format(d);
+  const twice = [-3600e3, 3600e3].some((by) => f.format(d + by) === time);
+  return twice ? format(zone, { hour: '2-digit', minute: '2-digit', timeZoneName: 'short' }).format(d) : time;
+}
 
 function parts(at: number, zone: string): { date: string; time: string; stamp: number } {
-  const f = new Intl.DateTimeFormat('en-GB', {
-    timeZone: zone, year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23',
-  });
+  const f = format(zone, { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
   const p = Object.fromEntries(f.formatToParts(at).map((x) => [x.type, x.value])) as Record<string, string>;
   const date = `${p.year}-${p.month}-${p.day}`;
   return { date, time: `${p.hour}:${p.minute}`, stamp: Date.parse(`${date}T${p.hour}:${p.minute}:${p.second}Z`) };
