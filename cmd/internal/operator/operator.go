@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -88,7 +89,7 @@ func (o output) Set(s string) error {
 
 // complain writes an error for people or, with asJSON, for scripts.
 func complain(w io.Writer, err error, asJSON bool) {
-	message, next := err.Error(), ""
+	message, next := strings.Replace(err.Error(), ".: ", ": ", 1), "" // a sentence, and what lies behind it
 	var e *session.Error
 	if errors.As(err, &e) {
 		next = e.Next
