@@ -45,17 +45,23 @@ func NewKeySets(issuers []session.Issuer, options func(session.Issuer) Options) 
 
 // Ask asks all issuers once, and reports those that answer and cannot be used as they
 // are configured. One that does not answer is no reason to stop: its tokens are refused
-// until it does.
+// until it does. One that others ask for us is asked when somebody signs in: before those
+// others are there, asking in vain would only make the first person wait.
 func (s *KeySets) Ask(ctx context.Context) error {
 	answers := make(chan error)
+	asked := 0
 	for _, set := range s.sets {
+		if set.opts.Through != nil {
+			continue
+		}
+		asked++
 		go func() {
 			_, err := set.Check(ctx)
 			answers <- err
 		}()
 	}
 	var all []error
-	for range s.sets {
+	for range asked {
 		var refused *session.Error
 		if err := <-answers; errors.Is(err, ErrPairwise) && errors.As(err, &refused) {
 			all = append(all, refused)
