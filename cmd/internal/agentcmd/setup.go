@@ -44,7 +44,7 @@ func questions() []setup.Question {
 		{Key: "proxy_user", Ask: "User at the proxy (none: it asks for nobody)", Why: "Basic authentication; the password is a credential of the unit, called proxy.", Usual: setup.Usually(""), Skip: func(a setup.Answers) bool { return a["proxy"] == "" }},
 	}
 	all = append(all, setup.Issuer(session.HospitalSide, "the hospital's", "https://login.northfield.example")...)
-	all = append(all,
+	all = append(all, setup.Inside(),
 		setup.Question{Key: "hospital_console", Ask: "Client id of the hospital's console there", Why: "With it approvers approve.", Usual: setup.Usually("sallyport-console"), Quiet: true},
 		reach(session.HospitalSide, "direct"))
 	all = append(all, setup.Issuer(session.VendorSide, "the vendor's", "https://idp.meridian.example")...)

@@ -60,6 +60,11 @@ func TestEveryProductMakesAConfiguration(t *testing.T) {
 		if err := strict.Parse(product, rendered(t, a), &cfg); err != nil || len(cfg.Issuers) != 2 || cfg.Proxy.URL == "" || cfg.Proxy.User != "" {
 			t.Errorf("%s: %v, %+v", product, err, cfg)
 		}
+		a["inside"] = "yes"
+		var inside agent.Config
+		if err := strict.Parse(product, rendered(t, a), &inside); err != nil || !inside.Issuers[1].Vouch || inside.Issuers[0].Vouch {
+			t.Errorf("%s inside the hospital: %v, %+v", product, err, inside.Issuers)
+		}
 	}
 	a := northfield()
 	maps.Copy(a, setup.Answers{"proxy": "http://proxy.northfield.example:3128", "proxy_user": "svc", "site": "7", "scanner": "true"})

@@ -48,7 +48,7 @@ func questions() []setup.Question {
 	all = append(all, setup.Issuer(session.VendorSide, "the vendor's", "https://idp.meridian.example")...)
 	all = append(all, web(session.VendorSide))
 	all = append(all, setup.Issuer(session.HospitalSide, "the hospital's", "https://login.northfield.example")...)
-	return append(all, web(session.HospitalSide),
+	return append(all, setup.Inside(), web(session.HospitalSide),
 		setup.Question{Key: "hospital_console", Ask: "Client id of the hospital's console there", Why: "With it approvers approve. The broker gets no redirect there.", Usual: setup.Usually("sallyport-console"), Quiet: true},
 		setup.Question{Key: "mail_host", Ask: "Mail server (none: nobody is written to)", Why: "Approvers are told of requests and engineers of answers. No mail has what people typed.", Usual: setup.Usually("")},
 		setup.Question{Key: "mail_from", Ask: "Sender of the mails", Why: "An address, or a name and an address.", Skip: noMail,
@@ -102,7 +102,10 @@ func handouts(a setup.Answers) []setup.Handout {
 	firewall := []string{
 		"in   from everywhere   tcp " + portOf(a["listen"]) + "   web, API and the agents' link",
 		"in   from everywhere   tcp " + portOf(a["ssh_address"]) + "   SSH jump host",
-		"out  " + a["vendor_issuer"] + " and " + a["hospital_issuer"] + "   sign-ins",
+		"out  " + a["vendor_issuer"] + "   sign-ins",
+	}
+	if a["inside"] == "no" {
+		firewall = append(firewall, "out  "+a["hospital_issuer"]+"   sign-ins")
 	}
 	if !noMail(a) {
 		firewall = append(firewall, "out  "+net.JoinHostPort(a["mail_host"], "587")+"   mail")

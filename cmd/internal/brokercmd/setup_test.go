@@ -66,6 +66,11 @@ func TestEveryProductMakesAConfiguration(t *testing.T) {
 		if err := config.Parse(product, rendered(t, a), &cfg); err != nil || len(cfg.Issuers) != 2 || cfg.Notify != nil {
 			t.Errorf("%s: %v, %+v", product, err, cfg)
 		}
+		a["inside"] = "yes"
+		var inside broker.Config
+		if err := config.Parse(product, rendered(t, a), &inside); err != nil || inside.Issuers[1].Reach != "agent" {
+			t.Errorf("%s inside the hospital: %v, %+v", product, err, inside.Issuers)
+		}
 		if product == "entra" && cfg.Issuers[0].Tenant != "11111111-2222-3333-4444-555555555555" {
 			t.Errorf("the tenant is %q", cfg.Issuers[0].Tenant)
 		}

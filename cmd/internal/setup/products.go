@@ -57,6 +57,19 @@ func Issuer(side session.Side, whose, example string) []Question {
 	}
 }
 
+// Inside asks whether the hospital's provider can be reached from the hospital only. Broker
+// and agent must be told the same.
+func Inside() Question {
+	return Question{Key: "inside", Ask: "Is the hospital's identity provider reached from inside the hospital only (yes or no)",
+		Why:   "Such as AD FS without a way in. The site's agent then asks it for the broker, so that people can sign in there; both sides say the same.",
+		Usual: Usually("no"), Wrong: func(s string) string {
+			if s == "yes" || s == "no" {
+				return ""
+			}
+			return "yes or no"
+		}}
+}
+
 // Redirect is where a product sends people's own machines back to.
 func Redirect(name string) string {
 	switch name {
