@@ -69,7 +69,7 @@ func raise(t *testing.T) *hospital {
 		h.sshd(t, "internal-ssh", "Subsystem sftp internal-sftp\n"),
 		h.simulated(t, "simulated-ssh"),
 	}
-	h.servers[0].clients, h.servers[1].clients, h.servers[2].clients = 2, 9, 5
+	h.servers[0].clients, h.servers[1].clients, h.servers[2].clients = 1, 9, 4
 	h.servers[1].crowd = true
 	fill(t, filepath.Join(h.servers[1].root, "crowd"), 10_000)
 	talkative := filepath.Join(h.dir, "talkative")
