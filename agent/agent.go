@@ -39,32 +39,41 @@ const Version = "1"
 
 // Agent is one running agent.
 type Agent struct {
-	cfg        Config
-	log        *slog.Logger
-	state      state
-	identity   ed25519.PrivateKey
-	recipient  string // to which typed input is sealed
-	creds      *credentials
-	ledger     *ledger.Ledger
-	out        *proxy.Dialer // the way out of the hospital
-	client     *link.Client
+	self
+	counting
+	cfg      Config
+	log      *slog.Logger
+	ledger   *ledger.Ledger
+	out      *proxy.Dialer // the way out of the hospital
+	client   *link.Client
+	devices  *device.Devices
+	engine   *engine.Engine
+	spool    *spool.Spool
+	unsealed *unsealed
+	reporter *reporter
+}
+
+// self is who an agent is, and whom it trusts, as its disk has it.
+type self struct {
+	state       state
+	identity    ed25519.PrivateKey
+	recipient   string // to which typed input is sealed
+	creds       *credentials
+	checkpoints *checkpoints // of the broker's audit log
+}
+
+// counting is whose word counts and for what, of which Reload replaces all but the first.
+type counting struct {
 	keys       *idtoken.KeySets           // of the identity providers, at the start
-	rules      atomic.Pointer[Config]     // what counts now of what Reload can change
+	rules      atomic.Pointer[Config]     // with what counts now of what Reload can change
 	vouch      atomic.Pointer[vouch.Desk] // where the broker asks some of the identity providers
 	deliveries atomic.Pointer[deliveries]
-	devices    *device.Devices
-	engine     *engine.Engine
-	spool      *spool.Spool
-	unsealed   *unsealed
-	reporter   *reporter
-
-	checkpoints *checkpoints // of the broker's audit log
 }
 
 // New checks the configuration against the state on disk and returns an agent that
 // can run. It takes the ledger's lock, so that no two agents share one state.
 func New(cfg Config, log *slog.Logger) (*Agent, error) {
-	a := &Agent{cfg: cfg, log: log, state: state{cfg.State}}
+	a := &Agent{cfg: cfg, log: log, self: self{state: state{cfg.State}}}
 	a.rules.Store(&cfg)
 	var err error
 	if a.identity, err = a.state.identity(); err != nil {

@@ -29,7 +29,7 @@ func spooled(t *testing.T) (*Agent, *bytes.Buffer) {
 		t.Fatal(err)
 	}
 	var log bytes.Buffer
-	a := &Agent{state: state{t.TempDir()}, identity: identity, recipient: input.Recipient().String(), log: slog.New(slog.NewTextHandler(&log, nil))}
+	a := &Agent{self: self{state: state{t.TempDir()}, identity: identity, recipient: input.Recipient().String()}, log: slog.New(slog.NewTextHandler(&log, nil))}
 	if err := os.Mkdir(a.state.path("spool"), 0o700); err != nil {
 		t.Fatal(err)
 	}

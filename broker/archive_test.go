@@ -75,7 +75,7 @@ func newScene(t *testing.T) *scene {
 	must(t, err)
 	quiet := slog.New(slog.DiscardHandler)
 	r := NewArchive(v, key, alone(log), func() session.Nodes { return session.Nodes{log.Node()} }, a)
-	c.Broker = &Broker{vault: v, signer: key, access: a, audit: log, log: quiet, archive: r}
+	c.Broker = &Broker{vault: v, access: a, among: among{signer: key, audit: log}, log: quiet, archive: r}
 	must(t, a.Announce(t.Context(), c.agent.Hello("NGH-PETCT1")))
 	raw := accesstest.Bytes(accesstest.Request(c.ada.Identity, "NGH", "NGH-PETCT1", time.Now()))
 	c.of, err = a.Submit(t.Context(), c.ada, raw, accesstest.Proof("ada"))

@@ -37,6 +37,9 @@ import (
 
 // Broker is one node.
 type Broker struct {
+	doors
+	identities
+	among
 	cfg     Config
 	log     *slog.Logger
 	store   *store.Store
@@ -44,23 +47,34 @@ type Broker struct {
 	mail    *notify.Office // nil: nobody is written to
 	fleet   *fleet.Fleet
 	vault   Vault
-	audit   *audit.Log
 	archive *Archive
-	port    *port
-	web     *http.Server
-	ssh     *sshd.Server
-	live    *api.Live
-	out     *proxy.Dialer    // the way to the identity providers
-	keys    *idtoken.KeySets // of the identity providers, at the start
-	people  *identity.Identity
-	rules   atomic.Pointer[Config] // what counts now of what Reload can change
+	arrived chan arrival
+}
 
-	arrived  chan arrival
+// doors are what people and agents come in by.
+type doors struct {
+	port *port
+	web  *http.Server
+	ssh  *sshd.Server
+	live *api.Live
+}
+
+// identities are who signs in, and what of that Reload replaces.
+type identities struct {
+	out    *proxy.Dialer    // the way to the identity providers
+	keys   *idtoken.KeySets // of the identity providers, at the start
+	people *identity.Identity
+	rules  atomic.Pointer[Config] // with what counts now of what Reload can change
+}
+
+// among is what a node has of itself among the others: its log, its key, its signs of life.
+type among struct {
+	audit    *audit.Log
+	signer   ed25519.PrivateKey // countersigns heads and evidence packs
 	peers    *peers
 	beat     beat
 	presence *presence
-	news     chan string        // sites with a new event in the audit log
-	signer   ed25519.PrivateKey // countersigns heads and evidence packs
+	news     chan string // sites with a new event in the audit log
 }
 
 // New connects to the store and makes the rooms. Run opens the doors.
@@ -72,7 +86,7 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), news: make(chan string, 1024), presence: newPresence()}
+	b := &Broker{cfg: cfg, log: log, store: st, arrived: make(chan arrival, 1024), among: among{news: make(chan string, 1024), presence: newPresence()}}
 	b.rules.Store(&cfg)
 	if b.audit, err = b.openAudit(); err != nil {
 		return nil, errors.Join(err, st.Close())

@@ -129,7 +129,7 @@ func TestProvidersThroughTheProxy(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := providers{out, nobody{}}
-	b := &Broker{cfg: cfg, out: out, log: slog.New(slog.DiscardHandler)}
+	b := &Broker{cfg: cfg, identities: identities{out: out}, log: slog.New(slog.DiscardHandler)}
 	b.rules.Store(&cfg)
 	for name, ask := range map[string]func() error{
 		"discovery": func() error {
