@@ -33,7 +33,7 @@ async function freePort(): Promise<number> {
 }
 
 function run(program: string, args: string[], env: Record<string, string>): string {
-  const r = spawnSync(join(bin, program), args, { encoding: 'utf8', timeout: 30_000, env: { ...process.env, ...env } });
+  const r = spawnSync(join(bin, program), args, { encoding: 'utf8', timeout: 30_000, maxBuffer: 64 << 20, env: { ...process.env, ...env } });
   if (r.status !== 0) throw new Error(`${program} ${args.join(' ')}: status ${r.status}\n${r.stdout}\n${r.stderr}`);
   return r.stdout;
 }
