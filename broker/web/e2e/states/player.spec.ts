@@ -62,6 +62,48 @@ test('a reason comes first', async ({ page }) => {
   await expect(page.getByRole('link', { name: 'Download the evidence pack' })).toHaveAttribute('href', `/api/v1/recordings/${vid}/pack?reason=Incident%3A%20ticket%204711`);
 });
 
+test('eight hours on one line', async ({ page }) => {
+  const duration = 8 * 3600e6;
+  const markers: T.Marker[] = [{ at: 0, kind: 'shell', text: 'shell' }];
+  for (let hour = 0; hour < 8; hour++)
+    for (let n = 0; n < 20; n++) markers.push({ at: hour * 3600e6 + 900e6 + n * 7e6, kind: n % 5 ? 'file-in' : 'exec', text: n % 5 ? `/service/patch/part-${n}, 4 kB` : `check ${n}` });
+  markers.push({ at: 4.5 * 3600e6, kind: 'freeze', text: 'Frozen (broker) by m.okafor@northfield.example' }, { at: 5 * 3600e6, kind: 'thaw', text: 'Freeze (broker) lifted' }, { at: duration, kind: 'end', text: 'ended by its people' });
+  markers.sort((a, b) => a.at - b.at);
+  const activity = Array.from({ length: 600 }, (_, i) => (i % 75 < 30 ? (i * 37) % 900 : i % 75 < 50 ? 20 : 0));
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/replay`]: { ...replay, duration, read: duration, channels: [{ ...replay.channels[0]!, end: -1 }], markers, activity } }).all);
+  await page.goto('/recordings/' + vid);
+  const toolbar = page.getByRole('toolbar', { name: 'Marks' });
+  const apart = async () => {
+    const places = await toolbar.getByRole('button').evaluateAll((all) => all.map((b) => b.getBoundingClientRect().left));
+    expect(places.length).toBeGreaterThan(3);
+    for (let i = 1; i < places.length; i++) expect(places[i]! - places[i - 1]!).toBeGreaterThanOrEqual(24);
+  };
+  await everyLook(page, 'player-day', async (p) => {
+    await p.getByRole('slider', { name: 'Moment' }).scrollIntoViewIfNeeded();
+    await expect(p.getByRole('slider', { name: 'Moment' })).toHaveAttribute('aria-valuetext', '0 seconds of 8 hours');
+    await apart();
+  });
+  await page.setViewportSize({ width: 1280, height: 800 });
+  const labels = page.locator('.scale .major');
+  await expect(labels.first()).toHaveText('0:00');
+  await expect(page.locator('.scale').getByText('4:00:00')).toBeVisible();
+  const most = toolbar.getByRole('button', { name: /and 15 more/ });
+  await expect(most.first()).toHaveAccessibleName(/check 0/);
+  const slider = page.getByRole('slider', { name: 'Moment' });
+  await slider.focus();
+  for (const [key, to] of [['PageUp', 1440], ['End', 28800], ['Home', 0]] as const) {
+    await page.keyboard.press(key);
+    await expect(slider).toHaveJSProperty('value', String(to * 1000));
+  }
+  for (let n = 0; n < 7; n++) await page.keyboard.press('+');
+  await expect(page.getByRole('status').filter({ hasText: ' to ' })).toContainText('0:00 to 3:45');
+  await page.getByRole('slider', { name: 'Part in sight' }).fill(String(870e3));
+  await apart();
+  await expect(toolbar.getByRole('button', { name: 'check 5' })).toBeVisible();
+  await page.getByRole('button', { name: 'All of it', exact: true }).click();
+  await expect(labels.last()).toContainText(':00:00');
+});
+
 test('a recording in every look, at the moment of its link', async ({ page }) => {
   await mock(page, 'auditor', answers().all);
   await page.goto(`/recordings/${vid}?t=301`);
