@@ -179,6 +179,7 @@ type scene struct {
 	o      Options
 	config *ssh.ServerConfig
 	date   time.Duration // by which the issuer's Date is ahead
+	token  string        // the issuer's token endpoint; "": it has no discovery document
 }
 
 func newScene(t *testing.T) *scene {
@@ -231,7 +232,12 @@ func (s *scene) deviceConn(c net.Conn) {
 func (s *scene) issuer(t *testing.T) string {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	must(t, err)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "openid-configuration") && s.token != "" {
+			here := "http://" + r.Host
+			_ = json.NewEncoder(w).Encode(map[string]string{"issuer": here, "token_endpoint": strings.ReplaceAll(s.token, "HERE", here), "jwks_uri": here + "/keys"})
+			return
+		}
 		w.Header().Set("Date", time.Now().Add(s.date).UTC().Format(http.TimeFormat))
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{jose.JSONWebKey{Key: key.Public(), KeyID: "k", Use: "sig"}}})
 	}))
@@ -396,6 +402,11 @@ func TestFaults(t *testing.T) {
 			t.Cleanup(srv.Close)
 			s.p.Issuers[0] = session.Issuer{URL: srv.URL, JWKS: srv.URL + "/keys", Side: session.VendorSide}
 		}, "keys of", Fail, "does not trust"},
+		{"issuer for which it vouches", func(_ *testing.T, s *scene) { s.p.Issuers[0].Vouch, s.token = true, "HERE/token" }, "sign-ins at the broker with", OK, "may ask this agent"},
+		{"vouching without a discovery document", func(_ *testing.T, s *scene) { s.p.Issuers[0].Vouch = true }, "sign-ins at the broker with", Fail, "cannot be read"},
+		{"vouching for one whose codes are exchanged elsewhere", func(_ *testing.T, s *scene) {
+			s.p.Issuers[0].Vouch, s.token = true, "https://login.elsewhere.example/token"
+		}, "sign-ins at the broker with", Fail, "https://login.elsewhere.example/token"},
 		{"device off", func(t *testing.T, s *scene) { s.p.Devices[0].Port = port(t, closed(t)) }, "device NGH-CT1/recon-ssh reach", Fail, "refuses connections"},
 		{"device replaced", func(_ *testing.T, s *scene) { s.p.Devices[0].HostKey = "SHA256:" + strings.Repeat("A", 43) }, "device NGH-CT1/recon-ssh host key", Fail, "is pinned"},
 		{"device replaced, no login", func(_ *testing.T, s *scene) {

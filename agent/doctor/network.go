@@ -16,10 +16,12 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 
+	"github.com/sallyport/sallyport/agent/vouch"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/proxy"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // node checks one broker node from the name to the hello; the first fault ends it.
@@ -217,6 +219,24 @@ func (x *checkup) issuer(ctx context.Context, iss session.Issuer) {
 	x.add(name, OK, "The signing keys were fetched "+way+" just now.", "")
 	if skew, known := keys.Skew(); known {
 		x.clock(iss.URL, skew)
+	}
+	if iss.Vouch {
+		x.vouched(ctx, iss)
+	}
+}
+
+// vouched checks that the broker's questions to an issuer would be asked from here.
+func (x *checkup) vouched(ctx context.Context, iss session.Issuer) {
+	name := "sign-ins at the broker with " + iss.URL
+	elsewhere, err := vouch.Elsewhere(ctx, iss, idtoken.Options{Dial: x.o.Proxy.DialContext})
+	switch {
+	case err != nil:
+		x.add(name, Fail, "Its discovery document cannot be read.", "Until it can, nobody of this provider signs in at the broker's pages.")
+	case len(elsewhere) > 0:
+		x.add(name, Fail, fmt.Sprintf("It names addresses on other hosts, where this agent asks nothing for the broker: %.200s.", wording.Line(strings.Join(elsewhere, ", "), 200)),
+			"Keys on another host can be pinned: jwks in the issuer, here and at the broker. A token endpoint must be on the provider's own host; without, people sign in by command line.")
+	default:
+		x.add(name, OK, "The broker may ask this agent, which asks the provider: vouch is on.", "")
 	}
 }
 

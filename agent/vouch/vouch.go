@@ -48,6 +48,23 @@ func New(issuers []session.Issuer, options func(session.Issuer) idtoken.Options,
 	return d
 }
 
+// Elsewhere asks an issuer for its discovery document, and names the addresses in it that
+// the agent would not ask for the broker: they are not on the issuer's own host.
+func Elsewhere(ctx context.Context, i session.Issuer, o idtoken.Options) ([]string, error) {
+	m, err := idtoken.Discover(ctx, idtoken.Client(i, o), i)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	if i.JWKS == "" && !own(i, m.Keys) {
+		all = append(all, m.Keys)
+	}
+	if !own(i, m.Token) {
+		all = append(all, m.Token)
+	}
+	return all, nil
+}
+
 // Serve answers the one question that comes on a connection, and closes it.
 func (d *Desk) Serve(ctx context.Context, issuer string, conn net.Conn) {
 	defer conn.Close()
@@ -152,9 +169,9 @@ func (p *provider) question(ctx context.Context, r *http.Request) (*http.Request
 		return nil, err
 	}
 	switch keys := cmp.Or(p.issuer.JWKS, m.Keys); {
-	case r.Method == http.MethodGet && asks(r, keys) && (keys == p.issuer.JWKS || p.own(keys)):
+	case r.Method == http.MethodGet && asks(r, keys) && (keys == p.issuer.JWKS || own(p.issuer, keys)):
 		return http.NewRequestWithContext(ctx, http.MethodGet, keys, nil)
-	case r.Method == http.MethodPost && asks(r, m.Token) && p.own(m.Token):
+	case r.Method == http.MethodPost && asks(r, m.Token) && own(p.issuer, m.Token):
 		return p.exchange(ctx, r, m.Token)
 	}
 	return nil, refused("that is neither the provider's discovery document, nor its keys, nor its token endpoint")
@@ -167,8 +184,8 @@ func asks(r *http.Request, address string) bool {
 }
 
 // own reports whether an address is on the issuer's own host.
-func (p *provider) own(address string) bool {
-	here, err := url.Parse(p.issuer.URL)
+func own(i session.Issuer, address string) bool {
+	here, err := url.Parse(i.URL)
 	there, err2 := url.Parse(address)
 	return err == nil && err2 == nil && there.Host == here.Host && there.Scheme == here.Scheme
 }
