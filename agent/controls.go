@@ -3,8 +3,10 @@ package agent
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
@@ -20,6 +22,7 @@ func (c controls) Status() console.Status {
 	s := console.Status{
 		Site: c.a.cfg.Site, Agent: c.a.cfg.Agent, Version: Version, Identity: c.a.fingerprint(),
 		Link: console.Link{Up: up, Since: since.UTC()}, Assets: []string{}, Sessions: []console.Session{},
+		Admitted: c.admitted(time.Now()),
 	}
 	s.Nodes, s.Strangers = c.brokers()
 	for _, x := range c.a.spool.Troubles() {
@@ -68,13 +71,76 @@ func (c controls) brokers() ([]console.Node, []console.Stranger) {
 	return nodes, strangers
 }
 
-func (c controls) Kill(k console.Kill) (console.Killed, error) {
-	ids, err := c.end(k)
-	done := console.Killed{Sessions: []string{}}
-	for _, id := range ids {
-		done.Sessions = append(done.Sessions, id.Session())
+// admitted are the grants that stand and that nobody opened, those that end first first.
+func (c controls) admitted(now time.Time) []console.Grant {
+	out := []console.Grant{}
+	for _, e := range c.a.ledger.Entries(now) {
+		if !e.Session.IsZero() && e.Status == session.Approved && e.Facts.Session.Opened.IsZero() {
+			out = append(out, grantOf(e))
+		}
 	}
-	return done, err
+	slices.SortStableFunc(out, func(a, b console.Grant) int { return a.NotAfter.Compare(b.NotAfter) })
+	return out
+}
+
+func grantOf(e ledger.Entry) console.Grant {
+	return console.Grant{ID: e.Session.Session(), Request: e.Request.Request(), Asset: e.Asset, Services: e.Services, Engineer: e.Engineer, NotAfter: e.Facts.NotAfter}
+}
+
+// Kill ends what it names for good: what is live, what could be opened, and what waits
+// for an answer.
+func (c controls) Kill(k console.Kill) (console.Killed, error) {
+	if k.Session != "" {
+		return c.killOne(k.Session)
+	}
+	covers, err := c.known(ledger.Scope{Asset: k.Asset, Engineer: k.Engineer, All: k.All})
+	if err != nil {
+		return console.Killed{}, err
+	}
+	done, err := c.a.deliveries.Load().endWhere(covers, session.KilledLocal, localOperator)
+	if err != nil {
+		c.a.log.Error("a kill is not on the disk", "err", err)
+		return console.Killed{}, session.Errorf(session.Internal, "%d sessions are cut and nothing of it opens while this agent runs, but the disk has not taken all of it.", len(done.sessions)).
+			WithNext("Make room on the agent's disk and kill again, before the agent is restarted.")
+	}
+	return killed(done), nil
+}
+
+// killOne ends a session, or closes a grant that nobody opened.
+func (c controls) killOne(text string) (console.Killed, error) {
+	id, err := session.ParseSessionID(text)
+	if err == nil {
+		err = c.a.engine.End(id, session.KilledLocal, localOperator)
+	}
+	if err != nil {
+		return console.Killed{}, err
+	}
+	var done ended
+	for _, e := range c.a.ledger.Entries(time.Now()) {
+		switch {
+		case e.Session != id:
+		case e.Facts.Session.Opened.IsZero():
+			done.grants = append(done.grants, e)
+			c.a.announce(id)
+		default:
+			done.sessions = append(done.sessions, e)
+		}
+	}
+	return killed(done), nil
+}
+
+func killed(done ended) console.Killed {
+	out := console.Killed{Sessions: []string{}, Grants: []console.Grant{}, Requests: []string{}}
+	for _, e := range done.sessions {
+		out.Sessions = append(out.Sessions, e.Session.Session())
+	}
+	for _, e := range done.grants {
+		out.Grants = append(out.Grants, grantOf(e))
+	}
+	for _, e := range done.requests {
+		out.Requests = append(out.Requests, e.Request.Request())
+	}
+	return out
 }
 
 func (c controls) Freeze(f console.Freeze) (console.Frozen, error) {
@@ -95,22 +161,16 @@ func (c controls) steer(f console.Freeze, do func(id session.ID, cause, by strin
 	return console.Frozen{Session: f.Session, Frozen: append([]string{}, causes...)}, err
 }
 
-func (c controls) end(k console.Kill) ([]session.ID, error) {
-	switch {
-	case k.All:
-		return c.a.engine.EndAll(session.KilledLocal, localOperator)
-	case k.Asset != "":
-		for _, a := range c.a.rules.Load().Assets {
-			if a.Name == k.Asset {
-				return c.a.engine.EndAsset(k.Asset, session.KilledLocal, localOperator)
-			}
-		}
-		return nil, session.Errorf(session.Invalid, "This agent has no asset %.64q", k.Asset).WithNext("See sallyport-agent status.")
-	default:
-		id, err := session.ParseSessionID(k.Session)
-		if err != nil {
-			return nil, err
-		}
-		return []session.ID{id}, c.a.engine.End(id, session.KilledLocal, localOperator)
+// known is what a scope covers, once somebody or something here is in it: a slip of
+// the hand must not look like a kill.
+func (c controls) known(s ledger.Scope) (func(asset string, who session.Person) bool, error) {
+	if s.All || slices.ContainsFunc(c.a.rules.Load().Assets, func(a Asset) bool { return s.Asset == a.Name }) ||
+		slices.ContainsFunc(c.a.ledger.Entries(time.Now()), func(e ledger.Entry) bool { return s.Covers(e.Asset, e.Engineer) }) {
+		return s.Covers, nil
 	}
+	if s.Asset != "" {
+		return nil, session.Errorf(session.Invalid, "This agent has no asset %.64q", s.Asset).WithNext("See sallyport-agent status.")
+	}
+	return nil, session.Errorf(session.Invalid, "No engineer %.64q has asked this agent for anything", s.Engineer).
+		WithNext("Give the e-mail address that sallyport-agent status shows.")
 }

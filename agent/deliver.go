@@ -29,7 +29,7 @@ type deliveries struct {
 // live is the sessions that run now, and the grants that could; see package engine.
 type live interface {
 	End(id session.ID, reason session.EndReason, by string) error
-	EndPerson(who session.Identity, reason session.EndReason, by string) ([]session.ID, error)
+	EndWhere(covers func(asset string, who session.Person) bool, reason session.EndReason, by string) ([]session.ID, error)
 	Freeze(id session.ID, cause, by string) ([]string, error)
 	Thaw(id session.ID, cause, by string) ([]string, error)
 }

@@ -114,29 +114,46 @@ func (d *deliveries) freeze(_ context.Context, in link.Deliver) (link.Verdict, e
 	return link.Verdict{OK: true}, nil
 }
 
-// disable ends everything of an engineer: live sessions first and at once, then open
-// grants and requests that wait. It narrows, so it needs no token.
+// disable ends everything of an engineer. It narrows, so it needs no token.
 func (d *deliveries) disable(_ context.Context, in link.Deliver) (link.Verdict, error) {
 	if in.By == nil || in.By.Iss == "" || in.By.Sub == "" {
 		return link.Verdict{}, session.Errorf(session.Invalid, "It is not said whose access ends").WithNext("Name the engineer.")
 	}
-	const by = "the broker, which disabled the engineer"
-	ended, err := d.live.EndPerson(in.By.Identity, session.RevokedGrant, by)
-	errs := []error{err}
-	now := d.now()
-	for _, e := range d.ledger.Entries(now) {
-		switch {
-		case e.Engineer.Identity != in.By.Identity || slices.Contains(ended, e.Session):
-		case e.Status == session.Pending:
-			errs = append(errs, d.ledger.Withdraw(e.Request, now))
-		case e.Status == session.Approved:
-			errs = append(errs, d.live.End(e.Session, session.RevokedGrant, by))
-			d.changed(e.Session)
-		}
-	}
-	if err := errors.Join(errs...); err != nil {
+	theirs := func(_ string, who session.Person) bool { return who.Identity == in.By.Identity }
+	done, err := d.endWhere(theirs, session.RevokedGrant, "the broker, which disabled the engineer")
+	if err != nil {
 		return link.Verdict{}, err
 	}
-	d.log.Info("engineer disabled", "engineer", in.By.Sub, "ended", len(ended))
+	d.log.Info("engineer disabled", "engineer", in.By.Sub, "ended", len(done.sessions))
 	return link.Verdict{OK: true}, nil
+}
+
+// ended is what endWhere ended: sessions, grants that nobody had opened, and requests
+// that waited for an answer.
+type ended struct{ sessions, grants, requests []ledger.Entry }
+
+// endWhere closes for good everything that covers names. Live sessions are cut at once,
+// before anything is written. Then the ledger closes what was admitted and what waits,
+// so that nothing more begins, and what began in between is cut as well.
+func (d *deliveries) endWhere(covers func(asset string, who session.Person) bool, reason session.EndReason, by string) (ended, error) {
+	now := d.now()
+	cut, err := d.live.EndWhere(covers, reason, by)
+	closed, err2 := d.ledger.CloseWhere(covers, reason, now)
+	late, err3 := d.live.EndWhere(covers, reason, by)
+	cut = append(cut, late...)
+	var out ended
+	for _, e := range d.ledger.Entries(now) {
+		switch {
+		case !slices.Contains(cut, e.Session) && !slices.Contains(closed, e.Request):
+		case e.Session.IsZero():
+			out.requests = append(out.requests, e)
+		case e.Facts.Session.Opened.IsZero():
+			out.grants = append(out.grants, e)
+			d.changed(e.Session)
+		default:
+			out.sessions = append(out.sessions, e)
+		}
+	}
+	d.log.Info("ended", "reason", string(reason), "sessions", len(out.sessions), "grants", len(out.grants), "requests", len(out.requests), "user", by)
+	return out, errors.Join(err, err2, err3)
 }

@@ -33,6 +33,7 @@ type believed struct {
 	ended     time.Time
 	reason    session.EndReason
 	frozen    map[string]bool
+	shut      bool // nothing of it opens until a restart, whatever the time is
 	parent    *believed
 }
 
@@ -197,7 +198,7 @@ func (l *life) approve(t *rapid.T) {
 	who := rapid.SampledFrom([]string{"anna", "bernd", "carl", "dora", "mallory", "eva"}).Draw(t, "approver")
 	now := l.s.now
 	in := l.s.approval(b.sent, b.grantDoc, who)
-	if b.open() || b.parent != nil && !b.granted.IsZero() {
+	if b.open() && !b.shut || b.parent != nil && !b.granted.IsZero() {
 		// What was admitted once is said again, to whoever asks, and changes nothing.
 		if v := l.deliver(t, in, true); !v.Admitted {
 			t.Fatalf("%+v", v)
@@ -357,6 +358,7 @@ func (l *life) disable(t *rapid.T) {
 		if b.req.Eng != who {
 			continue
 		}
+		b.shut = true
 		switch b.status(now) {
 		case session.Pending:
 			b.withdrawn = now
@@ -378,6 +380,9 @@ func (l *life) restart(t *rapid.T) {
 		t.Fatal(err)
 	}
 	l.deliveries = l.s.deliveries(t, l.dir)
+	for _, b := range l.all {
+		b.shut = false
+	}
 }
 
 // check compares everything that can be seen with what the model holds.
@@ -406,7 +411,7 @@ func (l *life) check(t *rapid.T) {
 		case !e.Session.IsZero() && !enough(b.req.Asset, b.approvers):
 			t.Fatal("a session without its grant")
 		}
-		if want := len(b.keys); b.open() && l.deliveries.ledger.Keys(b.gid) != want {
+		if want := len(b.keys); b.open() && !b.shut && l.deliveries.ledger.Keys(b.gid) != want {
 			t.Fatalf("%d keys, want %d", l.deliveries.ledger.Keys(b.gid), want)
 		}
 	}

@@ -100,9 +100,9 @@ func (p paper) End(id session.ID, reason session.EndReason, _ string) error {
 	return p.d.ledger.End(id, reason, p.d.now())
 }
 
-func (p paper) EndPerson(who session.Identity, reason session.EndReason, by string) (ended []session.ID, err error) {
+func (p paper) EndWhere(covers func(string, session.Person) bool, reason session.EndReason, by string) (ended []session.ID, err error) {
 	for _, e := range p.d.ledger.Entries(p.d.now()) {
-		if e.Engineer.Identity == who && !e.Facts.Session.Opened.IsZero() && e.Status == session.Approved {
+		if covers(e.Asset, e.Engineer) && !e.Facts.Session.Opened.IsZero() && e.Status == session.Approved {
 			ended = append(ended, e.Session)
 			err = p.End(e.Session, reason, by)
 		}

@@ -83,13 +83,13 @@ func TestStatusAndKill(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	id := session.NewID().Session()
-	for _, k := range []Kill{{Session: id}, {Asset: "NGH-PETCT1"}, {All: true}} {
+	for _, k := range []Kill{{Session: id}, {Asset: "NGH-PETCT1"}, {Engineer: "j.brandt@meridian.example"}, {All: true}} {
 		if got, err := client.Kill(context.Background(), k); err != nil || len(got.Sessions) != 1 || c.killed[len(c.killed)-1] != k {
 			t.Errorf("%+v, %v, %+v", got, err, c.killed)
 		}
 	}
 	n := len(c.killed)
-	for _, k := range []Kill{{}, {Session: "S-x"}, {Session: id, All: true}, {Asset: "a b"}} {
+	for _, k := range []Kill{{}, {Session: "S-x"}, {Session: id, All: true}, {Asset: "a b"}, {Engineer: "a\nb"}, {Engineer: strings.Repeat("a", 400)}, {Engineer: "a", Asset: "B"}} {
 		if _, err := client.Kill(context.Background(), k); session.KindOf(err) != session.Invalid {
 			t.Errorf("%+v: %v", k, err)
 		}
@@ -182,7 +182,7 @@ func TestStrangeRequests(t *testing.T) {
 }
 
 func FuzzParseKill(f *testing.F) {
-	for _, s := range []string{`{"all":true}`, `{"asset":"A"}`, `{"session":"` + session.NewID().Session() + `"}`, `{"all":true,"all":false}`,
+	for _, s := range []string{`{"all":true}`, `{"asset":"A"}`, `{"engineer":"a@b.example"}`, `{"session":"` + session.NewID().Session() + `"}`, `{"all":true,"all":false}`,
 		`{"ALL":true}`, `{"all":true}{}`, `{"all":null,"asset":"A"}`, `[]`, `{"asset":{}}`, ``, `{"all":true,"x":1}`} {
 		f.Add([]byte(s))
 	}

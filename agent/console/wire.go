@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Status is how the agent stands.
@@ -20,7 +21,8 @@ type Status struct {
 	Assets    []string   `json:"assets"`
 	Link      Link       `json:"link"`
 	Sessions  []Session  `json:"sessions"`
-	Nodes     []Node     `json:"nodes"` // of the broker, that the hospital accepts
+	Admitted  []Grant    `json:"admitted"` // and not opened
+	Nodes     []Node     `json:"nodes"`    // of the broker, that the hospital accepts
 	Strangers []Stranger `json:"strangers,omitempty"`
 	Stuck     []Stuck    `json:"stuck,omitempty"`
 }
@@ -78,6 +80,16 @@ type Session struct {
 	Frozen      []string       `json:"frozen,omitempty"`     // causes
 }
 
+// Grant is one that was admitted and that nobody opened.
+type Grant struct {
+	ID       string         `json:"id"`      // S-...
+	Request  string         `json:"request"` // R-...
+	Asset    string         `json:"asset"`
+	Services []string       `json:"services"`
+	Engineer session.Person `json:"engineer"`
+	NotAfter time.Time      `json:"notAfter"`
+}
+
 // Freeze names the session to freeze or thaw.
 type Freeze struct {
 	Session string `json:"session"` // S-...
@@ -89,16 +101,20 @@ type Frozen struct {
 	Frozen  []string `json:"frozen"`
 }
 
-// Kill says what to end: exactly one of the three.
+// Kill says what to end: exactly one of the four.
 type Kill struct {
-	Session string `json:"session,omitempty"` // S-...
-	Asset   string `json:"asset,omitempty"`
-	All     bool   `json:"all,omitempty"`
+	Session  string `json:"session,omitempty"` // S-...
+	Asset    string `json:"asset,omitempty"`
+	Engineer string `json:"engineer,omitempty"` // e-mail address or subject
+	All      bool   `json:"all,omitempty"`
 }
 
-// Killed lists the sessions that were ended.
+// Killed lists what was ended: live sessions, grants that nobody had opened, and
+// requests that waited for an answer.
 type Killed struct {
 	Sessions []string `json:"sessions"` // S-...
+	Grants   []Grant  `json:"grants"`
+	Requests []string `json:"requests"` // R-...
 }
 
 // Problem is an error on the wire.
@@ -110,26 +126,42 @@ type Problem struct {
 
 // parseKill reads a kill strictly: one object, known fields once each, one target.
 func parseKill(body []byte) (Kill, error) {
-	bad := func(message string) (Kill, error) {
-		return Kill{}, session.Errorf(session.Invalid, "%s", message).
-			WithNext(`Send {"session": "S-..."}, {"asset": "NAME"} or {"all": true}.`)
-	}
 	var k Kill
-	if flat(body, "session", "asset", "all") != nil || json.Unmarshal(body, &k) != nil {
-		return bad("The kill request is not one plain JSON object.")
+	err := flat(body, "session", "asset", "engineer", "all")
+	if err == nil {
+		err = json.Unmarshal(body, &k)
 	}
-	if (k.Session != "" && k.Asset != "") || (k.Session != "" || k.Asset != "") == k.All {
-		return bad("A kill names exactly one of session, asset and all.")
+	if err != nil {
+		return Kill{}, session.Errorf(session.Invalid, "The kill request is not one plain JSON object.").
+			WithNext(`Send {"session": "S-..."}, {"asset": "NAME"}, {"engineer": "E-MAIL"} or {"all": true}.`)
 	}
-	if k.Session != "" {
-		if _, err := session.ParseSessionID(k.Session); err != nil {
-			return Kill{}, err
-		}
-	}
-	if k.Asset != "" && !session.ValidName(k.Asset) {
-		return bad("That is not the name of an asset.")
+	if err := k.Check(); err != nil {
+		return Kill{}, err
 	}
 	return k, nil
+}
+
+// Check refuses what does not name exactly one thing.
+func (k Kill) Check() error {
+	named := 0
+	for _, is := range []bool{k.Session != "", k.Asset != "", k.Engineer != "", k.All} {
+		if is {
+			named++
+		}
+	}
+	switch {
+	case named != 1:
+		return session.Errorf(session.Invalid, "Say one thing: a session, an asset, an engineer, or all").
+			WithNext("See what is live and what is admitted with sallyport-agent status.")
+	case k.Asset != "" && !session.ValidName(k.Asset):
+		return session.Errorf(session.Invalid, "That is not the name of an asset.").WithNext("See sallyport-agent status.")
+	case len(k.Engineer) > maxEngineer || wording.Clean(k.Engineer) != k.Engineer:
+		return session.Errorf(session.Invalid, "That names no engineer.").WithNext("Give the e-mail address that sallyport-agent status shows.")
+	case k.Session != "":
+		_, err := session.ParseSessionID(k.Session)
+		return err
+	}
+	return nil
 }
 
 // parseFreeze reads what to freeze or thaw, as strictly.

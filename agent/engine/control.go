@@ -56,15 +56,27 @@ func (e *Engine) all() []*liveSession {
 // are closed first and without waiting for anything; then the ledger is told, and
 // its error returned. by says who did it, for the log.
 func (e *Engine) End(id session.ID, reason session.EndReason, by string) error {
-	e.mu.Lock()
-	s := e.sessions[id]
-	e.mu.Unlock()
+	s := e.session(id)
 	e.cfg.Log.Info("end session", "session", id.Session(), "reason", string(reason), "user", wording.Line(by, 200))
-	if s == nil {
-		return e.cfg.Tickets.End(id, reason, e.cfg.Now())
+	var err error
+	if s != nil {
+		s.end(reason)
+		err = e.settled(s, reason)
+	} else {
+		err = e.cfg.Tickets.End(id, reason, e.cfg.Now())
 	}
-	s.end(reason)
-	return e.settled(s, reason)
+	// The ledger lets nothing begin from here on; what began just before goes as well.
+	if late := e.session(id); late != nil && late != s {
+		late.end(reason)
+		err = errors.Join(err, e.settled(late, reason))
+	}
+	return err
+}
+
+func (e *Engine) session(id session.ID) *liveSession {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sessions[id]
 }
 
 // settled waits until the ledger was told of a session's end. One that was dropped
@@ -91,26 +103,13 @@ func (s *liveSession) never() bool {
 	return s.state.facts.Reason == ""
 }
 
-// EndAsset ends every live session of an asset and returns their ids.
-func (e *Engine) EndAsset(asset string, reason session.EndReason, by string) ([]session.ID, error) {
-	return e.endWhere(func(s *liveSession) bool { return s.asset == asset }, reason, by)
-}
-
-// EndPerson ends every live session of an engineer and returns their ids.
-func (e *Engine) EndPerson(who session.Identity, reason session.EndReason, by string) ([]session.ID, error) {
-	return e.endWhere(func(s *liveSession) bool { return s.person.Identity == who }, reason, by)
-}
-
-// EndAll ends every live session and returns their ids.
-func (e *Engine) EndAll(reason session.EndReason, by string) ([]session.ID, error) {
-	return e.endWhere(func(*liveSession) bool { return true }, reason, by)
-}
-
-// endWhere cuts all connections first and waits for the ledger after.
-func (e *Engine) endWhere(which func(*liveSession) bool, reason session.EndReason, by string) ([]session.ID, error) {
+// EndWhere ends every session that covers names, also one whose device nobody has
+// reached yet, and returns their ids. All connections are cut first; then the ledger is
+// waited for.
+func (e *Engine) EndWhere(covers func(asset string, who session.Person) bool, reason session.EndReason, by string) ([]session.ID, error) {
 	var ended []*liveSession
 	for _, s := range e.all() {
-		if which(s) && s.end(reason) {
+		if covers(s.asset, s.person) && s.end(reason) {
 			ended = append(ended, s)
 		}
 	}

@@ -116,10 +116,7 @@ func (e *Engine) Announce(id session.ID) bool {
 
 // one is a session that was opened and has not ended.
 func (e *Engine) one(id session.ID) (*liveSession, error) {
-	e.mu.Lock()
-	s := e.sessions[id]
-	e.mu.Unlock()
-	if s != nil {
+	if s := e.session(id); s != nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if f := s.state.facts; !f.Opened.IsZero() && f.Ended.IsZero() {

@@ -72,7 +72,7 @@ func load(d directory) (*Ledger, error) {
 	var found []*entry
 	for _, f := range files {
 		name := f.Name()
-		if name == lockName {
+		if name == lockName || name == reserveName {
 			continue
 		}
 		e, err := l.readEntry(name)
@@ -158,12 +158,29 @@ func (l *Ledger) write(e *entry, next record) error {
 	}
 	name := e.rid.Request() + suffix
 	e.unsure = true
-	if err := l.disk.write(name, body); err != nil {
+	if err := l.put(name, body, narrows(e.rec, next)); err != nil {
 		return internal("The ledger cannot be written.", err)
 	}
 	e.unsure = false
 	e.take(read)
 	return nil
+}
+
+// put writes a file. What narrows takes from the reserve when the disk is full.
+func (l *Ledger) put(name string, body []byte, narrows bool) error {
+	err := l.disk.write(name, body)
+	for narrows && diskFull(err) && l.reserve.give(len(body)) {
+		err = l.disk.write(name, body)
+	}
+	if err == nil && !narrows {
+		l.reserve.fill()
+	}
+	return err
+}
+
+// narrows reports whether a step lets somebody do less than before.
+func narrows(was, next record) bool {
+	return next.State == closed || len(next.Frozen) > len(was.Frozen)
 }
 
 // settle makes memory and disk agree after a write that failed half-way.
@@ -175,6 +192,10 @@ func (l *Ledger) settle(e *entry) error {
 		return internal("The ledger cannot be written.", err)
 	}
 	read, err := l.readEntry(e.rid.Request() + suffix)
+	if errors.Is(err, fs.ErrNotExist) && e.shut { // it never came to the disk, and what is written next closes it
+		e.unsure = false
+		return nil
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return l.write(e, e.rec)
 	}

@@ -38,6 +38,20 @@ var ErrFault = errors.New("the disk failed")
 
 // Inject puts a fault under the ledger; nil takes it away.
 func (l *Ledger) Inject(f Fault) {
+	if f == nil {
+		l.Break(nil)
+		return
+	}
+	l.Break(func(step string) (error, bool) {
+		if fail, applied := f(step); fail {
+			return ErrFault, applied
+		}
+		return nil, false
+	})
+}
+
+// Break is Inject of an error of one's own.
+func (l *Ledger) Break(f func(step string) (err error, applied bool)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if d, ok := l.disk.(faulty); ok {
@@ -50,18 +64,18 @@ func (l *Ledger) Inject(f Fault) {
 
 type faulty struct {
 	disk
-	fault Fault
+	fault func(step string) (error, bool)
 }
 
 func (d faulty) step(name string, do func() error) error {
-	fail, applied := d.fault(name)
-	if !fail {
+	err, applied := d.fault(name)
+	if err == nil {
 		return do()
 	}
 	if applied {
 		_ = do()
 	}
-	return ErrFault
+	return err
 }
 
 // write ends with a sync, as that of the disk does.
@@ -76,6 +90,9 @@ func (d faulty) sync() error { return d.step("sync", d.disk.sync) }
 
 // MaxPending lets a test fill the ledger.
 const MaxPending = maxPending
+
+// ReserveSize is what the reserve holds when it is whole.
+const ReserveSize = reserveSize
 
 // Reread parses an entry's bytes and writes them again.
 func Reread(body []byte) ([]byte, error) {

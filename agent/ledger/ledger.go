@@ -2,9 +2,10 @@
 // closed. Every step is on disk (fsync) before it counts; what was closed stays
 // closed. It knows documents and receipts, and nothing of networks or devices.
 //
-// A ledger is a directory of one JSON file per request, named by its id, and a lock
-// that keeps a second agent out. Files are replaced, never changed, and never
-// deleted: old entries are what stops a replay. Restoring an older copy of the
+// A ledger is a directory of one JSON file per request, named by its id, a lock that
+// keeps a second agent out, and a reserve of room for closing on a full disk. Files of
+// requests are replaced, never changed, and never deleted: old entries are what stops a
+// replay. Restoring an older copy of the
 // directory forgets what happened since.
 package ledger
 
@@ -26,8 +27,9 @@ var ErrUsed = errors.New("used before")
 
 // Ledger is one agent's ledger directory. Safe for concurrent use.
 type Ledger struct {
-	disk   disk
-	unlock func() error
+	disk    disk
+	reserve *reserve // guarded by mu
+	unlock  func() error
 
 	mu      sync.Mutex
 	entries map[session.ID]*entry     // by rid
@@ -48,7 +50,7 @@ func Open(dir string) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, unlock())
 	}
-	l.unlock = unlock
+	l.unlock, l.reserve = unlock, newReserve(dir)
 	return l, nil
 }
 
@@ -227,15 +229,14 @@ func (l *Ledger) Withdraw(rid session.ID, now time.Time) error {
 }
 
 func (l *Ledger) close(e *entry, reason session.EndReason, now time.Time) error {
+	e.shut = true // whatever narrows counts at once
 	if err := l.settle(e); err != nil {
-		e.shut = true
 		return err
 	}
 	next, changed := e.close(reason, now)
 	if !changed {
 		return nil
 	}
-	e.shut = true // whatever narrows counts at once
 	if err := l.write(e, next); err != nil {
 		return fmt.Errorf("close %s: %w", e.rid.Request(), err)
 	}

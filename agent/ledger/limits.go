@@ -8,5 +8,8 @@ const (
 	maxExtensions = 64      // of one grant
 	maxCauses     = 8       // that freeze one session at a time
 
+	reserveSize = 2 << 20 // bytes kept for closing and freezing on a full disk: a hundred entries, were each the last to find room
+	reserveStep = 8 << 10 // bytes given up beside those of an entry: names, and the rest of a block
+
 	maxBackwards = 30 * time.Second // by which the clock may step back after an admission
 )

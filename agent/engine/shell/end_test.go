@@ -244,13 +244,16 @@ func TestKillMany(t *testing.T) {
 		running(t, w.mustConnect(signer))
 		ids = append(ids, p.ID)
 	}
-	if ended, err := w.engine.EndAsset("OTHER", session.KilledLocal, "x"); err != nil || len(ended) != 0 {
+	on := func(name string) func(string, session.Person) bool {
+		return func(asset string, _ session.Person) bool { return asset == name }
+	}
+	if ended, err := w.engine.EndWhere(on("OTHER"), session.KilledLocal, "x"); err != nil || len(ended) != 0 {
 		t.Errorf("%v, %v", ended, err)
 	}
 	if len(w.engine.Live()) != 3 {
 		t.Errorf("%d live", len(w.engine.Live()))
 	}
-	ended, err := w.engine.EndAsset("NGH-PETCT1", session.KilledLocal, "x")
+	ended, err := w.engine.EndWhere(on("NGH-PETCT1"), session.KilledLocal, "x")
 	if err != nil || len(ended) != 3 || len(w.engine.Live()) != 0 {
 		t.Errorf("%v, %v", ended, err)
 	}

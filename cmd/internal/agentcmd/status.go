@@ -17,7 +17,7 @@ import (
 func statusCommand() *cobra.Command {
 	return operator.Verb(&cobra.Command{
 		Use:     "status",
-		Short:   "Show whether the agent is connected, and who is on which asset now",
+		Short:   "Show whether the agent is connected, who is on which asset now, and who could be",
 		Example: "  sallyport-agent status --socket /run/sallyport-agent/agent.sock",
 	}, func(cmd *cobra.Command, _ []string) (st console.Status, err error) {
 		c, err := running(cmd)
@@ -62,6 +62,21 @@ func tellStatus(out io.Writer, st console.Status) {
 		}
 	}
 	_ = table.Flush() // into a buffer
+	showAdmitted(out, st.Admitted)
+}
+
+// showAdmitted lists what could be opened at any moment.
+func showAdmitted(out io.Writer, grants []console.Grant) {
+	if len(grants) == 0 {
+		return
+	}
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "\nAPPROVED, NOT OPENED\tENGINEER\tSESSION\tUNTIL")
+	for _, g := range grants {
+		fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\n", g.Asset, strings.Join(g.Services, ","), wording.Clean(g.Engineer.Email), g.ID,
+			g.NotAfter.Local().Format("2006-01-02 15:04"))
+	}
+	_ = table.Flush()
 }
 
 // showLogs says how the audit logs of the broker's nodes stand, as this agent has seen
