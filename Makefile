@@ -62,6 +62,7 @@ lint: ## formatting, vet, staticcheck, code that nothing reaches
 prove: lint test fuzz ## what a release must pass
 	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...
 	SALLYPORT_PROVE=1 CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 60m ./recordings ./recordings/exchange ./recordings/replay ./broker/audit ./session/files
+	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestNothingPassesAfterAKillOrAFreeze$$' ./agent
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestClients$$' ./cmd/internal/stories
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m ./cmd/internal/scale
 	SALLYPORT_CRASHES=$(CRASHES) CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 60m ./cmd/internal/crash

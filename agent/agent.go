@@ -192,6 +192,7 @@ func (a *Agent) makeEngine() error {
 	}
 	d := a.deliveries.Load()
 	d.live, d.extend = a.engine, a.engine.Extend
+	d.holds = &holds{ledger: a.ledger, live: a.engine}
 	return nil
 }
 

@@ -22,7 +22,7 @@ func (c controls) Status() console.Status {
 	s := console.Status{
 		Site: c.a.cfg.Site, Agent: c.a.cfg.Agent, Version: Version, Identity: c.a.fingerprint(),
 		Link: console.Link{Up: up, Since: since.UTC()}, Assets: []string{}, Sessions: []console.Session{},
-		Admitted: c.admitted(time.Now()),
+		Admitted: c.admitted(time.Now()), Barred: c.barred(),
 	}
 	s.Nodes, s.Strangers = c.brokers()
 	for _, x := range c.a.spool.Troubles() {
@@ -89,15 +89,15 @@ func grantOf(e ledger.Entry) console.Grant {
 
 // Kill ends what it names for good: what is live, what could be opened, and what waits
 // for an answer.
-func (c controls) Kill(k console.Kill) (console.Killed, error) {
+func (c controls) Kill(k console.Target) (console.Killed, error) {
 	if k.Session != "" {
 		return c.killOne(k.Session)
 	}
-	covers, err := c.known(ledger.Scope{Asset: k.Asset, Engineer: k.Engineer, All: k.All})
-	if err != nil {
+	s := scopeOf(k)
+	if err := c.known(s); err != nil {
 		return console.Killed{}, err
 	}
-	done, err := c.a.deliveries.Load().endWhere(covers, session.KilledLocal, localOperator)
+	done, err := c.a.deliveries.Load().endWhere(s.Covers, session.KilledLocal, localOperator)
 	if err != nil {
 		c.a.log.Error("a kill is not on the disk", "err", err)
 		return console.Killed{}, session.Errorf(session.Internal, "%d sessions are cut and nothing of it opens while this agent runs, but the disk has not taken all of it.", len(done.sessions)).
@@ -121,7 +121,7 @@ func (c controls) killOne(text string) (console.Killed, error) {
 		case e.Session != id:
 		case e.Facts.Session.Opened.IsZero():
 			done.grants = append(done.grants, e)
-			c.a.announce(id)
+			c.a.deliveries.Load().changed(id)
 		default:
 			done.sessions = append(done.sessions, e)
 		}
@@ -143,34 +143,16 @@ func killed(done ended) console.Killed {
 	return out
 }
 
-func (c controls) Freeze(f console.Freeze) (console.Frozen, error) {
-	return c.steer(f, c.a.engine.Freeze)
-}
-
-func (c controls) Thaw(f console.Freeze) (console.Frozen, error) {
-	return c.steer(f, c.a.engine.Thaw)
-}
-
-// steer sets or lifts the local cause; the broker's is the broker's.
-func (c controls) steer(f console.Freeze, do func(id session.ID, cause, by string) ([]string, error)) (console.Frozen, error) {
-	id, err := session.ParseSessionID(f.Session)
-	if err != nil {
-		return console.Frozen{}, err
-	}
-	causes, err := do(id, causeLocal, localOperator)
-	return console.Frozen{Session: f.Session, Frozen: append([]string{}, causes...)}, err
-}
-
-// known is what a scope covers, once somebody or something here is in it: a slip of
-// the hand must not look like a kill.
-func (c controls) known(s ledger.Scope) (func(asset string, who session.Person) bool, error) {
+// known refuses a scope that reaches nobody and nothing here: a slip of the hand must
+// not look like a kill.
+func (c controls) known(s ledger.Scope) error {
 	if s.All || slices.ContainsFunc(c.a.rules.Load().Assets, func(a Asset) bool { return s.Asset == a.Name }) ||
 		slices.ContainsFunc(c.a.ledger.Entries(time.Now()), func(e ledger.Entry) bool { return s.Covers(e.Asset, e.Engineer) }) {
-		return s.Covers, nil
+		return nil
 	}
 	if s.Asset != "" {
-		return nil, session.Errorf(session.Invalid, "This agent has no asset %.64q", s.Asset).WithNext("See sallyport-agent status.")
+		return session.Errorf(session.Invalid, "This agent has no asset %.64q", s.Asset).WithNext("See sallyport-agent status.")
 	}
-	return nil, session.Errorf(session.Invalid, "No engineer %.64q has asked this agent for anything", s.Engineer).
+	return session.Errorf(session.Invalid, "No engineer %.64q has asked this agent for anything", s.Engineer).
 		WithNext("Give the e-mail address that sallyport-agent status shows.")
 }

@@ -19,6 +19,7 @@ type deliveries struct {
 	verifier    *grant.Verifier
 	ledger      *ledger.Ledger
 	live        live
+	holds       *holds
 	extend      func(id session.ID, deadline time.Time) bool
 	changed     func(session.ID) // tells the broker how a grant stands now
 	now         func() time.Time

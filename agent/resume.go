@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/agent/engine"
@@ -77,9 +78,13 @@ func (a *Agent) resume(here found) {
 		if e.Session.IsZero() || e.Facts.Session.Opened.IsZero() || !e.Facts.Session.Ended.IsZero() {
 			continue
 		}
+		frozen := e.Frozen
+		if a.ledger.Barred(e.Asset, e.Engineer) && !slices.Contains(frozen, causeLocal) {
+			frozen = append(frozen, causeLocal)
+		}
 		open = append(open, engine.Resumed{
 			ID: e.Session, Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
-			Engineer: e.Engineer, Facts: e.Facts.Session, Frozen: e.Frozen, Recordings: here[e.Session.Session()],
+			Engineer: e.Engineer, Facts: e.Facts.Session, Frozen: frozen, Recordings: here[e.Session.Session()],
 		})
 	}
 	a.engine.Resume(open)

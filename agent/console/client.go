@@ -25,20 +25,22 @@ func (c Client) Status(ctx context.Context) (Status, error) {
 	return call[Status](ctx, c, http.MethodGet, "/status", nil)
 }
 
-// Kill ends sessions and returns which. It returns when their device connections are closed.
-func (c Client) Kill(ctx context.Context, k Kill) (Killed, error) {
-	return call[Killed](ctx, c, http.MethodPost, "/kill", k)
+// Kill ends sessions, grants and requests and returns which. It returns when the device
+// connections are closed and everything is on the agent's disk.
+func (c Client) Kill(ctx context.Context, t Target) (Killed, error) {
+	return call[Killed](ctx, c, http.MethodPost, "/kill", t)
 }
 
-// Freeze stops the engineer's input in a session; when it returns without error
-// nothing more goes to the device until every cause is lifted.
-func (c Client) Freeze(ctx context.Context, f Freeze) (Frozen, error) {
-	return call[Frozen](ctx, c, http.MethodPost, "/freeze", f)
+// Freeze stops the engineers' input; when it returns without error nothing more goes to
+// the devices until every cause is lifted, and nothing opens in what it names but for a
+// session.
+func (c Client) Freeze(ctx context.Context, t Target) (Frozen, error) {
+	return call[Frozen](ctx, c, http.MethodPost, "/freeze", t)
 }
 
-// Thaw lifts the local freeze of a session and returns what still holds it.
-func (c Client) Thaw(ctx context.Context, f Freeze) (Frozen, error) {
-	return call[Frozen](ctx, c, http.MethodPost, "/thaw", f)
+// Thaw lifts the local freeze of what it names.
+func (c Client) Thaw(ctx context.Context, t Target) (Frozen, error) {
+	return call[Frozen](ctx, c, http.MethodPost, "/thaw", t)
 }
 
 func call[Out any](ctx context.Context, c Client, method, path string, in any) (out Out, err error) {

@@ -23,22 +23,22 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 type controls struct {
 	mu     sync.Mutex
-	killed []Kill
+	killed []Target
 }
 
 func (c *controls) Status() Status {
 	return Status{Site: "NGH", Agent: "a1", Sessions: []Session{{ID: "S-x", Asset: "NGH-PETCT1"}}}
 }
 
-func (c *controls) Freeze(f Freeze) (Frozen, error) {
-	return Frozen{f.Session, []string{"local"}}, nil
+func (c *controls) Freeze(f Target) (Frozen, error) {
+	return Frozen{Target: f, Frozen: []string{"local"}}, nil
 }
 
-func (c *controls) Thaw(f Freeze) (Frozen, error) {
-	return Frozen{f.Session, []string{}}, session.Errorf(session.Refused, "Frozen elsewhere.").WithNext("Lift it there.")
+func (c *controls) Thaw(f Target) (Frozen, error) {
+	return Frozen{Target: f}, session.Errorf(session.Refused, "Frozen elsewhere.").WithNext("Lift it there.")
 }
 
-func (c *controls) Kill(k Kill) (Killed, error) {
+func (c *controls) Kill(k Target) (Killed, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.killed = append(c.killed, k)
@@ -83,13 +83,13 @@ func TestStatusAndKill(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	id := session.NewID().Session()
-	for _, k := range []Kill{{Session: id}, {Asset: "NGH-PETCT1"}, {Engineer: "j.brandt@meridian.example"}, {All: true}} {
+	for _, k := range []Target{{Session: id}, {Asset: "NGH-PETCT1"}, {Engineer: "j.brandt@meridian.example"}, {All: true}} {
 		if got, err := client.Kill(context.Background(), k); err != nil || len(got.Sessions) != 1 || c.killed[len(c.killed)-1] != k {
 			t.Errorf("%+v, %v, %+v", got, err, c.killed)
 		}
 	}
 	n := len(c.killed)
-	for _, k := range []Kill{{}, {Session: "S-x"}, {Session: id, All: true}, {Asset: "a b"}, {Engineer: "a\nb"}, {Engineer: strings.Repeat("a", 400)}, {Engineer: "a", Asset: "B"}} {
+	for _, k := range []Target{{}, {Session: "S-x"}, {Session: id, All: true}, {Asset: "a b"}, {Engineer: "a\nb"}, {Engineer: strings.Repeat("a", 400)}, {Engineer: "a", Asset: "B"}} {
 		if _, err := client.Kill(context.Background(), k); session.KindOf(err) != session.Invalid {
 			t.Errorf("%+v: %v", k, err)
 		}
@@ -98,10 +98,10 @@ func TestStatusAndKill(t *testing.T) {
 		t.Error("a malformed kill killed")
 	}
 	var e *session.Error
-	if _, err := client.Kill(context.Background(), Kill{Asset: "NONE"}); !errors.As(err, &e) || e.Kind != session.Invalid || e.Next == "" {
+	if _, err := client.Kill(context.Background(), Target{Asset: "NONE"}); !errors.As(err, &e) || e.Kind != session.Invalid || e.Next == "" {
 		t.Errorf("%v", err)
 	}
-	if _, err := client.Kill(context.Background(), Kill{Asset: "BROKEN"}); session.KindOf(err) != session.Internal || strings.Contains(err.Error(), "secret") {
+	if _, err := client.Kill(context.Background(), Target{Asset: "BROKEN"}); session.KindOf(err) != session.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v", err)
 	}
 	if err := Serve(context.Background(), path, c); session.KindOf(err) != session.Refused {
@@ -181,15 +181,15 @@ func TestStrangeRequests(t *testing.T) {
 	}
 }
 
-func FuzzParseKill(f *testing.F) {
+func FuzzParseTarget(f *testing.F) {
 	for _, s := range []string{`{"all":true}`, `{"asset":"A"}`, `{"engineer":"a@b.example"}`, `{"session":"` + session.NewID().Session() + `"}`, `{"all":true,"all":false}`,
 		`{"ALL":true}`, `{"all":true}{}`, `{"all":null,"asset":"A"}`, `[]`, `{"asset":{}}`, ``, `{"all":true,"x":1}`} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		k, err := parseKill(body)
+		k, err := parseTarget(body)
 		if err != nil {
-			if k != (Kill{}) || session.KindOf(err) != session.Invalid {
+			if k != (Target{}) || session.KindOf(err) != session.Invalid {
 				t.Errorf("%v with %+v", err, k)
 			}
 			return
@@ -198,7 +198,7 @@ func FuzzParseKill(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if again, err := parseKill(out); err != nil || again != k {
+		if again, err := parseTarget(out); err != nil || again != k {
 			t.Errorf("%s reads as %+v, %v", out, again, err)
 		}
 	})
@@ -207,20 +207,20 @@ func FuzzParseKill(f *testing.F) {
 func TestFreezeAndThaw(t *testing.T) {
 	path, _, _ := serve(t)
 	client, id := Client{path}, session.NewID().Session()
-	if got, err := client.Freeze(t.Context(), Freeze{id}); err != nil || got.Session != id || len(got.Frozen) != 1 {
+	if got, err := client.Freeze(t.Context(), Target{Session: id}); err != nil || got.Session != id || len(got.Frozen) != 1 {
 		t.Errorf("%+v, %v", got, err)
 	}
-	if _, err := client.Thaw(t.Context(), Freeze{id}); session.KindOf(err) != session.Refused {
+	if _, err := client.Thaw(t.Context(), Target{Session: id}); session.KindOf(err) != session.Refused {
 		t.Errorf("%v", err)
 	}
 	for _, bad := range []string{"", "S-x", "R-" + id[2:]} {
-		if _, err := client.Freeze(t.Context(), Freeze{bad}); session.KindOf(err) != session.Invalid {
+		if _, err := client.Freeze(t.Context(), Target{Session: bad}); session.KindOf(err) != session.Invalid {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
 	for _, body := range []string{"", "null", "[]", `{"session":"` + id + `","session":"` + id + `"}`, `{"Session":"` + id + `"}`,
 		`{"session":"` + id + `","all":true}`, `{"session":["` + id + `"]}`, `{"session":"` + id + `"} x`} {
-		if _, err := parseFreeze([]byte(body)); err == nil {
+		if _, err := parseTarget([]byte(body)); err == nil {
 			t.Errorf("%s: taken", body)
 		}
 	}

@@ -19,11 +19,11 @@ import (
 // closed; its errors are *session.Error, Invalid for a session that does not live.
 type Controls interface {
 	Status() Status
-	Kill(k Kill) (Killed, error)
+	Kill(t Target) (Killed, error)
 	// Freeze returns when nothing of the engineer goes to the device any more; Thaw
-	// lifts only what was frozen here. Both return all causes that hold.
-	Freeze(f Freeze) (Frozen, error)
-	Thaw(f Freeze) (Frozen, error)
+	// lifts only what was frozen here.
+	Freeze(t Target) (Frozen, error)
+	Thaw(t Target) (Frozen, error)
 }
 
 // Serve answers on a unix socket at path, mode 0600, until ctx is done; then it removes
@@ -35,9 +35,9 @@ func Serve(ctx context.Context, path string, c Controls) error {
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.Status()) })
-	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseKill, c.Kill) })
-	mux.HandleFunc("POST /freeze", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseFreeze, c.Freeze) })
-	mux.HandleFunc("POST /thaw", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseFreeze, c.Thaw) })
+	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseTarget, c.Kill) })
+	mux.HandleFunc("POST /freeze", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseTarget, c.Freeze) })
+	mux.HandleFunc("POST /thaw", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseTarget, c.Thaw) })
 	server := &http.Server{
 		Handler: onlyHere(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 5 * time.Second,
 		MaxHeaderBytes: 8 << 10,

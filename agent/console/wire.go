@@ -22,6 +22,7 @@ type Status struct {
 	Link      Link       `json:"link"`
 	Sessions  []Session  `json:"sessions"`
 	Admitted  []Grant    `json:"admitted"` // and not opened
+	Barred    []Target   `json:"barred"`   // frozen by name: nothing opens there
 	Nodes     []Node     `json:"nodes"`    // of the broker, that the hospital accepts
 	Strangers []Stranger `json:"strangers,omitempty"`
 	Stuck     []Stuck    `json:"stuck,omitempty"`
@@ -90,23 +91,19 @@ type Grant struct {
 	NotAfter time.Time      `json:"notAfter"`
 }
 
-// Freeze names the session to freeze or thaw.
-type Freeze struct {
-	Session string `json:"session"` // S-...
-}
-
-// Frozen says why a session is frozen now; no cause means that it is not.
-type Frozen struct {
-	Session string   `json:"session"`
-	Frozen  []string `json:"frozen"`
-}
-
-// Kill says what to end: exactly one of the four.
-type Kill struct {
+// Target is what is killed, frozen or thawed: exactly one of the four.
+type Target struct {
 	Session  string `json:"session,omitempty"` // S-...
 	Asset    string `json:"asset,omitempty"`
 	Engineer string `json:"engineer,omitempty"` // e-mail address or subject
 	All      bool   `json:"all,omitempty"`
+}
+
+// Frozen says how what was named stands now.
+type Frozen struct {
+	Target
+	Frozen   []string `json:"frozen"`   // causes that hold the one session; none: it goes on
+	Sessions []string `json:"sessions"` // that were frozen, or that go on, with an asset, an engineer or all
 }
 
 // Killed lists what was ended: live sessions, grants that nobody had opened, and
@@ -124,27 +121,27 @@ type Problem struct {
 	Next    string       `json:"next,omitempty"`
 }
 
-// parseKill reads a kill strictly: one object, known fields once each, one target.
-func parseKill(body []byte) (Kill, error) {
-	var k Kill
+// parseTarget reads a target strictly: one object, known fields once each.
+func parseTarget(body []byte) (Target, error) {
+	var t Target
 	err := flat(body, "session", "asset", "engineer", "all")
 	if err == nil {
-		err = json.Unmarshal(body, &k)
+		err = json.Unmarshal(body, &t)
 	}
 	if err != nil {
-		return Kill{}, session.Errorf(session.Invalid, "The kill request is not one plain JSON object.").
+		return Target{}, session.Errorf(session.Invalid, "The request is not one plain JSON object.").
 			WithNext(`Send {"session": "S-..."}, {"asset": "NAME"}, {"engineer": "E-MAIL"} or {"all": true}.`)
 	}
-	if err := k.Check(); err != nil {
-		return Kill{}, err
+	if err := t.Check(); err != nil {
+		return Target{}, err
 	}
-	return k, nil
+	return t, nil
 }
 
 // Check refuses what does not name exactly one thing.
-func (k Kill) Check() error {
+func (t Target) Check() error {
 	named := 0
-	for _, is := range []bool{k.Session != "", k.Asset != "", k.Engineer != "", k.All} {
+	for _, is := range []bool{t.Session != "", t.Asset != "", t.Engineer != "", t.All} {
 		if is {
 			named++
 		}
@@ -153,25 +150,15 @@ func (k Kill) Check() error {
 	case named != 1:
 		return session.Errorf(session.Invalid, "Say one thing: a session, an asset, an engineer, or all").
 			WithNext("See what is live and what is admitted with sallyport-agent status.")
-	case k.Asset != "" && !session.ValidName(k.Asset):
+	case t.Asset != "" && !session.ValidName(t.Asset):
 		return session.Errorf(session.Invalid, "That is not the name of an asset.").WithNext("See sallyport-agent status.")
-	case len(k.Engineer) > maxEngineer || wording.Clean(k.Engineer) != k.Engineer:
+	case len(t.Engineer) > maxEngineer || wording.Clean(t.Engineer) != t.Engineer:
 		return session.Errorf(session.Invalid, "That names no engineer.").WithNext("Give the e-mail address that sallyport-agent status shows.")
-	case k.Session != "":
-		_, err := session.ParseSessionID(k.Session)
+	case t.Session != "":
+		_, err := session.ParseSessionID(t.Session)
 		return err
 	}
 	return nil
-}
-
-// parseFreeze reads what to freeze or thaw, as strictly.
-func parseFreeze(body []byte) (Freeze, error) {
-	var f Freeze
-	if flat(body, "session") != nil || json.Unmarshal(body, &f) != nil {
-		return Freeze{}, session.Errorf(session.Invalid, "The request is not one plain JSON object.").WithNext(`Send {"session": "S-..."}.`)
-	}
-	_, err := session.ParseSessionID(f.Session)
-	return f, err
 }
 
 // flat checks that body is one JSON object whose names are exact and stand once each.

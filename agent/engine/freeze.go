@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"errors"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -24,18 +26,60 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.frozen(s.shutFor(cause), cause, by)
+}
+
+// FreezeWhere is Freeze for every session that covers names, also one that is being
+// opened, and returns the ids of those that were opened. All gates are shut before
+// anything is waited for.
+func (e *Engine) FreezeWhere(covers func(asset string, who session.Person) bool, cause, by string) ([]session.ID, error) {
+	fresh := map[*liveSession]bool{}
+	for _, s := range e.all() {
+		if covers(s.asset, s.person) {
+			fresh[s] = s.shutFor(cause)
+		}
+	}
+	var mu sync.Mutex
+	var ids []session.ID
+	var errs []error
+	var all sync.WaitGroup
+	for s, fresh := range fresh {
+		all.Go(func() {
+			if !s.isOpen() {
+				return
+			}
+			_, err := s.frozen(fresh, cause, by)
+			if session.KindOf(err) == session.Expired { // it ended meanwhile
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			ids, errs = append(ids, s.id), append(errs, err)
+		})
+	}
+	all.Wait()
+	return ids, errors.Join(errs...)
+}
+
+// shutFor shuts the gate for a cause, at once; false when that cause held it already.
+func (s *liveSession) shutFor(cause string) bool {
 	fresh := s.gate.freeze(cause)
 	s.release()
 	if fresh {
 		s.freezeChanged()
 	}
+	return fresh
+}
+
+// frozen waits until the gate is still, and writes the causes down.
+func (s *liveSession) frozen(fresh bool, cause, by string) ([]string, error) {
 	settled := s.gate.settle(settleTime)
 	s.freezing.Lock()
 	defer s.freezing.Unlock()
 	causes := s.gate.frozen()
-	err = e.cfg.Tickets.Freeze(id, causes, e.cfg.Now()) // again, too: the first time may have failed
+	err := s.e.cfg.Tickets.Freeze(s.id, causes, s.e.cfg.Now()) // again, too: the first time may have failed
 	if fresh {
-		e.cfg.Log.Info("freeze session", "session", id.Session(), "cause", cause, "user", wording.Line(by, 200))
+		s.e.cfg.Log.Info("freeze session", "session", s.id.Session(), "cause", cause, "user", wording.Line(by, 200))
 		s.mark(session.Note{Kind: session.NoteFrozen, Cause: cause, By: wording.Line(by, 200),
 			Text: "Frozen (" + cause + ") by " + wording.Line(by, 200) + ": nothing goes to the device."})
 		s.report()
@@ -47,6 +91,13 @@ func (e *Engine) Freeze(id session.ID, cause, by string) ([]string, error) {
 	return causes, err
 }
 
+// isOpen reports whether the session was opened and has not ended.
+func (s *liveSession) isOpen() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.state.facts.Opened.IsZero() && s.state.facts.Ended.IsZero()
+}
+
 // Thaw lifts one cause of a freeze and returns those that remain. A cause is lifted
 // only where it was set; lifting none of a session that is not frozen does nothing.
 func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
@@ -54,6 +105,31 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
+	return s.thaw(cause, by)
+}
+
+// ThawWhere lifts a cause from every session that covers names, and returns the ids of
+// those that go on.
+func (e *Engine) ThawWhere(covers func(asset string, who session.Person) bool, cause, by string) ([]session.ID, error) {
+	var ids []session.ID
+	var errs []error
+	for _, s := range e.all() {
+		if !covers(s.asset, s.person) || !slices.Contains(s.gate.frozen(), cause) {
+			continue
+		}
+		if !s.isOpen() {
+			s.gate.thaw(cause)
+			continue
+		}
+		left, err := s.thaw(cause, by)
+		if errs = append(errs, err); err == nil && len(left) == 0 {
+			ids = append(ids, s.id)
+		}
+	}
+	return ids, errors.Join(errs...)
+}
+
+func (s *liveSession) thaw(cause, by string) ([]string, error) {
 	s.freezing.Lock()
 	defer s.freezing.Unlock()
 	causes := s.gate.frozen()
@@ -65,10 +141,10 @@ func (e *Engine) Thaw(id session.ID, cause, by string) ([]string, error) {
 			WithNext("A freeze is lifted where it was set: at the agent, or through the broker.")
 	}
 	left := slices.DeleteFunc(slices.Clone(causes), func(c string) bool { return c == cause })
-	if err := e.cfg.Tickets.Freeze(id, left, e.cfg.Now()); err != nil {
+	if err := s.e.cfg.Tickets.Freeze(s.id, left, s.e.cfg.Now()); err != nil {
 		return causes, err
 	}
-	e.cfg.Log.Info("thaw session", "session", id.Session(), "cause", cause, "left", left, "user", wording.Line(by, 200))
+	s.e.cfg.Log.Info("thaw session", "session", s.id.Session(), "cause", cause, "left", left, "user", wording.Line(by, 200))
 	s.mark(session.Note{Kind: session.NoteThawed, Cause: cause, By: wording.Line(by, 200),
 		Text: "Freeze (" + cause + ") lifted by " + wording.Line(by, 200) + "."})
 	for _, c := range s.connected() { // the idle time begins anew
@@ -116,12 +192,8 @@ func (e *Engine) Announce(id session.ID) bool {
 
 // one is a session that was opened and has not ended.
 func (e *Engine) one(id session.ID) (*liveSession, error) {
-	if s := e.session(id); s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if f := s.state.facts; !f.Opened.IsZero() && f.Ended.IsZero() {
-			return s, nil
-		}
+	if s := e.session(id); s != nil && s.isOpen() {
+		return s, nil
 	}
 	return nil, session.Errorf(session.Invalid, "The session %s is not live here.", id.Session()).
 		WithNext("See what is live with sallyport-agent status.")

@@ -72,7 +72,7 @@ func load(d directory) (*Ledger, error) {
 	var found []*entry
 	for _, f := range files {
 		name := f.Name()
-		if name == lockName || name == reserveName {
+		if name == lockName || name == reserveName || name == barsName {
 			continue
 		}
 		e, err := l.readEntry(name)
@@ -81,7 +81,7 @@ func load(d directory) (*Ledger, error) {
 		}
 		found = append(found, e)
 	}
-	return l, l.adopt(d, found)
+	return l, errors.Join(l.adopt(d, found), l.loadBars(d))
 }
 
 // adopt indexes what was read, oldest first, and refuses a grant id that stands twice.

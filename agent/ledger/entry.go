@@ -18,6 +18,7 @@ type entry struct {
 	ticket   Ticket      // zero unless admitted or opened
 	until    time.Time   // the deadline with a monotonic reading of this process; zero: none yet
 	shut     bool        // was to be closed, whether or not that could be written
+	cold     bool        // is frozen, or was to be, whether or not that could be written
 	unsure   bool        // a failed write may be on disk or not
 	thin     bool        // proofs were dropped from memory
 }
@@ -44,7 +45,7 @@ func interpret(rec record) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &entry{rec: rec, request: doc}
+	e := &entry{rec: rec, request: doc, cold: len(rec.Frozen) > 0}
 	if e.rid, err = session.ParseText(doc.RID); err != nil {
 		return nil, err
 	}

@@ -21,10 +21,14 @@ func (l *Ledger) Freeze(gid session.ID, causes []string, now time.Time) error {
 	}
 	next := e.rec
 	next.Frozen = slices.Sorted(slices.Values(causes))
-	if slices.Equal(next.Frozen, e.rec.Frozen) {
-		return nil
+	e.cold = e.cold || len(causes) > 0
+	if !slices.Equal(next.Frozen, e.rec.Frozen) {
+		if err := l.write(e, next); err != nil {
+			return err
+		}
 	}
-	return l.write(e, next)
+	e.cold = len(causes) > 0
+	return nil
 }
 
 func (e *entry) freezable(now time.Time) error {

@@ -2,8 +2,9 @@
 // closed. Every step is on disk (fsync) before it counts; what was closed stays
 // closed. It knows documents and receipts, and nothing of networks or devices.
 //
-// A ledger is a directory of one JSON file per request, named by its id, a lock that
-// keeps a second agent out, and a reserve of room for closing on a full disk. Files of
+// A ledger is a directory of one JSON file per request, named by its id, the scopes
+// that are frozen, a lock that keeps a second agent out, and a reserve of room for
+// closing on a full disk. Files of
 // requests are replaced, never changed, and never deleted: old entries are what stops a
 // replay. Restoring an older copy of the
 // directory forgets what happened since.
@@ -36,6 +37,7 @@ type Ledger struct {
 	grants  map[session.ID]session.ID // gid to rid, of everything admitted
 	keys    map[string][]session.ID   // key line to rids
 	limits  Limits                    // see LimitSessions
+	bars    bars
 }
 
 // Open reads a ledger directory, makes it when there is none, and holds it alone
@@ -182,10 +184,10 @@ func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
 	if err != nil {
 		return session.SessionFacts{}, err
 	}
-	next, err := e.begin(now)
-	if err != nil {
+	if err := l.openable(e, now); err != nil {
 		return session.SessionFacts{}, err
 	}
+	next := e.begin(now)
 	if !bytes.Equal(e.rec.Grant, t.Grant().GrantBytes()) {
 		return session.SessionFacts{}, denied("This grant is not the one that was admitted.", "Ask for access first.")
 	}

@@ -7,6 +7,8 @@ const (
 	maxPending    = 256     // requests that wait for an answer
 	maxExtensions = 64      // of one grant
 	maxCauses     = 8       // that freeze one session at a time
+	maxBars       = 256     // scopes that are frozen by name
+	maxEngineer   = 320     // bytes of an e-mail address or subject
 
 	reserveSize = 2 << 20 // bytes kept for closing and freezing on a full disk: a hundred entries, were each the last to find room
 	reserveStep = 8 << 10 // bytes given up beside those of an entry: names, and the rest of a block

@@ -1,8 +1,8 @@
 package ledger
 
 import (
-	"crypto/rand"
 	"errors"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -58,7 +58,7 @@ func (r *reserve) fill() {
 	size := info.Size()
 	if size < reserveSize {
 		room := make([]byte, reserveSize-size)
-		_, _ = rand.Read(room) // nothing that a file system could store in less
+		_, _ = rand.NewChaCha8([32]byte{}).Read(room) // nothing that a file system could store in less
 		if _, err := f.WriteAt(room, size); err != nil {
 			_ = f.Truncate(size)
 			return

@@ -80,7 +80,7 @@ func (l *Ledger) byKey(line string, now time.Time, fits func(*entry) bool) (Tick
 		if !fits(e) {
 			continue
 		}
-		problem := e.openable(now)
+		problem := l.openable(e, now)
 		if problem == nil {
 			return e.ticket, nil
 		}

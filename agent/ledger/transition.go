@@ -95,18 +95,15 @@ func (e *entry) admit(v grant.Verified, now time.Time) (record, error) {
 	return next, nil
 }
 
-// begin starts the session, or leaves a live one as it is.
-func (e *entry) begin(now time.Time) (record, error) {
-	if err := e.openable(now); err != nil {
-		return record{}, err
-	}
+// begin starts the session of what is openable, or leaves a live one as it is.
+func (e *entry) begin(now time.Time) record {
 	next := e.rec
 	if next.State == admitted {
 		g := e.granted
 		next.State, next.Opened = opened, plain(now)
 		next.Deadline = session.Deadline(next.Opened, time.Duration(g.MaxS)*time.Second, time.Unix(g.EXP, 0).UTC())
 	}
-	return next, nil
+	return next
 }
 
 // close ends whatever has not ended; changed is false when it had.

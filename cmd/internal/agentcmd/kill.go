@@ -12,7 +12,6 @@ import (
 )
 
 func killCommand() *cobra.Command {
-	var k console.Kill
 	cmd := operator.Verb(&cobra.Command{
 		Use:   "kill (SESSION | --asset ASSET | --engineer EMAIL | --all)",
 		Short: "End sessions at once and close what could be opened, for good, also with the broker gone",
@@ -24,22 +23,36 @@ neither broker nor network.`,
 		Example: "  sallyport-agent kill --all\n  sallyport-agent kill --asset NGH-PETCT1\n  sallyport-agent kill --engineer j.brandt@meridian.example",
 		Args:    cobra.MaximumNArgs(1),
 	}, func(cmd *cobra.Command, args []string) (done console.Killed, err error) {
-		if len(args) == 1 {
-			k.Session = args[0]
-		}
-		if err := k.Check(); err != nil {
-			return done, err
-		}
-		c, err := running(cmd)
+		c, t, err := aimed(cmd, args)
 		if err != nil {
 			return done, err
 		}
-		return c.Kill(cmd.Context(), k)
+		return c.Kill(cmd.Context(), t)
 	}, tellKilled)
-	cmd.Flags().StringVar(&k.Asset, "asset", "", "end everything on an asset")
-	cmd.Flags().StringVar(&k.Engineer, "engineer", "", "end everything of an engineer, named by e-mail address")
-	cmd.Flags().BoolVar(&k.All, "all", false, "end everything at this agent")
+	aim(cmd)
 	return cmd
+}
+
+// aim adds the flags by which a verb names more than one session.
+func aim(cmd *cobra.Command) {
+	cmd.Flags().String("asset", "", "everything on an asset")
+	cmd.Flags().String("engineer", "", "everything of an engineer, named by e-mail address")
+	cmd.Flags().Bool("all", false, "everything at this agent")
+}
+
+// aimed reads what such a verb names, and reaches the running agent.
+func aimed(cmd *cobra.Command, args []string) (c console.Client, t console.Target, err error) {
+	if len(args) == 1 {
+		t.Session = args[0]
+	}
+	t.Asset, _ = cmd.Flags().GetString("asset")
+	t.Engineer, _ = cmd.Flags().GetString("engineer")
+	t.All, _ = cmd.Flags().GetBool("all")
+	if err := t.Check(); err != nil {
+		return c, t, err
+	}
+	c, err = running(cmd)
+	return c, t, err
 }
 
 func tellKilled(out io.Writer, done console.Killed) {

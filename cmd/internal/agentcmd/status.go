@@ -35,6 +35,9 @@ func tellStatus(out io.Writer, st console.Status) {
 	}
 	fmt.Fprintf(out, "Agent %s of site %s, %s since %s\n", st.Agent, st.Site, link, st.Link.Since.Local().Format("15:04:05"))
 	fmt.Fprintf(out, "Identity key %s\n", st.Identity)
+	for _, t := range st.Barred {
+		fmt.Fprintf(out, "FROZEN: %s. Nothing opens there until it is thawed.\n", wording.Clean(nameOf(t)))
+	}
 	showLogs(out, st)
 	for _, x := range st.Stuck {
 		fmt.Fprintf(out, "Recording %s, since %s: %s\n  %s\n", x.Recording, x.Since.Local().Format("2006-01-02 15:04"), wording.Line(x.Message, 400), wording.Line(x.Next, 400))

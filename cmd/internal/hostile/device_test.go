@@ -244,7 +244,7 @@ func misbehaves(t *testing.T, mode simulator.Mode, reads bool, seconds int64) {
 	if seconds > 60 {
 		reason = session.KilledLocal
 		ended := time.Now()
-		if _, err := (console.Client{Socket: filepath.Join(s.state, "agent.sock")}).Kill(t.Context(), console.Kill{All: true}); err != nil {
+		if _, err := (console.Client{Socket: filepath.Join(s.state, "agent.sock")}).Kill(t.Context(), console.Target{All: true}); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(ended); took > killTime {
@@ -340,7 +340,7 @@ func TestKillDuringLogin(t *testing.T) {
 	go func() { defer close(done); _, _ = s.shell(client, true) }()
 	s.until("the device is asked", 5*time.Second, func() bool { return s.device.Connections() == 1 })
 	began := time.Now()
-	if _, err := (console.Client{Socket: filepath.Join(s.state, "agent.sock")}).Kill(t.Context(), console.Kill{All: true}); err != nil {
+	if _, err := (console.Client{Socket: filepath.Join(s.state, "agent.sock")}).Kill(t.Context(), console.Target{All: true}); err != nil {
 		t.Fatal(err)
 	}
 	<-done
