@@ -385,7 +385,7 @@ func (w *ward) thaw(r *rand.Rand, i int, c controls) {
 // acknowledged, no byte passes of what it covers, be it live, being opened, admitted or
 // waiting, until it is thawed; over restarts too.
 func TestNothingPassesAfterAKillOrAFreeze(t *testing.T) {
-	seeds := 300
+	seeds := 200
 	if os.Getenv("SALLYPORT_PROVE") != "" {
 		seeds = 12_000
 	}
