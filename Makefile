@@ -65,6 +65,7 @@ prove: lint test fuzz ## what a release must pass
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestNothingPassesAfterAKillOrAFreeze$$' ./agent
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestClients$$' ./cmd/internal/stories
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m ./cmd/internal/scale
+	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m -run '^TestFlood' ./cmd/internal/crash
 	SALLYPORT_CRASHES=$(CRASHES) CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 60m ./cmd/internal/crash
 
 bench: peers ## the table of ratios against OpenSSH; takes a few quiet minutes

@@ -153,6 +153,7 @@ func (b *Broker) furnish(ctx context.Context) error {
 		return err
 	}
 	b.port = newPort(b.fleet.TLSConfig(), webTLS, b.fleet.Serve, b.log)
+	b.port.follow(b.web)
 	return nil
 }
 

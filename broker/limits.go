@@ -17,8 +17,11 @@ const maxApproverMails = 50 // people who are written to for one request
 
 // The port that web and link share.
 const (
-	firstByteWait = 10 * time.Second // until a connection says what it is
-	maxHandshakes = 512              // connections that have not said so yet
+	firstByteWait       = 10 * time.Second // until a connection says what it is
+	maxStrangers        = 4096             // connections of nobody who has shown a certificate or signed in
+	maxStrangersNetwork = 512              // the same, of one network
+	writeWait           = 30 * time.Second // for a browser to take the next piece
+	writePiece          = 16 << 10         // bytes of one
 )
 
 // The other nodes, and the copy of this node's audit log.

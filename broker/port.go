@@ -7,12 +7,14 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/lobby"
 )
 
 // port is the broker's one public port. Agents and browsers share it: a TLS hello
@@ -23,13 +25,17 @@ type port struct {
 	tls  *tls.Config                // answers link and web by ALPN
 	cert atomic.Pointer[tls.Config] // the web's, replaced as a whole
 	web  *handoff
+	// strangers are the connections without an agent's certificate and without a call of
+	// somebody who has signed in.
+	strangers *lobby.Lobby
 	// plain is whether HTTP without TLS is answered (loopback demonstrations).
 	plain bool
 	log   *slog.Logger
 }
 
 func newPort(linkTLS, webTLS *tls.Config, serve func(context.Context, *tls.Conn), log *slog.Logger) *port {
-	p := &port{link: serve, web: &handoff{conns: make(chan net.Conn), closed: make(chan struct{})}, plain: webTLS == nil, log: log}
+	p := &port{link: serve, web: &handoff{conns: make(chan net.Conn), closed: make(chan struct{})},
+		strangers: lobby.New(maxStrangers, maxStrangersNetwork), plain: webTLS == nil, log: log}
 	p.cert.Store(webTLS)
 	p.tls = &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -53,7 +59,6 @@ func (p *port) serve(ctx context.Context, ln net.Listener) error {
 	defer p.web.Close()
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
-	slots := make(chan struct{}, maxHandshakes)
 	for {
 		conn, err := ln.Accept()
 		if ctx.Err() != nil {
@@ -71,69 +76,75 @@ func (p *port) serve(ctx context.Context, ln net.Listener) error {
 			}
 			return err
 		}
-		slots <- struct{}{}
-		wg.Go(func() { p.sort(ctx, conn, func() { <-slots }) })
+		place, ok := p.strangers.Enter(conn.RemoteAddr(), func() { _ = conn.Close() })
+		if !ok {
+			p.log.Debug("connection turned away: too many that have not proven anything", "peer", conn.RemoteAddr())
+			_ = conn.Close()
+			continue
+		}
+		wg.Go(func() { p.sort(ctx, &guest{Conn: conn, place: place}) })
 	}
 }
 
-// sort finds out what a connection is. release gives its handshake slot back.
-func (p *port) sort(ctx context.Context, conn net.Conn, release func()) {
-	once := sync.OnceFunc(release)
-	defer once()
-	_ = conn.SetReadDeadline(time.Now().Add(firstByteWait))
-	first := make([]byte, 1)
-	if _, err := io.ReadFull(conn, first); err != nil {
-		conn.Close()
+// sort finds out what a connection is.
+func (p *port) sort(ctx context.Context, g *guest) {
+	_ = g.SetReadDeadline(time.Now().Add(firstByteWait))
+	g.first = make([]byte, 1)
+	if _, err := io.ReadFull(g.Conn, g.first); err != nil {
+		g.Close()
 		return
 	}
-	replayed := &peeked{Conn: conn, first: first}
 	const tlsHandshake = 0x16 // RFC 8446 section 5.1
-	if first[0] != tlsHandshake {
+	if g.first[0] != tlsHandshake {
 		if !p.plain {
-			conn.Close()
+			g.Close()
 			return
 		}
-		_ = conn.SetReadDeadline(time.Time{})
-		p.web.put(replayed)
+		_ = g.SetReadDeadline(time.Time{})
+		g.pace(true)
+		p.web.put(g)
 		return
 	}
-	tc := tls.Server(replayed, p.tls)
-	_ = conn.SetDeadline(time.Now().Add(firstByteWait))
+	tc := tls.Server(g, p.tls)
+	_ = tc.SetDeadline(time.Now().Add(firstByteWait))
 	if err := tc.HandshakeContext(ctx); err != nil {
-		p.log.Debug("TLS handshake failed", "peer", conn.RemoteAddr(), "err", err)
-		conn.Close()
+		p.log.Debug("TLS handshake failed", "peer", g.RemoteAddr(), "err", err)
+		g.Close()
 		return
 	}
-	_ = conn.SetDeadline(time.Time{})
-	once()
-	if tc.ConnectionState().NegotiatedProtocol == link.ALPN {
+	_ = tc.SetDeadline(time.Time{})
+	if is := tc.ConnectionState(); is.NegotiatedProtocol == link.ALPN {
+		if len(is.PeerCertificates) > 0 { // which the handshake has verified
+			g.place.Leave()
+		}
 		p.link(ctx, tc)
 		return
 	}
+	g.pace(true)
 	p.web.put(tc)
 }
 
-// peeked gives the first byte back.
-type peeked struct {
-	net.Conn
-	first []byte
-}
-
-func (c *peeked) Read(b []byte) (int, error) {
-	if len(c.first) > 0 && len(b) > 0 {
-		n := copy(b, c.first)
-		c.first = c.first[n:]
-		return n, nil
+// follow has an HTTP server tell what its connections do, so that those that do nothing
+// are shed first and those that somebody signed in uses, never.
+func (p *port) follow(web *http.Server) {
+	web.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if g := guestOf(c); g != nil {
+			return lobby.With(ctx, g.place)
+		}
+		return ctx
 	}
-	return c.Conn.Read(b)
-}
-
-// CloseWrite lets TLS and HTTP half-close through us.
-func (c *peeked) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+	web.ConnState = func(c net.Conn, is http.ConnState) {
+		g := guestOf(c)
+		switch {
+		case g == nil:
+		case is == http.StateActive:
+			g.place.Busy()
+		case is == http.StateIdle:
+			g.place.Idle()
+		case is == http.StateHijacked:
+			g.pace(false) // whoever took it over knows how long it may stand still
+		}
 	}
-	return c.Conn.Close()
 }
 
 // handoff is the net.Listener from which the web server takes its connections.

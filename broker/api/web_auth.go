@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/lobby"
 )
 
 // The cookies. The prefix makes browsers take them for this host alone, over TLS or
@@ -136,6 +137,7 @@ func (d *door) admitted(r *http.Request, roles ...session.Role) (signedIn, error
 	if err != nil {
 		return signedIn{}, err
 	}
+	lobby.Proven(r.Context())
 	return who, nil
 }
 

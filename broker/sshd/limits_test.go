@@ -4,10 +4,11 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -22,80 +23,61 @@ import (
 
 func addr(s string) net.Addr { return net.TCPAddrFromAddrPort(netip.MustParseAddrPort(s)) }
 
-func TestCrowd(t *testing.T) {
-	var c limiter
-	enter := func(a string) func() {
-		t.Helper()
-		leave, err := c.enter(addr(a))
-		if err != nil {
-			t.Fatalf("%s: %v", a, err)
-		}
-		return leave
-	}
-	var first func()
-	for i := range maxUnauthenticatedIP {
-		leave := enter(fmt.Sprintf("192.0.2.1:%d", 1000+i))
-		if i == 0 {
-			first = leave
-		}
-	}
-	for _, same := range []string{"192.0.2.1:9", "[::ffff:192.0.2.1]:9"} {
-		if _, err := c.enter(addr(same)); err == nil {
-			t.Errorf("an eleventh connection from %s", same)
-		}
-	}
-	first()
-	first() // counts once
-	enter("192.0.2.1:9")
-	if _, err := c.enter(addr("192.0.2.1:10")); err == nil {
-		t.Error("leaving twice made two places")
-	}
-	for i := range maxUnauthenticatedIP { // one /64 is one neighbour
-		enter(fmt.Sprintf("[2001:db8:0:1::%x]:22", i+1))
-	}
-	if _, err := c.enter(addr("[2001:db8:0:1:ffff::1]:22")); err == nil {
-		t.Error("an eleventh connection from one /64")
-	}
-	enter("[2001:db8:0:2::1]:22")
-	for i := c.total; i < maxUnauthenticated; i++ {
-		enter(fmt.Sprintf("198.51.100.%d:22", i))
-	}
-	if _, err := c.enter(addr("203.0.113.1:22")); err == nil {
-		t.Error("connection 101 was let in")
-	}
-}
-
-// Strangers who say nothing fill their own places, not the engineers'.
-func TestSilentStrangersDoNotKeepEngineersOut(t *testing.T) {
-	o := openDoor(t)
-	for range maxUnauthenticatedIP - 1 {
-		nc, err := net.Dial("tcp", o.addr)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer nc.Close()
-		if _, err := bufio.NewReader(nc).ReadString('\n'); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for range 2 * maxUnauthenticatedIP { // signing in frees the tenth place each time
-		o.signedIn(t, jana)
-	}
+// silent is a stranger who is greeted and says nothing.
+func (o *opened) silent(t *testing.T) net.Conn {
+	t.Helper()
 	nc, err := net.Dial("tcp", o.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer nc.Close()
-	if _, err := bufio.NewReader(nc).ReadString('\n'); err != nil {
+	t.Cleanup(func() { nc.Close() })
+	if _, err := bufio.NewReaderSize(nc, 16).ReadString('\n'); err != nil {
 		t.Fatal(err)
 	}
-	turned, err := net.Dial("tcp", o.addr)
-	if err != nil {
-		t.Fatal(err)
+	return nc
+}
+
+// stays reports whether the door has not hung up on a stranger.
+func stays(nc net.Conn) bool {
+	_ = nc.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
+	_, err := io.Copy(io.Discard, nc)
+	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// Strangers who say nothing keep nobody out, their own neighbours neither: when they hold
+// all that one network may, the oldest of them goes, and no more than one for each newcomer.
+func TestSilentStrangersDoNotKeepEngineersOut(t *testing.T) {
+	o := openDoor(t)
+	var strangers []net.Conn
+	for range maxStrangersNetwork {
+		strangers = append(strangers, o.silent(t))
 	}
-	defer turned.Close()
-	if n, err := turned.Read(make([]byte, 1)); n != 0 || err == nil {
-		t.Error("the eleventh stranger of one address was greeted")
+	var engineers []*gossh.Client
+	for range 20 { // the first takes a place, and signing in frees it for the next
+		engineers = append(engineers, o.signedIn(t, jana))
+	}
+	_ = strangers[0].SetReadDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.Copy(io.Discard, strangers[0]); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the oldest stranger stayed")
+	}
+	for i, nc := range strangers[1:] {
+		if !stays(nc) {
+			t.Errorf("stranger %d had to go", i+1)
+		}
+	}
+	o.silent(t) // the free place
+	o.silent(t)
+	_ = strangers[1].SetReadDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.Copy(io.Discard, strangers[1]); errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("there is one stranger more than one network may have")
+	}
+	for range 2 * maxStrangersNetwork {
+		o.silent(t)
+	}
+	for _, c := range engineers { // who has signed in is never shed
+		if _, _, err := c.SendRequest("keepalive@openssh.com", true, nil); err != nil {
+			t.Errorf("an engineer was hung up on: %v", err)
+		}
 	}
 }
 

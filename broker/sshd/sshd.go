@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/lobby"
 )
 
 // The user names of the door. Everything else is refused.
@@ -20,9 +21,6 @@ const (
 	User      = "sallyport"       // signs in with the key of a request
 	UserNoKey = "sallyport-nokey" // what the CLI writes where there is no key yet: only ever told why
 )
-
-// Limits of the door. One client may hold what one person needs.
-const ()
 
 // Route is where a host name leads for one engineer, now.
 type Route struct {
@@ -65,13 +63,13 @@ type Config struct {
 
 // Server is the jump host. Safe for concurrent use.
 type Server struct {
-	access  Access
-	streams Streams
-	log     *slog.Logger
-	now     func() time.Time
-	signers []gossh.Signer
-	recheck time.Duration
-	limiter limiter
+	access    Access
+	streams   Streams
+	log       *slog.Logger
+	now       func() time.Time
+	signers   []gossh.Signer
+	recheck   time.Duration
+	strangers *lobby.Lobby // who has not proven a key
 
 	mu     sync.Mutex
 	visits map[*visit]struct{} // every connection being served
@@ -97,7 +95,7 @@ func New(c Config) (*Server, error) {
 	}
 	return &Server{
 		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signers: signers, recheck: c.Recheck,
-		visits: map[*visit]struct{}{},
+		strangers: lobby.New(maxStrangers, maxStrangersNetwork), visits: map[*visit]struct{}{},
 	}, nil
 }
 
@@ -148,19 +146,19 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, visits *sync.WaitG
 			}
 			continue
 		}
-		leave, err := s.limiter.enter(nc.RemoteAddr())
-		if err != nil {
-			s.log.Warn("connection turned away", "peer", nc.RemoteAddr().String(), "err", err)
+		place, ok := s.strangers.Enter(nc.RemoteAddr(), func() { _ = nc.Close() })
+		if !ok {
+			s.log.Debug("connection turned away: too many that have not signed in", "peer", nc.RemoteAddr().String())
 			_ = nc.Close()
 			continue
 		}
-		visits.Go(func() { s.receive(ctx, nc, leave) })
+		visits.Go(func() { s.receive(ctx, nc, place) })
 	}
 }
 
 // receive serves one connection from its first byte to its last.
-func (s *Server) receive(ctx context.Context, nc net.Conn, leaveCrowd func()) {
-	v := newVisit(s, nc, leaveCrowd)
+func (s *Server) receive(ctx context.Context, nc net.Conn, place *lobby.Place) {
+	v := newVisit(s, nc, place)
 	s.mu.Lock()
 	s.visits[v] = struct{}{}
 	s.mu.Unlock()

@@ -14,6 +14,7 @@ import (
 	gossh "golang.org/x/crypto/ssh"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/lobby"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -28,14 +29,14 @@ type ownerMark struct{}
 
 // visit is one connection: connected → proven (a signature was verified) → over.
 type visit struct {
-	server     *Server
-	nc         net.Conn
-	peer       string
-	log        *slog.Logger
-	began      time.Time
-	leaveCrowd func()
-	clock      *time.Timer // hangs up: first at session.ProvingTime, then when idle
-	greeting   *time.Timer // hangs up on who says next to nothing
+	server   *Server
+	nc       net.Conn
+	peer     string
+	log      *slog.Logger
+	began    time.Time
+	place    *lobby.Place // until a key is proven
+	clock    *time.Timer  // hangs up: first at session.ProvingTime, then when idle
+	greeting *time.Timer  // hangs up on who says next to nothing
 
 	running sync.WaitGroup // channel handlers; Add only under mu and before over
 
@@ -48,9 +49,9 @@ type visit struct {
 	over     bool
 }
 
-func newVisit(s *Server, nc net.Conn, leaveCrowd func()) *visit {
+func newVisit(s *Server, nc net.Conn, place *lobby.Place) *visit {
 	peer, heard := nc.RemoteAddr().String(), &heard{Conn: nc}
-	v := &visit{server: s, nc: heard, peer: peer, log: s.log.With("peer", peer), began: s.now(), leaveCrowd: leaveCrowd}
+	v := &visit{server: s, nc: heard, peer: peer, log: s.log.With("peer", peer), began: s.now(), place: place}
 	v.clock = time.AfterFunc(session.ProvingTime, v.hangUp)
 	v.greeting = time.AfterFunc(greetTime, func() {
 		if heard.bytes.Load() < greetBytes {
@@ -85,7 +86,7 @@ func (v *visit) end() {
 	v.clock.Stop()
 	v.greeting.Stop()
 	v.running.Wait()
-	v.leaveCrowd()
+	v.place.Leave()
 	if who != nil {
 		v.log.Info("connection closed", "user", who.engineer.Sub, "lasted", v.server.now().Sub(v.began))
 	}
@@ -107,7 +108,7 @@ func (v *visit) door() *ssh.Server {
 		Version: "Sallyport",
 		// Without one of its authentication handlers gliderlabs lets everybody in.
 		PublicKeyHandler:         mayTry,
-		BannerHandler:            greet,
+		BannerHandler:            v.greet,
 		ServerConfigCallback:     v.config,
 		ConnectionFailedCallback: v.failed,
 		ChannelHandlers: map[string]ssh.ChannelHandler{
@@ -151,8 +152,10 @@ func mayTry(_ ssh.Context, key ssh.PublicKey) bool {
 }
 
 // greet speaks first to those who cannot get in. The user name is the client's
-// first claim: good enough to choose words, never to decide.
-func greet(ctx ssh.Context) string {
+// first claim: good enough to choose words, never to decide. It is said after the exchange
+// of keys, which costs a stranger enough to keep the place for a while.
+func (v *visit) greet(ctx ssh.Context) string {
+	v.place.Busy()
 	switch ctx.User() {
 	case User:
 		return ""
@@ -191,7 +194,7 @@ func (v *visit) proven(ctx context.Context, user string, key gossh.PublicKey) (*
 		v.clock.Reset(idleTime)
 	}
 	v.mu.Unlock()
-	v.leaveCrowd()
+	v.place.Leave()
 	v.log.Info("signed in", "user", engineer.Sub, "request", request, "key", gossh.FingerprintSHA256(key))
 	return &gossh.Permissions{ExtraData: map[any]any{ownerMark{}: who}}, nil
 }

@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/lobby"
 )
 
 // ServerConfig is what a broker node needs to answer agents.
@@ -51,16 +53,14 @@ type Issuer interface {
 
 // Limits protect a node from connections; zero fields get the defaults.
 type Limits struct {
-	Handshakes int // connections that have not said their role yet; 1024
-	EnrolRate  int // enrolments a minute and address; 5
+	EnrolRate int // enrolments a minute and network; 5
 }
 
 // Server answers agents at a broker node. Safe for concurrent use.
 type Server struct {
-	cfg     ServerConfig
-	pending chan struct{}
-	enrols  perHost
-	slots   slots
+	cfg    ServerConfig
+	enrols perNetwork
+	slots  slots
 }
 
 // NewServer checks the configuration.
@@ -69,15 +69,12 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		cfg.Issuer == nil || cfg.Revoked == nil || cfg.Now == nil || cfg.Log == nil {
 		return nil, errors.New("link server: every field but limits must be set")
 	}
-	if cfg.Limits.Handshakes == 0 {
-		cfg.Limits.Handshakes = 1024
-	}
 	if cfg.Limits.EnrolRate == 0 {
 		cfg.Limits.EnrolRate = 5
 	}
 	return &Server{
-		cfg: cfg, pending: make(chan struct{}, cfg.Limits.Handshakes),
-		enrols: perHost{perMinute: cfg.Limits.EnrolRate, hosts: make(map[string]*rate.Limiter)},
+		cfg:    cfg,
+		enrols: perNetwork{perMinute: cfg.Limits.EnrolRate, networks: make(map[netip.Prefix]*rate.Limiter)},
 		slots:  slots{taken: make(map[string]int)},
 	}, nil
 }
@@ -104,19 +101,12 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 
 // Serve is ServeConn for a connection that uses TLSConfig already, shaken hands or
 // not. It returns when the connection, or the stream made of it, has been closed;
-// ctx ends both.
+// ctx ends both. How many there are of connections without a certificate is bounded by
+// whoever accepts them.
 func (s *Server) Serve(ctx context.Context, conn *tls.Conn) {
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { _ = conn.Close() })()
-	select {
-	case s.pending <- struct{}{}:
-	default:
-		s.cfg.Log.Warn("link connection dropped: too many handshakes", "remote", conn.RemoteAddr())
-		_ = conn.NetConn().Close()
-		return
-	}
 	peer, role, err := s.greet(conn)
-	<-s.pending
 	if err == nil {
 		err = s.serveRole(ctx, conn, peer, role)
 	}
@@ -155,6 +145,13 @@ func (s *Server) greet(conn *tls.Conn) (*Peer, Role, error) {
 	peer, err := verifyAgent(conn.ConnectionState(), s.cfg.Roots(), s.cfg.Now())
 	if err != nil {
 		return nil, Role{}, err
+	}
+	if peer != nil {
+		release, ok := s.slots.take("unsaid", *peer, maxUnsaid)
+		if !ok {
+			return peer, Role{}, session.Errorf(session.Refused, "The agent has too many connections that have not said what they are for.")
+		}
+		defer release()
 	}
 	f, err := readFrame(conn, verbRole)
 	if err != nil {
@@ -201,7 +198,7 @@ func (s *Server) enrol(ctx context.Context, f *framer) error {
 		return err
 	}
 	if !s.enrols.allow(f.conn.RemoteAddr(), s.cfg.Now()) {
-		err := session.Errorf(session.Refused, "Too many enrolments came from this address.").WithNext("Wait a minute and try again.")
+		err := session.Errorf(session.Refused, "Too many enrolments came from this network.").WithNext("Wait a minute and try again.")
 		return errOr(write(f, verbAck, got.id, ackOf(err, s.cfg.Now())), err)
 	}
 	e, err := decode[Enrolment](got.payload)
@@ -274,41 +271,38 @@ func (s *Server) relay(ctx context.Context, conn *tls.Conn, p Peer, issuer strin
 	return nil
 }
 
-// perHost limits what one address may do.
-type perHost struct {
+// perNetwork limits what one network may do.
+type perNetwork struct {
 	perMinute int
 	mu        sync.Mutex
-	hosts     map[string]*rate.Limiter
+	networks  map[netip.Prefix]*rate.Limiter
 }
 
-func (p *perHost) allow(addr net.Addr, now time.Time) bool {
-	host, _, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		host = addr.String()
-	}
+func (p *perNetwork) allow(addr net.Addr, now time.Time) bool {
+	from := lobby.Network(addr)
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	l := p.hosts[host]
+	l := p.networks[from]
 	if l == nil {
 		p.shrink(now)
 		l = rate.NewLimiter(rate.Limit(float64(p.perMinute)/60), p.perMinute)
-		p.hosts[host] = l
+		p.networks[from] = l
 	}
 	return l.AllowN(now, 1)
 }
 
-// shrink forgets hosts that are back at their full allowance, when there are many.
-func (p *perHost) shrink(now time.Time) {
-	if len(p.hosts) < maxHosts {
+// shrink forgets networks that are back at their full allowance, when there are many.
+func (p *perNetwork) shrink(now time.Time) {
+	if len(p.networks) < maxNetworks {
 		return
 	}
-	for host, l := range p.hosts {
+	for from, l := range p.networks {
 		if l.TokensAt(now) >= float64(p.perMinute) {
-			delete(p.hosts, host)
+			delete(p.networks, from)
 		}
 	}
-	if len(p.hosts) >= maxHosts {
-		clear(p.hosts) // a flood from everywhere: start afresh rather than grow
+	if len(p.networks) >= maxNetworks {
+		clear(p.networks) // a flood from everywhere: start afresh rather than grow
 	}
 }
 

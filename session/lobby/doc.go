@@ -1,0 +1,9 @@
+// Package lobby is where connections wait that have not proven anything yet. It bounds how
+// many there are, in all and of one network, and where there is no place left it sheds one
+// instead of refusing: first of those who hold the most, there whoever says nothing, of
+// these the one that has waited longest. Whoever has proven something leaves the lobby, is
+// counted no more and is never shed.
+//
+// Being shed is cheap for an honest client, which tries again, and to hold a place costs a
+// stranger what it costs to prove something: silence holds nothing.
+package lobby

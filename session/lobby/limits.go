@@ -1,0 +1,12 @@
+package lobby
+
+import "time"
+
+// What is one network to us: a customer gets a /64 of IPv6 and rarely more than a /24 of IPv4.
+const (
+	networkIPv4 = 24
+	networkIPv6 = 64
+)
+
+// busyTime is how long whoever is at it keeps its place before its neighbours.
+const busyTime = 5 * time.Second
