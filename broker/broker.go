@@ -97,8 +97,14 @@ func New(ctx context.Context, cfg Config, log *slog.Logger) (*Broker, error) {
 	return b, nil
 }
 
+// mayLose is said wherever a configuration accepts it.
+const mayLose = "A power cut may take the store's last second with it, though it was acknowledged: redis.everysec accepts that"
+
 func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store, error) {
-	c := store.Config{URL: cfg.Redis.URL, User: cfg.Redis.User, Ephemeral: cfg.Redis.Ephemeral, Log: log}
+	c := store.Config{URL: cfg.Redis.URL, User: cfg.Redis.User, Ephemeral: cfg.Redis.Ephemeral, Everysec: cfg.Redis.Everysec, Log: log}
+	if c.Everysec {
+		log.Warn(mayLose)
+	}
 	if !cfg.Redis.Password.IsZero() {
 		var err error
 		if c.Password, err = cfg.Redis.Password.Line(); err != nil {

@@ -99,6 +99,9 @@ type Redis struct {
 	Password secret.Reference `yaml:"password,omitempty"`
 	// Ephemeral accepts a server that forgets at its restart. For demonstrations.
 	Ephemeral bool `yaml:"ephemeral"`
+	// Everysec accepts a server that syncs once a second, or does not say how often: a
+	// power cut takes its last second.
+	Everysec bool `yaml:"everysec,omitempty"`
 }
 
 // Issuer is an identity provider and the sites its people have to do with.
@@ -149,6 +152,7 @@ func (c *Config) Validate() error {
 	require("$.node", session.ValidName(c.Node), "a name has 1 to 64 letters, digits and inner hyphens")
 	require("$.state", c.State != "", "the broker needs a directory for its CA and host keys")
 	require("$.redis.url", c.Redis.URL != "", "the broker needs a Redis server, such as redis://127.0.0.1:6379/0")
+	require("$.redis.url", !holdsPassword(c.Redis.URL), "the password is given by reference, as redis.user and redis.password")
 	require("$.redis.password", (c.Redis.User == "") == c.Redis.Password.IsZero(), "user and password go together")
 	if c.Vault == "" {
 		c.Vault = filepath.Join(c.State, "vault")
@@ -203,6 +207,17 @@ func (c *Config) Validate() error {
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// holdsPassword reports whether a URL has a password inline, where everybody who may read
+// the configuration reads it.
+func holdsPassword(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil {
+		return false
+	}
+	_, inline := u.User.Password()
+	return inline
 }
 
 // durations are the bounds of sign-ins by browser; 0 stands for the usual ones.

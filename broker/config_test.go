@@ -39,6 +39,20 @@ func TestPersonasAreForDemonstrations(t *testing.T) {
 	}
 }
 
+// Who may read the configuration does not learn the store's password from it.
+func TestTheStoresPasswordIsNeverInline(t *testing.T) {
+	for text, good := range map[string]bool{
+		"redis://10.0.0.7:6379/0": true, "unix:///run/redis/s?db=0": true, "redis://sallyport@10.0.0.7:6379/0": true,
+		"redis://:hunter2@10.0.0.7:6379/0": false, "redis://u:hunter2@10.0.0.7/0": false, "rediss://u:hunter2@r.example/0": false, "unix://u:hunter2@/run/redis/s": false,
+	} {
+		c := Config{Redis: Redis{URL: text}}
+		err := c.Validate().Error()
+		if strings.Contains(err, "$.redis.url") == good || strings.Contains(err, "hunter2") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
 func TestHowLongBrowsersStaySignedIn(t *testing.T) {
 	for text, good := range map[string]bool{"": true, "15m": true, "8h": true, "10s": false, "48h": false, "-1h": false, "long": false} {
 		c := Config{Web: Web{Idle: text}}

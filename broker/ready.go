@@ -158,6 +158,9 @@ func (r *ready) store(ctx context.Context, cfg Config) {
 		return
 	}
 	defer st.Close()
+	if cfg.Redis.Everysec {
+		r.notes = append(r.notes, mayLose)
+	}
 	if err := st.Try(ctx); err != nil {
 		r.missing = append(r.missing, err)
 		return

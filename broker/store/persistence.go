@@ -12,9 +12,9 @@ import (
 )
 
 // inspect refuses a server that would forget approvals: one without an append-only
-// file, with one that is never synced, or one that evicts. CONFIG is asked where
-// the server lets us; INFO alone decides otherwise.
-func (s *Store) inspect(ctx context.Context, ephemeral bool) error {
+// file, with one that is never synced, or one that evicts; and, unless the configuration
+// accepts that, one that syncs once a second or whose CONFIG does not tell.
+func (s *Store) inspect(ctx context.Context, c Config) error {
 	if err := s.client.Ping(ctx).Err(); err != nil {
 		said := lost("connect to the store", err).(*session.Error)
 		if redis.HasErrorPrefix(err, "NO") || redis.HasErrorPrefix(err, "WRONGPASS") || errors.Is(err, os.ErrPermission) {
@@ -22,7 +22,7 @@ func (s *Store) inspect(ctx context.Context, ephemeral bool) error {
 		}
 		return said.WithNext("Start redis-server, or correct the store's URL in the broker's configuration.")
 	}
-	if ephemeral {
+	if c.Ephemeral {
 		return nil
 	}
 	info := map[string]string{}
@@ -35,9 +35,25 @@ func (s *Store) inspect(ctx context.Context, ephemeral bool) error {
 	}
 	config, err := s.client.ConfigGet(ctx, "appendfsync").Result()
 	if err != nil {
-		config = nil // not permitted: INFO decides
+		config = nil // not permitted
 	}
-	return judge(info, config["appendfsync"])
+	if err := judge(info, config["appendfsync"]); err != nil || c.Everysec {
+		return err
+	}
+	return hurried(config["appendfsync"])
+}
+
+// hurried refuses a server that answers before what it was told is on its disk.
+func hurried(fsync string) error {
+	message := "The Redis server syncs its append-only file once a second: a power cut takes the last second of approvals and refusals with it."
+	switch fsync {
+	case "always":
+		return nil
+	case "":
+		message = "The Redis server does not say how often it syncs its append-only file: a power cut may take what it acknowledged with it."
+	}
+	return &session.Error{Kind: session.Refused, Message: message,
+		Next: `Set "appendfsync always" in redis.conf and let the broker's user run CONFIG GET, or accept the loss with redis.everysec: true in the configuration.`}
 }
 
 // judge says what is wrong with a server's persistence, if anything.

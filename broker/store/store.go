@@ -58,6 +58,7 @@ type Config struct {
 	User      string // of the server's ACL, instead of one in the URL
 	Password  string // of User
 	Ephemeral bool   // accept a server that forgets
+	Everysec  bool   // accept one that syncs once a second, or does not say
 	Prefix    string // first part of every key; default "sallyport"
 	Log       *slog.Logger
 }
@@ -96,7 +97,7 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	if err := s.inspect(ctx, c.Ephemeral); err != nil {
+	if err := s.inspect(ctx, c); err != nil {
 		_ = s.client.Close()
 		_ = s.blocks.Close()
 		return nil, err

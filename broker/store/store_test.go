@@ -78,9 +78,32 @@ func TestRefusesAServerThatForgets(t *testing.T) {
 	})
 }
 
-func TestAcceptsAServerThatKeeps(t *testing.T) {
-	url := redisServer(t, "--appendonly", "yes", "--appendfsync", "everysec", "--rename-command", "CONFIG", "")
-	open(t, store.Config{URL: url})
+// A server that answers before its disk has it is taken only where somebody said so, and so
+// is one that does not tell.
+func TestASecondIsNotLostSilently(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"once a second":           {[]string{"--appendonly", "yes", "--appendfsync", "everysec"}, "once a second"},
+		"as Redis comes":          {[]string{"--appendonly", "yes"}, "once a second"},
+		"CONFIG is not permitted": {[]string{"--appendonly", "yes", "--appendfsync", "always", "--rename-command", "CONFIG", ""}, "does not say how often"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := redisServer(t, c.args...)
+			_, err := store.Open(t.Context(), store.Config{URL: url})
+			var e *session.Error
+			if !errors.As(err, &e) || e.Kind != session.Refused || !strings.Contains(e.Message, c.want) || !strings.Contains(e.Next, "redis.everysec") {
+				t.Fatalf("Open = %v", err)
+			}
+			open(t, store.Config{URL: url, Everysec: true})
+		})
+	}
+	url := redisServer(t, "--appendonly", "yes", "--appendfsync", "no")
+	if _, err := store.Open(t.Context(), store.Config{URL: url, Everysec: true}); session.KindOf(err) != session.Refused {
+		t.Errorf("never synced: %v", err)
+	}
+	open(t, store.Config{URL: redisServer(t, "--appendonly", "yes", "--appendfsync", "always")})
 }
 
 func TestOpenSaysWhatIsWrong(t *testing.T) {
