@@ -176,6 +176,32 @@ func (i Issuer) Safe(address string) bool {
 	return u.Scheme == "https" || u.Scheme == "http" && i.InsecureLoopback && Loopback(u.Hostname())
 }
 
+// Asks reports whether programs of ours ask an address of the issuer's for its discovery
+// document, keys or tokens: it is safe, and on the issuer's own host, on that of its pinned
+// key set, or on one that the configuration names. What a discovery document says leads
+// nowhere else, least of all to a machine behind ours.
+func (i Issuer) Asks(address string) bool {
+	u, err := url.Parse(address)
+	if err != nil || !i.Safe(address) {
+		return false
+	}
+	for _, known := range []string{i.URL, i.JWKS} {
+		if own, err := url.Parse(known); err == nil && own.Host != "" && own.Scheme == u.Scheme && hostPort(own) == hostPort(u) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(i.Hosts, func(host string) bool { return hostPort(&url.URL{Scheme: u.Scheme, Host: host}) == hostPort(u) })
+}
+
+// hostPort is where a URL leads: its host in lower case, and its port.
+func hostPort(u *url.URL) string {
+	usual := "443"
+	if u.Scheme == "http" {
+		usual = "80"
+	}
+	return net.JoinHostPort(strings.ToLower(u.Hostname()), cmp.Or(u.Port(), usual))
+}
+
 // Loopback reports whether a host, without its port, is this machine.
 func Loopback(host string) bool {
 	ip := net.ParseIP(host)

@@ -49,3 +49,34 @@ func TestNamesOfActiveDirectory(t *testing.T) {
 		}
 	}
 }
+
+// What a discovery document names is asked only where the configuration has its host.
+func TestOnlyConfiguredHostsAreAsked(t *testing.T) {
+	i := session.Issuer{URL: "https://login.meridian.example/tenant", JWKS: "https://keys.meridian.example/jwks",
+		SignIn: session.SignIn{Hosts: []string{"oauth2.meridian.example", "10.1.2.3:8443"}}}
+	for _, address := range []string{"https://login.meridian.example/token", "https://LOGIN.meridian.example:443/token", "https://keys.meridian.example/jwks",
+		"https://oauth2.meridian.example/token", "https://10.1.2.3:8443/token"} {
+		if !i.Asks(address) {
+			t.Errorf("%s is not asked", address)
+		}
+	}
+	for _, address := range []string{"", "https://", "https://evil.example/token", "https://login.meridian.example:8443/token", "https://login.meridian.example.evil.example/", "https://10.1.2.3/token",
+		"https://169.254.169.254/latest/meta-data/", "https://[fd00:ec2::254]/", "https://127.0.0.1/", "https://localhost/", "https://[::1]/", "https://0.0.0.0/", "https://[::ffff:127.0.0.1]/",
+		"https://0x7f000001/", "https://2130706433/", "https://017700000001/", "https://127.1/", "https://10.0.0.1/", "https://172.16.0.1/", "https://192.168.0.1/", "https://[fe80::1%25eth0]/",
+		"https://login.meridian.example@10.0.0.1/", "https://10.0.0.1#login.meridian.example", "https://10.0.0.1\\@login.meridian.example/", "http://login.meridian.example/token",
+		"http://oauth2.meridian.example/token", "ftp://login.meridian.example/", "//login.meridian.example/", "login.meridian.example", "https://redis:6379/", "https://metadata.google.internal/"} {
+		if i.Asks(address) {
+			t.Errorf("%s is asked", address)
+		}
+	}
+	for _, host := range []string{"", "https://x.example", "x.example/", "x.example?", "a@x.example", "x y", "x.example#"} {
+		bad := i
+		bad.Hosts = []string{host}
+		if err := bad.Check("$"); err == nil || !strings.Contains(err.Error(), "hosts") {
+			t.Errorf("the host %q: %v", host, err)
+		}
+	}
+	if err := i.Check("$"); err != nil {
+		t.Error(err)
+	}
+}

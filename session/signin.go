@@ -2,6 +2,7 @@ package session
 
 import (
 	"maps"
+	"net/url"
 	"slices"
 	"strings"
 )
@@ -14,6 +15,9 @@ type SignIn struct {
 	Parameters map[string]string `json:"parameters,omitempty" yaml:"parameters"`
 	// ResponseMode is how the answer comes: query (default) or form_post.
 	ResponseMode string `json:"response_mode,omitempty" yaml:"response_mode"`
+	// Hosts, "name" or "name:port", are asked for tokens beside the issuer's own, where its
+	// discovery document names them. No other is.
+	Hosts []string `json:"hosts,omitempty" yaml:"hosts"`
 	// Redirect is where the command line's sign-ins come back on the person's machine.
 	Redirect Redirect `json:"redirect,omitzero" yaml:"redirect"`
 }
@@ -68,6 +72,10 @@ func (s SignIn) check(require func(field string, ok bool, problem string)) {
 	require("scopes", !slices.Contains(s.Scopes, "offline_access"), "offline_access is never asked for: nobody here keeps a refresh token")
 	for _, scope := range s.Scopes {
 		require("scopes", claimName(scope), "a scope is a word without spaces")
+	}
+	for _, host := range s.Hosts {
+		u, err := url.Parse("https://" + host)
+		require("hosts", err == nil && u.Host == host && u.Hostname() != "" && claimName(host), "a host is a name, or name:port, such as login.example.org")
 	}
 	for name, value := range s.Parameters {
 		require("parameters", claimName(name) && !ours(name), name+" is set by Sallyport itself")

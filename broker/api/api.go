@@ -21,6 +21,8 @@ import (
 type Doorkeeper interface {
 	Login(ctx context.Context, a identity.Attempt) (identity.Granted, error)
 	Authenticate(ctx context.Context, bearer string) (identity.Caller, error)
+	// Glance is Authenticate for a call that is nobody's doing: the login is not used by it.
+	Glance(ctx context.Context, bearer string) (identity.Caller, error)
 	Logout(ctx context.Context, bearer string) error
 }
 

@@ -379,7 +379,7 @@ func TestABrowserThatStopsIsCut(t *testing.T) {
 	w.must(err)
 	defer conn.Close()
 	text := w.ticket("ada").Ticket
-	_, err = io.WriteString(conn, "GET "+attachPath+" HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ada\r\nOrigin: "+origin+"\r\nConnection: Upgrade\r\n"+
+	_, err = io.WriteString(conn, "GET "+attachPath+" HTTP/1.1\r\nHost: broker.example.org\r\nAuthorization: Bearer ada\r\nOrigin: "+origin+"\r\nConnection: Upgrade\r\n"+
 		"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: "+attachProtocol+"\r\n\r\n")
 	w.must(err)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)

@@ -374,7 +374,7 @@ func TestASlowReaderIsCut(t *testing.T) {
 	})
 	ours, theirs := net.Pipe()
 	pipes.conns <- theirs
-	_, err := io.WriteString(ours, "GET /api/v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ben\r\n\r\n")
+	_, err := io.WriteString(ours, "GET /api/v1/events HTTP/1.1\r\nHost: broker.example.org\r\nAuthorization: Bearer ben\r\n\r\n")
 	w.must(err)
 	r := bufio.NewReader(ours)
 	for !strings.Contains(frame2(t, r), "hello") {

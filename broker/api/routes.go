@@ -18,6 +18,9 @@ type route struct {
 	status  int // of the good answer; 0: 200
 }
 
+// eventsPath is where the stream of news is.
+const eventsPath = "/api/v1/events"
+
 // table is the whole authorisation of the HTTP door.
 func table() []route {
 	const v1 = "/api/v1"
@@ -71,7 +74,7 @@ func table() []route {
 		{"verify-recording", http.MethodPost, v1 + "/recordings/{id}/verify", false, everybody, "Have the broker check a recording itself", 0},
 		{"review-recording", http.MethodPost, v1 + "/recordings/{id}/reviews", false, readers, "Say of a recording whether all was as agreed", 0},
 		{"view-recording", http.MethodPost, v1 + "/recordings/{id}/viewed", false, everybody, "Note that the caller looks at a recording, before they do", http.StatusNoContent},
-		{"follow-events", http.MethodGet, v1 + "/events", false, everybody, "What changes, of what the caller may know: server-sent events", 0},
+		{"follow-events", http.MethodGet, eventsPath, false, everybody, "What changes, of what the caller may know: server-sent events", 0},
 		{"attach", http.MethodPost, v1 + "/attach", false, engineers, "A ticket for one WebSocket to a service", http.StatusCreated},
 		{"attach-socket", http.MethodGet, v1 + "/attach/ws", false, engineers, "The WebSocket: the ticket first, then a stream that the broker cannot read", http.StatusSwitchingProtocols},
 	}

@@ -30,7 +30,6 @@ type Trips interface {
 	StartLogin(ctx context.Context, v identity.Visit, email, back, old string) (identity.Departure, error)
 	StartProof(ctx context.Context, v identity.Visit, who identity.Caller, q identity.Question) (identity.Departure, error)
 	Return(ctx context.Context, v identity.Visit, a identity.Answer) (identity.Callback, error)
-	Domains() []string
 }
 
 // Outcomes keeps what became of round trips until the page asks.
@@ -154,7 +153,11 @@ func (d *door) identify(r *http.Request) (signedIn, error) {
 		if err != nil {
 			return signedIn{}, err
 		}
-		who, err := d.Identity.Authenticate(r.Context(), bearer)
+		find := d.Identity.Authenticate
+		if unattended(r) {
+			find = d.Identity.Glance
+		}
+		who, err := find(r.Context(), bearer)
 		return signedIn{Caller: who, bearer: bearer}, err
 	}
 	if len(bearers) > 0 {
@@ -167,12 +170,16 @@ func (d *door) identify(r *http.Request) (signedIn, error) {
 		return signedIn{}, err
 	}
 	find := d.Web.Browsers.Browser
-	if r.Method == http.MethodGet && r.Header.Get("Accept") == "text/event-stream" {
-		find = d.Web.Browsers.Look // a page opens its stream again by itself
+	if unattended(r) {
+		find = d.Web.Browsers.Look
 	}
 	who, err := find(r.Context(), cookies[0].Value)
 	return signedIn{Caller: who}, err
 }
+
+// unattended reports whether a call is not somebody's doing: a program opens the stream of
+// news again by itself. The call says that, never what stands in its headers.
+func unattended(r *http.Request) bool { return r.URL.Path == eventsPath }
 
 var errSignIn = &session.Error{Kind: session.Denied, Message: "You are not signed in.", Next: "Sign in again.", Err: identity.ErrNotSignedIn}
 
@@ -228,7 +235,7 @@ func setTrip(h http.Header, value string) {
 }
 
 func (d *door) authOptions(w http.ResponseWriter, _ *http.Request) error {
-	return writeJSON(w, AuthOptions{Demo: d.Web.Demo, Domains: list(d.Web.Browsers.Domains()), Personas: list(d.Web.Personas)})
+	return writeJSON(w, AuthOptions{Demo: d.Web.Demo, Personas: list(d.Web.Personas)})
 }
 
 // startLogin sends a browser to the identity provider of an e-mail address, or of a

@@ -10,7 +10,6 @@ import (
 // AuthOptions is how people can sign in by browser.
 type AuthOptions struct {
 	Demo     bool      `json:"demo"`
-	Domains  []string  `json:"domains"` // of e-mail addresses that lead to an identity provider
 	Personas []Persona `json:"personas"`
 }
 

@@ -30,8 +30,6 @@ func (d *doors) Return(context.Context, identity.Visit, identity.Answer) (identi
 	return identity.Callback{}, &session.Error{Kind: session.Denied, Message: "No.", Next: "No.", Err: identity.ErrStale}
 }
 
-func (d *doors) Domains() []string { return []string{"vendor"} }
-
 func (d *doors) Keep(context.Context, identity.Callback, []byte) error { return nil }
 
 // Outcome knows one trip, ada's.

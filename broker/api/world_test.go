@@ -125,6 +125,10 @@ func (d *doors) Authenticate(_ context.Context, bearer string) (identity.Caller,
 	return c, nil
 }
 
+func (d *doors) Glance(ctx context.Context, bearer string) (identity.Caller, error) {
+	return d.Authenticate(ctx, bearer)
+}
+
 func (d *doors) Logout(context.Context, string) error { return nil }
 
 func caller(iss, sub string, side session.Side, role session.Role, sites ...string) identity.Caller {
@@ -280,7 +284,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	handler, api, err := build(c)
 	w.must(err)
 	w.api = api
-	server := httptest.NewUnstartedServer(handler)
+	server := httptest.NewUnstartedServer(atHome(handler))
 	Harden(server.Config)
 	if w.listener != nil {
 		server.Listener.Close()
@@ -291,6 +295,16 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	t.Cleanup(w.live.Close)
 	w.url = server.URL
 	return w
+}
+
+// atHome has calls to the test's own address come by the broker's name.
+func atHome(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if at, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok && r.Host == at.String() {
+			r.Host = strings.TrimPrefix(broker, "https://")
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 func (w *world) must(err error) {
@@ -380,9 +394,14 @@ func (w *world) problem(what string, a answered, status int) Problem {
 	return p
 }
 
-// submission is a request of ada's, ready to be posted.
-func (w *world) submission(sub string) Submission {
-	raw := accesstest.Bytes(accesstest.Request(people()[sub].Identity, "NGH", "NGH-PETCT1", w.clock()))
+// submission is a request of somebody's, ready to be posted.
+func (w *world) submission(sub string) Submission { return w.asking(sub, "tube arcs") }
+
+// asking is submission for a reason.
+func (w *world) asking(sub, reason string) Submission {
+	r := accesstest.Request(people()[sub].Identity, "NGH", "NGH-PETCT1", w.clock())
+	r.Reason = reason
+	raw := accesstest.Bytes(r)
 	p := accesstest.Proof(sub)
 	return Submission{Request: raw, Token: p.Token, Salt: p.Salt}
 }

@@ -482,6 +482,9 @@ func TestLookingIsNotUsing(t *testing.T) {
 		if _, err := w.Look(ctx, bad); !errors.Is(err, identity.ErrNotSignedIn) {
 			t.Errorf("Look(%q) = %v", bad, err)
 		}
+		if _, err := w.Glance(ctx, bad); !errors.Is(err, identity.ErrNotSignedIn) {
+			t.Errorf("Glance(%q) = %v", bad, err)
+		}
 	}
 	g, err = w.Login(ctx, engineer(w).attempt())
 	if err != nil {

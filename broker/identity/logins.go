@@ -37,11 +37,21 @@ func (d *Identity) Browser(ctx context.Context, cookie string) (Caller, error) {
 // Look is Browser for a call that is not somebody's doing, such as the stream of news
 // that a page opens again by itself: it does not count as use of the login.
 func (d *Identity) Look(ctx context.Context, cookie string) (Caller, error) {
-	if !isSecret(cookie) {
-		return Caller{}, forBrowser(notSignedIn("You are not signed in.", nil))
-	}
-	c, _, err := d.look(ctx, hashed(cookie), true)
+	c, err := d.glance(ctx, cookie, true)
 	return c, forBrowser(err)
+}
+
+// Glance is Look for a bearer token.
+func (d *Identity) Glance(ctx context.Context, bearer string) (Caller, error) {
+	return d.glance(ctx, bearer, false)
+}
+
+func (d *Identity) glance(ctx context.Context, secret string, web bool) (Caller, error) {
+	if !isSecret(secret) {
+		return Caller{}, notSignedIn("You are not signed in.", nil)
+	}
+	c, _, err := d.look(ctx, hashed(secret), web)
+	return c, err
 }
 
 // Alive says who a caller is now, or that their login is over. Asking does not count

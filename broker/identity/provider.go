@@ -69,21 +69,6 @@ func webClient(i session.Issuer) string {
 	return ""
 }
 
-// Domains lists the e-mail domains whose people can sign in by browser.
-func (d *Identity) Domains() []string {
-	all := []string{}
-	if d.cfg.Web.Shelf == nil {
-		return all
-	}
-	for _, p := range d.rules.Load().providers {
-		for _, domain := range p.issuer.Domains {
-			all = append(all, strings.ToLower(domain))
-		}
-	}
-	slices.Sort(all)
-	return slices.Compact(all)
-}
-
 // providerFor finds the provider that answers for an e-mail address.
 func (d *Identity) providerFor(email string) (*provider, error) {
 	at := strings.LastIndexByte(email, '@')
@@ -97,7 +82,7 @@ func (d *Identity) providerFor(email string) (*provider, error) {
 			return p, nil
 		}
 	}
-	return nil, (&session.Error{Kind: session.Invalid, Message: "No identity provider here answers for " + domain + "."}).WithNext(
+	return nil, (&session.Error{Kind: session.Invalid, Message: "No identity provider here answers for that address."}).WithNext(
 		"Check the address; if it is right, ask whoever runs this broker.")
 }
 
@@ -109,8 +94,8 @@ func (p *provider) endpoints(ctx context.Context) (idtoken.Discovery, error) {
 		return p.meta, nil
 	}
 	m, err := idtoken.Discover(ctx, p.http, p.issuer)
-	if err == nil && (!p.issuer.Safe(m.Authorize) || !p.issuer.Safe(m.Token)) {
-		err = errors.New("the discovery document names unsafe endpoints")
+	if err == nil && (!p.issuer.Safe(m.Authorize) || !p.issuer.Asks(m.Token)) {
+		err = errors.New("the discovery document names endpoints that are unsafe, or on a host that the configuration does not (hosts)")
 	}
 	if err != nil {
 		return idtoken.Discovery{}, p.away(err)

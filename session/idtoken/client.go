@@ -18,7 +18,7 @@ import (
 
 // Client talks with one issuer. It speaks TLS itself over whatever Dial gives, and follows
 // nobody: no proxy of its own, no redirects, no compression, no HTTP/2; no address that is
-// not safe for that issuer, no answer beyond the bounds.
+// not the issuer's by its configuration, no answer beyond the bounds.
 func Client(i session.Issuer, o Options) *http.Client {
 	dial, limit := o.Dial, fetchLimit
 	if dial == nil {
@@ -43,7 +43,7 @@ func Client(i session.Issuer, o Options) *http.Client {
 	}
 }
 
-// bounded refuses unsafe addresses and cuts long answers off, with an error.
+// bounded refuses foreign and unsafe addresses and cuts long answers off, with an error.
 type bounded struct {
 	issuer session.Issuer
 	next   http.RoundTripper
@@ -51,8 +51,8 @@ type bounded struct {
 
 // RoundTrip implements http.RoundTripper.
 func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	if !t.issuer.Safe(r.URL.String()) {
-		return nil, errors.New("that is not a safe address")
+	if !t.issuer.Asks(r.URL.String()) {
+		return nil, errors.New("that is not a safe address on a host of the issuer's")
 	}
 	resp, err := t.next.RoundTrip(r)
 	if err == nil {

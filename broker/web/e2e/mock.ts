@@ -65,7 +65,7 @@ export const context: T.Context = {
 };
 
 export const options: T.AuthOptions = {
-  demo: true, domains: ['meridian.example', 'northfield.example'],
+  demo: true,
   personas: [
     { key: 'engineer', name: 'Jana Brandt', email: people.brandt.email, title: 'Field service engineer, Meridian Imaging Service', role: 'engineer' },
     { key: 'engineer2', name: 'Luis Ortega', email: people.ortega.email, title: 'Remote service engineer, Meridian Imaging Service', role: 'engineer' },

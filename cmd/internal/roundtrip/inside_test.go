@@ -111,6 +111,9 @@ func TestWhatAnAgentVouchesForInVain(t *testing.T) {
 		"a plain http exchange": {func(w *world) {
 			w.lie(func(*http.Request) string { return document(w, "token_endpoint", "http://evil.example/") })
 		}, "does not answer"},
+		"an exchange on another machine": {func(w *world) {
+			w.lie(func(*http.Request) string { return document(w, "token_endpoint", w.vendor.Issuer()+"/token") })
+		}, "does not answer"},
 		"an endless document": {func(w *world) {
 			w.lie(func(*http.Request) string { return document(w, "x", strings.Repeat("x", 300<<10)) })
 		}, "does not answer"},

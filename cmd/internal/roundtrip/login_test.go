@@ -181,10 +181,19 @@ func TestPeopleWhoMayNotSignIn(t *testing.T) {
 	}
 	b := w.browser()
 	for email, want := range map[string]string{"": "not an e-mail", "a": "not an e-mail", "@meridian.example": "not an e-mail", "a@": "not an e-mail",
-		"a b@meridian.example": "not an e-mail", "a@evil.example": "No identity provider here answers for evil.example.", "a@meridian.example.evil": "No identity"} {
+		"a b@meridian.example": "not an e-mail", "a@evil.example": "No identity provider here answers for that address.", "a@meridian.example.evil": "No identity"} {
 		b.pass(time.Minute)
 		if a := b.call("POST", "/auth/login", api.LoginStart{Email: email}); a.status != 400 || !strings.Contains(string(a.body), want) {
 			t.Errorf("%q: %d %s", email, a.status, a.body)
+		}
+	}
+	// Nobody is told who comes here: not on the page, and not by asking for one who does not.
+	options := b.call("GET", "/auth/options", nil)
+	b.pass(time.Minute)
+	no := b.call("POST", "/auth/login", api.LoginStart{Email: "a@evil.example"})
+	for _, domain := range []string{"meridian.example", "northfield.example", "evil.example"} {
+		if said := strings.ReplaceAll(string(options.body), engineer, ""); strings.Contains(said+string(no.body), domain) {
+			t.Errorf("%s is told: %s %s", domain, said, no.body)
 		}
 	}
 }
@@ -269,14 +278,30 @@ func TestLoginsEndWithTime(t *testing.T) {
 	if _, err := w.people.Alive(t.Context(), who); err == nil || b.in() {
 		t.Error("asking kept the login alive")
 	}
-	// A stream that a page opens again by itself is not use either.
+	// A stream that a page opens again by itself is not use either, whatever it says that it
+	// wants; here it is let in and refused for where it would go on.
+	b.signIn(engineer)
+	for i := range 2 {
+		w.pass(8 * time.Minute)
+		a := b.call("GET", "/api/v1/events", nil, func(r *http.Request) {
+			r.Header.Set("Accept", []string{"text/event-stream", "*/*"}[i])
+			r.Header.Set("Last-Event-ID", strings.Repeat("A", 601))
+		})
+		if want := []int{400, 401}[i]; a.status != want {
+			t.Errorf("stream %d: %d %s", i, a.status, a.body)
+		}
+	}
+	if b.in() {
+		t.Error("a stream kept the login alive")
+	}
+	// Any other call is, and no header makes it a stream.
 	b.signIn(engineer)
 	for range 2 {
 		w.pass(8 * time.Minute)
 		b.call("GET", "/api/v1/me", nil, func(r *http.Request) { r.Header.Set("Accept", "text/event-stream") })
 	}
-	if b.in() {
-		t.Error("a stream kept the login alive")
+	if !b.in() {
+		t.Error("a call that names a stream is not use")
 	}
 	b.signIn(engineer)
 	who, err = w.people.Browser(t.Context(), b.cookies[loginCookie])

@@ -21,8 +21,8 @@ func discover(ctx context.Context, hc *http.Client, issuer session.Issuer) (idto
 	}
 	m, err := idtoken.Discover(ctx, hc, issuer)
 	switch {
-	case errors.Is(err, idtoken.ErrOtherIssuer), err == nil && (!issuer.Safe(m.Authorize) || !issuer.Safe(m.Token)):
-		return m, session.Errorf(session.Refused, "%s describes itself as another identity provider, or without https", issuer.URL).
+	case errors.Is(err, idtoken.ErrOtherIssuer), err == nil && (!issuer.Safe(m.Authorize) || !issuer.Asks(m.Token)):
+		return m, session.Errorf(session.Refused, "%s describes itself as another identity provider, without https, or with tokens on a host that its bundle does not name", issuer.URL).
 			WithNext("Compare the address in `sallyport trust ls` with the one your sign-in really has.")
 	case err != nil:
 		return m, unreachable(issuer, err)

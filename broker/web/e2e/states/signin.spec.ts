@@ -40,12 +40,12 @@ test('a way on that leads elsewhere is dropped', async ({ page }) => {
 });
 
 test('an address that nobody answers for is said at the field', async ({ page }) => {
-  await mock(page, null, { 'POST /auth/login': problem(400, 'Nobody here answers for addresses at elsewhere.example.', 'Use your work address, or ask the hospital to add your company.') });
+  await mock(page, null, { 'POST /auth/login': problem(400, 'No identity provider here answers for that address.', 'Check the address; if it is right, ask whoever runs this broker.') });
   await page.goto('/signin');
   await page.getByLabel('Your work address').fill('me@elsewhere.example');
   await page.getByRole('button', { name: 'Sign in' }).click();
   await everyLook(page, 'signin-wrong', async (p) => {
-    await expect(p.getByRole('alert')).toContainText('Nobody here answers');
+    await expect(p.getByRole('alert')).toContainText('No identity provider here answers');
   });
 });
 

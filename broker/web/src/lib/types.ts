@@ -26,7 +26,6 @@ export interface Problem {
 /** GET /auth/options, for anybody. */
 export interface AuthOptions {
   demo: boolean; // nothing survives, personas may be picked
-  domains: string[]; // e-mail domains that an identity provider answers for
   personas: Persona[]; // empty unless demo
 }
 export interface Persona {
