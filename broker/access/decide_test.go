@@ -124,6 +124,12 @@ func TestTwoApprovers(t *testing.T) {
 	if !bytes.Equal(d.Grant, g) || len(d.Approvals) != 1 {
 		t.Fatalf("bea is shown %q and %d approvals", d.Grant, len(d.Approvals))
 	}
+	// The engineer reads what was granted, and nobody's sign-in but their own.
+	own, err := w.Documents(t.Context(), ada, r.ID)
+	w.must(err)
+	if !bytes.Equal(own.Grant, g) || own.Approvals == nil || len(own.Approvals) != 0 || accesstest.Person(own.Token) != "ada" {
+		t.Errorf("ada is shown %+v", own)
+	}
 	x, err := w.Access.Access(t.Context(), ada, recon)
 	w.must(err)
 	if !x.Pending || x.Message != "The hospital has not answered yet: 1 of 2 approvers have approved." {

@@ -47,7 +47,7 @@ func checkProof(p grant.Proof) error {
 	return nil
 }
 
-// sentence reports whether s is one non-empty line of at most limit bytes.
+// sentence reports whether s is one line of at most limit bytes that says something.
 func sentence(s string, limit int) bool {
-	return strings.TrimSpace(s) != "" && len(s) <= limit && wording.Plain(s)
+	return len(s) <= limit && wording.Plain(s) && wording.Says(s)
 }

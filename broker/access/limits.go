@@ -28,6 +28,7 @@ const (
 	maxVendor  = 400              // requests of one vendor's engineers at one site that do
 	maxToken   = idtoken.MaxToken // bytes
 	maxDenial  = 500              // bytes
+	maxWhy     = 500              // bytes of why a recording is looked at
 	saltBytes  = 32
 	maxComment = 1000 // characters of a review
 	maxText    = 200  // bytes of what a list is searched by

@@ -307,8 +307,8 @@ func readRecording(body []byte, id session.ID) (recording, error) {
 
 // NoteViewing keeps with a recording that the caller looks at it, and why.
 func (a *Access) NoteViewing(ctx context.Context, c Caller, id string, input bool, reason string) error {
-	if len(reason) == 0 || len(reason) > 500 || !wording.Plain(reason) {
-		return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at for a reason.")
+	if !sentence(reason, maxWhy) {
+		return unexplained()
 	}
 	x, key, err := a.loadRecording(ctx, c, id)
 	if err != nil {
@@ -323,6 +323,10 @@ func (a *Access) NoteViewing(ctx context.Context, c Caller, id string, input boo
 		x.Viewed = x.Viewed[max(0, len(x.Viewed)-maxViewings):]
 		return nil
 	})
+}
+
+func unexplained() error {
+	return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at for a reason.")
 }
 
 // Recording reads one recording that the caller may know of.

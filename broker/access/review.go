@@ -59,6 +59,8 @@ func (a *Access) Review(ctx context.Context, c Caller, id string, attestation, c
 		return Recording{}, refusal(session.Invalid, "Choose as-agreed or concern.", "A review says as-agreed or concern.")
 	case !wording.Plain(comment) || utf8.RuneCountInString(comment) > maxComment:
 		return Recording{}, refusal(session.Invalid, "Write it shorter, in plain text on one line.", "The comment has at most %d plain characters.", maxComment)
+	case comment != "" && !wording.Says(comment):
+		return Recording{}, refusal(session.Invalid, "Write it in words, or leave it out.", "The comment says nothing.")
 	case attestation == Concern && comment == "":
 		return Recording{}, refusal(session.Invalid, "Write down what it is about.", "A concern needs a comment.")
 	case v.Sealed.IsZero() || v.Engineer.Sub == "":

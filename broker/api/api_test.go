@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/session"
@@ -109,15 +110,15 @@ func (w *world) sessionAndReplay(v1 string, r Request, sid string) {
 	if len(all) != 1 || all[0].State != "sealed" || all[0].Bytes != 12 || all[0].Session != sid || all[0].Ended == nil || all[0].Engineer != "ada@vendor" {
 		t.Errorf("recordings: %+v", all)
 	}
-	f := w.call("audrey", "GET", v1+"/recordings/"+rec.Recording()+"/file", nil)
+	f := w.call("audrey", "GET", v1+"/recordings/"+rec.Recording()+"/file?reason=incident+7", nil)
 	if f.status != 200 || string(f.body) != w.vault.content || f.header.Get("Content-Type") != "application/octet-stream" ||
 		!strings.HasPrefix(f.header.Get("Content-Disposition"), "attachment") || !strings.Contains(f.header.Get("Content-Security-Policy"), "sandbox") {
 		t.Errorf("file: %d %q %v", f.status, f.body, f.header)
 	}
 	w.vault.before = session.Errorf(session.Unreachable, "the vault is away").WithNext("Wait.")
-	w.problem("a vault that is away", w.call("audrey", "GET", v1+"/recordings/"+rec.Recording()+"/file", nil), 503)
+	w.problem("a vault that is away", w.call("audrey", "GET", v1+"/recordings/"+rec.Recording()+"/file?reason=incident+7", nil), 503)
 	w.vault.before, w.vault.after = nil, errors.New("disk")
-	req, err := http.NewRequestWithContext(t.Context(), "GET", w.url+v1+"/recordings/"+rec.Recording()+"/file", nil)
+	req, err := http.NewRequestWithContext(t.Context(), "GET", w.url+v1+"/recordings/"+rec.Recording()+"/file?reason=incident+7", nil)
 	w.must(err)
 	req.Header.Set("Authorization", "Bearer audrey")
 	resp, err := http.DefaultClient.Do(req)
@@ -286,12 +287,53 @@ func TestPagesStandBesideTheAPI(t *testing.T) {
 	}
 }
 
+// Wherever people are asked why, an answer that nobody can read is none, and nothing
+// happens for it.
+func TestSilenceIsNoReason(t *testing.T) {
+	w := newWorld(t)
+	x := w.things()
+	ada := people()["ada"].Identity
+	silent := map[string]string{"nothing": "", "spaces": " \u00a0\u3000", "no width": "\u200b\u200d", "Hangul fillers": "\u3164\u115f\uffa0", "Braille blanks": "\u2800\u2800",
+		"variation selectors": "\ufe0f\ufe0e", "tags": "\U000e0041\U000e007f", "marks alone": "\u0301", "a join": "\u034f", "blank hieroglyphs": "\U00013441", "dots": "..."}
+	for path, of := range map[string]struct {
+		who  string
+		body func(reason string) any
+	}{
+		"/requests/" + x.pending + "/deny":        {"ben", func(s string) any { return Denial{Reason: s} }},
+		"/requests/" + x.request + "/revoke":      {"ben", func(s string) any { return Revocation{Reason: s} }},
+		"/engineers/disable":                      {"ben", func(s string) any { return Standing{Site: "NGH", Iss: ada.Iss, Sub: ada.Sub, Reason: s} }},
+		"/engineers/enable":                       {"ben", func(s string) any { return Standing{Site: "NGH", Iss: ada.Iss, Sub: ada.Sub, Reason: s} }},
+		"/recordings/" + x.recording + "/viewed":  {"audrey", func(s string) any { return Viewing{Reason: s} }},
+		"/recordings/" + x.recording + "/reviews": {"audrey", func(s string) any { return Attestation{Attestation: access.Concern, Comment: s} }},
+		"/requests/" + x.pending + "/propose": {"ben", func(s string) any {
+			return Counter{From: w.clock().Add(time.Hour), Until: w.clock().Add(2 * time.Hour), Reason: s}
+		}},
+		"/requests": {"ada", func(s string) any { return w.asking("ada", s) }},
+	} {
+		for what, reason := range silent {
+			if reason == "" && strings.HasSuffix(path, "/propose") {
+				continue // may be left out
+			}
+			a := w.call(of.who, "POST", "/api/v1"+path, of.body(reason))
+			if a.status != 400 && a.status != 422 {
+				t.Errorf("%s for %s: %d %s", path, what, a.status, a.body)
+			}
+		}
+	}
+	if r := get[Request](w, "ben", "GET", "/api/v1/requests/"+x.pending, nil); r.Status != session.Pending || r.Proposal != nil {
+		t.Errorf("something happened: %+v", r)
+	}
+	if r := get[Request](w, "ben", "GET", "/api/v1/requests/"+x.request, nil); r.Status != session.Approved {
+		t.Errorf("revoked: %+v", r)
+	}
+}
+
 func TestDetailsStayInside(t *testing.T) {
 	w := newWorld(t)
 	x := w.things()
 	for _, err := range []error{errors.New("dial tcp 10.0.0.7: secret"), session.Errorf(session.Internal, "secret %d", 1), &session.Error{Kind: session.Internal, Message: "secret"}} {
 		w.vault.before = err
-		a := w.call("ada", "GET", "/api/v1/recordings/"+x.recording+"/file", nil)
+		a := w.call("ada", "GET", "/api/v1/recordings/"+x.recording+"/file?reason=incident+7", nil)
 		w.problem("an inner failure", a, 500)
 		if strings.Contains(string(a.body), "secret") || !strings.Contains(string(a.body), a.header.Get("X-Request-Id")) {
 			t.Errorf("%s", a.body)

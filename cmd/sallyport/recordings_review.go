@@ -9,6 +9,7 @@ import (
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func (p *program) recordingsReviewCommand() *cobra.Command {
@@ -29,7 +30,7 @@ A concern says in a comment what it is about.`,
 		switch {
 		case a.Attestation != "as-agreed" && a.Attestation != "concern":
 			return usage("It is not said whether all was as agreed").WithNext("Add --attest as-agreed, or --attest concern --comment \"...\".")
-		case a.Attestation == "concern" && strings.TrimSpace(a.Comment) == "":
+		case a.Attestation == "concern" && !wording.Says(a.Comment):
 			return usage("It is not said what the concern is about").WithNext("Add --comment \"...\".")
 		}
 		return nil

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // extension is how much longer an engineer wants to go on, and why.
@@ -88,7 +89,7 @@ func (p *program) extend(ctx context.Context, who signedIn, id string, m extensi
 // from its start, exp the new end.
 func (p *program) lengthened(s api.Session, r api.Request, m extension) (grant.Request, error) {
 	reason, order := strings.TrimSpace(m.reason), cmp.Or(strings.TrimSpace(m.workOrder), r.WorkOrder)
-	if reason == "" || strings.ContainsAny(reason+order, "\n\r\t") {
+	if !wording.Says(reason) || !wording.Plain(reason) || strings.ContainsAny(reason+order, "\n\r\t") {
 		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
 	}
 	of, err := session.ParseSessionID(s.ID)

@@ -167,7 +167,7 @@ func compose(w newRequest, scanner api.Asset, services []session.Service, now ti
 		return grant.Request{}, inFlags(err, offer)
 	}
 	r.Reason, r.Ref = strings.TrimSpace(w.reason), strings.TrimSpace(w.workOrder)
-	if r.Reason == "" || r.Ref == "" || wording.Clean(r.Reason) != r.Reason || wording.Clean(r.Ref) != r.Ref || strings.ContainsAny(r.Reason+r.Ref, "\n\r\t") {
+	if !wording.Says(r.Reason) || !wording.Says(r.Ref) || wording.Clean(r.Reason) != r.Reason || wording.Clean(r.Ref) != r.Ref || strings.ContainsAny(r.Reason+r.Ref, "\n\r\t") {
 		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
 	}
 	return r, nil

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // What the verbs have in common. A verb is one command in a file of its name.
@@ -55,7 +56,7 @@ func about[ID any](p *program, parse func(string) (ID, error), offers completer,
 func withReason(c *cobra.Command, reason *string, what, missing, example string) *cobra.Command {
 	c.Flags().StringVar(reason, "reason", "", what)
 	c.PreRunE = func(*cobra.Command, []string) error {
-		if *reason = strings.TrimSpace(*reason); *reason == "" {
+		if *reason = strings.TrimSpace(*reason); !wording.Says(*reason) {
 			return usage("%s", missing).WithNext(`Add --reason "` + example + `", for example.`)
 		}
 		return nil

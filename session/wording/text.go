@@ -31,6 +31,16 @@ func Hostile(r rune) bool {
 // Plain reports whether s can be shown on one line as it is.
 func Plain(s string) bool { return utf8.ValidString(s) && !strings.ContainsFunc(s, Hostile) }
 
+// Says reports whether s tells a reader anything: it holds a letter or a digit that they
+// see. Spaces, fillers, blanks, marks without a letter and the like are silence.
+func Says(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return unicode.In(r, unicode.L, unicode.N) && !Hostile(r) && !blank(r) })
+}
+
+// blank reports whether a letter by its category is drawn as nothing: the full and the half
+// blank of Egyptian hieroglyphs. Hangul's fillers are hostile already.
+func blank(r rune) bool { return r == '\U00013441' || r == '\U00013442' }
+
 // Clean makes s fit for one line: a line break or tab becomes a space, each run of other
 // hostile characters and broken UTF-8 one U+FFFD.
 func Clean(s string) string { return clean(s, len(s)*utf8.UTFMax) }

@@ -119,6 +119,28 @@ func TestNamesAndReasonsStay(t *testing.T) {
 	}
 }
 
+// Whoever is asked why cannot answer with nothing that looks like something.
+func TestSilenceIsNoReason(t *testing.T) {
+	for _, s := range []string{"", " ", "\t\n", "\u00a0\u2003\u3000", "\u200b\u200c\u200d\u2060\ufeff", "\u3164", "\u115f\u1160\uffa0", "\u2800\u2800", "\ufe0f",
+		"\ufe0e \ufe0f", "\U000e0041\U000e0042\U000e007f", "\U000e0100", "\u0301", "\u034f", "\u180b", "\u17b4\u17b5", "\u2061\u2062", "\U0001d159",
+		"\U00013441\U00013442", "\U00016fe4", "...", " - ", "?!", "\x00", "\xff", "\ue000"} {
+		if wording.Says(s) {
+			t.Errorf("%q says something", s)
+		}
+	}
+	for _, s := range []string{"a", " x ", "7", "\u2800why", "管", "ß", "٣", "한글", "ok \U0001f642", "e\u0301"} {
+		if !wording.Says(s) {
+			t.Errorf("%q says nothing", s)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) { // nothing that nobody sees adds up to something
+		s := string(rapid.SliceOf(rapid.SampledFrom(append([]rune("\u2800\ufe0f\u0301 \u00a0"), hostile...))).Draw(t, "silence"))
+		if wording.Says(s) {
+			t.Fatalf("%q says something", s)
+		}
+	})
+}
+
 // What is far too long costs no more than what is shown of it.
 func TestALongTextIsCutFirst(t *testing.T) {
 	for _, s := range []string{strings.Repeat("中", 1<<20), strings.Repeat("\u202e", 1<<20), strings.Repeat("\xff", 1<<20)} {

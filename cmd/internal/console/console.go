@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 //go:embed page.html step.html style.css
@@ -252,7 +253,7 @@ func (c *Console) takeDecision(w http.ResponseWriter, r *http.Request) {
 	d := Decision{Approve: r.PostForm.Get("decision") == "approve", Reason: strings.TrimSpace(r.PostForm.Get("reason"))}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !d.Approve && (d.Reason == "" || r.PostForm.Get("decision") != "deny") {
+	if !d.Approve && (!wording.Says(d.Reason) || r.PostForm.Get("decision") != "deny") {
 		c.now.view.Problem = "Say why, so that the engineer knows what to do: for example when to ask again."
 		http.Redirect(w, r, c.root+"/#deny", http.StatusSeeOther)
 		return
