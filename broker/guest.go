@@ -42,9 +42,11 @@ func (g *guest) Read(b []byte) (int, error) {
 
 func (g *guest) Write(b []byte) (written int, err error) {
 	for {
-		piece := b[written:min(written+writePiece, len(b))]
-		if err := g.renew(); err != nil {
+		piece := b[written:]
+		if paced, err := g.renew(); err != nil {
 			return written, err
+		} else if paced {
+			piece = piece[:min(writePiece, len(piece))]
 		}
 		n, err := g.Conn.Write(piece)
 		written += n
@@ -55,17 +57,17 @@ func (g *guest) Write(b []byte) (written int, err error) {
 }
 
 // renew gives the next piece its time, or what is left of the limit that was set.
-func (g *guest) renew() error {
+func (g *guest) renew() (paced bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if !g.paced {
-		return nil
+		return false, nil
 	}
 	next := time.Now().Add(writeWait)
 	if !g.limit.IsZero() && g.limit.Before(next) {
 		next = g.limit
 	}
-	return g.Conn.SetWriteDeadline(next)
+	return true, g.Conn.SetWriteDeadline(next)
 }
 
 // pace begins or ends the watch over writes.

@@ -21,7 +21,7 @@ const (
 	maxStrangers        = 4096             // connections of nobody who has shown a certificate or signed in
 	maxStrangersNetwork = 512              // the same, of one network
 	writeWait           = 30 * time.Second // for a browser to take the next piece
-	writePiece          = 16 << 10         // bytes of one
+	writePiece          = 32 << 10         // bytes of one; a TLS record is one
 )
 
 // The other nodes, and the copy of this node's audit log.

@@ -149,7 +149,8 @@ func TestWritesHaveATime(t *testing.T) {
 	})
 	synctest.Test(t, func(t *testing.T) {
 		g, far := paced(t)
-		must(t, g.renew())
+		_, err := g.renew()
+		must(t, err)
 		g.pace(false)
 		time.AfterFunc(10*writeWait, func() { _, _ = io.ReadFull(far, make([]byte, writePiece)) })
 		if took, err := write(g, 1); err != nil || took != 10*writeWait {
