@@ -19,6 +19,13 @@ const (
 	maxApprovers = 16                 // that an asset's policy can want
 )
 
+// Shares of what waits for an answer. Broker and agent hold people to them, so that
+// nobody's requests keep out those of others.
+const (
+	MaxWaiting       = 16  // requests of one engineer
+	MaxVendorWaiting = 128 // requests of one vendor's engineers, at one hospital: half of what its agent takes
+)
+
 // Of times. An asset's policy narrows the first two.
 const (
 	defaultLongest = 8 * time.Hour       // of a session: a shift
