@@ -23,6 +23,15 @@ const (
 	journalHeader = len(journalMagic) + 8
 )
 
+// disk is how the log writes; tests have one that fails.
+type disk struct {
+	write func(f *os.File, b []byte) (int, error)
+	sync  func(f *os.File) error
+	put   func(path string, data []byte) error // whole or not at all
+}
+
+func realDisk() disk { return disk{(*os.File).Write, durable.SyncData, durable.Write} }
+
 func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 func groupBytes(entries [][]byte) []byte {
@@ -78,6 +87,7 @@ func (l *Log) openJournal() (base int64, groups [][][]byte, err error) {
 	if l.journal, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0o600); err != nil {
 		return 0, nil, fmt.Errorf("open the audit log's journal: %w", err)
 	}
+	l.length = int64(good)
 	if good < len(b) {
 		if err := errors.Join(l.journal.Truncate(int64(good)), l.journal.Sync()); err != nil {
 			return 0, nil, fmt.Errorf("repair the audit log's journal: %w", err)
@@ -102,33 +112,30 @@ func (l *Log) newJournal(base int64, tail [][]byte) error {
 	if len(tail) > 0 {
 		b = append(b, groupBytes(tail)...)
 	}
-	if err := durable.Write(filepath.Join(l.cfg.Dir, "journal"), b); err != nil {
+	if err := l.disk.put(filepath.Join(l.cfg.Dir, "journal"), b); err != nil {
 		return err
 	}
 	f, err := os.OpenFile(filepath.Join(l.cfg.Dir, "journal"), os.O_RDWR|os.O_APPEND, 0o600)
 	if err != nil {
 		return fmt.Errorf("open the audit log's journal: %w", err)
 	}
-	old := l.journal
-	l.journal = f
-	if old != nil {
-		return old.Close()
+	if l.journal != nil {
+		_ = l.journal.Close() // it has no name any more
 	}
+	l.journal, l.length = f, int64(len(b))
 	return nil
 }
 
-// cutJournal drops what full tiles hold. l.commit is held.
-func (l *Log) cutJournal() error {
-	return l.newJournal(l.tree.size/width*width, l.tree.tail)
-}
-
 func (l *Log) appendJournal(entries [][]byte) error {
-	if _, err := l.journal.Write(groupBytes(entries)); err != nil {
+	b := groupBytes(entries)
+	if _, err := l.disk.write(l.journal, b); err != nil {
+		_ = l.journal.Truncate(l.length) // a full disk gets its room back
 		return fmt.Errorf("write the audit log: %w", err)
 	}
-	if err := durable.SyncData(l.journal); err != nil {
+	if err := l.disk.sync(l.journal); err != nil {
 		return fmt.Errorf("sync the audit log: %w", err)
 	}
+	l.length += int64(len(b))
 	return nil
 }
 

@@ -17,8 +17,9 @@
 // synced to disk before anybody gets it, and its entries before that. So after a
 // crash at any point the log opens with at least every entry that Append reported
 // and at least the last checkpoint that anybody saw; where the disk itself lost
-// either, Open refuses rather than tell a shorter history. After a failed write the
-// log takes nothing more until it is opened again.
+// either, Open refuses rather than tell a shorter history. After a failed write or sync
+// the group does not count, and before the next one the journal is written anew from
+// what the log knows to be acknowledged: so it goes on as soon as the disk does.
 //
 // A copy of the log, kept up to date in the vault that all nodes share, has the same full
 // tiles and bundles, and a head: a checkpoint with the entries since the last full bundle.

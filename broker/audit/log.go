@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
@@ -37,12 +38,15 @@ const (
 
 // Log is an open log. Safe for concurrent use.
 type Log struct {
-	cfg     Config
-	unlock  func() error
-	journal *os.File
-	failed  error // guarded by commit: nothing more is written
+	cfg    Config
+	disk   disk
+	unlock func() error
 
-	commit   sync.Mutex // held while something is written
+	commit   sync.Mutex // held while something is written; guards the next four
+	journal  *os.File
+	length   int64 // of the journal, as far as it is durable
+	torn     bool  // journal or tiles are not what the tree says: mend comes before all else
+	closed   bool
 	queued   sync.Mutex // guards queue
 	queue    []*waiting
 	mu       sync.RWMutex // guards what follows
@@ -71,7 +75,9 @@ var ErrLost = errors.New("the audit log lost entries")
 
 // Open opens a log or begins one. It takes the directory's lock and repairs what a
 // crash left; it refuses a directory that holds less than its checkpoint says.
-func Open(cfg Config) (*Log, error) {
+func Open(cfg Config) (*Log, error) { return open(cfg, realDisk()) }
+
+func open(cfg Config, on disk) (*Log, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
@@ -88,7 +94,7 @@ func Open(cfg Config) (*Log, error) {
 	if err := durable.Sweep(cfg.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("tidy the audit log: %w", err), unlock())
 	}
-	l := &Log{cfg: cfg, unlock: unlock}
+	l := &Log{cfg: cfg, disk: on, unlock: unlock}
 	if err := l.load(); err != nil {
 		if l.journal != nil {
 			err = errors.Join(err, l.journal.Close())
@@ -113,10 +119,11 @@ func (l *Log) load() error {
 			if err != nil || e.Seq != l.tree.size {
 				return fmt.Errorf("%w: entry %d of the journal is another", ErrLost, l.tree.size)
 			}
-			if err := l.tree.add(entry); err != nil {
-				return err
-			}
+			l.tree.add(entry)
 		}
+	}
+	if err := l.settle(); err != nil {
+		return err
 	}
 	return l.checkPublished()
 }
@@ -150,10 +157,10 @@ func (l *Log) checkPublished() error {
 func (l *Log) Close() error {
 	l.commit.Lock()
 	defer l.commit.Unlock()
-	if errors.Is(l.failed, os.ErrClosed) {
+	if l.closed {
 		return nil
 	}
-	l.failed = os.ErrClosed
+	l.closed = true
 	return errors.Join(l.journal.Close(), l.unlock())
 }
 
@@ -197,60 +204,85 @@ func (l *Log) writeGroup() {
 	l.queue = l.queue[n:]
 	l.queued.Unlock()
 	var entries [][]byte
+	fault := l.mend()
 	seq, now := l.Size(), l.cfg.Now()
 	for _, w := range group {
-		w.done, w.err = true, l.failed
-		if w.err != nil {
-			w.err = notWritten(w.err)
+		if w.done, w.err = true, fault; fault != nil {
 			continue
 		}
 		w.event.Seq, w.event.Time = seq, now
 		entry, err := w.event.Entry()
 		if err != nil {
-			w.err = notWritten(err)
+			w.err = err
 			continue
 		}
 		w.seq = seq
 		entries = append(entries, entry)
 		seq++
 	}
-	if len(entries) == 0 {
-		return
-	}
-	err := l.write(entries)
-	if err != nil {
-		l.failed = err
+	if len(entries) > 0 {
+		fault = l.write(entries)
 	}
 	for _, w := range group {
-		switch {
-		case w.err != nil:
-		case err != nil:
-			w.err = notWritten(err)
-		case l.cfg.Appended != nil:
+		if w.err = cmp.Or(w.err, fault); w.err != nil {
+			w.err = notWritten(w.err)
+		} else if l.cfg.Appended != nil {
 			l.cfg.Appended(w.event)
 		}
 	}
 }
 
-// write makes a group durable and takes it into the tree.
+// write makes a group durable and takes it into the tree. After an error nothing of it
+// counts, and mend takes it off the disk.
 func (l *Log) write(entries [][]byte) error {
 	if err := l.appendJournal(entries); err != nil {
+		l.torn = true
 		return err
 	}
 	l.mu.Lock()
-	before := l.tree.size
-	var err error
 	for _, entry := range entries {
-		if err = l.tree.add(entry); err != nil {
-			break
+		l.tree.add(entry)
+	}
+	full := len(l.tree.due) > 0
+	l.mu.Unlock()
+	if full { // the journal has all: what goes wrong with the tiles undoes no entry
+		l.torn = true
+		_ = l.mend()
+	}
+	return nil
+}
+
+// mend makes the disk what the tree says, which has every entry that Append reported and
+// no other: tiles first, then a journal with the rest in place of the one that is there.
+// Nothing is read back, for what a disk shows after a failed sync need not be what it has.
+func (l *Log) mend() error {
+	if l.closed {
+		return os.ErrClosed
+	}
+	if !l.torn {
+		return nil
+	}
+	if err := l.settle(); err != nil {
+		return err
+	}
+	if err := l.newJournal(l.tree.size/width*width, l.tree.tail); err != nil {
+		return err
+	}
+	l.torn = false
+	return nil
+}
+
+// settle puts the tiles that became full on the disk. l.commit is held.
+func (l *Log) settle() error {
+	for _, full := range l.tree.due {
+		if err := l.tree.settle(full, l.disk.put); err != nil {
+			return err
 		}
 	}
-	after := l.tree.size
+	l.mu.Lock()
+	l.tree.due = nil
 	l.mu.Unlock()
-	if err == nil && before/width != after/width {
-		err = l.cutJournal()
-	}
-	return err
+	return nil
 }
 
 // Size is the number of durable entries.
@@ -305,6 +337,7 @@ func (l *Log) checkpoint() ([]byte, witness.Checkpoint, error) {
 func (l *Log) signed() ([]byte, witness.Checkpoint, error) {
 	l.commit.Lock()
 	defer l.commit.Unlock()
+	fault := l.mend()
 	l.mu.RLock()
 	size, last := l.tree.size, l.publish
 	root, err := tlog.TreeHash(size, l.tree)
@@ -314,8 +347,8 @@ func (l *Log) signed() ([]byte, witness.Checkpoint, error) {
 		return nil, witness.Checkpoint{}, fmt.Errorf("hash the audit log: %w", err)
 	case last.note != nil && last.at.Size == size:
 		return last.note, last.at, nil
-	case l.failed != nil:
-		return nil, witness.Checkpoint{}, notWritten(l.failed)
+	case fault != nil:
+		return nil, witness.Checkpoint{}, notWritten(fault)
 	}
 	c := witness.Checkpoint{Origin: l.cfg.Origin, Size: size, Root: root}
 	note, err := c.Signed(l.cfg.Key)
@@ -324,7 +357,7 @@ func (l *Log) signed() ([]byte, witness.Checkpoint, error) {
 	}
 	partials, err := l.tree.writePartials()
 	if err == nil {
-		err = durable.Write(filepath.Join(l.cfg.Dir, "checkpoint"), note)
+		err = l.disk.put(filepath.Join(l.cfg.Dir, "checkpoint"), note)
 	}
 	if err != nil {
 		return nil, c, fmt.Errorf("publish a checkpoint: %w", err)

@@ -363,21 +363,6 @@ func TestOneBrokerWritesALog(t *testing.T) {
 	openLog(dir).Close()
 }
 
-func TestAFailedWriteStopsTheLog(t *testing.T) {
-	l := openLog(t.TempDir())
-	defer l.Close()
-	appendAll(t, l, 2)
-	l.journal.Close()
-	for range 2 {
-		if err := l.Append(t.Context(), event(1)); session.KindOf(err) != session.Internal {
-			t.Errorf("%v", err)
-		}
-	}
-	if l.Size() != 2 {
-		t.Errorf("%d entries", l.Size())
-	}
-}
-
 func TestAnEventOutOfBoundsIsRefusedAlone(t *testing.T) {
 	l := openLog(t.TempDir())
 	defer l.Close()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,9 +24,16 @@ type tree struct {
 	size int64
 	tail [][]byte // entries after the last full bundle
 	edge [][]byte // by tile level: hashes of the tile that is not full yet
+	due  []tile   // became full and are not on the disk yet: the journal has their entries
 
 	mu    sync.Mutex // guards cache: readers share the tree
 	cache map[string][]byte
+}
+
+// tile is a full tile's file.
+type tile struct {
+	name string
+	data []byte
 }
 
 // openTree reads the right edge of a tree of size entries, a multiple of 256, from
@@ -64,23 +72,19 @@ func perfect(data []byte) tlog.Hash {
 	return tlog.NodeHash(perfect(data[:len(data)/2]), perfect(data[len(data)/2:]))
 }
 
-// add takes an entry that the journal has. Tiles that become full are synced.
-func (t *tree) add(entry []byte) error {
+// add takes an entry that the journal has. Tiles that become full are due.
+func (t *tree) add(entry []byte) {
 	t.tail = append(t.tail, entry)
 	leaf := tlog.RecordHash(entry)
 	t.edge[0] = append(t.edge[0], leaf[:]...)
 	t.size++
 	if len(t.tail) < width {
-		return nil
+		return
 	}
 	n := t.size/width - 1
-	if err := t.settle(tilePath("entries", n, 0), bundle(t.tail)); err != nil {
-		return err
-	}
+	t.due = append(t.due, tile{tilePath("entries", n, 0), bundle(t.tail)})
 	for level := 0; len(t.edge[level]) == width*tlog.HashSize; level++ {
-		if err := t.settle(tilePath(strconv.Itoa(level), n, 0), t.edge[level]); err != nil {
-			return err
-		}
+		t.due = append(t.due, tile{tilePath(strconv.Itoa(level), n, 0), t.edge[level]})
 		if level+1 == len(t.edge) {
 			t.edge = append(t.edge, nil)
 		}
@@ -90,23 +94,25 @@ func (t *tree) add(entry []byte) error {
 		n /= width
 	}
 	t.tail = nil
-	return nil
 }
 
 // settle writes a full tile for good. One that is there already must be the same.
-func (t *tree) settle(name string, data []byte) error {
-	old, err := os.ReadFile(filepath.Join(t.dir, name))
-	if err == nil && string(old) != string(data) {
-		return fmt.Errorf("%w: %s holds others", ErrLost, name)
+func (t *tree) settle(full tile, write func(string, []byte) error) error {
+	path := filepath.Join(t.dir, full.name)
+	old, err := os.ReadFile(path)
+	if err == nil && string(old) != string(full.data) {
+		return fmt.Errorf("%w: %s holds others", ErrLost, full.name)
 	}
 	if err == nil {
-		return nil
+		return durable.SyncDir(filepath.Dir(path)) // the try before may have come no further
 	}
-	full := filepath.Join(t.dir, name)
-	if err := errors.Join(durable.MakeDir(filepath.Dir(full)), durable.Write(full, data)); err != nil {
+	if err := durable.MakeDir(filepath.Dir(path)); err != nil {
 		return err
 	}
-	return os.RemoveAll(filepath.Join(t.dir, name+".p"))
+	if err := write(path, full.data); err != nil {
+		return err
+	}
+	return os.RemoveAll(path + ".p")
 }
 
 // writePartials writes the tiles at the right edge, for whoever reads the directory.
@@ -186,6 +192,9 @@ func (t *tree) file(name string, size int) ([]byte, error) {
 	defer t.mu.Unlock()
 	if data, ok := t.cache[name]; ok {
 		return data, nil
+	}
+	if i := slices.IndexFunc(t.due, func(f tile) bool { return f.name == name }); i >= 0 {
+		return t.due[i].data, nil
 	}
 	data, err := t.read(name)
 	if err != nil {
