@@ -10,6 +10,8 @@ STATE    ?= .demo
 WEB      ?=
 SSH      ?=
 FUZZTIME ?= 20s
+ONLY     ?=
+SECONDS  ?=
 BENCHARGS ?=
 CRASHES  ?= 120
 TOOL     := $(GO) tool -modfile=.tools/go.mod
@@ -59,26 +61,26 @@ lint: ## formatting, vet, staticcheck, code that nothing reaches
 	dead=$$(echo "$$all" | grep -vE '$(TESTDOORS)' || true); \
 	if [ -n "$$dead" ]; then echo "delete what no program reaches:"; echo "$$dead"; exit 1; fi
 
-prove: lint test fuzz ## what a release must pass
+prove: $(if $(SECONDS),attacks,everything) ## what a release must pass; SECONDS=900 tries the attacks alone, in about so long
+
+.PHONY: attacks everything
+attacks: peers build
+	@$(GO) run ./cmd/internal/prove attacks $(if $(SECONDS),-seconds $(SECONDS))
+
+everything: lint test attacks
 	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...
 	SALLYPORT_PROVE=1 CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 60m ./recordings ./recordings/exchange ./recordings/replay ./broker/audit ./session/files
-	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestNothingPassesAfterAKillOrAFreeze$$' ./agent
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestClients$$' ./cmd/internal/stories
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m ./cmd/internal/scale
-	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m -run '^TestFlood' ./cmd/internal/crash
 	SALLYPORT_CRASHES=$(CRASHES) CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 60m ./cmd/internal/crash
+	$(GO) run ./cmd/internal/prove fuzz -time 10m
+	$(GO) run ./cmd/internal/prove hours
 
 bench: peers ## the table of ratios against OpenSSH; takes a few quiet minutes
 	$(GO) test -tags bench -count=1 -timeout 30m -run '^TestTable$$' -v ./cmd/internal/bench $(BENCHARGS)
 
-fuzz: ## every fuzz target for FUZZTIME
-	@targets=$$(git grep -lE '^func Fuzz[A-Z]' -- '*_test.go'); \
-	for file in $$targets; do \
-	  for f in $$(sed -nE 's/^func (Fuzz[A-Za-z0-9_]+)\(.*/\1/p' $$file); do \
-	    echo "fuzz $$f of $$(dirname $$file)"; \
-	    $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) ./$$(dirname $$file); \
-	  done; \
-	done
+fuzz: ## every fuzz target for FUZZTIME, or the ones that ONLY names; the hours are kept in .ci/fuzz.tsv
+	$(GO) run ./cmd/internal/prove fuzz -time $(FUZZTIME) $(if $(ONLY),-only '$(ONLY)')
 
 peers: ## the programs that the tests talk to
 	@.ci/peers
