@@ -7,12 +7,10 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
-
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/lobby"
 )
 
 // noPowers takes from our pages what none of them needs.
@@ -113,37 +111,59 @@ func address(remote string) string {
 
 // rates is how often anybody may call. What narrows access has a reserve of its own, of
 // each caller and of each address: a colleague or a neighbour who calls without end does
-// not keep an approver from a kill.
+// not keep an approver from a kill. Nor does a neighbour keep out whoever is signed in, or
+// comes to sign in over a connection of their own.
 type rates struct {
-	callers *limiter // calls of one person
-	sources *limiter // calls of one address, before anybody is known
-	checks  *limiter // checks of whole recordings by one person
+	callers *lobby.Pace // calls of one person, or of one login that was good lately
+	sources *lobby.Pace // calls of one address, before anybody is known
+	checks  *lobby.Pace // checks of whole recordings by one person
+	proven  *lobby.Pace // logins: an empty bucket is one that was good lately
+	coming  *lobby.Pace // calls of one connection that sign in
 
-	narrowing *limiter // calls that narrow, of one person or of one login that is claimed
-	rush      *limiter // such calls of one address
+	narrowing *lobby.Pace // calls that narrow, of one person or of one login that is claimed
+	rush      *lobby.Pace // such calls of one address
 }
 
 func newRates() rates {
-	return rates{callers: newLimiter(callsOfPerson, 2*callsOfPerson), sources: newLimiter(callsOfSource, 2*callsOfSource),
-		checks:    newLimiter(rate.Every(checkEvery), checkBurst),
-		narrowing: newLimiter(narrowOfPerson, 4*narrowOfPerson), rush: newLimiter(callsOfSource, 2*callsOfSource)}
+	perSecond := func(n int, burst int) *lobby.Pace { return lobby.NewPace(time.Second/time.Duration(n), burst) }
+	return rates{callers: perSecond(callsOfPerson, 2*callsOfPerson), sources: perSecond(callsOfSource, 2*callsOfSource),
+		checks: lobby.NewPace(checkEvery, checkBurst),
+		proven: lobby.NewPace(provenTime, 1), coming: perSecond(comingOfConn, 4*comingOfConn),
+		narrowing: perSecond(narrowOfPerson, 4*narrowOfPerson), rush: perSecond(callsOfSource, 2*callsOfSource)}
 }
 
-// source takes a token of an address. The reserve goes by what a caller claims to be as
+// source takes a token of an address. The reserves go by what a caller claims to be as
 // well, or one who kills without end would use up what their neighbours have.
 func (l rates) source(r *http.Request, now time.Time) bool {
 	from := address(r.RemoteAddr)
-	if l.sources.allow(from, now) {
+	if l.sources.Allow(from, now) {
 		return true
 	}
-	claim := strings.Join(r.Header.Values("Authorization"), "\n") + "\n" + strings.Join(r.Header.Values("Cookie"), "\n")
-	return narrows(r) && l.narrowing.allow("from "+from+"\n"+hashOf(claim), now) && l.rush.allow(from, now)
+	claim := claimOf(r)
+	return !l.proven.Has(claim, now) && l.callers.Allow("from "+claim, now) ||
+		signsIn(r) && l.coming.Allow(r.RemoteAddr, now) ||
+		narrows(r) && l.narrowing.Allow("from "+from+"\n"+claim, now) && l.rush.Allow(from, now)
 }
 
-// person takes a token of a person.
+// person takes a token of a person, and remembers their login.
 func (l rates) person(p session.Identity, r *http.Request, now time.Time) bool {
+	l.proven.Allow(claimOf(r), now)
 	name := p.Iss + "\n" + p.Sub
-	return l.callers.allow(name, now) || narrows(r) && l.narrowing.allow(name, now)
+	return l.callers.Allow(name, now) || narrows(r) && l.narrowing.Allow(name, now)
+}
+
+// claimOf is the login that a call shows, good or not.
+func claimOf(r *http.Request) string {
+	claim := strings.Join(r.Header.Values("Authorization"), "\n")
+	for _, c := range r.CookiesNamed(loginCookie) {
+		claim += "\n" + c.Value
+	}
+	return hashOf(claim)
+}
+
+// signsIn reports whether a call is a step of signing in.
+func signsIn(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/auth/") || r.URL.Path == "/api/v1/login"
 }
 
 // narrows reports whether a call only takes access away.
@@ -154,55 +174,4 @@ func narrows(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// limiter holds a token bucket for each of many names. It remembers a bounded
-// number of them and forgets the idle first.
-type limiter struct {
-	every rate.Limit
-	burst int
-
-	mu      sync.Mutex // guards buckets
-	buckets map[string]*bucket
-}
-
-type bucket struct {
-	*rate.Limiter
-	seen time.Time
-}
-
-func newLimiter(perSecond rate.Limit, burst int) *limiter {
-	return &limiter{every: perSecond, burst: burst, buckets: map[string]*bucket{}}
-}
-
-// allow takes one token of a name's bucket.
-func (l *limiter) allow(name string, now time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b := l.buckets[name]
-	if b == nil {
-		l.makeRoom(now)
-		b = &bucket{Limiter: rate.NewLimiter(l.every, l.burst)}
-		l.buckets[name] = b
-	}
-	b.seen = now
-	return b.AllowN(now, 1)
-}
-
-// makeRoom forgets buckets that are full again anyway, then, under a flood, anyone's.
-func (l *limiter) makeRoom(now time.Time) {
-	if len(l.buckets) < maxBuckets {
-		return
-	}
-	for name, b := range l.buckets {
-		if now.Sub(b.seen) > 10*time.Second {
-			delete(l.buckets, name)
-		}
-	}
-	for name := range l.buckets {
-		if len(l.buckets) < maxBuckets {
-			return
-		}
-		delete(l.buckets, name)
-	}
 }

@@ -9,13 +9,15 @@ import (
 	"net/http/httptest"
 	"testing"
 	"time"
+
+	"github.com/sallyport/sallyport/session/lobby"
 )
 
 // A body that does not come holds nobody up, read or not; a call that takes its time
 // after its body came is not cut short.
 func TestBodiesHaveTheirTime(t *testing.T) {
 	const patience = 100 * time.Millisecond
-	d := &door{Config: Config{Now: time.Now}, rates: rates{sources: newLimiter(1000, 1000)}, bodyTime: patience}
+	d := &door{Config: Config{Now: time.Now}, rates: rates{sources: lobby.NewPace(time.Millisecond, 1000)}, bodyTime: patience}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/unread", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(401) })
 	mux.HandleFunc("/read", func(w http.ResponseWriter, r *http.Request) {

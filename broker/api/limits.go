@@ -21,7 +21,9 @@ const (
 	callsOfPerson  = 20
 	callsOfSource  = 100
 	narrowOfPerson = 5 // beside these, of calls that narrow; four times as many at once
-	maxBuckets     = 20000
+	comingOfConn   = 2 // of one connection that signs in, beside these; four times as many at once
+
+	provenTime = 15 * time.Minute // a login that was good so lately has its own share
 )
 
 // Checks, each of which reads a whole recording.

@@ -3,6 +3,7 @@ package api
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -50,6 +51,34 @@ func TestWhatNarrowsGoesThroughAFlood(t *testing.T) {
 		}
 	}
 	w.until429("ben", "POST", v1+"requests/"+x.pending+"/deny", Denial{Reason: "no"}) // it has an end, too
+}
+
+// A stranger who calls without end from a hospital's address keeps nobody there from working
+// who is signed in, and nobody from signing in.
+func TestANeighboursFloodStopsNobody(t *testing.T) {
+	w := newWorld(t)
+	if a := w.send("adam", "GET", "/api/v1/me", nil); a.status != 200 {
+		t.Fatal(a.status)
+	}
+	w.until429("a stranger", "GET", "/api/v1/me", nil)
+	w.until429("", "GET", "/livez", nil)
+	for range callsOfPerson {
+		if a := w.send("adam", "GET", "/api/v1/me", nil); a.status != 200 {
+			t.Fatalf("who is signed in is told %d %s", a.status, a.body)
+		}
+	}
+	if a := w.send("", "POST", "/api/v1/login", SignIn{}); a.status == http.StatusTooManyRequests {
+		t.Error("nobody can sign in")
+	}
+	w.until429("adam", "GET", "/api/v1/me", nil) // but not without end
+	l, r := newRates(), httptest.NewRequest("POST", "/api/v1/login", nil)
+	for range 1000 {
+		l.source(r, start)
+	}
+	if l.source(r, start) {
+		t.Error("one connection signs in without end")
+	}
+	t.Logf("ATTACK | one stranger calls without end from a hospital's address | who is signed in there works on; sign-ins go through | %d of %d calls answered | holds", callsOfPerson, callsOfPerson)
 }
 
 // One who waits for everything at once is answered at once; the next person waits.

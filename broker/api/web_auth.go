@@ -34,7 +34,7 @@ type Trips interface {
 
 // Outcomes keeps what became of round trips until the page asks.
 type Outcomes interface {
-	Keep(ctx context.Context, b identity.Callback, body []byte) error
+	Keep(ctx context.Context, v identity.Visit, b identity.Callback, body []byte) error
 	Outcome(ctx context.Context, trip, login, browser string) ([]byte, error)
 }
 
@@ -213,7 +213,7 @@ func isJSON(r *http.Request) bool {
 
 // visit is what a browser's call brings along.
 func visit(r *http.Request) identity.Visit {
-	v := identity.Visit{Address: address(r.RemoteAddr), Agent: inWords(r.UserAgent())}
+	v := identity.Visit{Address: address(r.RemoteAddr), Conn: r.RemoteAddr, Agent: inWords(r.UserAgent())}
 	if all := r.CookiesNamed(tripCookie); len(all) == 1 {
 		v.Browser = all[0].Value
 	}
@@ -318,7 +318,10 @@ func (d *door) comeBack(w http.ResponseWriter, r *http.Request) error {
 	o := d.outcome(ctx, b, err)
 	body, err := json.Marshal(o)
 	if err == nil {
-		err = d.Web.Browsers.Keep(ctx, b, body)
+		err = d.Web.Browsers.Keep(ctx, visit(r), b, body)
+	}
+	if errors.Is(err, identity.ErrTooOften) {
+		return goTo(w, "/signin?problem="+lostMany)
 	}
 	if err != nil {
 		d.problem(ctx, err) // to the log; what was done is done
@@ -352,6 +355,7 @@ const (
 	lostStale     = "stale"
 	lostElsewhere = "elsewhere"
 	lostBroker    = "trouble"
+	lostMany      = "many"
 )
 
 func (d *door) lostWord(ctx context.Context, err error) string {
@@ -372,6 +376,8 @@ func lost(word string) (Outcome, bool) {
 		p = newProblem(http.StatusForbidden, session.Denied, "This sign-in is too old, was used before, or was not started here.", "Start again.")
 	case lostElsewhere:
 		p = newProblem(http.StatusForbidden, session.Denied, "This sign-in was started in another browser.", "Start again, in one browser; allow cookies for this site.")
+	case lostMany:
+		p = newProblem(http.StatusForbidden, session.Denied, "You are not signed in, and so many sign-ins of your network failed that the reason was not kept.", "Start again.")
 	case lostBroker:
 		p = newProblem(http.StatusServiceUnavailable, session.Unreachable, "The broker could not finish the sign-in.", "Try again in a minute.")
 	default:

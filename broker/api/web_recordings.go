@@ -171,7 +171,7 @@ func (d *door) verifyRecording(ctx context.Context, who signedIn, in *byID) (*of
 	if err != nil {
 		return nil, err
 	}
-	if !d.rates.checks.allow(who.Iss+"\n"+who.Sub, d.Now()) {
+	if !d.rates.checks.Allow(who.Iss+"\n"+who.Sub, d.Now()) {
 		return nil, errTooFast
 	}
 	v, err := d.Vault.Check(ctx, r.Site, r.ID)

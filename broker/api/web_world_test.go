@@ -30,7 +30,7 @@ func (d *doors) Return(context.Context, identity.Visit, identity.Answer) (identi
 	return identity.Callback{}, &session.Error{Kind: session.Denied, Message: "No.", Next: "No.", Err: identity.ErrStale}
 }
 
-func (d *doors) Keep(context.Context, identity.Callback, []byte) error { return nil }
+func (d *doors) Keep(context.Context, identity.Visit, identity.Callback, []byte) error { return nil }
 
 // Outcome knows one trip, ada's.
 func (d *doors) Outcome(_ context.Context, trip, login, _ string) ([]byte, error) {

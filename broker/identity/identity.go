@@ -2,8 +2,8 @@
 // browser's cookie is. At the command line a person proves who they are with an ID
 // token of a configured issuer, minted for this broker and for a session key that they
 // hold (the nonce covers both). A browser is sent to the issuer and back, a round trip:
-// state, nonce and PKCE verifier are kept here, are good once, and only for the browser
-// that left. Such round trips also bring the ID tokens that stand behind requests and
+// state, nonce and PKCE verifier are good once, and only for the browser that left; of a
+// sign-in they are sealed in the state, so that strangers have nothing written down here. Such round trips also bring the ID tokens that stand behind requests and
 // approvals; what those are for is its caller's errand, bytes that come back unchanged.
 // The package knows people, roles and sites; it knows nothing of requests, and nothing it
 // says counts at a hospital: agents check for themselves.
@@ -102,6 +102,7 @@ type Identity struct {
 	cfg     Config
 	rules   atomic.Pointer[rules] // replaced as a whole; see Prepare
 	subject [32]byte              // of every login nonce
+	shares  *shares
 }
 
 // rules are the issuers that count. They do not change.
@@ -154,7 +155,7 @@ func New(c Config) (*Identity, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Identity{cfg: c, subject: sha256.Sum256([]byte(c.BrokerURL))}
+	d := &Identity{cfg: c, subject: sha256.Sum256([]byte(c.BrokerURL)), shares: newShares()}
 	take, err := d.Prepare(c.Issuers, c.Tokens)
 	if err != nil {
 		return nil, err

@@ -331,37 +331,97 @@ func TestATokenSignsInOnce(t *testing.T) {
 	}
 }
 
-func TestAttemptsAreLimited(t *testing.T) {
-	t.Run("by address", func(t *testing.T) {
+// A hospital behind one address: whoever fails on purpose there, or in the network beside
+// it, keeps nobody from signing in who can.
+func TestAStrangerLocksNobodyOut(t *testing.T) {
+	w, b := newWorld(t), &book{}
+	w.cfg.Audit = b
+	w.reopen()
+	const tries = 1000
+	for i := range tries {
+		a := engineer(w).attempt()
+		a.Signature = nil
+		if i%2 == 0 {
+			a = identity.Attempt{IDToken: "x", Address: a.Address}
+		}
+		if _, err := w.Login(t.Context(), a); session.KindOf(err) != session.Denied && session.KindOf(err) != session.Invalid {
+			t.Fatalf("attempt %d: %v", i+1, err)
+		}
+	}
+	if n := len(b.kinds()); n != 10 {
+		t.Errorf("%d malformed sign-ins left %d entries", tries, n)
+	}
+	for i := range 200 { // a change of shift
+		if _, err := w.Login(t.Context(), somebody(vendor, fmt.Sprint("p", i), w.clock(), session.GroupEngineers).attempt()); err != nil {
+			t.Fatalf("person %d behind the same address: %v", i+1, err)
+		}
+	}
+	t.Logf("ATTACK | %d malformed sign-ins in a minute from a hospital's address | everybody there signs in; 10 entries | 200 of 200 signed in; 10 entries | holds", tries)
+	w.advance(time.Minute)
+	b.events = nil
+	_, _ = w.Login(t.Context(), identity.Attempt{IDToken: "x", Address: "192.0.2.1"})
+	if len(b.events) != 1 || b.events[0].Details["more"] != fmt.Sprint(tries-10) {
+		t.Errorf("what was not written down is not counted: %+v", b.events)
+	}
+}
+
+func TestRefusalsOfManyNetworksHaveABound(t *testing.T) {
+	w, b := newWorld(t), &book{}
+	w.cfg.Audit = b
+	w.reopen()
+	for i := range 400 {
+		_, _ = w.Login(t.Context(), identity.Attempt{IDToken: "x", Address: fmt.Sprintf("2001:db8:0:%x::1", i)})
+	}
+	if n := len(b.kinds()); n != 60 {
+		t.Errorf("400 networks left %d entries", n)
+	}
+}
+
+func TestSignInsAreLimited(t *testing.T) {
+	login := func(w *world, i int, address string, groups ...string) error {
+		a := somebody(vendor, "ada", w.clock().Add(time.Duration(i)*time.Second), groups...).attempt()
+		a.Address = address
+		_, err := w.Login(t.Context(), a)
+		return err
+	}
+	t.Run("of a person", func(t *testing.T) {
 		w := newWorld(t)
-		for i := range 12 {
-			a := engineer(w).attempt()
-			a.Signature = nil
-			_, err := w.Login(t.Context(), a)
-			if over := session.KindOf(err) == session.Refused; over != (i >= 10) {
-				t.Fatalf("attempt %d: %v", i+1, err)
+		for i := range 22 {
+			if over := session.KindOf(login(w, i, fmt.Sprintf("192.0.2.%d", i), session.GroupEngineers)) == session.Refused; over != (i >= 20) {
+				t.Fatalf("login %d: %v", i+1, over)
 			}
 		}
-		a := engineer(w).attempt()
-		a.Address = "192.0.2.9"
-		if _, err := w.Login(t.Context(), a); err != nil {
-			t.Errorf("another address: %v", err)
-		}
 		w.advance(61 * time.Second)
-		if _, err := w.Login(t.Context(), engineer(w).attempt()); err != nil {
+		if err := login(w, 99, "192.0.2.1", session.GroupEngineers); err != nil {
 			t.Errorf("a minute later: %v", err)
 		}
 	})
-	t.Run("by person", func(t *testing.T) {
+	t.Run("of a person who may not", func(t *testing.T) {
 		w := newWorld(t)
 		for i := range 7 {
-			p := somebody(vendor, "ada", w.clock().Add(time.Duration(i)*time.Second), session.GroupEngineers)
-			a := p.attempt()
-			a.Address = fmt.Sprintf("192.0.2.%d", i)
-			_, err := w.Login(t.Context(), a)
-			if over := session.KindOf(err) == session.Refused; over != (i >= 5) {
-				t.Fatalf("login %d: %v", i+1, err)
+			if over := errors.Is(login(w, i, "192.0.2.1"), identity.ErrTooOften); over != (i >= 5) {
+				t.Fatalf("refusal %d: %v", i+1, over)
 			}
+		}
+		if err := login(w, 9, "192.0.2.1", session.GroupEngineers); err != nil {
+			t.Errorf("failures count as successes: %v", err)
+		}
+	})
+	t.Run("of a network", func(t *testing.T) {
+		w := newWorld(t)
+		let := 0
+		for i := range 310 {
+			a := somebody(vendor, fmt.Sprint("p", i), w.clock(), session.GroupEngineers).attempt()
+			a.Address = fmt.Sprintf("192.0.2.%d", i%256)
+			if _, err := w.Login(t.Context(), a); err == nil {
+				let++
+			}
+		}
+		if let != 300 {
+			t.Errorf("%d of one network signed in", let)
+		}
+		if err := login(w, 0, "198.51.100.1", session.GroupEngineers); err != nil {
+			t.Errorf("another network: %v", err)
 		}
 	})
 }

@@ -16,11 +16,21 @@ const (
 	maxLogins       = 40               // of one way and person; the oldest make room
 )
 
-// What a sign-in may take.
+// What a sign-in may take. Those that fail and those that succeed count apart, or whoever
+// fails on purpose would keep their neighbours out.
 const (
-	perAddress    = 10               // login attempts a minute: a ward behind one address
-	perPerson     = 5                // logins a minute
+	perPerson     = 20  // sign-ins a minute that succeed
+	badPerPerson  = 5   // that a good token of theirs does not make
+	perNetwork    = 300 // at once that succeed, and as many in the next minute: a change of shift behind one address
+	keptOfNetwork = 10  // refused ones a minute that are written down, each network's
+	keptOfAll     = 60  // the same, of all networks
+	toldOfNetwork = 60  // refused sign-ins a minute whose reason is kept for their page, each network's
+	toldOfAll     = 600 // the same, of all networks
+	asksOfCaller  = 10  // at once of one connection, about codes that are none; then one a second
+	asksOfNetwork = 20  // a second, three times as many at once
+
 	roundTripTime = 10 * time.Minute // for a person at the identity provider
+	maxState      = 4096             // bytes of a sign-in's state
 	maxTokenAge   = 15 * time.Minute // of an ID token at login
 	leeway        = idtoken.Leeway   // for other people's clocks
 	maxToken      = idtoken.MaxToken // bytes of an ID token

@@ -42,7 +42,8 @@ func ProofMessage(idToken string) []byte {
 }
 
 // Login signs somebody in. Both outcomes are in the audit log before they are
-// answered, except what is refused for coming too often.
+// answered, except what is refused for coming too often, and refusals beyond a network's
+// share, which are counted there.
 func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
 	g, err := d.login(ctx, a)
 	if err == nil || errors.Is(err, ErrTooOften) {
@@ -52,17 +53,24 @@ func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
 	case session.Internal, session.Unreachable:
 		return Granted{}, err
 	}
-	if err := d.refused(ctx, err, issuerOf(a.IDToken), "cli"); err != nil {
+	if err := d.refused(ctx, err, issuerOf(a.IDToken), a.Address, "cli"); err != nil {
 		return Granted{}, err
 	}
 	return Granted{}, err
 }
 
 // refused writes a sign-in down that did not succeed. way says how it was tried.
-func (d *Identity) refused(ctx context.Context, why error, issuer, way string) error {
+func (d *Identity) refused(ctx context.Context, why error, issuer, address, way string) error {
+	more, keep := d.shares.keeps(address, d.cfg.Now())
+	if !keep {
+		return nil
+	}
 	var e *session.Error
 	errors.As(why, &e)
 	event := witness.Event{Event: witness.LoginRefused, Details: map[string]string{"why": e.Message, "by": way}}
+	if more != "" {
+		event.Details["more"] = more // that were not written down since the last
+	}
 	switch all := d.rules.Load().issuers[issuer]; len(all) {
 	case 1:
 		event.Site = siteOf(all[0].Side, all[0].Sites)
@@ -98,14 +106,11 @@ func issuerOf(token string) string {
 	return claimedIssuer(token)
 }
 
-// login checks, in this order: how often this address tried; shapes and sizes;
-// possession of the session key; the token, by its pinned issuer, for the login
-// client and with a nonce that covers this broker and that key; how often this
-// person came; groups; and that the token signs in once only.
+// login checks, in this order: shapes and sizes; possession of the session key; the
+// token, by its pinned issuer, for the login client and with a nonce that covers this
+// broker and that key; groups; how often this person and their network came; and that the
+// token signs in once only. How many others failed is not looked at.
 func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
-	if err := d.limit(ctx, "login:address:"+hashed(a.Address), perAddress); err != nil {
-		return Granted{}, err
-	}
 	expect, err := d.expectation(a)
 	if err != nil {
 		return Granted{}, err
@@ -120,7 +125,7 @@ func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
 	if err := doubleCheck(claims, expect); err != nil {
 		return Granted{}, err
 	}
-	if err := d.welcome(ctx, claims); err != nil {
+	if err := d.welcome(ctx, claims, a.Address); err != nil {
 		return Granted{}, err
 	}
 	if err := d.useOnce(ctx, a.IDToken, claims.Expires, expect.At); err != nil {
@@ -129,12 +134,23 @@ func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
 	return d.begin(ctx, claims, false, "")
 }
 
-// welcome decides whether somebody whose token is good may sign in: not too often,
-// and in a group that has something to do here.
-func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims) error {
-	if err := d.limit(ctx, "login:person:"+hashed(claims.Iss+"\n"+claims.Sub), perPerson); err != nil {
+// welcome decides whether somebody whose token is good may sign in: in a group that has
+// something to do here, and not too often.
+func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims, address string) error {
+	if err := d.belongs(claims); err != nil {
+		if often := d.limit(ctx, "login:refused:"+ofPerson(claims.Identity), badPerPerson); often != nil {
+			return often
+		}
 		return err
 	}
+	if err := d.limit(ctx, "login:person:"+ofPerson(claims.Identity), perPerson); err != nil {
+		return err
+	}
+	return d.shares.arrive(address, d.cfg.Now())
+}
+
+// belongs reports whether somebody is in a group that has something to do here.
+func (d *Identity) belongs(claims idtoken.Claims) error {
 	all := d.rules.Load().issuers[claims.Iss]
 	switch is := all.standing(claims.Groups); {
 	case len(is.roles) > 0 && len(is.sites) > 0:
@@ -220,8 +236,7 @@ func (d *Identity) limit(ctx context.Context, key string, n int) error {
 		return err
 	}
 	if !ok {
-		return (&session.Error{Kind: session.Refused, Message: "Too many sign-ins in a short time.", Err: ErrTooOften}).WithNext(
-			"Wait " + (wait + time.Second).Truncate(time.Second).String() + " and try again.")
+		return tooOften(wait)
 	}
 	return nil
 }
@@ -232,9 +247,6 @@ func malformed(message string) error {
 
 // ErrNotSignedIn is in the chain of every error that a new login would cure.
 var ErrNotSignedIn = errors.New("not signed in")
-
-// ErrTooOften is in the chain when a limit of sign-ins is reached.
-var ErrTooOften = errors.New("too many attempts")
 
 func notSignedIn(message string, cause error) error {
 	return &session.Error{Kind: session.Denied, Message: message, Next: "Run sallyport login.",

@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/lobby"
 )
 
 // ErrUnknown is in the chain of errors about a login or a round trip that is not
@@ -193,8 +194,12 @@ type outcome struct {
 	Body    []byte    `json:"body"`
 }
 
-// Keep keeps what became of a round trip, for ten minutes and for whoever made it.
-func (d *Identity) Keep(ctx context.Context, b Callback, body []byte) error {
+// Keep keeps what became of a round trip, for ten minutes and for whoever made it. Of
+// people who did not sign in it keeps no more than a network's share.
+func (d *Identity) Keep(ctx context.Context, v Visit, b Callback, body []byte) error {
+	if now := d.cfg.Now(); b.Login == "" && !(d.shares.told.Allow(lobby.NetworkOf(v.Address).String(), now) && d.shares.toldAll.Allow("", now)) {
+		return tooOften(time.Minute / keptOfNetwork)
+	}
 	kept, err := json.Marshal(outcome{Login: b.Login, Browser: b.browser, Created: d.cfg.Now().UTC(), Body: body})
 	if err != nil {
 		return err

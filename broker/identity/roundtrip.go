@@ -10,13 +10,14 @@ import (
 
 	"golang.org/x/oauth2"
 
+	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
 const (
-	roundTripKind = "web-trip" // by the hash of their state
+	roundTripKind = "web-trip" // of proofs, by the hash of their state
 	// perProver is how many proofs a person starts in a minute.
 	perProver = 10
 )
@@ -32,6 +33,7 @@ var ErrElsewhere = errors.New("another browser")
 type Visit struct {
 	Browser string // its half of a round trip, from its cookie; empty at first
 	Address string // without port; for limits only
+	Conn    string // the connection's other end; for limits only
 	Agent   string // browser and system in words, for the list of logins
 }
 
@@ -65,7 +67,8 @@ type Callback struct {
 	browser string
 }
 
-// roundTrip is what is kept while somebody is away.
+// roundTrip is what is kept while somebody is away: of a proof in the store, of a sign-in
+// in its state.
 type roundTrip struct {
 	ID       string    `json:"id"`
 	Issuer   string    `json:"issuer"`
@@ -74,7 +77,6 @@ type roundTrip struct {
 	Browser  string    `json:"browser"` // hash of its half
 	Created  time.Time `json:"created"`
 	Return   string    `json:"return,omitempty"`
-	Agent    string    `json:"agent,omitempty"`
 	Login    string    `json:"login,omitempty"` // of the browser when it left
 	Person   string    `json:"person,omitempty"`
 	Fresh    bool      `json:"fresh,omitempty"`
@@ -84,14 +86,11 @@ type roundTrip struct {
 // StartLogin sends somebody to the provider of their e-mail address. old names the
 // login that their browser has now, which the new one replaces.
 func (d *Identity) StartLogin(ctx context.Context, v Visit, email, back, old string) (Departure, error) {
-	if err := d.limit(ctx, "web:address:"+hashed(v.Address), perAddress); err != nil {
-		return Departure{}, err
-	}
 	p, err := d.providerFor(email)
 	if err != nil {
 		return Departure{}, err
 	}
-	return d.depart(ctx, v, p, email, roundTrip{Nonce: newSecret(), Return: back, Agent: v.Agent, Login: old})
+	return d.depart(ctx, v, p, email, roundTrip{Nonce: newSecret(), Return: back, Login: old})
 }
 
 // StartProof sends a signed-in person to their provider for a token with a nonce.
@@ -119,14 +118,10 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 	if !isSecret(v.Browser) {
 		v.Browser = newSecret()
 	}
-	state := newSecret()
 	t.ID, t.Issuer, t.Verifier = newSecret(), p.issuer.URL, oauth2.GenerateVerifier()
 	t.Browser, t.Created = hashed(v.Browser), d.cfg.Now().UTC()
-	body, err := json.Marshal(t)
+	state, err := d.keep(ctx, t)
 	if err != nil {
-		return Departure{}, err
-	}
-	if err := d.cfg.Sessions.Create(ctx, roundTripKind, hashed(state), body, roundTripTime); err != nil {
 		return Departure{}, err
 	}
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier)}
@@ -136,6 +131,19 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 	return Departure{URL: p.oauth(m).AuthCodeURL(state, options...), Browser: v.Browser}, nil
 }
 
+// keep makes a trip's state. Only those of people who are signed in are kept here.
+func (d *Identity) keep(ctx context.Context, t roundTrip) (state string, err error) {
+	if t.Errand == nil {
+		return d.seal(ctx, t)
+	}
+	body, err := json.Marshal(t)
+	if err != nil {
+		return "", err
+	}
+	state = newSecret()
+	return state, d.cfg.Sessions.Create(ctx, roundTripKind, hashed(state), body, roundTripTime)
+}
+
 // Return takes a browser that came back: the trip is used up, the code exchanged, the
 // token checked. A login begins; a proof's token is handed to the caller, who must
 // not show it to anybody but the agent that it is for. What goes wrong is in the audit
@@ -143,56 +151,46 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 func (d *Identity) Return(ctx context.Context, v Visit, a Answer) (Callback, error) {
 	t, err := d.claim(ctx, v, a.State)
 	if err != nil {
-		if d.limit(ctx, "web:lost:"+hashed(v.Address), perAddress) != nil {
-			return Callback{}, err // known by now
-		}
-		return Callback{}, d.turnedAway(ctx, err, t)
+		return Callback{}, d.turnedAway(ctx, v, err, t)
 	}
 	b := Callback{Trip: t.ID, Errand: t.Errand, Return: t.Return, browser: t.Browser}
 	if t.Errand == nil {
-		err = d.finishLogin(ctx, t, a, &b)
+		err = d.finishLogin(ctx, v, t, a, &b)
 	} else {
 		err = d.finishProof(ctx, t, a, &b)
 	}
 	if err != nil {
 		b.Token = ""
-		return b, d.turnedAway(ctx, err, t)
+		return b, d.turnedAway(ctx, v, err, t)
 	}
 	return b, nil
 }
 
 // turnedAway writes a refusal down, and returns it in words for a browser.
-func (d *Identity) turnedAway(ctx context.Context, why error, t roundTrip) error {
+func (d *Identity) turnedAway(ctx context.Context, v Visit, why error, t roundTrip) error {
 	kind := session.KindOf(why)
 	if kind != session.Internal && kind != session.Unreachable && !errors.Is(why, ErrTooOften) {
-		if err := d.refused(ctx, why, t.Issuer, "web"); err != nil {
+		if err := d.refused(ctx, why, t.Issuer, v.Address, "web"); err != nil {
 			return err
 		}
 	}
 	return forBrowser(why)
 }
 
+// errStale is what somebody is told who comes back from nowhere that we know.
+var errStale = &session.Error{Kind: session.Denied, Message: "This sign-in is too old, was used before, or was not started here.", Next: "Start again.", Err: ErrStale}
+
 // claim finds the trip of a state and uses it up, if this is the browser that left:
 // somebody who only saw a state can neither use nor spoil it.
 func (d *Identity) claim(ctx context.Context, v Visit, state string) (roundTrip, error) {
-	stale := &session.Error{Kind: session.Denied, Message: "This sign-in is too old, was used before, or was not started here.", Next: "Start again.", Err: ErrStale}
-	if !isSecret(state) || d.cfg.Web.Shelf == nil {
-		return roundTrip{}, stale
+	if d.cfg.Web.Shelf == nil {
+		return roundTrip{}, errStale
 	}
-	read := func(body []byte) (t roundTrip, err error) {
-		if err = json.Unmarshal(body, &t); err != nil {
-			err = session.Errorf(session.Internal, "read a round trip: %w", err)
-		}
-		return t, err
+	find, spend := d.findSealed, d.spendSealed
+	if isSecret(state) {
+		find, spend = d.find, d.spend
 	}
-	doc, err := d.cfg.Sessions.Get(ctx, roundTripKind, hashed(state))
-	if isGone(err) {
-		return roundTrip{}, stale
-	}
-	if err != nil {
-		return roundTrip{}, err
-	}
-	t, err := read(doc.Body)
+	t, err := find(ctx, state)
 	if err != nil {
 		return roundTrip{}, err
 	}
@@ -200,17 +198,54 @@ func (d *Identity) claim(ctx context.Context, v Visit, state string) (roundTrip,
 		return roundTrip{}, &session.Error{Kind: session.Denied, Message: "This sign-in was started in another browser.",
 			Next: "Start again, in one browser; allow cookies for this site.", Err: ErrElsewhere}
 	}
-	if doc, err = d.cfg.Web.Shelf.Take(ctx, roundTripKind, hashed(state)); isGone(err) {
-		return roundTrip{}, stale
-	}
-	if err != nil {
-		return roundTrip{}, err
-	}
-	if t, err = read(doc.Body); err != nil {
+	if t, err = spend(ctx, state, t); err != nil {
 		return roundTrip{}, err
 	}
 	if d.cfg.Now().Sub(t.Created) >= roundTripTime {
-		return roundTrip{}, stale
+		return roundTrip{}, errStale
+	}
+	return t, nil
+}
+
+// findSealed reads a sign-in.
+func (d *Identity) findSealed(ctx context.Context, state string) (roundTrip, error) {
+	t, ok, err := d.unseal(ctx, state)
+	if err == nil && !ok {
+		err = errStale
+	}
+	return t, err
+}
+
+// spendSealed uses a sign-in up, for this node and as long as it remembers; one that
+// succeeds is used up for good. See finishLogin.
+func (d *Identity) spendSealed(_ context.Context, _ string, t roundTrip) (roundTrip, error) {
+	if !d.shares.spent.Allow(t.ID, d.cfg.Now()) {
+		return roundTrip{}, errStale
+	}
+	return t, nil
+}
+
+// find reads a proof's trip.
+func (d *Identity) find(ctx context.Context, state string) (roundTrip, error) {
+	doc, err := d.cfg.Sessions.Get(ctx, roundTripKind, hashed(state))
+	return readTrip(doc.Body, err)
+}
+
+// spend takes a proof's trip from the store.
+func (d *Identity) spend(ctx context.Context, state string, _ roundTrip) (roundTrip, error) {
+	doc, err := d.cfg.Web.Shelf.Take(ctx, roundTripKind, hashed(state))
+	return readTrip(doc.Body, err)
+}
+
+func readTrip(body []byte, err error) (t roundTrip, _ error) {
+	if isGone(err) {
+		return t, errStale
+	}
+	if err != nil {
+		return t, err
+	}
+	if err := json.Unmarshal(body, &t); err != nil {
+		return t, session.Errorf(session.Internal, "read a round trip: %w", err)
 	}
 	return t, nil
 }
@@ -266,16 +301,26 @@ func troubled(code string) error {
 		Next: "Start again; if it stays so, ask whoever runs your sign-in."}
 }
 
-// finishLogin signs somebody in.
-func (d *Identity) finishLogin(ctx context.Context, t roundTrip, a Answer, b *Callback) error {
+// finishLogin signs somebody in, and marks the trip as used.
+func (d *Identity) finishLogin(ctx context.Context, v Visit, t roundTrip, a Answer, b *Callback) error {
+	if err := d.shares.ask(v, d.cfg.Now()); err != nil {
+		return err
+	}
 	_, claims, err := d.redeem(ctx, t, a)
-	if err == nil {
-		err = d.welcome(ctx, claims)
+	if err != nil {
+		d.shares.failed(v, d.cfg.Now())
+	} else {
+		err = d.welcome(ctx, claims, v.Address)
 	}
 	if err != nil {
 		return err
 	}
-	g, err := d.begin(ctx, claims, true, t.Agent)
+	if err := d.cfg.Sessions.Create(ctx, usedKind, hashed(t.ID), []byte("{}"), roundTripTime+leeway); errors.Is(err, store.ErrExists) {
+		return errStale
+	} else if err != nil {
+		return err
+	}
+	g, err := d.begin(ctx, claims, true, v.Agent)
 	if err != nil {
 		return err
 	}

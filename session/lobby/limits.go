@@ -10,3 +10,6 @@ const (
 
 // busyTime is how long whoever is at it keeps its place before its neighbours.
 const busyTime = 5 * time.Second
+
+// maxNames is how many names a pace remembers.
+const maxNames = 20000

@@ -185,11 +185,20 @@ func (l *Lobby) remove(p *Place) {
 // Network is what counts as one source: a /24 of IPv4, a /64 of IPv6. Whatever is no IP
 // address shares one.
 func Network(addr net.Addr) netip.Prefix {
-	ap, err := netip.ParseAddrPort(addr.String())
+	host, _, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return netip.Prefix{}
 	}
-	ip := ap.Addr().Unmap().WithZone("")
+	return NetworkOf(host)
+}
+
+// NetworkOf is Network of an address without a port.
+func NetworkOf(host string) netip.Prefix {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return netip.Prefix{}
+	}
+	ip = ip.Unmap().WithZone("")
 	bits := networkIPv4
 	if ip.Is6() {
 		bits = networkIPv6

@@ -105,7 +105,7 @@ export async function visit(browser: Browser, world: World, name: string, path =
   };
 }
 
-/** Signs in by name. Ten sign-ins a minute may come from one address, and stories that follow each other are more: whoever is told to wait does. */
+/** Signs in by name. One person signs in so many times a minute: a story that is told to wait does. */
 async function signIn(page: Page, path: string, name: string) {
   const told = page.getByText(/^Wait .* and try again/);
   for (;;) {

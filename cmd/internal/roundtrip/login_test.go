@@ -198,22 +198,47 @@ func TestPeopleWhoMayNotSignIn(t *testing.T) {
 	}
 }
 
-func TestLoginsAreLimited(t *testing.T) {
+// Whoever starts sign-ins without end, and comes back with made-up codes, has nothing written
+// down, and keeps nobody of their network from signing in.
+func TestStrangersWriteNothingAndLockNobodyOut(t *testing.T) {
 	w := newWorld(t)
 	b := w.browser()
-	for i := range 12 {
-		a := b.call("POST", "/auth/login", api.LoginStart{Email: engineer})
-		if (a.status == 429) != (i >= 10) {
+	w.browser().signIn(approver) // the day's key is made
+	before := len(w.redis.Keys())
+	for i := range 500 {
+		w.pass(50 * time.Millisecond) // no more than one address may call
+		if a := b.call("POST", "/auth/login", api.LoginStart{Email: engineer}); a.status != 200 {
 			t.Fatalf("start %d: %d %s", i+1, a.status, a.body)
 		}
 	}
-	b.pass(time.Minute)
-	for range 5 {
+	if after := len(w.redis.Keys()); after > before {
+		t.Errorf("500 sign-ins that were only started left %d keys", after-before)
+	}
+	q := b.visit(b.leave(engineer, "/"))
+	q.Set("code", "made-up")
+	for range 200 {
+		w.pass(50 * time.Millisecond)
+		b.back(q)
+		b.back(url.Values{"state": {strings.Repeat("A", 43)}})
+	}
+	if after := len(w.redis.Keys()); after > before+70 {
+		t.Errorf("400 made-up answers left %d keys", after-before)
+	}
+	for range 10 {
 		w.browser().signIn(engineer)
 	}
-	b = w.browser()
+	t.Logf("ATTACK | 500 sign-ins started and 400 made-up answers of one address | nothing kept of starts; everybody there signs in | 0 keys; 10 of 10 signed in | holds")
+}
+
+func TestLoginsAreLimited(t *testing.T) {
+	w := newWorld(t)
+	for range 20 {
+		w.pass(50 * time.Millisecond)
+		w.browser().signIn(engineer)
+	}
+	b := w.browser()
 	if o := b.outcome(b.back(b.visit(b.leave(engineer, "/")))); b.in() || o.Problem.Status != 429 {
-		t.Errorf("the sixth sign-in of a minute: %+v", o)
+		t.Errorf("the 21st sign-in of a minute: %+v", o)
 	}
 }
 
