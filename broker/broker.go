@@ -229,10 +229,13 @@ func (b *Broker) Run(ctx context.Context) error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("listen for ssh: %w", err), people.Close())
 	}
-	if err := b.auditStart(ctx); err != nil {
+	started, err := b.auditStart(ctx)
+	if err != nil {
 		return errors.Join(err, people.Close(), jump.Close())
 	}
 	group, gctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return b.audit.Run(gctx) })
+	b.audit.Owe(ctx, started)
 	group.Go(func() error { return b.fleet.Run(gctx) })
 	group.Go(func() error { return b.keys.Ask(gctx) })
 	group.Go(func() error { return b.settleArrivals(gctx) })

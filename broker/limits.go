@@ -33,6 +33,12 @@ const (
 	maxPeersFile = 1 << 20          // bytes: the checkpoints of session.MaxNodes nodes
 )
 
+// Events that the audit log is owed, in the store.
+const (
+	owedLife    = 90 * 24 * time.Hour
+	maxRecalled = 4096
+)
+
 // What agents are told, and ask for.
 const (
 	roundEvery  = time.Minute      // every agent gets the newest checkpoint

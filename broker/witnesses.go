@@ -66,7 +66,8 @@ func (b *Broker) openAudit() (*audit.Log, error) {
 	if b.signer, err = b.cfg.logKey(); err != nil {
 		return nil, err
 	}
-	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: b.signer, Origin: origin, Now: time.Now, Appended: b.appended})
+	return audit.Open(audit.Config{Dir: auditDir(b.cfg), Key: b.signer, Origin: origin, Now: time.Now,
+		Shelf: owedShelf{b.store, origin}, Appended: b.appended})
 }
 
 // openAmongPeers is this node among the others that share its store.
@@ -79,17 +80,19 @@ func (b *Broker) openAmongPeers() error {
 	return err
 }
 
-// auditStart writes down that the broker runs, and with which configuration.
-func (b *Broker) auditStart(ctx context.Context) error {
+// auditStart takes up what the log was owed and left, and says what there is to write of
+// the start: that the broker runs, and with which configuration. A disk that takes no writes
+// does not stop it: what narrows needs none.
+func (b *Broker) auditStart(ctx context.Context) (started witness.Event, err error) {
+	if err := b.audit.Recall(ctx); err != nil {
+		return started, err
+	}
 	if err := takeNotes(ctx, b.audit, b.log); err != nil {
-		return err
+		b.log.Error("the audit log cannot be written", "err", err)
 	}
 	digest, err := b.cfg.digest()
-	if err != nil {
-		return err
-	}
-	return b.audit.Append(ctx, witness.Event{Event: witness.BrokerStarted, Details: map[string]string{
-		"node": b.cfg.Node, "version": Version, "configuration": digest}})
+	return witness.Event{Event: witness.BrokerStarted, Details: map[string]string{
+		"node": b.cfg.Node, "version": Version, "configuration": digest}}, err
 }
 
 // digest names a configuration in the audit log.

@@ -15,8 +15,9 @@ import (
 )
 
 const (
-	lockName = "lock"
-	suffix   = ".json"
+	lockName    = "lock"
+	reserveName = "reserve"
+	suffix      = ".json"
 )
 
 // disk is a directory of whole files. After a write that failed the file may hold the
@@ -169,11 +170,11 @@ func (l *Ledger) write(e *entry, next record) error {
 // put writes a file. What narrows takes from the reserve when the disk is full.
 func (l *Ledger) put(name string, body []byte, narrows bool) error {
 	err := l.disk.write(name, body)
-	for narrows && diskFull(err) && l.reserve.give(len(body)) {
+	for narrows && durable.Full(err) && l.reserve.Give(len(body)) {
 		err = l.disk.write(name, body)
 	}
 	if err == nil && !narrows {
-		l.reserve.fill()
+		l.reserve.Fill()
 	}
 	return err
 }

@@ -14,11 +14,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/grant"
 )
 
@@ -29,7 +31,7 @@ var ErrUsed = errors.New("used before")
 // Ledger is one agent's ledger directory. Safe for concurrent use.
 type Ledger struct {
 	disk    disk
-	reserve *reserve // guarded by mu
+	reserve *durable.Reserve // guarded by mu
 	unlock  func() error
 
 	mu      sync.Mutex
@@ -52,7 +54,7 @@ func Open(dir string) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, unlock())
 	}
-	l.unlock, l.reserve = unlock, newReserve(dir)
+	l.unlock, l.reserve = unlock, durable.NewReserve(filepath.Join(dir, reserveName), reserveSize)
 	return l, nil
 }
 

@@ -11,7 +11,6 @@ const (
 	maxEngineer   = 320     // bytes of an e-mail address or subject
 
 	reserveSize = 2 << 20 // bytes kept for closing and freezing on a full disk: a hundred entries, were each the last to find room
-	reserveStep = 8 << 10 // bytes given up beside those of an entry: names, and the rest of a block
 
 	maxBackwards = 30 * time.Second // by which the clock may step back after an admission
 )

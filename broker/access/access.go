@@ -60,9 +60,11 @@ type Listing interface {
 	Wait(ctx context.Context, kind, id string, since uint64) (store.Doc, error)
 }
 
-// Auditor writes an event down for good before anything follows from it.
+// Auditor writes an event down for good before anything follows from it. What may not be
+// kept waiting is owed: it is written at once or, where the disk refuses, later.
 type Auditor interface {
 	Append(ctx context.Context, e witness.Event) error
+	Owe(ctx context.Context, e witness.Event)
 }
 
 // Caller is somebody who signed in.

@@ -283,9 +283,7 @@ func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string
 	if err := change(&before); err != nil { // what is refused anyway is no event
 		return record{}, err
 	}
-	if err := a.enter(ctx, event); err != nil {
-		return record{}, err
-	}
+	a.owe(ctx, event)
 	r, err := a.edit(ctx, id, func(r *record) error {
 		if err := change(r); err != nil {
 			return err

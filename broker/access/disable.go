@@ -118,9 +118,7 @@ func (a *Access) Disable(ctx context.Context, c Caller, site string, who session
 	if err != nil {
 		return Engineer{}, err
 	}
-	if err := a.enter(ctx, standingEvent(witness.EngineerDisabled, c, site, who)); err != nil {
-		return Engineer{}, err
-	}
+	a.owe(ctx, standingEvent(witness.EngineerDisabled, c, site, who))
 	a.log.Info("engineer disabled", "site", site, "engineer", who.Sub, "user", c.Who().Sub)
 	ctx = context.WithoutCancel(ctx) // a caller that hangs up does not keep the door open
 	for _, agent := range agents {

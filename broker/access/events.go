@@ -24,6 +24,13 @@ func (a *Access) enter(ctx context.Context, events ...witness.Event) error {
 	return nil
 }
 
+// owe is enter for what narrows: kill, freeze, revoke and deny wait for no log.
+func (a *Access) owe(ctx context.Context, e witness.Event) {
+	if a.audit != nil {
+		a.audit.Owe(ctx, e)
+	}
+}
+
 // event is something about a request. nobody did it when by is zero: an agent told it.
 func (r record) event(what string, by session.Person, details map[string]string) witness.Event {
 	engineer := r.Engineer.Identity

@@ -63,19 +63,20 @@ func (a *Access) hold(ctx context.Context, c Caller, id string, verb link.Delive
 		return Session{}, said(v)
 	}
 	ctx = context.WithoutCancel(ctx)
-	what := witness.Froze
-	if verb == link.DeliverThaw {
-		what = witness.Thawed
-	}
-	if err := a.enter(ctx, r.event(what, by, nil)); err != nil {
+	if verb == link.DeliverFreeze {
+		a.owe(ctx, r.event(witness.Froze, by, nil))
+	} else if err := a.enter(ctx, r.event(witness.Thawed, by, nil)); err != nil {
 		return Session{}, err
 	}
-	r, err = a.edit(ctx, r.id, func(r *record) error {
+	held, err := a.edit(ctx, r.id, func(r *record) error {
 		r.Session.Frozen = change(r.Session.Frozen)
 		return nil
 	})
-	if err != nil {
-		return Session{}, err
+	if err != nil { // the agent does it all the same, and its report says so
+		a.log.Warn("what the agent holds is not on record yet", "verb", verb, "session", id, "err", err)
+		r.Session.Frozen = change(r.Session.Frozen)
+	} else {
+		r = held
 	}
 	a.log.Info("session held", "verb", verb, "session", id, "user", by.Sub)
 	s := r.session(a.now())
@@ -112,9 +113,7 @@ func (a *Access) Revoke(ctx context.Context, c Caller, id string, reason string)
 	if err := trial.revoke(taken, a.now()); err != nil {
 		return Request{}, err
 	}
-	if err := a.enter(ctx, r.event(witness.Revoked, c.Who(), nil)); err != nil {
-		return Request{}, err
-	}
+	a.owe(ctx, r.event(witness.Revoked, c.Who(), nil))
 	r, err = a.edit(ctx, r.id, func(r *record) error {
 		return r.revoke(taken, a.now())
 	})

@@ -96,45 +96,57 @@ func (a *Access) Kill(ctx context.Context, c Caller, id string) (Session, error)
 	if s := r.status(now); s != session.Approved {
 		return r.session(now), nil
 	}
-	if err := a.enter(ctx, r.event(witness.SessionKilled, c.Who(), map[string]string{"reason": string(reason)})); err != nil {
-		return Session{}, err
+	a.owe(ctx, r.event(witness.SessionKilled, c.Who(), map[string]string{"reason": string(reason)}))
+	owed := debt{Reason: reason, By: c.Who()}
+	noted, err := a.edit(ctx, r.id, func(r *record) error { r.Owed = &owed; return nil })
+	if err == nil {
+		r = noted
 	}
-	owed := &debt{Reason: reason, By: c.Who()}
-	if r, err = a.edit(ctx, r.id, func(r *record) error { r.Owed = owed; return nil }); err != nil {
-		return Session{}, err
-	}
-	if reason == session.RevokedGrant {
+	if reason == session.RevokedGrant && err == nil {
 		a.notify(ctx, NoticeRevoked, r, c.Who())
 	}
-	if !a.agents.Online(r.doc.Site, r.Agent) {
-		return Session{}, later(r.doc.Site, id, nil)
+	return a.end(ctx, r, owed, err)
+}
+
+// end has the agent end a session, now or, where the debt was noted, later. What the agent
+// has done is done, whatever can be written about it.
+func (a *Access) end(ctx context.Context, r record, owed debt, unnoted error) (Session, error) {
+	id := r.sessionID().Session()
+	var v link.Verdict
+	err := error(nil)
+	online := a.agents.Online(r.doc.Site, r.Agent)
+	if online {
+		v, err = a.agents.End(ctx, r.doc.Site, r.Agent, link.End{Session: id, Reason: owed.Reason, By: owed.By})
 	}
-	v, err := a.agents.End(ctx, r.doc.Site, r.Agent, link.End{Session: id, Reason: reason, By: c.Who()})
-	if err != nil {
+	switch {
+	case (!online || err != nil) && unnoted != nil:
+		return Session{}, unnoted
+	case !online || err != nil:
 		return Session{}, later(r.doc.Site, id, err)
 	}
-	if v.OK && r.Session.Ended.IsZero() {
-		err := a.enter(ctx, r.event(witness.SessionEnded, session.Person{}, map[string]string{"reason": string(reason)}))
-		if err != nil {
-			return Session{}, err // it has ended; the agent's report says so again
-		}
-	}
-	r, err = a.edit(ctx, r.id, func(r *record) error {
-		if r.Owed != nil && *r.Owed == *owed {
+	ctx = context.WithoutCancel(ctx)
+	over := func(r *record) error {
+		if r.Owed != nil && *r.Owed == owed {
 			r.Owed = nil
 		}
 		if v.OK && r.Session.Ended.IsZero() {
-			r.Session.Ended, r.Session.Reason = a.utc(), reason
+			r.Session.Ended, r.Session.Reason = a.utc(), owed.Reason
 		}
 		return nil
-	})
-	if err != nil {
-		return Session{}, err
+	}
+	if v.OK && r.Session.Ended.IsZero() {
+		a.owe(ctx, r.event(witness.SessionEnded, session.Person{}, map[string]string{"reason": string(owed.Reason)}))
+	}
+	if ended, err := a.edit(ctx, r.id, over); err == nil {
+		r = ended
+	} else { // the agent's report says so again
+		a.log.Warn("an ended session is not on record yet", "session", id, "err", err)
+		_ = over(&r)
 	}
 	if !v.OK {
 		return Session{}, said(v)
 	}
-	a.log.Info("session ended", "session", id, "user", c.Who().Sub, "reason", reason)
+	a.log.Info("session ended", "session", id, "user", owed.By.Sub, "reason", owed.Reason)
 	return r.session(a.now()), nil
 }
 

@@ -28,19 +28,21 @@
 // copied when a node was lost, the last second or two, is proved by nobody.
 //
 // Order of event and effect. An event is in the log before the answer that depends
-// on it, and whoever cannot write it refuses:
+// on it, and whoever cannot write it refuses - but for what narrows. Kill, freeze,
+// revocation, denial, withdrawal and an engineer disabled wait for no disk: their event is
+// owed (Owe). A disk that does its part has it at once; otherwise it is kept in memory and
+// on a shelf elsewhere, and written before every other event as soon as that can be, with
+// the time when it happened, once and in order. A reserve of room on the disk is given up
+// for them alone. The others:
 //
-//   - login, logout, denial, withdrawal, kill, join token, enrolment, recording
-//     fetched: event, then effect. A fault in between leaves an event whose effect
+//   - login, logout, join token, enrolment, recording fetched: event, then effect. A fault in between leaves an event whose effect
 //     did not happen; never the reverse.
 //   - request, approval, grant admitted: the agent's yes, event, broker's record. If
 //     the event cannot be written the caller gets an internal error and the broker
 //     records nothing, so nothing can be opened through it. Asking again with the
 //     same bytes finds the agent's yes and writes event and record.
-//   - activation, freeze, thaw: the agent's yes, event, broker's record: what holds a
-//     session is never kept waiting by the log. Proposal, revocation, an engineer
-//     disabled or enabled, a recording viewed or reviewed: event, then effect, but for the
-//     engineer, whose access ends first.
+//   - activation, thaw: the agent's yes, event, broker's record. Proposal, an engineer
+//     enabled, a recording viewed or reviewed: event, then effect.
 //   - session opened and ended, recording sealed, changed catalogue: the agent's
 //     report, event, record. If the event cannot be written the report is refused
 //     and the agent repeats it. A report that comes twice at once can stand in the

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -25,6 +26,7 @@ type Config struct {
 	Key    ed25519.PrivateKey
 	Origin string // names the log: the broker's host and the node
 	Now    func() time.Time
+	Shelf  Shelf // nil: what is owed lives as long as this process
 	// Appended hears of every event once it is durable. It must not block.
 	Appended func(witness.Event)
 }
@@ -41,12 +43,15 @@ type Log struct {
 	cfg    Config
 	disk   disk
 	unlock func() error
+	owed   debts
+	health health
 
-	commit   sync.Mutex // held while something is written; guards the next four
+	commit   sync.Mutex // held while something is written; guards the next five
 	journal  *os.File
 	length   int64 // of the journal, as far as it is durable
 	torn     bool  // journal or tiles are not what the tree says: mend comes before all else
 	closed   bool
+	reserve  *durable.Reserve
 	queued   sync.Mutex // guards queue
 	queue    []*waiting
 	mu       sync.RWMutex // guards what follows
@@ -94,13 +99,14 @@ func open(cfg Config, on disk) (*Log, error) {
 	if err := durable.Sweep(cfg.Dir); err != nil {
 		return nil, errors.Join(fmt.Errorf("tidy the audit log: %w", err), unlock())
 	}
-	l := &Log{cfg: cfg, disk: on, unlock: unlock}
+	l := &Log{cfg: cfg, disk: on, unlock: unlock, owed: debts{wake: make(chan struct{}, 1)}}
 	if err := l.load(); err != nil {
 		if l.journal != nil {
 			err = errors.Join(err, l.journal.Close())
 		}
 		return nil, errors.Join(err, unlock())
 	}
+	l.reserve = durable.NewReserve(filepath.Join(cfg.Dir, "reserve"), reserveSize)
 	return l, nil
 }
 
@@ -196,40 +202,61 @@ func notWritten(err error) error {
 		Next: "Try again; if it stays so, the broker's operators find the fault in its log.", Err: err}
 }
 
-// writeGroup writes the oldest of the queue. l.commit is held.
+// errNoRoom says that the rest of the disk is kept for what is owed.
+var errNoRoom = fmt.Errorf("what is left of the disk is kept for kill, freeze, revoke and deny: %w", syscall.ENOSPC)
+
+// writeGroup writes what is owed and then the oldest of the queue. l.commit is held.
 func (l *Log) writeGroup() {
 	l.queued.Lock()
 	n := min(len(l.queue), maxGroup)
 	group := l.queue[:n:n]
 	l.queue = l.queue[n:]
 	l.queued.Unlock()
+	fault := l.pay()
+	if fault == nil && !l.reserve.Fill() {
+		fault = errNoRoom
+	}
+	if fault == nil {
+		fault = l.put(group)
+	}
+	for _, w := range group {
+		w.done = true
+		if w.err = cmp.Or(w.err, fault); w.err != nil {
+			w.err = notWritten(w.err)
+		}
+	}
+}
+
+// put numbers events and writes them as one group. An event that cannot be spelled is
+// left out, and says so.
+func (l *Log) put(group []*waiting) error {
+	if err := l.mend(); err != nil {
+		l.health.note(err, true)
+		return err
+	}
 	var entries [][]byte
-	fault := l.mend()
 	seq, now := l.Size(), l.cfg.Now()
 	for _, w := range group {
-		if w.done, w.err = true, fault; fault != nil {
-			continue
-		}
 		w.event.Seq, w.event.Time = seq, now
 		entry, err := w.event.Entry()
-		if err != nil {
-			w.err = err
+		if w.err = err; err != nil {
 			continue
 		}
 		w.seq = seq
 		entries = append(entries, entry)
 		seq++
 	}
-	if len(entries) > 0 {
-		fault = l.write(entries)
+	if len(entries) == 0 {
+		return nil
 	}
+	err := l.write(entries)
+	l.health.note(err, true)
 	for _, w := range group {
-		if w.err = cmp.Or(w.err, fault); w.err != nil {
-			w.err = notWritten(w.err)
-		} else if l.cfg.Appended != nil {
+		if err == nil && w.err == nil && l.cfg.Appended != nil {
 			l.cfg.Appended(w.event)
 		}
 	}
+	return err
 }
 
 // write makes a group durable and takes it into the tree. After an error nothing of it

@@ -234,6 +234,10 @@ func openWorld(t *testing.T, o with, change ...func([]identity.Issuer)) *world {
 	w.audit, err = audit.Open(audit.Config{Dir: t.TempDir(), Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Origin: "broker", Now: w.clock})
 	w.must(err)
 	t.Cleanup(func() { w.must(w.audit.Close()) })
+	run, stop := context.WithCancel(context.Background())
+	ran := make(chan error, 1)
+	go func() { ran <- w.audit.Run(run) }()
+	t.Cleanup(func() { stop(); <-ran })
 	w.agent = &accesstest.Agents{Site: "NGH", Name: "main", Now: w.clock}
 	if o.agent == nil {
 		o.agent = w.agent
