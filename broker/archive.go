@@ -174,7 +174,7 @@ func unshown(recording string, err error) error {
 	switch {
 	case errors.Is(err, recordings.ErrSealedContent):
 		return &session.Error{Kind: session.Refused, Err: err, Message: "What is in this recording is sealed to the hospital; the broker cannot show it.",
-			Next: "Replay it where the hospital's identity is: sallyport recordings play " + recording + "."}
+			Next: "Replay it where the hospital's identity is: sallyport recordings play " + recording + " --reason WHY."}
 	case errors.As(err, &d), errors.Is(err, io.EOF): // missing, though something follows it
 		return &session.Error{Kind: session.Refused, Err: err, Message: "This recording cannot be read.",
 			Next: "See where it breaks: sallyport recordings verify " + recording + "."}

@@ -111,7 +111,7 @@ func verify(reader *Reader, trust []session.Trust, each func(witness.Head)) Resu
 		return broken(result, err)
 	}
 	result.Result, result.Reason = standing(result)
-	if !pinned(reader, trust) {
+	if !reader.SignedBy(trust) {
 		if result.Result == VerdictLive {
 			result.Reason = "consistent, signer unknown; " + result.Reason
 		} else {
@@ -148,7 +148,9 @@ func standing(r Result) (Verdict, string) {
 	return VerdictIntact, "every byte is as the agent signed it"
 }
 
-func pinned(r *Reader, trust []session.Trust) bool {
+// SignedBy reports whether a bundle names the recording's site and the very key that signs
+// it.
+func (r *Reader) SignedBy(trust []session.Trust) bool {
 	for _, t := range trust {
 		key, err := session.ParseKeyLine(t.Identity)
 		if err == nil && t.V == 1 && t.Site == r.Header().Site && key.Equal(r.Signer()) {

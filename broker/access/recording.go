@@ -326,7 +326,7 @@ func (a *Access) NoteViewing(ctx context.Context, c Caller, id string, input boo
 }
 
 func unexplained() error {
-	return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at for a reason.")
+	return refusal(session.Invalid, "Say in a few plain words why.", "A recording is looked at, or taken away, for a reason.")
 }
 
 // Recording reads one recording that the caller may know of.
@@ -335,8 +335,11 @@ func (a *Access) Recording(ctx context.Context, c Caller, id string) (Recording,
 	return x.view(), err
 }
 
-// FetchRecording is Recording for somebody who takes it away; the audit log has it first.
+// FetchRecording is Recording for somebody who takes it away and says why; the audit log has it first.
 func (a *Access) FetchRecording(ctx context.Context, c Caller, id, reason string) (Recording, error) {
+	if !sentence(reason, maxWhy) {
+		return Recording{}, unexplained()
+	}
 	x, _, err := a.loadRecording(ctx, c, id)
 	if err == nil {
 		err = a.enter(ctx, x.event(witness.RecordingFetched, c.Who().Identity, map[string]string{"reason": reason}))

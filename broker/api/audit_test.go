@@ -77,6 +77,18 @@ func TestFetchingIsWrittenDownFirst(t *testing.T) {
 	if e.Event != witness.RecordingFetched || e.Who.Sub != "audrey" || e.Details["reason"] != "incident 7" || e.Recording != x.recording || e.Of.Sub != "ada" {
 		t.Errorf("%+v", e)
 	}
+	// Without a reason that somebody can read nobody takes one away, and nothing is noted.
+	for _, kind := range []string{"file", "pack"} {
+		for _, reason := range []string{"", "?reason=", "?reason=+", "?reason=%E2%A0%80", "?reason=%E3%85%A4", "?reason=%EF%B8%8F%EF%B8%8F", "?reason=%F3%A0%81%81", "?reason=%E2%80%8B", "?reason=...", "?reason=a%0Ab"} {
+			a := w.call("audrey", "GET", "/api/v1/recordings/"+x.recording+"/"+kind+reason, nil)
+			if w.problem(kind+reason, a, 400); strings.Contains(string(a.body), w.vault.content) {
+				t.Errorf("%s%s is handed out", kind, reason)
+			}
+		}
+	}
+	if after := get[AuditEvents](w, "audrey", "GET", "/api/v1/audit/events?last=1", nil); !bytes.Equal(after.Events[0].Entry, page.Events[0].Entry) {
+		t.Errorf("noted: %s", after.Events[0].Entry)
+	}
 	w.must(w.audit.Close())
 	a := w.call("audrey", "GET", path, nil)
 	if w.problem("without a log", a, 500); string(a.body) == w.vault.content {

@@ -157,6 +157,8 @@ func (w *world) aim(r route, x things) (path string, body any) {
 	switch r.id {
 	case "login":
 		body = SignIn{IDToken: "a.b.c", Salt: make([]byte, 32), Key: "k", Signature: make([]byte, 64)}
+	case "get-recording-file", "get-recording-pack":
+		path += "?reason=incident+7"
 	case "submit-request":
 		body = w.submission("ada")
 	case "approve-request":

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
@@ -350,8 +351,9 @@ func (b *broker) approve(r *http.Request, who session.Person) (any, *refusal) {
 		return nil, &refusal{409, session.Refused, "The agent refused the approval", "Read the request again."}
 	}
 	if string(s.docs.Grant) != string(in.Grant) {
-		s.voted = map[string]bool{}
+		s.voted, s.docs.Approvals = map[string]bool{}, nil
 	}
+	s.docs.Approvals = append(s.docs.Approvals, access.Approval{Token: in.Token, Salt: in.Salt})
 	s.voted[fmt.Sprint(claims["sub"])] = true
 	s.docs.Grant = in.Grant
 	s.view.Approvals = len(s.voted)
@@ -502,7 +504,7 @@ func (b *broker) review(r *http.Request, who session.Person) (any, *refusal) {
 }
 
 func (b *broker) file(r *http.Request, _ session.Person) (any, *refusal) {
-	if r.URL.Query().Get("reason") == "none of your business" {
+	if reason := r.URL.Query().Get("reason"); reason == "" || reason == "none of your business" {
 		return nil, &refusal{400, session.Invalid, "That is no reason.", "Say why."}
 	}
 	if data, ok := b.recordings[r.PathValue("id")]; ok {

@@ -18,19 +18,26 @@ type recordingFormat interface {
 	Export(w io.Writer, t openRecording, o cast.Options) error
 }
 
-// openRecording is a recording's events in order; Next ends with io.EOF.
+// openRecording is a recording's events in order; Next ends with io.EOF. Its header says
+// which one it is, and SignedBy whether one of the bundles names who signs it.
 type openRecording interface {
+	Header() recordings.Header
+	SignedBy(trust []session.Trust) bool
 	Next() (session.Event, error)
 	Close() error
 }
 
 // verdict is what a verification found, with its words for people.
 type verdict struct {
-	Result  string   `json:"result"`
-	Segment *int     `json:"segment"`
-	Offset  *int64   `json:"offset"`
-	Reason  string   `json:"reason"`
-	Explain []string `json:"-"`
+	Result  string `json:"result"`
+	Segment *int   `json:"segment"`
+	Offset  *int64 `json:"offset"`
+	Reason  string `json:"reason"`
+	// What it is about, as the recording's own header says; empty where that cannot be read.
+	Recording string   `json:"recording"`
+	Site      string   `json:"site"`
+	Agent     string   `json:"agent"` // the fingerprint of the key that signs
+	Explain   []string `json:"-"`
 }
 
 // The verdicts that are not a failure by themselves.
@@ -38,6 +45,8 @@ const (
 	intact = string(recordings.VerdictIntact)
 	live   = string(recordings.VerdictLive)
 	torn   = string(recordings.VerdictTorn)
+
+	tampered = string(recordings.VerdictTampered)
 )
 
 // containers are the recordings of the package recordings.
@@ -49,7 +58,8 @@ func (containers) Open(r io.ReaderAt, size int64) (openRecording, error) {
 
 func (containers) Verify(r io.ReaderAt, size int64, trust []session.Trust) verdict {
 	v := exchange.Verify(context.Background(), r, size, trust)
-	return verdict{Result: string(v.Result), Segment: v.Segment, Offset: v.Offset, Reason: v.Reason, Explain: v.Explain()}
+	h := v.Header()
+	return verdict{Result: string(v.Result), Segment: v.Segment, Offset: v.Offset, Reason: v.Reason, Recording: h.Recording, Site: h.Site, Agent: h.Agent, Explain: v.Explain()}
 }
 
 func (containers) Export(w io.Writer, t openRecording, o cast.Options) error {

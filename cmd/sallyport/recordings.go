@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/sallyport/sallyport/cmd/internal/client"
+	"github.com/sallyport/sallyport/session"
 )
 
 func (p *program) recordingsCommand() *cobra.Command {
@@ -20,6 +22,23 @@ several in a session. Auditors and approvers see their site's, engineers their o
 What the engineer typed is sealed for the hospital; replays show what the scanner answered.`,
 	}, p.recordingsListCommand(), p.recordingsFetchCommand(), p.recordingsPlayCommand(), p.recordingsVerifyCommand(),
 		p.recordingsExportCommand(), p.recordingsReviewCommand())
+}
+
+// asked refuses another recording than the one that was asked for, whoever signed it.
+func asked(id, came string) error {
+	if came == id {
+		return nil
+	}
+	return &session.Error{Kind: session.Invalid, Err: client.ErrFromBroker, Message: fmt.Sprintf("The broker answered with %.60q, and %s was asked for", came, id),
+		Next: "Nothing was shown or saved. Tell your security contact."}
+}
+
+// vouched warns where nobody here knows who signs what is shown.
+func (p *program) vouched(t openRecording) {
+	trust, err := p.anchors(nil)
+	if err != nil || !t.SignedBy(trust) {
+		p.warn("Signer unknown: no trust bundle here names %s with the key of this recording, so what it shows may be made up.", cmp.Or(t.Header().Site, "its site"))
+	}
 }
 
 // download brings a recording into a temporary file that the returned func removes.

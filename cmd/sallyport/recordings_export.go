@@ -24,7 +24,7 @@ func (p *program) recordingsExportCommand() *cobra.Command {
 (text) or as events, one JSON object per line (json). It shows what the scanner answered;
 what was typed stays sealed unless --with-input --identity FILE opens it. An export proves
 nothing: keep the fetched file as evidence.`,
-		Example: "  sallyport recordings export V-aaaaaaaaaaaaaaaaaaaaaaaaaa --format asciicast-v2 > session.cast",
+		Example: "  sallyport recordings export V-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason \"Complaint 12\" --format asciicast-v2 > session.cast",
 	}, &typed, func() error {
 		if !slices.Contains(names, format) {
 			return usage("%.40q is not a format to export", format).WithNext("Use --format with one of " + strings.Join(names, ", ") + ".")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -15,19 +16,19 @@ func (p *program) recordingsFetchCommand() *cobra.Command {
 	var file, reason string
 	var bare bool
 	c := about(p, session.ParseRecordingID, p.recordings(), &cobra.Command{
-		Use:   "fetch RECORDING -o FILE",
+		Use:   "fetch RECORDING -o FILE --reason WHY",
 		Short: "Save a recording as one file that verifies offline",
 		Long: `Save the evidence pack of a recording: the recording itself, the request and the grant
 with the sign-ins that prove them, and the broker's countersignatures. The one file can
 be checked by anybody who has the site's trust bundle, without an account or a network.
 With --recording-only it is the recording alone.`,
-		Example: "  sallyport recordings fetch V-aaaaaaaaaaaaaaaaaaaaaaaaaa -o evidence.sally\n  sallyport verify evidence.sally",
+		Example: "  sallyport recordings fetch V-aaaaaaaaaaaaaaaaaaaaaaaaaa -o evidence.sally --reason \"Complaint 12\"\n  sallyport verify evidence.sally",
 	}, func(ctx context.Context, who signedIn, id string) error {
 		from := client.RecordingPack
 		if bare {
 			from = client.RecordingFile
 		}
-		n, err := fetch(ctx, who, from, id, reason, file)
+		n, err := p.fetch(ctx, who, from, id, reason, file)
 		return p.told(map[string]any{"id": id, "file": file, "bytes": n}, err, func() {
 			p.say("Saved %s, %s. Check it with: sallyport verify %s", file, display.Size(n), file)
 		})
@@ -36,7 +37,7 @@ With --recording-only it is the recording alone.`,
 		if file == "" {
 			return usage("It is not said where to save the recording").WithNext("Add -o FILE.")
 		}
-		return nil
+		return explained(reason)
 	}
 	c.Flags().StringVar(&reason, "reason", "", "why you take it out; stands in the hospital's audit log")
 	c.Flags().BoolVar(&bare, "recording-only", false, "save the recording without papers and countersignatures")
@@ -45,8 +46,9 @@ With --recording-only it is the recording alone.`,
 	return c
 }
 
-// fetch saves the container under its name only when it is complete.
-func fetch(ctx context.Context, who signedIn, from client.File, id, reason, file string) (int64, error) {
+// fetch saves the container under its name only when it is complete, and is not another's.
+// What cannot be read is saved as it came: that is for verify to say.
+func (p *program) fetch(ctx context.Context, who signedIn, from client.File, id, reason, file string) (int64, error) {
 	f, err := durable.Create(file)
 	if err != nil {
 		return 0, err
@@ -55,6 +57,12 @@ func fetch(ctx context.Context, who signedIn, from client.File, id, reason, file
 	n, err := from.Copy(ctx, who.broker, id, reason, f)
 	if err != nil {
 		return n, err
+	}
+	if t, err := p.format.Open(f, n); err == nil {
+		err = errors.Join(asked(id, t.Header().Recording), t.Close())
+		if err != nil {
+			return n, err
+		}
 	}
 	return n, f.Commit()
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // withInput is the wish to see what was typed. It takes the hospital's identity, and
@@ -29,7 +30,7 @@ type withInput struct {
 func (w *withInput) flags(c *cobra.Command) {
 	c.Flags().BoolVar(&w.wanted, "with-input", false, "also show what was typed; this is recorded under your name")
 	c.Flags().StringVar(&w.identity, "identity", "", "file with the hospital's age identity that opens typed input")
-	c.Flags().StringVar(&w.reason, "reason", "", "why you look at it; stands in the hospital's audit log, and is needed for what was typed")
+	c.Flags().StringVar(&w.reason, "reason", "", "why you look at it; stands in the hospital's audit log, and is needed unless it is a file")
 	_ = c.MarkFlagFilename("identity")
 }
 
@@ -44,8 +45,8 @@ func (w *withInput) open() ([]age.Identity, error) {
 	if w.identity == "" {
 		return nil, usage("What was typed is sealed for the hospital").WithNext("Add --identity FILE with the hospital's age identity.")
 	}
-	if w.reason == "" {
-		return nil, usage("It is not said why what was typed is to be seen").WithNext("Add --reason \"...\".")
+	if err := explained(w.reason); err != nil {
+		return nil, err
 	}
 	data, err := durable.Read(w.identity, home.MaxFile)
 	if err != nil {
@@ -57,6 +58,14 @@ func (w *withInput) open() ([]age.Identity, error) {
 			Next: "Use the file that the agent's enrolment wrote for the hospital."}
 	}
 	return ids, nil
+}
+
+// explained refuses to take a recording out without a reason.
+func explained(reason string) error {
+	if wording.Says(reason) {
+		return nil
+	}
+	return usage("It is not said why the recording is taken out").WithNext(`Add --reason "Complaint 12", for example; it stands in the hospital's audit log.`)
 }
 
 // onRecording is a verb on one recording that is fetched and opened for it, or stands here in a
@@ -83,6 +92,9 @@ func (p *program) onRecording(c *cobra.Command, typed *withInput, check func() e
 		if info, err := os.Stat(args[0]); err == nil {
 			return p.onFile(c.Context(), args[0], info, *typed, do)
 		}
+		if err := explained(typed.reason); err != nil {
+			return err
+		}
 		return fetched(c, args)
 	}
 	return c
@@ -105,6 +117,7 @@ func (p *program) onFile(ctx context.Context, name string, info fs.FileInfo, typ
 			return err
 		}
 		defer t.Close()
+		p.vouched(t)
 		return do(ctx, t)
 	}
 	f, err := os.Open(name)
@@ -117,6 +130,7 @@ func (p *program) onFile(ctx context.Context, name string, info fs.FileInfo, typ
 		return err
 	}
 	defer t.Close()
+	p.vouched(t)
 	return do(ctx, t)
 }
 
@@ -138,6 +152,11 @@ func (p *program) open(ctx context.Context, who signedIn, id string, typed withI
 		return nil, nil, err
 	}
 	free := func() { _ = t.Close(); done() }
+	if err := asked(id, t.Header().Recording); err != nil {
+		free()
+		return nil, nil, err
+	}
+	p.vouched(t)
 	if typed.wanted {
 		if err := p.unlock(ctx, who, id, t, ids, typed.reason); err != nil {
 			free()

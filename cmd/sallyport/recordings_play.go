@@ -41,8 +41,8 @@ screens on which they rested. With --at it begins at a moment: what stood on the
 screen then is drawn from the recording's own picture, and nothing before it is read.
 A file that was fetched, or a recording's directory in a vault, is played without an
 account. Replaying does not verify: see "recordings verify".`,
-		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --speed 4
-  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --plain | grep swversion
+		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason "Complaint 12" --speed 4
+  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason "Complaint 12" --plain | grep swversion
   sallyport recordings play evidence.sally --at 50m`,
 	}, &how.typed, func() error {
 		if how.at < 0 {

@@ -14,7 +14,8 @@ func (p *program) recordingsVerifyCommand() *cobra.Command {
 		Use:   "verify RECORDING",
 		Short: "Fetch a recording and check it against your trust bundle",
 		Long: `Fetch a recording and check it against your trust bundle, as "sallyport verify" does
-with a file. A recording that is listed live has no seal yet; live is status 0 then.`,
+with a file. It is not kept, and the hospital's audit log says so. A recording that is
+listed live has no seal yet; live is status 0 then.`,
 	}, func(ctx context.Context, who signedIn, id string) error {
 		trust, err := who.home.Signers()
 		if err != nil {
@@ -25,11 +26,17 @@ with a file. A recording that is listed live has no seal yet; live is status 0 t
 		if err != nil {
 			return err
 		}
-		f, size, done, err := download(ctx, who, client.RecordingPack, id, "")
+		f, size, done, err := download(ctx, who, client.RecordingPack, id, "to be verified, not kept")
 		if err != nil {
 			return err
 		}
 		defer done()
-		return p.judge(p.format.Verify(f, size, trust), listed.State == live)
+		v := p.format.Verify(f, size, trust)
+		if v.Recording != "" || v.Result != tampered {
+			if err := asked(id, v.Recording); err != nil {
+				return err
+			}
+		}
+		return p.judge(v, listed.State == live)
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 // result is the verdict over a pack in which everything fits.
 func (c *check) result() Result {
-	r := Result{Result: c.recording.Result, Segment: c.recording.Segment, Offset: c.recording.Offset, Reason: c.recording.Reason}
+	r := Result{Result: c.recording.Result, Segment: c.recording.Segment, Offset: c.recording.Offset, Reason: c.recording.Reason, header: c.recording.Header()}
 	if c.ahead > 0 {
 		r.Reason += fmt.Sprintf("; the broker countersigned more than is here, up to %s", stamp(c.receipts[len(c.receipts)-1].Time()))
 	}

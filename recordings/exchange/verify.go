@@ -20,8 +20,12 @@ type Result struct {
 	Offset  *int64             `json:"offset"`  // of the first bad thing in the file
 	Reason  string             `json:"reason"`  // one sentence without its full stop
 
-	lines []string
+	lines  []string
+	header recordings.Header
 }
+
+// Header is the recording's, as far as it could be read: what the result is about.
+func (r Result) Header() recordings.Header { return r.header }
 
 // Explain says the result in plain words, a line each, for people.
 func (r Result) Explain() []string { return r.lines }
@@ -32,7 +36,7 @@ func (r Result) Explain() []string { return r.lines }
 func Verify(ctx context.Context, r io.ReaderAt, size int64, trust []session.Trust) Result {
 	if !IsPack(r) {
 		v := recordings.Verify(r, size, trust)
-		return Result{v.Result, v.Segment, v.Offset, v.Reason, append(v.Explain(), alone(v.Result)...)}
+		return Result{v.Result, v.Segment, v.Offset, v.Reason, append(v.Explain(), alone(v.Result)...), v.Header()}
 	}
 	p, damage := read(r, size)
 	if damage != nil {

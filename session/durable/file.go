@@ -31,7 +31,7 @@ func Create(path string) (*File, error) {
 		return nil, err
 	}
 	temp := unfinished + rand.Text()[:16]
-	f, err := dir.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, private)
+	f, err := dir.OpenFile(temp, os.O_RDWR|os.O_CREATE|os.O_EXCL, private)
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}

@@ -132,14 +132,10 @@ func (l List[T]) First(ctx context.Context, c *Client, filter url.Values, limit 
 	}
 }
 
-// Copy brings a file to w, for a reason that stands in the audit log, or without one.
+// Copy brings a file to w, for a reason that stands in the audit log.
 // How large it may be is for the disk to say; a transfer that breaks off is an error.
 func (f File) Copy(ctx context.Context, c *Client, id, reason string, w io.Writer) (int64, error) {
-	query := url.Values{}
-	if reason != "" {
-		query.Set("reason", reason)
-	}
-	resp, err := c.do(ctx, http.MethodGet, fill(string(f), query, []string{id}), nil)
+	resp, err := c.do(ctx, http.MethodGet, fill(string(f), url.Values{"reason": {reason}}, []string{id}), nil)
 	if err != nil {
 		return 0, err
 	}

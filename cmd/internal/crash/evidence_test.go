@@ -125,7 +125,7 @@ func (g *ground) tape(rec api.Recording) tape {
 	var file bytes.Buffer
 	until(g.t, rec.ID+" is fetched", patience, seldom, func() error {
 		file.Reset()
-		_, err := client.RecordingFile.Copy(ctx, g.asks("auditor"), rec.ID, "", &file)
+		_, err := client.RecordingFile.Copy(ctx, g.asks("auditor"), rec.ID, "evidence", &file)
 		return err
 	})
 	result := recordings.Verify(bytes.NewReader(file.Bytes()), int64(file.Len()), nil)

@@ -333,7 +333,7 @@ test('a search in lines that are not all says so', async ({ page }) => {
   const search = page.getByRole('searchbox');
   await search.fill('wipe-the-disk');
   await expect(page.locator('.count')).toHaveText('Not in the lines below');
-  await expect(page.getByText('sallyport recordings export ' + vid + ' --format text')).toBeVisible();
+  await expect(page.getByText('sallyport recordings export ' + vid + ' --reason WHY --format text')).toBeVisible();
   await accessible(page);
   await search.fill('$');
   await expect(page.locator('.count')).toHaveText(/^1 of \d+ so far$/);
