@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +38,10 @@ func (d *door) guard(next http.Handler) http.Handler {
 			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains")
 		}
 		defer d.recover(w, r)
+		if p := d.misdirected(r); p != nil {
+			p.write(w)
+			return
+		}
 		if p := d.tooMuch(r); p != nil {
 			p.write(w)
 			return
@@ -44,6 +50,30 @@ func (d *door) guard(next http.Handler) http.Handler {
 		next.ServeHTTP(w, r)
 	})
 }
+
+// misdirected refuses calls by a name that is not this broker's: a page of somebody else's
+// name that leads here would be read with its rights. Signs of life are told by any name,
+// because monitors ask each node by its address; they tell nothing.
+func (d *door) misdirected(r *http.Request) *statusError {
+	if d.origin == "" || slices.Contains([]string{"/livez", "/readyz", "/healthz"}, r.URL.Path) || d.named(r.Host) {
+		return nil
+	}
+	return newProblem(http.StatusMisdirectedRequest, session.Invalid, "This broker does not answer by that name.", "Use the address that people have for it.")
+}
+
+// named reports whether a Host is that of the broker's URL; a demonstration on loopback goes
+// by every name of loopback.
+func (d *door) named(host string) bool {
+	scheme, own, _ := strings.Cut(d.origin, "://")
+	at, err := originOf(scheme + "://" + host)
+	if err != nil || strings.ContainsAny(host, "@/?#\\%") {
+		return false
+	}
+	return at == d.origin || session.Loopback(hostname(own)) && session.Loopback(hostname(host))
+}
+
+// hostname is a host without its port and without the brackets of IPv6.
+func hostname(host string) string { return (&url.URL{Host: host}).Hostname() }
 
 // boundBody limits a body in bytes and in time, whoever reads it or does not: what is
 // left of it the server takes before it answers. Once it is there, the server lifts

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,5 +69,56 @@ func TestBodiesHaveTheirTime(t *testing.T) {
 				t.Errorf("the connection stays: %v", err)
 			}
 		})
+	}
+}
+
+// A name that somebody else pointed here gets nothing, pages and calls alike. Whoever
+// watches the nodes asks them by address.
+func TestOnlyTheBrokersOwnNameIsAnswered(t *testing.T) {
+	w := newWorld(t)
+	ask := func(host, path string) answered {
+		t.Helper()
+		w.now.Add(int64(time.Second))
+		req, err := http.NewRequestWithContext(t.Context(), "GET", w.url+path, nil)
+		w.must(err)
+		req.Host = host
+		req.Header.Set("Authorization", "Bearer ada")
+		return w.do(req)
+	}
+	for _, path := range []string{"/", "/api/v1/me", "/api/v1/info", "/auth/options", "/openapi.json", "/api/v1/events", "/nothing"} {
+		for _, host := range []string{"evil.example", "broker.example.org.evil.example", "broker.example.org:444", "broker.example.org:80", "broker.example.org.",
+			"127.0.0.1", "127.0.0.1:443", "localhost", "[::1]", "x.broker.example.org", "10.0.0.7:443"} {
+			a := ask(host, path)
+			if w.problem(host+path, a, 421); strings.Contains(string(a.body), "broker.example.org") {
+				t.Errorf("%s%s: %s", host, path, a.body)
+			}
+		}
+	}
+	for _, host := range []string{"broker.example.org", "broker.example.org:443", "Broker.Example.ORG"} {
+		if a := ask(host, "/api/v1/me"); a.status != 200 {
+			t.Errorf("%s: %d %s", host, a.status, a.body)
+		}
+	}
+	for _, path := range []string{"/livez", "/readyz", "/healthz"} {
+		if a := ask("10.0.0.7", path); a.status != 200 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
+// The demonstration is on loopback and goes by all its names, and by no other.
+func TestADemonstrationGoesByLoopbacksNames(t *testing.T) {
+	d := &door{origin: "http://127.0.0.1:7080"}
+	for host, want := range map[string]bool{"127.0.0.1:7080": true, "localhost:7080": true, "[::1]:7080": true, "localhost": true,
+		"evil.example:7080": false, "127.0.0.1.evil.example:7080": false, "": false, "localhost.evil.example": false, "0.0.0.0:7080": false} {
+		if d.named(host) != want {
+			t.Errorf("%q: %v", host, !want)
+		}
+	}
+	d.origin = broker
+	for _, host := range []string{"", ":443", "evil@broker.example.org", "broker.example.org:", "broker.example.org%00", "broker.example.org/x", "broker.example.org?", "broker.example.org#", "broker.example.org\\", "localhost", " "} {
+		if d.named(host) {
+			t.Errorf("%q is the broker's name", host)
+		}
 	}
 }
