@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -102,6 +103,7 @@ type requestUnderDecision struct {
 	standing api.Request
 	label    string        // the broker's words for the asset
 	offered  session.Asset // and for what is allowed on it
+	before   []string      // who signed the grant that is there already, verified here
 	parent   api.Session   // what an extension makes longer, in the broker's words
 	now      func() time.Time
 	clock    func(time.Time) string
@@ -124,6 +126,11 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*requestUn
 	m := &requestUnderDecision{verified: v, id: id, now: p.now, clock: p.local}
 	if m.hospital, m.client, err = consoleOf(m.trust, who.login.Person.Iss); err != nil {
 		return nil, err
+	}
+	for _, a := range m.docs.Approvals {
+		if r, err := m.check.CheckApprovalAsMinted(ctx, m.engineer, m.docs.Grant, grant.Proof{Token: a.Token, Salt: a.Salt}); err == nil {
+			m.before = append(m.before, cmp.Or(r.Person.Email, r.Person.Sub))
+		}
 	}
 	if parent, err := session.ParseText(m.request.Parent); err == nil && m.request.Kind == grant.KindExtension {
 		if m.parent, err = client.Session.Get(ctx, who.broker, parent.Session()); err != nil {

@@ -132,10 +132,17 @@ func (m *requestUnderDecision) extends(g grant.Grant) string {
 
 func (m *requestUnderDecision) cautions(g grant.Grant, d draft) []string {
 	list := wording.Cautions(g.Class, g.Channels, m.engineer.Client)
-	if d.joined {
-		list = append(list, "Another approver signed this same grant. You would sign the same bytes.")
-	} else if len(m.docs.Grant) > 0 {
-		list = append(list, "You allow less than the approver before you. Their approval does not count for yours, and they must decide again.")
+	before := "The broker says that another approver"
+	if len(m.before) > 0 {
+		before = wording.List(m.before)
+	}
+	switch {
+	case d.joined && len(m.before) == 0:
+		list = append(list, before+" signed this same grant; no such signature was verified here. You would sign the same bytes.")
+	case d.joined:
+		list = append(list, before+" signed this same grant. You would sign the same bytes.")
+	case len(m.docs.Grant) > 0:
+		list = append(list, before+" signed other terms than these. That approval does not count for yours, and they must decide again.")
 	}
 	return list
 }

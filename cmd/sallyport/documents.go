@@ -18,6 +18,7 @@ type verified struct {
 	docs     api.Documents
 	request  grant.Request
 	engineer grant.Receipt
+	check    *grant.Console
 }
 
 // verified checks with the agent's own verifier, over the issuers of the trust bundle,
@@ -37,11 +38,10 @@ func (p *program) verified(ctx context.Context, who signedIn, id, instead string
 	if err != nil {
 		return v, err
 	}
-	check, err := grant.NewConsole(v.trust, keys)
-	if err != nil {
+	if v.check, err = grant.NewConsole(v.trust, keys); err != nil {
 		return v, err
 	}
-	v.request, v.engineer, err = check.CheckRequestAsMinted(ctx, v.docs.Request, grant.Proof{Token: v.docs.Token, Salt: v.docs.Salt})
+	v.request, v.engineer, err = v.check.CheckRequestAsMinted(ctx, v.docs.Request, grant.Proof{Token: v.docs.Token, Salt: v.docs.Salt})
 	if err != nil {
 		return v, err
 	}

@@ -103,7 +103,7 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	now := time.Now().Unix()
-	claims := map[string]any{"iss": p.URL, "sub": "sub-" + who, "aud": q.Get("client_id"), "nonce": q.Get("nonce"), "iat": now, "exp": now + 300, "email": who, "name": "Person " + strings.Split(who, "@")[0], "groups": []string{session.GroupEngineers}}
+	claims := map[string]any{"iss": p.URL, "sub": "sub-" + who, "aud": q.Get("client_id"), "nonce": q.Get("nonce"), "iat": now, "exp": now + 300, "email": who, "name": "Person " + strings.Split(who, "@")[0], "groups": groupsOf(who)}
 	if q.Get("max_age") == "0" && q.Get("prompt") == "login" {
 		claims["auth_time"] = now
 	}
@@ -137,4 +137,12 @@ func claimsOf(compact string) map[string]any {
 		_ = json.Unmarshal(payload, &claims)
 	}
 	return claims
+}
+
+// groupsOf is what the providers say of a person.
+func groupsOf(who string) []string {
+	if strings.HasPrefix(who, "approver") {
+		return []string{session.GroupApprovers}
+	}
+	return []string{session.GroupEngineers}
 }

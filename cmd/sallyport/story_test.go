@@ -143,6 +143,11 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	case "restores-grant":
 		b.broker.requests[0].docs.Grant = b.broker.requests[0].kept
+	case "swaps-approvals": // as if an engineer's sign-in were an approver's
+		s := b.broker.requests[len(b.broker.requests)-1]
+		for i := range s.docs.Approvals {
+			s.docs.Approvals[i].Token = s.docs.Token
+		}
 	case "at": // the story's clock
 		at, err := time.Parse(time.RFC3339, args[1])
 		ts.Check(err)

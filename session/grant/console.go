@@ -50,3 +50,17 @@ func (c *Console) CheckRequestAsMinted(ctx context.Context, doc []byte, p Proof)
 	}
 	return r, receipt, nil
 }
+
+// CheckApprovalAsMinted checks that a token signs exactly this grant for the engineer's
+// token, and judges its times as CheckRequestAsMinted does. Whether its approver counts for
+// the asset only the agent knows.
+func (c *Console) CheckApprovalAsMinted(ctx context.Context, engineer Receipt, grantDoc []byte, p Proof) (Receipt, error) {
+	token, err := idtoken.Peek(p.Token)
+	if err != nil {
+		return Receipt{}, err
+	}
+	set := documentSet{grantDoc: grantDoc, engineer: engineer}
+	return c.pins.answer(ctx, question{
+		role: RoleApprove, issuer: token.Issuer, subject: GrantHash(grantDoc), nonce: set.approveNonce, asMinted: true,
+	}, p)
+}

@@ -106,11 +106,11 @@ func (p pins) expect(q question, pin session.Issuer, salt [32]byte) idtoken.Expe
 	if pin.Login != "" {
 		e.Clients = append(e.Clients, pin.Login) // to be told apart below, with a better message
 	}
-	if q.asMinted {
-		e.At, e.AsMinted, e.MaxAge = time.Time{}, true, 0
-	}
 	if q.role == RoleApprove {
 		e.FreshLogin, e.ACR = pin.FreshFor(), p.acr
+	}
+	if q.asMinted { // how old it was, and how fresh the login, at its receipt only the agent saw
+		e.At, e.AsMinted, e.MaxAge, e.FreshLogin = time.Time{}, true, 0, 0
 	}
 	return e
 }
