@@ -21,7 +21,6 @@ import (
 type Archive struct {
 	library
 	access *access.Access
-	turn   chan struct{} // of those that read a whole recording
 	wake   chan struct{} // there may be something to read
 
 	mu sync.Mutex // guards what follows
@@ -32,19 +31,14 @@ type Archive struct {
 // NewArchive makes it. logs are the audit logs in which its seals are found, nodes those
 // whose countersignatures count here.
 func NewArchive(v Vault, signer ed25519.PrivateKey, logs func(context.Context) iter.Seq[Log], nodes func() session.Nodes, a *access.Access) *Archive {
-	return &Archive{library: library{v, signer, logs, nodes}, access: a, turn: make(chan struct{}, heavyReads), wake: make(chan struct{}, 1)}
+	return &Archive{library: library{v, signer, logs, nodes}, access: a, wake: make(chan struct{}, 1)}
 }
 
-// heavy waits for a turn to read a whole recording for somebody. The func gives it back.
-func (a *Archive) heavy(ctx context.Context) (func(), error) {
+// heavy says that somebody waits for a whole recording to be read. The func ends that. How
+// many do so at once is for the doors to say.
+func (a *Archive) heavy() (done func()) {
 	a.waits(1)
-	select {
-	case a.turn <- struct{}{}:
-		return func() { <-a.turn; a.waits(-1) }, nil
-	case <-ctx.Done():
-		a.waits(-1)
-		return nil, ctx.Err()
-	}
+	return func() { a.waits(-1) }
 }
 
 func (a *Archive) waits(n int) {
@@ -149,11 +143,7 @@ func (a *Archive) Transcript(ctx context.Context, site, recording string, from u
 	if err := a.arrived(ctx, at); err != nil {
 		return replay.Text{}, "", err
 	}
-	done, err := a.heavy(ctx)
-	if err != nil {
-		return replay.Text{}, "", err
-	}
-	defer done()
+	defer a.heavy()()
 	src, length, err := a.open(ctx, at)
 	if err != nil {
 		return replay.Text{}, "", err

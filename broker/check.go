@@ -25,11 +25,7 @@ func (a *Archive) Check(ctx context.Context, site, recording string) (access.Ver
 	if err := a.arrived(ctx, at); err != nil {
 		return access.Verdict{}, err
 	}
-	done, err := a.heavy(ctx)
-	if err != nil {
-		return access.Verdict{}, err
-	}
-	defer done()
+	defer a.heavy()()
 	header, err := a.small(ctx, at, recordings.HeaderPart, maxSmallPart)
 	if err != nil {
 		return access.Verdict{}, err

@@ -9,7 +9,6 @@ const (
 	keptIndexes  = 8       // of the recordings that were shown last
 	maxBack      = 64      // segments before a moment in which a begin is looked for: the recorder is never further behind
 	atOnce       = 8       // segments that are read for one of them before the next has its turn
-	heavyReads   = 2       // whole recordings that are read at once for people
 	maxDigests   = 4096    // recordings that wait to be summed up; one that finds no place is asked for again
 )
 

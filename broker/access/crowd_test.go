@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/broker/store"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -117,7 +118,7 @@ func crowded(t *testing.T, url string) {
 	pending := every(t, requestID, func(s access.Stretch) ([]access.Request, string, error) {
 		return second.List(ctx, ben, session.Pending, s)
 	})
-	if _, ok := pending[waits.ID]; !ok || len(pending) != 1+50+1400 {
+	if _, ok := pending[waits.ID]; !ok || len(pending) != 1+5+1400 {
 		t.Errorf("%d wait, the first among them: %v", len(pending), ok)
 	}
 	open := every(t, requestID, func(s access.Stretch) ([]access.Request, string, error) {
@@ -135,7 +136,7 @@ func crowded(t *testing.T, url string) {
 	if route, err := second.Route(ctx, ada.id(), session.Target{Site: "NGH", Asset: "NGH-CT2", Service: "recon-ssh"}); err != nil || route.Session != gid(grantOf) {
 		t.Errorf("the way under an open grant: %+v, %v", route, err)
 	}
-	if known, _, err := second.Engineers(ctx, ben, access.Stretch{Limit: 500}); err != nil || len(known) != 17 {
+	if known, _, err := second.Engineers(ctx, ben, access.Stretch{Limit: 500}); err != nil || len(known) != 103 {
 		t.Errorf("%d engineers, %v", len(known), err)
 	}
 	assets, err := scanners(ctx, second, ben, access.Which{Site: "NGH"})
@@ -166,23 +167,25 @@ func crowded(t *testing.T, url string) {
 	}
 }
 
-// flood asks 2,000 times: 600 times as ada, who takes most of them back.
+// flood asks 2,000 times: 600 times as ada, who takes most of them back, and 14 times as
+// each of a hundred engineers of twenty vendors.
 func flood(t *testing.T, w *world, ask func(person, string, string) access.Request) {
 	var work sync.WaitGroup
-	for i := range 20 {
-		who, n := someone(fmt.Sprintf("vendor%d", i%5), fmt.Sprintf("e%02d", i), session.Engineer, "NGH"), 100
-		if i < 6 {
-			who = ada
-		}
+	for i := range 6 {
 		work.Go(func() {
-			for j := range n {
-				r := ask(who, "NGH", "NGH-CT2")
-				if i >= 6 || i == 0 && j < 50 {
-					continue
+			for j := range 100 {
+				if r := ask(ada, "NGH", "NGH-CT2"); i > 0 || j >= 5 {
+					if _, err := w.Withdraw(t.Context(), ada, r.ID); err != nil {
+						t.Error(err)
+					}
 				}
-				if _, err := w.Withdraw(t.Context(), who, r.ID); err != nil {
-					t.Error(err)
-				}
+			}
+		})
+	}
+	for i := range 10 {
+		work.Go(func() {
+			for j := range 140 {
+				ask(someone(fmt.Sprintf("vendor%d-%d", i, j/70), fmt.Sprintf("e%02d-%02d", i, j/14), session.Engineer, "NGH"), "NGH", "NGH-CT2")
 			}
 		})
 	}
@@ -193,7 +196,7 @@ func flood(t *testing.T, w *world, ask func(person, string, string) access.Reque
 // one's is not.
 func TestAnEngineersShareOfWhatWaitsIsBounded(t *testing.T) {
 	w := newWorld(t)
-	for range 100 {
+	for range grant.MaxWaiting {
 		w.submit(ada)
 	}
 	refused := func() error {
@@ -201,10 +204,11 @@ func TestAnEngineersShareOfWhatWaitsIsBounded(t *testing.T) {
 		_, err := w.Submit(t.Context(), ada, raw, accesstest.Proof("ada"))
 		return err
 	}
-	w.wants(refused(), session.Refused, "100 of your requests wait")
+	w.wants(refused(), session.Refused, "16 of your requests wait")
 	w.submit(adam)
 	w.advance(5 * time.Hour) // their windows are over, though nobody wrote that down
 	w.must(refused())
+	t.Logf("ATTACK | one engineer asks without end | %d requests of a person wait | the next is refused; a colleague's is taken | holds", grant.MaxWaiting)
 }
 
 // A vendor whose engineers ask without end fills its own share at that hospital, and
@@ -221,11 +225,11 @@ func TestAVendorsShareOfWhatWaitsAtASiteIsBounded(t *testing.T) {
 		_, err := w.Submit(t.Context(), p, raw, accesstest.Proof(p.who.Sub))
 		return err
 	}
-	for i := range 400 {
-		w.must(ask(someone("noisy", fmt.Sprintf("e%d", i/100), session.Engineer, "NGH", "XYZ"), "NGH", "NGH-PETCT1"))
+	for i := range grant.MaxVendorWaiting {
+		w.must(ask(someone("noisy", fmt.Sprintf("e%d", i/grant.MaxWaiting), session.Engineer, "NGH", "XYZ"), "NGH", "NGH-PETCT1"))
 	}
 	fresh := someone("noisy", "fresh", session.Engineer, "NGH", "XYZ")
-	w.wants(ask(fresh, "NGH", "NGH-CT2"), session.Refused, "400 requests of your company at NGH wait")
+	w.wants(ask(fresh, "NGH", "NGH-CT2"), session.Refused, "128 requests of your company at NGH wait")
 	w.must(ask(fresh, "XYZ", "XYZ-CT1"))
 	r, _ := w.submit(ada)
 	if _, err := w.Deny(t.Context(), ben, r.ID, "no"); err != nil {

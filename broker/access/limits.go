@@ -24,8 +24,6 @@ const (
 	pageMost   = 500              // and at the most
 	pageRead   = 250              // documents read at a time
 	mostRead   = 5000             // documents that one answer looks at; it says where to go on
-	maxPending = 100              // requests of one engineer that wait for an answer
-	maxVendor  = 400              // requests of one vendor's engineers at one site that do
 	maxToken   = idtoken.MaxToken // bytes
 	maxDenial  = 500              // bytes
 	maxWhy     = 500              // bytes of why a recording is looked at

@@ -110,8 +110,8 @@ func (a *Access) share(ctx context.Context, who session.Identity, site string) e
 		most int
 		of   string
 	}{
-		{ofEngineer(who), maxPending, "of your requests wait"},
-		{vendorAt(who.Iss, site), maxVendor, "requests of your company at " + site + " wait"},
+		{ofEngineer(who), grant.MaxWaiting, "of your requests wait"},
+		{vendorAt(who.Iss, site), grant.MaxVendorWaiting, "requests of your company at " + site + " wait"},
 	} {
 		n, err := a.pending(ctx, x.name, x.most)
 		if err != nil {

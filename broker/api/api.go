@@ -65,7 +65,8 @@ type door struct {
 	Config
 	routes  map[string]route
 	rates   rates
-	waiting *crowd // long polls by person
+	waiting *crowd            // long polls by person
+	turns   map[string]*turns // of calls that cost a lot, by id
 
 	bodyTime    time.Duration // for a body to come
 	crossOrigin *http.CrossOriginProtection
@@ -89,7 +90,7 @@ func build(c Config) (http.Handler, huma.API, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &door{Config: c, routes: map[string]route{}, rates: newRates(), waiting: newCrowd(maxWaiting, waitsOfPerson),
+	d := &door{Config: c, routes: map[string]route{}, rates: newRates(), waiting: newCrowd(maxWaiting, waitsOfPerson), turns: newWorks(),
 		bodyTime: bodyTime, crossOrigin: http.NewCrossOriginProtection()}
 	if c.Web.URL != "" { // our own origin, whatever name a proxy before us gives the host
 		var err error
@@ -204,6 +205,12 @@ func (d *door) admit(outer huma.Context, next func(huma.Context)) {
 		d.refuse(ctx, d.problem(ctx.Context(), err))
 		return
 	}
+	leave, err := d.turn(request, r.id, who.Identity)
+	if err != nil {
+		d.refuse(ctx, d.problem(ctx.Context(), err))
+		return
+	}
+	defer leave()
 	if packed(r.id) {
 		p, finish := pack(ctx)
 		defer finish()

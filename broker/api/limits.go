@@ -45,6 +45,13 @@ const (
 	attachesAMinute  = 30 // of one person
 )
 
+// Work that waits for its turn; see works.
+const (
+	maxTurns = 256              // callers who wait for one kind of it
+	turnTime = 20 * time.Second // that anybody waits
+	busyWait = 5                // seconds after which to try again
+)
+
 // A socket and its ticket.
 const (
 	ticketTime  = 30 * time.Second

@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/http"
 	"reflect"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 
@@ -27,8 +29,17 @@ type statusError struct {
 	Problem
 }
 
-func (e *statusError) Error() string             { return e.Message }
-func (e *statusError) GetStatus() int            { return e.Status }
+func (e *statusError) Error() string  { return e.Message }
+func (e *statusError) GetStatus() int { return e.Status }
+
+// GetHeaders says when to come back to whoever came too often.
+func (e *statusError) GetHeaders() http.Header {
+	if e.Status != http.StatusTooManyRequests {
+		return nil
+	}
+	return http.Header{"Retry-After": {strconv.Itoa(busyWait)}}
+}
+
 func (e *statusError) ContentType(string) string { return problemType }
 
 // problem makes what people read of an error. Details of ours go to the log only.
@@ -51,7 +62,7 @@ func newProblem(status int, kind session.Kind, message, next string) *statusErro
 // statusOf maps kinds to statuses. What is unknown and what is foreign is 404.
 func statusOf(err error, kind session.Kind) int {
 	switch {
-	case errors.Is(err, errTooFast), errors.Is(err, identity.ErrTooOften):
+	case errors.Is(err, errTooFast), errors.Is(err, errBusy), errors.Is(err, identity.ErrTooOften):
 		return http.StatusTooManyRequests
 	case errors.Is(err, identity.ErrNotSignedIn):
 		return http.StatusUnauthorized
@@ -103,6 +114,9 @@ func (d *door) refuse(ctx huma.Context, p *statusError) {
 	if p.Status == http.StatusUnauthorized {
 		ctx.SetHeader("WWW-Authenticate", "Bearer")
 	}
+	for name := range p.GetHeaders() {
+		ctx.SetHeader(name, p.GetHeaders().Get(name))
+	}
 	ctx.SetStatus(p.Status)
 	_ = json.NewEncoder(ctx.BodyWriter()).Encode(p)
 }
@@ -110,6 +124,7 @@ func (d *door) refuse(ctx huma.Context, p *statusError) {
 // write answers a call outside huma with a problem.
 func (p *statusError) write(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", problemType)
+	maps.Copy(w.Header(), p.GetHeaders())
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p)
 }
