@@ -1,0 +1,26 @@
+package screen
+
+const (
+	// MaxSide and MaxPixels bound a console. 3840 x 2400 is the largest that is served:
+	// front and back of it take 74 MB.
+	MaxSide   = 8192
+	MaxPixels = 3840 * 2400
+
+	// MaxCursor bounds the sides of a cursor's picture.
+	MaxCursor = 256
+
+	// MaxViews bounds who looks at one screen.
+	MaxViews = 32
+
+	// MaxText bounds a clipboard's text, in bytes.
+	MaxText = 256 << 10
+
+	// maxHeld bounds the keys that one engineer holds down; more are not pressed.
+	maxHeld = 64
+
+	// cell is the side of the squares in which changes are counted.
+	cell = 16
+
+	// Tile is the side of the squares in which recordings keep a screen.
+	Tile = 64
+)

@@ -1,0 +1,247 @@
+package rfb
+
+import (
+	"bytes"
+	"encoding/binary"
+	"image"
+
+	"github.com/klauspost/compress/zlib"
+
+	"github.com/sallyport/sallyport/session/screen"
+)
+
+// deflater is one zlib stream that lasts as long as the connection.
+type deflater struct {
+	out  bytes.Buffer
+	zlib *zlib.Writer
+}
+
+// pack compresses b, so that all of it can be unpacked at once. The result is valid until
+// the next call.
+func (d *deflater) pack(b []byte) []byte {
+	if d.zlib == nil {
+		d.zlib, _ = zlib.NewWriterLevel(&d.out, zlib.BestSpeed)
+	}
+	d.out.Reset()
+	_, _ = d.zlib.Write(b)
+	_ = d.zlib.Flush()
+	return d.out.Bytes()
+}
+
+// encoder writes rectangles as one viewer wants them.
+type encoder struct {
+	format   Format
+	encoding int32 // Tight, ZRLE or Raw
+	zrle     deflater
+	tight    [3]deflater // of pixels, of two colours, of indexes
+	raw      []byte
+	palette  palette
+}
+
+// head appends the head of a rectangle.
+func head(b []byte, r image.Rectangle, encoding int32) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Min.X))
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Min.Y))
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Dx()))
+	b = binary.BigEndian.AppendUint16(b, uint16(r.Dy()))
+	return binary.BigEndian.AppendUint32(b, uint32(encoding))
+}
+
+// parts are a patch as rectangles that the encoding can have.
+func (e *encoder) parts(p screen.Patch) (out []screen.Patch) {
+	if p.Rect.Empty() {
+		return nil
+	}
+	wide, most := p.Rect.Dx(), strip
+	if e.encoding == Tight {
+		wide, most = min(wide, tightSide), 64<<10
+	}
+	high := max(1, most/wide)
+	for y := 0; y < p.Rect.Dy(); y += high {
+		for x := 0; x < p.Rect.Dx(); x += wide {
+			r := image.Rect(x, y, min(x+wide, p.Rect.Dx()), min(y+high, p.Rect.Dy()))
+			out = append(out, cut(p, r))
+		}
+	}
+	return out
+}
+
+// cut is a part of a patch, r counted from its left top. Whole rows need no copy.
+func cut(p screen.Patch, r image.Rectangle) screen.Patch {
+	wide := p.Rect.Dx()
+	part := screen.Patch{Rect: r.Add(p.Rect.Min)}
+	if r.Dx() == wide {
+		part.Pix = p.Pix[r.Min.Y*wide : r.Max.Y*wide]
+		return part
+	}
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		part.Pix = append(part.Pix, p.Pix[y*wide+r.Min.X:y*wide+r.Max.X]...)
+	}
+	return part
+}
+
+// rectangle appends a patch, head and all.
+func (e *encoder) rectangle(b []byte, p screen.Patch) []byte {
+	b = head(b, p.Rect, e.encoding)
+	switch e.encoding {
+	case Tight:
+		return e.putTight(b, p)
+	case ZRLE:
+		data := e.zrle.pack(e.tiles(p))
+		b = binary.BigEndian.AppendUint32(b, uint32(len(data)))
+		return append(b, data...)
+	}
+	for _, c := range p.Pix {
+		b = e.format.Put(b, c)
+	}
+	return b
+}
+
+// tiles is a patch as ZRLE's tiles, not compressed (RFC 6143 section 7.7.6): of one colour,
+// of a palette, or as they are.
+func (e *encoder) tiles(p screen.Patch) []byte {
+	b, wide := e.raw[:0], p.Rect.Dx()
+	for y := 0; y < p.Rect.Dy(); y += 64 {
+		for x := 0; x < wide; x += 64 {
+			t := cut(p, image.Rect(x, y, min(x+64, wide), min(y+64, p.Rect.Dy())))
+			b = e.tile(b, t)
+		}
+	}
+	e.raw = b
+	return b
+}
+
+func (e *encoder) tile(b []byte, t screen.Patch) []byte {
+	switch n := e.palette.of(t.Pix, 16); {
+	case n == 0:
+		b = append(b, 0)
+		for _, c := range t.Pix {
+			b = e.format.PutShort(b, c)
+		}
+	case n == 1:
+		b = e.format.PutShort(append(b, 1), t.Pix[0])
+	default:
+		b = append(b, byte(n))
+		for _, c := range e.palette.colours {
+			b = e.format.PutShort(b, c)
+		}
+		bits := 1
+		if n > 4 {
+			bits = 4
+		} else if n > 2 {
+			bits = 2
+		}
+		b = e.palette.indexes(b, t.Pix, t.Rect.Dx(), bits)
+	}
+	return b
+}
+
+// putTight appends a patch's content as rfbproto's Tight has it, without loss.
+func (e *encoder) putTight(b []byte, p screen.Patch) []byte {
+	const explicitFilter, paletteFilter, fill = 0x40, 1, 0x80
+	n := e.palette.of(p.Pix, mostColours)
+	if n == 1 {
+		return e.tightPixel(append(b, fill), p.Pix[0])
+	}
+	if n == 0 {
+		data := e.raw[:0]
+		for _, c := range p.Pix {
+			data = e.tightPixel(data, c)
+		}
+		e.raw = data
+		return e.stream(append(b, 0), 0, data)
+	}
+	stream, bits := 1, 1
+	if n > 2 {
+		stream, bits = 2, 8
+	}
+	b = append(b, explicitFilter|byte(stream)<<4, paletteFilter, byte(n-1))
+	for _, c := range e.palette.colours {
+		b = e.tightPixel(b, c)
+	}
+	e.raw = e.palette.indexes(e.raw[:0], p.Pix, p.Rect.Dx(), bits)
+	return e.stream(b, stream, e.raw)
+}
+
+func (e *encoder) tightPixel(b []byte, c uint32) []byte {
+	if e.format.Exact() {
+		return append(b, byte(c>>16), byte(c>>8), byte(c))
+	}
+	return e.format.Put(b, c)
+}
+
+// stream appends data as a Tight stream has it: what is short as it is.
+func (e *encoder) stream(b []byte, n int, data []byte) []byte {
+	if len(data) < 12 {
+		return append(b, data...)
+	}
+	data = e.tight[n].pack(data)
+	size := len(data)
+	for range 2 {
+		if size < 0x80 {
+			break
+		}
+		b = append(b, byte(size)|0x80)
+		size >>= 7
+	}
+	return append(append(b, byte(size)), data...)
+}
+
+// palette are the colours of a rectangle, in the order in which they come. The last one
+// found is looked at first: neighbours are mostly alike.
+type palette struct {
+	colours []uint32
+	index   map[uint32]uint8
+}
+
+// of collects the colours; 0 if there are more than most.
+func (p *palette) of(pix []uint32, most int) int {
+	if p.index == nil {
+		p.index = map[uint32]uint8{}
+	}
+	clear(p.index)
+	p.colours = p.colours[:0]
+	last := ^uint32(0)
+	for _, c := range pix {
+		if c == last {
+			continue
+		}
+		last = c
+		if _, known := p.index[c]; known {
+			continue
+		}
+		if len(p.colours) == most {
+			return 0
+		}
+		p.index[c] = uint8(len(p.colours))
+		p.colours = append(p.colours, c)
+	}
+	return len(p.colours)
+}
+
+// indexes appends which colour each pixel has, in so many bits; each row begins a byte.
+func (p *palette) indexes(b []byte, pix []uint32, wide, bits int) []byte {
+	last, at := ^uint32(0), uint8(0)
+	for len(pix) > 0 {
+		row := pix[:wide]
+		pix = pix[wide:]
+		var acc byte
+		have := 0
+		for _, c := range row {
+			if c != last {
+				last, at = c, p.index[c]
+			}
+			acc = acc<<bits&^(1<<bits-1) | at
+			if bits == 8 {
+				acc = at
+			}
+			if have += bits; have == 8 {
+				b, acc, have = append(b, acc), 0, 0
+			}
+		}
+		if have > 0 {
+			b = append(b, acc<<(8-have))
+		}
+	}
+	return b
+}

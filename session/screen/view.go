@@ -1,0 +1,161 @@
+package screen
+
+import (
+	"image"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// View is one who looks. It is of one goroutine; it learns of changes by Changed.
+type View struct {
+	screen *Screen
+	rung   chan struct{}
+
+	// guarded by the screen's mu
+	stale   cells
+	moved   *move // before all that is stale
+	resized bool
+	cursor  bool
+	copies  bool
+}
+
+// Patch is a part of the screen. Pix is row by row.
+type Patch struct {
+	Rect image.Rectangle
+	Pix  []uint32
+}
+
+// Update is what a view did not know. Its parts are to be applied in this order.
+type Update struct {
+	Size    image.Point
+	Resized bool
+	Cursor  *Cursor
+	Moved   bool // From stands at To now
+	To      image.Rectangle
+	From    image.Point
+	Patches []Patch
+}
+
+// Empty reports whether there is nothing to tell.
+func (u Update) Empty() bool {
+	return !u.Resized && u.Cursor == nil && !u.Moved && len(u.Patches) == 0
+}
+
+// Join begins to look: everything is news. Leave ends it.
+func (s *Screen) Join() (*View, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.views) >= MaxViews {
+		return nil, session.Errorf(session.Refused, "%d people look at this screen already.", MaxViews).WithNext("Wait until one of them leaves.")
+	}
+	v := &View{screen: s, rung: make(chan struct{}, 1), resized: true, cursor: true}
+	v.stale = newCells(s.size)
+	v.stale.mark(image.Rectangle{Max: s.size})
+	s.views[v] = struct{}{}
+	v.ring()
+	return v, nil
+}
+
+// Size is the screen's, now.
+func (v *View) Size() image.Point {
+	v.screen.mu.RLock()
+	defer v.screen.mu.RUnlock()
+	return v.screen.size
+}
+
+// Copies says whether the view can take it that a part moved; at first it cannot.
+func (v *View) Copies(can bool) {
+	v.screen.mu.Lock()
+	defer v.screen.mu.Unlock()
+	if v.copies = can; !can && v.moved != nil {
+		v.stale.mark(v.moved.to)
+		v.moved = nil
+	}
+}
+
+// Leave stops looking.
+func (v *View) Leave() {
+	v.screen.mu.Lock()
+	defer v.screen.mu.Unlock()
+	delete(v.screen.views, v)
+}
+
+// Changed receives when there may be something to take, or the screen is over.
+func (v *View) Changed() <-chan struct{} { return v.rung }
+
+func (v *View) ring() {
+	select {
+	case v.rung <- struct{}{}:
+	default:
+	}
+}
+
+// learn takes note of a change. rest is what changed beside the part that moved.
+func (v *View) learn(s *Screen, changed, rest cells) {
+	switch {
+	case s.resized:
+		v.resized, v.moved = true, nil
+		v.stale = newCells(s.size)
+		v.stale.mark(image.Rectangle{Max: s.size})
+	case s.moved != nil && v.copies && v.moved == nil && !v.resized && v.stale.empty():
+		v.moved = s.moved
+		v.stale.join(rest)
+	default:
+		v.stale.join(changed)
+	}
+	v.cursor = v.cursor || s.shape != nil
+	v.ring()
+}
+
+// Repeat makes everything in r news again.
+func (v *View) Repeat(r image.Rectangle) {
+	v.screen.mu.Lock()
+	defer v.screen.mu.Unlock()
+	v.stale.mark(r)
+	v.ring()
+}
+
+// Take returns what of r the view does not know yet, with pixels of its own, and counts it
+// as known. Size and cursor come whatever r is.
+func (v *View) Take(r image.Rectangle) (Update, error) {
+	s := v.screen
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.over != nil {
+		return Update{}, s.over
+	}
+	u := Update{Size: s.size, Resized: v.resized}
+	if v.cursor {
+		shown := s.shown
+		u.Cursor = &shown
+	}
+	if v.resized {
+		r = image.Rectangle{Max: s.size}
+	}
+	v.resized, v.cursor = false, false
+	if v.moved != nil {
+		u.Moved, u.To, u.From = true, v.moved.to, v.moved.from
+		v.moved = nil
+	}
+	taken := newCells(s.size)
+	v.stale.each(func(c image.Rectangle) bool {
+		if !c.Overlaps(r) {
+			return true
+		}
+		taken.mark(c)
+		return false
+	})
+	for _, part := range taken.rects() {
+		u.Patches = append(u.Patches, s.patch(part))
+	}
+	return u, nil
+}
+
+// patch copies a part of the front.
+func (s *Screen) patch(r image.Rectangle) Patch {
+	p := Patch{r, make([]uint32, 0, r.Dx()*r.Dy())}
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		p.Pix = append(p.Pix, s.front[y*s.size.X+r.Min.X:y*s.size.X+r.Max.X]...)
+	}
+	return p
+}
