@@ -48,9 +48,9 @@ test: peers build browser ## everything, with real peers, a real browser and the
 browser: peers build ## the web application in Chromium; pictures go to build/screens
 	cd broker/web && npm run --silent check && npx playwright test $(SPECS)
 
-# What no program reaches, and only tests call: the browser's side of an attachment, and a
-# recording in its own directory as it is being written.
-TESTDOORS := ^session/attach/(client|frame|proof)\.go:.* (NewClient|Client\..*|Proof\.sign|ParseChallenge)$$|^recordings/(reader|source)\.go:.* (Follow|folder\..*)$$
+# What no program reaches, and only tests call: the browser's side of an attachment, a
+# recording in its own directory as it is being written, and consoles, until a service speaks VNC.
+TESTDOORS := ^session/(screen|vnc)/|^session/attach/(client|frame|proof)\.go:.* (NewClient|Client\..*|Proof\.sign|ParseChallenge)$$|^recordings/(reader|source)\.go:.* (Follow|folder\..*)$$
 
 lint: ## formatting, vet, staticcheck, code that nothing reaches
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
