@@ -38,13 +38,12 @@ type Client struct {
 	name   string
 
 	// of Run alone
-	buf     []byte
-	pix     []uint32
-	zrle    inflater
-	tight   [4]inflater
-	format  rfb.Format
-	colours []uint32
-	always  bool // updates come without being asked for
+	buf    []byte
+	pix    []uint32
+	zrle   inflater
+	tight  [4]inflater
+	format rfb.Format
+	always bool // updates come without being asked for
 
 	mu   sync.Mutex // guards what follows, and the order of what is written
 	keys bool       // the console takes scancodes

@@ -21,13 +21,6 @@ func (k keeper) Keep(c screen.Change) error { return k(c) }
 
 func forget(screen.Change) error { return nil }
 
-// console is a screen that is served as a console is, by our own server.
-type console struct {
-	screen *screen.Screen
-	hands  *hands
-	texts  chan string
-}
-
 type hands struct {
 	mu      sync.Mutex
 	keys    []screen.Key
