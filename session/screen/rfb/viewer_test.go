@@ -33,7 +33,7 @@ func startDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "1024x768x24", "-nolisten", "tcp")
+	c := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "480x360x24", "-nolisten", "tcp")
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer
 	c.Stderr = &said
@@ -72,6 +72,7 @@ func (d *desk) picture() (size image.Point, pix []uint32) {
 	word := func(n int) int { return int(binary.BigEndian.Uint32(b[4*n:])) }
 	size, line := image.Pt(word(4), word(5)), word(12)
 	data := b[word(0)+12*word(19):]
+	pix = make([]uint32, 0, size.X*size.Y)
 	for y := range size.Y {
 		for i := range size.X {
 			pix = append(pix, binary.LittleEndian.Uint32(data[y*line+4*i:])&0xffffff)
@@ -83,7 +84,7 @@ func (d *desk) picture() (size image.Point, pix []uint32) {
 // shows waits until a picture is somewhere on the desk, whole.
 func (d *desk) shows(size image.Point, pix []uint32, said *bytes.Buffer) {
 	d.t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); time.Now().Before(deadline); time.Sleep(200 * time.Millisecond) {
 		if on, all := d.picture(); holds(on, all, size, pix) {
 			return
 		}
