@@ -627,7 +627,7 @@ func TestSealedToOthers(t *testing.T) {
 		"part":       func() error { _, err := c.archive.Part(t.Context(), "NGH", f.id.Recording(), 0); return err },
 		"transcript": func() error { _, _, err := c.archive.Transcript(t.Context(), "NGH", f.id.Recording(), 0); return err },
 	} {
-		c.refused(what, ask(), "sallyport recordings play "+f.id.Recording())
+		c.refused(what, ask(), "sallyport recordings play "+f.id.Recording()+" --reason WHY")
 	}
 	c.sumUp(f)
 	if r := c.known(f); r.Readable || r.Digest != nil {

@@ -50,7 +50,7 @@ async function record(browser: Parameters<typeof visit>[0], world: World, order:
     .poll(async () => ((await (await auditor.page.request.get(`/api/v1/recordings/${id}/replay`)).json()) as { whole: boolean }).whole, { timeout: 30_000 })
     .toBe(true);
   world.cli('auditor', 'login', '--hint', 's.adeyemi@northfield.example');
-  const text = world.cli('auditor', 'recordings', 'play', id, '--plain');
+  const text = world.cli('auditor', 'recordings', 'play', id, '--plain', '--reason', 'Complaint 12');
   await auditor.close();
   return text;
 }
