@@ -38,7 +38,7 @@ func (l *Ledger) Bar(s Scope) error {
 	switch {
 	case there && !l.bars.unsure:
 		return nil
-	case !there && len(l.bars.set) >= maxBars:
+	case !there && !s.All && len(l.bars.set) >= maxBars:
 		return refused("Too much is frozen by name.", "Freeze all, or thaw what can go on.", nil)
 	case !there:
 		l.bars.set = append(slices.Clone(l.bars.set), s)
@@ -171,7 +171,7 @@ func parseBars(body []byte) ([]Scope, error) {
 		return nil, errRecord("not as the agent wrote it")
 	}
 	for i, s := range f.Bars {
-		if !s.valid() || i >= maxBars || slices.Contains(f.Bars[:i], s) {
+		if !s.valid() || i > maxBars || slices.Contains(f.Bars[:i], s) {
 			return nil, errRecord("a bar that nobody sets")
 		}
 	}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -88,8 +89,31 @@ func (d faulty) write(name string, body []byte) error {
 
 func (d faulty) sync() error { return d.step("sync", d.disk.sync) }
 
-// MaxPending lets a test fill the ledger.
-const MaxPending = maxPending
+// The bounds that a test fills.
+const (
+	MaxPending      = maxPending
+	MaxKept         = maxKept
+	MaxKeptVendor   = maxKeptVendor
+	MaxKeptEngineer = maxKeptEngineer
+	MaxBars         = maxBars
+)
+
+// Fill puts n requests in, granted or not; those of "many" are of as many engineers.
+func (l *Ledger) Fill(n int, who session.Identity, kind string, granted bool, exp time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range n {
+		e := &entry{rid: session.NewID(), rec: record{State: pending}}
+		e.request.Eng, e.request.Kind, e.request.EXP = who, kind, exp.Unix()
+		if granted {
+			e.rec.State, e.granted.EXP = admitted, exp.Unix()
+		}
+		if who.Sub == "many" {
+			e.request.Eng.Sub = strconv.Itoa(i)
+		}
+		l.entries[e.rid] = e
+	}
+}
 
 // ReserveSize is what the reserve holds when it is whole.
 const ReserveSize = reserveSize

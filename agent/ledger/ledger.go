@@ -77,8 +77,8 @@ func (l *Ledger) Pend(req []byte, r grant.Receipt) error {
 		}
 		return old.sameDelivery(fresh)
 	}
-	if l.pending(r.Received) >= maxPending {
-		return refused("Too many requests wait for an answer.", "Withdraw some, or wait until their time is over.", nil)
+	if err := l.room(fresh, r.Received); err != nil {
+		return err
 	}
 	if err := l.write(fresh, fresh.rec); err != nil {
 		if fresh.unsure { // it may be on disk: keep the memory of it
@@ -273,17 +273,6 @@ func (l *Ledger) Report(id session.ID) (uint64, error) {
 		e.slim()
 	}
 	return next.Seq, nil
-}
-
-// pending counts the requests that wait and whose time is not over.
-func (l *Ledger) pending(now time.Time) int {
-	n := 0
-	for _, e := range l.entries {
-		if e.rec.State == pending && now.Before(time.Unix(e.request.EXP, 0)) {
-			n++
-		}
-	}
-	return n
 }
 
 // gidFree refuses a grant id that another request's grant has, or had.

@@ -457,24 +457,6 @@ func TestTwoAgentsNeverShareALedger(t *testing.T) {
 	refusedAs(t, err, session.Internal)
 }
 
-func TestTooManyPending(t *testing.T) {
-	s := newSite(t)
-	l := open(t, quickDir(t))
-	defer l.Close()
-	for range ledger.MaxPending {
-		a := s.ask(t, nil)
-		must(t, l.Pend(a.doc, a.receipt))
-	}
-	a := s.ask(t, nil)
-	refusedAs(t, l.Pend(a.doc, a.receipt), session.Refused)
-	s.now = s.now.Add(4 * time.Hour) // they lapse, and stay
-	a = s.ask(t, nil)
-	must(t, l.Pend(a.doc, a.receipt))
-	if n := len(l.Entries(s.now)); n != ledger.MaxPending+1 {
-		t.Errorf("%d entries", n)
-	}
-}
-
 // However many at once, a grant is admitted once, opens one session, and a
 // revocation that was answered holds.
 func TestManyAtOnce(t *testing.T) {

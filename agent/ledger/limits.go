@@ -1,14 +1,24 @@
 package ledger
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session/grant"
+)
 
 const (
-	maxFile       = 1 << 20 // bytes of an entry; the engineer and 16 approvers with tokens of idtoken.MaxToken stay below
-	maxPending    = 256     // requests that wait for an answer
-	maxExtensions = 64      // of one grant
-	maxCauses     = 8       // that freeze one session at a time
-	maxBars       = 256     // scopes that are frozen by name
-	maxEngineer   = 320     // bytes of an e-mail address or subject
+	maxFile       = 1 << 20                    // bytes of an entry; the engineer and 16 approvers with tokens of idtoken.MaxToken stay below
+	maxPending    = 2 * grant.MaxVendorWaiting // requests that wait for an answer; extensions beside them
+	maxExtensions = 64                         // of one grant
+	maxCauses     = 8                          // that freeze one session at a time
+	maxBars       = 256                        // scopes that are frozen by name; everything can be, beside them
+	maxEngineer   = 320                        // bytes of an e-mail address or subject
+
+	// Requests that wait, and grants that nobody has opened: a fleet's maintenance, asked
+	// for ahead.
+	maxKept         = 1024
+	maxKeptVendor   = maxKept / 2
+	maxKeptEngineer = 64
 
 	reserveSize = 2 << 20 // bytes kept for closing and freezing on a full disk: a hundred entries, were each the last to find room
 

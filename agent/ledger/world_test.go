@@ -60,6 +60,11 @@ func newSite(t testing.TB) *site {
 			Clients: map[string]session.ClientClass{client: class}}
 	}
 	issuers := []session.Issuer{pin(session.VendorSide, "cli", session.CLI), pin(session.HospitalSide, "console", session.Console)}
+	for _, name := range []string{"/north", "/south"} { // other vendors
+		other := pin(session.VendorSide, "cli", session.CLI)
+		other.URL = s.url + name
+		issuers = append(issuers, other)
+	}
 	keys, err := idtoken.NewKeySets(issuers, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +115,7 @@ func (s *site) deliver(t fataler, doc []byte) asked {
 	if err != nil {
 		t.Fatalf("%v", err)
 	}
-	token := s.token(s.url+"/vendor", "cli", grant.RequestNonce(doc, salt), asks.Eng.Sub, session.GroupEngineers)
+	token := s.token(asks.Eng.Iss, "cli", grant.RequestNonce(doc, salt), asks.Eng.Sub, session.GroupEngineers)
 	r, receipt, err := s.verifier.CheckRequest(ctx.Background(), doc, grant.Proof{Token: token, Salt: salt[:]}, s.now)
 	if err != nil {
 		t.Fatalf("%v", err)

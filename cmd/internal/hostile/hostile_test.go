@@ -164,6 +164,7 @@ func TestBrokerForgesApprovals(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := s.pend(s.ask(nil))
+			defer s.withdraw(a)
 			doc, proof := forge(a)
 			refused(t, s.deliverApproval(a, doc, proof))
 			if err := s.connect("NGH-PETCT1", "recon-ssh", a.key); err == nil {

@@ -364,6 +364,17 @@ func (s *siege) pend(a asked) asked {
 	return a
 }
 
+// withdraw gives the engineer's share of what waits back.
+func (s *siege) withdraw(a asked) {
+	id, err := session.ParseText(a.req.RID)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if v := s.deliver(link.Deliver{Kind: link.DeliverWithdraw, ID: id.Request()}); !v.OK {
+		s.t.Errorf("a request that waits could not be withdrawn: %+v", v)
+	}
+}
+
 // connect opens a stream to a service and tries to run a command with a key.
 func (s *siege) connect(asset, service string, key ed25519.PrivateKey) error {
 	s.t.Helper()
