@@ -366,5 +366,5 @@ func (a *Agent) Stream(ctx context.Context, o link.Open, conn net.Conn) {
 		a.vouch.Load().Serve(ctx, o.Issuer, conn)
 		return
 	}
-	a.engine.Serve(ctx, engine.Visit{Door: o.Door, Asset: o.Asset, Service: o.Service, Peer: o.Peer}, conn)
+	a.engine.Serve(ctx, engine.Visit{Door: o.Door, Asset: o.Asset, Service: o.Service, Peer: o.Peer, By: o.By}, conn)
 }

@@ -98,6 +98,9 @@ func (g *guest) Close() error {
 	return g.Conn.Close()
 }
 
+// NetConn is the connection itself, for whoever sets what TCP does.
+func (g *guest) NetConn() net.Conn { return g.Conn }
+
 // CloseWrite lets TLS and HTTP half-close through us.
 func (g *guest) CloseWrite() error {
 	if half, ok := g.Conn.(interface{ CloseWrite() error }); ok {

@@ -158,3 +158,12 @@ func TestWritesHaveATime(t *testing.T) {
 		}
 	})
 }
+
+// Whoever tunes an agent's connection finds it under ours.
+func TestTheLinkFindsTheConnectionUnderAGuest(t *testing.T) {
+	g := &guest{Conn: &net.TCPConn{}}
+	under, ok := tls.Server(g, &tls.Config{}).NetConn().(interface{ NetConn() net.Conn })
+	if !ok || under.NetConn() != g.Conn {
+		t.Error("it is hidden")
+	}
+}

@@ -29,7 +29,10 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 	in := attach.NewReader(nc, attach.Browser)
 	proof, t, err := e.prove(line.Protocol(), v, nc, in)
 	if early(); err == nil {
-		e.known(nc)
+		err = e.known(nc, t)
+	}
+	if err == nil {
+		v.place.Leave()
 		err = line.Attach(ctx, e, v, Browser{Proof: proof, Ticket: t, Conn: nc, In: in})
 	}
 	if err != nil {
@@ -40,22 +43,27 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 
 func (v Visit) target() string { return wording.Line(v.Asset+"/"+v.Service, 130) }
 
-// enter counts a browser in, unless there are too many.
+// enter lets a browser in, unless the engine is closing.
 func (e *Engine) enter(nc net.Conn) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closing || len(e.browsers) >= maxTotal {
+	if e.closing {
 		return false
 	}
-	e.browsers[nc] = false
+	e.browsers[nc] = part{}
 	return true
 }
 
-// known leaves the end of a browser to its line.
-func (e *Engine) known(nc net.Conn) {
+// known leaves the end of a browser to its line, unless whose it is has too many.
+func (e *Engine) known(nc net.Conn, t *Ticket) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.browsers[nc] = true
+	p := part{t.Engineer.Identity, t.Asset}
+	if err := p.fits(e.attached); err != nil {
+		return err
+	}
+	e.browsers[nc] = p
+	return nil
 }
 
 func (e *Engine) leave(nc net.Conn) {

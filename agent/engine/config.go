@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/lobby"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -47,9 +48,11 @@ type Engine struct {
 	mu       sync.Mutex // guards what follows; never held across I/O
 	sessions map[session.ID]*liveSession
 	conns    map[*Conn]struct{}
-	browsers map[net.Conn]bool // true once its line sees to its end
+	browsers map[net.Conn]part // not zero once its line sees to its end
 	linkDown time.Time         // zero: the broker is there
 	closing  bool
+
+	strangers *lobby.Lobby // streams on which no key was proven yet
 
 	work sync.WaitGroup // connections, and watchers of sessions
 	stop chan struct{}  // closed by Close
@@ -74,7 +77,8 @@ func New(cfg Config) (*Engine, error) {
 	cfg.Lines = slices.Clone(cfg.Lines)
 	return &Engine{
 		cfg: cfg, clock: clock{cfg.Now}, born: time.Now(), sessions: map[session.ID]*liveSession{},
-		conns: map[*Conn]struct{}{}, browsers: map[net.Conn]bool{}, stop: make(chan struct{}),
+		conns: map[*Conn]struct{}{}, browsers: map[net.Conn]part{}, stop: make(chan struct{}),
+		strangers: lobby.New(maxStrangers, maxStrangersEach),
 	}, nil
 }
 
@@ -88,7 +92,7 @@ func (e *Engine) Close() {
 	}
 	conns := slices.Collect(maps.Keys(e.conns))
 	for nc, known := range e.browsers {
-		if !known {
+		if known == (part{}) {
 			_ = nc.Close()
 		}
 	}

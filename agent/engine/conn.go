@@ -58,15 +58,12 @@ func (e *Engine) Connect(ctx context.Context, v Visit, p session.Protocol, side 
 	return nil
 }
 
-// admit counts a connection in, unless there are too many.
+// admit counts a connection in, unless the engine is closing.
 func (e *Engine) admit(ctx context.Context, c *Conn) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	switch {
-	case e.closing || ctx.Err() != nil:
+	if e.closing || ctx.Err() != nil {
 		return errStopping()
-	case len(e.conns) >= maxTotal:
-		return session.Errorf(session.Refused, "The hospital's agent has too many connections.").WithNext("Try again in a moment.")
 	}
 	e.conns[c] = struct{}{}
 	e.work.Add(1)
@@ -86,6 +83,7 @@ func (c *Conn) Admit(t *Ticket) error {
 	if err != nil {
 		return err
 	}
+	c.visit.place.Leave()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.session = s

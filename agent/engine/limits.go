@@ -4,9 +4,17 @@ import "time"
 
 // Bounds of one engine.
 const (
-	maxConnections = 16  // per session
-	maxPerEngineer = 64  // connections of one engineer
-	maxTotal       = 512 // connections altogether, and as many streams of browsers
+	maxConnections = 16 // per session
+
+	// Connections on which a key was proven, and as many streams of browsers. With the
+	// strangers they stay below link.MaxStreams, which has room for other questions beside.
+	maxTotal       = 192
+	maxPerVendor   = maxTotal / 2
+	maxPerAsset    = maxTotal / 3
+	maxPerEngineer = 32
+
+	maxStrangers     = 48 // streams on which no key was proven yet
+	maxStrangersEach = 16 // of them, for one person, as the broker says
 
 	maxWords = 400 // bytes of why a device was not opened, and of what to do
 

@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/lobby"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -29,7 +30,10 @@ type Line interface {
 type Visit struct {
 	Door           link.Door
 	Asset, Service string
-	Peer           string // the engineer's network address, as the broker says
+	Peer           string           // the engineer's network address, as the broker says
+	By             session.Identity // and who that is
+
+	place *lobby.Place // among the strangers
 }
 
 // Browser is an engineer's browser whose key opens something.
@@ -65,6 +69,12 @@ type Device interface {
 // connection ends as with Close.
 func (e *Engine) Serve(ctx context.Context, v Visit, nc net.Conn) {
 	defer nc.Close()
+	v, ok := e.stranger(v, nc)
+	if !ok {
+		e.cfg.Log.Warn("stream turned away: too many that have not proven a key", "target", v.target())
+		return
+	}
+	defer v.place.Leave()
 	v.Peer = wording.Line(v.Peer, 100)
 	line := e.line(v)
 	if v.Door == link.DoorAttach {

@@ -51,8 +51,8 @@ func (e *Engine) join(t *Ticket, c *Conn) (*liveSession, error) {
 	if e.closing {
 		return nil, errStopping()
 	}
-	if n := e.connectionsOf(t.Engineer.Identity); n >= maxPerEngineer {
-		return nil, session.Errorf(session.Refused, "You have %d connections open.", n).WithNext("Close some of them first.")
+	if err := (part{t.Engineer.Identity, t.Asset}).fits(e.connected); err != nil {
+		return nil, err
 	}
 	s, ok := e.sessions[t.ID]
 	if !ok {
@@ -81,17 +81,6 @@ func (e *Engine) newSession(id session.ID, request, asset string, person session
 	e.sessions[id] = s
 	e.work.Go(s.watch)
 	return s
-}
-
-// connectionsOf is called with e.mu held.
-func (e *Engine) connectionsOf(who session.Identity) int {
-	n := 0
-	for _, s := range e.sessions {
-		if s.person.Identity == who {
-			n += s.connections()
-		}
-	}
-	return n
 }
 
 func (s *liveSession) connections() int {

@@ -32,7 +32,7 @@ func (s *socket) relay(ctx context.Context, t ticket) *ending {
 	defer depart()
 	opening, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	stream, err := s.live.cfg.Streams.Open(opening, to.Site, to.Agent, link.Open{Asset: to.Asset, Service: to.Service, Peer: s.peer, Door: link.DoorAttach})
+	stream, err := s.live.cfg.Streams.Open(opening, to.Site, to.Agent, link.Open{Asset: to.Asset, Service: to.Service, Peer: s.peer, By: s.who.Identity, Door: link.DoorAttach})
 	if err != nil {
 		return s.trouble(err)
 	}

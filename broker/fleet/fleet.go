@@ -85,6 +85,7 @@ type Fleet struct {
 	agents  map[name]*agent
 	waiting map[string]*waiter // by stream token
 	streams map[*stream]struct{}
+	seats   map[seat]int
 }
 
 // name is a site and an agent of it.
@@ -103,7 +104,7 @@ func New(cfg Config) (*Fleet, error) {
 	if cfg.CA == nil || cfg.Once == nil || cfg.Denied == nil || cfg.Handler == nil || cfg.Now == nil || cfg.Log == nil {
 		return nil, errors.New("fleet: CA, once, denied, handler, now and log must be set")
 	}
-	f := &Fleet{cfg: cfg, agents: make(map[name]*agent), waiting: make(map[string]*waiter), streams: make(map[*stream]struct{})}
+	f := &Fleet{cfg: cfg, agents: make(map[name]*agent), waiting: make(map[string]*waiter), streams: make(map[*stream]struct{}), seats: make(map[seat]int)}
 	if _, err := f.certificate(); err != nil {
 		return nil, err
 	}

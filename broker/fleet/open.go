@@ -27,22 +27,41 @@ func (f *Fleet) Open(ctx context.Context, site, agent string, o link.Open) (net.
 	ctx, cancel := context.WithTimeout(ctx, link.TokenTime)
 	defer cancel()
 	n := name{site, agent}
-	c, err := f.connected(ctx, n)
+	leave, err := f.sit(n, o)
 	if err != nil {
 		return nil, err
+	}
+	conn, err := f.open(ctx, n, o)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return f.track(conn.Conn, conn.peer, leave)
+}
+
+// opened is a stream that nobody has yet.
+type opened struct {
+	net.Conn
+	peer link.Peer
+}
+
+func (f *Fleet) open(ctx context.Context, n name, o link.Open) (opened, error) {
+	c, err := f.connected(ctx, n)
+	if err != nil {
+		return opened{}, err
 	}
 	o.Node = f.cfg.Node
 	for sp := f.takeSpare(n, c.Peer); sp != nil; sp = f.takeSpare(n, c.Peer) {
 		o.Token = newSecret() // nobody presents it; it only makes the message whole
 		conn, err := sp.Use(ctx, o)
 		if err == nil {
-			return f.track(conn, sp.Peer)
+			return opened{conn, sp.Peer}, nil
 		}
 		var refusal *session.Error
 		if errors.As(err, &refusal) {
-			return nil, err
+			return opened{}, err
 		}
-		f.cfg.Log.Info("spare was no good", "site", site, "agent", agent, "err", err)
+		f.cfg.Log.Info("spare was no good", "site", n.site, "agent", n.agent, "err", err)
 	}
 	return f.dialBack(ctx, c, o)
 }
@@ -66,7 +85,7 @@ func (f *Fleet) takeSpare(n name, p link.Peer) *link.Spare {
 }
 
 // dialBack asks over the control connection and waits for the stream.
-func (f *Fleet) dialBack(ctx context.Context, c *link.Control, o link.Open) (net.Conn, error) {
+func (f *Fleet) dialBack(ctx context.Context, c *link.Control, o link.Open) (opened, error) {
 	o.Token = newSecret()
 	w := &waiter{
 		name: nameOf(c.Peer), key: c.Peer.Key,
@@ -80,15 +99,15 @@ func (f *Fleet) dialBack(ctx context.Context, c *link.Control, o link.Open) (net
 	v, err := c.Open(ctx, o)
 	switch {
 	case err != nil:
-		return nil, noAnswer(w.name.site, err)
+		return opened{}, noAnswer(w.name.site, err)
 	case !v.OK:
-		return nil, &session.Error{Kind: v.Kind, Message: v.Message, Next: v.Next}
+		return opened{}, &session.Error{Kind: v.Kind, Message: v.Message, Next: v.Next}
 	}
 	select {
 	case conn := <-w.got:
-		return f.track(conn, c.Peer)
+		return opened{conn, c.Peer}, nil
 	case <-ctx.Done():
-		return nil, noAnswer(w.name.site, ctx.Err())
+		return opened{}, noAnswer(w.name.site, ctx.Err())
 	}
 }
 
@@ -136,21 +155,24 @@ type stream struct {
 	halfCloser
 	fleet *Fleet
 	peer  link.Peer
+	leave func() // gives its part of the agent's streams back
 }
 
 func (s *stream) Close() error {
 	s.fleet.mu.Lock()
 	delete(s.fleet.streams, s)
 	s.fleet.mu.Unlock()
+	s.leave()
 	return s.halfCloser.Close()
 }
 
-func (f *Fleet) track(conn net.Conn, p link.Peer) (net.Conn, error) {
+func (f *Fleet) track(conn net.Conn, p link.Peer, leave func()) (net.Conn, error) {
 	half, ok := conn.(halfCloser)
 	if !ok {
+		leave()
 		return nil, errors.Join(errors.New("a stream that cannot close one direction"), conn.Close())
 	}
-	s := &stream{halfCloser: half, fleet: f, peer: p}
+	s := &stream{halfCloser: half, fleet: f, peer: p, leave: leave}
 	f.mu.Lock()
 	f.streams[s] = struct{}{}
 	f.mu.Unlock()

@@ -119,7 +119,7 @@ func (v *visit) reach(ctx context.Context, who owner, to session.Target) (Route,
 	opening, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	stream, err := v.server.streams.Open(opening, route.Site, route.Agent,
-		link.Open{Asset: route.Asset, Service: route.Service, Peer: v.peer, Door: link.DoorSSH})
+		link.Open{Asset: route.Asset, Service: route.Service, Peer: v.peer, By: who.engineer, Door: link.DoorSSH})
 	if err != nil {
 		return Route{}, nil, fmt.Errorf("open stream to %s: %w", route.Agent, err)
 	}

@@ -23,13 +23,14 @@ type calls struct {
 
 func newCalls() *calls { return &calls{waiting: make(map[uint32]chan frame)} }
 
-func (c *calls) begin() (uint32, chan frame, error) {
+// begin gives a question its number, unless most wait for their answers.
+func (c *calls) begin(most int) (uint32, chan frame, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case c.waiting == nil:
 		return 0, nil, ErrGone
-	case len(c.waiting) >= maxCalls:
+	case len(c.waiting) >= most:
 		return 0, nil, errBusy
 	}
 	for c.last++; c.last == 0 || c.waiting[c.last] != nil; c.last++ {
@@ -70,7 +71,11 @@ func (c *calls) close() {
 func ask[T any](ctx context.Context, f *framer, c *calls, v verb, m T) (frame, error) {
 	ctx, cancel := context.WithTimeout(ctx, answerTime)
 	defer cancel()
-	id, answer, err := c.begin()
+	most := maxCalls
+	if q, ok := any(m).(question); ok && q.urgent() {
+		most += maxUrgent
+	}
+	id, answer, err := c.begin(most)
 	if err != nil {
 		return frame{}, err
 	}

@@ -17,6 +17,17 @@ func invalid(what string) error {
 		WithNext("Both sides must run matching versions of Sallyport.")
 }
 
+// urgent reports whether a question ends or stops something: it waits for no other.
+func (End) urgent() bool { return true }
+
+func (d Deliver) urgent() bool {
+	switch d.Kind {
+	case DeliverFreeze, DeliverWithdraw, DeliverRevoke, DeliverDisable:
+		return true
+	}
+	return false
+}
+
 func (o Open) check() error {
 	switch {
 	case !isSecret(o.Token):
@@ -25,6 +36,8 @@ func (o Open) check() error {
 		return invalid("a stream to something that is not a name")
 	case len(o.Peer) > 64:
 		return invalid("a stream from an overlong address")
+	case len(o.By.Iss) > maxIdentity || len(o.By.Sub) > maxIdentity:
+		return invalid("a stream for somebody with an overlong name")
 	case o.Door == DoorIssuer:
 		if !isIssuer(o.Issuer) || o.Asset != "" || o.Service != "" {
 			return invalid("a question to something that is not an issuer")

@@ -36,13 +36,14 @@ type ClientConfig struct {
 
 // Client is the agent's side of the link. Safe for concurrent use.
 type Client struct {
-	cfg     ClientConfig
-	nodes   []*node
-	streams chan struct{}  // a slot per stream
-	tasks   sync.WaitGroup // streams: they outlive the control connection; Run waits for them
-	uploads uploads
-	heads   uploads
-	renewal chan struct{} // held while a renewal is under way
+	cfg       ClientConfig
+	nodes     []*node
+	streams   chan struct{}  // a slot per stream of people
+	questions chan struct{}  // and of questions to issuers
+	tasks     sync.WaitGroup // streams: they outlive the control connection; Run waits for them
+	uploads   uploads
+	heads     uploads
+	renewal   chan struct{} // held while a renewal is under way
 
 	mu     sync.Mutex
 	up     int       // control connections that the broker has welcomed
@@ -69,7 +70,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, errors.New("link client: certificate, roots, hello, handler and log must be set")
 	}
 	c := &Client{
-		cfg: cfg, streams: make(chan struct{}, MaxStreams), renewal: make(chan struct{}, 1),
+		cfg: cfg, streams: make(chan struct{}, MaxStreams-maxQuestions), questions: make(chan struct{}, maxQuestions), renewal: make(chan struct{}, 1),
 		uploads: newUploads(), heads: newUploads(), since: time.Now(),
 	}
 	for _, n := range cfg.Nodes {

@@ -56,6 +56,7 @@ type control struct {
 	node   *node
 	calls  *calls
 	work   chan struct{} // a slot per question in work
+	urgent chan struct{} // and per question that ends or stops something: nothing else keeps it waiting
 	tasks  sync.WaitGroup
 }
 
@@ -68,7 +69,7 @@ func (c *Client) runControl(ctx context.Context, n *node) (welcomed time.Time, e
 	}
 	ctl := &control{
 		framer: &framer{conn: conn}, client: c, node: n,
-		calls: newCalls(), work: make(chan struct{}, maxWork),
+		calls: newCalls(), work: make(chan struct{}, maxWork), urgent: make(chan struct{}, maxWork),
 	}
 	runCtx := ctx
 	ctx, cancel := context.WithCancel(ctx)
@@ -149,8 +150,14 @@ func (l *control) serve(ctx, runCtx context.Context) error {
 	}
 }
 
+// question is what a broker asks that takes an agent its time.
+type question interface {
+	check() error
+	urgent() bool
+}
+
 // inWork answers a question beside the reader, when there is room for one more.
-func inWork[T interface{ check() error }](ctx context.Context, l *control, f frame, handle func(context.Context, T) Verdict) error {
+func inWork[T question](ctx context.Context, l *control, f frame, handle func(context.Context, T) Verdict) error {
 	m, err := decode[T](f.payload)
 	if err != nil {
 		return err
@@ -158,13 +165,17 @@ func inWork[T interface{ check() error }](ctx context.Context, l *control, f fra
 	if err := m.check(); err != nil {
 		return write(l.framer, verbVerdict, f.id, verdictOf(err))
 	}
+	slots := l.work
+	if m.urgent() {
+		slots = l.urgent
+	}
 	select {
-	case l.work <- struct{}{}:
+	case slots <- struct{}{}:
 	default:
 		return write(l.framer, verbVerdict, f.id, verdictOf(busy()))
 	}
 	l.tasks.Go(func() {
-		defer func() { <-l.work }()
+		defer func() { <-slots }()
 		v := handle(ctx, m)
 		v.Message, v.Next = wording.Line(v.Message, 600), wording.Line(v.Next, 600)
 		if err := write(l.framer, verbVerdict, f.id, v); err != nil {
@@ -186,7 +197,7 @@ func (l *control) open(ctx context.Context, f frame) error {
 		return write(l.framer, verbVerdict, f.id, verdictOf(err))
 	}
 	l.client.tasks.Go(func() {
-		defer l.client.release()
+		defer l.client.release(o)
 		l.client.dialBack(ctx, n, o)
 	})
 	return write(l.framer, verbVerdict, f.id, Verdict{OK: true})
@@ -203,14 +214,22 @@ func (c *Client) admit(o Open) (*node, error) {
 			WithNext("Add the node to the agent's configuration, or check the broker's node name.")
 	}
 	select {
-	case c.streams <- struct{}{}:
+	case c.slots(o) <- struct{}{}:
 		return n, nil
 	default:
 		return nil, busy()
 	}
 }
 
-func (c *Client) release() { <-c.streams }
+func (c *Client) release(o Open) { <-c.slots(o) }
+
+// slots are those of a stream's kind: the broker's own questions take none of people's.
+func (c *Client) slots(o Open) chan struct{} {
+	if o.Door == DoorIssuer {
+		return c.questions
+	}
+	return c.streams
+}
 
 func (c *Client) dialBack(ctx context.Context, n *node, o Open) {
 	conn, err := c.dial(ctx, n, Role{Role: RoleStream, Token: o.Token})

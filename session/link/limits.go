@@ -4,15 +4,17 @@ import "time"
 
 // Of what the wire carries; both sides hold to them.
 const (
-	MaxPart    = 64 << 20       // bytes of one Put
-	MaxStreams = 256            // streams of one agent at a time
-	MaxSpares  = 4              // idle spares of one agent at one node
-	MaxNodes   = 2              // nodes to which an agent holds a control connection
-	maxCalls   = 64             // unanswered questions of one side of a connection
-	maxWork    = 16             // questions of one connection in work at a time
-	maxUploads = 4              // upload connections of one agent
-	maxRelays  = 4              // relay connections of one agent
-	maxUnsaid  = 2 * MaxStreams // connections of one agent that have not said their role
+	MaxPart      = 64 << 20       // bytes of one Put
+	MaxStreams   = 256            // streams of one agent at a time
+	MaxSpares    = 4              // idle spares of one agent at one node
+	MaxNodes     = 2              // nodes to which an agent holds a control connection
+	maxQuestions = 16             // of these, streams on which issuers are asked
+	maxCalls     = 64             // unanswered questions of one side of a connection
+	maxUrgent    = 16             // and of those that end or stop something, beside them
+	maxWork      = 16             // questions of one connection in work at a time, and as many urgent ones
+	maxUploads   = 4              // upload connections of one agent
+	maxRelays    = 4              // relay connections of one agent
+	maxUnsaid    = 2 * MaxStreams // connections of one agent that have not said their role
 
 	handshakeTime = 10 * time.Second // from accept to the end of the first frame
 	writeTime     = 10 * time.Second // for one frame to leave
@@ -34,6 +36,7 @@ const (
 const (
 	maxJoin      = 4 << 10                // bytes of a join token
 	maxHead      = 1 << 10                // bytes of a put that is a recording's head
+	maxIdentity  = 512                    // bytes of an issuer, and of its name for somebody
 	maxNetworks  = 4096                   // that are counted apart; a flood from more begins anew
 	copyBuffer   = 64 << 10               // bytes of a part that are moved at a time
 	Backdate     = time.Minute            // by which certificates begin early: brokers' clocks differ a little

@@ -228,9 +228,12 @@ type Open struct {
 	Node    string `json:"node"`  // name of a node of the agent's own configuration
 	Asset   string `json:"asset"`
 	Service string `json:"service"`
-	Peer    string `json:"peer,omitempty"`   // the engineer's network address, for the record
-	Door    Door   `json:"door"`             // what the stream speaks
-	Issuer  string `json:"issuer,omitempty"` // of the door issuer, which is no asset's
+	Peer    string `json:"peer,omitempty"` // the engineer's network address, for the record
+	// By is who asks for the stream, as the broker says: whose share it takes until
+	// somebody proves a key on it, and nothing else.
+	By     session.Identity `json:"by,omitzero"`
+	Door   Door             `json:"door"`             // what the stream speaks
+	Issuer string           `json:"issuer,omitempty"` // of the door issuer, which is no asset's
 }
 
 // Door says what is spoken inside a stream. Who is at its other end shows there.

@@ -99,14 +99,14 @@ func (c *Client) spare(ctx, sctx context.Context, n *node, s *idleSpare) bool {
 	o, err := c.awaitOpen(sctx, conn)
 	if !stop() || err != nil {
 		if err == nil {
-			c.release()
+			c.release(o)
 		}
 		_ = conn.Close()
 		n.forget(s)
 		return false
 	}
 	n.dropIdle(s)
-	defer c.release()
+	defer c.release(o)
 	c.serveStream(ctx, o, conn)
 	return true
 }
@@ -142,7 +142,7 @@ func (c *Client) awaitOpen(ctx context.Context, conn *tls.Conn) (Open, error) {
 		return Open{}, errOr(write(f, verbVerdict, got.id, verdictOf(err)), err)
 	}
 	if err := write(f, verbVerdict, got.id, Verdict{OK: true}); err != nil {
-		c.release()
+		c.release(o)
 		return Open{}, err
 	}
 	return o, nil

@@ -95,9 +95,12 @@ func copyHalf(dst io.Writer, src io.Reader) error {
 	return nil
 }
 
-// tune sets what interactive streams on long lines need. Connections that are not
-// TCP are left alone.
+// tune sets what interactive streams on long lines need, on the connection that may be
+// wrapped in others. Connections that are not TCP are left alone.
 func tune(c net.Conn) {
+	for w, ok := c.(interface{ NetConn() net.Conn }); ok; w, ok = c.(interface{ NetConn() net.Conn }) {
+		c = w.NetConn()
+	}
 	t, ok := c.(*net.TCPConn)
 	if !ok {
 		return

@@ -147,11 +147,11 @@ func welcome(conn *tls.Conn) (*framer, RoleName) {
 type idleHandler struct {
 	mu      sync.Mutex
 	streams []Open
-	block   chan struct{} // Deliver waits for it, when set
+	block   chan struct{} // Deliver waits for it, when set, unless it is urgent
 }
 
-func (h *idleHandler) Deliver(ctx context.Context, _ Deliver) Verdict {
-	if h.block != nil {
+func (h *idleHandler) Deliver(ctx context.Context, d Deliver) Verdict {
+	if h.block != nil && !d.urgent() {
 		select {
 		case <-h.block:
 		case <-ctx.Done():

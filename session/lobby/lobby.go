@@ -17,15 +17,15 @@ type Lobby struct {
 	mu     sync.Mutex
 	inside int
 	turn   uint64 // of the last who came or moved
-	crowds map[netip.Prefix]*crowd
+	crowds map[string]*crowd
 }
 
-// New makes a lobby of most places, of which one network gets share at most.
+// New makes a lobby of most places, of which one crowd gets share at most.
 func New(most, share int) *Lobby {
-	return &Lobby{most: most, share: share, now: time.Now, crowds: map[netip.Prefix]*crowd{}}
+	return &Lobby{most: most, share: share, now: time.Now, crowds: map[string]*crowd{}}
 }
 
-// crowd are those of one network, each list from who came or moved first.
+// crowd are those of one network, or of one name, each list from who came or moved first.
 type crowd struct{ idle, busy list.List }
 
 func (c *crowd) size() int {
@@ -52,7 +52,7 @@ func (c *crowd) first(due time.Time, whoever bool) *Place {
 // Place is one connection's. Its methods may be called on a nil Place, which is nobody's.
 type Place struct {
 	lobby *Lobby
-	from  netip.Prefix
+	from  string
 	shut  func()
 
 	at    *list.Element // of the list that it is in; nil once it has left
@@ -61,11 +61,16 @@ type Place struct {
 	turn  uint64
 }
 
-// Enter gives a connection a place. shut closes the connection; it is called at most once,
-// when the place is given to somebody else, and must not block. Without a place the
-// connection has to go: all that could be shed are of networks that hold no more than its own.
+// Enter gives a connection of a network a place; see EnterAs.
 func (l *Lobby) Enter(addr net.Addr, shut func()) (*Place, bool) {
-	p := &Place{lobby: l, from: Network(addr), shut: shut}
+	return l.EnterAs(Network(addr).String(), shut)
+}
+
+// EnterAs gives a connection a place among those of a name. shut closes the connection; it is called at most once,
+// when the place is given to somebody else, and must not block. Without a place the
+// connection has to go: all that could be shed are of crowds that hold no more than its own.
+func (l *Lobby) EnterAs(from string, shut func()) (*Place, bool) {
+	p := &Place{lobby: l, from: from, shut: shut}
 	shed, ok := l.seat(p)
 	if shed != nil {
 		shed.shut()
@@ -97,13 +102,13 @@ func (l *Lobby) seat(p *Place) (shed *Place, ok bool) {
 	return shed, true
 }
 
-// victim is who goes for a newcomer when all places are taken: one of the networks that
+// victim is who goes for a newcomer when all places are taken: one of the crowds that
 // hold the most, so that nobody who holds less than an equal part is ever shed for others.
-func (l *Lobby) victim(from netip.Prefix, due time.Time) (found *Place) {
+func (l *Lobby) victim(from string, due time.Time) (found *Place) {
 	own, size := l.crowds[from].size(), 0
-	for net, c := range l.crowds {
+	for name, c := range l.crowds {
 		n := c.size()
-		if n < size || n <= own && net != from {
+		if n < size || n <= own && name != from {
 			continue
 		}
 		p := c.first(due, n > own+1)
