@@ -22,13 +22,33 @@ type digest struct {
 	from    int64            // there
 	next    int64            // first byte that is not in sum
 	ahead   map[int64][]byte // chunks beyond next, by offset
-	held    int              // bytes in ahead
-	moved   hash.Hash        // in the order in which they moved; nil while that is the same
-	size    int64            // bytes that moved, however often
-	reason  string           // there is no hash
+	held    int              // bytes that these take, of the share
+	share   *Share
+	moved   hash.Hash // in the order in which they moved; nil while that is the same
+	size    int64     // bytes that moved, however often
+	reason  string    // there is no hash
 }
 
-func newDigest() *digest { return &digest{sum: sha256.New(), ahead: map[int64][]byte{}} }
+func newDigest(share *Share) *digest {
+	return &digest{sum: sha256.New(), ahead: map[int64][]byte{}, share: share}
+}
+
+// keep holds a chunk for the bytes before it.
+func (d *digest) keep(offset int64, data []byte) {
+	n := len(data) + chunkCost
+	d.held += n
+	d.share.take(n)
+	d.ahead[offset] = append([]byte(nil), data...)
+}
+
+// full reports whether more is held than may be.
+func (d *digest) full() bool { return d.held > hashAhead || d.held > 0 && d.share.full() }
+
+// drop forgets what waits.
+func (d *digest) drop() {
+	d.share.give(d.held)
+	d.ahead, d.held = nil, 0
+}
 
 // unordered says that offsets mean nothing: the device puts each write at the end.
 func (d *digest) unordered() {
@@ -56,13 +76,14 @@ func (d *digest) lose(reason string) {
 	if d.reason == "" {
 		d.reason = reason
 	}
-	d.ahead, d.held = nil, 0
+	d.drop()
 }
 
 // giveUp leaves the order of the file.
 func (d *digest) giveUp(order string) {
 	d.part()
-	d.order, d.ahead, d.held = order, nil, 0
+	d.order = order
+	d.drop()
 }
 
 // part has the bytes that move from here on hashed in that order, too.
@@ -99,11 +120,11 @@ func (d *digest) add(offset int64, data []byte) {
 		d.giveUp(session.AsMoved)
 	default:
 		d.part()
-		d.ahead[offset] = append([]byte(nil), data...)
-		if d.held += len(data); d.held > hashAhead {
+		d.keep(offset, data)
+		if d.full() {
 			d.begin()
 		}
-		if d.held > hashAhead {
+		if d.full() {
 			d.giveUp(session.AsMoved)
 		}
 	}
@@ -134,7 +155,8 @@ func (d *digest) catchUp() {
 			break
 		}
 		delete(d.ahead, d.next)
-		d.held -= len(chunk)
+		d.held -= len(chunk) + chunkCost
+		d.share.give(len(chunk) + chunkCost)
 		d.hash(chunk)
 	}
 	for at := range d.ahead {

@@ -9,7 +9,8 @@ import (
 const (
 	maxOpen     = 128              // open files and directories of one client
 	maxPath     = 4 << 10          // bytes of a path
-	maxListing  = 32 << 20         // bytes of one directory's listing
+	maxListing  = 32 << 20         // bytes that one directory's listing takes in the record
+	entryCost   = 96               // of them, for an entry beside its names
 	maxFlights  = 256              // requests that the device has not answered
 	lastAnswers = 10 * time.Second // that a device has when the client is gone
 
@@ -23,6 +24,10 @@ const (
 	// hashAhead is how many bytes may run ahead of the next one in file order. A client's
 	// parallel requests arrive within 64 chunks of 32 KiB; twice that is generous.
 	hashAhead = 4 << 20
+	chunkCost = 128 // bytes that a chunk takes beside its own: many small ones are much, too
+
+	maxHeldSession = 16 << 20 // bytes that the files of one session hold ahead
+	maxHeld        = 64 << 20 // and those of all sessions of an agent
 
 	maxMessage   = 16 << 10     // bytes of a browser's JSON message, either way
 	maxSize      = 1 << 50      // bytes of a file; far below what JavaScript counts exactly

@@ -30,6 +30,8 @@ type Config struct {
 	Refused func(what, detail string)
 	// Device opens one session channel on the device's connection.
 	Device func() (ssh.Channel, <-chan *ssh.Request, error)
+	// Share is what the session may hold of what comes out of order; nil: its own alone.
+	Share *Share
 }
 
 // Operations are what can be done with a device's files: each is allowed or refused,
@@ -83,6 +85,9 @@ type step struct {
 
 // Dial opens the device's sftp subsystem.
 func Dial(cfg Config) (*Operations, error) {
+	if cfg.Share == nil {
+		cfg.Share = NewHeld().By(session.ID{})
+	}
 	o := &Operations{cfg: cfg, open: map[string]*file{}}
 	o.answered = sync.NewCond(&o.mu)
 	var err error
@@ -254,7 +259,7 @@ func (o *Operations) allow(s *step) packet.Code {
 
 // opening makes the file that a request may open.
 func (o *Operations) opening(s *step) *file {
-	f := &file{typed: s.Path, path: s.path, digest: newDigest(), direction: session.FilesOut}
+	f := &file{typed: s.Path, path: s.path, digest: newDigest(o.cfg.Share), direction: session.FilesOut}
 	if f.directory = s.Op == packet.Opendir; f.directory {
 		return f
 	}
@@ -266,7 +271,7 @@ func (o *Operations) opening(s *step) *file {
 		f.digest.unordered()
 	}
 	if s.Flags&packet.ForReading != 0 && f.direction == session.FilesIn {
-		f.back = newDigest()
+		f.back = newDigest(o.cfg.Share)
 	}
 	return f
 }

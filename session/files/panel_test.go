@@ -2,6 +2,7 @@ package files
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -62,6 +63,7 @@ type browser struct {
 	tape *tape
 	gate *waitGate
 
+	record  session.Recorder // instead of the tape, if not nil
 	refused atomic.Int64
 	mu      sync.Mutex
 	cond    *sync.Cond
@@ -119,7 +121,7 @@ func newBrowser(t *testing.T, in, out bool, server func(ssh.Channel)) *browser {
 	var stream atomic.Uint32
 	stream.Store(1)
 	b.Panel = NewPanel(PanelConfig{In: in, Out: out, To: b, Serve: func(work func(Config) error) error {
-		return work(Config{Recorder: b.tape, Gate: b.gate, Stream: 1, In: in, Out: out,
+		return work(Config{Recorder: cmp.Or(b.record, session.Recorder(b.tape)), Gate: b.gate, Stream: 1, In: in, Out: out,
 			Device:  func() (ssh.Channel, <-chan *ssh.Request, error) { return device.OpenChannel("session", nil) },
 			Next:    func() uint32 { return stream.Add(1) },
 			Refused: func(string, string) { b.refused.Add(1) }})

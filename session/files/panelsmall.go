@@ -90,8 +90,8 @@ func readDir(d *Operations, path string) (all []packet.Entry, cut bool, code pac
 			break
 		}
 		for _, e := range a.Names {
-			if e.Name != "." && e.Name != ".." {
-				all = append(all, e)
+			if e.Name != "." && e.Name != ".." && len(all) <= maxEntries {
+				all = append(all, packet.Entry{Name: e.Name, Attrs: e.Attrs})
 			}
 		}
 	}

@@ -234,7 +234,7 @@ func (o *Operations) tell(s *step, a *packet.Response) error {
 // entries puts on record what a directory has, as long as it ends somewhere.
 func (o *Operations) entries(f *file, names []packet.Entry) error {
 	for _, e := range names {
-		if f.listed += len(e.Name) + len(e.Long) + 32; f.listed > maxListing {
+		if f.listed += len(f.typed) + len(e.Name) + len(e.Long) + entryCost; f.listed > maxListing {
 			return errTooLong
 		}
 		path := legible(strings.TrimSuffix(f.typed, "/") + "/" + e.Name)

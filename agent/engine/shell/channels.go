@@ -109,3 +109,36 @@ func (c *channels[T]) whoLeft() session.EndReason {
 	}
 	return session.Completed
 }
+
+// tally counts the channels of all connections, because each holds up to what x/crypto
+// lets wait in it, either way.
+type tally struct {
+	mu  sync.Mutex
+	all int
+	of  map[session.ID]int
+}
+
+// take counts a channel of a session in, unless it or all together have too many; give
+// counts it out.
+func (t *tally) take(id session.ID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.of[id] >= maxSessionChannels || t.all >= maxAllChannels {
+		return false
+	}
+	if t.of == nil {
+		t.of = map[session.ID]int{}
+	}
+	t.of[id]++
+	t.all++
+	return true
+}
+
+func (t *tally) give(id session.ID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.all--
+	if t.of[id]--; t.of[id] == 0 {
+		delete(t.of, id)
+	}
+}

@@ -21,6 +21,7 @@ type device struct {
 	hung    chan struct{} // closed when the device hung up
 	gone    chan struct{} // closed when all that it said is passed on, too
 	streams atomic.Uint32 // channel and file numbers given out
+	share   *files.Share  // of what the session's files hold
 }
 
 // dial logs in to the device of a ticket, for a connection on which runs what runs.
@@ -33,7 +34,10 @@ func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on interfa
 		if err != nil {
 			return nil, err
 		}
-		d := &device{client: client, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) }, hung: make(chan struct{}), gone: make(chan struct{})}
+		d := &device{
+			client: client, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) },
+			hung: make(chan struct{}), gone: make(chan struct{}), share: l.held.By(t.ID),
+		}
 		on.join(d)
 		c.Go(func() {
 			_ = client.Wait()
@@ -101,6 +105,6 @@ func filesConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *devi
 	return files.Config{
 		Recorder: c.Recorder(), Gate: c.Gate(gone, d.hung), Stream: stream,
 		Device: d.channel, Next: func() uint32 { return d.streams.Add(1) },
-		In: t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse,
+		In: t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse, Share: d.share,
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/files"
 	"github.com/sallyport/sallyport/session/terminal/mirror"
 )
 
@@ -37,6 +38,8 @@ type Line struct {
 	cfg      Config
 	signers  []gossh.Signer
 	patience patience
+	held     *files.Held
+	open     tally // channels
 
 	mu        sync.Mutex // guards what follows; never held across I/O
 	terminals map[place]*browserTerminal
@@ -65,7 +68,7 @@ func New(cfg Config) (*Line, error) {
 		}
 		signers = append(signers, signer)
 	}
-	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, terminals: map[place]*browserTerminal{}}, nil
+	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewHeld(), terminals: map[place]*browserTerminal{}}, nil
 }
 
 // Protocol is what this line speaks.

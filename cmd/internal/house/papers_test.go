@@ -164,6 +164,15 @@ func TestUnitsAreTight(t *testing.T) {
 		t.Fatalf("units %v, %v", units, err)
 	}
 	for _, unit := range units {
+		text, err := os.ReadFile(unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bound := range []string{"\nMemoryMax=", "\nEnvironment=GOMEMLIMIT=", "\nLimitNOFILE=", "\nTasksMax="} {
+			if !bytes.Contains(text, []byte(bound)) {
+				t.Errorf("%s: no %s", filepath.Base(unit), bound[1:])
+			}
+		}
 		out, err := exec.Command("systemd-analyze", "security", "--offline=yes", "--no-pager", "--json=short", "--threshold=15", unit).CombinedOutput()
 		if err != nil {
 			t.Errorf("%s: exposure above 1.5, or systemd-analyze is missing (.ci/peers installs it): %v\n%s", filepath.Base(unit), err, tail(out))

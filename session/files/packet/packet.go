@@ -159,6 +159,16 @@ func (c *cursor) u64() uint64 {
 func (c *cursor) bytes() []byte  { return c.take(c.u32()) }
 func (c *cursor) string() string { return string(c.bytes()) }
 
+// name is that of an entry, or what is said of it.
+func (c *cursor) name() string {
+	b := c.bytes()
+	c.short = c.short || len(b) > mostName
+	if c.short {
+		return ""
+	}
+	return string(b)
+}
+
 func appendString[S string | []byte](b []byte, s S) []byte {
 	return append(binary.BigEndian.AppendUint32(b, uint32(len(s))), s...)
 }

@@ -105,8 +105,10 @@ func ParseResponse(body []byte) (id uint32, a Response, err error) {
 	case Data:
 		a.Data = c.bytes()
 	case Name:
-		for n := c.u32(); n > 0 && !c.short; n-- {
-			a.Names = append(a.Names, Entry{c.string(), c.string(), c.attrs()})
+		n := c.u32()
+		c.short = c.short || n > mostNames
+		for ; n > 0 && !c.short; n-- {
+			a.Names = append(a.Names, Entry{c.name(), c.name(), c.attrs()})
 		}
 	case Attributes:
 		a.Attrs = c.attrs()

@@ -1,0 +1,51 @@
+package shell
+
+import (
+	"testing"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// One session's channels leave other sessions theirs, over all of its connections.
+func TestOnesShareOfTheChannelsLeavesOthersTheirs(t *testing.T) {
+	w := newWorld(t, nil)
+	busy, other := session.NewID(), session.NewID()
+	for range maxSessionChannels {
+		if !w.line.open.take(busy) {
+			t.Fatal("refused within its share")
+		}
+	}
+	if w.line.open.take(busy) {
+		t.Error("one channel too many")
+	}
+	if !w.line.open.take(other) {
+		t.Error("another session has none left")
+	}
+	w.line.open.give(busy)
+	if !w.line.open.take(busy) {
+		t.Error("what was given back is not there")
+	}
+	t.Logf("ATTACK | one session's channels take all of an agent's %d | others go on | %d are opened | holds", maxAllChannels, maxSessionChannels)
+	for w.line.open.take(session.NewID()) {
+	}
+	if w.line.open.all != maxAllChannels {
+		t.Errorf("%d channels in all", w.line.open.all)
+	}
+}
+
+// An ssh whose session has all its channels is told so, and gets the next that is free.
+func TestASessionsChannelsOverItsConnections(t *testing.T) {
+	w := newWorld(t, newOracle(t).dial)
+	signer, ticket := w.grant(session.Exec)
+	for range maxSessionChannels {
+		w.line.open.take(ticket.ID)
+	}
+	c := w.mustConnect(signer)
+	if _, err := c.NewSession(); err == nil {
+		t.Error("a channel beyond the session's share")
+	}
+	w.line.open.give(ticket.ID)
+	s, err := c.NewSession()
+	must(t, err)
+	_ = s.Close()
+}

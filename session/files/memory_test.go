@@ -1,0 +1,190 @@
+package files
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/files/packet"
+)
+
+// forgetful records nothing: what is measured is what transfers hold.
+type forgetful struct{ events atomic.Int64 }
+
+func (r *forgetful) Record(session.Event) error    { r.events.Add(1); return nil }
+func (r *forgetful) Close(session.EndReason) error { return nil }
+
+// scripted is a device that answers each request as it likes.
+func scripted(answer func(packet.Request) packet.Response) func(ssh.Channel) {
+	return func(ch ssh.Channel) {
+		defer ch.Close()
+		body, err := packet.Read(ch, nil)
+		if err == nil {
+			_, err = ch.Write(packet.AppendVersion(nil, nil))
+		}
+		var out []byte
+		for err == nil {
+			if body, err = packet.Read(ch, body); err != nil {
+				return
+			}
+			id, r, bad := packet.ParseRequest(body)
+			if bad != nil {
+				return
+			}
+			out = answer(r).Append(out[:0], id)
+			_, err = ch.Write(out)
+		}
+	}
+}
+
+// living is what lives on the heap.
+func living() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+const mostOfASession = 32 << 20 // bytes that the transfers of one session hold, whatever both ends do
+
+// A client that reads many files out of order makes the agent hold no more than the
+// session's share; others still have theirs.
+func TestReadsOutOfOrderAreBounded(t *testing.T) {
+	const clients, open, reads, size = 2, 64, 24, 32 << 10
+	zeros := make([]byte, size)
+	device := scripted(func(r packet.Request) packet.Response {
+		switch r.Op {
+		case packet.Open:
+			return packet.Response{Kind: packet.Handle, Handle: "h"}
+		case packet.ReadAt:
+			return packet.Response{Kind: packet.Data, Data: zeros[:min(r.Length, size)]}
+		}
+		return packet.Says(packet.OK)
+	})
+	held := NewHeld()
+	hostile, honest := held.By(session.NewID()), held.By(session.NewID())
+	before := living()
+	type opened struct {
+		c      *client
+		handle string
+	}
+	var all []opened
+	for range clients {
+		c := through(t, Config{Recorder: &forgetful{}, Out: true, Device: piped(device), Share: hostile})
+		for i := range open {
+			all = append(all, opened{c, c.open(fmt.Sprintf("/f%d", i), packet.ForReading)})
+		}
+	}
+	for i := range reads {
+		var answers []<-chan packet.Response
+		for _, f := range all {
+			answers = append(answers, f.c.send(packet.Request{Op: packet.ReadAt, Handle: f.handle, Offset: uint64(2*i+1) * size, Length: size}))
+		}
+		for _, a := range answers {
+			<-a
+		}
+	}
+	got := living() - before
+	t.Logf("ATTACK | a client reads %d files out of order, %d MiB of them | %d MiB are held for its session | %.1f MiB | holds",
+		clients*open, clients*open*reads*size>>20, mostOfASession>>20, float64(got)/(1<<20))
+	if got > mostOfASession {
+		t.Errorf("%d bytes are held", got)
+	}
+	// Another session still hashes in the order of its files.
+	d := newDigest(honest)
+	for _, at := range []int64{size, 0, 3 * size, 2 * size} {
+		d.add(at, zeros)
+	}
+	if got := d.result(); got.Order != "" {
+		t.Errorf("another session has no room left: %+v", got)
+	}
+	for _, f := range all {
+		if a := f.c.ask(packet.Request{Op: packet.Close, Handle: f.handle}); a.Code != packet.OK {
+			t.Errorf("close: %v", a.Code)
+		}
+	}
+	if held.all != 0 || len(held.of) != 0 {
+		t.Errorf("%d bytes were not given back", held.all)
+	}
+}
+
+// Single bytes cost what they cost, not what they carry.
+func TestSingleBytesOutOfOrderAreBounded(t *testing.T) {
+	held := NewHeld()
+	before := living()
+	var all []*digest
+	const files, each = 16, 25_000
+	for range files {
+		d := newDigest(held.By(session.ID{}))
+		for i := range int64(each) {
+			d.add(2*i+1, []byte{0})
+		}
+		all = append(all, d)
+	}
+	got := living() - before
+	t.Logf("ATTACK | a client reads %d single bytes out of order | %d MiB are held for its session | %.1f MiB | holds", files*each, mostOfASession>>20, float64(got)/(1<<20))
+	if got > mostOfASession {
+		t.Errorf("%d bytes are held", got)
+	}
+	for _, d := range all {
+		d.result()
+	}
+	if held.all != 0 {
+		t.Errorf("%d bytes were not given back", held.all)
+	}
+}
+
+// Whatever a device lists, little of it is held: a directory without end, names without
+// end, and what is said of them without end.
+func TestListingsOfAHostileDeviceAreBounded(t *testing.T) {
+	for _, row := range []struct {
+		attack string
+		answer packet.Response
+	}{
+		{"entries without a name, without end", packet.Response{Kind: packet.Name, Names: make([]packet.Entry, 20_000)}},
+		{"many entries of short names, without end", packet.Response{Kind: packet.Name, Names: entriesOf(2000, strings.Repeat("n", 20), strings.Repeat("l", 60))}},
+		{"entries that say much of themselves, without end", packet.Response{Kind: packet.Name, Names: entriesOf(60, "n", strings.Repeat("l", 4<<10))}},
+		{"names of a whole packet, without end", packet.Response{Kind: packet.Name, Names: entriesOf(1, strings.Repeat("n", 200<<10), "")}},
+		{"the same entry, without end", packet.Response{Kind: packet.Name, Names: entriesOf(2000, ".", "")}},
+	} {
+		t.Run(row.attack, func(t *testing.T) {
+			before, most := living(), int64(0)
+			asked, look := 0, 1
+			device := scripted(func(r packet.Request) packet.Response {
+				switch r.Op {
+				case packet.Realpath:
+					return packet.Response{Kind: packet.Name, Names: entriesOf(1, "/", "")}
+				case packet.Opendir:
+					return packet.Response{Kind: packet.Handle, Handle: "h"}
+				case packet.Readdir:
+					if asked++; asked >= look {
+						most = max(most, living()-before)
+						look = asked + asked/2 + 1
+					}
+					return row.answer
+				}
+				return packet.Says(packet.OK)
+			})
+			b := newBrowser(t, false, true, device)
+			b.record = &forgetful{}
+			b.do("list", `,"path":"/"`)
+			t.Logf("ATTACK | a device lists %s | %d MiB are held | %.1f MiB, after %d answers | holds", row.attack, mostOfASession>>20, float64(most)/(1<<20), asked)
+			if most > mostOfASession {
+				t.Errorf("%d bytes are held", most)
+			}
+		})
+	}
+}
+
+func entriesOf(n int, name, long string) []packet.Entry {
+	all := make([]packet.Entry, n)
+	for i := range all {
+		all[i] = packet.Entry{Name: name, Long: long}
+	}
+	return all
+}
