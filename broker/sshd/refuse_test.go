@@ -220,7 +220,7 @@ func TestWhatTheAgentIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := o.opened()
-	want := link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: c.LocalAddr().String(), Door: link.DoorSSH}
+	want := link.Open{Asset: "NGH-PETCT1", Service: "recon-ssh", Peer: c.LocalAddr().String(), By: luis, Door: link.DoorSSH}
 	if len(got) != 1 || got[0] != want {
 		t.Errorf("opened %+v, want %+v", got, want)
 	}
