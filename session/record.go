@@ -27,6 +27,9 @@ const (
 	FileAction    EventKind = 'a' // Data: JSON FileChange: remove, rename, list ...
 	NotAllowed    EventKind = 'n' // Data: JSON Refusal
 	Marker        EventKind = 'm' // Data: JSON Note: warnings, freezes, words from us to the engineer
+	ScreenSize    EventKind = 'w' // a console has this size, and is black; recordings/frames has the data of these three
+	ScreenTiles   EventKind = 't' // parts of it that changed, of one moment
+	ScreenCursor  EventKind = 'k' // the picture of the pointer
 )
 
 // Sealed reports whether the event's data may only be read with the hospital's
@@ -47,6 +50,7 @@ type SnapshotKind byte
 // The kinds of snapshots.
 const (
 	TerminalSnapshot SnapshotKind = 't' // Data: a Screen
+	ConsoleSnapshot  SnapshotKind = 's' // Data: a packed screen of recordings/frames
 )
 
 // Snapshot is what a stream looked like at a moment: who replays a recording can begin

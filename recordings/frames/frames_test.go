@@ -1,0 +1,212 @@
+package frames_test
+
+import (
+	"bytes"
+	"errors"
+	"image"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/recordings/frames"
+	"github.com/sallyport/sallyport/session"
+)
+
+// scribble changes a screen and returns the tiles that it touched.
+func scribble(r *rand.Rand, s *frames.Screen) (tiles []image.Point) {
+	x, y := r.IntN(s.Size.X), r.IntN(s.Size.Y)
+	part := image.Rect(x, y, x+1+r.IntN(s.Size.X-x), y+1+r.IntN(s.Size.Y-y))
+	colours := []int{1, 2, 3, 5, 17, 64, 65, 1 << 24}[r.IntN(8)]
+	for y := part.Min.Y; y < part.Max.Y; y++ {
+		for x := part.Min.X; x < part.Max.X; x++ {
+			s.Pix[y*s.Size.X+x] = uint32(r.IntN(colours)) * 2654435761 & 0xffffff
+		}
+	}
+	for y := part.Min.Y / frames.Tile; y <= (part.Max.Y-1)/frames.Tile; y++ {
+		for x := part.Min.X / frames.Tile; x <= (part.Max.X-1)/frames.Tile; x++ {
+			tiles = append(tiles, image.Pt(x, y))
+		}
+	}
+	return tiles
+}
+
+// What a console showed, the recording's screen shows, change by change, and whoever begins
+// at a snapshot as well.
+func TestAScreenComesBack(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
+		shown := &frames.Screen{Size: image.Pt(1+r.IntN(300), 1+r.IntN(200)), Hidden: r.IntN(2) == 0}
+		shown.Pix = make([]uint32, shown.Size.X*shown.Size.Y)
+		picture := frames.NewPicture()
+		defer picture.Close()
+		played := &frames.Screen{}
+		e := frames.NewEncoder()
+		say := func(kind session.EventKind, data []byte) error {
+			if len(data) > session.MaxEventData {
+				t.Fatalf("an event of %d bytes", len(data))
+			}
+			event := session.Event{Kind: kind, Stream: 3, Data: slices.Clone(data)}
+			picture.Take(event)
+			return played.Take(event)
+		}
+		picture.Take(session.Event{Kind: session.ChannelOpened, Stream: 3, Data: []byte(`{"type":"control"}`)})
+		if all, complete := picture.Snapshots(); len(all) > 0 || complete {
+			t.Fatal("something stands before there is a size")
+		}
+		shown.Cursor = frames.Cursor{Size: image.Pt(2, 1), Hot: image.Pt(1, 0), Pix: []uint32{0xff123456, 0}}
+		if err := errors.Join(say(session.ScreenSize, frames.SizeData(shown.Size, shown.Hidden)), say(session.ScreenCursor, frames.CursorData(shown.Cursor))); err != nil {
+			t.Fatal(err)
+		}
+		for range 1 + r.IntN(5) {
+			tiles := scribble(r, shown)
+			if err := e.Tiles(shown.Size, shown.Pix, tiles, func(b []byte) error { return say(session.ScreenTiles, b) }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !reflect.DeepEqual(played, shown) {
+			t.Fatal("it is played otherwise")
+		}
+		all, complete := picture.Snapshots()
+		if len(all) != 1 || !complete || all[0].Stream != 3 || all[0].Kind != session.ConsoleSnapshot {
+			t.Fatalf("%d snapshots, %v", len(all), complete)
+		}
+		if again, err := frames.Unpack(all[0].Data); err != nil || !reflect.DeepEqual(again, shown) {
+			t.Fatalf("the snapshot shows something else: %v", err)
+		}
+		picture.Take(session.Event{Kind: session.ChannelClosed, Stream: 3})
+		if all, complete := picture.Snapshots(); len(all) > 0 || !complete {
+			t.Fatal("something stands after the end")
+		}
+	})
+}
+
+// A picture that missed something shows nothing until it knows everything again.
+func TestAPictureThatMissedSomething(t *testing.T) {
+	size := image.Pt(10, 10)
+	open := session.Event{Kind: session.ChannelOpened, Stream: 1, Data: []byte(`{"type":"control"}`)}
+	resized := session.Event{Kind: session.ScreenSize, Stream: 1, Data: frames.SizeData(size, false)}
+	for name, miss := range map[string]func(*frames.Picture){
+		"forgot": (*frames.Picture).Forget,
+		"malformed": func(p *frames.Picture) {
+			p.Take(session.Event{Kind: session.ScreenTiles, Stream: 1, Data: []byte{9, 9}})
+		},
+	} {
+		p := frames.NewPicture()
+		defer p.Close()
+		p.Take(open)
+		p.Take(resized)
+		miss(p)
+		if all, complete := p.Snapshots(); len(all) > 0 || complete {
+			t.Errorf("%s: it shows something", name)
+		}
+		p.Take(resized)
+		if all, complete := p.Snapshots(); len(all) != 1 || !complete {
+			t.Errorf("%s: it shows nothing more", name)
+		}
+	}
+}
+
+// The same tile again costs three bytes.
+func TestTheSameTileCostsNothing(t *testing.T) {
+	size := image.Pt(10*frames.Tile, frames.Tile)
+	pix := make([]uint32, size.X*size.Y)
+	for i := range pix {
+		pix[i] = uint32(i%size.X%frames.Tile) * 77777 & 0xffffff
+	}
+	var tiles []image.Point
+	for x := range 10 {
+		tiles = append(tiles, image.Pt(x, 0))
+	}
+	total := 0
+	if err := frames.NewEncoder().Tiles(size, pix, tiles, func(b []byte) error { total += len(b); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if most := 2 + 1 + 64*3 + 64*64 + 9*5; total > most {
+		t.Errorf("%d bytes, more than %d", total, most)
+	}
+}
+
+func TestAFailingRecorderEndsIt(t *testing.T) {
+	size, lost := image.Pt(500, 500), errors.New("lost")
+	calls := 0
+	err := frames.NewEncoder().Tiles(size, make([]uint32, 500*500), []image.Point{{0, 0}}, func([]byte) error { calls++; return lost })
+	if !errors.Is(err, lost) || calls != 1 {
+		t.Errorf("%v after %d", err, calls)
+	}
+}
+
+func FuzzDraw(f *testing.F) {
+	size := image.Pt(130, 70)
+	s := &frames.Screen{Size: size, Pix: make([]uint32, size.X*size.Y)}
+	r := rand.New(rand.NewPCG(1, 1))
+	for range 10 {
+		tiles := scribble(r, s)
+		_ = frames.NewEncoder().Tiles(size, s.Pix, tiles, func(b []byte) error { f.Add(slices.Clone(b)); return nil })
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := &frames.Screen{}
+		if err := s.Resize(frames.SizeData(size, false)); err != nil {
+			t.Fatal(err)
+		}
+		places, err := s.Draw(b)
+		if err != nil {
+			return
+		}
+		again := &frames.Screen{}
+		_ = again.Resize(frames.SizeData(size, false))
+		if err := frames.NewEncoder().Tiles(size, s.Pix, places, func(b []byte) error { _, err := again.Draw(b); return err }); err != nil || !slices.Equal(again.Pix, s.Pix) {
+			t.Fatalf("written again it is another: %v", err)
+		}
+	})
+}
+
+func FuzzScreen(f *testing.F) {
+	s := &frames.Screen{Size: image.Pt(130, 70), Pix: make([]uint32, 130*70), Cursor: frames.Cursor{Size: image.Pt(1, 1), Pix: []uint32{1}}}
+	scribble(rand.New(rand.NewPCG(1, 1)), s)
+	f.Add(frames.NewEncoder().Screen(nil, s))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > 4 { // a large screen costs time and finds nothing
+			b = slices.Clone(b)
+			b[0], b[2] = 0, 0
+		}
+		s, err := frames.ParseScreen(b)
+		if err != nil {
+			return
+		}
+		once := frames.NewEncoder().Screen(nil, s)
+		again, err := frames.ParseScreen(once)
+		if err != nil || !reflect.DeepEqual(again, s) {
+			t.Fatalf("written again it is another: %v", err)
+		}
+		if twice := frames.NewEncoder().Screen(nil, again); !bytes.Equal(once, twice) {
+			t.Fatal("it is written in two ways")
+		}
+	})
+}
+
+// BenchmarkTiles is a full change of a screen of 1920 x 1080, drawn as a console draws.
+func BenchmarkTiles(b *testing.B) {
+	size := image.Pt(1920, 1080)
+	pix := make([]uint32, size.X*size.Y)
+	var tiles []image.Point
+	for y := range (size.Y + frames.Tile - 1) / frames.Tile {
+		for x := range (size.X + frames.Tile - 1) / frames.Tile {
+			tiles = append(tiles, image.Pt(x, y))
+		}
+	}
+	e := frames.NewEncoder()
+	bytes := 0
+	for n := range b.N {
+		for i := range pix {
+			pix[i] = uint32((i/9+n)%20) * 0x0b0703
+		}
+		if err := e.Tiles(size, pix, tiles, func(d []byte) error { bytes += len(d); return nil }); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.N)*float64(len(pix))/1e6/b.Elapsed().Seconds(), "Mpx/s")
+	b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")
+}

@@ -1,0 +1,105 @@
+package frames
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/session"
+)
+
+// Picture draws the console of a recording from its events, and leaves it as snapshots. A
+// connection shows one. Not safe for concurrent use.
+type Picture struct {
+	stream  uint32 // of the console; 0 while none is open
+	screen  Screen
+	failed  bool // something could not be drawn: nothing stands until the next size
+	encoder *Encoder
+	zstd    *zstd.Encoder
+}
+
+var _ recordings.Picture = (*Picture)(nil)
+
+// NewPicture makes one. Close it.
+func NewPicture() *Picture {
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(1<<20))
+	if err != nil {
+		panic(fmt.Sprintf("options of zstd: %v", err)) // they are constants
+	}
+	return &Picture{encoder: NewEncoder(), zstd: z}
+}
+
+// Take follows one event.
+func (p *Picture) Take(e session.Event) {
+	switch e.Kind {
+	case session.ChannelOpened:
+		var c session.ChannelOpen
+		if p.stream == 0 && json.Unmarshal(e.Data, &c) == nil && c.Type == session.Control {
+			p.stream = e.Stream
+		}
+	case session.ChannelClosed:
+		if e.Stream == p.stream {
+			p.stream, p.screen, p.failed = 0, Screen{}, false
+		}
+	case session.ScreenSize, session.ScreenTiles, session.ScreenCursor:
+		if e.Stream == p.stream && p.stream != 0 {
+			p.draw(e)
+		}
+	}
+}
+
+func (p *Picture) draw(e session.Event) {
+	err := p.screen.Take(e)
+	if e.Kind == session.ScreenSize {
+		p.failed = false
+	}
+	p.failed = p.failed || err != nil
+}
+
+// Take follows an event of the screen; others say nothing to it.
+func (s *Screen) Take(e session.Event) error {
+	switch e.Kind {
+	case session.ScreenSize:
+		return s.Resize(e.Data)
+	case session.ScreenTiles:
+		_, err := s.Draw(e.Data)
+		return err
+	case session.ScreenCursor:
+		return s.Shape(e.Data)
+	}
+	return nil
+}
+
+// Snapshots are the console, if one stands.
+func (p *Picture) Snapshots() (all []session.Snapshot, complete bool) {
+	switch {
+	case p.stream == 0:
+		return nil, true
+	case p.failed || p.screen.Size.X == 0:
+		return nil, false
+	}
+	data := p.zstd.EncodeAll(p.encoder.Screen(nil, &p.screen), nil)
+	return []session.Snapshot{{Stream: p.stream, Kind: session.ConsoleSnapshot, Data: data}}, true
+}
+
+// Forget leaves the console as it is until its size is told again.
+func (p *Picture) Forget() { p.failed = true }
+
+// Close frees what packs.
+func (p *Picture) Close() { _ = p.zstd.Close() }
+
+// Unpack reads the data of a snapshot.
+func Unpack(b []byte) (*Screen, error) {
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxScreen), zstd.WithDecoderMaxWindow(window))
+	if err != nil {
+		return nil, err
+	}
+	defer z.Close()
+	plain, err := z.DecodeAll(b, nil)
+	if err != nil {
+		return nil, session.Errorf(session.Invalid, "a screen in a snapshot is not packed as it should be")
+	}
+	return ParseScreen(plain)
+}
