@@ -228,22 +228,35 @@ func (a *Access) Deny(ctx context.Context, c Caller, id string, reason string) (
 	if err != nil {
 		return Request{}, err
 	}
-	if !sentence(reason, maxDenial) {
-		return Request{}, refusal(session.Invalid, "Say why in one line, for example: scanner in use until 15:00.",
-			"A denial needs a reason of one plain line, at most %d characters.", maxDenial)
+	if err := explained(reason); err != nil {
+		return Request{}, err
 	}
-	r, err = a.close(ctx, r.id, c, witness.Denied, func(r *record) error {
-		if err := stillOpen(*r, a.now()); err != nil {
-			return err
-		}
-		r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), reason
-		return nil
-	})
+	r, err = a.close(ctx, r.id, c, witness.Denied, a.denial(c, reason))
 	if err != nil {
 		return Request{}, err
 	}
 	a.notify(ctx, NoticeDenied, r, c.Who())
 	return r.view(a.now()), nil
+}
+
+// explained refuses a denial without a reason.
+func explained(reason string) error {
+	if sentence(reason, maxDenial) {
+		return nil
+	}
+	return refusal(session.Invalid, "Say why in one line, for example: scanner in use until 15:00.",
+		"A denial needs a reason of one plain line, at most %d characters.", maxDenial)
+}
+
+// denial is what saying no changes of a request.
+func (a *Access) denial(c Caller, reason string) func(*record) error {
+	return func(r *record) error {
+		if err := stillOpen(*r, a.now()); err != nil {
+			return err
+		}
+		r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), reason
+		return nil
+	}
 }
 
 // Withdraw takes a request back, by its engineer, as long as nothing was opened.
@@ -275,6 +288,15 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id string) (Request, er
 
 // close records that a request is over and tells the agent, now or later.
 func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string, change func(*record) error) (record, error) {
+	r, err := a.conclude(ctx, id, c, what, change)
+	if err == nil {
+		a.settle(ctx, r)
+	}
+	return r, err
+}
+
+// conclude records that a request is over; the agent is owed the news.
+func (a *Access) conclude(ctx context.Context, id session.ID, c Caller, what string, change func(*record) error) (record, error) {
 	before, err := a.fetch(ctx, id)
 	if err != nil {
 		return record{}, err
@@ -284,16 +306,11 @@ func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string
 		return record{}, err
 	}
 	a.owe(ctx, event)
-	r, err := a.edit(ctx, id, func(r *record) error {
+	return a.edit(ctx, id, func(r *record) error {
 		if err := change(r); err != nil {
 			return err
 		}
 		r.Owed = &debt{By: c.Who()}
 		return nil
 	})
-	if err != nil {
-		return record{}, err
-	}
-	a.settle(ctx, r)
-	return r, nil
 }

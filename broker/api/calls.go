@@ -72,6 +72,7 @@ type (
 		ID   string `path:"id" maxLength:"60"`
 		Body Denial
 	}
+	denials    struct{ Body Denials }
 	activation struct {
 		ID   string `path:"id" maxLength:"60"`
 		Body Activation
@@ -157,6 +158,11 @@ func (d *door) registerRequests(api huma.API) {
 	handle(d, api, "deny-request", func(ctx context.Context, who signedIn, in *denial) (*of[Request], error) {
 		r, err := d.Access.Deny(ctx, who, in.ID, in.Body.Reason)
 		return answer(r), err
+	})
+	handle(d, api, "deny-requests", func(ctx context.Context, who signedIn, in *denials) (*of[Denied], error) {
+		b := in.Body
+		out, err := d.Access.DenyAll(ctx, who, b.Site, session.Identity{Iss: b.Iss, Sub: b.Sub}, b.Reason)
+		return answer(out), err
 	})
 	handle(d, api, "withdraw-request", func(ctx context.Context, who signedIn, in *byID) (*of[Request], error) {
 		r, err := d.Access.Withdraw(ctx, who, in.ID)

@@ -44,6 +44,7 @@ func matrix() map[string]verdict {
 		"get-documents":        readers,
 		"approve-request":      roles(403, 403, 403, ok, 403, 404, 403),
 		"deny-request":         roles(403, 403, 403, ok, 403, 404, 403),
+		"deny-requests":        roles(403, 403, 403, ok, 403, 404, 403),
 		"withdraw-request":     roles(ok, 404, 404, 403, 403, 403, 403),
 		"activate-request":     roles(ok, 404, 404, 403, 403, 403, 403),
 		"propose-window":       roles(403, 403, 403, ok, 403, 404, 403),
@@ -165,6 +166,8 @@ func (w *world) aim(r route, x things) (path string, body any) {
 		body = w.decision(x.raw, "ben")
 	case "deny-request":
 		body = Denial{Reason: "in use"}
+	case "deny-requests":
+		body = Denials{Site: "NGH", Iss: people()["ada"].Iss, Sub: "ada", Reason: "in use"}
 	case "activate-request":
 		p := accesstest.Proof("ada")
 		path = strings.Replace(path, x.pending, x.request, 1)

@@ -43,6 +43,7 @@ func table() []route {
 		{"get-documents", http.MethodGet, v1 + "/requests/{id}/documents", false, everybody, "The exact bytes and proofs of a request", 0},
 		{"approve-request", http.MethodPost, v1 + "/requests/{id}/approvals", false, approvers, "Approve a request with a grant", 0},
 		{"deny-request", http.MethodPost, v1 + "/requests/{id}/deny", false, approvers, "Deny a request", 0},
+		{"deny-requests", http.MethodPost, v1 + "/requests/deny", false, approvers, "Deny all that waits of one engineer, or of one vendor, at a site", 0},
 		{"withdraw-request", http.MethodPost, v1 + "/requests/{id}/withdraw", false, engineers, "Take a request back", 0},
 		{"activate-request", http.MethodPost, v1 + "/requests/{id}/activate", false, engineers, "Add a key to an approved request, with a fresh proof", 0},
 		{"propose-window", http.MethodPost, v1 + "/requests/{id}/propose", false, approvers, "Propose another window", 0},

@@ -27,6 +27,7 @@ type (
 	Context   = access.Context
 	Proposal  = access.Proposal
 	Review    = access.Review
+	Denied    = access.Denied
 )
 
 // The JSON that people's scripts read, as package access says.
@@ -168,6 +169,14 @@ type AuditProof struct {
 
 // Denial says why not.
 type Denial struct {
+	Reason string `json:"reason" maxLength:"500"`
+}
+
+// Denials says why not, to all that waits of one engineer or of one vendor.
+type Denials struct {
+	Site   string `json:"site" maxLength:"64"`
+	Iss    string `json:"iss" maxLength:"500" doc:"the issuer of the engineer, or of the vendor's engineers"`
+	Sub    string `json:"sub,omitempty" maxLength:"255" doc:"the engineer's subject; without it all of the vendor's"`
 	Reason string `json:"reason" maxLength:"500"`
 }
 

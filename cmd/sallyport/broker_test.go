@@ -103,6 +103,7 @@ func newBroker() *broker {
 	handle("GET /requests/{id}/documents", b.documents)
 	handle("POST /requests/{id}/approvals", b.approve)
 	handle("POST /requests/{id}/deny", b.deny)
+	handle("POST /requests/deny", b.denyAll)
 	handle("POST /requests/{id}/withdraw", b.withdraw)
 	handle("POST /requests/{id}/activate", b.activate)
 	handle("POST /requests/{id}/propose", b.propose)
@@ -388,6 +389,24 @@ func (b *broker) deny(r *http.Request, who session.Person) (any, *refusal) {
 	s.view.Status, s.view.DeniedBy, s.view.DenyReason = session.DeniedBy, who.Name, in["reason"]
 	b.change()
 	return s.view, nil
+}
+
+func (b *broker) denyAll(r *http.Request, who session.Person) (any, *refusal) {
+	in := read[api.Denials](r)
+	if rolesOf(who)[0] != session.Approver {
+		return nil, &refusal{403, session.Denied, "Only approvers of the site may deny", "Ask one of them."}
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	out := api.Denied{Requests: []string{}}
+	for _, s := range b.requests {
+		if of := s.view.Engineer; s.view.Status == session.Pending && s.view.Site == in.Site && of.Iss == in.Iss && (in.Sub == "" || of.Sub == in.Sub) {
+			s.view.Status, s.view.DeniedBy, s.view.DenyReason = session.DeniedBy, who.Name, in.Reason
+			out.Requests = append(out.Requests, s.view.ID)
+		}
+	}
+	b.change()
+	return out, nil
 }
 
 func (b *broker) withdraw(r *http.Request, _ session.Person) (any, *refusal) {

@@ -45,6 +45,7 @@ const (
 	Submit    Write[api.Submission, api.Request] = "/requests"
 	Approve   Write[api.Decision, api.Decided]   = "/requests/{id}/approvals"
 	Deny      Write[api.Denial, api.Request]     = "/requests/{id}/deny"
+	DenyAll   Write[api.Denials, api.Denied]     = "/requests/deny"
 	Withdraw  Write[None, api.Request]           = "/requests/{id}/withdraw"
 	Activate  Write[api.Activation, api.Request] = "/requests/{id}/activate"
 	Propose   Write[api.Counter, api.Request]    = "/requests/{id}/propose"
