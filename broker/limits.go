@@ -14,6 +14,9 @@ const (
 
 const maxApproverMails = 50 // people who are written to for one request
 
+// lowDisk is how many bytes of a disk are too few to be ready.
+const lowDisk = 128 << 20
+
 // The port that web and link share.
 const (
 	firstByteWait       = 10 * time.Second // until a connection says what it is

@@ -30,12 +30,18 @@ type port struct {
 	strangers *lobby.Lobby
 	// plain is whether HTTP without TLS is answered (loopback demonstrations).
 	plain bool
+	spare uint64 // descriptors from this number on are not for strangers; 0: unknown
 	log   *slog.Logger
 }
 
 func newPort(linkTLS, webTLS *tls.Config, serve func(context.Context, *tls.Conn), log *slog.Logger) *port {
-	p := &port{link: serve, web: &handoff{conns: make(chan net.Conn), closed: make(chan struct{})},
-		strangers: lobby.New(maxStrangers, maxStrangersNetwork), plain: webTLS == nil, log: log}
+	most := maxDescriptors()
+	strangers := maxStrangers
+	if most > 0 {
+		strangers = int(min(maxStrangers, most/2))
+	}
+	p := &port{link: serve, spare: most - sparedOf(most), web: &handoff{conns: make(chan net.Conn), closed: make(chan struct{})},
+		strangers: lobby.New(strangers, maxStrangersNetwork), plain: webTLS == nil, log: log}
 	p.cert.Store(webTLS)
 	p.tls = &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -75,6 +81,11 @@ func (p *port) serve(ctx context.Context, ln net.Listener) error {
 				continue
 			}
 			return err
+		}
+		if n := number(conn); p.spare > 0 && n >= p.spare {
+			p.log.Warn("connection turned away: file descriptors run low", "peer", conn.RemoteAddr(), "in use", n)
+			_ = conn.Close()
+			continue
 		}
 		place, ok := p.strangers.Enter(conn.RemoteAddr(), func() { _ = conn.Close() })
 		if !ok {

@@ -20,10 +20,13 @@ import (
 
 // openPort serves pages on a port with few places for strangers. A call with a cookie
 // counts as one of somebody signed in.
-func openPort(t *testing.T, most, share int) (addr string) {
+func openPort(t *testing.T, most, share int) (addr string) { return openSpare(t, most, share, 0) }
+
+func openSpare(t *testing.T, most, share int, spare uint64) (addr string) {
 	t.Helper()
 	p := newPort(&tls.Config{}, nil, func(_ context.Context, c *tls.Conn) { c.Close() }, slog.New(slog.DiscardHandler))
 	p.strangers = lobby.New(most, share)
+	p.spare = spare
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Cookie") != "" {
 			lobby.Proven(r.Context())
@@ -166,4 +169,18 @@ func TestTheLinkFindsTheConnectionUnderAGuest(t *testing.T) {
 	if !ok || under.NetConn() != g.Conn {
 		t.Error("it is hidden")
 	}
+}
+
+// Where descriptors run low no more strangers come in, so that whoever is proven goes on.
+func TestThePortTakesNoStrangersWhenDescriptorsRunLow(t *testing.T) {
+	if maxDescriptors() == 0 {
+		return // the system does not say
+	}
+	if callFrom(t, "127.0.0.1", openSpare(t, 9, 9, 1<<40)).get("") != nil {
+		t.Error("turned away though there are enough")
+	}
+	if callFrom(t, "127.0.0.1", openSpare(t, 9, 9, 1)).get("") == nil {
+		t.Error("taken in though there are none to spare")
+	}
+	t.Log("ATTACK | connections that are never read use up the broker's descriptors | a quarter of them is not for strangers | turned away past that | holds")
 }

@@ -31,6 +31,33 @@ func (b *book) kinds() (all []string) {
 	return all
 }
 
+// A person of two hospitals is read about at each, and nowhere else.
+func TestAPersonOfTwoSitesMakesAnEntryAtEach(t *testing.T) {
+	w, b := newWorld(t), &book{}
+	w.cfg.Audit = b
+	for i := range w.cfg.Issuers {
+		if w.cfg.Issuers[i].URL == hospital {
+			w.cfg.Issuers[i].Sites = []string{"NGH", "XYZ"}
+		}
+	}
+	w.reopen()
+	p := somebody(hospital, "ben", w.clock(), session.GroupApprovers)
+	g, err := w.Login(t.Context(), p.attempt())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Logout(t.Context(), g.Token); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range b.events {
+		got = append(got, e.Event+"@"+e.Site)
+	}
+	if want := []string{"login@NGH", "login@XYZ", "logout@NGH", "logout@XYZ"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 func TestSignInsAreWrittenDownFirst(t *testing.T) {
 	w, b := newWorld(t), &book{}
 	w.cfg.Audit = b

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"time"
 
@@ -67,7 +68,7 @@ func (d *Identity) begin(ctx context.Context, c idtoken.Claims, web bool, agent 
 	if err := d.makeRoom(ctx, w, caller); err != nil {
 		return Granted{}, err
 	}
-	if err := d.audit(ctx, d.about(witness.LoggedIn, caller)); err != nil {
+	if err := d.audit(ctx, d.about(witness.LoggedIn, caller, nil)...); err != nil {
 		return Granted{}, err
 	}
 	if err := d.cfg.Sessions.Create(ctx, w.kind, caller.Login, body, w.absolute, ofPerson(caller.Identity)); err != nil {
@@ -131,9 +132,19 @@ func (d *Identity) look(ctx context.Context, id string, web bool) (Caller, time.
 	return caller, l.Seen, err
 }
 
-// about is an event of a person's own login.
-func (d *Identity) about(what string, c Caller) witness.Event {
-	return witness.Event{Event: what, Site: siteOf(c.Side, c.Sites), Who: &c.Identity, Details: map[string]string{"client": c.Client}}
+// about is a person's own login: of a hospital's people an event at each of their sites, which
+// read it there, of an engineer one that is theirs and the broker's.
+func (d *Identity) about(what string, c Caller, details map[string]string) (events []witness.Event) {
+	sites := c.Sites
+	if c.Side != session.HospitalSide {
+		sites = []string{""}
+	}
+	for _, site := range sites {
+		e := witness.Event{Event: what, Site: site, Who: &c.Identity, Details: map[string]string{"client": c.Client}}
+		maps.Copy(e.Details, details)
+		events = append(events, e)
+	}
+	return events
 }
 
 // Logout ends the login of a bearer token. One that is over already is fine.
@@ -149,7 +160,7 @@ func (d *Identity) close(ctx context.Context, id string, web bool) error {
 	caller, _, err := d.look(ctx, id, web)
 	switch {
 	case err == nil:
-		err = d.audit(ctx, d.about(witness.LoggedOut, caller))
+		err = d.audit(ctx, d.about(witness.LoggedOut, caller, nil)...)
 	case errors.Is(err, ErrNotSignedIn):
 		err = nil
 	}

@@ -81,16 +81,21 @@ func (d *Identity) refused(ctx context.Context, why error, issuer, address, way 
 	return d.audit(ctx, event)
 }
 
-// audit writes an event down, where there is a log.
-func (d *Identity) audit(ctx context.Context, e witness.Event) error {
+// audit writes events down, where there is a log.
+func (d *Identity) audit(ctx context.Context, events ...witness.Event) error {
 	if d.cfg.Audit == nil {
 		return nil
 	}
-	return d.cfg.Audit.Append(ctx, e)
+	for _, e := range events {
+		if err := d.cfg.Audit.Append(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// siteOf is the site to which a sign-in belongs: that of a hospital's own people to it,
-// everybody else's to the broker as a whole.
+// siteOf is the site to which a refused sign-in belongs: that of a hospital whose own people
+// come from there; all others are the broker's.
 func siteOf(side session.Side, sites []string) string {
 	if side == session.HospitalSide && len(sites) == 1 {
 		return sites[0]

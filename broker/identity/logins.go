@@ -120,9 +120,8 @@ func (d *Identity) EndAll(ctx context.Context, c Caller) error {
 	if err != nil {
 		return err
 	}
-	e := d.about(witness.LoggedOut, c)
-	e.Details["everywhere"] = strconv.Itoa(len(all))
-	if err := d.audit(ctx, e); err != nil {
+	everywhere := map[string]string{"everywhere": strconv.Itoa(len(all))}
+	if err := d.audit(ctx, d.about(witness.LoggedOut, c, everywhere)...); err != nil {
 		return err
 	}
 	for _, w := range []way{d.way(true), d.way(false)} {

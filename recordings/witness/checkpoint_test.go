@@ -162,7 +162,7 @@ func TestWhoReadsWhat(t *testing.T) {
 		want               bool
 	}{
 		{own, jana, true, false, true}, {own, luis, true, false, false}, {own, luis, false, true, true}, {own, jana, false, false, false},
-		{elsewhere, jana, true, false, true}, {elsewhere, luis, false, true, false}, {global, luis, false, true, true}, {global, luis, true, false, false},
+		{elsewhere, jana, true, false, true}, {elsewhere, luis, false, true, false}, {global, luis, false, true, false}, {global, luis, true, false, false},
 	} {
 		if got := c.e.SeenBy(c.who, c.engineer, c.hospital, at); got != c.want {
 			t.Errorf("%+v by %s (engineer %v, hospital %v): %v", c.e, c.who.Sub, c.engineer, c.hospital, got)

@@ -17,7 +17,7 @@ type Event struct {
 	Seq       int64             `json:"seq"` // its number in the log
 	Time      time.Time         `json:"time"`
 	Event     string            `json:"event"`
-	Site      string            `json:"site,omitempty"` // empty: the broker as a whole
+	Site      string            `json:"site,omitempty"` // empty: the broker itself, for its operators alone
 	Who       *session.Identity `json:"who,omitempty"`  // who did it
 	Of        *session.Identity `json:"of,omitempty"`   // the engineer whose access it is about
 	Request   string            `json:"request,omitempty"`
@@ -122,9 +122,10 @@ func ParseEvent(entry []byte) (Event, error) {
 }
 
 // SeenBy reports whether somebody may read the event: the hospital's people those of
-// their sites and of the broker as a whole, an engineer their own.
+// their sites, an engineer their own. What belongs to no site is the broker's operators',
+// who read it where the log is.
 func (e Event) SeenBy(who session.Identity, engineer, hospital bool, at func(site string) bool) bool {
-	if hospital && (e.Site == "" || at(e.Site)) {
+	if hospital && e.Site != "" && at(e.Site) {
 		return true
 	}
 	return engineer && (e.Who != nil && *e.Who == who || e.Of != nil && *e.Of == who)
