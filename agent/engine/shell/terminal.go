@@ -319,6 +319,5 @@ func (p *picture) send(sock *socket, size session.WindowSize) {
 func (p *picture) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.screen.Close()
 	p.screen = nil
 }

@@ -20,17 +20,16 @@ import (
 
 // budgets is how many modules, ours left out, each binary may link on linux/amd64.
 // Hospital IT reads the agent's list before it lets the agent in: a module more is
-// a decision, made here. Both link x/mod for notes and trees of the audit log. Fifteen
-// of the agent's are charmbracelet/x/vt and what it needs: who comes back to a terminal
-// in the browser must see it, wide and combining characters too, and the smaller
-// emulations get those wrong. They read what a device sends, in session/terminal/mirror
-// and nowhere else, behind a recover, with replies thrown away. The broker links
+// a decision, made here. Both link x/mod for notes and trees of the audit log. Nine
+// of the agent's are charmbracelet/x/ansi and ultraviolet, which read control sequences
+// and styles, and what they need: who comes back to a terminal in the browser must see
+// it. They read what a device sends, in session/terminal/mirror and nowhere else. The broker links
 // go-mail, and x/text for it: MIME and SMTP with its logins are not written twice.
 var budgets = map[string]struct {
 	from []string
 	max  int
 }{
-	"agent": {from: []string{"agent", "cmd/sallyport-agent"}, max: 34},
+	"agent": {from: []string{"agent", "cmd/sallyport-agent"}, max: 28},
 	// One is coder/websocket, for the browser's terminal: nothing else of what
 	// the broker links upgrades a connection, and it links nothing further itself.
 	"broker": {from: []string{"broker", "cmd/sallyport-broker"}, max: 24},

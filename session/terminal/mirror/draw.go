@@ -3,40 +3,11 @@ package mirror
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 
 	uv "github.com/charmbracelet/ultraviolet"
 	"github.com/charmbracelet/x/ansi"
 )
-
-// standing is all that a terminal shows, and what decides how it goes on.
-type standing struct {
-	cols, rows int
-	lines      [2][]uv.Line   // of each screen; the main one's with those of the past before
-	pos        [2]uv.Position // where each one's cursor is
-	screen     int            // which one shows
-	wraps      bool           // the next character begins a line
-	tracked
-}
-
-// stands looks at all of the terminal. It may leave the emulator on the other screen.
-func (m *Mirror) stands() standing {
-	s := standing{cols: m.cols, rows: m.rows, screen: m.screen(), wraps: m.wraps(), tracked: m.tracked}
-	s.modes = maps.Clone(m.modes)
-	s.pos[s.screen] = m.vt.CursorPosition()
-	if s.screen == 1 {
-		s.lines[1] = m.lines()
-		_, _ = m.vt.Write([]byte("\x1b[?1047l"))
-		s.pos[0] = m.vt.CursorPosition()
-	}
-	if past := m.vt.Scrollback(); past != nil {
-		s.lines[0] = slices.Clone(past.Lines())
-	}
-	s.lines[0] = append(s.lines[0], m.lines()...)
-	m.tracked = s.tracked
-	return s
-}
 
 // resize does what the page's terminal does when it gets another size and wraps nothing
 // anew: a line is cut or goes on blank, the cursor's line stays in sight, and lines of
@@ -59,15 +30,12 @@ func (s *standing) resize(cols, rows int) {
 			if below == 0 {
 				moved = min(rows-s.rows, len(lines)-s.rows)
 			}
-			for range rows - s.rows - moved {
-				lines = append(lines, uv.NewLine(cols))
-			}
+			lines = append(lines, make([]line, rows-s.rows-moved)...)
 		}
-		if n == 1 {
-			lines = lines[len(lines)-rows:]
-		}
+		past := scrollback * (1 - n)
+		lines = slices.Clone(lines[max(0, len(lines)-rows-past):])
 		for i := range lines {
-			lines[i] = cut(lines[i], cols)
+			lines[i].resize(s.cols, cols)
 		}
 		s.lines[n] = lines
 		pos.X, pos.Y = min(pos.X, cols-1), pos.Y+moved
@@ -78,32 +46,42 @@ func (s *standing) resize(cols, rows int) {
 	s.cols, s.rows = cols, rows
 }
 
-// cut takes away what is beyond the last column.
-func cut(line uv.Line, cols int) uv.Line {
-	if len(line) <= cols {
-		return line
+// resize gives a line other columns: new ones are blank and without a colour.
+func (l *line) resize(from, to int) {
+	if l.rest != nil && to > from {
+		l.grow(from)
+		l.rest = nil
 	}
-	line = line[:cols]
-	if line[cols-1].Width > 1 {
-		line[cols-1] = uv.EmptyCell
+	l.cut(to)
+}
+
+// materialised is what it costs to give everything another size.
+func (s *standing) materialised() (n int) {
+	for _, lines := range s.lines {
+		for i := range lines {
+			n++
+			if lines[i].rest != nil {
+				n += s.cols
+			}
+		}
 	}
-	return line
+	return n
 }
 
 // draw makes the bytes of a snapshot, without what has not been shown yet.
-func (s *standing) draw(charsets func(*bytes.Buffer)) []byte {
+func (s *standing) draw() []byte {
 	var b bytes.Buffer
 	b.WriteString("\x1b[H")
 	for i, line := range s.lines[0] {
 		if i > 0 {
 			b.WriteString("\r\n")
 		}
-		drawLine(&b, line)
+		s.drawLine(&b, line)
 	}
 	if s.screen == 1 {
 		b.WriteString("\x1b[r")
 		cup(&b, s.pos[0].X, s.pos[0].Y)
-		b.WriteString(s.pens[0].String())
+		b.WriteString(styled(s.pens[0]))
 		if s.modes[ansi.ModeAltScreenSaveCursor] {
 			b.WriteString("\x1b[?1049h")
 		} else {
@@ -112,73 +90,68 @@ func (s *standing) draw(charsets func(*bytes.Buffer)) []byte {
 		b.WriteString("\x1b[m\x1b[H")
 		for y, line := range s.lines[1] {
 			cup(&b, 0, y)
-			drawLine(&b, line)
+			s.drawLine(&b, line)
 		}
 	}
-	s.drawState(&b, charsets)
+	s.drawState(&b)
 	return b.Bytes()
 }
 
-// lines are the cells of the screen that shows.
-func (m *Mirror) lines() []uv.Line {
-	lines := make([]uv.Line, m.rows)
-	for y := range lines {
-		lines[y] = uv.NewLine(m.cols)
-		for x := range m.cols {
-			if c := m.vt.CellAt(x, y); c != nil {
-				lines[y][x] = *c
-			}
-		}
+// drawLine writes a line from its first column on.
+func (s *standing) drawLine(b *bytes.Buffer, l line) {
+	if l.rest != nil {
+		l.cells = slices.Clone(l.cells)
+		l.grow(s.cols)
 	}
-	return lines
+	drawCells(b, l.cells)
 }
 
-// drawLine writes a line from its first column on. Where terminals differ about the
-// width of a character, the next one is put in its place.
-func drawLine(b *bytes.Buffer, line uv.Line) {
-	end := len(line)
-	for end > 0 && (line[end-1].Equal(&uv.EmptyCell)) {
+// drawCells writes cells from the cursor on. Where terminals differ about the width of a
+// character, the next one is put in its place.
+func drawCells(b *bytes.Buffer, cells []cell) {
+	end := len(cells)
+	for end > 0 && cells[end-1] == (cell{" ", nil, 1}) {
 		end--
 	}
-	var pen uv.Style
+	var pen *uv.Style
 	astray := false
-	for x := 0; x < end; x++ {
-		c := &line[x]
-		if c.IsZero() { // the rest of a wide character
+	for x, c := range cells[:end] {
+		if c.width == 0 { // the rest of a wide character
 			continue
 		}
 		if astray && x > 0 {
 			fmt.Fprintf(b, "\x1b[%dG", x+1)
 		}
-		if !c.Style.Equal(&pen) {
-			b.WriteString("\x1b[m")
-			if !c.Style.IsZero() {
-				b.WriteString(c.Style.String())
-			}
-			pen = c.Style
+		if c.style != pen && (c.style == nil || pen == nil || !c.style.Equal(pen)) {
+			b.WriteString("\x1b[m" + styled(c.style))
+			pen = c.style
 		}
-		text := c.Content
-		if text == "" {
-			text = " "
-		}
-		b.WriteString(text)
-		astray = c.Width != 1 || len(text) != 1
+		b.WriteString(c.text)
+		astray = c.width != 1 || len(c.text) != 1
 	}
-	if !pen.IsZero() {
+	if pen != nil {
 		b.WriteString("\x1b[m")
 	}
 }
 
+// styled chooses a style after a reset.
+func styled(style *uv.Style) string {
+	if style == nil {
+		return ""
+	}
+	return style.String()
+}
+
 // drawState sets what decides how the next bytes are shown and what keys send.
-func (s *standing) drawState(b *bytes.Buffer, charsets func(*bytes.Buffer)) {
+func (s *standing) drawState(b *bytes.Buffer) {
 	pos := s.pos[s.screen]
 	if at := s.saves[s.screen]; at != nil {
 		cup(b, at.X, at.Y)
-		b.WriteString(s.saved[s.screen].String() + "\x1b7\x1b[m")
+		b.WriteString(styled(s.saved[s.screen]) + "\x1b7\x1b[m")
 	}
 	region := s.margins[s.screen]
 	if region != (margin{}) && region != (margin{1, s.rows}) {
-		b.WriteString(region.String())
+		fmt.Fprintf(b, "\x1b[%d;%dr", region.top, region.bottom)
 	}
 	top := 0
 	if s.modes[ansi.ModeOrigin] {
@@ -207,24 +180,21 @@ func (s *standing) drawState(b *bytes.Buffer, charsets func(*bytes.Buffer)) {
 	if s.cursor > 0 {
 		fmt.Fprintf(b, "\x1b[%d q", s.cursor)
 	}
-	charsets(b)
-	if pen := s.pens[s.screen]; !pen.IsZero() {
-		b.WriteString(pen.String())
-	}
+	s.charsets.draw(b)
+	b.WriteString(styled(s.pens[s.screen]))
 }
 
 // drawEdge writes the last character of a line once more, so that the next one begins a line.
 func (s *standing) drawEdge(b *bytes.Buffer, y int) {
-	lines := s.lines[s.screen]
-	line := lines[len(lines)-s.rows+s.pos[s.screen].Y]
-	x := s.cols - 1
-	if x > 0 && line[x].IsZero() { // the rest of a wide character
+	l, x := *s.line(s.pos[s.screen].Y), s.cols-1
+	if l.grow(s.cols); x > 0 && l.cells[x].width == 0 { // the rest of a wide character
 		x--
 	}
 	cup(b, x, y)
-	drawLine(b, uv.Line{line[x]})
-	if line[x].Equal(&uv.EmptyCell) { // a line's empty end is not drawn
+	if c := l.cells[x]; c == (cell{" ", nil, 1}) { // a line's empty end is not drawn
 		b.WriteByte(' ')
+	} else {
+		drawCells(b, []cell{c})
 	}
 }
 

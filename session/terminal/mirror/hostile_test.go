@@ -21,7 +21,6 @@ func TestLargeNumbers(t *testing.T) {
 			}()
 			select {
 			case <-done:
-				m.Close()
 			case <-time.After(2 * time.Second):
 				t.Fatalf("CSI %d %c takes too long", n, final)
 			}
@@ -32,8 +31,6 @@ func TestLargeNumbers(t *testing.T) {
 // An erasure beyond the end of the line ends there.
 func TestEraseBeyondTheLine(t *testing.T) {
 	a, b := New(80, 24), New(80, 24)
-	defer a.Close()
-	defer b.Close()
 	const text = "first\r\nsecond\x1b[44m\x1b[1;3H"
 	a.Write([]byte(text + "\x1b[99999X"))
 	b.Write([]byte(text + "\x1b[78X"))

@@ -20,10 +20,8 @@ type player struct {
 }
 
 func (p *player) begin(part replay.Part) {
-	p.screen.Close()
 	p.screen = New(80, 24)
 	for _, s := range part.Screens {
-		p.screen.Close()
 		p.screen = Restore(session.Screen{Cols: s.Cols, Rows: s.Rows, Draw: s.Draw})
 	}
 }
@@ -56,7 +54,6 @@ func TestAPartBegunShowsWhatIsPlayedThrough(t *testing.T) {
 		t.Fatal(l, err)
 	}
 	through, begun := &player{t: t, screen: New(80, 24)}, &player{t: t, screen: New(80, 24)}
-	defer func() { through.screen.Close(); begun.screen.Close() }()
 	var parts []replay.Part
 	for n := range l.Segments {
 		scene, err := r.Scene(n)

@@ -8,14 +8,14 @@ import (
 
 // shows is the text of a mirror's lines, and where its cursor is.
 func shows(m *Mirror) (lines []string, x, y int) {
-	for _, line := range m.lines() {
+	for _, line := range cells(m) {
 		var b strings.Builder
 		for _, c := range line {
 			b.WriteString(c.Content)
 		}
 		lines = append(lines, strings.TrimRight(b.String(), " "))
 	}
-	pos := m.vt.CursorPosition()
+	pos := *m.at()
 	return lines, pos.X, pos.Y
 }
 
@@ -45,7 +45,6 @@ func TestShowsWhatThePageShows(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := New(8, 4)
-			defer m.Close()
 			m.Write([]byte(c.first))
 			if c.cols > 0 {
 				m.Resize(c.cols, c.rows)

@@ -10,8 +10,6 @@ type scanner struct {
 	held  []byte
 	long  bool // the sequence became too long to hold; the emulator has its beginning
 	left  int  // bytes of a character still to come
-	sets  [2]byte
-	shift bool // the second character set is in use
 }
 
 type state byte
@@ -41,7 +39,7 @@ func (s *scanner) whole(p []byte) []byte {
 			begun = offset + i
 			s.long = false
 		}
-		s.step(c, data[begun:offset+i+1])
+		s.step(c)
 	}
 	if s.state == ground || s.long {
 		s.held = nil
@@ -55,14 +53,11 @@ func (s *scanner) whole(p []byte) []byte {
 	return data[:begun]
 }
 
-// atRest reports whether the emulator stands between two sequences.
-func (s *scanner) atRest() bool { return !s.long }
-
 // rest is what is held back.
 func (s *scanner) rest() []byte { return s.held }
 
-// step takes one byte; sequence is the one under way, up to it.
-func (s *scanner) step(c byte, sequence []byte) {
+// step takes one byte.
+func (s *scanner) step(c byte) {
 	if s.state == letter {
 		if s.left--; c&0xc0 != 0x80 {
 			s.state = ground // broken: c begins something of its own
@@ -81,7 +76,7 @@ func (s *scanner) step(c byte, sequence []byte) {
 	case ground:
 		s.begin(c)
 	case escape, escapeMore:
-		s.escaped(c, sequence)
+		s.escaped(c)
 	case control:
 		if c == 0x1b {
 			s.state = escape
@@ -97,7 +92,7 @@ func (s *scanner) step(c byte, sequence []byte) {
 		}
 	case textEscape:
 		if s.state = ground; c != '\\' {
-			s.escaped(c, sequence)
+			s.escaped(c)
 		}
 	}
 }
@@ -107,8 +102,6 @@ func (s *scanner) begin(c byte) {
 	switch {
 	case c == 0x1b:
 		s.state = escape
-	case c == 0x0e || c == 0x0f:
-		s.shift = c == 0x0e
 	case c >= 0xc2 && c < 0xe0:
 		s.state, s.left = letter, 1
 	case c >= 0xe0 && c < 0xf0:
@@ -119,7 +112,7 @@ func (s *scanner) begin(c byte) {
 }
 
 // escaped takes a byte after ESC.
-func (s *scanner) escaped(c byte, sequence []byte) {
+func (s *scanner) escaped(c byte) {
 	first := s.state != escapeMore
 	switch {
 	case c == 0x1b:
@@ -133,33 +126,5 @@ func (s *scanner) escaped(c byte, sequence []byte) {
 	case c < 0x20:
 	default:
 		s.state = ground
-		s.chosen(c, sequence)
-	}
-}
-
-// chosen follows which character sets are in use: line drawing above all.
-func (s *scanner) chosen(final byte, sequence []byte) {
-	if final == 'c' && len(sequence) == 2 {
-		s.sets, s.shift = [2]byte{}, false
-	}
-	if len(sequence) != 3 || sequence[1] != '(' && sequence[1] != ')' {
-		return
-	}
-	if final == '0' || final == 'A' {
-		s.sets[sequence[1]-'('] = final
-	} else {
-		s.sets[sequence[1]-'('] = 0
-	}
-}
-
-// drawCharsets chooses them again.
-func (s *scanner) drawCharsets(b *bytes.Buffer) {
-	for i, set := range s.sets {
-		if set != 0 {
-			b.Write([]byte{0x1b, "()"[i], set})
-		}
-	}
-	if s.shift {
-		b.WriteByte(0x0e)
 	}
 }

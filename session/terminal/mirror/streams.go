@@ -10,25 +10,19 @@ import (
 )
 
 const (
-	heldOutput = 128 << 10 // bytes that are drawn at once: of plain text only the end is
-	mostOpen   = 64
-	mostCells  = 1 << 17 // of all terminals that are drawn: 64 of the usual size; others are known and not drawn
+	mostOpen  = 64
+	mostCells = 1 << 17 // of all terminals that are drawn: 64 of the usual size; others are known and not drawn
 )
 
 // Streams are the mirrors of a recording's terminals, drawn from its events: what an
 // agent writes into a recording, and what a replay compares with it. A command without
 // a terminal is none. Not safe for concurrent use.
 type Streams struct {
-	open map[uint32]*stream
-}
-
-type stream struct {
-	screen *Mirror // nil: it is open and not drawn
-	undone []byte  // output that is not drawn yet
+	open map[uint32]*Mirror // nil: it is open and not drawn
 }
 
 // NewStreams makes the mirrors of a recording that begins. Close them.
-func NewStreams() *Streams { return &Streams{open: map[uint32]*stream{}} }
+func NewStreams() *Streams { return &Streams{open: map[uint32]*Mirror{}} }
 
 // Take follows one event.
 func (s *Streams) Take(e session.Event) {
@@ -38,22 +32,17 @@ func (s *Streams) Take(e session.Event) {
 	}
 	one := s.open[e.Stream]
 	switch {
-	case one == nil:
 	case e.Kind == session.ChannelClosed:
-		one.close()
 		delete(s.open, e.Stream)
-	case one.screen == nil:
+	case one == nil:
 	case e.Kind == session.Output, e.Kind == session.ErrorOutput:
-		if one.undone = append(one.undone, e.Data...); len(one.undone) >= heldOutput {
-			one.draw()
-		}
+		one.Write(e.Data)
 	case e.Kind == session.Resize:
 		var w session.WindowSize
 		if json.Unmarshal(e.Data, &w) == nil {
-			one.draw()
-			one.screen.Resize(side(w.Cols, 80), side(w.Rows, 24))
+			one.Resize(side(w.Cols, 80), side(w.Rows, 24))
 			if s.cells() > mostCells {
-				one.close()
+				s.open[e.Stream] = nil
 			}
 		}
 	}
@@ -61,21 +50,23 @@ func (s *Streams) Take(e session.Event) {
 
 func (s *Streams) opened(e session.Event) {
 	var c session.ChannelOpen
-	if json.Unmarshal(e.Data, &c) != nil || c.Type != session.Shell && c.Type != session.Exec || c.Term == "" || s.open[e.Stream] != nil {
+	if json.Unmarshal(e.Data, &c) != nil || c.Type != session.Shell && c.Type != session.Exec || c.Term == "" {
 		return
 	}
-	one := &stream{}
-	if cols, rows := side(c.Cols, 80), side(c.Rows, 24); len(s.open) < mostOpen && s.cells()+cols*rows <= mostCells {
-		one.screen = New(cols, rows)
+	if _, known := s.open[e.Stream]; known {
+		return
 	}
-	s.open[e.Stream] = one
+	s.open[e.Stream] = nil
+	if cols, rows := side(c.Cols, 80), side(c.Rows, 24); len(s.open) <= mostOpen && s.cells()+cols*rows <= mostCells {
+		s.open[e.Stream] = New(cols, rows)
+	}
 }
 
 // cells are how many are drawn.
 func (s *Streams) cells() (n int) {
 	for _, one := range s.open {
-		if one.screen != nil {
-			n += one.screen.cols * one.screen.rows
+		if one != nil {
+			n += one.cols * one.rows
 		}
 	}
 	return n
@@ -89,31 +80,16 @@ func side(n uint32, usual int) int {
 	return int(min(n, session.LargestSide))
 }
 
-func (s *stream) draw() {
-	if len(s.undone) > 0 {
-		s.screen.Write(s.undone)
-		s.undone = s.undone[:0]
-	}
-}
-
-func (s *stream) close() {
-	if s.screen != nil {
-		s.screen.Close()
-		s.screen, s.undone = nil, nil
-	}
-}
-
 // Snapshots are what the terminals show; complete says whether all that are open are there.
 func (s *Streams) Snapshots() (all []session.Snapshot, complete bool) {
 	complete = true
 	for _, n := range slices.Sorted(maps.Keys(s.open)) {
 		one := s.open[n]
-		if one.screen == nil {
+		if one == nil {
 			complete = false
 			continue
 		}
-		one.draw()
-		cols, rows, data := one.screen.Snapshot()
+		cols, rows, data := one.Snapshot()
 		all = append(all, session.Snapshot{Stream: n, Kind: session.TerminalSnapshot,
 			Data: session.Screen{Cols: uint32(cols), Rows: uint32(rows), Draw: data}.Bytes()})
 	}
@@ -122,16 +98,13 @@ func (s *Streams) Snapshots() (all []session.Snapshot, complete bool) {
 
 // Forget draws what is open no more.
 func (s *Streams) Forget() {
-	for _, one := range s.open {
-		one.close()
+	for n := range s.open {
+		s.open[n] = nil
 	}
 }
 
-// Close ends what the mirrors started.
-func (s *Streams) Close() {
-	s.Forget()
-	clear(s.open)
-}
+// Close forgets everything.
+func (s *Streams) Close() { clear(s.open) }
 
 // Checked compares the snapshots of a recording with what a replay from its beginning
 // draws. Hand it all events, and at each segment's end what is said to have stood at its
@@ -151,9 +124,9 @@ func NewChecked(lies func(segment, stream uint32)) *Checked {
 func (c *Checked) Stood(segment uint32, recorded []session.Snapshot) {
 	for _, r := range recorded {
 		i := slices.IndexFunc(c.stood, func(d session.Snapshot) bool { return d.Stream == r.Stream })
-		drawn := c.open[r.Stream]
+		drawn, open := c.open[r.Stream]
 		switch {
-		case r.Kind != session.TerminalSnapshot || i < 0 && drawn != nil && drawn.screen == nil: // not drawn here
+		case r.Kind != session.TerminalSnapshot || i < 0 && open && drawn == nil: // not drawn here
 		case i < 0 || !bytes.Equal(r.Data, c.stood[i].Data) && !bytes.Equal(again(r), again(c.stood[i])):
 			c.lies(segment, r.Stream)
 		}
@@ -168,12 +141,11 @@ func again(s session.Snapshot) []byte {
 		return nil
 	}
 	m := Restore(screen)
-	defer m.Close()
 	cols, rows, data := m.Snapshot()
 	return session.Screen{Cols: uint32(cols), Rows: uint32(rows), Draw: data}.Bytes()
 }
 
-// Restore makes a mirror that shows a screen. Close it.
+// Restore makes a mirror that shows a screen.
 func Restore(s session.Screen) *Mirror {
 	m := New(int(s.Cols), int(s.Rows))
 	m.Write(s.Draw)

@@ -101,8 +101,6 @@ func TestAnySnapshotGoesOnAsTheWholeDoes(t *testing.T) {
 		cut = append(cut, e)
 	}
 	whole, kept := New(80, 24), New(80, 24)
-	defer whole.Close()
-	defer kept.Close()
 	part, points := New(80, 24), 0
 	for i, e := range cut {
 		follow(whole, e)
@@ -112,12 +110,10 @@ func TestAnySnapshotGoesOnAsTheWholeDoes(t *testing.T) {
 			t.Fatalf("event %d, %q: only from a snapshot\n%s\nonly from the beginning\n%s", i, e.Data, without(x, y), without(y, x))
 		}
 		if r.IntN(5) == 0 {
-			part.Close()
 			part, points = copied(kept), points+1
 		}
 	}
-	part.Close()
-	if points < 200 {
+	if whole.behind || points < 200 {
 		t.Errorf("%d points", points)
 	}
 }
@@ -224,7 +220,6 @@ func TestSeekingReadsOneSegment(t *testing.T) {
 	whole := c.reader()
 	defer whole.Close()
 	m := New(80, 24)
-	defer m.Close()
 	for {
 		e, err := whole.Next()
 		if errors.Is(err, io.EOF) {
@@ -252,7 +247,6 @@ func TestSeekingReadsOneSegment(t *testing.T) {
 		}
 		got := New(80, 24)
 		for _, s := range stood.Snapshots {
-			got.Close()
 			screen, err := session.ParseScreen(s.Data)
 			if err != nil {
 				t.Fatal(err)
@@ -272,7 +266,6 @@ func TestSeekingReadsOneSegment(t *testing.T) {
 		if x := picture(got); x != screens[i] {
 			t.Fatalf("at %d: sought only\n%s\nwatched only\n%s", at, without(x, screens[i]), without(screens[i], x))
 		}
-		got.Close()
 		if err := r.Close(); err != nil {
 			t.Fatal(err)
 		}
