@@ -64,6 +64,7 @@ type self struct {
 
 // counting is whose word counts and for what, of which Reload replaces all but the first.
 type counting struct {
+	wall       func() time.Time           // the machine's clock
 	keys       *idtoken.KeySets           // of the identity providers, at the start
 	rules      atomic.Pointer[Config]     // with what counts now of what Reload can change
 	vouch      atomic.Pointer[vouch.Desk] // where the broker asks some of the identity providers
@@ -73,7 +74,7 @@ type counting struct {
 // New checks the configuration against the state on disk and returns an agent that
 // can run. It takes the ledger's lock, so that no two agents share one state.
 func New(cfg Config, log *slog.Logger) (*Agent, error) {
-	a := &Agent{cfg: cfg, log: log, self: self{state: state{cfg.State}}}
+	a := &Agent{cfg: cfg, log: log, self: self{state: state{cfg.State}}, counting: counting{wall: time.Now}}
 	a.rules.Store(&cfg)
 	var err error
 	if a.identity, err = a.state.identity(); err != nil {
@@ -149,7 +150,7 @@ func (a *Agent) makeDeliveries() error {
 	if err != nil {
 		return err
 	}
-	a.deliveries.Store(&deliveries{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: time.Now, log: a.log})
+	a.deliveries.Store(&deliveries{verifier: verifier, ledger: a.ledger, checkpoints: a.checkpoints, changed: a.announce, now: a.now, log: a.log})
 	a.ledger.LimitSessions(a.cfg.limits(policy.Assets))
 	return nil
 }
@@ -184,7 +185,7 @@ func (a *Agent) makeEngine() error {
 	a.engine, err = engine.New(engine.Config{
 		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh}, Protocol: a.devices.Protocol,
 		Site: a.cfg.Site, Agent: a.fingerprint(),
-		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: time.Now,
+		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: a.now,
 		Idle: func(asset string) time.Duration { return a.rules.Load().idle(asset) },
 	})
 	if err != nil {
@@ -251,6 +252,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.unsealed.run(gctx) })
 	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}) })
 	group.Go(func() error { return a.keys.Ask(gctx) })
+	group.Go(func() error { return a.keepTime(gctx) })
 	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "identity", a.fingerprint(), "assets", len(a.cfg.Assets))
 	<-gctx.Done()
 	a.engine.Close()
@@ -259,6 +261,24 @@ func (a *Agent) Run(ctx context.Context) error {
 		return nil
 	}
 	return err
+}
+
+// now is the time by which people are let in and cut off: never less than what was seen.
+func (a *Agent) now() time.Time { return a.ledger.Moment(a.wall()) }
+
+// keepTime writes down how late it is, for a start over which the clock is set back.
+func (a *Agent) keepTime(ctx context.Context) error {
+	for tick := time.NewTicker(keepTimeEvery); ; {
+		select {
+		case <-ctx.Done():
+			tick.Stop()
+			return ctx.Err()
+		case <-tick.C:
+			if err := a.ledger.KeepTime(); err != nil {
+				a.log.Error("the time is not on the disk", "err", err)
+			}
+		}
+	}
 }
 
 func (a *Agent) fingerprint() string {
@@ -274,7 +294,7 @@ func (c *Config) hello(identity ed25519.PrivateKey) link.Hello {
 }
 
 func (a *Agent) linkState(up bool) {
-	a.engine.LinkState(up, time.Now())
+	a.engine.LinkState(up, a.now())
 	if up {
 		a.log.Info("connected to the broker")
 		a.announceGrants()
@@ -288,7 +308,7 @@ func (a *Agent) linkState(up bool) {
 // announceGrants reports every grant that stands or stood lately. A report of an
 // admitted grant, opened or not, mends a yes that the broker lost.
 func (a *Agent) announceGrants() {
-	now := time.Now()
+	now := a.now()
 	for _, e := range a.ledger.Entries(now) {
 		s := e.Facts.Session
 		if e.Session.IsZero() || !s.Ended.IsZero() && now.Sub(s.Ended) > recentEnough {
@@ -304,7 +324,7 @@ func (a *Agent) announce(id session.ID) {
 	if a.engine.Announce(id) {
 		return
 	}
-	now := time.Now()
+	now := a.now()
 	for _, e := range a.ledger.Entries(now) {
 		if e.Session == id && e.Facts.Session.Opened.IsZero() {
 			r := reportOf(e)
@@ -322,7 +342,7 @@ func (a *Agent) stuck(x spool.Trouble) {
 	if x.Part == "" || err != nil || a.engine.Announce(id) {
 		return // the broker sees that a part arrives; and without a header nobody knows whose it is
 	}
-	for _, e := range a.ledger.Entries(time.Now()) {
+	for _, e := range a.ledger.Entries(a.now()) {
 		if e.Session == id {
 			a.reporter.remind(reportOf(e))
 			a.reporter.kick()

@@ -22,7 +22,10 @@ func (c controls) Status() console.Status {
 	s := console.Status{
 		Site: c.a.cfg.Site, Agent: c.a.cfg.Agent, Version: Version, Identity: c.a.fingerprint(),
 		Link: console.Link{Up: up, Since: since.UTC()}, Assets: []string{}, Sessions: []console.Session{},
-		Admitted: c.admitted(time.Now()), Barred: c.barred(),
+		Admitted: c.admitted(c.a.now()), Barred: c.barred(),
+	}
+	if by := c.a.ledger.Behind(); by > 0 {
+		s.Clock = ledger.ClockWords(by) + " Set it. If it was ahead before and is right now, stop the agent, remove ledger/" + ledger.ClockName + " from its state directory, and start it again."
 	}
 	s.Nodes, s.Strangers = c.brokers()
 	for _, x := range c.a.spool.Troubles() {
@@ -116,7 +119,7 @@ func (c controls) killOne(text string) (console.Killed, error) {
 		return console.Killed{}, err
 	}
 	var done ended
-	for _, e := range c.a.ledger.Entries(time.Now()) {
+	for _, e := range c.a.ledger.Entries(c.a.now()) {
 		switch {
 		case e.Session != id:
 		case e.Facts.Session.Opened.IsZero():
@@ -147,7 +150,7 @@ func killed(done ended) console.Killed {
 // not look like a kill.
 func (c controls) known(s ledger.Scope) error {
 	if s.All || slices.ContainsFunc(c.a.rules.Load().Assets, func(a Asset) bool { return s.Asset == a.Name }) ||
-		slices.ContainsFunc(c.a.ledger.Entries(time.Now()), func(e ledger.Entry) bool { return s.Covers(e.Asset, e.Engineer) }) {
+		slices.ContainsFunc(c.a.ledger.Entries(c.a.now()), func(e ledger.Entry) bool { return s.Covers(e.Asset, e.Engineer) }) {
 		return nil
 	}
 	if s.Asset != "" {

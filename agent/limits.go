@@ -14,6 +14,8 @@ const (
 	recentEnough = 7 * 24 * time.Hour
 )
 
+const keepTimeEvery = 30 * time.Second // the highest time that was seen goes to the disk
+
 const askTime = 10 * time.Second // for all identity providers of a new configuration to answer
 
 const maxLooked = 100_000 // names in the state directory that check looks at

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -88,7 +89,8 @@ type ward struct {
 	a      *Agent
 	papers []*paperwork
 	people sync.WaitGroup
-	said   []string // what was done
+	said   []string     // what was done
+	ahead  atomic.Int64 // of the site's clock, this agent's
 
 	mu     sync.Mutex
 	killed map[int]bool
@@ -182,7 +184,9 @@ func (blank) Close(session.EndReason) error { return nil }
 func (w *ward) start(t *testing.T) {
 	d := w.s.deliveries(t, w.dir)
 	d.ledger.LimitSessions(ledger.Limits{})
-	now := func() time.Time { return w.s.now }
+	wall := func() time.Time { return w.s.now.Add(time.Duration(w.ahead.Load())) }
+	now := func() time.Time { return d.ledger.Moment(wall()) }
+	d.now = now
 	e, err := engine.New(engine.Config{
 		Tickets: engine.FromLedger(d.ledger), Lines: []engine.Line{silent{}}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return blank{}, nil },
@@ -190,11 +194,11 @@ func (w *ward) start(t *testing.T) {
 	})
 	must(t, err)
 	d.live, d.extend, d.holds = e, e.Extend, &holds{ledger: d.ledger, live: e}
-	w.a = &Agent{ledger: d.ledger, engine: e, log: slog.New(slog.DiscardHandler)}
+	w.a = &Agent{ledger: d.ledger, engine: e, counting: counting{wall: wall}, log: slog.New(slog.DiscardHandler)}
 	w.a.rules.Store(&Config{Assets: []Asset{{Name: "CT"}, {Name: "MR"}}})
 	w.a.deliveries.Store(d)
 	w.a.resume(nil)
-	e.LinkState(true, w.s.now)
+	e.LinkState(true, now())
 }
 
 func (w *ward) stop(t *testing.T) {
@@ -254,11 +258,11 @@ func (w *ward) target(r *rand.Rand) (console.Target, ledger.Scope) {
 // step does one thing.
 func (w *ward) step(t *testing.T, r *rand.Rand) {
 	i := r.IntN(len(w.papers))
-	p, l, c := w.papers[i], w.a.ledger, controls{w.a}
-	switch n := r.IntN(24); {
+	p, l, c, now := w.papers[i], w.a.ledger, controls{w.a}, w.a.deliveries.Load().now()
+	switch n := r.IntN(29); {
 	case n < 5:
 		known := l.Pend(p.doc, p.receipt)
-		_, err := l.Admit(p.verified, w.s.now)
+		_, err := l.Admit(p.verified, now)
 		w.say("admit %d: %v, %v", i, known, err)
 	case n < 13:
 		key := r.IntN(2)
@@ -271,12 +275,12 @@ func (w *ward) step(t *testing.T, r *rand.Rand) {
 		}
 		w.say("attach %d with key %d", i, key)
 	case n < 14:
-		_, err := l.Activate(p.gid, p.keys[1], p.activation, w.s.now)
+		_, err := l.Activate(p.gid, p.keys[1], p.activation, now)
 		w.say("activate %d: %v", i, err)
 	case n < 15:
 		x := p.extension
 		_ = l.Pend(x.doc, x.receipt)
-		ticket, err := l.Admit(x.verified, w.s.now)
+		ticket, err := l.Admit(x.verified, now)
 		if err == nil {
 			w.a.deliveries.Load().admit(ticket, x.verified)
 		}
@@ -289,6 +293,12 @@ func (w *ward) step(t *testing.T, r *rand.Rand) {
 		w.kill(t, r, i, c)
 	case n < 21:
 		w.freeze(t, r, i, c)
+	case n < 22:
+		by := []time.Duration{time.Second, time.Minute, 20 * time.Minute, -time.Second, -time.Minute, -time.Hour}[r.IntN(6)]
+		w.ahead.Add(int64(by))
+		w.say("the clock moves by %v", by)
+	case n < 24:
+		w.revoke(r, i)
 	default:
 		w.thaw(r, i, c)
 	}
@@ -306,7 +316,7 @@ func (w *ward) kill(t *testing.T, r *rand.Rand, i int, c controls) {
 	var there []int
 	target, scope := w.target(r)
 	for j, p := range w.papers {
-		if slices.ContainsFunc(w.a.ledger.Entries(w.s.now), func(e ledger.Entry) bool { return e.Request == p.rid }) && scope.Covers(p.asset, p.receipt.Person) {
+		if scope.Covers(p.asset, p.receipt.Person) && w.known(p) {
 			there = append(there, j)
 		}
 	}
@@ -315,8 +325,41 @@ func (w *ward) kill(t *testing.T, r *rand.Rand, i int, c controls) {
 	if err != nil && len(there) > 0 {
 		t.Fatalf("the kill failed: %v", err)
 	}
+	w.ended(there)
+}
+
+// revoke is the broker's word: a grant is revoked, or all of an engineer ends.
+func (w *ward) revoke(r *rand.Rand, i int) {
+	p, d := w.papers[i], w.a.deliveries.Load()
+	if r.IntN(4) > 0 {
+		_, err := d.revoke(context.Background(), link.Deliver{Kind: link.DeliverRevoke, ID: p.gid.Session()})
+		w.say("revoke %d: %v", i, err)
+		if err == nil {
+			w.promised(func() { w.killed[i] = true; delete(w.causes, i) })
+		}
+		return
+	}
+	var there []int
+	for j, q := range w.papers {
+		if q.sub == p.sub && w.known(q) {
+			there = append(there, j)
+		}
+	}
+	_, err := d.disable(context.Background(), link.Deliver{Kind: link.DeliverDisable, By: &p.receipt.Person})
+	w.say("disable %s: %v", p.sub, err)
+	if err == nil {
+		w.ended(there)
+	}
+}
+
+// known reports whether the agent has heard of a request.
+func (w *ward) known(p *paperwork) bool {
+	return slices.ContainsFunc(w.a.ledger.Entries(w.a.deliveries.Load().now()), func(e ledger.Entry) bool { return e.Request == p.rid })
+}
+
+func (w *ward) ended(all []int) {
 	w.promised(func() {
-		for _, j := range there {
+		for _, j := range all {
 			w.killed[j] = true
 			delete(w.causes, j)
 		}
@@ -381,9 +424,10 @@ func (w *ward) thaw(r *rand.Rand, i int, c controls) {
 	w.say("thaw %+v: %v", scope, err)
 }
 
-// Whatever comes in whatever order, while everybody types: once a kill or a freeze is
-// acknowledged, no byte passes of what it covers, be it live, being opened, admitted or
-// waiting, until it is thawed; over restarts too.
+// Whatever comes in whatever order, while everybody types: once a kill, a revocation, a
+// disabled engineer or a freeze is acknowledged, no byte passes of what it covers, be it
+// live, being opened, admitted or waiting, until it is thawed; over restarts and steps of
+// the clock too. What was ended lives no more.
 func TestNothingPassesAfterAKillOrAFreeze(t *testing.T) {
 	seeds := 200
 	if os.Getenv("SALLYPORT_PROVE") != "" {
@@ -399,6 +443,11 @@ func TestNothingPassesAfterAKillOrAFreeze(t *testing.T) {
 		w.start(t)
 		for r := rand.New(rand.NewPCG(uint64(seed), 7)); len(w.said) < 40; {
 			w.step(t, r)
+			for _, l := range w.a.engine.Live() {
+				if i := slices.IndexFunc(papers, func(p *paperwork) bool { return p.gid == l.ID }); w.killed[i] {
+					t.Fatalf("seed %d: %d was ended and lives, after\n%s", seed, i, strings.Join(w.said, "\n"))
+				}
+			}
 		}
 		w.stop(t)
 		must(t, os.RemoveAll(dir))
@@ -410,4 +459,5 @@ func TestNothingPassesAfterAKillOrAFreeze(t *testing.T) {
 	if passed < seeds {
 		t.Fatalf("only %d bytes passed in %d runs, which shows little", passed, seeds)
 	}
+	t.Logf("ATTACK | a byte after an acknowledged kill, freeze, revocation or disabled engineer, in %d interleavings with openings, extensions, activations, restarts and clock steps | none | none of %d | holds", seeds, passed)
 }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/recordings"
@@ -71,7 +70,7 @@ func (a *Agent) recoverOne(dir string, all found) error {
 // still ends at its deadline. The broker counts as away until it answers, so that a
 // session cannot go on for longer than the grace without it.
 func (a *Agent) resume(here found) {
-	now := time.Now()
+	now := a.now()
 	a.engine.LinkState(false, now)
 	var open []engine.Resumed
 	for _, e := range a.ledger.Entries(now) {

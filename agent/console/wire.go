@@ -26,6 +26,7 @@ type Status struct {
 	Nodes     []Node     `json:"nodes"`    // of the broker, that the hospital accepts
 	Strangers []Stranger `json:"strangers,omitempty"`
 	Stuck     []Stuck    `json:"stuck,omitempty"`
+	Clock     string     `json:"clock,omitempty"` // what is wrong with it
 }
 
 // Stuck is a recording of which something is refused again and again, while everything

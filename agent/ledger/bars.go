@@ -99,6 +99,9 @@ func (l *Ledger) openable(e *entry, now time.Time) error {
 	if e.rec.State == opened {
 		return nil
 	}
+	if err := l.plausible(); err != nil {
+		return err
+	}
 	for _, o := range l.entries {
 		if o != e && o.cold && o.live(now) == nil && o.request.Eng == e.request.Eng && o.request.Asset == e.request.Asset {
 			return refused("The hospital has frozen your session on "+e.request.Asset+", and no other opens meanwhile.", "Wait until the hospital lifts the freeze, or call it.", nil)

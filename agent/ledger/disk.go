@@ -73,7 +73,7 @@ func load(d directory) (*Ledger, error) {
 	var found []*entry
 	for _, f := range files {
 		name := f.Name()
-		if name == lockName || name == reserveName || name == barsName {
+		if name == lockName || name == reserveName || name == barsName || name == ClockName {
 			continue
 		}
 		e, err := l.readEntry(name)
@@ -82,7 +82,7 @@ func load(d directory) (*Ledger, error) {
 		}
 		found = append(found, e)
 	}
-	return l, errors.Join(l.adopt(d, found), l.loadBars(d))
+	return l, errors.Join(l.adopt(d, found), l.loadBars(d), l.loadClock(d))
 }
 
 // adopt indexes what was read, oldest first, and refuses a grant id that stands twice.

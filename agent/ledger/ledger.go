@@ -3,7 +3,7 @@
 // closed. It knows documents and receipts, and nothing of networks or devices.
 //
 // A ledger is a directory of one JSON file per request, named by its id, the scopes
-// that are frozen, a lock that keeps a second agent out, and a reserve of room for
+// that are frozen, the highest time that was seen, a lock that keeps a second agent out, and a reserve of room for
 // closing on a full disk. Files of
 // requests are replaced, never changed, and never deleted: old entries are what stops a
 // replay. Restoring an older copy of the
@@ -40,6 +40,7 @@ type Ledger struct {
 	keys    map[string][]session.ID   // key line to rids
 	limits  Limits                    // see LimitSessions
 	bars    bars
+	clock   clock
 }
 
 // Open reads a ledger directory, makes it when there is none, and holds it alone
@@ -58,8 +59,8 @@ func Open(dir string) (*Ledger, error) {
 	return l, nil
 }
 
-// Close lets the directory go. Everything is on disk already.
-func (l *Ledger) Close() error { return l.unlock() }
+// Close lets the directory go. Everything is on disk already but how late it is.
+func (l *Ledger) Close() error { return errors.Join(l.KeepTime(), l.unlock()) }
 
 // Pend remembers a request that grant.Verifier.CheckRequest passed, with the receipt
 // that it gave. The same delivery twice is remembered once; another token for the
@@ -160,6 +161,12 @@ func (l *Ledger) Admit(v grant.Verified, now time.Time) (Ticket, error) {
 		return l.extend(e, v, now)
 	}
 	next, err := e.admit(v, now)
+	if err == nil {
+		err = l.plausible()
+	}
+	if err == nil {
+		err = l.keepTime()
+	}
 	if err != nil {
 		return Ticket{}, err
 	}
@@ -195,6 +202,9 @@ func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
 	}
 	if e.rec.State != opened {
 		if err := l.fits(e, now); err != nil {
+			return session.SessionFacts{}, err
+		}
+		if err := l.keepTime(); err != nil {
 			return session.SessionFacts{}, err
 		}
 		if err := l.write(e, next); err != nil {

@@ -38,6 +38,9 @@ func tellStatus(out io.Writer, st console.Status) {
 	for _, t := range st.Barred {
 		fmt.Fprintf(out, "FROZEN: %s. Nothing opens there until it is thawed.\n", wording.Clean(nameOf(t)))
 	}
+	if st.Clock != "" {
+		fmt.Fprintln(out, "CLOCK: "+wording.Line(st.Clock, 400))
+	}
 	showLogs(out, st)
 	for _, x := range st.Stuck {
 		fmt.Fprintf(out, "Recording %s, since %s: %s\n  %s\n", x.Recording, x.Since.Local().Format("2006-01-02 15:04"), wording.Line(x.Message, 400), wording.Line(x.Next, 400))
