@@ -98,9 +98,7 @@ func each(t openRecording, do func(session.Event) error) error {
 func (p *program) replay(ctx context.Context, t openRecording, from soughtRecording, how playback) error {
 	screen, input := display.NewFilter(p.stdout), how.typed.wanted
 	defer func() {
-		// Whatever the recording did to the terminal, it is undone: alternate screen,
-		// hidden cursor, colours, character set, scroll region.
-		fmt.Fprint(p.stdout, "\x1b[?1049l\x1b[?25h\x1b[0m\x1b(B\x0f\x1b[r\n")
+		fmt.Fprint(p.stdout, display.Undo)
 		if screen.Dropped > 0 {
 			p.say("%d control sequences were not replayed; the recording has them.", screen.Dropped)
 		}
@@ -116,6 +114,9 @@ func (p *program) replay(ctx context.Context, t openRecording, from soughtRecord
 		}
 	}
 	err := each(t, func(e session.Event) error {
+		if ctx.Err() != nil {
+			return io.EOF
+		}
 		gap := min(time.Duration(float64(e.At-last)/how.speed)*time.Microsecond, how.idle)
 		last = max(last, e.At)
 		if gap > 0 {

@@ -366,7 +366,6 @@ func shown(t *testing.T, dir string, at int64) string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		m.Close()
 		m = mirror.Restore(screen)
 	}
 	return draws(t, m, from.openRecording, at)
@@ -385,7 +384,6 @@ func played(t *testing.T, dir string, at int64) string {
 
 func draws(t *testing.T, m *mirror.Mirror, from openRecording, at int64) string {
 	t.Helper()
-	defer m.Close()
 	err := each(from, func(e session.Event) error {
 		if e.At > at*1e6 {
 			return io.EOF

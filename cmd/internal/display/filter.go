@@ -21,6 +21,13 @@ type Filter struct {
 	Dropped int // sequences that were not passed on
 }
 
+// Undo undoes whatever a Filter lets pass: synchronized output, the alternate screen,
+// reverse video, origin, no wrap, a hidden or another cursor, inserting, line feeds that
+// return, tab stops, colours, character sets, the scroll region. It ends on a fresh line
+// at the bottom, below what was shown.
+const Undo = "\x1b[?2026l\x1b[?1049l\x1b[?1047l\x1b[?47l\x1b[?5l\x1b[?6l\x1b[?7h\x1b[?12l\x1b[?25h" +
+	"\x1b[4l\x1b[20l\x1b[0 q\x1b[?5W\x1b[0m\x1b(B\x1b)B\x0f\x1b[r\x1b[999;1H\x1b7\n"
+
 type filterState int
 
 const (
@@ -34,7 +41,8 @@ const (
 )
 
 const (
-	esc = 0x1b
+	esc     = 0x1b
+	restart = "\x1b[0m\x1b(B\x1b)B\x0f\x1b[4l\x1b[?5l\x1b[?6l\x1b[?7h\x1b[?25h\x1b[?1047l\x1b[r\x1b[H\x1b[2J" // what a reset shows
 )
 
 // NewFilter passes safe output on to w.
@@ -147,8 +155,11 @@ func (f *Filter) afterEscape(c byte) {
 		f.state = stringed
 	case '(', ')', '*', '+', '#', ' ', '%', '-', '.', '/', '!', '"', '$', '&', '\'', ',':
 		f.state = charset
-	case '7', '8', 'D', 'E', 'M', 'H', 'c':
+	case '7', '8', 'D', 'E', 'M', 'H':
 		f.end(true)
+	case 'c': // a reset takes what scrolled away and the viewer's own modes with it
+		f.out = append(f.out, restart...)
+		f.end(false)
 	case esc:
 		f.Dropped++
 		f.begin()
@@ -227,11 +238,14 @@ func okControl(s []byte) bool {
 		return false
 	}
 	switch final {
-	case 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'J', 'K', 'L', 'M', 'P', 'S', 'T', 'X', 'Z',
+	case 'J':
+		return number[0] != 3 // what the viewer's terminal has scrolled away is the viewer's
+	case 'A', 'B', 'C', 'D', 'E', 'F', 'G', 'H', 'I', 'K', 'L', 'M', 'P', 'S', 'T', 'X', 'Z',
 		'@', '`', 'a', 'b', 'd', 'e', 'f', 'g', 'm', 'r', 's', 'u':
 		return true
 	case 'h', 'l':
-		return len(number) == 1 && (number[0] == 4 || number[0] == 20)
+		// 20 changes what the Enter key sends.
+		return len(number) == 1 && (number[0] == 4 || number[0] == 20 && final == 'l')
 	}
 	return false
 }

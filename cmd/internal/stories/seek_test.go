@@ -119,7 +119,6 @@ func screenAt(events []nouns.Event, at int64) []byte {
 // where a replay's own remarks are, is left out.
 func altScreen(b []byte) []byte {
 	m := mirror.New(80, 24)
-	defer m.Close()
 	m.Write(b)
 	_, _, data := m.Snapshot()
 	if i := bytes.LastIndex(data, []byte("\x1b[?1049h")); i >= 0 {

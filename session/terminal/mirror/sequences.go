@@ -215,6 +215,10 @@ func (m *Mirror) control(cmd ansi.Cmd, params ansi.Params) {
 		}
 	case cmd == sequence{0, '!', 'p'}:
 		m.soften()
+	case cmd == sequence{'?', 0, 'W'} && first == 5:
+		if m.pay(m.cols) {
+			m.defaultTabs()
+		}
 	case cmd.intermediate == 0 && (cmd.final == 'h' || cmd.final == 'l'):
 		for i := range params {
 			n, _, _ := params.Param(i, 0)
