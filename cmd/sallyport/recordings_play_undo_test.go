@@ -43,8 +43,8 @@ func pseudoTerminal(t *testing.T) (near, far *os.File) {
 // What play does to a person's terminal it undoes, however it ends.
 func TestPlayUndoesWhatItDid(t *testing.T) {
 	s := newStudio(t, recordings.Options{})
+	s.clock.Add(-2) // no pause before anything is shown
 	s.record(session.ChannelOpened, 1, `{"type":"shell","term":"xterm","cols":80,"rows":24}`)
-	s.clock.Add(-1) // no pause before it
 	s.record(session.Output, 1, "\x1b[?1049h\x1b[?25l\x1b[?7l\x1b[?6h\x1b[?5h\x1b[4h\x1b[20h\x1b[2;5r\x1b)0\x0eseen here")
 	s.record(session.Output, 1, "and later")
 	if err := s.w.Close(session.Completed); err != nil {
