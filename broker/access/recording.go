@@ -337,10 +337,10 @@ func (a *Access) Recording(ctx context.Context, c Caller, id string) (Recording,
 
 // FetchRecording is Recording for somebody who takes it away and says why; the audit log has it first.
 func (a *Access) FetchRecording(ctx context.Context, c Caller, id, reason string) (Recording, error) {
-	if !sentence(reason, maxWhy) {
+	x, _, err := a.loadRecording(ctx, c, id)
+	if err == nil && !sentence(reason, maxWhy) {
 		return Recording{}, unexplained()
 	}
-	x, _, err := a.loadRecording(ctx, c, id)
 	if err == nil {
 		err = a.enter(ctx, x.event(witness.RecordingFetched, c.Who().Identity, map[string]string{"reason": reason}))
 	}

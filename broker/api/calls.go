@@ -24,7 +24,7 @@ type (
 	}
 	fileQuery struct {
 		ID     string `path:"id" maxLength:"60"`
-		Reason string `query:"reason" maxLength:"300" required:"true" doc:"why it is taken away; stands in the audit log"`
+		Reason string `query:"reason" maxLength:"300" doc:"why it is taken away, which is needed; stands in the audit log"`
 	}
 	assetsQuery struct {
 		Stretch
