@@ -20,6 +20,11 @@ func mailID(n Notice, to string) string {
 	if n.Event == Proposed { // each window is news
 		parts = append(parts, n.Terms.From.UTC().Format(time.RFC3339), n.Terms.Until.UTC().Format(time.RFC3339))
 	}
+	return digest(parts...)
+}
+
+// digest names what the parts say.
+func digest(parts ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\n")))
 	return hex.EncodeToString(sum[:])
 }

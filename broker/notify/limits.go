@@ -4,8 +4,14 @@ import "time"
 
 // Bounds of the outbox.
 const (
-	perMinute  = 60               // mails of a site
-	perHour    = 600              // taken for a site; more is a flood and is dropped
+	perMinute = 60               // mails of a site about what is asked, and as many about what it decided
+	perHour   = 600              // taken for a site of each of the two; more is a flood and is dropped
+	ofPerson  = 12               // requests of one engineer in an hour of which a site is told one by one
+	ofVendor  = 40               // the same, of all of a vendor's engineers
+	gather    = 10 * time.Minute // in which what is beyond that goes into one mail
+
+	mostTogether = 500 // requests of such a mail
+
 	lease      = 2 * time.Minute  // for one try
 	tryTime    = time.Minute      // longest try
 	firstWait  = time.Minute      // after a failed try, doubled with each

@@ -148,6 +148,13 @@ func (o *Office) Notify(ctx context.Context, n Notice) {
 	if len(to) == 0 {
 		o.miss(ctx, about, "no address of this site's approvers is configured at the broker")
 	}
+	var beyond *crowd
+	if n.Event.ForApprovers() && len(to) > 0 {
+		var err error
+		if beyond, err = o.crowded(ctx, n, to[0]); err != nil {
+			o.cfg.Log.Warn("it is not known how much somebody asked", "request", n.Request.Request(), "err", err)
+		}
+	}
 	for _, address := range to {
 		if !ValidAddress(address) {
 			o.cfg.Log.Info("no mail: the engineer's identity provider gives no usable address", "request", n.Request.Request(), "event", n.Event)
@@ -155,6 +162,12 @@ func (o *Office) Notify(ctx context.Context, n Notice) {
 			continue
 		}
 		about.To = address
+		if beyond != nil {
+			if err := o.together(ctx, n, *beyond, address, about); err != nil {
+				o.miss(ctx, about, "the mail could not be kept")
+			}
+			continue
+		}
 		m := Mail{ID: mailID(n, address), To: address, Subject: subject(n), Text: text, Written: n.Terms.Now.UTC(), about: about}
 		if err := o.post(ctx, n.Site, m); err != nil {
 			o.cfg.Log.Warn("a mail could not be kept", "request", n.Request.Request(), "event", n.Event, "err", err)

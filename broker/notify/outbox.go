@@ -26,6 +26,8 @@ type envelope struct {
 	About   Missed    `json:"about"`
 	Tries   int       `json:"tries,omitempty"`
 	Next    time.Time `json:"next,omitzero"` // not before; a lease while somebody tries
+	// Together are the requests that a mail about several tells of.
+	Together []string `json:"together,omitempty"`
 }
 
 // post keeps a mail, unless it was kept or sent before.
@@ -37,7 +39,7 @@ func (o *Office) post(ctx context.Context, site string, m Mail) error {
 	if !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	ok, _, err := o.cfg.Queue.Count(ctx, "mail-taken:"+site, time.Hour, perHour)
+	ok, _, err := o.cfg.Queue.Count(ctx, "mail-taken:"+counted(site, m.about.Event), time.Hour, perHour)
 	if err != nil {
 		return err
 	}
@@ -148,7 +150,7 @@ func (o *Office) try(ctx context.Context, id string) bool {
 		}
 		return true
 	}
-	if ok, wait, err := o.cfg.Queue.Count(ctx, "mail-sent:"+e.Site, time.Minute, perMinute); err != nil || !ok {
+	if ok, wait, err := o.cfg.Queue.Count(ctx, "mail-sent:"+counted(e.Site, e.About.Event), time.Minute, perMinute); err != nil || !ok {
 		o.later(ctx, id, e, max(wait, time.Second))
 		return err == nil
 	}
