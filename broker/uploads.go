@@ -37,6 +37,9 @@ func (a *Archive) Put(ctx context.Context, site, agent string, p link.Put, body 
 			return err
 		}
 	}
+	if err := a.access.Storable(ctx, site, agent, id); err != nil {
+		return err
+	}
 	if _, segment := recordings.Segment(p.Part); segment {
 		if body, err = a.checked(ctx, site, p, body); err != nil {
 			return err

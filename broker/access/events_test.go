@@ -216,3 +216,69 @@ func TestKillFreezeRevokeAndDenyWaitForNoLog(t *testing.T) {
 	w.wrote(b, witness.Froze, witness.SessionKilled, witness.SessionEnded, witness.Revoked, witness.Denied, witness.Withdrawn, witness.EngineerDisabled)
 	t.Log("ATTACK | the audit log cannot be written (disk full, descriptors gone), then somebody kills, freezes, revokes or denies | done when the agent has done it, event owed | done, and written once and in order later | holds")
 }
+
+// An agent's clock says nothing impossible: lists that are ordered by time, and what ends by
+// time, stay as they are, and the log says that it was so.
+func TestImpossibleTimesOfAnAgentAreBroughtIntoBounds(t *testing.T) {
+	for _, year := range []int{1, 1970, 9999} {
+		w, b := newAudited(t)
+		ctx := t.Context()
+		r, _ := w.approved(ada)
+		b.kinds()
+		odd := time.Date(year, 1, 2, 0, 0, 0, 0, time.UTC)
+		rep := w.report(r, 1)
+		x := session.NewID()
+		rep.Opened, rep.Deadline = odd, odd
+		rep.Recordings = []link.RecordingReport{{Recording: x.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: odd}}
+		w.must(w.ReportSession(ctx, "NGH", "main", rep))
+		b.mu.Lock()
+		marked := b.events[0].Details["clock"] != ""
+		b.mu.Unlock()
+		near := func(what string, at time.Time) {
+			t.Helper()
+			if d := at.Sub(w.clock()); d < -24*time.Hour || d > 31*24*time.Hour {
+				t.Errorf("%d: %s is %s", year, what, at)
+			}
+		}
+		s, err := w.Session(ctx, ben, sid(r))
+		w.must(err)
+		near("opened", s.Opened)
+		near("deadline", s.Deadline)
+		w.must(w.Seal(ctx, "NGH", "main", x, access.Seal{Ended: odd}))
+		y, err := w.Recording(ctx, ben, x.Recording())
+		w.must(err)
+		near("started", y.Started)
+		near("ended", *y.Ended)
+		if !marked {
+			t.Errorf("%d: the log does not say so", year)
+		}
+	}
+	t.Log("ATTACK | an agent tells times of the year 9999 or 1970 | the request's time to now, a quarter of an hour either way | brought into bounds and marked in the log | holds")
+}
+
+// An agent invents recordings: few of them are kept, and none in the place of a real one.
+func TestAnAgentInventsOnlySoManyRecordings(t *testing.T) {
+	w, _ := newAudited(t)
+	ctx := t.Context()
+	kept := 0
+	for range 200 {
+		id := session.NewID()
+		if err := w.Storable(ctx, "NGH", "main", id); err != nil {
+			w.wants(err, session.Refused, "belong to no session")
+			continue
+		}
+		kept++
+		w.must(w.AppendPart(ctx, "NGH", "main", id, "seg-000000", 100))
+	}
+	if kept != 64 {
+		t.Errorf("%d are kept", kept)
+	}
+	r, _ := w.approved(ada)
+	id := session.NewID()
+	w.must(w.StartRecording(ctx, "NGH", "main", gid(r), link.RecordingReport{Recording: id.Recording(), Service: "recon-ssh", Protocol: session.SSH, Started: w.clock()}))
+	w.must(w.Storable(ctx, "NGH", "main", id))
+	if err := w.Storable(ctx, "XYZ", "main", id); err == nil {
+		t.Error("another site stores parts of it")
+	}
+	t.Log("ATTACK | a hostile agent uploads recordings that nobody made | 64 of a site that no granted session names | 64 of 200 | holds")
+}

@@ -45,6 +45,7 @@ const (
 	maxOthers   = 16   // parts that are no segment
 	maxReviews  = 100
 	maxViewings = 200 // the log has them all
+	maxUnheard  = 64  // recordings of a site of which no session is known
 	maxStuck    = 400 // bytes of why a part is not stored, and of what to do
 )
 
@@ -56,6 +57,7 @@ const (
 	maxAhead    = grant.Farthest       // a window may begin
 	viewingLast = 8 * time.Hour        // a viewing counts
 	answerDue   = time.Minute          // is longer than anybody waits for an agent's answer
+	clockSlack  = 15 * time.Minute     // an agent's clock may differ
 	noticeTime  = 2 * time.Second      // telling may hold up an answer
 )
 

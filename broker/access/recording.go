@@ -113,7 +113,11 @@ func (a *Access) StartRecording(ctx context.Context, site, agent string, of sess
 	if r.doc.Site != site || r.Agent != agent {
 		return unknown("session", of.Session())
 	}
-	if err := a.startRecording(ctx, r, x); err != nil || slices.Contains(r.Session.Recordings, x.Recording) {
+	listed := slices.Contains(r.Session.Recordings, x.Recording)
+	if !listed && len(r.Session.Recordings) >= maxRecordings {
+		return refusal(session.Refused, "Look into the agent's log.", "A session has at most %d recordings, and %s has them.", maxRecordings, of.Session())
+	}
+	if err := a.startRecording(ctx, r, x); err != nil || listed {
 		return err
 	}
 	_, err = a.edit(ctx, r.id, func(r *record) error {
@@ -137,7 +141,7 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 			return unknown("recording", id.Recording())
 		}
 		if now.Session == "" {
-			now.Started = x.Started.UTC()
+			now.Started = between(x.Started, r.Created.Add(-clockSlack), a.now().Add(clockSlack)).UTC()
 		}
 		now.Session, now.Asset, now.Service, now.Protocol, now.Engineer = of, r.doc.Asset, x.Service, x.Protocol, r.Engineer
 		now.Request, now.WorkOrder = r.id.Request(), r.doc.Ref
@@ -147,6 +151,29 @@ func (a *Access) startRecording(ctx context.Context, r record, x link.RecordingR
 		}
 		return nil
 	})
+}
+
+// Storable refuses a part of a recording that the broker has never heard of: that comes
+// from a session that was granted, and its header or the agent's report says so. A few may
+// be ahead of both.
+func (a *Access) Storable(ctx context.Context, site, agent string, id session.ID) error {
+	d, err := a.docs.Get(ctx, recordingKind, id.Text())
+	if err == nil {
+		x, err := readRecording(d.Body, id)
+		if err == nil && (x.Site != site || x.Agent != agent) {
+			err = unknown("recording", id.Recording())
+		}
+		return err
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	n, _, err := a.list.Extent(ctx, recordingKind, ofSite(site)+unheardOf)
+	if err == nil && n >= maxUnheard {
+		err = refusal(session.Refused, "Look for the sessions of these recordings in the agent's log; it keeps what it has.",
+			"%d recordings of %s belong to no session that was granted here, and there can be no more.", n, site)
+	}
+	return err
 }
 
 // AppendPart notes that a part of a recording is in the vault. Noting it twice
@@ -180,13 +207,15 @@ func (a *Access) SealRecording(ctx context.Context, site, agent string, id sessi
 
 // Seal is SealRecording with the seal's hash, which the audit log keeps.
 func (a *Access) Seal(ctx context.Context, site, agent string, id session.ID, s Seal) error {
+	ended := between(s.Ended, time.Unix(0, 0), a.now().Add(clockSlack))
+	s.Ended = ended
 	if err := a.enterSeal(ctx, site, agent, id, s); err != nil {
 		return err // the agent sends the seal again
 	}
-	ended, torn := s.Ended, s.Torn
+	torn := s.Torn
 	return a.editRecording(ctx, site, agent, id, func(x *recording) error {
 		if x.Sealed.IsZero() {
-			x.Sealed, x.Torn, x.Closed = ended.UTC(), torn, s.Reason
+			x.Sealed, x.Torn, x.Closed = between(ended, x.Started, ended).UTC(), torn, s.Reason
 		}
 		return nil
 	})
@@ -260,6 +289,7 @@ const (
 	reviewedOf   = ":reviewed"
 	unreviewedOf = ":unreviewed" // its session is over and nobody has reviewed it
 	stuckOf      = ":stuck"      // parts of it cannot be stored
+	unheardOf    = ":unheard"    // no session of it is known yet
 )
 
 func ofSession(id session.ID) string { return "session:" + id.Session() }
@@ -277,6 +307,7 @@ func (x recording) under() []store.Under {
 	}
 	switch {
 	case x.Session == "":
+		names = append(names, ofSite(x.Site)+unheardOf)
 	case len(x.Reviews) > 0:
 		names = append(names, "session:"+x.Session+reviewedOf)
 	case x.Reason != "":

@@ -61,7 +61,7 @@ func (a *Access) pointKey(ctx context.Context, key string, id session.ID, notAft
 	if key == "" {
 		return nil
 	}
-	mine, err := a.point(ctx, keyKind, key, id, notAfter.Sub(a.now())+keysAfter)
+	mine, err := a.point(ctx, keyKind, key, id, min(notAfter.Sub(a.now()), 2*maxAhead)+keysAfter)
 	if err == nil && !mine {
 		err = refusal(session.Refused, "Ask again with sallyport request new, which makes a key of its own.",
 			"The key belongs to another request.")

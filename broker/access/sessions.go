@@ -175,7 +175,14 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 	if err := checkReport(r, rep); err != nil {
 		return err
 	}
-	if err := a.enter(ctx, r.reported(rep)...); err != nil {
+	rep, told := a.plausible(r, rep)
+	news := r.reported(rep)
+	for i := range news {
+		if !told {
+			news[i].Details["clock"] = "the agent told times that cannot be; they were brought into bounds"
+		}
+	}
+	if err := a.enter(ctx, news...); err != nil {
 		return err // the agent reports again
 	}
 	r, err = a.edit(ctx, r.id, func(r *record) error {
@@ -190,6 +197,9 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 	}
 	a.settle(ctx, r) // an agent that reports can be told what it missed
 	for _, x := range rep.Recordings {
+		if !slices.Contains(r.Session.Recordings, x.Recording) {
+			continue // more than a session can have
+		}
 		if err := a.startRecording(ctx, r, x); err != nil {
 			return err
 		}
@@ -244,6 +254,51 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	} else if s.Ended.IsZero() && r.Owed == nil {
 		r.Owed = &debt{By: r.Answer.DeniedBy}
 	}
+}
+
+// plausible brings the times of a report to where they can be: what was after the request
+// and before now, by more than clocks differ. told is whether they all were.
+func (a *Access) plausible(r record, rep link.SessionReport) (_ link.SessionReport, told bool) {
+	now, told := a.now(), true
+	within := func(t *time.Time, last time.Time) {
+		if was := *t; !was.IsZero() {
+			*t = between(was, r.Created.Add(-clockSlack), last.Add(clockSlack))
+			told = told && t.Equal(was)
+		}
+	}
+	within(&rep.Opened, now)
+	within(&rep.Ended, now)
+	within(&rep.Deadline, now.Add(maxAhead))
+	rep.Recordings = slices.Clone(rep.Recordings)
+	for i := range rep.Recordings {
+		x := &rep.Recordings[i]
+		within(&x.Started, now)
+		if x.Stuck != nil {
+			stuck := *x.Stuck
+			within(&stuck.Since, now)
+			x.Stuck = &stuck
+		}
+	}
+	if rep.NoDevice != nil {
+		none := *rep.NoDevice
+		within(&none.At, now)
+		rep.NoDevice = &none
+	}
+	if !told {
+		a.log.Warn("an agent told times that cannot be", "site", r.doc.Site, "agent", r.Agent, "session", rep.Session)
+	}
+	return rep, told
+}
+
+// between is t, or the bound that it is beyond.
+func between(t, first, last time.Time) time.Time {
+	switch {
+	case t.Before(first):
+		return first.UTC()
+	case t.After(last):
+		return last.UTC()
+	}
+	return t
 }
 
 // checkReport bounds a report and makes sure that it speaks of the grant.

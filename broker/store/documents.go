@@ -42,7 +42,11 @@ func Names(all ...string) []Under {
 
 // Create makes a document that did not exist, or says ErrExists. It is listed under
 // each of the names given.
+// A ttl of 0 is none; what should have ended already is not made.
 func (s *Store) Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error {
+	if ttl < 0 {
+		return session.Errorf(session.Internal, "store: a %s that ends before it begins", kind)
+	}
 	ok, err := s.save(ctx, write{old: Doc{Kind: kind, ID: id}, body: body, under: Names(under...), ttl: ttl})
 	if err == nil && !ok {
 		err = fmt.Errorf("create %s %s: %w", kind, id, ErrExists)
@@ -363,5 +367,5 @@ func milliseconds(d time.Duration) int64 {
 	if d <= 0 {
 		return 0
 	}
-	return int64((d + time.Millisecond - 1) / time.Millisecond)
+	return int64((min(d, maxLife) + time.Millisecond - 1) / time.Millisecond)
 }

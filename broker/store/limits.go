@@ -12,7 +12,8 @@ const (
 	maxTries = 64  // of one Update against others
 	pageRead = 250 // documents that All reads at a time
 
-	trialTime = time.Minute // after which a trial that was cut off is gone
+	maxLife   = 10 * 365 * 24 * time.Hour // of a document that has an end
+	trialTime = time.Minute               // after which a trial that was cut off is gone
 )
 
 // Bounds of following.
