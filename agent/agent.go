@@ -49,6 +49,7 @@ type Agent struct {
 	devices  *device.Devices
 	engine   *engine.Engine
 	spool    *spool.Spool
+	quota    *spool.Quota
 	unsealed *unsealed
 	reporter *reporter
 }
@@ -130,6 +131,7 @@ func (a *Agent) assemble() error {
 	heads := spool.NewHeads(spool.HeadsConfig{
 		Dir: a.state.path("spool"), Putter: a.client, Signer: a.identity, Pin: a.state.countersigner, Log: a.log,
 	})
+	a.quota = spool.NewQuota(a.state.path("spool"))
 	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads), spool.Refused(a.stuck))
 	a.reporter.stuck = a.spool.Troubles
 	a.unsealed = &unsealed{log: a.log, sealed: a.spool.Kick, dirs: map[string]session.EndReason{}, recover: func(dir string, reason session.EndReason) error {
@@ -205,14 +207,18 @@ func (a *Agent) record(h recordings.Header, p recordings.Picture) (session.Recor
 	if err != nil {
 		return nil, err
 	}
+	use, err := a.quota.Begin(h.Recording, h.Engineer.Identity)
+	if err != nil {
+		return nil, err
+	}
 	dir := filepath.Join(a.state.path("spool"), h.Recording)
 	w, err := recordings.Create(dir, h, recordings.Options{
-		Signer: a.identity, InputRecipient: a.recipient, OnPart: a.spool.Kick, OnHead: a.spool.Head, Picture: p,
+		Signer: a.identity, InputRecipient: a.recipient, OnPart: func() { use.Part(); a.spool.Kick() }, OnHead: a.spool.Head, Picture: p,
 	})
 	if err != nil {
 		return nil, err
 	}
-	recorder := watched{w, dir, a.unsealed}
+	recorder := watched{w, dir, a.unsealed, use}
 	if err := durable.Write(filepath.Join(dir, recordings.PapersPart), papers); err != nil {
 		return nil, errors.Join(err, recorder.Close(session.RecorderLost))
 	}

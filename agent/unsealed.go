@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/spool"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 )
@@ -28,11 +29,21 @@ type unsealed struct {
 	dirs map[string]session.EndReason
 }
 
-// watched is a recorder that leaves nothing unsealed behind for good.
+// watched is a recorder that takes no more of the disk than its share, and leaves nothing
+// unsealed behind for good.
 type watched struct {
 	*recordings.Writer
 	dir  string
 	left *unsealed
+	use  *spool.Use
+}
+
+// Record refuses what goes beyond the share: the session ends, and others go on.
+func (w watched) Record(e session.Event) error {
+	if err := w.use.Over(); err != nil {
+		return err
+	}
+	return w.Writer.Record(e)
 }
 
 // Close seals the recording, now or later.

@@ -56,14 +56,14 @@ func TestOnlyWhatIsUnsealedIsTakenUp(t *testing.T) {
 	a, _ := spooled(t)
 	u := &unsealed{dirs: map[string]session.EndReason{}}
 	dir, w := a.begin(t, session.NewID().Session())
-	if err := (watched{w, dir, u}).Close(session.Completed); err != nil || len(u.dirs) != 0 {
+	if err := (watched{w, dir, u, nil}).Close(session.Completed); err != nil || len(u.dirs) != 0 {
 		t.Errorf("%v, %v", err, u.dirs)
 	}
 	dir, w = a.begin(t, session.NewID().Session())
 	if err := os.RemoveAll(dir); err != nil {
 		t.Fatal(err)
 	}
-	if err := (watched{w, dir, u}).Close(session.Completed); err == nil || errors.Is(err, os.ErrExist) || u.dirs[dir] != session.Completed {
+	if err := (watched{w, dir, u, nil}).Close(session.Completed); err == nil || errors.Is(err, os.ErrExist) || u.dirs[dir] != session.Completed {
 		t.Errorf("%v, %v", err, u.dirs)
 	}
 }

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/proxy"
@@ -138,7 +139,7 @@ func (o Options) filled() Options {
 		}
 	}
 	if o.Space == nil {
-		o.Space = space
+		o.Space = durable.Space
 	}
 	return o
 }

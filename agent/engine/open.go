@@ -78,12 +78,20 @@ func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 		Engineer: t.Engineer, Approvers: t.Approvers, WorkOrder: t.WorkOrder, Started: now,
 	}, c.e.picture(c.protocol))
 	if err != nil {
-		return nil, &session.Error{Kind: session.Unreachable, Message: "The session cannot be recorded, so it was not opened.",
+		no := &session.Error{Kind: session.Unreachable, Message: "The session cannot be recorded, so it was not opened.",
 			Next: "Tell the hospital to look at the disk of its agent.", Err: err}
+		if why := (*session.Error)(nil); errors.As(err, &why) && why.Kind == session.Refused {
+			no.Message, no.Next = no.Message+" "+why.Message, why.Next
+		}
+		return nil, no
 	}
 	tap := &tap{id: id, recorder: recorder, passed: c.touch, lost: func(err error) {
 		c.log.Error("recorder lost", "session", s.id.Session(), "err", err)
-		s.end(session.RecorderLost)
+		words := wording.Farewell(session.RecorderLost)
+		if why := (*session.Error)(nil); errors.As(err, &why) && why.Kind == session.Refused {
+			words = unrecordedWords + " " + Words(why)
+		}
+		s.endSaying(session.RecorderLost, words)
 	}}
 	s.recording(link.RecordingReport{Recording: id, Service: c.visit.Service, Protocol: c.protocol, Started: now})
 	if c.visit.Peer != "" {

@@ -146,6 +146,10 @@ func (s *liveSession) dialled(no *link.NoDevice) {
 // end ends the session once: the gate first, the device connections next, words and
 // the ledger after. It reports whether this call was the one.
 func (s *liveSession) end(reason session.EndReason) bool {
+	return s.endSaying(reason, wording.Farewell(reason))
+}
+
+func (s *liveSession) endSaying(reason session.EndReason, words string) bool {
 	s.mu.Lock()
 	if !s.state.facts.Ended.IsZero() {
 		s.mu.Unlock()
@@ -156,7 +160,7 @@ func (s *liveSession) end(reason session.EndReason) bool {
 	conns := slices.Collect(maps.Keys(s.state.conns))
 	s.mu.Unlock()
 	for _, c := range conns {
-		c.Stop(reason, wording.Farewell(reason))
+		c.Stop(reason, words)
 	}
 	close(s.over)
 	return true

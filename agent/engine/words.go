@@ -23,6 +23,9 @@ func Words(err error) string {
 	return s
 }
 
+// unrecordedWords begin what an engineer reads whose session's recording has no room.
+const unrecordedWords = "This session can no longer be recorded, so it is over."
+
 // What an engineer reads when a session is frozen and when it is not any more.
 const (
 	frozenWords = "The hospital froze this session. What you type waits; the time runs on."

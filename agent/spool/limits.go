@@ -32,3 +32,10 @@ const (
 	headAttempt = 10 * time.Second
 	headPause   = time.Second // after a failure
 )
+
+// Room on the disk that no recording takes, so that all can be sealed; to begin one, there
+// has to be twice as much. The ledger has a reserve of its own.
+const (
+	mostReserve  = 256 << 20 // bytes
+	leastReserve = 32        // of the disk, of which a small one keeps one such part
+)

@@ -1,8 +1,11 @@
 package shell
 
 import (
+	"bytes"
+	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -48,4 +51,31 @@ func TestASessionsChannelsOverItsConnections(t *testing.T) {
 	s, err := c.NewSession()
 	must(t, err)
 	_ = s.Close()
+}
+
+// An engineer whose recordings take up their share of the disk reads that, and what to do.
+func TestARecordingWithoutRoomSaysSo(t *testing.T) {
+	w := newWorld(t, newOracle(t).dial)
+	no := session.Errorf(session.Refused, "Your share is taken.").WithNext("Wait a while.")
+	w.make = func(h recordings.Header) (*tape, error) {
+		r := newTape(h)
+		r.failAfter, r.full = 1000, no
+		return r, nil
+	}
+	signer, p := w.grant(session.Exec)
+	s, err := w.mustConnect(signer).NewSession()
+	must(t, err)
+	errOut := &lines{}
+	s.Stderr, s.Stdin = errOut, bytes.NewReader(make([]byte, 100_000))
+	_ = s.Run("cat")
+	w.until("the session ended", func() bool { return w.rights.reason(p.ID) == session.RecorderLost })
+	if !strings.Contains(errOut.String(), "no longer be recorded, so it is over. Your share is taken. Wait a while.") {
+		t.Errorf("the engineer read %q", errOut)
+	}
+	w.make = func(recordings.Header) (*tape, error) { return nil, no }
+	signer, _ = w.grant(session.Exec)
+	_, err = w.mustConnect(signer).NewSession()
+	if err == nil || !strings.Contains(err.Error(), "was not opened. Your share is taken.") {
+		t.Errorf("the engineer read %v", err)
+	}
 }

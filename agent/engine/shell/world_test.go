@@ -127,7 +127,8 @@ type tape struct {
 	mu        sync.Mutex
 	events    []session.Event
 	size      int
-	failAfter int // 0: never
+	failAfter int   // 0: never
+	full      error // what it says then; nil: that the disk is full
 	closed    []session.EndReason
 	done      chan struct{}
 	stall     chan struct{} // when set, Record blocks until it is closed
@@ -149,7 +150,7 @@ func (r *tape) Record(e session.Event) error {
 	}
 	if e.Kind == session.Input || e.Kind == session.Output || e.Kind == session.ErrorOutput || e.Kind == session.Upload || e.Kind == session.Download {
 		if r.failAfter > 0 && r.size+len(e.Data) > r.failAfter {
-			return errors.New("disk full")
+			return cmp.Or(r.full, errors.New("disk full"))
 		}
 		r.size += len(e.Data)
 	}

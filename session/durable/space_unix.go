@@ -1,11 +1,11 @@
 //go:build linux || darwin
 
-package doctor
+package durable
 
 import "golang.org/x/sys/unix"
 
-// space is what an ordinary process may still write where dir is.
-func space(dir string) (free, total uint64, err error) {
+// Space is what an ordinary process may still write where dir is, and how much there is.
+func Space(dir string) (free, total uint64, err error) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
 		return 0, 0, err
