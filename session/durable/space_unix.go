@@ -2,12 +2,12 @@
 
 package durable
 
-import "golang.org/x/sys/unix"
+import "syscall"
 
 // Space is what an ordinary process may still write where dir is, and how much there is.
 func Space(dir string) (free, total uint64, err error) {
-	var s unix.Statfs_t
-	if err := unix.Statfs(dir, &s); err != nil {
+	var s syscall.Statfs_t
+	if err := syscall.Statfs(dir, &s); err != nil {
 		return 0, 0, err
 	}
 	return s.Bavail * uint64(s.Bsize), s.Blocks * uint64(s.Bsize), nil
