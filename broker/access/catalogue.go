@@ -262,8 +262,8 @@ type Which struct {
 // Assets lists the scanners that the caller may know of, in each answer by site and name.
 func (a *Access) Assets(ctx context.Context, c Caller, which Which, s Stretch) (decorated []Asset, next string, err error) {
 	var all []scanner
-	if names := which.under(c); which.Site != "" && which.Name != "" {
-		all, err = a.alike(ctx, which, c.At)
+	if names := which.under(c); which.Name != "" && (which.Site != "" || own(c.Places())) {
+		all, err = a.alike(ctx, which, c.Places(), c.At)
 	} else {
 		next, err = a.page(ctx, catalogueKind, names, s, func(d store.Doc) (bool, error) {
 			x, err := a.read(d)
@@ -292,13 +292,18 @@ func (w Which) under(c Caller) (names []string) {
 	case w != Which{}:
 		return nil
 	}
+	if !own(c.Places()) {
+		return []string{everywhere}
+	}
 	for _, s := range c.Places() {
-		if !session.ValidName(s) { // what is no name stands for all
-			return []string{everywhere}
-		}
 		names = append(names, atSite(s))
 	}
 	return names
+}
+
+// own reports whether sites are named one by one: what is no name stands for all.
+func own(places []string) bool {
+	return !slices.ContainsFunc(places, func(s string) bool { return !session.ValidName(s) })
 }
 
 // listed reads the scanners that stand under a name and are wanted.
@@ -319,32 +324,39 @@ func (a *Access) listed(ctx context.Context, name string, want func(scanner) boo
 	return all, nil
 }
 
-// alike reads the scanners of one name, in any case: that of a site, or of every site
-// where the caller may know of it.
-func (a *Access) alike(ctx context.Context, which Which, at func(site string) bool) ([]scanner, error) {
-	if !session.ValidName(which.Name) || which.Site != "" && !session.ValidName(which.Site) {
+// alike reads the scanners of one name, in any case: that of a site, or of every site where
+// the caller may know of it. Where their sites are named, others' are not read.
+func (a *Access) alike(ctx context.Context, which Which, places []string, at func(site string) bool) (all []scanner, err error) {
+	switch {
+	case !session.ValidName(which.Name) || which.Site != "" && !session.ValidName(which.Site):
 		return nil, nil
-	}
-	if which.Site == "" {
+	case which.Site != "":
+		places = []string{which.Site}
+	case !own(places) || len(places) > mostNamed:
 		return a.listed(ctx, named(which.Name), func(x scanner) bool { return at(x.Site) })
 	}
-	d, err := a.docs.Get(ctx, catalogueKind, catalogueID(which.Site, which.Name))
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
+	for _, site := range places {
+		d, err := a.docs.Get(ctx, catalogueKind, catalogueID(site, which.Name))
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		x, err := a.read(d)
+		if err != nil {
+			return nil, err
+		}
+		if at(x.Site) {
+			all = append(all, x)
+		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	x, err := a.read(d)
-	if err != nil || !at(x.Site) {
-		return nil, err
-	}
-	return []scanner{x}, nil
+	return all, nil
 }
 
 // asset finds one scanner of a site, by its exact name.
 func (a *Access) asset(ctx context.Context, siteName, name string) (scanner, error) {
-	all, err := a.alike(ctx, Which{Site: siteName, Name: name}, func(s string) bool { return s == siteName })
+	all, err := a.alike(ctx, Which{Site: siteName, Name: name}, nil, func(s string) bool { return s == siteName })
 	if err != nil {
 		return scanner{}, err
 	}

@@ -51,7 +51,7 @@ func (a *Access) Access(ctx context.Context, c Caller, of session.Target) (Answe
 	if err != nil {
 		return Answer{}, err
 	}
-	of, known, err := a.meant(ctx, of, mine, c.At)
+	of, known, err := a.meant(ctx, of, mine, c.Places(), c.At)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -78,8 +78,8 @@ func (a *Access) Access(ctx context.Context, c Caller, of session.Target) (Answe
 // those that they asked for. A live request counts also where the catalogue has lost its
 // scanner, or its short name would become another hospital's. More than one is refused.
 // known says whether the catalogue has it.
-func (a *Access) meant(ctx context.Context, typed session.Target, live []record, at func(site string) bool) (of session.Target, known bool, err error) {
-	all, err := a.alike(ctx, Which{Site: typed.Site, Name: typed.Asset}, at)
+func (a *Access) meant(ctx context.Context, typed session.Target, live []record, places []string, at func(site string) bool) (of session.Target, known bool, err error) {
+	all, err := a.alike(ctx, Which{Site: typed.Site, Name: typed.Asset}, places, at)
 	if err != nil {
 		return typed, false, err
 	}
@@ -152,7 +152,7 @@ func (a *Access) Route(ctx context.Context, engineer session.Identity, of sessio
 	if err != nil {
 		return Route{}, err
 	}
-	of, _, err = a.meant(ctx, of, mine, func(site string) bool { return a.serves(engineer.Iss, site) })
+	of, _, err = a.meant(ctx, of, mine, []string{""}, func(site string) bool { return a.serves(engineer.Iss, site) })
 	if err != nil {
 		return Route{}, err
 	}

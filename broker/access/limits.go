@@ -30,6 +30,7 @@ const (
 	saltBytes  = 32
 	maxComment = 1000 // characters of a review
 	maxText    = 200  // bytes of what a list is searched by
+	mostNamed  = 64   // sites at which a scanner's name is looked up one by one
 )
 
 // Bounds of what is kept of one session.

@@ -70,6 +70,7 @@ type Server struct {
 	signers   []gossh.Signer
 	recheck   time.Duration
 	strangers *lobby.Lobby // who has not proven a key
+	failures  *lobby.Quiet // lines about them
 
 	mu     sync.Mutex
 	visits map[*visit]struct{} // every connection being served
@@ -95,7 +96,7 @@ func New(c Config) (*Server, error) {
 	}
 	return &Server{
 		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signers: signers, recheck: c.Recheck,
-		strangers: lobby.New(maxStrangers, maxStrangersNetwork), visits: map[*visit]struct{}{},
+		strangers: lobby.New(maxStrangers, maxStrangersNetwork), failures: lobby.NewQuiet(), visits: map[*visit]struct{}{},
 	}, nil
 }
 

@@ -212,7 +212,9 @@ func (v *visit) tell(err error, words string) error {
 }
 
 func (v *visit) failed(_ net.Conn, err error) {
-	v.log.Info("not signed in", "err", err)
+	if held, ok := v.server.failures.Says(v.server.now()); ok {
+		v.log.Info("not signed in", "err", err, "others", held)
+	}
 }
 
 // ownerOf reads who a connection belongs to from the one trustworthy place.

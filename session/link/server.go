@@ -61,6 +61,8 @@ type Server struct {
 	cfg    ServerConfig
 	enrols perNetwork
 	slots  slots
+	// strangers and oddities are lines about connections that proved nothing.
+	strangers, oddities *lobby.Quiet
 }
 
 // NewServer checks the configuration.
@@ -76,6 +78,8 @@ func NewServer(cfg ServerConfig) (*Server, error) {
 		cfg:    cfg,
 		enrols: perNetwork{perMinute: cfg.Limits.EnrolRate, networks: make(map[netip.Prefix]*rate.Limiter)},
 		slots:  slots{taken: make(map[string]int)},
+
+		strangers: lobby.NewQuiet(), oddities: lobby.NewQuiet(),
 	}, nil
 }
 
@@ -118,17 +122,22 @@ func (s *Server) logEnd(ctx context.Context, conn net.Conn, p *Peer, r Role, err
 	if err == nil || ctx.Err() != nil {
 		return
 	}
-	level := slog.LevelInfo
+	level, quiet := slog.LevelInfo, s.strangers
 	var own *session.Error
 	if errors.Is(err, errFrame) || errors.As(err, &own) {
-		level = slog.LevelWarn
+		level, quiet = slog.LevelWarn, s.oddities
 	}
-	site, agent := "", ""
+	site, agent, held := "", "", int64(0)
 	if p != nil {
 		site, agent = p.Site, p.Agent
+	} else {
+		var ok bool
+		if held, ok = quiet.Says(s.cfg.Now()); !ok {
+			return
+		}
 	}
 	s.cfg.Log.Log(ctx, level, "link connection ended", "remote", conn.RemoteAddr(),
-		"site", site, "agent", agent, "role", r.Role, "err", err)
+		"site", site, "agent", agent, "role", r.Role, "err", err, "others", held)
 }
 
 // greet shakes hands and reads the role, all within handshakeTime.

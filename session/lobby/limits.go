@@ -13,3 +13,6 @@ const busyTime = 5 * time.Second
 
 // maxNames is how many names a pace remembers.
 const maxNames = 20000
+
+// loudAtFirst is how many lines of one kind are written at once.
+const loudAtFirst = 10
