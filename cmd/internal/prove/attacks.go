@@ -8,21 +8,70 @@ type attack struct {
 	pkg, tests  string // as go test's -run takes them
 }
 
-// attacks are grouped as the README's promises are.
+// attacks are all rows, by what is attacked.
 func attacks() []attack {
+	var all []attack
+	for _, of := range [][]attack{ports(), shares(), evidence(), words(), control()} {
+		all = append(all, of...)
+	}
+	return all
+}
+
+// ports are attacks of those who have proven nothing.
+func ports() []attack {
 	return []attack{
-		// ports and shares
-		{"10,000 connections of 100 networks, and one network that wants every place, against both ports for a minute", "no live session drops; a sign-in and an agent's way back <= 2 s", "cmd/internal/crash", "^TestFloodFromManyNetworks$"},
-		{"silent connections, handshakes begun, places held by one network", "the oldest silent one of the largest share goes; accept never waits; the proven are not counted", "session/lobby", "."},
-		{"one engineer, or one vendor, asks for more than an agent keeps", "others ask, extend and are ended", "agent/ledger", "^TestOnesShareOfTheLedger"},
+		{"10,000 connections of 100 networks and one that wants every place, for a minute",
+			"no live session drops; a sign-in and an agent's way back <= 2 s", "cmd/internal/crash", "^TestFloodFromManyNetworks$"},
+		{"silent connections and handshakes half begun",
+			"the oldest silent one of the largest share goes; accept never waits", "session/lobby", "^Test"},
+		{"an answer that nobody takes", "cut off after 30 s a piece", "broker", "^TestStrangersDoNotCloseThePort$|^TestWritesHaveATime$"},
+		{"a stranger who fails to sign in, ten times and ten thousand times",
+			"nobody of that network or account is kept out, and nothing of it is kept", "broker/identity", "^TestAStrangerLocksNobodyOut$|^TestRefusalsOfManyNetworksHaveABound$|^TestTheOldestLoginsMakeRoom$"},
+		{"the same by browser at the real door", "people sign in beside it", "cmd/internal/roundtrip", "^TestStrangersWriteNothingAndLockNobodyOut$|^TestLoginsAreLimited$"},
+		{"another name in the Host header", "421", "broker/api", "^TestOnlyTheBrokersOwnNameIsAnswered$"},
+	}
+}
+
+// shares are attacks of people who may come in.
+func shares() []attack {
+	return []attack{
+		{"one engineer, or one vendor, asks for more than an agent keeps", "others ask, extend and are ended", "agent/ledger", "^TestOnesShareOfTheLedger|^TestEverythingCanBeFrozenBesideMuch$"},
 		{"one engineer, vendor or scanner takes an agent's connections; strangers its streams", "others are let in; the proven are never shed", "agent/engine", "^TestOnesShareOf|^TestStrangersAreShed"},
 		{"one engineer or vendor takes an agent's streams at the broker", "others go on", "broker/fleet", "^TestOnesShareOf"},
 		{"one session takes an agent's channels", "others go on", "agent/engine/shell", "^TestOnesShareOf"},
-		{"requests without end before a kill", "it is taken at once", "session/link", "^TestAFloodOfQuestionsKeepsNothingUrgentWaiting$"},
+		{"requests without end before a kill", "it is taken at once", "session/link", "^TestAFloodOfQuestionsKeepsNothingUrgentWaiting$|^TestUnansweredQuestionsLeaveRoomForUrgentOnes$"},
 		{"recordings of one person or vendor fill an agent's disk", "a half, two thirds of it", "agent/spool", "^TestOnesShareOf"},
 		{"transfers and listings that are made to be held", "32 MiB of a session", "session/files", "^TestReadsOutOfOrderAreBounded$|^TestSingleBytesOutOfOrderAreBounded$|^TestListingsOfAHostileDeviceAreBounded$"},
+		{"one organisation that reads, searches and verifies all the time", "others have their turn", "broker/api", "^TestWorkIsShared$|^TestColleaguesTakeTurns$|^TestNobodyWaitsForEver$|^TestANeighboursFloodStopsNobody$"},
+		{"six hundred requests of one engineer", "the site's post has room for others, and for what the hospital decides", "broker/notify", "^TestOneEngineerDoesNotFill|^TestOneVendorDoesNotFill|^TestDecisionsHaveTheirOwnPost$"},
+	}
+}
 
-		// kill, freeze and time
+// evidence are attacks on what is written down.
+func evidence() []attack {
+	return []attack{
+		{"failed, short and torn writes of the audit log", "it mends itself; nothing acknowledged is lost or doubled", "broker/audit", "^TestAFailedWriteIsMendedWhenTheDiskTakesWritesAgain$|^TestRandomFaultsLoseAndDoubleNothingThatWasAcknowledged$"},
+		{"a full or hanging disk of the audit log, and then a kill", "kill, freeze, revoke and deny wait for no disk; their events come, once and in order", "broker/audit", "^TestWhatIsOwed|^TestAFullDiskTakesWhatIsOwed$"},
+		{"the same, asked by an approver", "the agent is told", "broker/access", "^TestKillFreezeRevokeAndDenyWaitForNoLog$"},
+		{"a log that was rewritten, an older copy, a fork", "the agent finds it", "cmd/internal/hostile", "^TestTheAgentFindsARewrittenLog$|^TestAnOlderCopyOfTheLogIsFound$|^TestAForkOfAnAcceptedLogIsNamed$"},
+		{"a full disk at the agent", "no byte unrecorded", "cmd/internal/hostile", "^TestDiskFull$"},
+	}
+}
+
+// words are attacks on what people read and sign.
+func words() []attack {
+	return []attack{
+		{"a broker that forges requests, approvals and grants", "nothing opens", "cmd/internal/hostile", "^TestBroker"},
+		{"reasons and names that nobody can read, or that drive a terminal", "refused, or made legible", "session/wording", "^TestSilenceIsNoReason$|^TestNothingHostileGetsThrough$"},
+		{"every call by everybody who may not", "the same answer, nothing told", "broker/api", "^TestMatrix$|^TestListsAreFenced$|^TestForeignIDsTellNothing$|^TestNoSpellingGetsIn$"},
+	}
+}
+
+// control are attacks on kill, freeze and time.
+func control() []attack {
+	return []attack{
 		{"any order of attach, extend, restart, freeze, thaw and kill, while everybody types", "no byte passes after an acknowledged kill or freeze", "agent", "^TestNothingPassesAfterAKillOrAFreeze$"},
+		{"a kill on a full disk", "what it covers is closed on disk", "agent/ledger", "^TestAKillOnAFullDisk$|^TestCloseWhere"},
+		{"devices that misbehave, flood, hang and lie", "the session ends, and nothing else", "cmd/internal/hostile", "^TestDevices|^TestKillDuringLogin$"},
 	}
 }
