@@ -12,7 +12,7 @@ func (w *writing) sequence(s *sequences, final rune) {
 	case s.private != 0 && !(s.private == '?' && (final == 'J' || final == 'K')):
 	case within(final, "ABEFHJLMSTdefrsu"):
 		w.vertically(s, final)
-	default:
+	case !within(final, "KP@Xb") || w.pay(g.cols+g.rows):
 		g.along(s, final)
 	}
 }
@@ -29,11 +29,14 @@ func within(r rune, all string) bool {
 // mode shows the alternate screen or the main one; of other modes only one moves text.
 func (w *writing) mode(mode int, on bool) {
 	g := w.grid
+	if g == nil { // the mode before was too much
+		return
+	}
 	switch mode {
 	case 7:
 		g.unwrapped = !on
 	case 47, 1047, 1049:
-		if on == (g.main != nil) {
+		if on == (g.main != nil) || !w.pay(g.rows*(g.cols+8)) {
 			return
 		}
 		if w.draws() {
@@ -103,6 +106,9 @@ func (g *grid) wipeBy(how int) {
 // vertically moves and changes rows: who does that draws.
 func (w *writing) vertically(s *sequences, final rune) {
 	g, n := w.grid, s.param(0, 1)
+	if !w.pay(w.cost(final, n, s.param(0, 0))) {
+		return
+	}
 	switch final {
 	case 's':
 		g.saved = [2]int{g.x, g.y}
@@ -136,6 +142,26 @@ func (w *writing) vertically(s *sequences, final rune) {
 	case 'T':
 		g.shiftDown(g.top, n)
 	}
+}
+
+// cost is what a sequence does at most.
+func (w *writing) cost(final rune, n, how int) (cost int) {
+	g := w.grid
+	switch final {
+	case 's':
+		return 0
+	case 'J':
+		if how == 0 {
+			return (g.rows - g.y) * g.cols * 2
+		}
+		return 2 * g.rows * g.cols
+	case 'L', 'M', 'S', 'T':
+		cost = min(n, g.rows) * (g.rows + g.cols)
+	}
+	if !w.draws() {
+		cost += g.rows * g.cols
+	}
+	return cost
 }
 
 // rows inserts rows or takes them out.

@@ -15,6 +15,11 @@ const (
 	maxParam   = 1 << 14   // each of them
 	drawnBytes = 256 << 10 // of screens in a transcript, whatever came
 	drawnFor   = 16        // bytes of screens that a transcript has for each that came, besides drawnBytes
+
+	// What a byte earns, in characters and rows that may be touched for it, and how much of
+	// it is kept: 64 KiB of the worst are read within 50 ms of a processor.
+	workFor   = 32
+	mostSaved = 1 << 20
 )
 
 // The size of a terminal of which nothing is said.

@@ -149,7 +149,7 @@ func (t *Text) of(from source) *writing {
 			clear(t.open)
 			t.drawing = nil
 		}
-		w = &writing{stream: from.stream, say: t.say}
+		w = &writing{stream: from.stream, say: t.say, credit: mostSaved}
 		t.open[from] = w
 	}
 	return w
@@ -158,7 +158,7 @@ func (t *Text) of(from source) *writing {
 func (t *Text) output(e session.Event) {
 	w := t.of(source{e.Stream, e.Kind})
 	w.now = e.At
-	w.came += int64(len(e.Data))
+	w.earn(len(e.Data))
 	if w.raw && bytes.IndexByte(e.Data, 0) >= 0 { // an archive, an image
 		w.end()
 		if !w.said {

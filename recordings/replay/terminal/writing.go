@@ -20,6 +20,35 @@ type writing struct {
 	came    int64 // bytes
 	told    int64 // bytes of screens
 	said    bool  // that something was left out
+	credit  int   // work that may still be done
+	done    int   // and was
+}
+
+// earn takes what came.
+func (w *writing) earn(n int) {
+	w.came += int64(n)
+	w.credit = min(w.credit+workFor*n, mostSaved)
+}
+
+// pay reports whether so much work may be done on the screen. A terminal that wants more
+// than its bytes earned has no screen any more: it is read line by line.
+func (w *writing) pay(work int) bool {
+	if w.credit -= work; w.credit >= 0 {
+		w.done += work
+		return true
+	}
+	w.faster()
+	w.end()
+	w.grid, w.drawing = nil, false
+	return false
+}
+
+// faster says that a screen is not shown.
+func (w *writing) faster() {
+	if !w.said {
+		w.said = true
+		w.say(Line{At: w.now, Stream: w.stream, Screen: true, Cut: true, Text: "[This screen is drawn over faster than it is shown here. The recording has all of it.]"})
+	}
 }
 
 // draws reports whether what comes is drawn, and not written line by line.
@@ -92,10 +121,7 @@ func (w *writing) show(but int) {
 // with little that makes much, is not shown for ever.
 func (w *writing) screen(text string) {
 	if w.told += int64(len(text)); w.told > drawnBytes+drawnFor*w.came {
-		if !w.said {
-			w.said = true
-			w.say(Line{At: w.now, Stream: w.stream, Screen: true, Cut: true, Text: "[This screen is drawn over faster than it is shown here. The recording has all of it.]"})
-		}
+		w.faster()
 		return
 	}
 	w.say(Line{At: w.now, Stream: w.stream, Screen: true, Text: cutTo(text, maxLine)})
@@ -121,8 +147,8 @@ func (w *writing) end() {
 }
 
 func (w *writing) text(r rune) {
-	if w.grid != nil {
-		w.grid.put(r)
+	if g := w.grid; g != nil && (!g.wrap && g.x+2 <= g.cols || w.pay(g.rows+g.cols)) {
+		g.put(r)
 	}
 	if !w.draws() {
 		w.write(r)
@@ -146,8 +172,8 @@ func (w *writing) control(r rune) {
 		if !w.draws() && r == '\n' {
 			w.end()
 		}
-		if w.grid != nil {
-			w.grid.feed()
+		if g := w.grid; g != nil && (g.y != g.bottom || w.pay(g.rows+g.cols)) {
+			g.feed()
 		}
 		return
 	case '\t':
@@ -179,7 +205,7 @@ func (w *writing) designate(charset int, r rune) {
 
 func (w *writing) escape(r rune) {
 	g := w.grid
-	if g == nil {
+	if g == nil || !w.pay(w.costs(r)) {
 		return
 	}
 	switch r {
@@ -205,6 +231,18 @@ func (w *writing) escape(r rune) {
 		g.drawn, g.shift, g.top, g.bottom, g.unwrapped = [2]bool{}, 0, 0, g.rows-1, false
 		g.move(0, 0)
 	}
+}
+
+// costs is what an escape sequence does at most.
+func (w *writing) costs(r rune) int {
+	g := w.grid
+	switch {
+	case r == '7':
+		return 0
+	case r == 'c', within(r, "8DEM") && !w.draws():
+		return 2 * g.rows * g.cols
+	}
+	return g.rows + g.cols
 }
 
 func cutTo(text string, most int) string {
