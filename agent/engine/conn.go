@@ -35,6 +35,7 @@ type connState struct {
 	session  *liveSession
 	device   Device
 	tap      *tap
+	dialling context.CancelFunc // while the device is being reached
 	stopped  bool
 	finished bool
 	reason   session.EndReason

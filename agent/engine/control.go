@@ -61,6 +61,7 @@ func (e *Engine) End(id session.ID, reason session.EndReason, by string) error {
 	var err error
 	if s != nil {
 		s.end(reason)
+		s.gate.settle(cutTime)
 		err = e.settled(s, reason)
 	} else {
 		err = e.cfg.Tickets.End(id, reason, e.cfg.Now())
@@ -115,7 +116,9 @@ func (e *Engine) EndWhere(covers func(asset string, who session.Person) bool, re
 	}
 	var ids []session.ID
 	var errs []error
+	until := time.Now().Add(cutTime)
 	for _, s := range ended {
+		s.gate.settle(time.Until(until))
 		ids = append(ids, s.id)
 		e.cfg.Log.Info("end session", "session", s.id.Session(), "reason", string(reason), "user", wording.Line(by, 200))
 		errs = append(errs, e.settled(s, reason))

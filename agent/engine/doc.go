@@ -22,6 +22,10 @@
 // A keystroke, and its echo, pass an open gate and the tap by atomics: no lock of this
 // room, no timer. What they wait for is the recorder's own lock and the device.
 //
+// Reaching a device and logging in pass the gate, too: a freeze cuts that off. And while
+// a session is frozen, nothing begins to reach for one.
+//
 // Ending never waits: it shuts the gate (an atomic), closes the device's connection,
-// and only then speaks, records and reports.
+// and only then speaks, records and reports. Who ends is answered once all that was
+// passing has given up, or half a second later.
 package engine

@@ -200,12 +200,16 @@ func (e *Engine) one(id session.ID) (*liveSession, error) {
 }
 
 // release lets go of what the engineer holds at devices, each under a pass of its own
-// through the gate that is shut by now. It waits for nothing; settling does.
+// through the gate that is shut by now, and cuts off who is still reaching for one. It
+// waits for nothing; settling does.
 func (s *liveSession) release() {
 	for _, c := range s.connected() {
 		c.mu.Lock()
-		device := c.state.device
+		device, dialling := c.state.device, c.state.dialling
 		c.mu.Unlock()
+		if dialling != nil {
+			dialling()
+		}
 		if device == nil || !s.gate.hold() {
 			continue
 		}

@@ -21,10 +21,11 @@ const (
 	refusalsPerKind = 8   // of one kind that are on record one by one
 	refusalsKept    = 100 // of all kinds
 
-	dialTime   = 15 * time.Second // device, login included; the device's own limit is lower
-	proofTime  = 10 * time.Second // from the challenge to the proof of a key
-	settleTime = 2 * time.Second  // a freeze waits for input that was being written
-	linkGrace  = 60 * time.Second // the broker may be away this long
+	dialTime   = 15 * time.Second       // device, login included; the device's own limit is lower
+	proofTime  = 10 * time.Second       // from the challenge to the proof of a key
+	cutTime    = 500 * time.Millisecond // an end waits for a device that is being reached or written to, at most
+	settleTime = 2 * time.Second        // a freeze waits for input that was being written
+	linkGrace  = 60 * time.Second       // the broker may be away this long
 	watchEvery = 500 * time.Millisecond
 	retryEvery = 5 * time.Second // an end that the ledger did not take is told again
 )

@@ -40,9 +40,7 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	if err != nil {
 		return nil, err
 	}
-	within, cancel := context.WithTimeout(ctx, dialTime)
-	defer cancel()
-	if d, err = dial(within); err == nil {
+	if d, err = c.reach(ctx, s, dial); err == nil {
 		err = c.joined(ctx, d, tap)
 	}
 	if err != nil {
@@ -56,10 +54,33 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	return d, nil
 }
 
+// reach dials the device and logs in, which passes the gate like all that goes there: a
+// freeze cuts it off and waits for it, an end does as well, and neither lets it begin.
+func (c *Conn) reach(ctx context.Context, s *liveSession, dial func(context.Context) (Device, error)) (d Device, err error) {
+	within, cancel := context.WithTimeout(ctx, dialTime)
+	defer cancel()
+	c.mu.Lock()
+	c.state.dialling = cancel
+	c.mu.Unlock()
+	err = s.gate.Try(func() (err error) {
+		if d, err = dial(within); err == nil && within.Err() != nil {
+			err = errors.Join(within.Err(), d.Close())
+		}
+		return err
+	})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.state.dialling = nil
+	if err != nil && ctx.Err() == nil && len(s.gate.frozen()) > 0 {
+		err = errFrozen
+	}
+	return d, err
+}
+
 // noDevice tells the hospital why a device was not opened; nil where that is nobody's fault.
 func (c *Conn) noDevice(err error) *link.NoDevice {
 	var e *session.Error
-	if errors.Is(err, ErrOver) || errors.Is(err, context.Canceled) {
+	if errors.Is(err, ErrOver) || errors.Is(err, errFrozen) || errors.Is(err, context.Canceled) {
 		return nil
 	}
 	if !errors.As(err, &e) {

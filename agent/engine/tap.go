@@ -26,6 +26,9 @@ func (t *tap) Record(e session.Event) (err error) {
 	if t.failed.Load() {
 		return errRecorder
 	}
+	if len(e.Data) > session.MaxEventData { // what was asked for is refused, and nothing is lost
+		return errTooLarge
+	}
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic in recorder: %v", p)
@@ -34,14 +37,13 @@ func (t *tap) Record(e session.Event) (err error) {
 			t.fail(err)
 		}
 	}()
-	if len(e.Data) > session.MaxEventData {
-		return fmt.Errorf("event of %d bytes is too large", len(e.Data))
-	}
 	if e.Kind != session.Marker && e.Kind != session.NotAllowed {
 		t.passed()
 	}
 	return t.recorder.Record(e)
 }
+
+var errTooLarge = session.Errorf(session.Refused, "This is too large to be recorded, and so it was not done.").WithNext("Ask for less at once.")
 
 var errRecorder = session.Errorf(session.Internal, "the recorder is lost")
 

@@ -70,7 +70,12 @@ func words() []attack {
 // control are attacks on kill, freeze and time.
 func control() []attack {
 	return []attack{
-		{"any order of attach, extend, restart, freeze, thaw and kill, while everybody types", "no byte passes after an acknowledged kill or freeze", "agent", "^TestNothingPassesAfterAKillOrAFreeze$"},
+		{"any order of attach, extend, activate, restart, clock steps, freeze, thaw, kill, revocation and disabled engineer, while everybody types", "no byte passes after what is acknowledged", "agent", "^TestNothingPassesAfterAKillOrAFreeze$"},
+		{"a freeze or a kill that meets a login to a device", "nothing is sent after it is acknowledged", "agent/engine", "^TestNothingIsSentToADeviceThatIsBeingReached$"},
+		{"the clock set back over restarts", "no session ends later, nothing opens", "agent/ledger", "^TestAClockSetBackOverARestart$"},
+		{"64 KiB of a device that keep whoever draws its terminal busy", "50 ms of a processor", "session/terminal/mirror", "^TestNoOutputCostsMoreThanItsLength$"},
+		{"64 KiB of a device that keep whoever reads its transcript busy", "50 ms of a processor", "recordings/replay/terminal", "^TestNoTranscriptCostsMoreThanItsLength$"},
+		{"what a replay does to a person's terminal", "all of it is undone, however it ends", "cmd/sallyport", "^TestPlayUndoesWhatItDid$"},
 		{"a kill on a full disk", "what it covers is closed on disk", "agent/ledger", "^TestAKillOnAFullDisk$|^TestCloseWhere"},
 		{"devices that misbehave, flood, hang and lie", "the session ends, and nothing else", "cmd/internal/hostile", "^TestDevices|^TestKillDuringLogin$"},
 	}
