@@ -99,6 +99,11 @@ func (s *siege) shell(client *gossh.Client, reads bool) (*work, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.mode == simulator.Painter { // as large as a terminal is drawn
+		if err := run.RequestPty("xterm", 131, 1000, nil); err != nil {
+			return nil, err
+		}
+	}
 	if err := run.Shell(); err != nil {
 		return nil, err
 	}

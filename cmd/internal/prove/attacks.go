@@ -73,6 +73,7 @@ func control() []attack {
 		{"any order of attach, extend, activate, restart, clock steps, freeze, thaw, kill, revocation and disabled engineer, while everybody types", "no byte passes after what is acknowledged", "agent", "^TestNothingPassesAfterAKillOrAFreeze$"},
 		{"a freeze or a kill that meets a login to a device", "nothing is sent after it is acknowledged", "agent/engine", "^TestNothingIsSentToADeviceThatIsBeingReached$"},
 		{"the clock set back over restarts", "no session ends later, nothing opens", "agent/ledger", "^TestAClockSetBackOverARestart$"},
+		{"a device that paints what is most work to draw, while it is frozen and killed", "acknowledged <= 1 s, sealed <= 5 s after", "cmd/internal/hostile", "^TestAPainterHoldsNothingUp$"},
 		{"64 KiB of a device that keep whoever draws its terminal busy", "50 ms of a processor", "session/terminal/mirror", "^TestNoOutputCostsMoreThanItsLength$"},
 		{"64 KiB of a device that keep whoever reads its transcript busy", "50 ms of a processor", "recordings/replay/terminal", "^TestNoTranscriptCostsMoreThanItsLength$"},
 		{"what a replay does to a person's terminal", "all of it is undone, however it ends", "cmd/sallyport", "^TestPlayUndoesWhatItDid$"},

@@ -18,6 +18,7 @@ const (
 	Honest     Mode = ""
 	Flood      Mode = "flood"       // output without end, as fast as it is taken
 	Escapes    Mode = "escapes"     // terminal control sequences without end
+	Painter    Mode = "painter"     // what is most work for whoever draws its terminal
 	EndlessRow Mode = "endless-row" // one line that never ends
 	HalfClosed Mode = "half-closed" // ends its output and never the channel
 	NoLogin    Mode = "no-login"    // never answers the login
@@ -42,12 +43,20 @@ func storm() string {
 		"\xff\xfe\xc0\x80\xed\xa0\x80\x00\x1b[\x1b]" + strings.Repeat("\x1b[1;", 20)
 }
 
+// painting scrolls, erases, inserts and repeats what fills a screen, in a few bytes each.
+func painting() string {
+	return "\x1b[?1049h\x1b[48;2;9;8;7m\x1b[9999;9999H" + strings.Repeat("\n", 8<<10) + strings.Repeat("\x1b[2Jx", 1<<10) +
+		strings.Repeat("\x1b[999L\x1b[999M", 512) + "x" + strings.Repeat("\x1b[9999b", 512) + strings.Repeat("\x1b[?1049l\x1b[?1049h", 256)
+}
+
 // misbehave is the program of a device that has a mode of its own.
 func (c *sessionChannel) misbehave(ctx context.Context) int {
 	line := strings.Repeat("0123456789abcdef", 64) + "\r\n"
 	switch c.s.cfg.Mode {
 	case Escapes:
 		line = strings.Repeat(storm(), 16)
+	case Painter:
+		line = painting()
 	case EndlessRow:
 		line = strings.Repeat("x", 32<<10)
 	case HalfClosed:
