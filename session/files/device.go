@@ -65,7 +65,7 @@ func dial(cfg Config, settle func(*step, packet.Response)) (*device, error) {
 	d.drained.Go(func() { _, _ = io.Copy(io.Discard, d.channel.Stderr()) })
 	if err == nil {
 		d.from = bufio.NewReaderSize(d.channel, 32<<10)
-		err = d.greet()
+		err = d.greet(cfg.Gate)
 	}
 	if err != nil {
 		_ = d.channel.Close()
@@ -76,8 +76,9 @@ func dial(cfg Config, settle func(*step, packet.Response)) (*device, error) {
 	return d, nil
 }
 
-// greet hears what the device offers, and how much it takes at once.
-func (d *device) greet() error {
+// greet hears what the device offers, and how much it takes at once. The question passes
+// the gate as the first word did.
+func (d *device) greet(gate Gate) error {
 	if first, err := d.from.Peek(1); err != nil || first[0] != 0 { // of a packet's length
 		return cmp.Or(err, errTalks)
 	}
@@ -100,7 +101,11 @@ func (d *device) greet() error {
 	if !d.offers[packet.Limits] {
 		return nil
 	}
-	if _, err := d.channel.Write(packet.Request{Op: packet.Limits}.Append(nil, 0)); err != nil {
+	err = gate.Pass(func() error {
+		_, err := d.channel.Write(packet.Request{Op: packet.Limits}.Append(nil, 0))
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if body, err = packet.Read(d.from, body); err != nil {
