@@ -48,6 +48,7 @@ type Broker struct {
 	fleet   *fleet.Fleet
 	vault   Vault
 	archive *Archive
+	quota   *quota
 	arrived chan arrival
 }
 
@@ -119,6 +120,7 @@ func (b *Broker) furnish(ctx context.Context) error {
 	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
 		return err
 	}
+	b.quota = &quota{b.store, b.cfg.Vault, disk}
 	if b.out, err = proxy.New(b.cfg.Proxy); err != nil {
 		return err
 	}

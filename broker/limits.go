@@ -17,6 +17,12 @@ const maxApproverMails = 50 // people who are written to for one request
 // lowDisk is how many bytes of a disk are too few to be ready.
 const lowDisk = 128 << 20
 
+// The shares of the vault's disk.
+const (
+	siteShare = 2       // one site gets half of it
+	keptFree  = 1 << 30 // bytes at the most that recordings leave free, of a twentieth
+)
+
 // The port that web and link share.
 const (
 	firstByteWait       = 10 * time.Second // until a connection says what it is

@@ -113,9 +113,18 @@ func (b *Broker) Report(ctx context.Context, site, agent string, r link.SessionR
 	return b.access.ReportSession(ctx, site, agent, r)
 }
 
-// Put stores one part and lists it.
+// Put stores one part and lists it, if its site has room.
 func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body io.Reader) error {
-	return b.archive.Put(ctx, site, agent, p, body)
+	if _, err := b.vault.Size(ctx, site, p.Recording, p.Part); err == nil { // once more: it takes no room
+		return b.archive.Put(ctx, site, agent, p, body)
+	}
+	if err := b.quota.admits(ctx, site, p.Size); err != nil {
+		return err
+	}
+	if err := b.archive.Put(ctx, site, agent, p, body); err != nil {
+		return err
+	}
+	return b.quota.count(ctx, site, p.Size)
 }
 
 // Countersign gives the receipt for a head: link.Countersigner.
