@@ -377,7 +377,7 @@ func (a *Agent) End(_ context.Context, e link.End) link.Verdict {
 		err = session.Errorf(session.Invalid, "A broker cannot end a session as %.32q", e.Reason)
 	}
 	if err == nil {
-		err = a.engine.End(id, e.Reason, e.By.Email)
+		err = a.engine.End(id, e.Reason, e.By.Shown())
 	}
 	if err != nil {
 		return verdictOf(err)

@@ -188,8 +188,8 @@ func (r Result) Explain() []string {
 		}
 		return lines
 	}
-	say("%s: %s/%s, engineer %s, started %s.", r.header.Recording, r.header.Asset, r.header.Service,
-		engineer(r.header.Engineer), r.header.Started.Format("2006-01-02 15:04:05 UTC"))
+	say("%s: %s/%s, engineer %q, started %s.", r.header.Recording, r.header.Asset, r.header.Service,
+		r.header.Engineer.Shown(), r.header.Started.Format("2006-01-02 15:04:05 UTC"))
 	if r.seal != nil {
 		say("Ended %s (%s).", r.seal.Ended.Format("2006-01-02 15:04:05 UTC"), r.seal.Reason)
 	}
@@ -203,11 +203,4 @@ func counted[N ~int | ~int64 | ~uint64 | ~uint32](n N, noun string) string {
 		return "1 " + noun
 	}
 	return fmt.Sprintf("%d %ss", n, noun)
-}
-
-func engineer(p session.Person) string {
-	if p.Email != "" {
-		return fmt.Sprintf("%q", p.Email)
-	}
-	return fmt.Sprintf("%q", p.Sub)
 }

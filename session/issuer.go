@@ -18,7 +18,7 @@ import (
 type Issuer struct {
 	URL     string   `json:"issuer" yaml:"issuer"`
 	Side    Side     `json:"side" yaml:"side"`
-	Domains []string `json:"domains" yaml:"domains"` // of e-mail addresses that it may name and that sign in here, lower case
+	Domains []string `json:"domains" yaml:"domains"` // of e-mail addresses that it may name and that sign in here, lower case; without any its people are shown by subject
 	// Clients maps an OAuth client id to the class of client it is. The hospital's
 	// command-line client has no class here: it signs people in and approves nothing.
 	Clients map[string]ClientClass `json:"clients" yaml:"clients"`

@@ -271,14 +271,6 @@ func orNull(t time.Time) *time.Time {
 	return &u
 }
 
-// known is how a person is called: e-mail, or the subject where there is none.
-func known(p session.Person) string {
-	if p.Email != "" {
-		return p.Email
-	}
-	return p.Sub
-}
-
 // view derives a request from its record.
 func (r record) view(now time.Time) Request {
 	q := r.doc
@@ -286,7 +278,7 @@ func (r record) view(now time.Time) Request {
 		ID: r.id.Request(), Status: r.status(now), Target: r.target(q.Services...), Asset: q.Asset, Services: list(q.Services), Site: q.Site, Class: q.Class,
 		Channels: list(q.Channels), NotBefore: time.Unix(q.NBF, 0).UTC(), NotAfter: time.Unix(q.EXP, 0).UTC(), MaxSeconds: q.MaxS,
 		Approvals: r.Answer.Count, Needed: r.Answer.Needed, Engineer: r.Engineer, Reason: q.Reason, WorkOrder: q.Ref,
-		Created: r.Created.UTC(), DeniedBy: known(r.Answer.DeniedBy), DenyReason: r.Answer.DenyReason,
+		Created: r.Created.UTC(), DeniedBy: r.Answer.DeniedBy.Shown(), DenyReason: r.Answer.DenyReason,
 		Kind: q.Kind, Missing: []string{}, EngineerClass: r.Proof.Class, Approved: []Approved{},
 	}
 	if g, ok := r.grant(); ok && !r.Answer.Granted.IsZero() {
@@ -296,12 +288,12 @@ func (r record) view(now time.Time) Request {
 		v.NotBefore, v.NotAfter, v.MaxSeconds = time.Unix(g.NBF, 0).UTC(), time.Unix(g.EXP, 0).UTC(), g.MaxS
 	}
 	if x := r.Answer.Revoked; x != nil {
-		v.RevokedBy, v.RevokeWhy = known(x.By), x.Reason
+		v.RevokedBy, v.RevokeWhy = x.By.Shown(), x.Reason
 	}
 	if v.Status == session.Pending {
 		v.Missing = list(r.missing())
 		if p := r.Proposal; p != nil {
-			v.Proposal = &Proposal{From: p.From, Until: p.Until, Reason: p.Reason, By: known(p.By), At: p.At}
+			v.Proposal = &Proposal{From: p.From, Until: p.Until, Reason: p.Reason, By: p.By.Shown(), At: p.At}
 		}
 	}
 	for _, p := range r.Answer.Approvals {
@@ -330,7 +322,7 @@ func (r record) session(now time.Time) Session {
 	f := r.sessionFacts()
 	s := Session{
 		ID: r.sessionID().Session(), State: f.State(now), Target: r.target(r.Session.Service), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol,
-		Engineer: known(r.Engineer), Opened: f.Opened.UTC(), Deadline: f.Deadline.UTC(), Ended: orNull(f.Ended),
+		Engineer: r.Engineer.Shown(), Opened: f.Opened.UTC(), Deadline: f.Deadline.UTC(), Ended: orNull(f.Ended),
 		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Frozen: []string{}, Keys: r.Session.Keys, Site: r.doc.Site, WorkOrder: r.doc.Ref,
 	}
 	if s.State != session.Ended {
@@ -371,5 +363,5 @@ func (x scanner) view() Asset {
 }
 
 func (s standing) view() Engineer {
-	return Engineer{Person: s.Person, Site: s.Site, Disabled: s.Disabled, By: known(s.By), At: orNull(s.At), Reason: s.Reason, Waiting: list(s.Owed)}
+	return Engineer{Person: s.Person, Site: s.Site, Disabled: s.Disabled, By: s.By.Shown(), At: orNull(s.At), Reason: s.Reason, Waiting: list(s.Owed)}
 }

@@ -214,6 +214,6 @@ func readLogin(body []byte) (login, error) {
 // shown bounds what an issuer says for display and takes out what could move a
 // terminal. Issuer and subject stay as they are.
 func shown(p session.Person) session.Person {
-	p.Email, p.Name = wording.Line(p.Email, maxShown), wording.Line(p.Name, maxShown)
+	p.Email, p.Name = wording.Line(p.Email, maxShown), wording.Name(p.Name)
 	return p
 }

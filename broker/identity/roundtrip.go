@@ -361,10 +361,7 @@ func (d *Identity) finishProof(ctx context.Context, t roundTrip, a Answer, b *Ca
 
 // named is how somebody is called.
 func named(p session.Person) string {
-	if p.Email != "" {
-		return p.Email
-	}
-	return wording.Line(p.Sub, maxShown)
+	return wording.Line(p.Shown(), maxShown)
 }
 
 func isGone(err error) bool { return errors.Is(err, os.ErrNotExist) }

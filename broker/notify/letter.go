@@ -4,11 +4,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"regexp"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
@@ -96,34 +94,20 @@ func reason(e Event) string {
 	return "Why the engineer asks is on the page; it is not sent by mail."
 }
 
-// who is a person for people: what their identity provider calls them, and the provider.
+// who is a person for people: what their identity provider calls them, and the provider. A
+// reader's program makes no link of the name.
 func who(p session.Person) string {
-	s := spoken(p.Name, 80)
+	s := wording.Name(p.Name)
 	if ValidAddress(p.Email) {
 		s = strings.TrimSpace(s + " <" + p.Email + ">")
 	}
 	if s == "" {
 		s = "somebody without a name"
 	}
-	if u, err := url.Parse(p.Iss); err == nil && u.Host != "" {
-		s += ", signed in at " + spoken(u.Host, 100)
+	if host := p.Host(); host != "" {
+		s += ", signed in at " + wording.Line(host, maxHost)
 	}
 	return s
-}
-
-// spoken is a name that somebody's identity provider gives: letters and what stands
-// between them, on one line.
-func spoken(s string, most int) string {
-	s = strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsMark(r) || unicode.IsDigit(r) || strings.ContainsRune(" .,:'’()-", r) {
-			return r
-		}
-		return -1
-	}, s)
-	if r := []rune(s); len(r) > most {
-		s = string(r[:most]) + "…"
-	}
-	return strings.Join(strings.Fields(s), " ")
 }
 
 // purpose says what is asked for, in the words of the approval page.

@@ -22,6 +22,7 @@ const (
 	atOnce     = 200              // looked at in one round
 	maxMissed  = 100              // people who were not written to about one request, the newest
 	maxAddress = 254              // bytes
+	maxHost    = 100              // bytes of where somebody signed in
 	mostLine   = 900              // bytes of a line that is sent as it is; RFC 5322 has 998
 	dialTime   = 20 * time.Second // for a connection to a mail server and each of its answers
 )

@@ -15,6 +15,7 @@ import (
 	gomail "github.com/wneessen/go-mail"
 
 	"github.com/sallyport/sallyport/session/durable"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Security is how the way to the mail server is protected.
@@ -127,7 +128,7 @@ func (d *Directory) Send(_ context.Context, m Mail) error {
 // CheckSender refuses what cannot stand in From.
 func CheckSender(from string) error {
 	a, err := mail.ParseAddress(from)
-	if err != nil || !ValidAddress(a.Address) || strings.ContainsAny(from, "\r\n\x00") || spoken(a.Name, 100) != a.Name {
+	if err != nil || !ValidAddress(a.Address) || strings.ContainsAny(from, "\r\n\x00") || wording.Name(a.Name) != a.Name {
 		return errors.New("a sender is an address, or a name and an address: Sallyport <sallyport@example.org>")
 	}
 	return nil

@@ -173,6 +173,11 @@ func TestNothingIsInjected(t *testing.T) {
 		if err != nil || strings.Contains(string(body), "https://evil") || strings.Contains(string(body), "<script") || strings.Contains(string(body), "\nBcc") {
 			t.Errorf("%v\n%s", err, body)
 		}
+		for _, line := range strings.Split(string(body), "\n") { // names of people, in which no reader's program finds a link
+			if about := strings.TrimSpace(line); (strings.HasPrefix(about, "Engineer") || strings.HasPrefix(about, "Decided by")) && strings.Contains(about, "evil.example") {
+				t.Errorf("%s", about)
+			}
+		}
 	}
 }
 

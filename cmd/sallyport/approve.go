@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -129,7 +128,7 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*requestUn
 	}
 	for _, a := range m.docs.Approvals {
 		if r, err := m.check.CheckApprovalAsMinted(ctx, m.engineer, m.docs.Grant, grant.Proof{Token: a.Token, Salt: a.Salt}); err == nil {
-			m.before = append(m.before, cmp.Or(r.Person.Email, r.Person.Sub))
+			m.before = append(m.before, r.Person.Shown())
 		}
 	}
 	if parent, err := session.ParseText(m.request.Parent); err == nil && m.request.Kind == grant.KindExtension {

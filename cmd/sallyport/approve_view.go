@@ -90,7 +90,7 @@ func (m *requestUnderDecision) view(d draft) console.View {
 	} else if m.standing.Needed > 1 {
 		v.Count = fmt.Sprintf("This scanner needs %d approvers; the broker says %d answered before you. Nothing opens before all have.", m.standing.Needed, m.standing.Approvals)
 	}
-	who := cmp.Or(p.Email, p.Sub)
+	who := p.Shown()
 	v.Station = []console.Station{
 		{State: "done", Title: who, Proof: "asked " + m.clock(signed)},
 		{State: "done", Title: host(p.Iss), Proof: "vendor sign-in, checked here (" + string(m.engineer.Client) + ")"},
@@ -104,10 +104,19 @@ func (m *requestUnderDecision) view(d draft) console.View {
 		{"Your side", string(session.Console) + ": signed " + wording.Signed(session.Console)},
 		{"The agent", "only the one with key " + g.Agent + ", from your trust bundle"},
 		{"Engineer's ssh key", m.keyWords()},
-		{"Name and e-mail", "as " + host(p.Iss) + " says; identity is " + p.Sub},
+		{"Name and e-mail", m.named()},
 		{"Not verified", "reason, work order, and whatever the broker says: " + cmp.Or(m.label, "the scanner's description") + ", how many have answered"},
 	}
 	return v
+}
+
+// named says what the engineer's name and address are worth.
+func (m *requestUnderDecision) named() string {
+	p := m.engineer.Person
+	if p.Email == "" {
+		return "the name as " + host(p.Iss) + " says, which confirms no e-mail address; identity is " + p.Sub
+	}
+	return "as " + host(p.Iss) + " says, the address of a domain that your bundle leaves to it; identity is " + p.Sub
 }
 
 // wants are the three plain lines.

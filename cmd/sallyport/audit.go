@@ -83,7 +83,7 @@ func readEvent(log string, e api.AuditEvent) (shownEvent, error) {
 func (p *program) eventCells(e witness.Event) []string {
 	who := "-"
 	if e.Who != nil {
-		who = e.Who.Sub
+		who = session.Person{Identity: *e.Who}.Shown()
 	}
 	var about []string
 	for _, id := range []string{e.Request, e.Session, e.Recording} {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"strings"
 
@@ -33,7 +32,7 @@ func (p *program) standingCommand(verb, short, long string, call client.Write[ap
 		}
 		e, err = call.Post(ctx, who.broker, api.Standing{Site: e.Site, Iss: e.Iss, Sub: e.Sub, Reason: reason})
 		return p.told(e, err, func() {
-			p.print("%s is %sd at %s.", cmp.Or(e.Email, e.Sub), verb, e.Site)
+			p.print("%s is %sd at %s.", e.Shown(), verb, e.Site)
 			if len(e.Waiting) > 0 {
 				p.warn("Not connected, and told when back: %s. The hospital can end what is open there with: sallyport-agent kill", strings.Join(e.Waiting, ", "))
 			}

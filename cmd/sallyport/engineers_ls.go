@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +24,7 @@ func (p *program) engineersListCommand() *cobra.Command {
 			if e.Asked != nil {
 				asked = p.local(*e.Asked)
 			}
-			return []string{cmp.Or(e.Email, e.Sub), e.Name, e.Site, state, asked, e.Reason}
+			return []string{e.Shown(), e.Name, e.Site, state, asked, e.Reason}
 		},
 	})
 }

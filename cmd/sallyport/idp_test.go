@@ -110,6 +110,9 @@ func (p *provider) token(w http.ResponseWriter, r *http.Request) {
 	if p.trouble() == "nonce" {
 		claims["nonce"] = strings.Repeat("A", 43)
 	}
+	if p.trouble() == "names" {
+		claims["email"], claims["name"] = "chief@northfield.example", "Chief <chief@northfield.example> https://evil.example/x"
+	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(map[string]any{"access_token": "unused", "token_type": "Bearer", "id_token": p.sign(claims)})
 }

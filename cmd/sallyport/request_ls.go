@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -34,5 +33,5 @@ func (p *program) requestRow(r api.Request) []string {
 		state = "extended"
 	}
 	return []string{r.ID, state, fullName(r.Site, r.Asset, strings.Join(r.Services, ",")), display.Span(time.Duration(r.MaxSeconds) * time.Second),
-		p.local(r.NotAfter), cmp.Or(r.Engineer.Email, r.Engineer.Sub), r.Reason}
+		p.local(r.NotAfter), r.Engineer.Shown(), r.Reason}
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -42,7 +41,7 @@ func (p *program) requestFacts(r api.Request, zone string) [][2]string {
 		{"May", may(r.Channels)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
 		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
 		{"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
-		{"Engineer", fmt.Sprintf("%s <%s>", cmp.Or(r.Engineer.Name, r.Engineer.Sub), r.Engineer.Email)},
+		{"Engineer", called(r.Engineer)},
 		{"Reason", r.Reason}, {"Work order", r.WorkOrder}, {"Asked", p.local(r.Created)}, {"Grant", started},
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
+	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -132,6 +133,15 @@ func (p *program) toldLines(v any, lines []string) error {
 			p.print("%s", line)
 		}
 	})
+}
+
+// called is somebody with where they signed in: their name, and the address or the subject.
+func called(p session.Person) string {
+	who := strings.TrimPrefix(p.Name+", ", ", ") + p.Shown()
+	if p.Email != "" {
+		who += ", signed in at " + p.Host()
+	}
+	return who
 }
 
 func joined[T ~string](list []T) string {

@@ -33,7 +33,7 @@ func (c *check) whoAsked() []string {
 		return nil
 	}
 	q, e := c.audited.Request, c.audited.Engineer
-	lines := []string{fmt.Sprintf("Who asked: %s, on %s, for %s of %s, work order %q: %q.", person(e.Receipt.Person),
+	lines := []string{fmt.Sprintf("Who asked: %q, on %s, for %s of %s, work order %q: %q.", e.Receipt.Person.Shown(),
 		stamp(e.Receipt.Received), strings.Join(q.Services, ", "), q.Asset, q.Ref, q.Reason)}
 	return append(lines, "  "+proven(e, "request"))
 }
@@ -45,7 +45,7 @@ func (c *check) whoAllowed() []string {
 	var lines []string
 	g := c.audited.Grant
 	for _, a := range c.audited.Approvers {
-		lines = append(lines, fmt.Sprintf("Who allowed it: %s, on %s.", person(a.Receipt.Person), stamp(a.Receipt.Received)), "  "+proven(a, "grant"))
+		lines = append(lines, fmt.Sprintf("Who allowed it: %q, on %s.", a.Receipt.Person.Shown(), stamp(a.Receipt.Received)), "  "+proven(a, "grant"))
 	}
 	return append(lines, fmt.Sprintf("What was allowed: %s of %s, %s, %s, between %s and %s, at most %s.", strings.Join(g.Services, ", "), g.Asset,
 		g.Class, channels(g.Channels), stamp(time.Unix(g.NBF, 0)), stamp(time.Unix(g.EXP, 0)), time.Duration(g.MaxS)*time.Second))
@@ -159,13 +159,6 @@ func (c *check) unproven() []string {
 		say("%s.", c.recording.Reason)
 	}
 	return lines
-}
-
-func person(p session.Person) string {
-	if p.Email != "" {
-		return fmt.Sprintf("%q", p.Email)
-	}
-	return fmt.Sprintf("%q", p.Sub)
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

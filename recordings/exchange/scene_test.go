@@ -105,8 +105,8 @@ func (s *scene) trust() session.Trust {
 		V: 1, Site: "NGH", Agent: "ngh-1", Identity: session.KeyLine(s.agent.Public().(ed25519.PublicKey)),
 		Nodes: session.Nodes{{Origin: "broker.example", Key: session.KeyLine(s.broker.Public().(ed25519.PublicKey))}},
 		Issuers: []session.Issuer{
-			{URL: vendor, Side: session.VendorSide, Clients: map[string]session.ClientClass{"sallyport-cli": session.CLI}},
-			{URL: hospital, Side: session.HospitalSide, Clients: map[string]session.ClientClass{"sallyport-console": session.Console}},
+			{URL: vendor, Side: session.VendorSide, Domains: []string{"example.org"}, Clients: map[string]session.ClientClass{"sallyport-cli": session.CLI}},
+			{URL: hospital, Side: session.HospitalSide, Domains: []string{"example.org"}, Clients: map[string]session.ClientClass{"sallyport-console": session.Console}},
 		},
 	}
 }

@@ -133,7 +133,7 @@ func (c *check) checkPapers(ctx context.Context) *recordings.Damage {
 	c.audited = &audited
 	for _, f := range append([]grant.Finding{audited.Engineer}, audited.Approvers...) {
 		if f.Err != nil && !errors.Is(f.Err, grant.ErrNotPinned) {
-			return c.damaged(papersSection, "the sign-in token of %s does not hold: %v", person(f.Receipt.Person), f.Err)
+			return c.damaged(papersSection, "the sign-in token of %q does not hold: %v", f.Receipt.Person.Shown(), f.Err)
 		}
 	}
 	return nil

@@ -54,14 +54,14 @@ func Audit(ctx context.Context, t session.Trust, requestDoc []byte, engineer Rec
 		return Audited{}, err
 	}
 	out := Audited{Request: set.request, Grant: set.grant, Engineer: Finding{Receipt: engineer.clone()}}
-	out.Engineer.Err = auditOne(ctx, t, engineer, question{
+	out.Engineer.Receipt.Person, out.Engineer.Err = auditOne(ctx, t, engineer, question{
 		role: RoleRequest, issuer: set.request.Eng.Iss, subject: RequestHash(requestDoc), at: engineer.Received,
 		nonce: func(salt [32]byte) string { return RequestNonce(requestDoc, salt) },
 	})
 	for _, a := range approvals {
 		f := Finding{Receipt: a.clone(), Err: set.signedBy(a)}
 		if f.Err == nil {
-			f.Err = auditOne(ctx, t, a, question{role: RoleApprove, issuer: a.Person.Iss, subject: set.gh, nonce: set.approveNonce, at: a.Received})
+			f.Receipt.Person, f.Err = auditOne(ctx, t, a, question{role: RoleApprove, issuer: a.Person.Iss, subject: set.gh, nonce: set.approveNonce, at: a.Received})
 		}
 		out.Approvers = append(out.Approvers, f)
 	}
@@ -69,24 +69,28 @@ func Audit(ctx context.Context, t session.Trust, requestDoc []byte, engineer Rec
 }
 
 // auditOne asks the question that the agent asked, with the one key that it kept, and
-// compares the answer with the one that it kept.
-func auditOne(ctx context.Context, t session.Trust, kept Receipt, q question) error {
+// compares the answer with the one that it kept. An address that the bundle does not leave
+// to the issuer, today, is not shown.
+func auditOne(ctx context.Context, t session.Trust, kept Receipt, q question) (session.Person, error) {
 	i := slices.IndexFunc(t.Issuers, func(i session.Issuer) bool { return i.URL == q.issuer })
 	if i < 0 {
-		return fmt.Errorf("%w: %.200q", ErrNotPinned, q.issuer)
+		return kept.Person, fmt.Errorf("%w: %.200q", ErrNotPinned, q.issuer)
 	}
 	keys, err := idtoken.Kept(t.Issuers[i], kept.Key)
 	if err != nil {
-		return err
+		return kept.Person, err
 	}
 	p := pins{issuers: t.Issuers, keys: idtoken.Only(keys)}
 	again, err := p.answer(ctx, q, kept.Proof)
 	if err != nil {
-		return err
+		return kept.Person, err
+	}
+	if again.Person.Email == "" {
+		kept.Person.Email = ""
 	}
 	if again.Person != kept.Person || again.Client != kept.Client || again.KeyID != kept.KeyID ||
 		!again.IssuedAt.Equal(kept.IssuedAt) || !again.AuthTime.Equal(kept.AuthTime) {
-		return fmt.Errorf("the token does not say what was kept of it")
+		return kept.Person, fmt.Errorf("the token does not say what was kept of it")
 	}
-	return nil
+	return again.Person, nil
 }

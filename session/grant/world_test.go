@@ -90,9 +90,9 @@ func newWorld(t testing.TB, change ...func(*world)) *world {
 
 func (w *world) issuers() []session.Issuer {
 	return []session.Issuer{
-		{URL: w.vendor, Side: session.VendorSide, InsecureLoopback: true, JWKS: w.vendor + "/keys", Tokens: session.Tokens{Subject: "sub"}, Login: "sallyport-cli",
+		{URL: w.vendor, Side: session.VendorSide, InsecureLoopback: true, Domains: []string{"example.org"}, JWKS: w.vendor + "/keys", Tokens: session.Tokens{Subject: "sub"}, Login: "sallyport-cli",
 			Clients: map[string]session.ClientClass{"sallyport-cli": session.CLI, "sallyport-web": session.Web}},
-		{URL: w.hospital, Side: session.HospitalSide, InsecureLoopback: true, JWKS: w.hospital + "/keys", Tokens: session.Tokens{Subject: "sub"}, Login: "sallyport-cli",
+		{URL: w.hospital, Side: session.HospitalSide, InsecureLoopback: true, Domains: []string{"example.org"}, JWKS: w.hospital + "/keys", Tokens: session.Tokens{Subject: "sub"}, Login: "sallyport-cli",
 			Clients: map[string]session.ClientClass{"sallyport-console": session.Console, "sallyport-web": session.Web}},
 	}
 }

@@ -43,7 +43,7 @@ func (t token) claims(i session.Issuer, e Expect) (Claims, error) {
 		return Claims{}, err
 	}
 	name, _ := p["name"].(string)
-	c.Email, c.Name = wording.Line(p.email(i.Domains), maxDisplay), wording.Line(name, maxDisplay)
+	c.Email, c.Name = wording.Line(p.email(i.Domains), maxDisplay), wording.Name(name)
 	return c, nil
 }
 
@@ -64,19 +64,25 @@ func (o object) subject(t session.Tokens) (string, error) {
 }
 
 // email is the address under which a person is shown, if it is of the issuer's own
-// domains; whoever has none is shown as the issuer calls them.
+// domains; whoever has none is shown by the subject, with the issuer. An account's name
+// without a domain is the issuer's as well.
 func (o object) email(domains []string) string {
 	for _, name := range []string{"email", "preferred_username", "upn", "unique_name"} {
 		address, _ := o[name].(string)
 		at := strings.LastIndexByte(address, '@')
 		own := func(domain string) bool { return strings.EqualFold(domain, address[at+1:]) }
 		switch {
-		case address == "", name == "email" && o["email_verified"] == false:
-		case at < 0 && name != "email", at >= 0 && (len(domains) == 0 || slices.ContainsFunc(domains, own)):
+		case address == "", !plainAddress(address), name == "email" && o["email_verified"] == false:
+		case at < 0 && name != "email", at >= 0 && slices.ContainsFunc(domains, own):
 			return address
 		}
 	}
 	return ""
+}
+
+// plainAddress reports whether an address is nothing but one.
+func plainAddress(s string) bool {
+	return wording.Plain(s) && strings.Count(s, "@") < 2 && !strings.ContainsAny(s, " \u00a0<>()[],;:/\"'")
 }
 
 // audience is the token's one audience: a string, or an array of one. azp, when

@@ -156,7 +156,7 @@ func (p *idp) options() idtoken.Options {
 
 func (p *idp) keySet(t testing.TB) *idtoken.KeySet {
 	t.Helper()
-	return p.keySetWith(t, session.Issuer{URL: issuer}, p.options())
+	return p.keySetWith(t, session.Issuer{URL: issuer, Domains: []string{"vendor.example"}}, p.options())
 }
 
 func (p *idp) keySetWith(t testing.TB, i session.Issuer, o idtoken.Options) *idtoken.KeySet {

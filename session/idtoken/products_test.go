@@ -19,6 +19,7 @@ const tenant = "8d5b2c4e-6b0f-4f0e-9d4b-0c2f5a7e9b11"
 func TestTokensAsProductsMakeThem(t *testing.T) {
 	p := newIDP(t)
 	now := p.clock().Unix()
+	vendor := []string{"vendor.example"}
 	ids := make([]string, 150)
 	for i := range ids {
 		ids[i] = fmt.Sprintf("00000000-0000-4000-8000-%012d", i)
@@ -38,7 +39,7 @@ func TestTokensAsProductsMakeThem(t *testing.T) {
 			"oid-anna", "anna@northfield.example", 1,
 		},
 		"Entra ID, too many groups and a role": {
-			session.Tokens{Subject: "oid", Tenant: tenant, GroupsClaim: "roles", Fresh: "3m"}, nil,
+			session.Tokens{Subject: "oid", Tenant: tenant, GroupsClaim: "roles", Fresh: "3m"}, vendor,
 			map[string]any{"oid": "oid-anna", "tid": tenant, "groups": nil, "roles": []string{"scanner-approvers"}, "hasgroups": true,
 				"_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": map[string]any{"endpoint": "https://graph.example/x"}}},
 			"oid-anna", "eva@vendor.example", 1,
@@ -50,28 +51,40 @@ func TestTokensAsProductsMakeThem(t *testing.T) {
 			`northfield\anna`, "anna@northfield.example", 1,
 		},
 		"Keycloak": {
-			session.Tokens{}, nil,
+			session.Tokens{}, vendor,
 			map[string]any{"typ": "ID", "azp": client, "sid": "s", "acr": "1", "email_verified": true, "preferred_username": "anna", "groups": []string{"/clinic", "scanner-approvers"}},
 			"u1", "eva@vendor.example", 2,
 		},
 		"Okta": {
-			session.Tokens{}, nil,
+			session.Tokens{}, vendor,
 			map[string]any{"ver": 1, "sub": "00u1", "jti": "ID.x", "amr": []string{"pwd", "mfa"}, "idp": "00o1", "groups": []string{"Everyone", "scanner-approvers"}},
 			"00u1", "eva@vendor.example", 2,
 		},
 		"PingFederate": {
-			session.Tokens{GroupsClaim: "memberOf"}, nil,
+			session.Tokens{GroupsClaim: "memberOf"}, vendor,
 			map[string]any{"pi.sri": "x", "email": nil, "preferred_username": "anna", "groups": nil, "memberOf": "scanner-approvers"},
 			"u1", "anna", 1,
 		},
 		"a token of 10 KB": {
-			session.Tokens{GroupsClaim: "groups"}, nil, map[string]any{"groups": ids, "padding": strings.Repeat("x", 8<<10)}, "u1", "eva@vendor.example", 150,
+			session.Tokens{GroupsClaim: "groups"}, vendor, map[string]any{"groups": ids, "padding": strings.Repeat("x", 8<<10)}, "u1", "eva@vendor.example", 150,
 		},
 		"an address of somebody else's domain": {
 			session.Tokens{}, []string{"northfield.example"}, map[string]any{"upn": "anna@northfield.example"}, "u1", "anna@northfield.example", 1,
 		},
+		"an address, and no domains": {
+			session.Tokens{}, nil, map[string]any{"upn": "eva@vendor.example"}, "u1", "", 1,
+		},
+		"somebody else's address alone": {
+			session.Tokens{}, []string{"northfield.example"}, nil, "u1", "", 1,
+		},
+		"two addresses in one": {
+			session.Tokens{}, vendor, map[string]any{"email": "jana@meridian.example@vendor.example", "upn": "jana@meridian.example <x@vendor.example"}, "u1", "", 1,
+		},
+		"an account that reads like a sentence": {
+			session.Tokens{}, vendor, map[string]any{"email": nil, "preferred_username": "jana of meridian, verified"}, "u1", "", 1,
+		},
 		"an address that was not verified": {
-			session.Tokens{}, nil, map[string]any{"email_verified": false}, "u1", "", 1,
+			session.Tokens{}, vendor, map[string]any{"email_verified": false}, "u1", "", 1,
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -87,6 +87,46 @@ func Line(s string, most int) string {
 	return s[:cut] + end
 }
 
+// Name makes harmless what an identity provider calls somebody: what names are made of, on
+// one short line in which no program finds a link, an address or a number to call.
+func Name(s string) string {
+	var b strings.Builder
+	gap, marks, digits, n := false, 0, 0, 0
+	for _, r := range s {
+		if n >= maxName {
+			break
+		}
+		switch {
+		case Hostile(r) || blank(r):
+			gap = true
+			continue
+		case unicode.IsMark(r):
+			if marks++; n == 0 || gap || marks > maxMarks {
+				continue
+			}
+		case unicode.IsDigit(r) && digits < maxDigits:
+			digits++
+		case !unicode.IsLetter(r) && !strings.ContainsRune(".,'’()-", r):
+			gap = true
+			continue
+		}
+		if gap && n > 0 {
+			b.WriteByte(' ')
+			n++
+		}
+		if !unicode.IsMark(r) {
+			marks = 0
+		}
+		gap = r == '.' // so that no two words make the name of a host
+		b.WriteRune(r)
+		n++
+	}
+	if name := b.String(); strings.ContainsFunc(name, unicode.IsLetter) {
+		return name
+	}
+	return ""
+}
+
 // Sentence ends words with a full stop, unless they end so already.
 func Sentence(s string) string {
 	s = strings.TrimSpace(s)

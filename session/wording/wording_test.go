@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -142,6 +143,44 @@ func TestSilenceIsNoReason(t *testing.T) {
 }
 
 // What is far too long costs no more than what is shown of it.
+// What an identity provider calls somebody stands in mails and on pages: no reader's program
+// makes a link of it, and nobody else's address stands in it.
+func TestNamesCarryNoLinks(t *testing.T) {
+	for in, want := range map[string]string{
+		"Jana Kovač":                         "Jana Kovač",
+		"O’Brien-Smith, Anne (field) Jr.":    "O’Brien-Smith, Anne (field) Jr.",
+		"J.R. Tolkien":                       "J. R. Tolkien",
+		"山田 太郎":                              "山田 太郎",
+		"नित्या":                             "नित्या",
+		"jana@meridian.example":              "jana meridian. example",
+		"Jana <jana@meridian.example>":       "Jana jana meridian. example",
+		"evil.example/x":                     "evil. example x",
+		"https://evil.example/?a=b#c":        "https evil. example a b c",
+		"evil\u200b.example":                 "evil . example",
+		"evil。example．org":                   "evil example org",
+		"Jana\r\nBcc: all@evil.example":      "Jana Bcc all evil. example",
+		"\u202egro.elpmaxe":                  "gro. elpmaxe",
+		"call +49 170 1234567 now":           "call 49 1 now",
+		"a\u0301\u0301\u0301\u0301\u0301":    "a\u0301\u0301",
+		"@/:.":                               "",
+		"":                                   "",
+		"\xff\xfeJana":                       "Jana",
+		strings.Repeat("ab ", 100):           strings.Repeat("ab ", 21) + "a",
+		strings.Repeat("\u0301", 1000) + "e": "e",
+	} {
+		if got := wording.Name(in); got != want {
+			t.Errorf("%q is shown as %q, want %q", in, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		name := wording.Name(rapid.String().Draw(t, "name"))
+		if wording.Name(name) != name || !wording.Plain(name) || strings.ContainsAny(name, "@/:<>\\\"&=?#%") ||
+			regexp.MustCompile(`\.\S`).MatchString(name) || utf8.RuneCountInString(name) > 64+1 {
+			t.Fatalf("%q", name)
+		}
+	})
+}
+
 func TestALongTextIsCutFirst(t *testing.T) {
 	for _, s := range []string{strings.Repeat("中", 1<<20), strings.Repeat("\u202e", 1<<20), strings.Repeat("\xff", 1<<20)} {
 		if got := wording.Line(s, 100); len(got) > 100 || !utf8.ValidString(got) {

@@ -63,7 +63,7 @@ func tellKilled(out io.Writer, done console.Killed) {
 		fmt.Fprintf(out, "%s is ended.\n", id)
 	}
 	for _, g := range done.Grants {
-		fmt.Fprintf(out, "%s was approved and not opened: %s for %s. It is closed.\n", g.ID, g.Asset, wording.Clean(g.Engineer.Email))
+		fmt.Fprintf(out, "%s was approved and not opened: %s for %s. It is closed.\n", g.ID, g.Asset, wording.Clean(g.Engineer.Shown()))
 	}
 	for _, id := range done.Requests {
 		fmt.Fprintf(out, "%s waited for an answer: no approval opens it any more.\n", id)

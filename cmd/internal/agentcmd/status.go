@@ -59,7 +59,7 @@ func tellStatus(out io.Writer, st console.Status) {
 		if len(l.Frozen) > 0 {
 			state = "frozen (" + strings.Join(l.Frozen, ", ") + ")"
 		}
-		fmt.Fprintf(table, "%s\t%s on %s\t%s\t%s\t%s (in %s)\n", l.Asset, state, l.Service, wording.Clean(l.Engineer.Email), l.ID,
+		fmt.Fprintf(table, "%s\t%s on %s\t%s\t%s\t%s (in %s)\n", l.Asset, state, l.Service, wording.Clean(l.Engineer.Shown()), l.ID,
 			l.Deadline.Local().Format("15:04"), time.Until(l.Deadline).Round(time.Second))
 	}
 	for _, a := range st.Assets {
@@ -79,7 +79,7 @@ func showAdmitted(out io.Writer, grants []console.Grant) {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "\nAPPROVED, NOT OPENED\tENGINEER\tSESSION\tUNTIL")
 	for _, g := range grants {
-		fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\n", g.Asset, strings.Join(g.Services, ","), wording.Clean(g.Engineer.Email), g.ID,
+		fmt.Fprintf(table, "%s/%s\t%s\t%s\t%s\n", g.Asset, strings.Join(g.Services, ","), wording.Clean(g.Engineer.Shown()), g.ID,
 			g.NotAfter.Local().Format("2006-01-02 15:04"))
 	}
 	_ = table.Flush()

@@ -38,7 +38,8 @@ type View struct {
 	Problem   string // why the last click did nothing
 }
 
-// Person is the engineer. Name and e-mail are their identity provider's word.
+// Person is the engineer. The name is their identity provider's word, the e-mail too, and
+// one of its own domains, or empty.
 type Person struct {
 	Name, Email, Sub, Issuer string
 	SignedIn                 string // "12:01 (3 min ago)"
@@ -47,6 +48,14 @@ type Person struct {
 // Shown is how to call somebody: by name, else e-mail, else subject.
 func (p Person) Shown() string {
 	return cmp.Or(p.Name, p.Email, p.Sub, "Somebody")
+}
+
+// Account is who that is for the provider, and whether it may give them an address.
+func (p Person) Account() string {
+	if p.Email != "" {
+		return p.Email
+	}
+	return p.Sub + ", without an e-mail address that their identity provider may give"
 }
 
 // Station is one step of the corridor.
@@ -77,7 +86,7 @@ func (v View) Write(w io.Writer) error {
 	clean := wording.Clean
 	line("%s - request %s", clean(v.Services), clean(v.Request))
 	line("")
-	line("%s <%s>", clean(v.Who.Shown()), clean(v.Who.Email))
+	line("%s, %s", clean(v.Who.Shown()), clean(v.Who.Account()))
 	line("signed in with %s, %s", clean(v.Who.Issuer), clean(v.Who.SignedIn))
 	line("wants to")
 	for _, s := range v.Wants {

@@ -141,7 +141,7 @@ export function sentence(e: Entry): Piece[] {
 /** Names for identities, as far as the reader's other answers hold them. */
 export function nameOf(w: Who, known: Map<string, Person>): string {
   const p = known.get(w.iss + '\n' + w.sub);
-  return shownText(p?.name || p?.email || w.sub, 80);
+  return shownText(p?.name || p?.email || `${w.sub} at ${host(w.iss)}`, 80);
 }
 
 /** A signed checkpoint, read for display: nothing is verified here. */

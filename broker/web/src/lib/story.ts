@@ -17,7 +17,7 @@ const short: Record<ClientClass, string> = { cli: 'command line', console: 'cons
 function signed(r: Request, zone: string): Station {
   const by = r.engineer_class;
   return {
-    name: `${houseOf(r.engineer.email)} sign-in`,
+    name: `${houseOf(r.engineer)} sign-in`,
     detail: hour(r.created, zone) + (by ? `, ${short[by]}` : ''),
     state: 'done',
     proof: `${called(r.engineer)} signed in at ${r.engineer.iss} for exactly this request; the agent at ${r.site} checked that itself. ${by ? reach[by] : ''}`.trim(),
@@ -26,7 +26,7 @@ function signed(r: Request, zone: string): Station {
 
 function answered(r: Request, zone: string): Station[] {
   const given: Station[] = r.approved.map((a, i) => ({
-    name: r.approved.length > 1 ? `Approval ${i + 1}, ${called(a.by)}` : `${houseOf(a.by.email)} approved`,
+    name: r.approved.length > 1 ? `Approval ${i + 1}, ${called(a.by)}` : `${houseOf(a.by)} approved`,
     detail: `${hour(a.at, zone)}, ${short[a.class]}`,
     state: 'done',
     proof: `${called(a.by)} signed in afresh at ${a.by.iss} for exactly this grant; the agent checked it at ${hour(a.at, zone)}. ${reach[a.class]}`,

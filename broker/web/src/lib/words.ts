@@ -80,17 +80,22 @@ export function freezeWords(causes: string[]): string {
   return 'Frozen ' + list(causes.map((c) => by[c] ?? 'for ' + c));
 }
 
-/** The people an account belongs to, by its address: "Meridian". Only for reading; who it is, the issuer says. */
-export function houseOf(email: string): string {
-  const domain = email.split('@').pop() ?? '';
+/** The people an account belongs to: "Meridian". By its address, which is of its issuer's own domains, or else by the issuer. */
+export function houseOf(p: Person): string {
+  const domain = company(p);
   const labels = domain.split('.');
   if (labels.length !== 2) return domain || 'the identity provider';
   return labels[0]!.charAt(0).toUpperCase() + labels[0]!.slice(1);
 }
 
 /** How to call somebody: "Jana Brandt", or the address where no name is known. */
-export function called(p: Pick<Person, 'name' | 'email' | 'sub'>): string {
-  return shownText(p.name || p.email || p.sub);
+export function called(p: Person): string {
+  return shownText(p.name) || account(p);
+}
+
+/** Who somebody is for their identity provider: the address that it may give, or its own name for them, never without it. */
+export function account(p: Person): string {
+  return shownText(p.email || (p.sub ? `${p.sub} at ${host(p.iss)}` : ''));
 }
 
 export function host(url: string): string {
@@ -101,7 +106,7 @@ export function host(url: string): string {
   }
 }
 
-/** Their firm, as far as it can be known: the domain that vouches for them. */
+/** Their firm, as far as it can be known: the domain that vouches for them. Broker and agent let no issuer give an address of another's. */
 export function company(p: Person): string {
   const at = p.email.lastIndexOf('@');
   return shownText(at > 0 && at < p.email.length - 1 ? p.email.slice(at + 1) : host(p.iss));
