@@ -104,6 +104,7 @@ type requestUnderDecision struct {
 	offered  session.Asset // and for what is allowed on it
 	before   []string      // who signed the grant that is there already, verified here
 	parent   api.Session   // what an extension makes longer, in the broker's words
+	first    grant.Grant   // with which that began, verified here
 	now      func() time.Time
 	clock    func(time.Time) string
 }
@@ -126,13 +127,9 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*requestUn
 	if m.hospital, m.client, err = consoleOf(m.trust, who.login.Person.Iss); err != nil {
 		return nil, err
 	}
-	for _, a := range m.docs.Approvals {
-		if r, err := m.check.CheckApprovalAsMinted(ctx, m.engineer, m.docs.Grant, grant.Proof{Token: a.Token, Salt: a.Salt}); err == nil {
-			m.before = append(m.before, r.Person.Shown())
-		}
-	}
-	if parent, err := session.ParseText(m.request.Parent); err == nil && m.request.Kind == grant.KindExtension {
-		if m.parent, err = client.Session.Get(ctx, who.broker, parent.Session()); err != nil {
+	m.before = m.approvers(ctx)
+	if m.request.Kind == grant.KindExtension {
+		if err := p.readParent(ctx, who, m); err != nil {
 			return nil, err
 		}
 	}
@@ -144,6 +141,31 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*requestUn
 		}
 	}
 	return m, nil
+}
+
+// readParent reads what an extension makes longer: how the session stands is the broker's
+// word, what was granted first is verified here, and the extension is of nothing else.
+func (p *program) readParent(ctx context.Context, who signedIn, m *requestUnderDecision) error {
+	parent, err := session.ParseText(m.request.Parent)
+	if err != nil {
+		return err
+	}
+	if m.parent, err = client.Session.Get(ctx, who.broker, parent.Session()); err != nil {
+		return err
+	}
+	const instead = "Do not approve it."
+	v, err := p.verified(ctx, who, m.parent.Request, instead)
+	if err != nil {
+		return err
+	}
+	if m.first, err = v.granted(); err != nil {
+		return err
+	}
+	if len(v.approvers(ctx)) == 0 {
+		return session.Errorf(session.Refused, "No approval of the session that is to go on can be verified here").
+			WithNext(instead + " The engineer can ask for a new session.")
+	}
+	return grant.Prolongs(m.request, m.first, v.engineer.Person.Identity)
 }
 
 // consoleOf finds the hospital's identity provider, the one the approver signed in
@@ -170,7 +192,7 @@ func (p *program) approveInTerminal(ctx context.Context, who signedIn, m *reques
 		return err
 	}
 	a, err := p.signGrant(ctx, who, m, d, signInRequest{noBrowser: how.noBrowser})
-	return p.admitted(a, err)
+	return p.admitted(a, d, err)
 }
 
 // approveOnPage serves the page, waits for the click and goes through with it.
@@ -210,7 +232,7 @@ func (p *program) approveOnPage(ctx context.Context, who signedIn, m *requestUnd
 	chosen, _ := drafts.Load(page.Shown().GrantHash)
 	a, err := p.signGrant(ctx, who, m, chosen.(draft), signInRequest{after: page.Done(), leave: page.Leave})
 	page.Finish(outcome(a, err, m))
-	return p.admitted(a, err)
+	return p.admitted(a, chosen.(draft), err)
 }
 
 func (p *program) showPage(ctx context.Context, address string, noBrowser bool) *signin.Window {
@@ -251,12 +273,12 @@ func (p *program) denyFromPage(ctx context.Context, who signedIn, m *requestUnde
 	return &session.Error{Kind: session.Denied, Message: "You denied " + r.ID, Next: "The engineer reads your reason; nothing was opened."}
 }
 
-func (p *program) admitted(a api.Decided, err error) error {
+func (p *program) admitted(a api.Decided, d draft, err error) error {
 	r, more := a.Request, max(a.Request.Needed-a.Request.Approvals, 1)
 	return p.told(a, err, func() {
 		switch {
 		case a.Admitted && r.Kind == grant.KindExtension:
-			p.print("%s is admitted: the session goes on until %s.", r.ID, p.local(r.NotAfter))
+			p.print("%s is admitted: the session goes on until %s at the latest.", r.ID, p.local(time.Unix(d.grant.EXP, 0)))
 		case a.Admitted:
 			p.print("%s is admitted: the hospital's agent checked everything and will let the engineer in.", r.ID)
 		case len(r.Missing) > 0:

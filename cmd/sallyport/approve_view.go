@@ -37,10 +37,7 @@ func (m *requestUnderDecision) draft(longest time.Duration, channels []session.C
 		return draft{}, err
 	}
 	if len(m.docs.Grant) > 0 {
-		before, err := grant.ParseGrant(m.docs.Grant)
-		if err == nil {
-			err = grant.Answers(before, m.docs.Request, agent)
-		}
+		before, err := m.granted()
 		if err != nil {
 			return draft{}, err
 		}
@@ -132,11 +129,13 @@ func (m *requestUnderDecision) wants(g grant.Grant) []string {
 	return []string{work, fmt.Sprintf("for up to %s, %s, not after %s", display.Span(time.Duration(g.MaxS)*time.Second), start, m.clock(time.Unix(g.EXP, 0))), files}
 }
 
-// extends says what an extension comes to. The new end is signed; the old one is the
-// broker's word.
+// extends says what an extension comes to at most, from the bytes that are signed and from
+// those of the first grant. When the session began, and would end, is the broker's word.
 func (m *requestUnderDecision) extends(g grant.Grant) string {
-	end := session.Deadline(m.parent.Opened, time.Duration(g.MaxS)*time.Second, time.Unix(g.EXP, 0))
-	return fmt.Sprintf("go on with a session that is open, until %s instead of %s", m.clock(end), m.clock(m.parent.Deadline))
+	whole := func(g grant.Grant) string { return display.Span(time.Duration(g.MaxS) * time.Second) }
+	end := session.Deadline(m.now(), time.Duration(g.MaxS)*time.Second, time.Unix(g.EXP, 0)) // it began before now
+	return fmt.Sprintf("go on with a session that is open, until %s at the latest, and for up to %s in all where %s were granted first; by the broker's word it would end %s",
+		m.clock(end), whole(g), whole(m.first), m.clock(m.parent.Deadline))
 }
 
 func (m *requestUnderDecision) cautions(g grant.Grant, d draft) []string {

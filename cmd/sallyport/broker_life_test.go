@@ -28,7 +28,7 @@ func (b *broker) keyOrWindow(doc grant.Request) *refusal {
 	switch {
 	case doc.Kind == grant.KindSession && (doc.Key == "") != ahead:
 		return &refusal{409, session.Refused, "A key comes with requests for now, and with no others", "Ask again."}
-	case doc.Kind == grant.KindExtension && (doc.Key != "" || len(b.sessions) == 0 || doc.Ref == "" || doc.Parent != session.ID{1}.Text()):
+	case doc.Kind == grant.KindExtension && (doc.Key != "" || len(b.sessions) == 0 || doc.Ref == "" || sessionOf(doc.Parent) != b.sessions[0].ID):
 		return &refusal{409, session.Refused, "That extends nothing", "Ask again."}
 	case doc.EXP-doc.NBF > 24*3600:
 		return &refusal{409, session.Refused, "The window is too wide", "Ask again."}
@@ -143,4 +143,10 @@ func (b *broker) stand(r *http.Request, who session.Person) (any, *refusal) {
 		}
 	}
 	return nil, &refusal{400, session.Invalid, "That names no engineer", ""}
+}
+
+// sessionOf is the session that an extension names.
+func sessionOf(parent string) string {
+	id, _ := session.ParseText(parent)
+	return id.Session()
 }

@@ -50,6 +50,8 @@ type stored struct {
 	docs  api.Documents
 	voted map[string]bool
 	kept  []byte // the grant before somebody widened it
+
+	approved []access.Approval // before somebody swapped them
 }
 
 type refusal struct {

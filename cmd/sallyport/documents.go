@@ -52,6 +52,30 @@ func (p *program) verified(ctx context.Context, who signedIn, id, instead string
 	return v, nil
 }
 
+// granted is the grant that was pinned for a request, read from its own bytes: no more than
+// the engineer signed for, and for the very agent of the bundle.
+func (v verified) granted() (grant.Grant, error) {
+	identity, err := session.ParseKeyLine(v.trust.Identity)
+	if err != nil {
+		return grant.Grant{}, err
+	}
+	g, err := grant.ParseGrant(v.docs.Grant)
+	if err == nil {
+		err = grant.Answers(g, v.docs.Request, session.Fingerprint(identity))
+	}
+	return g, err
+}
+
+// approvers are those whose sign-in for the pinned grant is verified here.
+func (v verified) approvers(ctx context.Context) (all []string) {
+	for _, a := range v.docs.Approvals {
+		if r, err := v.check.CheckApprovalAsMinted(ctx, v.engineer, v.docs.Grant, grant.Proof{Token: a.Token, Salt: a.Salt}); err == nil {
+			all = append(all, r.Person.Shown())
+		}
+	}
+	return all
+}
+
 // bundle is the imported trust bundle of a site.
 func (s signedIn) bundle(site string) (session.Trust, error) {
 	all, err := s.home.Trust()

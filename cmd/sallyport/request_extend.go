@@ -64,15 +64,22 @@ func (p *program) extend(ctx context.Context, who signedIn, id string, m extensi
 	if r.Engineer.Identity != who.login.Person.Identity {
 		return session.Errorf(session.Denied, "Only its engineer asks for more time of %s", id).WithNext("Nothing was changed.")
 	}
-	doc, err := p.lengthened(s, r, m)
+	v, err := p.verified(ctx, who, s.Request, "Nothing was asked for.")
 	if err != nil {
 		return err
 	}
-	bundle, err := who.bundle(doc.Site)
+	first, err := v.granted()
+	if err == nil {
+		err = p.believable(ctx, who, s, v.request, first)
+	}
 	if err != nil {
 		return err
 	}
-	answer, err := p.handIn(ctx, who, bundle, doc, m.noBrowser)
+	doc, err := p.lengthened(s, first, v.request, m)
+	if err != nil {
+		return err
+	}
+	answer, err := p.handIn(ctx, who, v.trust, doc, m.noBrowser)
 	if err != nil {
 		return err
 	}
@@ -81,25 +88,54 @@ func (p *program) extend(ctx context.Context, who signedIn, id string, m extensi
 	}
 	return p.told(answer, nil, func() {
 		p.print("%s", answer.ID)
-		p.say("Asked to go on until %s instead of %s. %s", p.local(answer.NotAfter), p.local(s.Deadline), p.whereItStands(answer))
+		p.say("Asked to go on until %s at the latest instead of %s. %s", p.local(time.Unix(doc.EXP, 0)), p.local(s.Deadline), p.whereItStands(answer))
 	})
+}
+
+// believable refuses what the broker says of a session where it goes beyond what its
+// engineer ever signed, since the new end is counted from it.
+func (p *program) believable(ctx context.Context, who signedIn, s api.Session, asked grant.Request, first grant.Grant) error {
+	lie := session.Errorf(session.Refused, "The broker says that %s began %s and ends %s, and you asked for no such time", s.ID, p.local(s.Opened), p.local(s.Deadline)).
+		WithNext("Nothing was asked for. Tell your security contact.")
+	if of, err := session.ParseSessionID(s.ID); err != nil || first.GID != of.Text() || asked.Eng != who.login.Person.Identity || s.Opened.Unix() < first.NBF {
+		return lie
+	}
+	most := func(exp, maxs int64) time.Time {
+		return session.Deadline(p.now(), time.Duration(maxs)*time.Second, time.Unix(exp, 0))
+	}
+	if !s.Deadline.After(most(first.EXP, first.MaxS)) {
+		return nil
+	}
+	all, err := client.Requests.All(ctx, who.broker)
+	if err != nil {
+		return err
+	}
+	for _, r := range all {
+		if r.Kind != grant.KindExtension || r.Extends != s.ID {
+			continue
+		}
+		v, err := p.verified(ctx, who, r.ID, "Nothing was asked for.")
+		if err != nil {
+			return err
+		}
+		if v.request.Parent == first.GID && v.request.Eng == asked.Eng && !s.Deadline.After(most(v.request.EXP, v.request.MaxS)) {
+			return nil
+		}
+	}
+	return lie
 }
 
 // lengthened is the session's own terms with a later end: maxs is the whole length
 // from its start, exp the new end.
-func (p *program) lengthened(s api.Session, r api.Request, m extension) (grant.Request, error) {
-	reason, order := strings.TrimSpace(m.reason), cmp.Or(strings.TrimSpace(m.workOrder), r.WorkOrder)
+func (p *program) lengthened(s api.Session, first grant.Grant, asked grant.Request, m extension) (grant.Request, error) {
+	reason, order := strings.TrimSpace(m.reason), cmp.Or(strings.TrimSpace(m.workOrder), asked.Ref)
 	if !wording.Says(reason) || !wording.Plain(reason) || strings.ContainsAny(reason+order, "\n\r\t") {
 		return grant.Request{}, usage("Reason and work order are one line of text each").WithNext("The approver decides by them.")
 	}
-	of, err := session.ParseSessionID(s.ID)
-	if err != nil {
-		return grant.Request{}, err
-	}
 	end := s.Deadline.Add(m.longer).Add(time.Second - 1).Truncate(time.Second)
 	return grant.Request{
-		V: 1, Typ: "sallyport-request", RID: session.NewID().Text(), Kind: grant.KindExtension, Parent: of.Text(), Site: r.Site, Asset: r.Asset,
-		Services: r.Services, Class: r.Class, Channels: r.Channels, NBF: p.now().Unix(), EXP: end.Unix(),
-		MaxS: int64((end.Sub(s.Opened) + time.Second - 1) / time.Second), Eng: r.Engineer.Identity, Reason: reason, Ref: order,
+		V: 1, Typ: "sallyport-request", RID: session.NewID().Text(), Kind: grant.KindExtension, Parent: first.GID, Site: first.Site, Asset: first.Asset,
+		Services: first.Services, Class: first.Class, Channels: first.Channels, NBF: p.now().Unix(), EXP: end.Unix(),
+		MaxS: int64((end.Sub(s.Opened) + time.Second - 1) / time.Second), Eng: asked.Eng, Reason: reason, Ref: order,
 	}, nil
 }

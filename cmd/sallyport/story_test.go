@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -143,10 +144,26 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(err)
 	case "restores-grant":
 		b.broker.requests[0].docs.Grant = b.broker.requests[0].kept
-	case "swaps-approvals": // as if an engineer's sign-in were an approver's
+	case "swaps-approvals": // as if an engineer's sign-in were an approver's, for the newest request or the one that is named
 		s := b.broker.requests[len(b.broker.requests)-1]
+		if len(args) > 1 {
+			s, _ = b.broker.find(args[1])
+		}
+		s.approved = slices.Clone(s.docs.Approvals)
 		for i := range s.docs.Approvals {
 			s.docs.Approvals[i].Token = s.docs.Token
+		}
+	case "restores-approvals":
+		for _, s := range b.broker.requests {
+			if s.approved != nil {
+				s.docs.Approvals = s.approved
+			}
+		}
+	case "session-lies": // when it ends, and when it began
+		for i, clock := range args[1:] {
+			at, err := time.Parse("15:04", clock)
+			ts.Check(err)
+			*[]*time.Time{&b.broker.sessions[0].Deadline, &b.broker.sessions[0].Opened}[i] = day(at.Hour(), at.Minute())
 		}
 	case "at": // the story's clock
 		at, err := time.Parse(time.RFC3339, args[1])
@@ -173,7 +190,8 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		if refused != nil {
 			ts.Fatalf("%s", refused.text)
 		}
-		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Target: "NGH/NGH-PETCT1/recon-ssh", Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: s.view.Engineer.Email,
+		ts.Setenv("SES", *s.view.Grant)
+		b.broker.sessions = []api.Session{{ID: *s.view.Grant, State: session.Live, Target: "NGH/NGH-PETCT1/recon-ssh", Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: s.view.Engineer.Email,
 			Opened: day(12, 16), Deadline: day(12, 46), Recordings: []string{}, Request: s.view.ID, Frozen: []string{}, Keys: 2}}
 	case "session":
 		b.broker.sessions = []api.Session{{ID: session.ID{1}.Session(), State: session.Live, Target: "NGH/NGH-PETCT1/recon-ssh", Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH, Engineer: "jana@meridian.example\x1b[2J",

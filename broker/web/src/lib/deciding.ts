@@ -46,11 +46,11 @@ export function wants(g: Asked, zone: string, now: number): string[] {
   return [work(g), `for up to ${span(g.maxs)}, ${start}, not after ${clockWords(g.exp * 1000, zone, now)}`, carried(g.channels)];
 }
 
-/** The same of an extension: where the end moves. */
-export function wantsLonger(g: Asked, parent: { opened: string | null; deadline: string | null } | undefined, zone: string, now: number): string[] {
-  const end = parent?.opened ? Math.min(Date.parse(parent.opened) + g.maxs * 1000, g.exp * 1000) : g.exp * 1000;
+/** The same of an extension: where the end moves at most, by the bytes that are signed; it began before now. */
+export function wantsLonger(g: Asked, parent: { deadline: string | null } | undefined, zone: string, now: number): string[] {
+  const end = Math.min(now + g.maxs * 1000, g.exp * 1000);
   const old = parent?.deadline ? ` instead of ${clockWords(Date.parse(parent.deadline), zone, now)}` : '';
-  return [`go on with a session that is open, until ${clockWords(end, zone, now)}${old}`, work(g), carried(g.channels)];
+  return [`go on with a session that is open, until ${clockWords(end, zone, now)} at the latest${old}`, work(g), carried(g.channels)];
 }
 
 /** What to know before saying yes. */
