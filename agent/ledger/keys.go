@@ -22,6 +22,9 @@ func (l *Ledger) Activate(gid session.ID, key string, r grant.Receipt, now time.
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, err := l.findGrant(gid)
+	if err == nil {
+		err = l.ownKey(key, e.request.Eng)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -36,6 +39,17 @@ func (l *Ledger) Activate(gid session.ID, key string, r grant.Receipt, now time.
 		l.index(e)
 	}
 	return len(e.keys()), nil
+}
+
+// ownKey refuses a public key by which another person's requests are found: nobody could
+// tell whose connection it is.
+func (l *Ledger) ownKey(key string, who session.Identity) error {
+	for _, rid := range l.keys[key] {
+		if l.entries[rid].request.Eng != who {
+			return refused("This public key is another person's.", "Let sallyport make a key of your own.", nil)
+		}
+	}
+	return nil
 }
 
 // Keys is how many keys may open connections under a grant; none of one that is

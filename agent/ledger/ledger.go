@@ -81,6 +81,9 @@ func (l *Ledger) Pend(req []byte, r grant.Receipt) error {
 	if err := l.room(fresh, r.Received); err != nil {
 		return err
 	}
+	if err := l.ownKey(fresh.request.Key, fresh.request.Eng); err != nil {
+		return err
+	}
 	if err := l.write(fresh, fresh.rec); err != nil {
 		if fresh.unsure { // it may be on disk: keep the memory of it
 			l.index(fresh)

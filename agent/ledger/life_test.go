@@ -356,3 +356,35 @@ func TestSessionsOfOneEngineerAreLimited(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A public key is one person's: whoever else asks with it, or lets it join, is refused, and
+// what it opens stays its owner's.
+func TestAPublicKeyIsOnePersons(t *testing.T) {
+	s := newSite(t)
+	l, dir := opened(t)
+	evas, ticket := s.admitted(t, l)
+	mallory := func(key string) func(*grant.Request) {
+		return func(r *grant.Request) { r.Eng.Sub, r.Key = "mallory", key }
+	}
+	joined := newKey()
+	_, err := l.Activate(ticket.ID(), joined, s.activation(t, ticket.Grant(), joined), s.now)
+	must(t, err)
+	_, hers := s.granted(t, l, mallory(newKey()))
+	own := hers.Request().Key
+	for range 2 {
+		for _, key := range []string{evas.request.Key, joined} {
+			a := s.ask(t, mallory(key))
+			refusedAs(t, l.Pend(a.doc, a.receipt), session.Refused)
+		}
+		_, err = l.Activate(ticket.ID(), own, s.activation(t, ticket.Grant(), own), s.now)
+		refusedAs(t, err, session.Refused)
+		got, err := l.ByKey(evas.request.Key, s.now)
+		if err != nil || got.ID() != ticket.ID() {
+			t.Errorf("%v, %v", got, err)
+		}
+		again := s.ask(t, func(r *grant.Request) { r.Key = evas.request.Key }) // her own, as often as she likes
+		must(t, l.Pend(again.doc, again.receipt))
+		l = reopen(t, l, dir)
+	}
+	t.Logf("ATTACK | an engineer asks with the public key of another | 0 keys of two people | 0 | holds")
+}
