@@ -64,6 +64,7 @@ func Render(f Files) (config, known []byte, err error) {
 	if err := pin(&k, address(host, port), f.DoorKey, f.DoorSecond); err != nil {
 		return nil, nil, err
 	}
+	claims := map[string]session.Target{}
 	for _, h := range hosts {
 		if !h.Of.Valid() || h.Of.Site == "" {
 			continue
@@ -72,6 +73,9 @@ func Render(f Files) (config, known []byte, err error) {
 		called := name
 		if h.Alone { // clients that know no HostKeyAlias
 			called += "," + h.Of.Short().Host()
+		}
+		if err := claim(claims, called, h.Of); err != nil {
+			return nil, nil, err
 		}
 		if err := pin(&k, called, h.Identity, h.Second); err != nil {
 			return nil, nil, fmt.Errorf("agent key for %s: %w", h.Of, err)
@@ -82,6 +86,19 @@ func Render(f Files) (config, known []byte, err error) {
 		writeHost(&c, f, h, host, port)
 	}
 	return []byte(c.String()), []byte(k.String()), nil
+}
+
+// claim refuses that a name is two scanners', of which one would be reached, and believed,
+// for the other. The catalogue is the broker's word.
+func claim(claims map[string]session.Target, names string, of session.Target) error {
+	for _, name := range strings.Split(names, ",") {
+		if other, taken := claims[name]; taken {
+			return session.Errorf(session.Refused, "The broker lists %s and %s, and ssh would take them for one host, %s", other, of, name).
+				WithNext("Nothing was written. Tell whoever runs the broker.")
+		}
+		claims[name] = of
+	}
+	return nil
 }
 
 // pin writes a host's keys.

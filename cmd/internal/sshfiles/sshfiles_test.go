@@ -196,3 +196,27 @@ func TestNobodyWritesALineOfTheirOwn(t *testing.T) {
 		t.Errorf("a name wrote a line: %v\n%s", err, config)
 	}
 }
+
+// However the broker spells its catalogue, a name that ssh knows is one scanner's, with one
+// agent's key.
+func TestNoNameIsTwoScanners(t *testing.T) {
+	host := func(site, asset string, alone bool, seed byte) Host {
+		return Host{Of: session.Target{Site: site, Asset: asset, Service: "ssh"}, Alone: alone, Identity: key(t, seed)}
+	}
+	for what, hosts := range map[string][]Host{
+		"a site in another case":   {host("NGH", "PETCT1", false, 2), host("ngh", "PETCT1", false, 3)},
+		"an asset in another case": {host("NGH", "PETCT1", false, 2), host("NGH", "petct1", false, 2)},
+		"the same twice":           {host("NGH", "PETCT1", false, 2), host("NGH", "PETCT1", false, 3)},
+		"both without the site":    {host("NGH", "PETCT1", true, 2), host("SBK", "PETCT1", true, 3)},
+	} {
+		config, known, err := Render(Files{Door: "b.example:22", DoorKey: key(t, 1), Config: "/c", KnownHosts: "/k", Hosts: hosts})
+		if session.KindOf(err) != session.Refused || config != nil || known != nil {
+			t.Errorf("%s: %v\n%s%s", what, err, config, known)
+		}
+	}
+	_, known, err := Render(Files{Door: "b.example:22", DoorKey: key(t, 1), Config: "/c", KnownHosts: "/k", Hosts: []Host{host("NGH", "PETCT1", false, 2), host("SBK", "PETCT1", false, 3)}})
+	if err != nil || !strings.Contains(string(known), "ssh.petct1.ngh "+key(t, 2)) || !strings.Contains(string(known), "ssh.petct1.sbk "+key(t, 3)) {
+		t.Errorf("%v\n%s", err, known)
+	}
+	t.Logf("ATTACK | a broker lists another hospital's scanner by a name that ssh knows | 1 key for each name | 1 | holds")
+}
