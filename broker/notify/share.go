@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 // crowd is whose share of a site's post is used up, for the hour: a person's or their
@@ -48,7 +49,7 @@ func (o *Office) crowded(ctx context.Context, n Notice, to string) (*crowd, erro
 
 func host(issuer string) string {
 	if u, err := url.Parse(issuer); err == nil && u.Host != "" {
-		return spoken(u.Host, 100)
+		return wording.Line(u.Host, maxHost)
 	}
 	return "their identity provider"
 }
