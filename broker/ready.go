@@ -7,9 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +48,9 @@ func Ready(ctx context.Context, cfg Config) (missing []error, notes []string) {
 		r.missing = append(r.missing, err)
 	}
 	for _, i := range cfg.Issuers {
+		if slices.Contains(slices.Collect(maps.Values(i.Clients)), session.Web) {
+			r.notes = append(r.notes, i.URL+" sends browsers back to "+i.WebRedirect(cfg.URL)+": its client of class web needs that redirect, and no other")
+		}
 		if i.Reach == reachAgent {
 			r.notes = append(r.notes, "The identity provider "+i.URL+" was not looked at: the running broker asks it through the agent of "+i.Sites[0]+", which needs vouch: true")
 		}

@@ -2,6 +2,8 @@ package session
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,6 +101,19 @@ func (t Tokens) Signatures() []string {
 		return []string{"RS256"}
 	}
 	return t.Algorithms
+}
+
+// WebRedirect is where the issuer sends browsers back to at a broker. Each issuer has an address
+// of its own, so that an answer cannot be taken for another one's (RFC 9700 section 4.4.2).
+func (i Issuer) WebRedirect(broker string) string { return broker + CallbackPath + i.Door() }
+
+// CallbackPath is where browsers come back at a broker, before the issuer's Door.
+const CallbackPath = "/auth/callback/"
+
+// Door tells the issuer from others of a broker, in an address: eight digits of its URL's hash.
+func (i Issuer) Door() string {
+	sum := sha256.Sum256([]byte(i.URL))
+	return hex.EncodeToString(sum[:4])
 }
 
 // Ids are the client ids with which people may come, sorted: those of a class, and the

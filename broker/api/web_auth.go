@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -79,8 +80,8 @@ var (
 func (d *door) openAuth(mux *http.ServeMux) {
 	mux.HandleFunc("GET /auth/options", d.plain(d.authOptions))
 	mux.HandleFunc("POST /auth/login", d.plain(d.startLogin))
-	mux.HandleFunc("GET /auth/callback", d.plain(d.comeBack))
-	mux.HandleFunc("POST /auth/callback", d.plain(comeBackByForm))
+	mux.HandleFunc("GET "+session.CallbackPath+"{door}", d.plain(d.comeBack))
+	mux.HandleFunc("POST "+session.CallbackPath+"{door}", d.plain(comeBackByForm))
 	mux.HandleFunc("POST /auth/proofs", d.plain(d.startProof))
 	mux.HandleFunc("GET /auth/outcomes/{trip}", d.plain(d.showOutcome))
 }
@@ -299,7 +300,7 @@ func (d *door) comeBack(w http.ResponseWriter, r *http.Request) error {
 		}
 		return ""
 	}
-	a := identity.Answer{State: one("state"), Code: one("code"), Iss: one("iss"), Trouble: one("error")}
+	a := identity.Answer{State: one("state"), Code: one("code"), Iss: one("iss"), Trouble: one("error"), Door: r.PathValue("door")}
 	if len(q["iss"]) > 1 {
 		a.Iss = "several"
 	}
@@ -340,7 +341,7 @@ func comeBackByForm(w http.ResponseWriter, r *http.Request) error {
 	if r.URL.RawQuery != "" || r.ParseForm() != nil {
 		return &session.Error{Kind: session.Invalid, Message: "The identity provider's answer cannot be read.", Next: "Start again."}
 	}
-	return goTo(w, "/auth/callback?"+r.PostForm.Encode())
+	return goTo(w, session.CallbackPath+url.PathEscape(r.PathValue("door"))+"?"+r.PostForm.Encode())
 }
 
 // goTo sends a browser on. The path is ours or was checked by localPath.

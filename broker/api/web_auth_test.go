@@ -210,7 +210,7 @@ func TestProofsThatDoNotStart(t *testing.T) {
 func TestPathsToComeBackTo(t *testing.T) {
 	w := newWorld(t)
 	for _, bad := range []string{"//evil", `/\evil`, `\\evil`, "https://evil.example", "evil", "javascript:alert(1)", "/\tevil", "/\n/evil", "/x y", "/é", "/a\x00",
-		"/auth/callback?state=x", "/" + strings.Repeat("x", 1000), " /x", "///evil", `/\/evil`} {
+		"/auth/callback/0badc0de?state=x", "/" + strings.Repeat("x", 1000), " /x", "///evil", `/\/evil`} {
 		w.problem(bad, w.browse("", "POST", "/auth/login", LoginStart{Email: "ada@vendor", Return: bad}), 400)
 	}
 	for _, good := range []string{"", "/", "/requests/R-x?at=1#end", "/a/%2f/b"} {
@@ -229,7 +229,7 @@ func FuzzLocalPath(f *testing.F) {
 	for _, s := range []string{"/", "/requests/R-x?at=1", "//evil", `/\evil`, "/.//evil", "/%2f/evil", "/\t/evil", "/..//evil", "/@evil", "/:80"} {
 		f.Add(s)
 	}
-	base, err := url.Parse(broker + "/auth/callback")
+	base, err := url.Parse(broker + "/auth/callback/0badc0de")
 	if err != nil {
 		f.Fatal(err)
 	}

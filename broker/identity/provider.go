@@ -50,7 +50,7 @@ func (d *Identity) openProviders(r *rules) error {
 			}
 			owners[strings.ToLower(domain)] = i.URL
 		}
-		p := &provider{issuer: i.Issuer, client: client, secret: i.Secret, redirect: d.cfg.BrokerURL + "/auth/callback", http: i.Client, now: d.cfg.Now}
+		p := &provider{issuer: i.Issuer, client: client, secret: i.Secret, redirect: i.WebRedirect(d.cfg.BrokerURL), http: i.Client, now: d.cfg.Now}
 		if p.http == nil {
 			p.http = idtoken.Client(i.Issuer, idtoken.Options{})
 		}

@@ -54,6 +54,7 @@ type Question struct {
 type Answer struct {
 	State, Code, Iss string
 	Trouble          string // its error code
+	Door             string // at which it came; see session.Issuer
 }
 
 // Callback is a browser that came back. Trip is empty when nobody knows from where.
@@ -261,7 +262,7 @@ func (d *Identity) redeem(ctx context.Context, t roundTrip, a Answer) (string, i
 	if err != nil {
 		return "", idtoken.Claims{}, err
 	}
-	if a.Iss != t.Issuer && (a.Iss != "" || m.NamesItself) {
+	if a.Door != p.issuer.Door() || a.Iss != t.Issuer && (a.Iss != "" || m.NamesItself) {
 		return "", idtoken.Claims{}, &session.Error{Kind: session.Denied, Message: "The answer did not come from your identity provider.",
 			Next: "Start again. If it happens twice, somebody may be interfering: tell your security contact."}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/world"
+	"github.com/sallyport/sallyport/session"
 )
 
 // TestMain builds the real binary, which is broker and agent of the demonstration too,
@@ -179,10 +180,10 @@ func (p *person) trip(path string, start any) string {
 	resp.Body.Close()
 	back, err := url.Parse(resp.Header.Get("Location"))
 	must(p.t, err)
-	if !strings.HasPrefix(back.String(), p.broker+"/auth/callback?") {
+	if !strings.HasPrefix(back.String(), p.broker+session.CallbackPath) {
 		p.t.Fatalf("the identity provider answered %d %s", resp.StatusCode, back)
 	}
-	status, header, got := p.send(http.MethodGet, "/auth/callback?"+back.RawQuery, nil)
+	status, header, got := p.send(http.MethodGet, back.RequestURI(), nil)
 	if status != http.StatusSeeOther {
 		p.t.Fatalf("the way back ended with %d %s", status, got)
 	}

@@ -83,20 +83,20 @@ func hostOf(address string) string {
 
 // handouts are what others have to be told before it works.
 func handouts(a setup.Answers) []setup.Handout {
-	callback := a["url"] + "/auth/callback"
+	callback := func(issuer string) string { return session.Issuer{URL: a[issuer]}.WebRedirect(a["url"]) }
 	client := func(id, redirect, what string) string {
 		return fmt.Sprintf("client %s   redirect %s   %s", id, redirect, what)
 	}
 	common := []string{"public clients (no secret), authorization code with PKCE S256, nothing else; the device grant off", "ID tokens with the person, e-mail, name, groups"}
 	vendor := append([]string{
 		client(a["vendor_cli"], setup.Redirect(a["vendor_product"]), "engineers' command line"),
-		client(a["vendor_web"], callback, "engineers' browsers"),
+		client(a["vendor_web"], callback("vendor_issuer"), "engineers' browsers"),
 		"scopes " + setup.Scopes(a["vendor_product"]),
 	}, common...)
 	hospital := append([]string{
 		client(a["hospital_console"], setup.Redirect(a["hospital_product"]), "approvals; no redirect to the broker on this one"),
 		client(a["hospital_cli"], setup.Redirect(a["hospital_product"]), "approvers' and auditors' command line; approves nothing"),
-		client(a["hospital_web"], callback, "approvers' and auditors' browsers"),
+		client(a["hospital_web"], callback("hospital_issuer"), "approvers' and auditors' browsers"),
 		"scopes " + setup.Scopes(a["hospital_product"]),
 	}, append(common, "and auth_time, which no approval passes without")...)
 	firewall := []string{

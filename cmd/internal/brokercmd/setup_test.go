@@ -113,7 +113,7 @@ func TestSetupOnANewMachine(t *testing.T) {
 	if err == nil || strings.Count(string(out), "missing:") != 1 {
 		t.Errorf("%v: %s", err, out)
 	}
-	for _, want := range []string{"https://broker.example.org/auth/callback", "sallyport-web", "http://127.0.0.1/cb", "scopes openid email profile", "tcp 2222", "join-token --site NGH --agent ngh-1", "broker broker.example.org:443"} {
+	for _, want := range []string{"https://broker.example.org/auth/callback/", "sallyport-web", "http://127.0.0.1/cb", "scopes openid email profile", "tcp 2222", "join-token --site NGH --agent ngh-1", "broker broker.example.org:443"} {
 		if !strings.Contains(string(out), want) {
 			t.Errorf("%q is not said:\n%s", want, out)
 		}

@@ -61,9 +61,9 @@ func TestSignInsAsTheEntrySays(t *testing.T) {
 		fresh.Header.Set("Sec-Fetch-Site", "cross-site")
 		*r = *fresh
 	}
-	a := b.call("POST", "/auth/callback", nil, post)
+	a := b.call("POST", b.door, nil, post)
 	to := a.header.Get("Location")
-	if a.status != http.StatusSeeOther || !strings.HasPrefix(to, "/auth/callback?") || len(b.cookies) != 1 {
+	if a.status != http.StatusSeeOther || !strings.HasPrefix(to, b.door+"?") || len(b.cookies) != 1 {
 		t.Fatalf("the posted answer: %d %s %s", a.status, to, a.body)
 	}
 	if again := b.call("GET", to, nil); again.header.Get("Location") != "/live" || !b.in() || came.Load() != 1 {
@@ -77,7 +77,7 @@ func TestSignInsAsTheEntrySays(t *testing.T) {
 		t.Errorf("used twice: %s", again.header.Get("Location"))
 	}
 	form.Set("x", strings.Repeat("x", 9<<10))
-	if a := b.call("POST", "/auth/callback", nil, post); a.status == http.StatusSeeOther {
+	if a := b.call("POST", b.door, nil, post); a.status == http.StatusSeeOther {
 		t.Error("an endless form is sent on")
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/recordings/witness"
+	"github.com/sallyport/sallyport/session"
 )
 
 // wayBack is a sign-in that the provider has answered.
@@ -101,13 +102,19 @@ func badReturns() map[string]struct {
 			x.q = again(x)
 			x.q.Set("code", used)
 		}, noConfirm},
-		"the code of another trip":  {func(x *wayBack) { x.q.Set("code", again(x).Get("code")) }, noConfirm},
-		"a made-up code":            {set("code", "x"), noConfirm},
-		"two codes":                 {twice("code"), "Your identity provider did not sign you in"},
-		"no code":                   {without("code"), "Your identity provider did not sign you in"},
-		"another issuer's name":     {func(x *wayBack) { x.q.Set("iss", x.hospital.Issuer()) }, wrongIss},
-		"no issuer's name":          {without("iss"), wrongIss},
-		"two issuers' names":        {twice("iss"), wrongIss},
+		"the code of another trip": {func(x *wayBack) { x.q.Set("code", again(x).Get("code")) }, noConfirm},
+		"a made-up code":           {set("code", "x"), noConfirm},
+		"two codes":                {twice("code"), "Your identity provider did not sign you in"},
+		"no code":                  {without("code"), "Your identity provider did not sign you in"},
+		"another issuer's name":    {func(x *wayBack) { x.q.Set("iss", x.hospital.Issuer()) }, wrongIss},
+		"no issuer's name":         {without("iss"), wrongIss},
+		"two issuers' names":       {twice("iss"), wrongIss},
+		"another issuer's door":    {func(x *wayBack) { x.door = session.Issuer{URL: x.hospital.Issuer()}.WebRedirect("") }, wrongIss},
+		"another's door and no name": {func(x *wayBack) {
+			x.q.Del("iss")
+			x.door = session.Issuer{URL: x.hospital.Issuer()}.WebRedirect("")
+		}, wrongIss},
+		"no door that is anybody's": {func(x *wayBack) { x.door = session.CallbackPath + "..%2f..%2fx" }, wrongIss},
 		"an issuer with a slash":    {func(x *wayBack) { x.q.Set("iss", x.vendor.Issuer()+"/") }, wrongIss},
 		"cancelled":                 {func(x *wayBack) { x.q.Del("code"); x.q.Set("error", "access_denied") }, "You cancelled"},
 		"an error beside a code":    {set("error", "server_error"), "did not sign you in (server_error)"},

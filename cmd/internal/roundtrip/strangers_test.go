@@ -29,8 +29,8 @@ import (
 
 // stranger is an identity provider that nobody here wrote, in a process of its own.
 type stranger struct {
-	Clients  []map[string]any          `json:"clients"`
-	People   map[string]map[string]any `json:"people"` // by e-mail address
+	Clients  []map[string]any          `json:"clients"` // {door} in a redirect is the issuer's
+	People   map[string]map[string]any `json:"people"`  // by e-mail address
 	Claims   []string                  `json:"claims"`
 	Pairwise bool                      `json:"pairwise"`
 	Twist    *twist                    `json:"twist,omitempty"`
@@ -321,7 +321,7 @@ func (w *world) approve() string {
 const clientSecret = "a secret of 43 letters, with a % and a + in."
 
 func webClient(s *httptest.Server, method string) map[string]any {
-	c := map[string]any{"client_id": "sallyport-web", "redirect_uris": []string{"http://" + s.Listener.Addr().String() + "/auth/callback"},
+	c := map[string]any{"client_id": "sallyport-web", "redirect_uris": []string{"http://" + s.Listener.Addr().String() + session.CallbackPath + "{door}"},
 		"token_endpoint_auth_method": "none", "grant_types": []string{"authorization_code"}, "response_types": []string{"code"}}
 	if method != "" {
 		c["token_endpoint_auth_method"], c["client_secret"] = method, clientSecret

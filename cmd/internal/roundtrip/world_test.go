@@ -132,7 +132,7 @@ func (w *world) provider(side devidp.Side) *provider {
 	}
 	var err error
 	p.Provider, err = devidp.New(devidp.Config{Issuer: issuer, Name: side.Name(), People: people, KeyFile: file, Now: w.clock,
-		Clients: []devidp.Client{{ID: "sallyport-web", Redirects: []string{w.url + "/auth/callback"}}, {ID: "sallyport-cli", Native: true}}})
+		Clients: []devidp.Client{{ID: "sallyport-web", Redirects: []string{session.Issuer{URL: issuer}.WebRedirect(w.url)}}, {ID: "sallyport-cli", Native: true}}})
 	w.must(err)
 	p.srv.Config.Handler = p
 	p.srv.Start()
@@ -299,6 +299,7 @@ type browser struct {
 	*world
 	cookies map[string]string
 	idp     *http.Client
+	door    string // the path at which the provider's last answer came
 }
 
 const (
@@ -309,7 +310,7 @@ const (
 func (w *world) browser() *browser {
 	jar, err := cookiejar.New(nil)
 	w.must(err)
-	b := &browser{world: w, cookies: map[string]string{}, idp: &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true, DialContext: w.inside.dial},
+	b := &browser{world: w, cookies: map[string]string{}, door: session.CallbackPath + "0badc0de", idp: &http.Client{Jar: jar, Transport: &http.Transport{DisableKeepAlives: true, DialContext: w.inside.dial},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
 	return b
 }
@@ -384,7 +385,7 @@ func (b *browser) visit(address string) url.Values {
 		page, err := io.ReadAll(resp.Body)
 		b.must(err)
 		resp.Body.Close()
-		if resp.StatusCode == http.StatusOK && strings.Contains(string(page), `action="`+b.url+`/auth/callback"`) {
+		if resp.StatusCode == http.StatusOK && b.formTo(string(page)) {
 			form := url.Values{}
 			for _, field := range postedField.FindAllStringSubmatch(string(page), -1) {
 				form.Add(field[1], html.UnescapeString(field[2]))
@@ -396,7 +397,8 @@ func (b *browser) visit(address string) url.Values {
 		if resp.StatusCode != http.StatusSeeOther && resp.StatusCode != http.StatusFound {
 			b.t.Fatalf("the provider answered %d %s %s", resp.StatusCode, to, page)
 		}
-		if strings.HasPrefix(to.String(), b.url+"/auth/callback?") {
+		if strings.HasPrefix(to.String(), b.url+session.CallbackPath) {
+			b.door = to.Path
 			return to.Query()
 		}
 		address = to.String()
@@ -405,12 +407,24 @@ func (b *browser) visit(address string) url.Values {
 	return nil
 }
 
+// formTo reports whether a page posts to the broker, and remembers where.
+func (b *browser) formTo(page string) bool {
+	found := postedTo.FindStringSubmatch(page)
+	if found == nil || !strings.HasPrefix(found[1], b.url+session.CallbackPath) {
+		return false
+	}
+	b.door = strings.TrimPrefix(found[1], b.url)
+	return true
+}
+
+var postedTo = regexp.MustCompile(`action="([^"]*)"`)
+
 var postedField = regexp.MustCompile(`<input type="hidden" name="([^"]*)" value="([^"]*)"`)
 
 // post is what a browser does with a form from another site: its cookies stay behind.
 func (b *browser) post(form url.Values) url.Values {
 	b.t.Helper()
-	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.url+"/auth/callback", strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(b.t.Context(), http.MethodPost, b.url+b.door, strings.NewReader(form.Encode()))
 	b.must(err)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	req.Header.Set("Sec-Fetch-Site", "cross-site")
@@ -419,7 +433,7 @@ func (b *browser) post(form url.Values) url.Values {
 	resp.Body.Close()
 	to, err := url.Parse(resp.Header.Get("Location"))
 	b.must(err)
-	if to.Path != "/auth/callback" {
+	if to.Path != b.door {
 		b.t.Fatalf("a posted answer: %d %s", resp.StatusCode, to)
 	}
 	return to.Query()
@@ -428,7 +442,7 @@ func (b *browser) post(form url.Values) url.Values {
 // back comes back with an answer, and says where the broker sends the browser.
 func (b *browser) back(q url.Values, change ...func(*http.Request)) string {
 	b.t.Helper()
-	a := b.call("GET", "/auth/callback?"+q.Encode(), nil, change...)
+	a := b.call("GET", b.door+"?"+q.Encode(), nil, change...)
 	if a.status != http.StatusSeeOther {
 		b.t.Fatalf("the callback answered %d %s", a.status, a.body)
 	}

@@ -78,14 +78,14 @@ func (w *world) startIssuers(ctx context.Context) error {
 }
 
 func (w *world) vendorClients() []devidp.Client {
-	return []devidp.Client{{ID: "sallyport-cli", Native: true}, {ID: "sallyport-web", Redirects: w.webRedirects()}}
+	return []devidp.Client{{ID: "sallyport-cli", Native: true}, {ID: webClient}}
 }
 
 func (w *world) hospitalClients() []devidp.Client {
 	return append(w.vendorClients(), devidp.Client{ID: "sallyport-console", Native: true})
 }
 
-func (w *world) webRedirects() []string { return []string{w.url() + "/auth/callback"} }
+const webClient = "sallyport-web"
 
 func (w *world) startIssuer(ctx context.Context, side devidp.Side, clients []devidp.Client) (string, error) {
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
@@ -93,6 +93,11 @@ func (w *world) startIssuer(ctx context.Context, side devidp.Side, clients []dev
 		return "", err
 	}
 	issuer := "http://" + ln.Addr().String()
+	for n := range clients {
+		if clients[n].ID == webClient {
+			clients[n].Redirects = []string{session.Issuer{URL: issuer}.WebRedirect(w.url())}
+		}
+	}
 	idp, err := devidp.New(devidp.Config{
 		Issuer: issuer, Name: side.Name(), Clients: clients, People: devidp.People(side), KeyFile: w.path("idp", string(side)+".key"),
 	})

@@ -27,8 +27,9 @@ async function open(config) {
   await new Promise((done) => server.listen(0, '127.0.0.1', done));
   const issuer = `http://127.0.0.1:${server.address().port}`;
   const byId = new Map(Object.entries(config.people).map(([mail, claims]) => [claims.sub, { email: mail, ...claims }]));
+  const door = createHash('sha256').update(issuer).digest('hex').slice(0, 8); // of the broker's address for its answers
   const provider = new Provider(issuer, {
-    clients: config.clients,
+    clients: config.clients.map((c) => ({ ...c, redirect_uris: c.redirect_uris.map((u) => u.replace('{door}', door)) })),
     jwks: { keys: [jwk] },
     claims: { openid: ['sub', ...config.claims], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
     scopes: ['openid', 'email', 'profile', 'groups', 'allatclaims'],

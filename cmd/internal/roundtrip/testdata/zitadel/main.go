@@ -7,6 +7,8 @@ import (
 	"bufio"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -15,6 +17,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/zitadel/oidc/v3/example/server/storage"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -61,6 +64,12 @@ func serve(c config) (string, error) {
 		return "", err
 	}
 	issuer := "http://" + l.Addr().String()
+	sum := sha256.Sum256([]byte(issuer)) // the broker's address for answers of this issuer ends with it
+	for _, client := range c.Clients {
+		for i := range client.Redirects {
+			client.Redirects[i] = strings.ReplaceAll(client.Redirects[i], "{door}", hex.EncodeToString(sum[:4]))
+		}
+	}
 	s := &people{Storage: storage.NewStorage(directory(c.People)), config: c}
 	conf := &op.Config{CodeMethodS256: true, AuthMethodPost: true}
 	_, _ = rand.Read(conf.CryptoKey[:]) // never fails
