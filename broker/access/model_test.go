@@ -143,6 +143,14 @@ func TestLifeOfARequest(t *testing.T) {
 			},
 		})
 	})
+	r, raw := w.submit(ada) // whatever was drawn, one session was opened
+	grant := accesstest.Bytes(w.agent.Grant(raw))
+	for _, p := range []person{ben, bea} {
+		var err error
+		r, _, err = w.Approve(t.Context(), p, r.ID, grant, accesstest.Proof(p.who.Sub))
+		w.must(err)
+	}
+	w.must(w.ReportSession(t.Context(), "NGH", "main", w.report(r, 1)))
 	w.indexesAgree()
 }
 

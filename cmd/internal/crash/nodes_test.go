@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -420,22 +421,28 @@ func (c *cluster) audited(names ...string) string {
 		}
 		return err
 	})
+	var number string
 	for _, name := range names {
 		origin := c.web.addr() + "/" + name
 		if !strings.Contains(verified, "The audit log of "+origin+" has ") {
 			c.t.Errorf("nothing is said of %s:\n%s", origin, verified)
 		}
-		if !strings.Contains(tail, "\n"+name+"/0 ") {
-			c.t.Errorf("the events of %s are not shown:\n%s", name, tail)
+		event := regexp.MustCompile(`(?m)^` + name + `/[0-9]+`).FindString(tail)
+		if event == "" {
+			c.t.Fatalf("the events of %s are not shown:\n%s", name, tail)
 		}
+		if strings.Contains(tail, "\n"+name+"/0 ") {
+			c.t.Errorf("the start of %s is no hospital's event, and is shown:\n%s", name, tail)
+		}
+		number = strings.TrimPrefix(event, name+"/")
 		proof := c.path("event-" + name + ".proof")
-		c.as("auditor", "sallyport", "audit", "prove", name+"/0", "--output", proof)
+		c.as("auditor", "sallyport", "audit", "prove", event, "--output", proof)
 		if out := c.as("auditor", "sallyport", "verify", proof, "--trust", c.path("trust.json")); !strings.Contains(out, "is in the log") || !strings.Contains(out, origin) {
-			c.t.Errorf("event 0 of %s: %s", name, out)
+			c.t.Errorf("event %s: %s", event, out)
 		}
 	}
-	if out, err := c.try("auditor", "sallyport", "audit", "prove", "0"); err == nil || !strings.Contains(fmt.Sprint(out, err), names[0]+"/0") {
-		c.t.Errorf("event 0 of several logs: %s %v", out, err)
+	if out, err := c.try("auditor", "sallyport", "audit", "prove", number); err == nil || !strings.Contains(fmt.Sprint(out, err), names[0]+"/"+number) {
+		c.t.Errorf("event %s of several logs: %s %v", number, out, err)
 	}
 	return verified
 }
