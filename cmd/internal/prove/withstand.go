@@ -150,11 +150,15 @@ func parsers(ctx context.Context, all []target, each time.Duration) row {
 		fmt.Printf("fuzz %v for %v\n", t, each.Round(time.Second))
 		e := fuzz(ctx, t, each)
 		execs += e.execs
-		if e.err == nil {
+		err := note(ctx, e)
+		if err == nil {
+			err = e.err
+		}
+		if err == nil {
 			held++
 			continue
 		}
-		fmt.Println("    " + e.err.Error())
+		fmt.Println("    " + err.Error())
 		r.verdict = fails
 	}
 	r.measured = fmt.Sprintf("%d of %d parsers, %d executions", held, len(all), execs)
