@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"text/tabwriter"
 	"time"
 )
 
@@ -165,13 +164,12 @@ func parsers(ctx context.Context, all []target, each time.Duration) row {
 	return r
 }
 
-// printTable prints the rows one below the other; a cell is as long as its words.
+// printTable prints the rows so that they fit a terminal: verdict and attack, and below them
+// what was measured, and the bound.
 func printTable(w io.Writer, rows []row) {
-	fmt.Fprintln(w)
-	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "ATTACK\tBOUND\tMEASURED\tVERDICT")
+	const line = "%-13s  %s\n%-13s  %s; bound: %s\n"
+	fmt.Fprintf(w, "\n"+line, "VERDICT", "ATTACK", "", "MEASURED", "BOUND")
 	for _, r := range rows {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.what, r.bound, r.measured, r.verdict)
+		fmt.Fprintf(w, line, r.verdict, r.what, "", r.measured, r.bound)
 	}
-	_ = t.Flush()
 }
