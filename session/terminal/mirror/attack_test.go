@@ -99,10 +99,6 @@ func (a attack) some(n int) []byte {
 	return b.Bytes()
 }
 
-func attackedSizes() [][2]int {
-	return [][2]int{{80, 24}, {200, 60}, {131, 1000}, {1000, 131}, {1, 1000}}
-}
-
 // spent is the processor's time that this process has had.
 func spent(t testing.TB) time.Duration {
 	t.Helper()
