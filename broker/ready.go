@@ -134,7 +134,7 @@ func (r *ready) vault(cfg Config) {
 	}
 	r.directory("vault", cfg.Vault)
 	if oneDisk(cfg.State, cfg.Vault) {
-		r.notes = append(r.notes, "The vault is on the disk of the state directory: when recordings fill it, the broker stops. Give it a disk of its own")
+		r.notes = append(r.notes, "The vault is on the disk of the state directory: recordings that fill it, and whatever else is there, stop each other. Give it a disk of its own")
 	}
 }
 

@@ -3,6 +3,7 @@ package shell
 import (
 	"sync"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -111,34 +112,45 @@ func (c *channels[T]) whoLeft() session.EndReason {
 }
 
 // tally counts the channels of all connections, because each holds up to what x/crypto
-// lets wait in it, either way.
+// lets wait in it, either way: of a session, of a person over all of theirs, and of a vendor.
 type tally struct {
-	mu  sync.Mutex
-	all int
-	of  map[session.ID]int
+	mu       sync.Mutex
+	all      int
+	sessions map[session.ID]int
+	people   map[session.Identity]int // a vendor's are under its issuer alone
 }
 
-// take counts a channel of a session in, unless it or all together have too many; give
-// counts it out.
-func (t *tally) take(id session.ID) bool {
+func newTally() tally {
+	return tally{sessions: map[session.ID]int{}, people: map[session.Identity]int{}}
+}
+
+// take counts a channel in, unless one of those whose it is has too many; give counts it out.
+func (t *tally) take(of *engine.Ticket) bool {
+	who := of.Engineer.Identity
+	vendor := session.Identity{Iss: who.Iss}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.of[id] >= maxSessionChannels || t.all >= maxAllChannels {
+	if t.sessions[of.ID] >= maxSessionChannels || t.people[who] >= maxPersonChannels || t.people[vendor] >= maxVendorChannels || t.all >= maxAllChannels {
 		return false
 	}
-	if t.of == nil {
-		t.of = map[session.ID]int{}
-	}
-	t.of[id]++
+	t.sessions[of.ID]++
+	t.people[who]++
+	t.people[vendor]++
 	t.all++
 	return true
 }
 
-func (t *tally) give(id session.ID) {
+func (t *tally) give(of *engine.Ticket) {
+	who := of.Engineer.Identity
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.all--
-	if t.of[id]--; t.of[id] == 0 {
-		delete(t.of, id)
+	if t.sessions[of.ID]--; t.sessions[of.ID] == 0 {
+		delete(t.sessions, of.ID)
+	}
+	for _, p := range []session.Identity{who, {Iss: who.Iss}} {
+		if t.people[p]--; t.people[p] == 0 {
+			delete(t.people, p)
+		}
 	}
 }

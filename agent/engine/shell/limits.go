@@ -4,11 +4,13 @@ import "time"
 
 // Bounds of one connection, and of one browser.
 const (
-	maxChannels        = 16  // open channels of one connection
-	maxSessionChannels = 32  // of all connections of one session: each holds 2 MiB either way where nobody reads
-	maxAllChannels     = 256 // of all sessions
-	maxRejected        = 10  // refused channels, then the connection is closed
-	maxTries           = 3   // keys that may fail
+	maxChannels        = 16                 // open channels of one connection
+	maxSessionChannels = 32                 // of all connections of one session: each holds 2 MiB either way where nobody reads
+	maxPersonChannels  = maxAllChannels / 4 // of all sessions of one engineer
+	maxVendorChannels  = maxAllChannels / 2 // of all engineers of one vendor
+	maxAllChannels     = 256                // of all sessions
+	maxRejected        = 10                 // refused channels, then the connection is closed
+	maxTries           = 3                  // keys that may fail
 
 	farewellTime = 300 * time.Millisecond // to say last words to a blocked engineer
 	graceTime    = 60 * time.Second       // a browser may be away this long

@@ -68,7 +68,7 @@ func New(cfg Config) (*Line, error) {
 		}
 		signers = append(signers, signer)
 	}
-	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewHeld(), terminals: map[place]*browserTerminal{}}, nil
+	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewHeld(), open: newTally(), terminals: map[place]*browserTerminal{}}, nil
 }
 
 // Protocol is what this line speaks.

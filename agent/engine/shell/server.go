@@ -169,12 +169,12 @@ func (s *sshClient) channel(ctx context.Context, t *engine.Ticket, nc gossh.NewC
 		return
 	}
 	defer s.channels.give()
-	if !s.line.open.take(t.ID) {
+	if !s.line.open.take(t) {
 		s.conn.Refuse("channel session", "too many in the session")
 		s.reject(nc, gossh.ResourceShortage, "This session has too many channels: close some of its shells and transfers.")
 		return
 	}
-	defer s.line.open.give(t.ID)
+	defer s.line.open.give(t)
 	d, err := s.conn.Open(ctx, t, s.line.dial(t, s.visit.Service, s.conn, &s.channels))
 	if err != nil {
 		s.reject(nc, gossh.ConnectionFailed, engine.Words(err))

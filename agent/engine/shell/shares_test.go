@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 )
@@ -12,7 +13,10 @@ import (
 // One session's channels leave other sessions theirs, over all of its connections.
 func TestOnesShareOfTheChannelsLeavesOthersTheirs(t *testing.T) {
 	w := newWorld(t, nil)
-	busy, other := session.NewID(), session.NewID()
+	of := func(iss, sub string) *engine.Ticket {
+		return &engine.Ticket{ID: session.NewID(), Engineer: session.Person{Identity: session.Identity{Iss: iss, Sub: sub}}}
+	}
+	busy := of("vendor", "eva")
 	for range maxSessionChannels {
 		if !w.line.open.take(busy) {
 			t.Fatal("refused within its share")
@@ -21,15 +25,25 @@ func TestOnesShareOfTheChannelsLeavesOthersTheirs(t *testing.T) {
 	if w.line.open.take(busy) {
 		t.Error("one channel too many")
 	}
-	if !w.line.open.take(other) {
-		t.Error("another session has none left")
-	}
 	w.line.open.give(busy)
 	if !w.line.open.take(busy) {
 		t.Error("what was given back is not there")
 	}
 	t.Logf("ATTACK | one session's channels take all of an agent's %d | others go on | %d are opened | holds", maxAllChannels, maxSessionChannels)
-	for w.line.open.take(session.NewID()) {
+	for w.line.open.take(of("vendor", "eva")) { // in one session after another
+	}
+	if w.line.open.all != maxPersonChannels {
+		t.Errorf("one engineer has %d channels", w.line.open.all)
+	}
+	for n := 0; w.line.open.take(of("vendor", string(rune('f'+n)))); n++ {
+	}
+	if w.line.open.all != maxVendorChannels {
+		t.Errorf("one vendor has %d channels", w.line.open.all)
+	}
+	if !w.line.open.take(of("north", "ina")) {
+		t.Error("another vendor has none left")
+	}
+	for n := 0; w.line.open.take(of(string(rune('a'+n)), "x")); n++ {
 	}
 	if w.line.open.all != maxAllChannels {
 		t.Errorf("%d channels in all", w.line.open.all)
@@ -41,13 +55,13 @@ func TestASessionsChannelsOverItsConnections(t *testing.T) {
 	w := newWorld(t, newOracle(t).dial)
 	signer, ticket := w.grant(session.Exec)
 	for range maxSessionChannels {
-		w.line.open.take(ticket.ID)
+		w.line.open.take(ticket)
 	}
 	c := w.mustConnect(signer)
 	if _, err := c.NewSession(); err == nil {
 		t.Error("a channel beyond the session's share")
 	}
-	w.line.open.give(ticket.ID)
+	w.line.open.give(ticket)
 	s, err := c.NewSession()
 	must(t, err)
 	_ = s.Close()
