@@ -19,5 +19,14 @@
 // A tile at the right or the bottom is as large as the screen leaves it. All tiles of one
 // event are of one moment; an event holds what fits, and the next goes on.
 //
+// What an engineer does at a console stands in input events of its stream, sealed like all
+// that is typed:
+//
+//	key      'K', 4 keysym, 4 XT scancode (0 = unknown), 1 down
+//	pointer  'P', 2 x, 2 y, 2 buttons, in pixels
+//	text     'C' and UTF-8 that was pasted; a long one goes on in events with 'c'
+//
+// Text that was copied out of the device stands in output events, in the same way.
+//
 // A snapshot's screen is packed (zstd), and may not be larger than MaxScreen.
 package frames
