@@ -69,10 +69,14 @@ const (
 // Protocol is what a service speaks.
 type Protocol string
 
-const SSH Protocol = "ssh"
+// The protocols.
+const (
+	SSH Protocol = "ssh"
+	VNC Protocol = "vnc"
+)
 
 // Protocols lists those that Sallyport speaks.
-func Protocols() []Protocol { return []Protocol{SSH} }
+func Protocols() []Protocol { return []Protocol{SSH, VNC} }
 
 // Known reports whether p is one of Protocols.
 func (p Protocol) Known() bool { return slices.Contains(Protocols(), p) }
@@ -83,6 +87,8 @@ func (p Protocol) Channels() []Channel {
 	switch p {
 	case SSH:
 		return []Channel{Exec, FilesIn, FilesOut, Shell}
+	case VNC:
+		return []Channel{ClipboardIn, ClipboardOut, Control}
 	}
 	return nil
 }

@@ -48,7 +48,18 @@
 // The agent then looks the key up as it does for ssh: the grant decides, not this page.
 //
 // The proof also carries an opening, an object of at most 4 KiB, which is the protocol's
-// own. For ssh it is the terminal: {"cols","rows","term","shell"}.
+// own. For ssh it is the terminal: {"cols","rows","term","shell"}. For consoles (vnc) it is
+// empty: {}.
+//
+// # Consoles
+//
+// What I and O carry of a console is RFB 3.8 (RFC 6143) with security None, from the agent's
+// "RFB 003.008\n" on, which follows the Welcome. The console's size is the device's; there
+// is no S, Z, T and nothing about files. Any number of viewers may be there at a time: nobody
+// takes the console from another.
+//
+// Programs other than a browser say all this inside a TLS 1.3 connection in which the agent
+// shows its identity key, so that the broker carries nothing that it could read.
 //
 // # Files
 //

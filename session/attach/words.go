@@ -88,6 +88,18 @@ const (
 	NoticeTaken    NoticeType = "taken"    // Text: somebody attached elsewhere; then the end
 	NoticeEnded    NoticeType = "ended"    // Reason, Text: it is over; then the end
 	NoticeSaid     NoticeType = "said"     // Text: a word of ours
+	NoticeMasked   NoticeType = "masked"   // Masked: what the hospital hides of the console, from now on
+	NoticeWatchers NoticeType = "watchers" // People: everybody who watches now, by name
+)
+
+// Masked is how much of a console the hospital hides.
+type Masked string
+
+// How much that is.
+const (
+	MaskedNothing Masked = "nothing"
+	MaskedSome    Masked = "some"
+	MaskedAll     Masked = "all" // its size is one for which there is no rule
 )
 
 // Notice is something that changed.
@@ -98,6 +110,8 @@ type Notice struct {
 	Causes      []string          `json:"causes,omitempty"`
 	Status      *uint32           `json:"status,omitempty"` // 255 where a signal ended it
 	Reason      session.EndReason `json:"reason,omitempty"`
+	Masked      Masked            `json:"masked,omitempty"`
+	People      []string          `json:"people,omitempty"`
 	Text        string            `json:"text,omitempty"`
 }
 
