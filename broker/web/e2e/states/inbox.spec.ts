@@ -101,16 +101,78 @@ test('many, as they look', async ({ page }) => {
   });
 });
 
+test('all of one engineer or vendor is declined in one step, by keys', async ({ page }) => {
+  let all = [...many(5), papers(50, { engineer: people.okafor }).request, papers(51, { approved: [{ by: people.okafor, class: 'web', at: at(-3) }], needed: 2, approvals: 1 }).request, ...lately];
+  const sent: unknown[] = [];
+  let answer: unknown = problem(503, "The broker's store did not answer.", 'Try again in a moment.', 'unreachable');
+  await mock(page, 'approver', { 'GET /requests': () => all, 'GET /assets': assets, 'GET /sessions': [], 'POST /requests/deny': (_: URL, __: string, body: unknown) => (sent.push(body), answer) });
+  await page.goto('/inbox?asset=NGH%2FNGH-CT2'); // the filter narrows what is seen, not what is denied
+  const several = page.getByRole('button', { name: 'Decline several' });
+  await several.focus();
+  await page.keyboard.press('Enter');
+  const dialog = page.getByRole('dialog', { name: 'Decline all of one engineer or vendor' });
+  const whose = dialog.getByRole('combobox', { name: 'Whose?' });
+  await expect(whose.getByRole('option')).toHaveText([
+    'Choose',
+    '6 requests of all engineers of idp.meridian.example, at NGH',
+    '4 requests of Jana Brandt, meridian.example, at NGH',
+    '2 requests of Luis Ortega, meridian.example, at NGH',
+  ]);
+  await expect(dialog.getByRole('button', { name: 'Decline', exact: true })).toBeDisabled();
+  await whose.focus();
+  await page.keyboard.press('ArrowDown');
+  await everyLook(page, 'inbox-decline-several', async () => {
+    await expect(dialog).toContainText('6 requests are declined: 4 of Jana Brandt and 2 of Luis Ortega, for scanners of NGH.');
+    await expect(dialog.getByRole('button', { name: 'Decline 6 requests' })).toBeDisabled(); // no reason yet
+  });
+  await whose.focus();
+  await page.keyboard.press('ArrowDown');
+  await expect(dialog).toContainText('4 requests are declined: 4 of Jana Brandt, for scanners of NGH.');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('One request is enough.');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Tab');
+  await expect(dialog.getByRole('button', { name: 'Decline 4 requests' })).toBeFocused();
+  await page.keyboard.press('Enter');
+  await expect(dialog.getByRole('alert')).toContainText('Your words are still here.');
+  answer = { requests: all.slice(0, 3).map((r) => r.id), left: 1 };
+  all = all.filter((r) => r.engineer !== people.brandt);
+  await dialog.getByRole('button', { name: 'Decline 4 requests' }).click();
+  await expect(page.getByRole('status').filter({ hasText: '3 requests of Jana Brandt, meridian.example are declined at NGH; 1 could not be just now and still waits: decline again in a moment.' })).toBeVisible();
+  await expect(dialog).toBeHidden();
+  await expect(several).toBeFocused();
+  const { iss, sub } = people.brandt;
+  expect(sent).toEqual([{ site: 'NGH', iss, sub, reason: 'One request is enough.' }, { site: 'NGH', iss, sub, reason: 'One request is enough.' }]);
+  // One engineer is left with several: no choice is to be made. What they take back while it is read is not denied.
+  await several.click();
+  await expect(whose).toHaveValue(JSON.stringify(['NGH', people.ortega.iss, people.ortega.sub]));
+  await dialog.getByRole('textbox', { name: 'Why?' }).fill('Not today.');
+  all = all.filter((r) => r.engineer !== people.ortega);
+  await happen(page, 'request');
+  await expect(dialog).toContainText('Nothing of theirs waits any more.');
+  await expect(dialog.getByRole('button', { name: 'Decline', exact: true })).toBeDisabled();
+  await page.keyboard.press('Escape');
+  await expect(several).toHaveCount(0);
+  expect(sent).toHaveLength(2);
+});
+
 test('text of strangers stays text', async ({ page }) => {
   const engineer = { iss: 'https://evil.example', sub: nasty, email: nasty, name: nasty };
   await mock(page, 'approver', {
-    'GET /requests': [papers(1, { engineer, work_order: nasty, services: [nasty] }).request, request({ id: 'R-' + 'e'.repeat(26), status: 'denied', engineer, denied_by: nasty, deny_reason: nasty, work_order: nasty })],
+    'GET /requests': [papers(1, { engineer, work_order: nasty, services: [nasty] }).request, papers(2, { engineer }).request, request({ id: 'R-' + 'e'.repeat(26), status: 'denied', engineer, denied_by: nasty, deny_reason: nasty, work_order: nasty })],
     'GET /assets': [asset({ label: nasty, modality: nasty })], 'GET /sessions': [],
   });
   await page.goto('/inbox');
   await everyLook(page, 'inbox-hostile', async () => {
-    await expect(page.locator('[data-row]')).toHaveCount(2);
+    await expect(page.locator('[data-row]')).toHaveCount(3);
     expect(await page.locator('main img').count()).toBe(0);
     expect(await page.locator('main').textContent()).not.toContain('\u202e');
+  });
+  await page.getByRole('button', { name: 'Decline several' }).click();
+  const dialog = page.getByRole('dialog');
+  await expect(dialog).toContainText('2 requests are declined');
+  await everyLook(page, 'inbox-decline-hostile', async () => {
+    expect(await dialog.locator('img').count()).toBe(0);
+    expect(await dialog.textContent()).not.toContain('\u202e');
   });
 });

@@ -37,6 +37,7 @@ export type Agreed = Agree<
   | Parts<T.Asset, S['Asset'], 'Asset'>
   | Parts<T.Approved, S['Approved'], 'Approved'>
   | Parts<T.Request, S['Request'], 'Request'>
+  | Parts<T.Denied, S['Denied'], 'Denied'>
   | Parts<T.Documents, S['Documents'], 'Documents'>
   | Parts<T.Context, S['Context'], 'Context'>
   | Parts<T.PastSession, S['PastSession'], 'PastSession'>

@@ -148,6 +148,11 @@ export interface Request {
   proposal?: { from: string; until: string; reason?: string; by: string; at: string };
   unwritten?: Unwritten[]; // of one request that was asked for
 }
+/** POST /api/v1/requests/deny: what became of a denial of many. */
+export interface Denied {
+  requests: string[]; // that were denied
+  left: number; // that wait still
+}
 /** Somebody who got no mail about a request, and why. */
 export interface Unwritten {
   to: string; // '' where there is no address, or it is not the reader's to know
