@@ -14,9 +14,6 @@ import (
 // Quota keeps one person's recordings from taking the disk from everybody else's: they
 // may take no more than they leave free, and those of a vendor twice as much as they
 // leave. Beside that some room is kept for seals. Safe for concurrent use.
-//
-// It counts what was recorded since the start; what was there before is nobody's, and is
-// not free.
 type Quota struct {
 	dir   string
 	space func(dir string) (free, total uint64, err error)
@@ -25,9 +22,32 @@ type Quota struct {
 	all map[string]*Use // by recording
 }
 
-// NewQuota is for the recordings in dir.
+// NewQuota is for the recordings in dir. Those that are there already count for whom
+// their headers name; one whose header cannot be read is nobody's, and is not free.
 func NewQuota(dir string) *Quota {
-	return &Quota{dir: dir, space: durable.Space, all: map[string]*Use{}}
+	q := &Quota{dir: dir, space: durable.Space, all: map[string]*Use{}}
+	there, _ := os.ReadDir(dir) // where nobody can look, nothing is begun either
+	for _, d := range there {
+		header, err := durable.Read(filepath.Join(dir, d.Name(), recordings.HeaderPart), recordings.MaxPart)
+		if err != nil {
+			continue
+		}
+		if h, err := recordings.ReadHeader(header); err == nil {
+			q.all[d.Name()] = &Use{of: q, id: d.Name(), who: h.Engineer.Identity, bytes: size(filepath.Join(dir, d.Name()))}
+		}
+	}
+	return q
+}
+
+// size is what the files of a directory take.
+func size(dir string) (all uint64) {
+	files, _ := os.ReadDir(dir)
+	for _, f := range files {
+		if info, err := f.Info(); err == nil && info.Mode().IsRegular() {
+			all += uint64(info.Size())
+		}
+	}
+	return all
 }
 
 // Use is what one recording takes.

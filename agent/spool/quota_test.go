@@ -119,6 +119,41 @@ func TestOnesShareOfTheSpoolLeavesOthersTheirs(t *testing.T) {
 	}
 }
 
+// A restart forgives nobody what their recordings take: what an agent finds counts for
+// whoever made it, as long as it is there.
+func TestOnesShareOfTheSpoolOutlivesARestart(t *testing.T) {
+	const size = 3_200_000
+	s := newSite(t)
+	eva := session.Identity{Iss: "vendor", Sub: "eva"}
+	w, id := s.beginFor(eva, nil)
+	if err := w.Close(session.Completed); err != nil {
+		t.Fatal(err)
+	}
+	// What a crash left open counts as well, and so does what stands beside the segments.
+	if err := os.WriteFile(filepath.Join(s.dir, id, "open"), make([]byte, size/2), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(s.dir, "V-nobody"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	quota := spool.NewQuota(s.dir)
+	quota.Space(func(string) (free, total uint64, err error) { return size / 2, size, nil })
+	_, err := quota.Begin("again", eva)
+	refused(t, err)
+	for _, other := range []session.Identity{{Iss: "vendor", Sub: "ed"}, {Iss: "north", Sub: "eva"}} {
+		if _, err := quota.Begin("other", other); err != nil {
+			t.Errorf("%+v: %v", other, err)
+		}
+	}
+	if err := os.RemoveAll(filepath.Join(s.dir, id)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := quota.Begin("after", eva); err != nil {
+		t.Errorf("after the upload: %v", err)
+	}
+	t.Logf("ATTACK | an engineer who filled half of the spool comes back after the agent's restart | refused | %v | holds", err != nil)
+}
+
 func refused(t *testing.T, err error) {
 	t.Helper()
 	if e, ok := err.(*session.Error); !ok || e.Kind != session.Refused || e.Next == "" || !strings.HasSuffix(e.Message, ".") {

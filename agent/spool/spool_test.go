@@ -114,7 +114,13 @@ func newSite(t *testing.T) *site {
 
 func (s *site) begin(onPart func()) (*recordings.Writer, string) {
 	s.t.Helper()
+	return s.beginFor(session.Identity{}, onPart)
+}
+
+func (s *site) beginFor(who session.Identity, onPart func()) (*recordings.Writer, string) {
+	s.t.Helper()
 	h := recordings.Header{
+		Engineer:  session.Person{Identity: who},
 		Recording: session.NewID().Recording(), Session: session.NewID().Session(), Request: session.NewID().Request(),
 		GrantHash: strings.Repeat("00", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh", Protocol: session.SSH,
 	}
