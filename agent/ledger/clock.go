@@ -72,12 +72,15 @@ func ClockWords(by time.Duration) string {
 	return fmt.Sprintf("The agent's clock is %s behind the time that it has shown before: nothing new is opened.", by.Round(time.Second))
 }
 
-// KeepTime writes the highest time down. It is called now and then; what admits and
-// opens does it, too.
+// KeepTime writes the highest time down, and forgets what has long been over by it. It is
+// called now and then; what admits and opens writes the time, too.
 func (l *Ledger) KeepTime() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.keepTime()
+	if err := l.keepTime(); err != nil {
+		return err
+	}
+	return l.forget()
 }
 
 // keepTime is called with mu held.

@@ -26,6 +26,7 @@ type disk interface {
 	write(name string, body []byte) error
 	sync() error
 	read(name string) ([]byte, error)
+	remove(name string) error // which a crash may undo
 }
 
 // directory is the disk itself.
@@ -38,6 +39,13 @@ func (d directory) write(name string, body []byte) error { return durable.Write(
 func (d directory) sync() error { return durable.SyncDir(string(d)) }
 
 func (d directory) read(name string) ([]byte, error) { return durable.Read(d.path(name), maxFile) }
+
+func (d directory) remove(name string) error {
+	if err := os.Remove(d.path(name)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
 
 // openDirectory makes the directory if need be, locks it and removes what a crash left
 // half-written, which never counted.

@@ -21,6 +21,7 @@ type entry struct {
 	cold     bool        // is frozen, or was to be, whether or not that could be written
 	unsure   bool        // a failed write may be on disk or not
 	thin     bool        // proofs were dropped from memory
+	noticed  time.Time   // since when it could be forgotten, with a monotonic reading; zero: it cannot
 }
 
 // newEntry is what Pend writes.

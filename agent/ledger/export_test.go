@@ -87,6 +87,10 @@ func (d faulty) write(name string, body []byte) error {
 	return d.step("sync", func() error { return nil })
 }
 
+func (d faulty) remove(name string) error {
+	return d.step("remove", func() error { return d.disk.remove(name) })
+}
+
 func (d faulty) sync() error { return d.step("sync", d.disk.sync) }
 
 // The bounds that a test fills.
@@ -96,6 +100,11 @@ const (
 	MaxKeptVendor   = maxKeptVendor
 	MaxKeptEngineer = maxKeptEngineer
 	MaxBars         = maxBars
+	MaxPast         = maxPast
+	MaxPastVendor   = maxPastVendor
+	MaxPastEngineer = maxPastEngineer
+	KeepOver        = keepOver
+	ForgetAfter     = forgetAfter
 )
 
 // Fill puts n requests in, granted or not; those of "many" are of as many engineers.
@@ -112,6 +121,17 @@ func (l *Ledger) Fill(n int, who session.Identity, kind string, granted bool, ex
 			e.request.Eng.Sub = strconv.Itoa(i)
 		}
 		l.entries[e.rid] = e
+	}
+}
+
+// Age lets a time pass that only this process measures.
+func (l *Ledger) Age(by time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.entries {
+		if !e.noticed.IsZero() {
+			e.noticed = e.noticed.Add(-by)
+		}
 	}
 }
 

@@ -4,10 +4,9 @@
 //
 // A ledger is a directory of one JSON file per request, named by its id, the scopes
 // that are frozen, the highest time that was seen, a lock that keeps a second agent out, and a reserve of room for
-// closing on a full disk. Files of
-// requests are replaced, never changed, and never deleted: old entries are what stops a
-// replay. Restoring an older copy of the
-// directory forgets what happened since.
+// closing on a full disk. Files of requests are replaced, never changed, and deleted only
+// when their documents have long been too late for everything: old entries are what stops
+// a replay. Restoring an older copy of the directory forgets what happened since.
 package ledger
 
 import (

@@ -20,6 +20,15 @@ const (
 	maxKeptVendor   = maxKept / 2
 	maxKeptEngineer = 64
 
+	// What is over: of one engineer, of a vendor, and altogether. Until its documents have
+	// all been too late for keepOver it is remembered, and nobody may ask for more than that.
+	maxPast         = 4 * maxPastEngineer
+	maxPastVendor   = 2 * maxPastEngineer
+	maxPastEngineer = 4096
+	keepOver        = 14 * 24 * time.Hour
+	forgetAfter     = time.Hour // of this process's own time, far beyond the age of any proof that is taken
+	forgetMost      = 256       // files at a time
+
 	reserveSize = 2 << 20 // bytes kept for closing and freezing on a full disk: a hundred entries, were each the last to find room
 
 	maxBackwards = 30 * time.Second // by which the clock may step back after an admission

@@ -77,6 +77,7 @@ func control() []attack {
 		{"64 KiB of a device that keep whoever draws its terminal busy", "50 ms of a processor", "session/terminal/mirror", "^TestNoOutputCostsMoreThanItsLength$"},
 		{"64 KiB of a device that keep whoever reads its transcript busy", "50 ms of a processor", "recordings/replay/terminal", "^TestNoTranscriptCostsMoreThanItsLength$"},
 		{"what a replay does to a person's terminal", "all of it is undone, however it ends", "cmd/sallyport", "^TestPlayUndoesWhatItDid$"},
+		{"a request that the ledger has forgotten comes again, under any clock", "nothing is taken twice", "agent/ledger", "^TestNothingIsForgottenThatCouldStillBeUsed$"},
 		{"a kill on a full disk", "what it covers is closed on disk", "agent/ledger", "^TestAKillOnAFullDisk$|^TestCloseWhere"},
 		{"devices that misbehave, flood, hang and lie", "the session ends, and nothing else", "cmd/internal/hostile", "^TestDevices|^TestKillDuringLogin$"},
 	}
