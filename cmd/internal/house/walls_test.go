@@ -66,6 +66,7 @@ var levelPaths = []struct {
 	{[]string{"recordings/exchange"}, []string{"session/grant"}, "a pack's papers are judged by the code that judged the grant"},
 	{[]string{"recordings"}, []string{"recordings"}, "the container and its edges are one room with a witness"},
 	{[]string{"session/vnc", "session/rdp"}, []string{"session/screen"}, "both draw into the one screen"},
+	{[]string{"session/rdp"}, []string{"session/rdp"}, "a client, and what it decodes and how it logs in, are one room"},
 	{[]string{"session/screen"}, []string{"session/screen"}, "a screen, and how viewers are served it, are one room"},
 	{[]string{"session/files"}, []string{"session/files"}, "what is done with files, and the packets that ask for it, are one room"},
 	{[]string{"agent/device"}, []string{"agent/ledger"}, "a device is opened with a Ticket, and only the ledger prints one"},
