@@ -6,14 +6,18 @@ import (
 	"strings"
 )
 
-//go:embed gauges.txt events.txt
+//go:embed gauges.txt events.txt patients.txt
 var tables embed.FS
 
 // book is what a scanner measures and what happens to it.
 type book struct {
 	gauges    []gauge
 	templates []template
+	patients  []patient
 }
+
+// patient is one of the console's list. None of them lives.
+type patient struct{ name, id, born, sex, exam string }
 
 // readBook reads the tables that this package embeds. free is how many GB are free on the
 // disk of raw data.
@@ -26,6 +30,13 @@ func readBook(free float64) (b book, err error) {
 		}
 		b.gauges = append(b.gauges, g)
 		return err
+	})
+	if err != nil {
+		return b, err
+	}
+	err = eachRow("patients.txt", func(f []string) error {
+		b.patients = append(b.patients, patient{f[0], f[1], f[2], f[3], f[4]})
+		return nil
 	})
 	if err != nil {
 		return b, err

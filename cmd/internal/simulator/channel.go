@@ -28,7 +28,7 @@ type sessionChannel struct {
 
 	// Owned by the loop over requests.
 	started bool
-	tty     *console // after a pty-req
+	tty     *ttyline // after a pty-req
 	launch  func()   // the program that the present request starts, after its reply
 }
 
@@ -112,7 +112,7 @@ func (c *sessionChannel) pty(payload []byte) bool {
 		return false
 	}
 	c.in.set(func() { c.in.tty = true })
-	c.tty = newConsole(c, int(r.Cols), int(r.Rows))
+	c.tty = newTTYLine(c, int(r.Cols), int(r.Rows))
 	return true
 }
 

@@ -23,3 +23,15 @@ const (
 	maxEvents  = 5000 // that are looked at
 	maxJournal = 500  // lines that are shown
 )
+
+// What people can make a console hold.
+const (
+	maxTyped    = 400 // letters of its command line
+	maxPast     = 50  // lines that can be recalled
+	maxHeldKeys = 32
+	maxLines    = 500       // of what a command says
+	maxSaid     = 128 << 10 // bytes of it
+	runTime     = 20 * time.Second
+	maxViewers  = 16
+	greetTime   = 20 * time.Second // of a viewer's login, where we write it by hand
+)

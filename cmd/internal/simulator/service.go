@@ -103,23 +103,38 @@ func dettemp(_ context.Context, c *call) int {
 	return 0
 }
 
-func (c *call) ring(ring int, now time.Time) {
-	lo, hi, sum, hottest := 99.0, -99.0, 0.0, 0
+// ring sums up the temperatures of one ring of blocks.
+func (s *Scanner) ring(ring int, now time.Time) (lo, mean, hi float64, hottest int) {
+	lo, hi = 99, -99
 	for i := range petBlocks {
 		n := ring*petBlocks + i
-		v := c.s.blockTemp(n, now)
-		sum += v
+		v := s.blockTemp(n, now)
+		mean += v / petBlocks
 		lo = min(lo, v)
 		if v > hi {
 			hi, hottest = v, n
 		}
 	}
-	state := "OK"
-	if hi > blockWarn {
-		state = "WARN"
+	return lo, mean, hi, hottest
+}
+
+func heat(c float64) (state string) {
+	if c > blockWarn {
+		return "WARN"
 	}
+	return "OK"
+}
+
+// hottest is the temperature of a ring's hottest block.
+func (s *Scanner) hottest(ring int, now time.Time) row {
+	_, _, hi, _ := s.ring(ring, now)
+	return row{fmt.Sprintf("Detector ring %d, hottest", ring+1), fmt.Sprintf("%.1f", hi), "C", fmt.Sprintf("<= %.1f", blockWarn), heat(hi)}
+}
+
+func (c *call) ring(ring int, now time.Time) {
+	lo, mean, hi, hottest := c.s.ring(ring, now)
 	c.printf("%-6d %3d-%-5d %8.1f %8.1f %8.1f %-8d %4.1f / %-7.1f %s\n", ring+1, ring*petBlocks, (ring+1)*petBlocks-1,
-		lo, sum/petBlocks, hi, hottest, blockWarn, blockTop, state)
+		lo, mean, hi, hottest, blockWarn, blockTop, heat(hi))
 }
 
 func coolstat(_ context.Context, c *call) int {

@@ -162,8 +162,8 @@ func askPlain(out io.Writer, in *bufio.Reader, prompt string) (string, error) {
 	return strings.TrimRight(line, "\r\n"), nil
 }
 
-// console is a shell's terminal: line editing, history, Ctrl-C and Ctrl-D.
-type console struct {
+// ttyline is a shell's terminal: line editing, history, Ctrl-C and Ctrl-D.
+type ttyline struct {
 	c       *sessionChannel
 	history *history
 	aborted bool // the line being read was interrupted; owned by readLine
@@ -173,8 +173,8 @@ type console struct {
 	cols, rows int
 }
 
-func newConsole(c *sessionChannel, cols, rows int) *console {
-	k := &console{c: c, history: &history{}, cols: cols, rows: rows}
+func newTTYLine(c *sessionChannel, cols, rows int) *ttyline {
+	k := &ttyline{c: c, history: &history{}, cols: cols, rows: rows}
 	if k.cols == 0 || k.rows == 0 {
 		k.cols, k.rows = 80, 24
 	}
@@ -183,7 +183,7 @@ func newConsole(c *sessionChannel, cols, rows int) *console {
 }
 
 // renew makes a fresh line editor: the old one remembers an end of file for ever.
-func (k *console) renew() {
+func (k *ttyline) renew() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.term = term.NewTerminal(duplex{k.c.in, k.c.ch}, "")
@@ -198,7 +198,7 @@ func (k *console) renew() {
 	_ = k.term.SetSize(k.cols, k.rows) // writes nothing before a prompt
 }
 
-func (k *console) resize(cols, rows int) {
+func (k *ttyline) resize(cols, rows int) {
 	if cols == 0 || rows == 0 {
 		return
 	}
@@ -208,14 +208,14 @@ func (k *console) resize(cols, rows int) {
 	_ = k.term.SetSize(cols, rows) // a failed repaint: the channel is closing
 }
 
-func (k *console) size() (cols, rows int) {
+func (k *ttyline) size() (cols, rows int) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.cols, k.rows
 }
 
 // readLine edits one line. Errors: errInterrupted, or io.EOF at Ctrl-D.
-func (k *console) readLine(prompt string) (string, error) {
+func (k *ttyline) readLine(prompt string) (string, error) {
 	k.mu.Lock()
 	t := k.term
 	k.mu.Unlock()
@@ -234,7 +234,7 @@ func (k *console) readLine(prompt string) (string, error) {
 	return line, nil
 }
 
-func (k *console) shell(ctx context.Context) int {
+func (k *ttyline) shell(ctx context.Context) int {
 	s := k.c.s
 	out := crlf{k.c.ch}
 	sh := &shellState{cwd: s.home.base, size: k.size}
@@ -260,7 +260,7 @@ func (k *console) shell(ctx context.Context) int {
 
 // typed is a command's standard input at a terminal: edited lines until Ctrl-D.
 type typed struct {
-	k    *console
+	k    *ttyline
 	rest []byte
 }
 

@@ -11,7 +11,7 @@ const (
 )
 
 // abortLine is how an interrupt reaches whoever edits a line: a key that no keyboard
-// has, which the console turns into "^C", and Enter.
+// has, which the terminal turns into "^C", and Enter.
 const (
 	abortKey  = 0x1f
 	abortLine = "\x1f\r"
