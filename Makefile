@@ -69,7 +69,7 @@ attacks: peers build
 
 everything: lint test attacks
 	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...
-	SALLYPORT_PROVE=1 CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 60m ./recordings ./recordings/exchange ./recordings/replay ./broker/audit ./session/files
+	SALLYPORT_PROVE=1 CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 60m ./recordings ./recordings/exchange ./recordings/replay/... ./broker/audit ./session/files
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestClients$$' ./cmd/internal/stories
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m ./cmd/internal/scale
 	SALLYPORT_CRASHES=$(CRASHES) CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 60m ./cmd/internal/crash

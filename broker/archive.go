@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
+	"github.com/sallyport/sallyport/recordings/replay/screen"
 	"github.com/sallyport/sallyport/recordings/replay/terminal"
 	"github.com/sallyport/sallyport/session"
 )
@@ -124,16 +125,26 @@ func (a *Archive) part(ctx context.Context, at place, which func(*recordings.Rea
 	if length.Segments == 0 && a.seen(at).Broken == "" {
 		return replay.Part{Complete: true, Screens: []terminal.Screen{}, Events: []replay.Event{}}, nil
 	}
-	scene, err := src.Scene(n)
-	for s := scene; err == nil && back > 1 && !s.Complete; back-- {
-		if s, err = src.Scene(s.Segment - 1); s.Complete {
-			scene = s
-		}
-	}
+	scene, err := replay.SceneFrom(src, n, back)
 	if err != nil {
 		return replay.Part{}, unshown(at.recording, err)
 	}
 	return replay.PartOf(scene, a.seen(at).Channels), nil
+}
+
+// Thumb is a small picture of what a recording showed at a moment, or in its middle where
+// that is negative, as a PNG.
+func (a *Archive) Thumb(ctx context.Context, site, recording string, at int64, most int) ([]byte, error) {
+	src, length, err := a.open(ctx, place{site, recording})
+	if err != nil {
+		return nil, err
+	}
+	defer src.Close()
+	if at < 0 {
+		at = length.At / 2
+	}
+	b, err := screen.ThumbAt(src, at, most)
+	return b, unshown(recording, err)
 }
 
 // Transcript is what was shown from a segment on, as lines. The tag names an answer that

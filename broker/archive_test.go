@@ -528,9 +528,9 @@ func TestAJumpReadsOneSegment(t *testing.T) {
 		}
 		t.Logf("segment %d of %d: %d heads, %d segments read", n, segments, heads, contents)
 	}
-	// Where the recorder drew nothing, one begins before.
+	// Where the recorder drew nothing, one begins before, and what happened since comes with it.
 	p, err := c.archive.Moment(t.Context(), site, id, 30*10e6+1)
-	if must(t, err); p.N != 19 || !p.Complete || string(p.Screens[0].Draw) != "19 taken" {
+	if must(t, err); p.N != 30 || p.From != 190e6 || p.To != 310e6 || len(p.Events) != 12 || !p.Complete || string(p.Screens[0].Draw) != "19 taken" {
 		t.Errorf("begins at %+v", p)
 	}
 	if p, err := c.archive.Part(t.Context(), site, id, 30); err != nil || p.Complete || len(p.Screens) != 0 || len(p.Events) != 1 {

@@ -204,7 +204,7 @@ func (b *Broker) makeWeb() error {
 	}
 	handler, err := api.New(api.Config{
 		Pages: pages, Web: b.cfg.browsers(b.people), Live: b.live,
-		Access: b.access, Identity: b.people, Vault: b.archive, Replays: b.archive, Digest: b.archive.Digest, Audit: b.peers, Node: b.cfg.Node, Version: Version,
+		Access: b.access, Identity: b.people, Vault: b.archive, Replays: b.archive, Thumbs: b.archive, Digest: b.archive.Digest, Audit: b.peers, Node: b.cfg.Node, Version: Version,
 		Checks: b.checks(), Now: time.Now,
 		SSH: api.SSHDoor{Address: b.cfg.SSH.Address, HostKey: b.ssh.HostKeyLine(), HostKeyEC: b.ssh.HostKeyLineEC()}, Log: b.log,
 	})

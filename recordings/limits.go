@@ -17,8 +17,11 @@ const (
 	MaxPart         = MaxSegmentBytes + 1<<10  // any part
 	MaxCompanion    = 32 << 20                 // papers, receipts
 
-	maxSnapshot  = 256 << 10 // one stream's
-	maxSnapshots = 1 << 20   // all of a segment
+	// A segment has room for its events, of at most bulkBytes, its heads, and this: a console
+	// of 1920 x 1080 that is drawn as a GUI packs to less than 100 KiB, with several pictures
+	// of a scanner to less than 2 MiB. A photograph that fills it is larger, and has none.
+	maxSnapshot  = 3 << 20 // one stream's
+	maxSnapshots = 3 << 20 // all of a segment
 	maxFrameData = session.MaxEventData + sealOverhead
 	inputKeySize = 32        // bytes, of AES-256
 	sealOverhead = 16        // bytes that a sealed event is longer
@@ -46,6 +49,12 @@ const (
 	// Bytes of segments that are not drawn yet. A recorder that is further behind draws
 	// the terminals that are open no more; nothing else notices.
 	maxUndrawn = 64 << 20
+
+	// A console's screen is drawn again once this many times its bytes were recorded since it
+	// was, so that drawing costs little where little happens, and after so many segments at
+	// the latest, which is what a player reads at the most to begin.
+	consoleEvery    = 4
+	consoleSegments = 12
 
 	probeBytes = 16 << 10 // of a segment that are packed, at three places, to see whether it shrinks
 )

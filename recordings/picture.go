@@ -32,6 +32,21 @@ type kinds uint32
 func (k *kinds) add(e session.EventKind)     { *k |= 1 << (e - 'a') }
 func (k kinds) has(e session.EventKind) bool { return k&(1<<(e-'a')) != 0 }
 
+// sparing is what was recorded since a console was drawn, so that it is not drawn too often.
+type sparing struct {
+	console  bool  // one stood
+	drawn    int64 // bytes of it
+	bytes    int64
+	segments int
+}
+
+// after takes note of a segment, and reports whether what stood need not be drawn after it.
+func (s *sparing) after(x *openSegment) bool {
+	s.bytes, s.segments = s.bytes+x.offset-x.stood, s.segments+1
+	s.console = s.console && !x.kinds.has(session.ChannelOpened) && !x.kinds.has(session.ChannelClosed)
+	return s.console && s.bytes < consoleEvery*s.drawn && s.segments < consoleSegments
+}
+
 // painter draws closed segments and leaves what stands at the begin of the next.
 type painter struct {
 	duty
@@ -40,6 +55,7 @@ type painter struct {
 	last    int // snapshots that stood last
 
 	// Guarded by the Writer's mu.
+	since sparing
 	queue []*openSegment // closed and not drawn
 	bytes int64
 	lost  bool    // the picture failed: nothing is drawn any more
@@ -97,7 +113,7 @@ func (w *Writer) draw() time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	p.queue, p.bytes = p.queue[1:], p.bytes-s.offset
-	if next := s.closed.index + 1; w.ended.segments == next && w.err == nil && !w.closed {
+	if next := s.closed.index + 1; !p.since.after(s) && w.ended.segments == next && w.err == nil && !w.closed {
 		w.mu.Unlock()
 		var frames []frame
 		err := p.safely(func() error { frames = p.frames(); return nil })
@@ -205,13 +221,17 @@ func (w *Writer) standing(now time.Time) error {
 	}
 	frames := p.drawn
 	p.drawn = nil
+	before, console := w.open.offset, false
 	for _, f := range frames {
 		f.at = w.at(now)
+		console = console || f.data[0] == byte(session.ConsoleSnapshot)
 		w.buf = append(openFrame(w.buf[:0], f, len(f.data)), f.data...)
 		if err := w.write(f); err != nil {
 			return err
 		}
 	}
+	w.open.stood = w.open.offset - before
+	p.since = sparing{console: console, drawn: w.open.stood}
 	w.touch(now)
 	return nil
 }

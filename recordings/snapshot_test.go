@@ -205,7 +205,7 @@ func TestABadPictureHarmsNothing(t *testing.T) {
 			return []session.Snapshot{{Stream: 1, Kind: '.'}}, true
 		},
 		"large": func([]session.Snapshot) ([]session.Snapshot, bool) {
-			return []session.Snapshot{{Stream: 1, Kind: 'z', Data: make([]byte, 256<<10+1)}}, true
+			return []session.Snapshot{{Stream: 1, Kind: 'z', Data: make([]byte, 3<<20+1)}}, true
 		},
 		"many": func([]session.Snapshot) (all []session.Snapshot, _ bool) {
 			for n := range 60 {

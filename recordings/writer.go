@@ -57,6 +57,7 @@ type openSegment struct {
 	began  time.Time
 	dirty  time.Time // when the first byte that is not synced was written; zero: none
 	closed extent    // once it ended
+	stood  int64     // bytes of what stood when it began
 	kinds  kinds     // of its events
 }
 
@@ -196,7 +197,7 @@ func (w *Writer) full(data int, now time.Time) bool {
 	if s == nil || s.events == 0 {
 		return false
 	}
-	size := s.offset + int64(frameHead+data+frameCheck)
+	size := s.offset - s.stood + int64(frameHead+data+frameCheck)
 	return size > int64(w.options.bulk) || size > int64(w.options.SegmentBytes) && now.Sub(s.began) >= bulkTime
 }
 

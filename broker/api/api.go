@@ -50,6 +50,7 @@ type Config struct {
 	Access   *access.Access
 	Vault    Vault
 	Replays  Replays
+	Thumbs   Thumbs
 	Digest   func(site, recording string) // has a digest computed; may be nil
 	Audit    AuditLogs
 	Pages    http.Handler // the web application; nil: there is none
@@ -81,7 +82,7 @@ func New(c Config) (http.Handler, error) {
 
 // build makes the handler and the description of its API.
 func build(c Config) (http.Handler, huma.API, error) {
-	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Replays == nil || c.Audit == nil || c.Live == nil {
+	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Replays == nil || c.Thumbs == nil || c.Audit == nil || c.Live == nil {
 		return nil, nil, session.Errorf(session.Internal, "api: the configuration is not complete")
 	}
 	if c.Now == nil {

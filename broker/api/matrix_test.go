@@ -78,6 +78,8 @@ func matrix() map[string]verdict {
 		"get-recording-replay":     readers,
 		"get-recording-part":       readers,
 		"get-recording-moment":     readers,
+		"get-recording-picture":    readers,
+		"get-recording-thumb":      readers,
 		"get-recording-transcript": readers,
 		"verify-recording":         readers,
 		"review-recording":         roles(403, 403, 403, ok, ok, 404, 404),

@@ -71,6 +71,8 @@ func table() []route {
 		{"get-recording-replay", http.MethodGet, v1 + "/recordings/{id}/replay", false, everybody, "What a player has to know of a recording", 0},
 		{"get-recording-part", http.MethodGet, v1 + "/recordings/{id}/replay/{n}", false, everybody, "What happens in one part of a recording", 0},
 		{"get-recording-moment", http.MethodGet, v1 + "/recordings/{id}/replay/at/{at}", false, everybody, "The part at which a player begins that shows a moment of a recording", 0},
+		{"get-recording-picture", http.MethodGet, v1 + "/recordings/{id}/picture", false, everybody, "A picture of a recording, too small to be read", 0},
+		{"get-recording-thumb", http.MethodGet, v1 + "/recordings/{id}/replay/thumb/{at}", false, everybody, "A small picture of a moment of a recording", 0},
 		{"get-recording-transcript", http.MethodGet, v1 + "/recordings/{id}/transcript", false, everybody, "What a recording shows, as lines", 0},
 		{"verify-recording", http.MethodPost, v1 + "/recordings/{id}/verify", false, everybody, "Have the broker check a recording itself", 0},
 		{"review-recording", http.MethodPost, v1 + "/recordings/{id}/reviews", false, readers, "Say of a recording whether all was as agreed", 0},

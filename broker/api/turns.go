@@ -23,6 +23,7 @@ func works() []work {
 	return []work{
 		{share{4, 2, 1, 4}, []string{"get-recording-transcript", "verify-recording"}}, // which read a whole one
 		{share{32, 8, 4, 16}, []string{"get-recording-replay", "get-recording-part", "get-recording-moment"}},
+		{share{4, 2, 1, 16}, []string{"get-recording-picture", "get-recording-thumb"}}, // which draw a whole screen
 		{share{64, 16, 4, 4}, []string{"get-recording-file", "get-recording-pack"}},
 		{share{16, 4, 2, 8}, []string{"list-recordings", "list-audit-events", "list-audit-leaves", "prove-audit-event"}},
 	}

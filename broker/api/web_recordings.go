@@ -21,7 +21,24 @@ type Replays interface {
 	Transcript(ctx context.Context, site, recording string, from uint32) (text replay.Text, tag string, err error)
 }
 
+// Thumbs draws small pictures of recordings, as PNG: of a moment, or of the middle where that
+// is negative. No side is longer than most.
+type Thumbs interface {
+	Thumb(ctx context.Context, site, recording string, at int64, most int) ([]byte, error)
+}
+
+// A picture in a list is so small that no text on a console can be read in it: who may know
+// of a recording sees it without saying why. A thumbnail is as large as one can use it.
+const (
+	pictureSide = 96
+	thumbSide   = 240
+)
+
 type (
+	drawn struct {
+		Type string `header:"Content-Type"`
+		Body []byte `contentType:"image/png"`
+	}
 	recordingsQuery struct {
 		Stretch
 		Asset     string `query:"asset" maxLength:"129" doc:"SITE/ASSET, or ASSET of any site"`
@@ -93,6 +110,22 @@ func (d *door) registerReplays(api huma.API) {
 		}
 		p, err := d.Replays.Moment(ctx, r.Site, r.ID, in.At)
 		return answer(partView(p)), err
+	})
+	handle(d, api, "get-recording-picture", func(ctx context.Context, who signedIn, in *byID) (*drawn, error) {
+		r, err := d.Access.Recording(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		b, err := d.Thumbs.Thumb(ctx, r.Site, r.ID, -1, pictureSide)
+		return &drawn{"image/png", b}, err
+	})
+	handle(d, api, "get-recording-thumb", func(ctx context.Context, who signedIn, in *momentPath) (*drawn, error) {
+		r, err := d.Access.MayReplay(ctx, who, in.ID)
+		if err != nil {
+			return nil, err
+		}
+		b, err := d.Thumbs.Thumb(ctx, r.Site, r.ID, in.At, thumbSide)
+		return &drawn{"image/png", b}, err
 	})
 	handle(d, api, "get-recording-transcript", func(ctx context.Context, who signedIn, in *stretchAsked) (*tagged[Transcript], error) {
 		r, err := d.Access.MayReplay(ctx, who, in.ID)

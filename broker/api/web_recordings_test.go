@@ -44,7 +44,7 @@ func (w *world) answers(a answered, status int) {
 func TestReplayNeedsAViewing(t *testing.T) {
 	w := newWorld(t)
 	x := w.sealed()
-	paths := []string{"/replay", "/replay/0", "/replay/1", "/replay/at/0", "/transcript"}
+	paths := []string{"/replay", "/replay/0", "/replay/1", "/replay/at/0", "/replay/thumb/0", "/transcript"}
 	refused := func(who, when string) {
 		t.Helper()
 		for _, path := range paths {
@@ -74,12 +74,23 @@ func TestReplayShapes(t *testing.T) {
 	x := w.sealed()
 	w.look("ben", x)
 	for path, want := range map[string]string{
-		"/replay":            `{"recording":"` + x.recording + `","duration":9000000,"started":"2026-05-04T12:00:00Z","zone":"UTC","parts":2,"read":8000000,"whole":false,"channels":[{"stream":1,"kind":"shell","text":"shell","terminal":true,"at":1,"end":-1}],"markers":[{"at":1,"kind":"shell","text":"shell"}],"activity":[5]}`,
-		"/replay/0":          `{"n":0,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="]]}`,
-		"/replay/at/7000000": `{"n":1,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="]]}`,
+		"/replay":            `{"recording":"` + x.recording + `","duration":9000000,"started":"2026-05-04T12:00:00Z","zone":"UTC","parts":2,"read":8000000,"whole":false,"channels":[{"stream":1,"kind":"shell","text":"shell","terminal":true,"at":1,"end":-1}],"markers":[{"at":1,"kind":"shell","text":"shell"}],"activity":[5],"inputs":[]}`,
+		"/replay/0":          `{"n":0,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"consoles":[{"stream":4,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="],[3,4,"t","aGk="]]}`,
+		"/replay/at/7000000": `{"n":1,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"consoles":[{"stream":4,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="],[3,4,"t","aGk="]]}`,
 	} {
 		if a := w.call("ben", "GET", "/api/v1/recordings/"+x.recording+path, nil); strings.TrimSpace(string(a.body)) != want {
 			t.Errorf("%s: %s", path, a.body)
+		}
+	}
+	// What is too small to be read needs no reason, of those who may know of the recording.
+	for path, want := range map[string]string{"/replay/thumb/7000000": "of NGH at 7000000, 240", "/picture": "of NGH at -1, 96"} {
+		who := "ben"
+		if path == "/picture" {
+			who = "audrey"
+		}
+		a := w.call(who, "GET", "/api/v1/recordings/"+x.recording+path, nil)
+		if a.status != 200 || a.header.Get("Content-Type") != "image/png" || a.header.Get("Cache-Control") != "no-store" || string(a.body) != "\x89PNG "+want {
+			t.Errorf("%s: %d %v %q", path, a.status, a.header, a.body)
 		}
 	}
 	v := get[Verdict](w, "ben", "POST", "/api/v1/recordings/"+x.recording+"/verify", nil)

@@ -28,9 +28,10 @@ type Replay struct {
 	Channels  []ReplayChannel `json:"channels"`
 	Markers   []replay.Marker `json:"markers"`
 	Activity  []int64         `json:"activity"` // bytes shown in each of at most 600 equal parts of what was read
+	Inputs    []int64         `json:"inputs"`   // how often something was typed or pointed at, in each of them
 }
 
-// ReplayChannel is a shell or a command. End is -1 where it was not closed.
+// ReplayChannel is a shell, a command or a console. End is -1 where it was not closed.
 type ReplayChannel struct {
 	Stream   uint32 `json:"stream"`
 	Kind     string `json:"kind"`
@@ -47,12 +48,20 @@ type ReplayPart struct {
 	From     int64             `json:"from"`
 	To       int64             `json:"to"` // when the next part begins
 	Complete bool              `json:"complete"`
-	Screens  []terminal.Screen `json:"screens"` // draw is in base64
+	Screens  []terminal.Screen `json:"screens"`  // draw is in base64
+	Consoles []ReplayConsole   `json:"consoles"` // that stood
 	Events   []ReplayEvent     `json:"events"`
 }
 
+// ReplayConsole is a console as it stood: draw is a screen of recordings/frames in base64.
+type ReplayConsole struct {
+	Stream uint32 `json:"stream"`
+	Draw   []byte `json:"draw"`
+}
+
 // ReplayEvent is [microseconds, stream, kind, data]: "o" output in base64, "r" resize as
-// "80x24", "c" a new screen of that size.
+// "80x24", "c" a new screen of that size; "w" size, "t" tiles and "k" cursor of a console, in
+// base64, as recordings/frames has them.
 type ReplayEvent struct{ replay.Event }
 
 // Schema describes the array.
@@ -60,7 +69,7 @@ func (ReplayEvent) Schema(huma.Registry) *huma.Schema {
 	whole := map[string]any{"type": "integer"}
 	four := 4
 	return &huma.Schema{Type: huma.TypeArray, MinItems: &four, MaxItems: &four, Items: &huma.Schema{}, Extensions: map[string]any{
-		"prefixItems": []any{whole, whole, map[string]any{"type": "string", "enum": []string{"o", "r", "c"}}, map[string]any{"type": "string"}}}}
+		"prefixItems": []any{whole, whole, map[string]any{"type": "string", "enum": []string{"o", "r", "c", "w", "t", "k"}}, map[string]any{"type": "string"}}}}
 }
 
 // TranscriptLine is a line that was shown, as plain text.
@@ -85,11 +94,11 @@ func replayView(r Recording, x replay.Overview, zone string) Replay {
 		Channels: each(x.Channels, func(c replay.Channel) ReplayChannel {
 			return ReplayChannel{Stream: c.Stream, Kind: string(c.Kind), Text: c.Text, Terminal: c.Terminal, At: c.At, End: c.End}
 		}),
-		Markers: list(x.Markers), Activity: list(x.Activity)}
+		Markers: list(x.Markers), Activity: list(x.Activity), Inputs: list(x.Inputs)}
 }
 
 func partView(p replay.Part) ReplayPart {
 	return ReplayPart{N: p.N, From: p.From, To: p.To, Complete: p.Complete,
-		Screens: list(p.Screens),
-		Events:  each(p.Events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}
+		Screens: list(p.Screens), Consoles: each(p.Consoles, func(c replay.Console) ReplayConsole { return ReplayConsole(c) }),
+		Events: each(p.Events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}
 }

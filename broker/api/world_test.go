@@ -7,6 +7,7 @@ import (
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -194,11 +195,16 @@ func (p *projector) Replay(_ context.Context, site, recording string) (replay.Ov
 
 func (p *projector) Part(_ context.Context, site, recording string, n int) (replay.Part, error) {
 	return replay.Part{N: uint32(n), From: 1, To: 5e6, Complete: true, Screens: []terminal.Screen{{Stream: 3, Cols: 80, Rows: 24, Draw: []byte("up")}},
-		Events: []replay.Event{{At: 1, Stream: 1, Kind: "c", Data: "80x24"}, {At: 2, Stream: 1, Kind: "o", Data: "aGk="}}}, p.wrong
+		Consoles: []replay.Console{{Stream: 4, Draw: []byte("up")}},
+		Events:   []replay.Event{{At: 1, Stream: 1, Kind: "c", Data: "80x24"}, {At: 2, Stream: 1, Kind: "o", Data: "aGk="}, {At: 3, Stream: 4, Kind: "t", Data: "aGk="}}}, p.wrong
 }
 
 func (p *projector) Moment(ctx context.Context, site, recording string, at int64) (replay.Part, error) {
 	return p.Part(ctx, site, recording, int(at/5e6))
+}
+
+func (p *projector) Thumb(_ context.Context, site, recording string, at int64, most int) ([]byte, error) {
+	return fmt.Appendf(nil, "\x89PNG of %s at %d, %d", site, at, most), p.wrong
 }
 
 func (p *projector) Transcript(_ context.Context, site, recording string, from uint32) (replay.Text, string, error) {
@@ -277,7 +283,7 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.agents = &agents{opened: make(chan opened, 16)}
 	lc := LiveConfig{URL: origin, Access: w.access, Logins: w.doors, Changes: s, Passing: s, Streams: w.agents, Now: w.clock}
 	c := Config{Version: "v1", Node: "n1", SSH: SSHDoor{Address: "127.0.0.1:2222", HostKey: "ssh-ed25519 AAAA"},
-		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Replays: w.replays, Digest: func(_, r string) { w.replays.asked = append(w.replays.asked, r) }, Audit: w, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
+		Identity: w.doors, Web: Web{URL: broker, Browsers: w.doors}, Access: w.access, Vault: w.vault, Replays: w.replays, Thumbs: w.replays, Digest: func(_, r string) { w.replays.asked = append(w.replays.asked, r) }, Audit: w, Now: w.clock, Checks: []Check{{Name: "store", Works: s.Ping}}}
 	c.Live = &Live{cfg: lc}
 	for _, f := range change {
 		f(w, &c)

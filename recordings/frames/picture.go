@@ -92,6 +92,15 @@ func (p *Picture) Close() { _ = p.zstd.Close() }
 
 // Unpack reads the data of a snapshot.
 func Unpack(b []byte) (*Screen, error) {
+	plain, err := Plain(b)
+	if err != nil {
+		return nil, err
+	}
+	return ParseScreen(plain)
+}
+
+// Plain are the bytes of the screen that the data of a snapshot holds. They are not read.
+func Plain(b []byte) ([]byte, error) {
 	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(MaxScreen), zstd.WithDecoderMaxWindow(window))
 	if err != nil {
 		return nil, err
@@ -101,5 +110,5 @@ func Unpack(b []byte) (*Screen, error) {
 	if err != nil {
 		return nil, session.Errorf(session.Invalid, "a screen in a snapshot is not packed as it should be")
 	}
-	return ParseScreen(plain)
+	return plain, nil
 }

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -28,14 +29,16 @@ type Reading struct {
 	ix        Index
 	open      map[uint32]int // channels that are open, by stream
 	screens   *terminal.Screens
+	consoles  consoles
 	histogram histogram
+	inputs    histogram
 	unlisted  int // markers beyond the bound
 	unshown   int // channels beyond theirs
 }
 
 // Begin makes the reading of a recording of which nothing was read yet.
 func Begin(src Source) *Reading {
-	return &Reading{src: src, open: map[uint32]int{}, screens: terminal.Stood(nil, false)}
+	return &Reading{src: src, open: map[uint32]int{}, screens: terminal.Stood(nil, false), consoles: consoles{}}
 }
 
 // On reads up to so many segments further. more tells whether it should be called again at
@@ -86,28 +89,43 @@ func (r *Reading) over(at int64, words string) {
 func (r *Reading) Index() Index {
 	x := r.ix
 	x.Channels, x.Markers = slices.Clone(x.Channels), slices.Clone(x.Markers)
-	x.Activity = r.histogram.over(x.Read)
+	x.Activity, x.Inputs = r.histogram.over(x.Read), r.inputs.over(x.Read)
 	x.Digest.Seconds = x.Read / microsSecond
 	return x
 }
 
 func (r *Reading) take(e session.Event) {
 	r.ix.Read = e.At
+	if r.consoles.copied(e) {
+		if m, ok := copiedWords(e); ok {
+			r.mark(m)
+		}
+		return
+	}
 	if s, visible := r.screens.Show(e); visible && s.Kind == "o" {
 		r.histogram.add(e.At, int64(len(s.Data)))
 		r.ix.Digest.Lines += int64(bytes.Count(s.Data, []byte{'\n'}))
 	}
-	if c, ok := terminal.ReadOpen(e); ok {
+	switch {
+	case draws(e.Kind):
+		r.histogram.add(e.At, int64(len(e.Data)))
+	case e.Kind == session.Input:
+		r.inputs.add(e.At, 1)
+	}
+	if c, ok := readOpen(e); ok {
 		r.opened(e, c)
 	}
 	if i, ok := r.open[e.Stream]; ok && e.Kind == session.ChannelClosed {
 		r.ix.Channels[i].End = e.At
 		delete(r.open, e.Stream)
 	}
-	m, ok := markerOf(e)
-	if !ok || r.repeated(m) {
-		return
+	if m, ok := markerOf(e); ok && !r.repeated(m) {
+		r.mark(m)
 	}
+}
+
+// mark counts a marker and lists it, if there is room.
+func (r *Reading) mark(m Marker) {
 	switch m.Kind {
 	case FileIn:
 		r.ix.Digest.FilesIn++
@@ -142,12 +160,21 @@ func (r *Reading) repeated(m Marker) bool {
 	return false
 }
 
+// readOpen reads the opening of what is looked at: a shell, a command or a console.
+func readOpen(e session.Event) (session.ChannelOpen, bool) {
+	c, ok := terminal.ReadOpen(e)
+	if !ok && e.Kind == session.ChannelOpened && json.Unmarshal(e.Data, &c) == nil {
+		ok = c.Type == session.Control
+	}
+	return c, ok
+}
+
 func (r *Reading) opened(e session.Event, c session.ChannelOpen) {
 	if len(r.ix.Channels) >= maxChannels {
 		r.unshown++
 		return
 	}
-	text := "shell"
+	text := string(c.Type)
 	if c.Command != "" {
 		text = cast.Clean(c.Command, maxWords)
 	}

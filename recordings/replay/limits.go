@@ -8,6 +8,8 @@ const (
 	maxChannels = 500
 	maxWords    = 300 // characters of a text
 	Buckets     = 600 // of the activity histogram
+
+	atOnceBytes = 4 << 20 // of events of several segments that are one part: as many as one can have
 )
 
 // What a stretch of a transcript reads at once; more only as long as it cannot end.

@@ -9,6 +9,7 @@
 package replay
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"time"
 
@@ -35,10 +36,11 @@ type Index struct {
 	Channels []Channel
 	Markers  []Marker
 	Activity []int64 // bytes shown in each of at most Buckets equal parts of what was read
+	Inputs   []int64 // times that something was typed, pointed at or pasted, in each of them
 	Digest   Digest
 }
 
-// Channel is a shell or a command.
+// Channel is a shell, a command or a console.
 type Channel struct {
 	Stream   uint32
 	Kind     session.Channel
@@ -66,6 +68,7 @@ type Part struct {
 	To       int64 // when the next one begins
 	Complete bool  // who begins here shows all that stood; otherwise only the screens that are there
 	Screens  []terminal.Screen
+	Consoles []Console
 	Events   []Event
 }
 
@@ -73,7 +76,7 @@ type Part struct {
 type Event struct {
 	At     int64
 	Stream uint32
-	Kind   string // "o" output in base64, "r" resize as "80x24", "c" a new screen
+	Kind   string // "o" output in base64, "r" resize as "80x24", "c" a new screen; "w", "t", "k" a console's, as in recordings/frames, in base64
 	Data   string
 }
 
@@ -85,14 +88,21 @@ func (e Event) MarshalJSON() ([]byte, error) {
 // PartOf is what a player shows of a segment. known are the recording's channels, as far
 // as somebody read it: they tell what has no terminal where the segment itself does not.
 func PartOf(s recordings.Scene, known []Channel) Part {
-	p := Part{N: s.Segment, From: s.From, To: s.To, Complete: s.Complete, Screens: terminal.Drawn(s.Snapshots), Events: []Event{}}
+	p := Part{N: s.Segment, From: s.From, To: s.To, Complete: s.Complete, Screens: terminal.Drawn(s.Snapshots), Consoles: consolesOf(s.Snapshots), Events: []Event{}}
 	v := terminal.Stood(p.Screens, p.Complete)
 	for _, stream := range plainAt(known, s.From) {
 		v.Plain(stream)
 	}
+	screens := consolesAt(s, known)
 	for _, e := range s.Events {
-		if shown, ok := v.Show(e); ok {
+		if screens.copied(e) {
+			continue
+		}
+		switch shown, ok := v.Show(e); {
+		case ok:
 			p.Events = append(p.Events, Event{At: e.At, Stream: e.Stream, Kind: shown.Kind, Data: shown.Text()})
+		case draws(e.Kind):
+			p.Events = append(p.Events, Event{At: e.At, Stream: e.Stream, Kind: string(rune(e.Kind)), Data: base64.StdEncoding.EncodeToString(e.Data)})
 		}
 	}
 	return p

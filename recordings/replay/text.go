@@ -8,6 +8,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/cast"
 	"github.com/sallyport/sallyport/recordings/replay/terminal"
+	"github.com/sallyport/sallyport/session"
 )
 
 // Text is a stretch of a transcript: what some segments show, as lines. Whoever reads on at
@@ -38,12 +39,14 @@ type Scenes interface {
 func ReadText(src Scenes, what Stretch) (Text, error) {
 	x := Text{Lines: []terminal.Line{}, Next: what.From}
 	var t *terminal.Text
+	var screens consoles
 	for begun, size := time.Now(), 0; x.Next < what.Segments; x.Next++ {
 		s, err := src.Scene(x.Next)
 		if err != nil {
 			return x.spoilt(t, err)
 		}
 		if t == nil {
+			screens = consolesAt(s, what.Known)
 			t = terminal.TextFrom(terminal.Drawn(s.Snapshots), plainAt(what.Known, s.From), s.From)
 		} else if n := x.Next - what.From; n >= stretchSegments || size >= stretchBytes || time.Since(begun) > stretchTime {
 			if s.Complete {
@@ -56,7 +59,9 @@ func ReadText(src Scenes, what Stretch) (Text, error) {
 			}
 		}
 		for _, e := range s.Events {
-			t.Take(e)
+			if !screens.copied(e) {
+				t.Take(e)
+			}
 		}
 		x.To = s.To
 		size += x.add(t)
@@ -102,7 +107,7 @@ func (x *Text) broken(why string) {
 // plainAt are the streams that are open at a moment and have no terminal.
 func plainAt(known []Channel, at int64) (streams []uint32) {
 	for _, c := range known {
-		if !c.Terminal && c.At <= at && (c.End < 0 || c.End >= at) {
+		if !c.Terminal && c.Kind != session.Control && c.At <= at && (c.End < 0 || c.End >= at) {
 			streams = append(streams, c.Stream)
 		}
 	}

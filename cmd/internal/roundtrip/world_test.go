@@ -187,6 +187,7 @@ func (shelf) Check(context.Context, string, string) (access.Verdict, error) {
 // unused are rooms of the door into which no round trip leads.
 type unused struct {
 	api.Replays
+	api.Thumbs
 	api.Streams
 }
 
@@ -274,7 +275,7 @@ func openWorld(t *testing.T, o with, change ...func([]identity.Issuer)) *world {
 	live, err := api.NewLive(api.LiveConfig{URL: w.url, Access: w.access, Logins: w.people, Changes: st, Passing: st, Streams: unused{}, Now: w.clock, Log: log})
 	w.must(err)
 	t.Cleanup(live.Close)
-	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Replays: unused{}, Live: live, Audit: oneLog{w.audit}, Now: w.clock, Log: log,
+	handler, err := api.New(api.Config{Version: "1", Node: "n1", Identity: w.people, Access: w.access, Vault: shelf{}, Replays: unused{}, Thumbs: unused{}, Live: live, Audit: oneLog{w.audit}, Now: w.clock, Log: log,
 		Web: api.Web{URL: w.url, Browsers: w.people, Demo: true, Personas: []api.Persona{{Key: "engineer", Email: "j.brandt@meridian.example", Role: session.Engineer}}}})
 	w.must(err)
 	server.Config.Handler = handler
