@@ -96,7 +96,7 @@ func pages(t *testing.T, duration int64, parts []replay.Part) {
 		Parts    []shape `json:"parts"`
 	}{Duration: duration}
 	for _, p := range parts {
-		all.Parts = append(all.Parts, shape(p))
+		all.Parts = append(all.Parts, shape{p.N, p.From, p.To, p.Complete, p.Screens, p.Events})
 	}
 	got, err := json.Marshal(all)
 	if err != nil {
