@@ -230,8 +230,11 @@ func (w *Writer) standing(now time.Time) error {
 			return err
 		}
 	}
-	w.open.stood = w.open.offset - before
-	p.since = sparing{console: console, drawn: w.open.stood}
+	p.since = sparing{}
+	if console {
+		w.open.stood = w.open.offset - before
+		p.since = sparing{console: true, drawn: w.open.stood}
+	}
 	w.touch(now)
 	return nil
 }

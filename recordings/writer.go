@@ -57,7 +57,7 @@ type openSegment struct {
 	began  time.Time
 	dirty  time.Time // when the first byte that is not synced was written; zero: none
 	closed extent    // once it ended
-	stood  int64     // bytes of what stood when it began
+	stood  int64     // bytes of the console that stood when it began
 	kinds  kinds     // of its events
 }
 
