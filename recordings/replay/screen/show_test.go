@@ -24,20 +24,20 @@ import (
 	"github.com/sallyport/sallyport/recordings/replay"
 	show "github.com/sallyport/sallyport/recordings/replay/screen"
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/screen"
 )
 
-// console is a console that is recorded as it is drawn.
+// console is a console that is recorded as it is drawn: what is shown is what is recorded,
+// tile by tile. That session/screen does so is for its own tests.
 type console struct {
-	*screen.Screen
 	t       testing.TB
 	dir     string
 	w       *recordings.Writer
 	encoder *frames.Encoder
 	began   time.Time
-	pix     []uint32 // what is live
 	size    image.Point
-	pieces  int
+	back    []uint32
+	pix     []uint32 // what is live; nil after another size
+	hidden  image.Rectangle
 }
 
 const stream = 3
@@ -45,7 +45,7 @@ const stream = 3
 // prove makes tests longer.
 var prove = os.Getenv("SALLYPORT_PROVE") != ""
 
-func newConsole(t testing.TB, masks screen.Masks) *console {
+func newConsole(t testing.TB) *console {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
@@ -58,7 +58,6 @@ func newConsole(t testing.TB, masks screen.Masks) *console {
 		Engineer: session.Person{Identity: session.Identity{Iss: "https://idp.helion.example", Sub: "e1"}, Email: "eva@helion.example"},
 	}, recordings.Options{Signer: key, InputRecipient: input.Recipient().String(), Picture: frames.NewPicture()})
 	must(t, err)
-	c.Screen = screen.New(masks, c)
 	c.record(session.ChannelOpened, []byte(`{"type":"control"}`))
 	return c
 }
@@ -75,21 +74,56 @@ func (c *console) record(kind session.EventKind, data []byte) {
 	must(c.t, c.w.Record(session.Event{Kind: kind, Stream: stream, Data: data}))
 }
 
-// Keep records a change before it is shown.
-func (c *console) Keep(x screen.Change) error {
-	if x.Resized {
-		c.record(session.ScreenSize, frames.SizeData(x.Size, x.Hidden))
+// Bounds, Resize, Draw, Fill and Copy are those of any screen.
+func (c *console) Bounds() image.Rectangle { return image.Rectangle{Max: c.size} }
+
+func (c *console) Resize(w, h int) {
+	c.size, c.back, c.pix = image.Pt(w, h), make([]uint32, w*h), nil
+}
+
+func (c *console) Draw(r image.Rectangle, pix []uint32, stride int) {
+	in := r.Intersect(c.Bounds())
+	for y := in.Min.Y; y < in.Max.Y; y++ {
+		for x := in.Min.X; x < in.Max.X; x++ {
+			c.back[y*c.size.X+x] = pix[(y-r.Min.Y)*stride+x-r.Min.X]
+		}
 	}
-	c.size, c.pix = x.Size, slices.Clone(x.Pix)
-	err := c.encoder.Tiles(x.Size, x.Pix, x.Tiles, func(b []byte) error {
-		c.pieces++
+}
+
+func (c *console) Fill(r image.Rectangle, colour uint32) {
+	c.Draw(r, slices.Repeat([]uint32{colour}, r.Dx()*r.Dy()), r.Dx())
+}
+
+// Show records what changed, and then it is what is live.
+func (c *console) Show() {
+	c.t.Helper()
+	c.Fill(c.hidden, 0x3a4450)
+	if c.pix == nil {
+		c.record(session.ScreenSize, frames.SizeData(c.size, !c.hidden.Empty()))
+		c.pix = make([]uint32, len(c.back))
+	}
+	var tiles []image.Point
+	for y := 0; y < c.size.Y; y += frames.Tile {
+		for x := 0; x < c.size.X; x += frames.Tile {
+			if c.differs(image.Rect(x, y, x+frames.Tile, y+frames.Tile).Intersect(c.Bounds())) {
+				tiles = append(tiles, image.Pt(x/frames.Tile, y/frames.Tile))
+			}
+		}
+	}
+	c.pix = slices.Clone(c.back)
+	must(c.t, c.encoder.Tiles(c.size, c.pix, tiles, func(b []byte) error {
 		c.record(session.ScreenTiles, b)
 		return nil
-	})
-	if x.Cursor != nil && err == nil {
-		c.record(session.ScreenCursor, frames.CursorData(frames.Cursor(*x.Cursor)))
+	}))
+}
+
+func (c *console) differs(r image.Rectangle) bool {
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		if !slices.Equal(c.back[y*c.size.X+r.Min.X:y*c.size.X+r.Max.X], c.pix[y*c.size.X+r.Min.X:y*c.size.X+r.Max.X]) {
+			return true
+		}
 	}
-	return err
+	return false
 }
 
 func (c *console) close() {
@@ -129,12 +163,12 @@ func TestReplayIsWhatWasLive(t *testing.T) {
 	for seed := range seeds {
 		synctest.Test(t, func(t *testing.T) {
 			r := mathrand.New(mathrand.NewPCG(seed, 7))
-			c := newConsole(t, screen.Masks{})
-			must(t, c.Resize(300+r.IntN(200), 200+r.IntN(200)))
+			c := newConsole(t)
+			c.Resize(300+r.IntN(200), 200+r.IntN(200))
 			var live []moment
 			for range steps {
 				c.scribble(r)
-				must(t, c.Show())
+				c.Show()
 				time.Sleep(time.Millisecond)
 				live = append(live, moment{time.Since(c.began).Microseconds(), c.size, c.pix})
 				pass(time.Duration(r.IntN(4000)) * time.Millisecond)
@@ -189,11 +223,11 @@ func (c *console) scribble(r *mathrand.Rand) {
 	part := image.Rect(x, y, min(b.X, x+1+r.IntN(160)), min(b.Y, y+1+r.IntN(120)))
 	switch r.IntN(10) {
 	case 0:
-		must(c.t, c.Resize(200+r.IntN(300), 100+r.IntN(300)))
+		c.Resize(200+r.IntN(300), 100+r.IntN(300))
 	case 1:
-		c.Copy(part.Sub(part.Min), part.Min)
+		c.Draw(part.Sub(part.Min), slices.Clone(c.back[part.Min.Y*c.size.X+part.Min.X:]), c.size.X)
 	case 2:
-		c.SetCursor(screen.Cursor{Size: image.Pt(2, 2), Pix: []uint32{r.Uint32(), 1, 2, 3}})
+		c.record(session.ScreenCursor, frames.CursorData(frames.Cursor{Size: image.Pt(2, 2), Pix: []uint32{r.Uint32(), 1, 2, 3}}))
 	case 3, 4, 5, 6:
 		c.Fill(part, r.Uint32()&0xffffff)
 	default:
@@ -272,14 +306,14 @@ func TestWhatAnHourCosts(t *testing.T) {
 		}
 		synctest.Test(t, func(t *testing.T) {
 			r := mathrand.New(mathrand.NewPCG(1, 1))
-			c := newConsole(t, screen.Masks{})
-			must(t, c.Resize(1280, 1024))
+			c := newConsole(t)
+			c.Resize(1280, 1024)
 			c.gui(r, 0)
-			must(t, c.Show())
+			c.Show()
 			pass(30 * time.Second)
 			for range time.Hour / x.every {
 				x.draw(c, r)
-				must(t, c.Show())
+				c.Show()
 				pass(x.every)
 			}
 			n := c.bytes()
@@ -306,10 +340,10 @@ func (c *console) label(r *mathrand.Rand, wide int) {
 func TestABusyConsoleIsDrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mathrand.New(mathrand.NewPCG(2, 2))
-		c := newConsole(t, screen.Masks{})
-		must(t, c.Resize(1920, 1080))
+		c := newConsole(t)
+		c.Resize(1920, 1080)
 		c.gui(r, 6)
-		must(t, c.Show())
+		c.Show()
 		pass(11 * time.Second)
 		steps := 25
 		if prove {
@@ -317,7 +351,7 @@ func TestABusyConsoleIsDrawn(t *testing.T) {
 		}
 		for range steps { // slices are looked through, one a second
 			c.slice(r, image.Pt(20, 20))
-			must(t, c.Show())
+			c.Show()
 			pass(time.Second)
 		}
 		c.close()
@@ -342,13 +376,14 @@ func TestABusyConsoleIsDrawn(t *testing.T) {
 
 func TestThumbs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newConsole(t, screen.Masks{Unknown: screen.Hide, Rules: []screen.Mask{{Screen: image.Pt(640, 480), Boxes: []image.Rectangle{image.Rect(0, 0, 320, 480)}}}})
-		must(t, c.Resize(640, 480))
+		c := newConsole(t)
+		c.hidden = image.Rect(0, 0, 320, 480)
+		c.Resize(640, 480)
 		c.Fill(c.Bounds(), 0xff0000)
-		must(t, c.Show())
+		c.Show()
 		pass(15 * time.Second)
 		c.Fill(c.Bounds(), 0x00ff00)
-		must(t, c.Show())
+		c.Show()
 		pass(15 * time.Second)
 		c.close()
 		src := c.open()
@@ -386,11 +421,11 @@ func TestThumbs(t *testing.T) {
 // What is damaged is said, and nothing is shown from behind it.
 func TestATamperedConsoleIsNotShown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newConsole(t, screen.Masks{})
-		must(t, c.Resize(100, 100))
+		c := newConsole(t)
+		c.Resize(100, 100)
 		for n := range 3 {
 			c.Fill(c.Bounds(), uint32(n+1))
-			must(t, c.Show())
+			c.Show()
 			pass(12 * time.Second)
 		}
 		c.close()
@@ -425,7 +460,7 @@ func TestTextMadeSmall(t *testing.T) {
 // A recording of a terminal has a picture, too; one of nothing has none.
 func TestThumbOfATerminal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newConsole(t, screen.Masks{})
+		c := newConsole(t)
 		pass(time.Second)
 		must(t, c.w.Record(session.Event{Kind: session.ChannelOpened, Stream: 5, Data: []byte(`{"type":"shell","term":"xterm","cols":40,"rows":10}`)}))
 		must(t, c.w.Record(session.Event{Kind: session.Output, Stream: 5, Data: []byte("one\r\ntwo")}))
