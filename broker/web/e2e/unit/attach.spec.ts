@@ -73,7 +73,7 @@ function world(over: Partial<ConstructorParameters<typeof Attach>[0]> = {}) {
   const events: AttachEvent[] = [];
   let tickets = 0;
   const a = new Attach({
-    session: S, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', keys: [line], size: () => ({ cols: 100, rows: 30 }),
+    session: S, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', keys: [line], protocol: 'ssh', role: 'operate', opening: (shell) => ({ cols: 100, rows: 30, term: 'xterm-256color', shell }),
     ticket: async () => ({ ticket: `ticket-${++tickets}`, expires: '', url: '/api/v1/attach/ws' }),
     sign: async () => new Uint8Array(64),
     open: (url, p) => {
@@ -154,7 +154,7 @@ test('the ticket goes first, and the proof is over challenge, session, service a
   const payload = enc.encode(JSON.stringify(challenge));
   const sha = (b: Uint8Array | string) => createHash('sha256').update(b).digest();
   const want = Buffer.concat([Buffer.from('sallyport/v1/attach\0'), sha(payload), sha(`operate\0ssh\0${S}\0NGH\0NGH-PETCT1\0recon-ssh\0${line}`)]);
-  expect(Buffer.from(await signingMessage(payload, S, { site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' }, line))).toEqual(want);
+  expect(Buffer.from(await signingMessage(payload, { session: S, protocol: 'ssh', role: 'operate', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' }, line))).toEqual(want);
   expect(edVerify(null, want, publicKey, Buffer.from(proof.signature, 'base64url'))).toBe(true);
   expect(w.a.standing).toBe('open');
 });
@@ -260,7 +260,7 @@ test('after the shell ended, coming back does not start another one', async () =
   s.drops();
   const again = await greeted(w, 1, welcome({ running: false }));
   expect(again.told('J')[0].opening.shell).toBe(false);
-  w.a.shell();
+  w.a.shell(100, 30);
   expect(again.sent.some((x) => typeof x !== 'string' && x[0] === 'T'.charCodeAt(0))).toBe(true);
 });
 

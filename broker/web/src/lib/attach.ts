@@ -1,10 +1,10 @@
-// The browser's half of working in a terminal: one WebSocket that the broker carries
+// The browser's half of working on a device: one WebSocket that the broker carries
 // and does not read. The agent at the hospital challenges, a key of this browser signs,
 // and from then on the two talk. A connection that drops comes back by itself with a
 // new ticket, until the session is over or somebody took it to another page.
 import { Trouble } from './api';
 import { BadFrame, base64url, frame, Frames, jsonFrame, maxPayload, object, u16s, u32, u32s, type Frame } from './frames';
-import type { Channel } from './types';
+import type { Channel, Protocol } from './types';
 
 export interface Welcome {
   session: string;
@@ -22,14 +22,20 @@ export interface Welcome {
   running: boolean;
 }
 export interface Notice {
-  type: 'deadline' | 'warning' | 'frozen' | 'thawed' | 'exit' | 'taken' | 'ended' | 'said';
+  type: 'deadline' | 'warning' | 'frozen' | 'thawed' | 'exit' | 'taken' | 'ended' | 'said' | 'masked' | 'watchers';
   deadline?: string;
   left_seconds?: number;
   causes?: string[];
   status?: number;
   reason?: string;
+  masked?: Masked;
+  people?: string[];
   text?: string;
 }
+/** How much of a console the hospital hides; "all" where it has no rule for its size. */
+export type Masked = 'nothing' | 'some' | 'all';
+/** To work, or to see who works. */
+export type Role = 'operate' | 'watch';
 /** Words of somebody who turned us away. */
 export interface Words {
   kind: string;
@@ -46,7 +52,7 @@ export type AttachEvent =
   | { type: 'standing'; standing: Standing; words?: Words | undefined }
   | { type: 'welcome'; welcome: Welcome }
   | { type: 'snapshot'; cols: number; rows: number; bytes: Uint8Array }
-  | { type: 'output'; bytes: Uint8Array }
+  | { type: 'output'; bytes: Uint8Array<ArrayBuffer> }
   | { type: 'notice'; notice: Notice }
   | { type: 'files'; answer: Record<string, unknown> }
   | { type: 'data'; id: number; bytes: Uint8Array<ArrayBuffer> }
@@ -81,7 +87,10 @@ export interface Options extends Of {
   session: string; // S-...
   /** Key lines to try, the likeliest first. */
   keys: string[];
-  size: () => { cols: number; rows: number };
+  protocol: Protocol;
+  role: Role;
+  /** How the protocol begins, as its room at the agent reads it; for a terminal, whether it wants a shell. */
+  opening: (shell: boolean) => Record<string, unknown>;
   ticket: () => Promise<Ticket>;
   sign: (line: string, message: Uint8Array<ArrayBuffer>) => Promise<Uint8Array>;
   open?: (url: string, protocol: string) => Socket;
@@ -91,7 +100,6 @@ export interface Options extends Of {
 }
 
 export const protocol = 'sallyport-attach-1';
-const speaks = 'ssh'; // what the service at the other end does
 const pingEvery = 10_000;
 const deafAfter = 25_000; // nothing heard for so long: the line is dead
 const greetWithin = 15_000;
@@ -100,14 +108,15 @@ const notUnderstood: Words = {
   message: 'The hospital sent something that this page does not understand.',
   next: 'Reload the page. If that does not help, browser and agent run versions of Sallyport that do not match.',
 };
-const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'ended', 'said'];
+const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'ended', 'said', 'masked', 'watchers'];
+const hidden = ['nothing', 'some', 'all'];
 const utf8 = new TextEncoder();
 
-/** What the key signs: this challenge, to operate this session by this protocol, this service, this key. */
-export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, session: string, of: Of, line: string): Promise<Uint8Array<ArrayBuffer>> {
+/** What the key signs: this challenge, in this role, this session by this protocol, this service, this key. */
+export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, of: Of & Pick<Options, 'session' | 'protocol' | 'role'>, line: string): Promise<Uint8Array<ArrayBuffer>> {
   const domain = utf8.encode('sallyport/v1/attach\0');
   const first = new Uint8Array(await crypto.subtle.digest('SHA-256', challenge));
-  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode(['operate', speaks, session, of.site, of.asset, of.service, line].join('\0'))));
+  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode([of.role, of.protocol, of.session, of.site, of.asset, of.service, line].join('\0'))));
   const m = new Uint8Array(domain.length + 64);
   m.set(domain);
   m.set(first, domain.length);
@@ -158,19 +167,17 @@ export class Attach {
   /** False where it could not be sent; nothing is kept for later. */
   input(text: string): boolean {
     if (this.standing !== 'open') return false;
-    const b = utf8.encode(text);
-    for (let i = 0; i < b.length; i += maxPayload) this.#send(frame('I', b.subarray(i, i + maxPayload)));
+    this.raw(utf8.encode(text));
     return true;
   }
-  /** Bytes as they are, for a terminal's binary reports. */
+  /** Bytes as they are. */
   raw(b: Uint8Array): void {
-    if (this.standing === 'open' && b.length > 0 && b.length <= maxPayload) this.#send(frame('I', b));
+    for (let i = 0; i < b.length && this.standing === 'open'; i += maxPayload) this.#send(frame('I', b.subarray(i, i + maxPayload)));
   }
   resize(cols: number, rows: number): void {
     if (this.standing === 'open') this.#send(frame('Z', u16s(cols, rows)));
   }
-  shell(): void {
-    const { cols, rows } = this.#o.size();
+  shell(cols: number, rows: number): void {
     this.#wanted = 'shell';
     if (this.standing === 'open') this.#send(frame('T', u16s(cols, rows)));
   }
@@ -295,7 +302,7 @@ export class Attach {
     try {
       const c = object(challenge);
       if (c.v !== 1 || typeof c.nonce !== 'string' || !/^[\w-]{43}$/.test(c.nonce)) throw new BadFrame('a challenge that is none');
-      if (c.protocol !== speaks) throw new BadFrame('a challenge for another protocol');
+      if (c.protocol !== this.#o.protocol) throw new BadFrame('a challenge for another protocol');
       if (c.site !== this.#o.site || c.asset !== this.#o.asset || c.service !== this.#o.service) throw new BadFrame('a challenge for something else');
       const key = this.#o.keys[this.#key];
       if (key === undefined) {
@@ -306,11 +313,11 @@ export class Attach {
         });
         return;
       }
-      const m = await signingMessage(challenge, this.#o.session, this.#o, key);
+      const m = await signingMessage(challenge, this.#o, key);
       const signature = base64url(await this.#o.sign(key, m));
       if (run !== this.#run) return;
-      const { cols, rows } = this.#o.size();
-      this.#send(jsonFrame('J', { v: 1, protocol: speaks, role: 'operate', session: this.#o.session, key, signature, opening: { cols, rows, term: 'xterm-256color', shell: this.#wanted === 'shell' } }));
+      const { protocol, role, session, opening } = this.#o;
+      this.#send(jsonFrame('J', { v: 1, protocol, role, session, key, signature, opening: opening(this.#wanted === 'shell') }));
     } catch (e) {
       if (run !== this.#run) return;
       if (e instanceof BadFrame) this.#over('refused', notUnderstood);
@@ -332,6 +339,8 @@ export class Attach {
   #notice(n: Record<string, unknown>): void {
     if (typeof n.type !== 'string' || !notices.includes(n.type)) throw new BadFrame('a notice of an unknown type');
     if (n.causes !== undefined && !strings(n.causes)) throw new BadFrame('causes that are none');
+    if (n.type === 'masked' && !hidden.includes(n.masked as string)) throw new BadFrame('a mask that is none');
+    if (n.people !== undefined && !strings(n.people)) throw new BadFrame('people that are none');
     const notice = n as unknown as Notice;
     if (n.type === 'exit') this.#wanted = 'none'; // coming back does not start another one
     this.#o.on({ type: 'notice', notice });

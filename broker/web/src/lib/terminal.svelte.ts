@@ -1,9 +1,10 @@
-// What a terminal's page knows about its session: where the connection stands, how
-// long it goes on, whether it is frozen, what was said. The page shows it.
-import { Attach, type AttachEvent, type Notice, type Of, type Standing, type Ticket, type Welcome, type Words } from './attach';
+// What the page of a terminal or console knows about its session: where the connection
+// stands, how long it goes on, whether it is frozen, who watches, what was said. The page
+// shows it.
+import { Attach, type AttachEvent, type Masked, type Notice, type Of, type Options, type Role, type Standing, type Ticket, type Welcome, type Words } from './attach';
 import { api, get, post, Trouble } from './api';
 import { linesOf, sign } from './keys';
-import { endWords } from './words';
+import { endWords, list, shownText } from './words';
 import type { Access, Session } from './types';
 
 export interface Said {
@@ -11,12 +12,16 @@ export interface Said {
   text: string;
 }
 
-/** What the page does with a session's bytes. */
-export interface Screen {
-  size: () => { cols: number; rows: number };
-  show: (bytes: Uint8Array) => void;
-  redraw: (cols: number, rows: number, bytes: Uint8Array) => void;
+/** What the page does with a session, and says of it. */
+export interface Side extends Pick<Options, 'protocol' | 'opening'> {
   hear: (e: AttachEvent) => void;
+  words: { frozen: string; thawed: string; again: string; over: string };
+}
+/** How somebody who does not work here gets in. */
+export interface Door {
+  role: Role;
+  keys: () => Promise<string[]>;
+  ticket: () => Promise<Ticket>;
 }
 
 export class Work {
@@ -35,14 +40,18 @@ export class Work {
   spoken = $state('');
   /** Somebody typed while nothing goes through. */
   held = $state(false);
+  masked = $state<Masked>('nothing');
+  watchers = $state.raw<string[]>([]);
   #skew = 0;
   #count = 0;
   #attach: Attach | null = null;
-  #screen: Screen;
+  #side: Side;
+  #door: Door;
 
-  constructor(of: Of, screen: Screen) {
+  constructor(of: Of, side: Side, door?: Door) {
     this.of = of;
-    this.#screen = screen;
+    this.#side = side;
+    this.#door = door ?? { role: 'operate', keys: () => linesOf(this.request), ticket: () => post<Ticket>('/api/v1/attach', of) };
   }
 
   /** Finds the session and its key, and connects. */
@@ -75,15 +84,20 @@ export class Work {
     this.#attach = new Attach({
       session: this.session,
       ...this.of,
-      keys: await linesOf(this.request),
-      size: this.#screen.size,
-      ticket: () => post<Ticket>('/api/v1/attach', this.of),
+      keys: await this.#door.keys(),
+      role: this.#door.role,
+      protocol: this.#side.protocol,
+      opening: this.#side.opening,
+      ticket: this.#door.ticket,
       sign,
       on: (e) => this.#hear(e),
     });
     this.#attach.start();
   }
 
+  get says(): Side['words'] {
+    return this.#side.words;
+  }
   get attach(): Attach | null {
     return this.#attach;
   }
@@ -99,9 +113,9 @@ export class Work {
     if (this.live) this.#attach?.input(text);
     else if (this.frozen.length > 0 && this.standing === 'open') this.held = true;
   }
-  another(): void {
+  another(cols: number, rows: number): void {
     this.exit = null;
-    this.#attach?.shell();
+    this.#attach?.shell(cols, rows);
   }
   bring(): void {
     this.#attach?.start();
@@ -115,6 +129,11 @@ export class Work {
   leave(): void {
     this.#attach?.close();
   }
+  /** What came cannot be shown. */
+  fail(words: Words): void {
+    this.#attach?.close();
+    this.#stand('refused', words);
+  }
 
   speak(text: string): void {
     this.spoken = text;
@@ -124,29 +143,28 @@ export class Work {
   }
 
   #hear(e: AttachEvent): void {
-    this.#screen.hear(e);
     switch (e.type) {
       case 'standing':
-        return this.#stand(e.standing, e.words);
+        this.#stand(e.standing, e.words);
+        break;
       case 'welcome':
-        return this.#greet(e.welcome);
-      case 'output':
-        return this.#screen.show(e.bytes);
-      case 'snapshot':
-        return this.#screen.redraw(e.cols, e.rows, e.bytes);
+        this.#greet(e.welcome);
+        break;
       case 'notice':
-        return this.#note(e.notice);
+        this.#note(e.notice);
     }
+    this.#side.hear(e);
   }
 
   #greet(w: Welcome): void {
     this.#skew = Date.now() - (Date.parse(w.now) || Date.now());
+    this.watchers = []; // who there are is said anew
     this.welcome = w;
     this.request = w.request;
     this.#until(w.deadline);
     this.frozen = w.frozen;
     this.exit = w.running ? null : (this.exit ?? { status: null, text: '' });
-    this.speak(w.resumed ? 'Connected again. This is the screen as it stands.' : 'Connected.');
+    this.speak(w.resumed ? this.#side.words.again : 'Connected.');
   }
 
   #until(deadline: string): void {
@@ -159,12 +177,12 @@ export class Work {
     switch (n.type) {
       case 'frozen':
         this.frozen = n.causes ?? ['broker'];
-        this.speak('The hospital froze this session. You can read; nothing you type goes through.');
+        this.speak('The hospital froze this session. ' + this.#side.words.frozen);
         return;
       case 'thawed':
         this.frozen = n.causes ?? [];
         this.held = false;
-        if (this.frozen.length === 0) this.say(n.text || 'The hospital lifted the freeze. What you type goes through again.');
+        if (this.frozen.length === 0) this.say(n.text || 'The hospital lifted the freeze. ' + this.#side.words.thawed);
         return;
       case 'exit':
         this.exit = { status: n.status ?? null, text: n.text ?? '' };
@@ -172,6 +190,13 @@ export class Work {
         return;
       case 'ended':
         this.#over(n.text || endWords(n.reason ?? null));
+        return;
+      case 'masked':
+        this.masked = n.masked ?? 'nothing';
+        return;
+      case 'watchers':
+        this.watchers = n.people ?? [];
+        this.speak(watching(this.watchers));
         return;
       case 'taken':
         this.speak('This terminal was opened in another window.');
@@ -208,6 +233,11 @@ export class Work {
     if (s === 'refused') this.speak(words?.message ?? '');
     if (s === 'ended') this.ended ??= words?.message || 'It is over';
   }
+}
+
+/** "Maya Okafor watches." */
+export function watching(people: string[]): string {
+  return people.length === 0 ? 'Nobody watches any more.' : `${list(people.map((p) => shownText(p, 60)))} ${people.length === 1 ? 'watches' : 'watch'}.`;
 }
 
 /** A session that somebody has connected to; there is none before. */
