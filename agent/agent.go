@@ -20,6 +20,7 @@ import (
 	"github.com/sallyport/sallyport/agent/console"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/agent/engine/screen"
 	"github.com/sallyport/sallyport/agent/engine/shell"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/agent/spool"
@@ -27,6 +28,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
@@ -184,8 +186,16 @@ func (a *Agent) makeEngine() error {
 	if err != nil {
 		return err
 	}
+	vnc, err := screen.New(screen.Config{Protocol: session.VNC, Dial: a.dialVNC, Masks: a.devices.Masks, Log: a.log})
+	if err != nil {
+		return err
+	}
+	inner, err := attach.InnerServer(a.identity)
+	if err != nil {
+		return err
+	}
 	a.engine, err = engine.New(engine.Config{
-		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh}, Protocol: a.devices.Protocol,
+		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh, vnc}, Inner: inner, Protocol: a.devices.Protocol,
 		Site: a.cfg.Site, Agent: a.fingerprint(),
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: a.now,
 		Idle: func(asset string) time.Duration { return a.rules.Load().idle(asset) },

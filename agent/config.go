@@ -18,6 +18,7 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/proxy"
+	"github.com/sallyport/sallyport/session/screen"
 )
 
 // Config is everything an agent is told. It is the hospital's file: what stands
@@ -70,6 +71,12 @@ type Asset struct {
 	Modality  string     `yaml:"modality"`
 	Policy    Policy     `yaml:"policy"`
 	Endpoints []Endpoint `yaml:"endpoints"`
+	// Masks hide parts of the scanner's consoles before anything leaves the agent: from
+	// viewers, recordings and pictures.
+	Masks []Mask `yaml:"masks,omitempty"`
+	// UnknownScreen is what becomes of a console whose size no mask names: "hide" all of
+	// it, which is the default where there are masks, or "show" it.
+	UnknownScreen screen.Unknown `yaml:"unknown_screen,omitempty"`
 }
 
 // Policy is what the hospital allows on an asset. What is not said is strict: one
@@ -108,6 +115,7 @@ type Service struct {
 	// Environment names the variables that an engineer's client may set, "LC_*"; left
 	// out: LANG, LC_*, TZ and COLORTERM.
 	Environment device.Environment `yaml:"environment,omitempty"`
+	TLS         TLS                `yaml:"tls,omitempty"`
 }
 
 const (
@@ -213,6 +221,7 @@ func (v *checker) assets(assets []Asset) {
 		v.policy(path+".policy", a.Policy)
 		v.channels(path+".policy.channels", a)
 		v.endpoints(path+".endpoints", a.Endpoints)
+		v.masks(path+".masks", a)
 	}
 }
 
@@ -290,16 +299,17 @@ func (v *checker) service(path string, s Service, seen map[string]bool) {
 	v.require(path+".protocol", s.Protocol.Known(), fmt.Sprintf("a protocol is one of %v", session.Protocols()))
 	v.require(path+".port", s.Port > 0 && s.Port < 65536, "a port is a number from 1 to 65535")
 	v.require(path+".class", s.Class.Known(), fmt.Sprintf("a class is one of %v", session.Classes()))
-	if err := s.target("x", Endpoint{Name: "x", Address: "x"}).Check(); err != nil {
+	if err := s.target(Asset{Name: "x"}, Endpoint{Name: "x", Address: "x"}).Check(); err != nil {
 		v.require(path+".login", false, err.Error())
 	}
 }
 
 // target is what the device room needs to log in to the service.
-func (s Service) target(asset string, e Endpoint) device.Target {
+func (s Service) target(a Asset, e Endpoint) device.Target {
 	return device.Target{
-		Asset: asset, Endpoint: e.Name, Service: s.Name, Address: e.Address, Port: s.Port,
+		Asset: a.Name, Endpoint: e.Name, Service: s.Name, Address: e.Address, Port: s.Port,
 		Protocol: s.Protocol, Login: s.Login, HostKey: s.HostKey, Legacy: s.Legacy, Environment: s.Environment,
+		Console: device.Console{Pin: s.TLS.Pin, Masks: a.hidden()},
 	}
 }
 
@@ -359,7 +369,7 @@ func (c *Config) targets() []device.Target {
 	for _, a := range c.Assets {
 		for _, e := range a.Endpoints {
 			for _, s := range e.Services {
-				all = append(all, s.target(a.Name, e))
+				all = append(all, s.target(a, e))
 			}
 		}
 	}

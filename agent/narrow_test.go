@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -188,6 +189,7 @@ func (w *ward) start(t *testing.T) {
 	now := func() time.Time { return d.ledger.Moment(wall()) }
 	d.now = now
 	e, err := engine.New(engine.Config{
+		Inner:   new(tls.Config),
 		Tickets: engine.FromLedger(d.ledger), Lines: []engine.Line{silent{}}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return blank{}, nil },
 		Report:     func(link.SessionReport) {}, Site: "NGH", Agent: w.s.agent, Log: slog.New(slog.DiscardHandler), Now: now,

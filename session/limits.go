@@ -5,6 +5,8 @@ import "time"
 const (
 	MaxNodes     = 16       // of the broker, that a hospital accepts
 	MaxEventData = 32 << 10 // bytes of Event.Data; longer data is split by whoever records it
+	// LargestCursor bounds the sides of a console's cursor: its picture fits into an event.
+	LargestCursor = 88
 	// ProvingTime is what an engineer's ssh has from its first byte to a proven key, at the
 	// jump host and again at the agent: a dozen round trips of a slow line.
 	ProvingTime  = time.Minute

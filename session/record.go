@@ -191,6 +191,7 @@ const (
 	NoteIdle      NoteKind = "idle"      // the connection is closed because nothing passed
 	NoteEnded     NoteKind = "ended"     // Reason: the connection is over
 	NoteRefused   NoteKind = "refused"   // Count: refusals that are not on record one by one
+	NoteDropped   NoteKind = "dropped"   // Count: keys and movements at a console that came while nothing might pass
 	NoteSaid      NoteKind = "said"      // any other word of ours to the engineer
 )
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
@@ -21,8 +22,8 @@ type Target struct {
 	Port     int              `yaml:"port"`
 	Protocol session.Protocol `yaml:"protocol"`
 	Login    Login            `yaml:"login"`
-	// HostKey pins the device: "SHA256:..." as ssh-keygen -l prints it, or the whole
-	// key line "ssh-ed25519 AAAA...". Mandatory.
+	// HostKey pins an ssh device: "SHA256:..." as ssh-keygen -l prints it, or the whole
+	// key line "ssh-ed25519 AAAA...". Mandatory there.
 	HostKey string `yaml:"host_key"`
 	// Legacy also offers the algorithms of devices that know nothing newer: SHA-1
 	// key exchange and signatures, CBC ciphers.
@@ -32,10 +33,20 @@ type Target struct {
 	Environment Environment `yaml:"environment,omitempty"`
 	// Timeout bounds dial and login together; default 10 s.
 	Timeout time.Duration `yaml:"timeout,omitempty"`
+	Console Console       `yaml:"-"`
 }
 
-// Login is how the agent signs in: as User, by key, by password (also where the
-// device asks for it by keyboard-interactive), or by both.
+// Console is what is only said of a target with a screen.
+type Console struct {
+	// Pin is the SHA-256 of the certificate that it shows, "sha256:" and 64 hex digits. With
+	// one, nothing is sent that is not encrypted for it.
+	Pin   string
+	Masks screen.Masks
+}
+
+// Login is how the agent signs in. To ssh: as User, by key, by password (also where the
+// device asks for it by keyboard-interactive), or by both. To a console: with nothing, by
+// password alone, or as User.
 type Login struct {
 	User       string           `yaml:"user"`
 	Password   secret.Reference `yaml:"password,omitempty"`
@@ -82,7 +93,9 @@ type kind struct {
 	try      func(t Target, ctx context.Context, login bool) Checked
 }
 
-func kinds() []kind { return []kind{{session.SSH, Target.checkSSH, Target.trySSH}} }
+func kinds() []kind {
+	return []kind{{session.SSH, Target.checkSSH, Target.trySSH}, {session.VNC, Target.checkVNC, Target.tryVNC}}
+}
 
 // kind is the target's; zero where no device of that protocol is reached.
 func (t Target) kind() kind {

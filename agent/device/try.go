@@ -14,6 +14,7 @@ type Step string
 const (
 	Reach Step = "reach" // TCP
 	Pin   Step = "host key"
+	Speak Step = "protocol" // whether it is what it should be, for those that show no key
 	Enter Step = "login"
 )
 

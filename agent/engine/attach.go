@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -39,6 +40,19 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 		e.cfg.Log.Info("browser refused", "target", v.target(), "err", err)
 		refuse(nc, err)
 	}
+}
+
+// attachInside is attach for a program that wants to know the agent by its identity key and
+// to be overheard by nobody on the way.
+func (e *Engine) attachInside(ctx context.Context, line Line, v Visit, nc net.Conn) {
+	inner := tls.Server(nc, e.cfg.Inner)
+	within, cancel := context.WithTimeout(ctx, proofTime)
+	defer cancel()
+	if err := inner.HandshakeContext(within); err != nil {
+		e.cfg.Log.Info("inner TLS not begun", "target", v.target(), "err", err)
+		return
+	}
+	e.attach(ctx, line, v, inner)
 }
 
 func (v Visit) target() string { return wording.Line(v.Asset+"/"+v.Service, 130) }

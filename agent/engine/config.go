@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"errors"
 	"log/slog"
 	"maps"
@@ -35,6 +36,8 @@ type Config struct {
 	Idle  func(asset string) time.Duration
 	Site  string
 	Agent string // fingerprint of the agent's identity key
+	// Inner is the TLS of programs that attach, by the agent's identity key.
+	Inner *tls.Config
 	Log   *slog.Logger
 	Now   func() time.Time // wall clock
 }
@@ -63,8 +66,8 @@ func New(cfg Config) (*Engine, error) {
 	switch {
 	case cfg.Tickets == nil || cfg.Protocol == nil || len(cfg.Lines) == 0:
 		return nil, errors.New("engine needs tickets and lines")
-	case cfg.Agent == "":
-		return nil, errors.New("engine needs the fingerprint of the agent's identity key")
+	case cfg.Agent == "" || cfg.Inner == nil:
+		return nil, errors.New("engine needs the agent's identity key, as a fingerprint and for TLS")
 	case cfg.Recordings == nil || cfg.Report == nil || cfg.Log == nil || cfg.Now == nil:
 		return nil, errors.New("engine needs recordings, reports, a log and a clock")
 	}

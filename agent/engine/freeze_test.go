@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -114,6 +115,7 @@ func held(t *testing.T, longest time.Duration, stuck chan struct{}, do func(e *E
 	t.Helper()
 	r := &tape{}
 	e, err := New(Config{
+		Inner:   new(tls.Config),
 		Tickets: everybody{longest}, Lines: []Line{undrawn{}}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return r, nil }, Report: func(link.SessionReport) {},
 		Agent: "SHA256:x", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,

@@ -77,11 +77,14 @@ func (e *Engine) Serve(ctx context.Context, v Visit, nc net.Conn) {
 	defer v.place.Leave()
 	v.Peer = wording.Line(v.Peer, 100)
 	line := e.line(v)
-	if v.Door == link.DoorAttach {
+	switch v.Door {
+	case link.DoorAttach:
 		e.attach(ctx, line, v, nc)
-		return
+	case link.DoorTLS:
+		e.attachInside(ctx, line, v, nc)
+	default:
+		line.Serve(ctx, e, v, nc)
 	}
-	line.Serve(ctx, e, v, nc)
 }
 
 // line is the service's. A service that is not known here is refused, in words, by

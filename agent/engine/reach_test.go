@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"runtime"
@@ -30,6 +31,7 @@ func TestNothingIsSentToADeviceThatIsBeingReached(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			e, err := New(Config{
+				Inner:   new(tls.Config),
 				Tickets: everybody{time.Hour}, Lines: []Line{undrawn{}}, Protocol: func(string, string) session.Protocol { return session.SSH },
 				Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return &tape{}, nil }, Report: func(link.SessionReport) {},
 				Agent: "SHA256:x", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,

@@ -3,6 +3,7 @@ package engine
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -32,6 +33,7 @@ func newHall(t *testing.T) *hall {
 	h := &hall{T: t, seen: map[string]*Ticket{}}
 	var err error
 	h.e, err = New(Config{
+		Inner:   new(tls.Config),
 		Tickets: noTickets{}, Lines: []Line{h}, Protocol: func(string, string) session.Protocol { return session.SSH }, Agent: "SHA256:a",
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return &tape{}, nil },
 		Report:     func(link.SessionReport) {}, Log: slog.New(slog.DiscardHandler), Now: time.Now,

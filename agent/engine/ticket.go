@@ -16,6 +16,7 @@ type Ticket struct {
 	Request   string     // R-...
 	GrantHash string     // hex
 	Asset     string
+	Class     session.Class
 	Channels  map[session.Channel]bool
 	Engineer  session.Person
 	Approvers []session.Person
@@ -40,7 +41,7 @@ func ticketOf(t ledger.Ticket) (*Ticket, error) {
 	}
 	hash := sha256.Sum256(append([]byte("sallyport/grant/v1\x00"), v.GrantBytes()...))
 	out := &Ticket{
-		ID: t.ID(), Request: rid.Request(), GrantHash: hex.EncodeToString(hash[:]), Asset: v.Grant().Asset,
+		ID: t.ID(), Request: rid.Request(), GrantHash: hex.EncodeToString(hash[:]), Asset: v.Grant().Asset, Class: v.Grant().Class,
 		Channels: map[session.Channel]bool{}, Engineer: v.Engineer().Person, WorkOrder: v.Request().Ref,
 		NotAfter: time.Unix(v.Grant().EXP, 0), Admitted: t,
 	}

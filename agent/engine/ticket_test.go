@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"testing"
@@ -34,7 +35,7 @@ func TestConfigIsComplete(t *testing.T) {
 	full := Config{
 		Tickets: FromLedger(zero{}), Lines: []Line{nil}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) { return nil, nil }, Report: func(link.SessionReport) {},
-		Agent: "SHA256:x", Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
+		Agent: "SHA256:x", Inner: new(tls.Config), Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Now: time.Now,
 	}
 	if _, err := New(full); err != nil {
 		t.Fatal(err)
@@ -44,6 +45,7 @@ func TestConfigIsComplete(t *testing.T) {
 		"lines":      func(c *Config) { c.Lines = nil },
 		"protocol":   func(c *Config) { c.Protocol = nil },
 		"agent":      func(c *Config) { c.Agent = "" },
+		"inner":      func(c *Config) { c.Inner = nil },
 		"recordings": func(c *Config) { c.Recordings = nil },
 		"report":     func(c *Config) { c.Report = nil },
 		"log":        func(c *Config) { c.Log = nil },

@@ -1,5 +1,7 @@
 package frames
 
+import "github.com/sallyport/sallyport/session"
+
 const (
 	// Tile is the side of a tile in pixels.
 	Tile = 64
@@ -9,7 +11,7 @@ const (
 	MaxPixels = 3840 * 2400
 
 	// MaxCursor bounds the sides of a cursor.
-	MaxCursor = 64
+	MaxCursor = session.LargestCursor
 
 	// MaxScreen bounds a screen in a snapshot, unpacked.
 	MaxScreen = 5 + 8 + 4*MaxCursor*MaxCursor + 3*MaxPixels + 4*(MaxSide/Tile)*(MaxSide/Tile)

@@ -15,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Client is the browser's side in Go, for tests and for tools that try an agent.
+// Client is the browser's side in Go, for programs that attach.
 type Client struct {
 	Challenge []byte // as it came
 

@@ -7,6 +7,7 @@ const (
 	maxOpening = 4 << 10
 	maxPing    = 8
 	header     = 5
+	maxTold    = 400 // of a sentence that a person is shown
 )
 
 // Bounds of a terminal. Its screen is kept by the agent, so it cannot be any size.

@@ -156,7 +156,7 @@ func TestSettle(t *testing.T) {
 		return session.Asset{Name: "CT", Services: []session.Service{{Name: "s", Protocol: p, Class: session.Observe}}, Policy: session.Policy{Channels: list}}
 	}
 	for name, a := range map[string]session.Asset{
-		"no protocol": of(""), "a protocol that nobody speaks": of("vnc"), "in capitals": of("SSH"),
+		"no protocol": of(""), "a protocol that nobody speaks": of("telnet"), "in capitals": of("SSH"),
 		"a channel that ssh lacks": of(session.SSH, session.Shell, session.ClipboardIn), "a channel that nothing has": of(session.SSH, "x11"),
 		"a channel without a service": {Name: "CT", Policy: session.Policy{Channels: channels{session.Shell}}},
 	} {

@@ -1,5 +1,7 @@
 package screen
 
+import "github.com/sallyport/sallyport/session"
+
 const (
 	// MaxSide and MaxPixels bound a console. 3840 x 2400 is the largest that is served:
 	// front and back of it take 74 MB.
@@ -7,7 +9,7 @@ const (
 	MaxPixels = 3840 * 2400
 
 	// MaxCursor bounds the sides of a cursor's picture.
-	MaxCursor = 256
+	MaxCursor = session.LargestCursor
 
 	// MaxViews bounds who looks at one screen.
 	MaxViews = 32

@@ -3,6 +3,7 @@ package screen
 import (
 	"fmt"
 	"image"
+	"slices"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -57,6 +58,11 @@ func (m Masks) Check() error {
 
 // Any reports whether something may be hidden.
 func (m Masks) Any() bool { return len(m.Rules) > 0 || m.Unknown == Hide }
+
+// HideAll reports whether nothing is seen of a console of this size.
+func (m Masks) HideAll(size image.Point) bool {
+	return slices.Contains(m.of(size), image.Rectangle{Max: size})
+}
 
 // of is what is hidden of a console of this size.
 func (m Masks) of(size image.Point) []image.Rectangle {

@@ -19,7 +19,7 @@ func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b e
 	if err != nil {
 		return err
 	}
-	sock := newSocket(b.Conn, l.patience.stall)
+	sock := newWindow(b.Conn, l.patience.stall)
 	t, err := l.terminal(ctx, e, v, visitor{b.Ticket, wants, sock})
 	if err != nil {
 		return err
@@ -28,15 +28,15 @@ func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b e
 	var working sync.WaitGroup
 	defer working.Wait()
 	defer sock.endFiles()
-	working.Go(sock.write)
+	working.Go(sock.Write)
 	working.Go(func() {
-		<-sock.dead
+		<-sock.Dead
 		_ = b.Conn.Close()
 	})
 	err = t.listen(sock, b.In)
 	t.leave(sock)
-	if !sock.gone() { // else the writer closes it after the last word
-		sock.kill()
+	if !sock.Gone() { // else the writer closes it after the last word
+		sock.Kill()
 	}
 	l.cfg.Log.Info("browser left", "session", b.Ticket.ID.Session(), "err", err)
 	return nil
@@ -46,7 +46,7 @@ func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b e
 type visitor struct {
 	ticket *engine.Ticket
 	wants  attach.Terminal
-	sock   *socket
+	sock   *window
 }
 
 // terminal gives a visitor the terminal of its session and service, and makes it where
@@ -88,7 +88,7 @@ func (l *Line) vacate(t *browserTerminal) {
 }
 
 // listen does what a browser asks until it is gone, or says what nobody may say.
-func (t *browserTerminal) listen(sock *socket, in *attach.Reader) error {
+func (t *browserTerminal) listen(sock *window, in *attach.Reader) error {
 	for {
 		f, err := in.Read()
 		if err == nil {
@@ -103,7 +103,7 @@ func (t *browserTerminal) listen(sock *socket, in *attach.Reader) error {
 var errStalled = errors.New("input did not fit")
 
 // handle does one thing that a browser asks.
-func (t *browserTerminal) handle(sock *socket, f attach.Frame) error {
+func (t *browserTerminal) handle(sock *window, f attach.Frame) error {
 	if sock.taken.Load() {
 		return net.ErrClosed // what comes after that counts for nothing
 	}
@@ -125,7 +125,7 @@ func (t *browserTerminal) handle(sock *socket, f attach.Frame) error {
 	case attach.TypeClose:
 		t.c.Stop(session.Completed, closeWords)
 	case attach.TypePing:
-		sock.pong(f.Payload)
+		sock.Pong(f.Payload)
 	case attach.TypeFiles, attach.TypeData, attach.TypeEnd, attach.TypeCredit:
 		return t.fileFrame(sock, f)
 	default:

@@ -478,7 +478,7 @@ func TestBrowserStalls(t *testing.T) {
 	s := w.terminal(p)
 	w.until("the queue is full", func() bool {
 		sock := s.state.sock.Load()
-		return sock == nil || sock.full() != nil
+		return sock == nil || sock.Full() != nil
 	})
 	w.until("the browser is given up", func() bool { return s.state.sock.Load() == nil })
 	o.mu.Lock()

@@ -18,14 +18,14 @@ import (
 // are numbered by a browser, and another one counts from the start.
 type fileOperations struct {
 	panel *files.Panel
-	sock  *socket
+	sock  *window
 	gone  <-chan struct{} // closed when the browser is, and before the panel
 	leave context.CancelFunc
 }
 
 // fileFrame hands what concerns files to the panel, which the first of it makes. It is
 // called by the socket's reader alone, and nothing of it waits for the device.
-func (t *browserTerminal) fileFrame(sock *socket, f attach.Frame) error {
+func (t *browserTerminal) fileFrame(sock *window, f attach.Frame) error {
 	if sock.files == nil {
 		sock.files = t.openFiles(sock)
 	}
@@ -39,8 +39,8 @@ func (t *browserTerminal) fileFrame(sock *socket, f attach.Frame) error {
 	case attach.TypeData:
 		err := panel.Data(id, f.Payload[4:])
 		if err != nil { // a browser that does not count is not worked with
-			sock.notice(attach.Notice{Type: attach.NoticeSaid, Text: engine.Words(err)})
-			sock.finish()
+			sock.Notice(attach.Notice{Type: attach.NoticeSaid, Text: engine.Words(err)})
+			sock.Finish()
 		}
 		return err
 	case attach.TypeEnd:
@@ -51,7 +51,7 @@ func (t *browserTerminal) fileFrame(sock *socket, f attach.Frame) error {
 	return nil
 }
 
-func (t *browserTerminal) openFiles(sock *socket) *fileOperations {
+func (t *browserTerminal) openFiles(sock *window) *fileOperations {
 	ctx, leave := context.WithCancel(context.Background())
 	d := &fileOperations{sock: sock, gone: ctx.Done(), leave: leave}
 	d.panel = files.NewPanel(files.PanelConfig{
@@ -63,18 +63,18 @@ func (t *browserTerminal) openFiles(sock *socket) *fileOperations {
 
 // endFiles ends what the browser had under way with files and waits for it. What waits
 // for a thaw does not.
-func (s *socket) endFiles() {
-	if s.files != nil {
-		s.files.leave()
-		s.files.panel.Close()
+func (w *window) endFiles() {
+	if w.files != nil {
+		w.files.leave()
+		w.files.panel.Close()
 	}
 }
 
 // Room waits until the browser has taken enough of what is on its way.
 func (d *fileOperations) Room() error {
 	for {
-		full := d.sock.full()
-		if d.sock.gone() {
+		full := d.sock.Full()
+		if d.sock.Gone() {
 			return net.ErrClosed
 		}
 		if full == nil {
@@ -101,10 +101,10 @@ func (d *fileOperations) Credit(id, n uint32) error {
 }
 
 func (d *fileOperations) send(t attach.Type, payload ...[]byte) error {
-	if d.sock.gone() {
+	if d.sock.Gone() {
 		return net.ErrClosed
 	}
-	d.sock.send(t, payload...)
+	d.sock.Send(t, payload...)
 	return nil
 }
 

@@ -16,10 +16,5 @@ const (
 	graceTime    = 60 * time.Second       // a browser may be away this long
 	stallTime    = 10 * time.Second       // a browser may take nothing, or send what does not fit, this long
 
-	socketRoom = 256 << 10 // bytes that may wait for a browser before its device waits
-	socketMost = 8 << 20   // and before the browser is given up, whatever they are
-	inputRoom  = 1 << 20   // bytes typed that may wait for a frozen session or a slow device
-	inOrder    = 32 << 10  // bytes of output behind which a notice still waits its turn
-	putMost    = 32 << 10  // bytes that are written at once, within a stall's time
-	chunkCost  = 64        // bytes that a chunk takes beside its own: many small ones are much, too
+	inputRoom = 1 << 20 // bytes typed that may wait for a frozen session or a slow device
 )

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/engine/socket"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/terminal"
@@ -15,7 +16,7 @@ import (
 type shell struct {
 	t       *browserTerminal
 	relay   *terminal.Relay
-	typed   *queue
+	typed   *socket.Queue
 	resized chan struct{}   // one signal: the relay has another size to tell
 	done    <-chan struct{} // closed when the shell is over
 	end     context.CancelFunc
@@ -25,7 +26,7 @@ var _ terminal.Engineer = (*shell)(nil)
 
 func newShell(t *browserTerminal) *shell {
 	ctx, end := t.child()
-	s := &shell{t: t, typed: newQueue(inputRoom), resized: make(chan struct{}, 1), done: ctx.Done(), end: end}
+	s := &shell{t: t, typed: socket.NewQueue(inputRoom), resized: make(chan struct{}, 1), done: ctx.Done(), end: end}
 	s.relay = terminal.New(s, relayConfig(t.over, t.c, t.t, t.device))
 	return s
 }
@@ -60,10 +61,10 @@ func (s *shell) run() {
 // pass passes on what is typed, until the shell is over.
 func (s *shell) pass() {
 	for {
-		b, _ := s.typed.take()
+		b, _ := s.typed.Take()
 		if b == nil {
 			select {
-			case <-s.typed.more:
+			case <-s.typed.More:
 				continue
 			case <-s.done:
 				return
@@ -78,27 +79,27 @@ func (s *shell) pass() {
 // resize gives the shell another size, before what is typed next.
 func (s *shell) resize(size session.WindowSize) {
 	s.relay.NextSize(size)
-	signal(s.resized)
+	socket.Signal(s.resized)
 }
 
 // input takes what was typed; false when it does not fit for too long.
-func (s *shell) input(data []byte, sock *socket) bool {
+func (s *shell) input(data []byte, sock *window) bool {
 	data = bytes.Clone(data)
-	full := s.typed.push(data)
+	full := s.typed.Push(data)
 	if full == nil {
 		return true
 	}
-	timer := time.NewTimer(sock.stall)
+	timer := time.NewTimer(sock.Stall)
 	defer timer.Stop()
 	for full != nil {
 		select {
 		case <-full:
-			full = s.typed.push(data)
+			full = s.typed.Push(data)
 		case <-timer.C:
 			return false
 		case <-s.done:
 			return true
-		case <-sock.dead:
+		case <-sock.Dead:
 			return true
 		}
 	}

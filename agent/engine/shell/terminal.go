@@ -50,7 +50,7 @@ type browserTerminal struct {
 // read without it.
 type terminalState struct {
 	shell    atomic.Pointer[shell]  // nil: none runs
-	sock     atomic.Pointer[socket] // nil: nobody is there
+	sock     atomic.Pointer[window] // nil: nobody is there
 	size     atomic.Pointer[session.WindowSize]
 	shown    bool // a shell has run: there is something to show again
 	deserted *time.Timer
@@ -100,7 +100,7 @@ func (t *browserTerminal) open(ctx context.Context, e *engine.Engine, v engine.V
 
 // take gives the terminal to a socket that proved itself: it is welcomed, sees what was
 // there, and whoever was there is told.
-func (t *browserTerminal) take(sock *socket, wants attach.Terminal) error {
+func (t *browserTerminal) take(sock *window, wants attach.Terminal) error {
 	size := sizeOf(wants.Cols, wants.Rows)
 	t.picture.mu.Lock() // nothing is shown between the snapshot and what follows it
 	t.mu.Lock()
@@ -117,7 +117,7 @@ func (t *browserTerminal) take(sock *socket, wants attach.Terminal) error {
 	sh := t.state.shell.Load()
 	w := t.c.Welcome(t.t)
 	w.Resumed, w.Running = t.state.shown, sh != nil || wants.Shell && t.t.May(session.Shell)
-	sock.document(attach.TypeWelcome, w)
+	sock.Document(attach.TypeWelcome, w)
 	if old != nil {
 		old.taken.Store(true)
 	}
@@ -128,8 +128,8 @@ func (t *browserTerminal) take(sock *socket, wants attach.Terminal) error {
 	}
 	t.picture.mu.Unlock()
 	if old != nil {
-		old.notice(attach.Notice{Type: attach.NoticeTaken, Text: takenWords})
-		old.finish()
+		old.Notice(attach.Notice{Type: attach.NoticeTaken, Text: takenWords})
+		old.Finish()
 	}
 	switch {
 	case sh != nil && resized:
@@ -147,7 +147,7 @@ const (
 
 // leave takes the terminal from a socket. The device's connection is kept for a while,
 // and so is everything that it says.
-func (t *browserTerminal) leave(sock *socket) {
+func (t *browserTerminal) leave(sock *window) {
 	t.mu.Lock()
 	mine := t.state.sock.CompareAndSwap(sock, nil)
 	if mine && !t.c.Stopped() {
@@ -225,7 +225,7 @@ func (t *browserTerminal) output(p []byte) error {
 	t.picture.mu.Lock()
 	defer t.picture.mu.Unlock()
 	if sock := t.state.sock.Load(); sock != nil {
-		sock.send(attach.TypeOutput, p)
+		sock.Send(attach.TypeOutput, p)
 	}
 	return t.picture.write(t.size(), p)
 }
@@ -233,7 +233,7 @@ func (t *browserTerminal) output(p []byte) error {
 // full is nil while the browser, if there is one, has room.
 func (t *browserTerminal) full() <-chan struct{} {
 	if sock := t.state.sock.Load(); sock != nil {
-		return sock.full()
+		return sock.Full()
 	}
 	return nil
 }
@@ -241,19 +241,19 @@ func (t *browserTerminal) full() <-chan struct{} {
 // Tell tells whoever is there.
 func (t *browserTerminal) Tell(n attach.Notice) {
 	if sock := t.state.sock.Load(); sock != nil {
-		sock.notice(n)
+		sock.Notice(n)
 	}
 }
 
 // Farewell says the last words and gives the browser a moment to take them.
 func (t *browserTerminal) Farewell(reason session.EndReason, words string) {
 	if sock := t.state.sock.Load(); sock != nil {
-		sock.notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})
-		sock.finish()
+		sock.Notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})
+		sock.Finish()
 		timer := time.NewTimer(2 * farewellTime)
 		defer timer.Stop()
 		select {
-		case <-sock.dead:
+		case <-sock.Dead:
 		case <-timer.C:
 		}
 	}
@@ -269,7 +269,7 @@ func (t *browserTerminal) Close() error {
 		t.state.deserted.Stop()
 	}
 	if sock := t.state.sock.Load(); sock != nil {
-		sock.kill()
+		sock.Kill()
 	}
 	return nil
 }
@@ -302,17 +302,17 @@ func (p *picture) resize(size session.WindowSize) {
 }
 
 // send shows a newcomer what there is; what does not fit into the frame follows as output.
-func (p *picture) send(sock *socket, size session.WindowSize) {
+func (p *picture) send(sock *window, size session.WindowSize) {
 	if p.screen == nil {
 		return
 	}
 	p.resize(size)
 	cols, rows, data := p.screen.Snapshot()
 	n := min(len(data), attach.MaxPayload-4)
-	sock.send(attach.TypeSnapshot, attach.AppendSize(nil, cols, rows), data[:n])
+	sock.Send(attach.TypeSnapshot, attach.AppendSize(nil, cols, rows), data[:n])
 	for data = data[n:]; len(data) > 0; data = data[n:] {
 		n = min(len(data), attach.MaxPayload)
-		sock.send(attach.TypeOutput, data[:n])
+		sock.Send(attach.TypeOutput, data[:n])
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -241,6 +242,7 @@ func (w *world) furnish() {
 	w.line, err = New(Config{Identity: identity, Devices: w.rights, Log: log})
 	must(w.t, err)
 	cfg := engine.Config{
+		Inner:   new(tls.Config),
 		Tickets: cmp.Or[engine.Tickets](w.tickets, w.rights), Lines: []engine.Line{w.line}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Agent: session.Fingerprint(identity.Public().(ed25519.PublicKey)), Site: "NGH", Log: log, Now: time.Now,
 		Recordings: func(h recordings.Header, _ recordings.Picture) (session.Recorder, error) {

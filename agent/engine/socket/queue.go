@@ -1,12 +1,12 @@
-package shell
+package socket
 
 import "sync"
 
-// queue holds chunks between goroutines, in two lines, of which the urgent one goes
+// Queue holds chunks between goroutines, in two lines, of which the urgent one goes
 // first. Nobody waits in it: who finds it full waits for what it returns.
-type queue struct {
+type Queue struct {
 	room int           // bytes, with chunkCost for each chunk
-	more chan struct{} // one signal: something is there, or nothing more will be
+	More chan struct{} // one signal: something is there, or nothing more will be
 
 	mu     sync.Mutex
 	urgent [][]byte
@@ -16,11 +16,12 @@ type queue struct {
 	ended  bool
 }
 
-func newQueue(room int) *queue { return &queue{room: room, more: make(chan struct{}, 1)} }
+// NewQueue makes one with room for so many bytes.
+func NewQueue(room int) *Queue { return &Queue{room: room, More: make(chan struct{}, 1)} }
 
-// push adds a chunk, which the queue keeps, if there is room, and otherwise returns what
+// Push adds a chunk, which the queue keeps, if there is room, and otherwise returns what
 // is closed when there is.
-func (q *queue) push(b []byte) (full <-chan struct{}) {
+func (q *Queue) Push(b []byte) (full <-chan struct{}) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.freed == nil {
@@ -29,9 +30,9 @@ func (q *queue) push(b []byte) (full <-chan struct{}) {
 	return q.freed
 }
 
-// add adds a chunk whether there is room or not, and returns how much waits then. An
+// Add adds a chunk whether there is room or not, and returns how much waits then. An
 // urgent one overtakes the others where they are many.
-func (q *queue) add(b []byte, urgent bool) int {
+func (q *Queue) Add(b []byte, urgent bool) int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	to := &q.line
@@ -42,7 +43,7 @@ func (q *queue) add(b []byte, urgent bool) int {
 	return q.size
 }
 
-func (q *queue) append(to *[][]byte, b []byte) {
+func (q *Queue) append(to *[][]byte, b []byte) {
 	if q.ended {
 		return
 	}
@@ -50,11 +51,11 @@ func (q *queue) append(to *[][]byte, b []byte) {
 	if q.size += len(b) + chunkCost; q.size >= q.room && q.freed == nil {
 		q.freed = make(chan struct{})
 	}
-	signal(q.more)
+	Signal(q.More)
 }
 
-// take returns the first chunk, nil when there is none, and over when none will come.
-func (q *queue) take() (b []byte, over bool) {
+// Take returns the first chunk, nil when there is none, and over when none will come.
+func (q *Queue) Take() (b []byte, over bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	from := &q.urgent
@@ -72,40 +73,42 @@ func (q *queue) take() (b []byte, over bool) {
 	return b, false
 }
 
-// full is nil while there is room or nothing is taken any more, and otherwise closed when
+// Full is nil while there is room or nothing is taken any more, and otherwise closed when
 // that is so again.
-func (q *queue) full() <-chan struct{} {
+func (q *Queue) Full() <-chan struct{} {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.freed
 }
 
-// end takes nothing any more; what waits stays, or is dropped.
-func (q *queue) end(drop bool) {
+// End takes nothing any more; what waits stays, or is dropped.
+func (q *Queue) End(drop bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if q.ended = true; drop {
 		q.urgent, q.line, q.size = nil, nil, 0
 	}
 	q.free()
-	signal(q.more)
+	Signal(q.More)
 }
 
-func (q *queue) over() bool {
+// Over reports whether nothing is taken any more.
+func (q *Queue) Over() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.ended
 }
 
 // free is called with mu held.
-func (q *queue) free() {
+func (q *Queue) free() {
 	if q.freed != nil {
 		close(q.freed)
 		q.freed = nil
 	}
 }
 
-func signal(c chan struct{}) {
+// Signal leaves one signal in a channel that has room for one.
+func Signal(c chan struct{}) {
 	select {
 	case c <- struct{}{}:
 	default:

@@ -1,0 +1,286 @@
+package screen
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/screen"
+)
+
+// console is one device's console in one session, and all who look at it: for the engine,
+// an engineer's side and a device at once.
+//
+//	opening ─▶ seen ◀─▶ deserted ─▶ over
+//	          a viewer   none       the connection ends
+type console struct {
+	line *Line
+	at   place
+	t    *engine.Ticket
+
+	ready  chan struct{} // closed when it is open or could not be opened
+	err    error         // why not; this and what follows is read after ready
+	c      *engine.Conn
+	over   <-chan struct{} // closed when the connection ends
+	masks  screen.Masks
+	screen *screen.Screen
+	client Client
+	gone   chan struct{} // closed when the device has hung up
+	keeper *keeper
+
+	drops atomic.Int64 // done by hand, and dropped
+	hands sync.Mutex   // held while something is done by hand: recorded, and then sent
+
+	mu    sync.Mutex // guards what follows; never held across I/O
+	state consoleState
+}
+
+// consoleState is what changes.
+type consoleState struct {
+	viewers  map[*viewer]struct{}
+	masked   attach.Masked
+	deserted *time.Timer
+}
+
+func newConsole(l *Line, at place, t *engine.Ticket) *console {
+	c := &console{line: l, at: at, t: t, ready: make(chan struct{}), gone: make(chan struct{})}
+	c.keeper = newKeeper(c)
+	c.state = consoleState{viewers: map[*viewer]struct{}{}, masked: attach.MaskedNothing}
+	return c
+}
+
+// open runs the console's connection until that ends.
+func (c *console) open(ctx context.Context, e *engine.Engine, v engine.Visit) {
+	opened := false
+	err := e.Connect(ctx, v, c.line.cfg.Protocol, c, func(ctx context.Context, conn *engine.Conn) session.EndReason {
+		c.c, c.over = conn, ctx.Done()
+		if c.err = conn.Admit(c.t); c.err != nil {
+			return session.Failed
+		}
+		if _, c.err = conn.Open(ctx, c.t, c.dial(v)); c.err != nil {
+			return session.Failed
+		}
+		if c.err = c.begin(); c.err != nil {
+			return session.RecorderLost
+		}
+		opened = true
+		close(c.ready)
+		<-ctx.Done()
+		c.line.vacate(c)
+		c.dropped()
+		return session.Completed
+	})
+	if !opened {
+		if c.err == nil {
+			c.err = err
+		}
+		c.line.vacate(c)
+		close(c.ready)
+	}
+}
+
+// dial logs in to the device.
+func (c *console) dial(v engine.Visit) func(context.Context) (engine.Device, error) {
+	return func(ctx context.Context) (engine.Device, error) {
+		c.masks = c.line.cfg.Masks(v.Asset, v.Service)
+		c.screen = screen.New(c.masks, c.keeper)
+		var copied func(string)
+		if c.t.May(session.ClipboardOut) {
+			copied = c.copied
+		}
+		client, err := c.line.cfg.Dial(ctx, c.t.Admitted, v.Service, c.screen, copied)
+		if err != nil {
+			return nil, err
+		}
+		c.client = client
+		return c.device(), nil
+	}
+}
+
+// begin puts the console on record and lets its device draw.
+func (c *console) begin() error {
+	if err := c.keeper.begin(); err != nil {
+		return err
+	}
+	if err := c.screen.Show(); err != nil { // black, and of the device's size: viewers need one
+		return err
+	}
+	ok := c.c.Go(func() {
+		err := c.client.Run()
+		c.line.cfg.Log.Info("console gone", "session", c.t.ID.Session(), "err", err)
+		close(c.gone)
+		c.screen.Close(engine.ErrOver)
+	})
+	if !ok {
+		return engine.ErrOver
+	}
+	return nil
+}
+
+// device is the console as the engine knows devices.
+func (c *console) device() engine.Device { return device{c} }
+
+type device struct{ c *console }
+
+func (d device) Gone() <-chan struct{} { return d.c.gone }
+
+// Release lets go of all keys and buttons that any viewer holds.
+func (d device) Release() error {
+	d.c.hands.Lock()
+	defer d.c.hands.Unlock()
+	var first error
+	for _, w := range d.c.viewers() {
+		if err := w.release(); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func (d device) Close() error { return d.c.client.Close() }
+
+func (c *console) viewers() []*viewer {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	all := make([]*viewer, 0, len(c.state.viewers))
+	for w := range c.state.viewers {
+		all = append(all, w)
+	}
+	return all
+}
+
+// Tell tells every viewer.
+func (c *console) Tell(n attach.Notice) {
+	for _, w := range c.viewers() {
+		w.sock.Notice(n)
+	}
+	if n.Type == attach.NoticeThawed && len(n.Causes) == 0 {
+		c.c.Go(c.dropped)
+	}
+}
+
+// dropped puts on record how much was dropped since it was last said.
+func (c *console) dropped() {
+	if n := int(c.drops.Swap(0)); n > 0 {
+		c.c.Note(session.Note{Kind: session.NoteDropped, Count: n, Text: fmt.Sprintf("%d keys and movements were dropped: nothing might pass.", n)})
+	}
+}
+
+// title is what viewers call their window.
+func (c *console) title() string { return c.t.Asset + "/" + c.at.service }
+
+// Farewell says the last words and gives viewers a moment to take them.
+func (c *console) Farewell(reason session.EndReason, words string) {
+	all := c.viewers()
+	for _, w := range all {
+		w.sock.Notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})
+		w.sock.Finish()
+	}
+	timer := time.NewTimer(farewellTime)
+	defer timer.Stop()
+	for _, w := range all {
+		select {
+		case <-w.sock.Dead:
+		case <-timer.C:
+			_ = c.Close()
+			return
+		}
+	}
+	_ = c.Close()
+}
+
+// Close cuts every viewer off.
+func (c *console) Close() error {
+	c.mu.Lock()
+	if c.state.deserted != nil {
+		c.state.deserted.Stop()
+	}
+	c.mu.Unlock()
+	for _, w := range c.viewers() {
+		w.sock.Kill()
+	}
+	return nil
+}
+
+// join lets a viewer in. Who comes late sees the whole console at once.
+func (c *console) join(b engine.Browser, peer string) (*viewer, error) {
+	w := newViewer(c, b)
+	c.mu.Lock()
+	if c.c.Stopped() {
+		c.mu.Unlock()
+		return nil, engine.ErrOver
+	}
+	if len(c.state.viewers) >= maxViewers {
+		c.mu.Unlock()
+		return nil, session.Errorf(session.Refused, "This console is open in %d windows already.", maxViewers).WithNext("Close one of them first.")
+	}
+	again := c.state.deserted != nil
+	if again {
+		c.state.deserted.Stop()
+		c.state.deserted = nil
+	}
+	c.state.viewers[w] = struct{}{}
+	welcome := c.c.Welcome(c.t)
+	welcome.Resumed, welcome.Running = again || len(c.state.viewers) > 1, true
+	w.sock.Document(attach.TypeWelcome, welcome)
+	w.sock.Document(attach.TypeNotice, attach.Notice{Type: attach.NoticeMasked, Masked: c.state.masked})
+	c.mu.Unlock()
+	if again {
+		c.c.Note(session.Note{Kind: session.NoteReturned, From: peer, Text: "The engineer looks at the console again, from " + peer + ", as the broker says."})
+	}
+	return w, nil
+}
+
+// leave lets a viewer go, and lets go of what it holds. With the last one the console is
+// kept for a while.
+func (c *console) leave(w *viewer) {
+	_ = c.c.Gate(w.sock.Dead, c.gone).Try(func() error { // frozen or over: it holds nothing any more
+		c.hands.Lock()
+		defer c.hands.Unlock()
+		return w.release()
+	})
+	c.mu.Lock()
+	delete(c.state.viewers, w)
+	last := len(c.state.viewers) == 0 && !c.c.Stopped()
+	if last {
+		var timer *time.Timer
+		timer = time.AfterFunc(graceTime, func() { c.desert(timer) })
+		c.state.deserted = timer
+	}
+	c.mu.Unlock()
+	w.sock.Kill()
+	if last {
+		c.c.Note(session.Note{Kind: session.NoteAway, Text: "The engineer looks away from the console; it waits."})
+	}
+}
+
+// desert gives up a console to which nobody came back.
+func (c *console) desert(timer *time.Timer) {
+	c.mu.Lock()
+	empty := len(c.state.viewers) == 0 && c.state.deserted == timer
+	c.mu.Unlock()
+	if empty {
+		c.c.Go(func() {
+			c.c.Note(session.Note{Kind: session.NoteAway, Text: "The engineer did not come back to the console."})
+			c.c.Stop(session.Completed, "")
+		})
+	}
+}
+
+// hide tells how much of the console is hidden from now on.
+func (c *console) hide(m attach.Masked) {
+	c.mu.Lock()
+	news := c.state.masked != m
+	c.state.masked = m
+	c.mu.Unlock()
+	if news {
+		for _, w := range c.viewers() {
+			w.sock.Notice(attach.Notice{Type: attach.NoticeMasked, Masked: m})
+		}
+	}
+}

@@ -1,0 +1,230 @@
+package screen
+
+import (
+	"encoding/json"
+	"image"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/screen"
+)
+
+func noteOf(e session.Event) (n session.Note, ok bool) {
+	return n, e.Kind == session.Marker && json.Unmarshal(e.Data, &n) == nil
+}
+
+var size = image.Pt(320, 200)
+
+// paint draws something new on the device and returns all that it shows.
+func (d *desk) paint(t *testing.T, pix []uint32) []uint32 {
+	t.Helper()
+	r := image.Rect(rand.IntN(300), rand.IntN(180), 320, 200)
+	part := make([]uint32, r.Dx()*r.Dy())
+	for i := range part {
+		part[i] = rand.Uint32() & 0xffffff
+	}
+	d.Draw(r, part, r.Dx())
+	must(t, d.Show())
+	pix = slices.Clone(pix)
+	for y := range r.Dy() {
+		copy(pix[(r.Min.Y+y)*size.X+r.Min.X:], part[y*r.Dx():(y+1)*r.Dx()])
+	}
+	return pix
+}
+
+// What the device shows is what a browser shows, a program inside of TLS, who comes late,
+// and the recording.
+func TestAConsoleIsSeenAndRecorded(t *testing.T) {
+	w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+	pix := w.device.paint(t, make([]uint32, size.X*size.Y))
+	first := w.look(false)
+	w.until("the first viewer sees it", func() bool { return first.shows(size, pix) })
+	pix = w.device.paint(t, pix)
+	second := w.look(true)
+	w.until("who comes late sees it", func() bool { return second.shows(size, pix) && first.shows(size, pix) })
+	if !second.welcome.Resumed || first.welcome.Resumed || !slices.Equal(first.welcome.Channels, []session.Channel{session.Control}) {
+		t.Errorf("%+v, %+v", first.welcome, second.welcome)
+	}
+	if got := w.tape().shown(t); !slices.Equal(got.Pix, pix) || got.Hidden {
+		t.Error("the recording shows something else")
+	}
+	must(t, w.device.Resize(64, 48))
+	must(t, w.device.Show())
+	small := make([]uint32, 64*48)
+	w.until("the new size is seen", func() bool { return first.shows(image.Pt(64, 48), small) && second.shows(image.Pt(64, 48), small) })
+}
+
+// A freeze lets go of what is held, on record first; what comes then is dropped and
+// counted, for every viewer, and nothing of it comes after the thaw.
+func TestAFreezeLetsGo(t *testing.T) {
+	w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+	first, second := w.look(false), w.look(false)
+	must(t, first.Press(screen.Key{Sym: 'a', Down: true}))
+	must(t, first.Point(screen.Pointer{At: image.Pt(5, 6), Buttons: 1}))
+	must(t, second.Press(screen.Key{Sym: 'b', Down: true}))
+	w.until("the device has it", func() bool { return len(w.device.all()) == 3 })
+	if _, err := w.engine.Freeze(w.ticket.ID, "hospital", "Sam"); err != nil {
+		t.Fatal(err)
+	}
+	after := len(w.device.all())
+	if got := w.device.all(); after > 6 {
+		t.Fatalf("%v", got)
+	}
+	w.until("all is let go of", func() bool { return len(w.device.all()) == 6 })
+	for _, want := range []string{"key 97 false", "pointer (5,6) 0", "key 98 false"} {
+		if !slices.Contains(w.device.all(), want) {
+			t.Errorf("%v lacks %s", w.device.all(), want)
+		}
+	}
+	w.until("both are told", func() bool {
+		_, one := first.told(attach.NoticeFrozen)
+		_, two := second.told(attach.NoticeFrozen)
+		return one && two
+	})
+	must(t, first.Press(screen.Key{Sym: 'c', Down: true}))
+	must(t, first.Press(screen.Key{Sym: 'c'}))
+	must(t, second.Point(screen.Pointer{At: image.Pt(9, 9), Buttons: 1}))
+	pix := w.device.paint(t, make([]uint32, size.X*size.Y))
+	w.until("the picture goes on", func() bool { return first.shows(size, pix) && second.shows(size, pix) })
+	w.until("all was dropped", func() bool { return w.console().drops.Load() == 3 })
+	if _, err := w.engine.Thaw(w.ticket.ID, "hospital", "Sam"); err != nil {
+		t.Fatal(err)
+	}
+	w.until("how much was dropped is on record", func() bool {
+		n := w.tape().notes(session.NoteDropped)
+		return len(n) == 1 && n[0].Count == 3
+	})
+	must(t, second.Press(screen.Key{Sym: 'd', Down: true}))
+	w.until("work goes on", func() bool { return len(w.device.all()) == 7 })
+	if got := w.device.all(); got[6] != "key 100 true" || !slices.Equal(sorted(got), sorted(w.tape().inputs(t))) {
+		t.Errorf("device %v, recording %v", got, w.tape().inputs(t))
+	}
+}
+
+func sorted(s []string) []string { return slices.Sorted(slices.Values(s)) }
+
+func (w *world) console() *console {
+	w.t.Helper()
+	l := w.line
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, c := range l.consoles {
+		return c
+	}
+	w.t.Fatal("there is no console")
+	return nil
+}
+
+// Who only looks does nothing by hand, whichever channels say otherwise.
+func TestWhoLooksTouchesNothing(t *testing.T) {
+	for name, w := range map[string]*world{
+		"no control": newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.ClipboardOut),
+		"observe":    newWorld(t, size, screen.Masks{}, session.Observe, session.Control, session.ClipboardIn),
+	} {
+		v := w.look(false)
+		must(t, v.Press(screen.Key{Sym: 'a', Down: true}))
+		must(t, v.Point(screen.Pointer{Buttons: 1}))
+		must(t, v.Paste("x"))
+		w.until("it was dropped", func() bool { return w.console().drops.Load() >= 3 })
+		if got, on := w.device.all(), w.tape().inputs(t); len(got) > 0 || len(on) > 0 {
+			t.Errorf("%s: %v, %v", name, got, on)
+		}
+	}
+}
+
+// What is hidden is in no window and in no recording, and nothing is copied from there.
+func TestMasksHide(t *testing.T) {
+	box := image.Rect(10, 10, 200, 50)
+	masks := screen.Masks{Rules: []screen.Mask{{Screen: size, Boxes: []image.Rectangle{box}}}}
+	w := newWorld(t, size, masks, session.NonDisruptive, session.Control, session.ClipboardOut)
+	pix := w.device.paint(t, make([]uint32, size.X*size.Y))
+	v := w.look(false)
+	for y := box.Min.Y; y < box.Max.Y; y++ {
+		for x := box.Min.X; x < box.Max.X; x++ {
+			pix[y*size.X+x] = 0x3a4450
+		}
+	}
+	w.until("all but the box is seen", func() bool { return v.shows(size, pix) })
+	if got := w.tape().shown(t); !slices.Equal(got.Pix, pix) || !got.Hidden {
+		t.Error("the recording shows something else")
+	}
+	w.until("that is said", func() bool { n, _ := v.told(attach.NoticeMasked); return n.Masked == attach.MaskedSome })
+	w.device.texts <- "Doe, Jane"
+	w.until("nothing was copied", func() bool { _, said := v.told(attach.NoticeSaid); return said })
+	must(t, w.device.Resize(300, 200))
+	must(t, w.device.Show())
+	w.until("another size is hidden whole", func() bool { n, _ := v.told(attach.NoticeMasked); return n.Masked == attach.MaskedAll })
+	select {
+	case text := <-v.copied:
+		t.Errorf("copied %q", text)
+	default:
+	}
+}
+
+// The clipboard goes the ways that were granted, on record both ways.
+func TestClipboard(t *testing.T) {
+	w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control, session.ClipboardIn, session.ClipboardOut)
+	v := w.look(false)
+	w.device.texts <- "Größe 12"
+	select {
+	case text := <-v.copied:
+		if text != "Größe 12" {
+			t.Errorf("copied %q", text)
+		}
+	case <-t.Context().Done():
+	}
+	must(t, v.Paste("façade"))
+	w.until("it is pasted", func() bool { return slices.Contains(w.device.all(), "paste façade") })
+	if !slices.Contains(w.tape().inputs(t), "paste façade") {
+		t.Error("it is not on record")
+	}
+}
+
+// Who leaves holds nothing down; the console waits, and is the same when somebody comes back.
+func TestWhoLeavesLetsGo(t *testing.T) {
+	w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+	v := w.look(false)
+	must(t, v.Press(screen.Key{Sym: 'a', Down: true}))
+	w.until("the device has it", func() bool { return len(w.device.all()) == 1 })
+	must(t, v.near.Close())
+	w.until("it is let go of", func() bool { return slices.Equal(w.device.all(), []string{"key 97 true", "key 97 false"}) })
+	again := w.look(true)
+	if !again.welcome.Resumed || len(w.tapes) != 1 {
+		t.Errorf("%+v, %d recordings", again.welcome, len(w.tapes))
+	}
+}
+
+// Everybody hears why it is over, and the recording is closed with the reason.
+func TestAConsoleEnds(t *testing.T) {
+	for name, end := range map[string]func(w *world) session.EndReason{
+		"killed": func(w *world) session.EndReason {
+			must(t, w.engine.End(w.ticket.ID, session.KilledLocal, "Sam"))
+			return session.KilledLocal
+		},
+		"the device went": func(w *world) session.EndReason {
+			w.device.Screen.Close(io.EOF)
+			return session.DeviceClosed
+		},
+		"nothing can be recorded": func(w *world) session.EndReason {
+			r := w.tape()
+			r.mu.Lock()
+			r.broken = true
+			r.mu.Unlock()
+			w.device.paint(t, make([]uint32, size.X*size.Y))
+			return session.RecorderLost
+		},
+	} {
+		w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+		v := w.look(false)
+		reason := end(w)
+		w.until(name+" is told", func() bool { n, ok := v.told(attach.NoticeEnded); return ok && n.Reason == reason && n.Text != "" })
+		<-w.tape().done
+		if w.tape().closed != reason {
+			t.Errorf("%s: closed for %s", name, w.tape().closed)
+		}
+	}
+}

@@ -1,0 +1,129 @@
+package screen
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+
+	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/frames"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/screen"
+	"github.com/sallyport/sallyport/session/screen/rfb"
+	"github.com/sallyport/sallyport/session/wording"
+)
+
+// Client is a connection to a device's console, logged in. What is done by hand may come
+// from anywhere; Run is of one goroutine.
+type Client interface {
+	rfb.Hands
+	io.Closer
+	// Run draws what the console sends until it is gone.
+	Run() error
+	// Name is the desktop's.
+	Name() string
+}
+
+// Config is everything that a Line needs.
+type Config struct {
+	Protocol session.Protocol
+	// Dial connects to a console and logs in; it draws on s, and tells copied what was
+	// copied there, unless that is nil.
+	Dial func(ctx context.Context, t ledger.Ticket, service string, s *screen.Screen, copied func(string)) (Client, error)
+	// Masks are what is hidden of a service's console.
+	Masks func(asset, service string) screen.Masks
+	Log   *slog.Logger
+}
+
+// Line serves the consoles of one protocol. Safe for concurrent use.
+type Line struct {
+	cfg Config
+
+	mu       sync.Mutex // guards what follows; never held across I/O
+	consoles map[place]*console
+}
+
+// place is what a console is for: there is one for a service of a session.
+type place struct {
+	session session.ID
+	service string
+}
+
+var _ engine.Line = (*Line)(nil)
+
+// New makes a line. It refuses an incomplete Config.
+func New(cfg Config) (*Line, error) {
+	if cfg.Protocol == "" || cfg.Dial == nil || cfg.Masks == nil || cfg.Log == nil {
+		return nil, errors.New("line needs a protocol, a way to its devices, masks and a log")
+	}
+	return &Line{cfg: cfg, consoles: map[place]*console{}}, nil
+}
+
+// Protocol is what this line speaks.
+func (l *Line) Protocol() session.Protocol { return l.cfg.Protocol }
+
+// Picture draws the console of a recording.
+func (l *Line) Picture() recordings.Picture { return frames.NewPicture() }
+
+// Serve refuses what comes without the words of package attach: no console is reached so.
+func (l *Line) Serve(_ context.Context, _ *engine.Engine, v engine.Visit, _ net.Conn) {
+	l.cfg.Log.Warn("stream refused", "door", v.Door, "asset", v.Asset, "service", v.Service)
+}
+
+// Attach serves one viewer until it is gone.
+func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b engine.Browser) error {
+	if err := attach.ParseConsole(b.Proof.Opening); err != nil {
+		return err
+	}
+	c, w, err := l.join(ctx, e, v, b)
+	if err != nil {
+		return err
+	}
+	defer context.AfterFunc(ctx, func() { c.c.Stop(session.AgentLost, wording.Farewell(session.AgentLost)) })()
+	err = w.serve()
+	c.leave(w)
+	l.cfg.Log.Info("viewer left", "session", b.Ticket.ID.Session(), "err", err)
+	return nil
+}
+
+// join lets a viewer in at the console of its session and service, which is opened where
+// it is not.
+func (l *Line) join(ctx context.Context, e *engine.Engine, v engine.Visit, b engine.Browser) (*console, *viewer, error) {
+	for {
+		at := place{b.Ticket.ID, v.Service}
+		l.mu.Lock()
+		c, there := l.consoles[at]
+		if !there {
+			c = newConsole(l, at, b.Ticket)
+			l.consoles[at] = c
+		}
+		l.mu.Unlock()
+		if !there {
+			go c.open(context.WithoutCancel(ctx), e, v)
+		}
+		<-c.ready // the time of a dial at most
+		if c.err != nil {
+			return nil, nil, c.err
+		}
+		w, err := c.join(b, v.Peer)
+		if !errors.Is(err, engine.ErrOver) {
+			return c, w, err
+		}
+		l.vacate(c) // it is just ending
+	}
+}
+
+// vacate frees the place of a console.
+func (l *Line) vacate(c *console) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.consoles[c.at] == c {
+		delete(l.consoles, c.at)
+	}
+}
