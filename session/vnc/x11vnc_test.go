@@ -1,7 +1,6 @@
 package vnc
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -21,11 +20,10 @@ func startX11vnc(t *testing.T, args ...string) *xvnc {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var said bytes.Buffer
 	start := func(name string, more []*os.File, args ...string) {
 		t.Helper()
 		c := exec.Command(name, args...)
-		c.ExtraFiles, c.Stderr = more, &said
+		c.ExtraFiles = more
 		if err := c.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -35,7 +33,7 @@ func startX11vnc(t *testing.T, args ...string) *xvnc {
 	w.Close()
 	var number int
 	if _, err := fmt.Fscan(r, &number); err != nil {
-		t.Fatalf("Xvfb says no display: %v: %s", err, said.String())
+		t.Fatalf("Xvfb says no display: %v", err)
 	}
 	x := &xvnc{t, fmt.Sprintf(":%d", number), freePort(t)}
 	start("x11vnc", nil, append([]string{"-display", x.display, "-rfbport", fmt.Sprint(x.port), "-localhost", "-forever", "-shared", "-quiet", "-noxdamage", "-noipv6", "-nosel"}, args...)...)
