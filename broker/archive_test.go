@@ -32,6 +32,7 @@ import (
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
 	"github.com/sallyport/sallyport/recordings/vault"
@@ -68,7 +69,9 @@ func newScene(t *testing.T) *scene {
 	log, err := audit.Open(audit.Config{Dir: t.TempDir(), Key: key, Origin: "broker.example", Now: time.Now})
 	must(t, err)
 	t.Cleanup(func() { log.Close() })
-	st, err := store.Open(t.Context(), store.Config{URL: "redis://" + miniredis.RunT(t).Addr(), Ephemeral: true})
+	url := "redis://" + miniredis.RunT(t).Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
+	st, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	must(t, err)
 	t.Cleanup(func() { st.Close() })
 	a, err := access.New(access.Config{Documents: st, Listing: st, Wholes: st, Agents: c.agent, Audit: log, Now: time.Now})

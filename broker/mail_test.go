@@ -13,6 +13,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/notify"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/secret"
 )
@@ -25,6 +26,8 @@ func (b *basket) Send(_ context.Context, m notify.Mail) error { b.sent <- m; ret
 // Whatever somebody types freely, whatever happens to the request: no mail has it.
 func TestMailsCarryNoFreeText(t *testing.T) {
 	server := miniredis.RunT(t)
+	url := "redis://" + server.Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
 	st, err := store.Open(t.Context(), store.Config{URL: "redis://" + server.Addr(), Ephemeral: true})
 	if err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
 )
@@ -27,7 +28,9 @@ type village struct {
 
 func newVillage(t *testing.T) *village {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Config{URL: "redis://" + miniredis.RunT(t).Addr(), Ephemeral: true, Log: slog.New(slog.DiscardHandler)})
+	url := "redis://" + miniredis.RunT(t).Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
+	st, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true, Log: slog.New(slog.DiscardHandler)})
 	must(t, err)
 	t.Cleanup(func() { _ = st.Close() })
 	return &village{t: t, store: st, now: time.Unix(1_780_000_000, 0)}

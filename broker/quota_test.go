@@ -7,13 +7,16 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/session"
 )
 
 // One hospital's agent can fill its share of the vault's disk, and neither the others' nor
 // the last of it.
 func TestASiteFillsItsShareOfTheDiskAndNoMore(t *testing.T) {
-	st, err := store.Open(t.Context(), store.Config{URL: "redis://" + miniredis.RunT(t).Addr(), Ephemeral: true})
+	url := "redis://" + miniredis.RunT(t).Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
+	st, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	must(t, err)
 	defer st.Close()
 	const part = 1 << 20

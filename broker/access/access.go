@@ -48,7 +48,7 @@ type Agents interface {
 type Facts interface {
 	Create(ctx context.Context, kind, id string, body []byte, ttl time.Duration, under ...string) error
 	Get(ctx context.Context, kind, id string) (store.Doc, error)
-	Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error
+	Expire(ctx context.Context, kind, id string, ttl time.Duration) error
 	Put(ctx context.Context, kind, id string, edit func(old []byte) (body []byte, under []store.Under, err error)) error
 }
 

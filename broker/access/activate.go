@@ -51,8 +51,7 @@ func (a *Access) Activate(ctx context.Context, c Caller, id string, key string, 
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Request{}, silent(r.doc.Site, nil)
 	}
-	g, _ := r.grant()
-	if err := a.pointKey(ctx, key, r.id, time.Unix(g.EXP, 0)); err != nil {
+	if err := a.pointKey(ctx, key, r.id); err != nil {
 		return Request{}, err
 	}
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
@@ -65,6 +64,10 @@ func (a *Access) Activate(ctx context.Context, c Caller, id string, key string, 
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err := a.enter(ctx, r.event(witness.Activated, c.Who(), map[string]string{"key": hashed(key)})); err != nil {
+		return Request{}, err
+	}
+	g, _ := r.grant()
+	if err := a.keepKey(ctx, key, r.id, time.Unix(g.EXP, 0)); err != nil {
 		return Request{}, err
 	}
 	r, err = a.edit(ctx, r.id, func(r *record) error {

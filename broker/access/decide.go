@@ -43,7 +43,7 @@ func (a *Access) Approve(ctx context.Context, c Caller, id string, raw []byte, p
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Request{}, false, silent(r.doc.Site, nil)
 	}
-	if mine, err := a.point(ctx, grantKind, g.GID, r.id, 0); err != nil {
+	if mine, err := a.point(ctx, grantKind, g.GID, r.id, a.untilAfter(time.Unix(r.doc.EXP, 0))); err != nil {
 		return Request{}, false, err
 	} else if !mine {
 		return Request{}, false, refusal(session.Refused, "Approve it again with sallyport approve.", "The grant's id was used before.")
@@ -154,6 +154,11 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 	ctx = context.WithoutCancel(ctx) // the agent said yes; a caller that hangs up does not undo it
 	if err := a.enterApproval(ctx, c, id, raw, v); err != nil {
 		return Request{}, false, err // the pin stays: approving again finds the agent's yes
+	}
+	if g, err := grant.ParseGrant(raw); err != nil {
+		return Request{}, false, err
+	} else if err := a.lasting(ctx, grantKind, g.GID, id, 0); err != nil {
+		return Request{}, false, err
 	}
 	late := false
 	enter := func(r *record) error {
@@ -306,11 +311,15 @@ func (a *Access) conclude(ctx context.Context, id session.ID, c Caller, what str
 		return record{}, err
 	}
 	a.owe(ctx, event)
-	return a.edit(ctx, id, func(r *record) error {
+	r, err := a.edit(ctx, id, func(r *record) error {
 		if err := change(r); err != nil {
 			return err
 		}
 		r.Owed = &debt{By: c.Who()}
 		return nil
 	})
+	if err == nil {
+		a.dropKeys(ctx, r)
+	}
+	return r, err
 }

@@ -54,6 +54,7 @@ const (
 const (
 	firstOpen   = grant.KeyReach       // after its request a session may open for the first time; later it needs an activation
 	freshFor    = grant.ActivationTime // an activation lets a session open that needs one
+	untaken     = 10 * time.Minute     // a key finds a request that its agent has not taken yet
 	keysAfter   = 24 * time.Hour       // a key finds its engineer after its window, so that ssh can say why it does not let them in
 	maxAhead    = grant.Farthest       // a window may begin
 	viewingLast = 8 * time.Hour        // a viewing counts

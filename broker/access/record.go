@@ -218,6 +218,16 @@ func (a *Access) point(ctx context.Context, kind, from string, to session.ID, tt
 	return at == to, err
 }
 
+// lasting says how long a pointer lives that is there, or ended too early; for good where
+// ttl is 0.
+func (a *Access) lasting(ctx context.Context, kind, from string, to session.ID, ttl time.Duration) error {
+	err := a.docs.Expire(ctx, kind, hashed(from), ttl)
+	if errors.Is(err, os.ErrNotExist) {
+		_, err = a.point(ctx, kind, from, to, ttl)
+	}
+	return err
+}
+
 // follow reads where a pointer leads; os.ErrNotExist when there is none.
 func (a *Access) follow(ctx context.Context, kind, from string) (session.ID, error) {
 	d, err := a.docs.Get(ctx, kind, hashed(from))

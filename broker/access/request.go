@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"os"
 	"strings"
 	"time"
 
@@ -38,7 +39,7 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	if err := a.share(ctx, doc.Eng, doc.Site); err != nil {
 		return Request{}, err
 	}
-	if err := a.pointKey(ctx, doc.Key, id, time.Unix(doc.EXP, 0)); err != nil {
+	if err := a.pointKey(ctx, doc.Key, id); err != nil {
 		return Request{}, err
 	}
 	v, err := a.agents.Deliver(ctx, doc.Site, asset.Agent, link.Deliver{Kind: link.DeliverRequest, Request: raw, Token: p.Token, Salt: p.Salt})
@@ -56,17 +57,48 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	})
 }
 
-// pointKey lets a key find its request, if there is a key and no other has it.
-func (a *Access) pointKey(ctx context.Context, key string, id session.ID, notAfter time.Time) error {
+// pointKey lets a key find its request, if there is a key and no other has it: for no longer
+// than the agent may take to answer. What it refuses leaves nothing behind.
+func (a *Access) pointKey(ctx context.Context, key string, id session.ID) error {
 	if key == "" {
 		return nil
 	}
-	mine, err := a.point(ctx, keyKind, key, id, min(notAfter.Sub(a.now()), 2*maxAhead)+keysAfter)
+	mine, err := a.point(ctx, keyKind, key, id, untaken)
 	if err == nil && !mine {
 		err = refusal(session.Refused, "Ask again with sallyport request new, which makes a key of its own.",
 			"The key belongs to another request.")
 	}
 	return err
+}
+
+// keepKey lets a key of a request that the agent has taken find it until a day after its end.
+func (a *Access) keepKey(ctx context.Context, key string, id session.ID, notAfter time.Time) error {
+	if key == "" {
+		return nil
+	}
+	return a.lasting(ctx, keyKind, key, id, a.untilAfter(notAfter))
+}
+
+// untilAfter is the time until a day after an end.
+func (a *Access) untilAfter(end time.Time) time.Duration {
+	return min(end.Sub(a.now()), 2*maxAhead) + keysAfter
+}
+
+// dropKeys lets the keys of a request that came to nothing end a day from now: until then
+// ssh can say why it lets nobody in.
+func (a *Access) dropKeys(ctx context.Context, r record) {
+	keys := []string{r.doc.Key}
+	for _, k := range r.Keys {
+		keys = append(keys, k.Key)
+	}
+	for _, key := range keys {
+		if key == "" {
+			continue
+		}
+		if err := a.docs.Expire(ctx, keyKind, hashed(key), keysAfter); err != nil && !errors.Is(err, os.ErrNotExist) {
+			a.log.Warn("a key of a request that is over is remembered until the request's window ends", "request", r.id.Request(), "err", err)
+		}
+	}
 }
 
 // acceptable is the courtesy check of a request: the caller's own, for a scanner
@@ -147,6 +179,9 @@ func (a *Access) keep(ctx context.Context, c Caller, raw []byte, r record) (Requ
 		return Request{}, err
 	}
 	if err := a.asked(ctx, r); err != nil {
+		return Request{}, err
+	}
+	if err := a.keepKey(ctx, r.doc.Key, r.id, time.Unix(r.doc.EXP, 0)); err != nil {
 		return Request{}, err
 	}
 	twin := false // was quicker, or an earlier try did arrive

@@ -185,6 +185,11 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 	if err := a.enter(ctx, news...); err != nil {
 		return err // the agent reports again
 	}
+	if r.Answer.Granted.IsZero() { // its yes was lost: the grant was admitted all the same
+		if err := a.lasting(ctx, grantKind, id.Text(), r.id, 0); err != nil {
+			return err
+		}
+	}
 	r, err = a.edit(ctx, r.id, func(r *record) error {
 		if r.sessionID() != id {
 			return unknown("session", id.Session())

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
@@ -68,6 +69,7 @@ func newWorld(t *testing.T) *world { return newWorldAt(t, "redis://"+miniredis.R
 func newWorldAt(t *testing.T, url string) *world {
 	w := &world{t: t}
 	w.now.Store(start.UnixNano())
+	t.Cleanup(func() { storetest.Described(t, url) })
 	s, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	w.must(err)
 	t.Cleanup(func() { s.Close() })
@@ -216,8 +218,8 @@ func (f *faulty) Create(ctx context.Context, kind, id string, body []byte, ttl t
 	return f.around("create", kind, func() error { return f.Store.Create(ctx, kind, id, body, ttl, under...) })
 }
 
-func (f *faulty) Update(ctx context.Context, kind, id string, edit func([]byte) ([]byte, error)) error {
-	return f.around("update", kind, func() error { return f.Store.Update(ctx, kind, id, edit) })
+func (f *faulty) Expire(ctx context.Context, kind, id string, ttl time.Duration) error {
+	return f.around("expire", kind, func() error { return f.Store.Expire(ctx, kind, id, ttl) })
 }
 
 func (f *faulty) UpdateWhole(ctx context.Context, kind, id string, edit func([]byte) (store.Whole, error)) error {
@@ -270,7 +272,7 @@ func (nowhere) Create(context.Context, string, string, []byte, time.Duration, ..
 func (nowhere) Get(context.Context, string, string) (store.Doc, error) {
 	return store.Doc{}, os.ErrNotExist
 }
-func (nowhere) Update(context.Context, string, string, func([]byte) ([]byte, error)) error {
+func (nowhere) Expire(context.Context, string, string, time.Duration) error {
 	return os.ErrNotExist
 }
 func (nowhere) UpdateWhole(context.Context, string, string, func([]byte) (store.Whole, error)) error {

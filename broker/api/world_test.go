@@ -29,6 +29,7 @@ import (
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/replay"
 	"github.com/sallyport/sallyport/recordings/replay/terminal"
@@ -264,7 +265,9 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w := &world{t: t, doors: &doors{people: people()}, vault: &shelf{content: "SALLY\x00bytes"}, replays: &projector{}, redis: miniredis.RunT(t)}
 	w.now.Store(start.UnixNano())
 	w.doors.moved.L = &w.doors.mu
-	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
+	url := "redis://" + w.redis.Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
+	s, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	w.must(err)
 	t.Cleanup(func() { s.Close() })
 	w.store = s

@@ -20,6 +20,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
@@ -48,7 +49,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, redis: miniredis.RunT(t), now: new(atomic.Int64)}
 	w.now.Store(start.UnixNano())
-	s, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
+	url := "redis://" + w.redis.Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
+	s, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,6 +32,7 @@ const (
 	roundTripTime = 10 * time.Minute // for a person at the identity provider
 	maxState      = 4096             // bytes of a sign-in's state
 	maxTokenAge   = 15 * time.Minute // of an ID token at login
+	usedTime      = 20 * time.Minute // that a token is known to be used: its age, and twice the leeway
 	leeway        = idtoken.Leeway   // for other people's clocks
 	maxToken      = idtoken.MaxToken // bytes of an ID token
 	maxShown      = 200              // bytes of what is only shown

@@ -133,7 +133,7 @@ func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
 	if err := d.welcome(ctx, claims, a.Address); err != nil {
 		return Granted{}, err
 	}
-	if err := d.useOnce(ctx, a.IDToken, claims.Expires, expect.At); err != nil {
+	if err := d.useOnce(ctx, a.IDToken); err != nil {
 		return Granted{}, err
 	}
 	return d.begin(ctx, claims, false, "")
@@ -224,10 +224,10 @@ func doubleCheck(c idtoken.Claims, e idtoken.Expect) error {
 	return nil
 }
 
-// useOnce marks a token as used until nobody would accept it any more.
-func (d *Identity) useOnce(ctx context.Context, token string, expires, now time.Time) error {
-	ttl := max(expires.Sub(now), maxTokenAge) + 5*time.Minute
-	err := d.cfg.Sessions.Create(ctx, usedKind, hashed(token), []byte("{}"), ttl)
+// useOnce marks a token as used until it is too old for anybody to accept, whenever its
+// issuer says that it expires.
+func (d *Identity) useOnce(ctx context.Context, token string) error {
+	err := d.cfg.Sessions.Create(ctx, usedKind, hashed(token), []byte("{}"), usedTime)
 	if errors.Is(err, store.ErrExists) {
 		return notSignedIn("This sign-in was used before.", nil)
 	}

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -42,8 +43,10 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, server: miniredis.RunT(t), now: start}
+	url := "redis://" + w.server.Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
 	var err error
-	w.store, err = store.Open(t.Context(), store.Config{URL: "redis://" + w.server.Addr(), Ephemeral: true})
+	w.store, err = store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	w.must(err)
 	t.Cleanup(func() { w.store.Close() })
 	return w

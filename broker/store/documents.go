@@ -94,6 +94,23 @@ func (s *Store) Put(ctx context.Context, kind, id string, edit func(old []byte) 
 	})
 }
 
+// Expire says how long a document lives from now on; a ttl of 0 is for ever. It is for
+// documents that stand under no name: an index ends with what it was made of.
+func (s *Store) Expire(ctx context.Context, kind, id string, ttl time.Duration) error {
+	if ttl <= 0 {
+		ttl = forever
+	}
+	return s.change(ctx, kind, id, func(old Doc) (bool, error) {
+		switch {
+		case old.Version == 0:
+			return false, absent(kind, id)
+		case len(old.Under) > 0:
+			return false, session.Errorf(session.Internal, "store: a new end for a %s that is listed", kind)
+		}
+		return s.save(ctx, write{old: old, body: old.Body, ttl: ttl, always: true})
+	})
+}
+
 // Whole is what a document and its parts become. A part is a document of the same kind
 // that is only ever changed together with the one it belongs to.
 type Whole struct {
@@ -184,7 +201,7 @@ type write struct {
 	old    Doc // without a version: there is none yet
 	body   []byte
 	under  []Under
-	ttl    time.Duration
+	ttl    time.Duration // 0: as it was
 	drop   bool
 	always bool // also when nothing changes
 }
@@ -362,10 +379,13 @@ func mismatch(kind string) error {
 		Next: "Tell whoever runs the broker.", Err: fmt.Errorf("%s: %w", kind, ErrMismatch)}
 }
 
-// milliseconds rounds up, so that no positive time becomes "for ever".
+// forever is a time to live without an end.
+const forever = time.Duration(-1)
+
+// milliseconds rounds up, so that no positive time becomes 0.
 func milliseconds(d time.Duration) int64 {
 	if d <= 0 {
-		return 0
+		return int64(d)
 	}
 	return int64((min(d, maxLife) + time.Millisecond - 1) / time.Millisecond)
 }

@@ -12,7 +12,8 @@ import "github.com/redis/go-redis/v9"
 // An index is a sorted set whose members all have score 0 and are ordered by their
 // text: 16 digits of place, then the id. It is written in the same step as the
 // document, so the two never disagree; what a document left behind whose time to live
-// ended is dropped when a page meets it.
+// ended is dropped when a page meets it, and an index of such documents alone ends with
+// the last of them.
 //
 // Every reply begins with kind and id.
 
@@ -20,7 +21,7 @@ import "github.com/redis/go-redis/v9"
 // one that is meant. Keys: 1 clock, 2 changes, then each document with the indexes that
 // change for it. ARGV: 1 kind, 2 the id that the reply names, then for each document: id,
 // the version that it replaces (empty: there is none yet), "put" or "drop", body, time to
-// live, the lines of under that stay, how many indexes change, and for each of them its
+// live (0: as it was, -1: for ever), the lines of under that stay, how many indexes change, and for each of them its
 // name, the place to leave and the place to take: digits, "now", or empty for none.
 var saveScript = redis.NewScript(`
 local k, a = 3, 3
@@ -37,12 +38,20 @@ while a <= #ARGV do
   local doc, id, put, under, moves = KEYS[k], ARGV[a], ARGV[a + 2] == 'put', ARGV[a + 5], tonumber(ARGV[a + 6])
   local body, ttl, at = ARGV[a + 3], tonumber(ARGV[a + 4]), string.format('%016d', v)
   a = a + 7
+  local left = ttl
+  if ttl == 0 then left = redis.call('PTTL', doc) end
   for i = k + 1, k + moves do
     local name, was, now = ARGV[a], ARGV[a + 1], ARGV[a + 2]
     if was ~= '' then redis.call('ZREM', KEYS[i], was .. id) end
     if now == 'now' then now = at end
     if now ~= '' then
+      local ends = left < 0 or redis.call('PTTL', KEYS[i])
       redis.call('ZADD', KEYS[i], 0, now .. id)
+      if left < 0 then
+        redis.call('PERSIST', KEYS[i])
+      elseif ends == -2 or ends >= 0 and ends < left then
+        redis.call('PEXPIRE', KEYS[i], math.max(left, 1))
+      end
       under = under .. now .. name .. '\n'
     end
     a = a + 3
@@ -50,6 +59,7 @@ while a <= #ARGV do
   if put then
     redis.call('HSET', doc, 'kind', ARGV[1], 'id', id, 'version', at, 'body', body, 'under', under)
     if ttl > 0 then redis.call('PEXPIRE', doc, ttl) end
+    if ttl < 0 then redis.call('PERSIST', doc) end
   else
     redis.call('DEL', doc)
   end

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/session"
 )
 
 // Run runs the suite. open returns an empty store, again one more broker's of the same;
@@ -60,6 +61,7 @@ func Run(t *testing.T, open, again func(t *testing.T) *store.Store, advance func
 	}
 	t.Run("a second broker finds the indexes as they are", func(t *testing.T) { secondBroker(t, open(t), again(t)) })
 	t.Run("time to live ends", func(t *testing.T) { expires(t, open(t), advance) })
+	t.Run("an end can be moved", func(t *testing.T) { endsElsewhere(t, open(t), advance) })
 	t.Run("a window of a counter ends", func(t *testing.T) { windowEnds(t, open(t), advance) })
 }
 
@@ -331,6 +333,29 @@ func expires(t *testing.T, s *store.Store, advance func(time.Duration)) {
 	wantAbsent(t, "Get after its time", err)
 	wantIDs(t, s, "thing", "n", "ever", "long")
 	must(t, s.Create(ctx, "thing", "short", []byte("again"), 0))
+}
+
+func endsElsewhere(t *testing.T, s *store.Store, advance func(time.Duration)) {
+	ctx := t.Context()
+	wantAbsent(t, "Expire", s.Expire(ctx, "thing", "none", time.Hour))
+	must(t, s.Create(ctx, "thing", "listed", nil, time.Hour, "n"))
+	if err := s.Expire(ctx, "thing", "listed", 0); session.KindOf(err) != session.Internal {
+		t.Errorf("one that is listed: %v", err)
+	}
+	for id, ttl := range map[string]time.Duration{"longer": 300 * time.Millisecond, "ever": 300 * time.Millisecond, "shorter": time.Hour, "ends": 0} {
+		must(t, s.Create(ctx, "thing", id, []byte("x"), ttl))
+	}
+	must(t, s.Expire(ctx, "thing", "longer", time.Hour))
+	must(t, s.Expire(ctx, "thing", "ever", 0))
+	must(t, s.Expire(ctx, "thing", "shorter", 300*time.Millisecond))
+	must(t, s.Expire(ctx, "thing", "ends", 300*time.Millisecond))
+	advance(400 * time.Millisecond)
+	want(t, s, "thing", "longer", "x")
+	want(t, s, "thing", "ever", "x")
+	for _, id := range []string{"shorter", "ends"} {
+		_, err := s.Get(ctx, "thing", id)
+		wantAbsent(t, id, err)
+	}
 }
 
 func windowEnds(t *testing.T, s *store.Store, advance func(time.Duration)) {

@@ -42,6 +42,8 @@ func shares() []attack {
 		{"requests without end before a kill", "it is taken at once", "session/link", "^TestAFloodOfQuestionsKeepsNothingUrgentWaiting$|^TestUnansweredQuestionsLeaveRoomForUrgentOnes$"},
 		{"recordings of one person or vendor fill an agent's disk", "a half, two thirds of it", "agent/spool", "^TestOnesShareOf"},
 		{"transfers and listings that are made to be held", "32 MiB of a session", "session/files", "^TestReadsOutOfOrderAreBounded$|^TestSingleBytesOutOfOrderAreBounded$|^TestListingsOfAHostileDeviceAreBounded$"},
+		{"requests that an agent refuses, each with a key of its own", "what they leave ends", "broker/access", "^TestKeysAndGrantsEndWithTheirRequests$"},
+		{"keys in Redis that nobody describes, or that never end", "each family has an owner, a bound and an end", "broker/store/storetest", "^TestEveryKindIsDescribed$|^TestWhatIsNotDescribedIsFound$"},
 		{"one organisation that reads, searches and verifies all the time", "others have their turn", "broker/api", "^TestWorkIsShared$|^TestColleaguesTakeTurns$|^TestNobodyWaitsForEver$|^TestANeighboursFloodStopsNobody$"},
 		{"six hundred requests of one engineer", "the site's post has room for others, and for what the hospital decides", "broker/notify", "^TestOneEngineerDoesNotFill|^TestOneVendorDoesNotFill|^TestDecisionsHaveTheirOwnPost$"},
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/sallyport/sallyport/agent"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/broker"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
@@ -90,8 +91,10 @@ func TestTheRealBrokerAsksTheRealAgent(t *testing.T) {
 
 	asked := ours
 	asked.Reach = "agent"
+	redis := "redis://" + miniredis.RunT(t).Addr()
+	t.Cleanup(func() { storetest.Described(t, redis) })
 	cfg := broker.Config{Node: "broker", URL: w.url, Listen: listen, State: filepath.Join(dir, "broker"), SSH: broker.SSH{Listen: "127.0.0.1:0"},
-		Redis:   broker.Redis{URL: "redis://" + miniredis.RunT(t).Addr(), Ephemeral: true},
+		Redis:   broker.Redis{URL: redis, Ephemeral: true},
 		Issuers: []broker.Issuer{{Issuer: theirs, Sites: []string{"NGH"}}, {Issuer: asked, Sites: []string{"NGH"}}}}
 	w.must(cfg.Validate())
 	quiet := slog.New(slog.DiscardHandler)

@@ -31,6 +31,7 @@ import (
 	"github.com/sallyport/sallyport/broker/audit"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/store"
+	"github.com/sallyport/sallyport/broker/store/storetest"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
@@ -229,7 +230,9 @@ func openWorld(t *testing.T, o with, change ...func([]identity.Issuer)) *world {
 	}
 	w.url = "http://" + server.Listener.Addr().String()
 	log := slog.New(slog.NewJSONHandler(w.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	st, err := store.Open(t.Context(), store.Config{URL: "redis://" + w.redis.Addr(), Ephemeral: true})
+	url := "redis://" + w.redis.Addr()
+	t.Cleanup(func() { storetest.Described(t, url) })
+	st, err := store.Open(t.Context(), store.Config{URL: url, Ephemeral: true})
 	w.must(err)
 	t.Cleanup(func() { st.Close() })
 	w.audit, err = audit.Open(audit.Config{Dir: t.TempDir(), Key: ed25519.NewKeyFromSeed(make([]byte, 32)), Origin: "broker", Now: w.clock})
