@@ -16,12 +16,16 @@ import (
 
 // DialSSH connects to a service of the ticket's asset and logs in, within the target's
 // timeout. Errors are *session.Error whose message is fit for the engineer; Err has the rest.
-func (d *Devices) DialSSH(ctx context.Context, t ledger.Ticket, service string) (*ssh.Client, error) {
+func (d *Devices) DialSSH(ctx context.Context, t ledger.Ticket, service string) (*SSH, error) {
 	target, err := d.admitted(t, service, session.SSH)
 	if err != nil {
 		return nil, err
 	}
-	return target.dialSSH(ctx)
+	client, err := target.dialSSH(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return NewSSH(client), nil
 }
 
 func (t Target) dialSSH(ctx context.Context) (*ssh.Client, error) {

@@ -193,7 +193,7 @@ func (c *Conn) finish(why session.EndReason) {
 func (c *Conn) Gate(near, far <-chan struct{}) Gate {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Gate{&c.state.session.gate, near, far}
+	return Gate{&c.state.session.gate, near, far, new(atomic.Int32)}
 }
 
 // Recorder is the connection's recording, once its device is open. Who records does

@@ -22,6 +22,9 @@
 // A keystroke, and its echo, pass an open gate and the tap by atomics: no lock of this
 // room, no timer. What they wait for is the recorder's own lock and the device.
 //
+// A device's connection takes what carries something only while whoever sends it holds a
+// pass (Gate.Held): a line that forgets the gate reaches nothing.
+//
 // Reaching a device and logging in pass the gate, too: a freeze cuts that off. And while
 // a session is frozen, nothing begins to reach for one.
 //

@@ -42,6 +42,15 @@ func (g *gate) Pass(send func() error) error { return g.pass(send, nil, nil) }
 
 // pass is Pass that gives up when either end is gone.
 func (g *gate) pass(send func() error, near, far <-chan struct{}) error {
+	if err := g.await(near, far); err != nil {
+		return err
+	}
+	defer g.leave()
+	return send()
+}
+
+// await counts somebody in who leaves when they have passed, or says why they cannot.
+func (g *gate) await(near, far <-chan struct{}) error {
 	frozen, err := g.enter()
 	for ; frozen != nil; frozen, err = g.enter() {
 		select {
@@ -52,24 +61,25 @@ func (g *gate) pass(send func() error, near, far <-chan struct{}) error {
 			return ErrOver
 		}
 	}
-	if err != nil {
+	return err
+}
+
+// Try is Pass for what cannot wait: it fails while the gate is frozen.
+func (g *gate) Try(send func() error) error {
+	if err := g.now(); err != nil {
 		return err
 	}
 	defer g.leave()
 	return send()
 }
 
-// Try is Pass for what cannot wait: it fails while the gate is frozen.
-func (g *gate) Try(send func() error) error {
+// now is await for what cannot wait.
+func (g *gate) now() error {
 	frozen, err := g.enter()
-	switch {
-	case err != nil:
-		return err
-	case frozen != nil:
+	if err == nil && frozen != nil {
 		return errFrozen
 	}
-	defer g.leave()
-	return send()
+	return err
 }
 
 // enter counts somebody in, or returns what to wait for.
@@ -205,10 +215,33 @@ func (g *gate) shut() {
 type Gate struct {
 	g         *gate
 	near, far <-chan struct{}
+	passing   *atomic.Int32 // how often by this one
 }
 
 // Pass runs send while the gate is held open. While it is frozen, Pass waits.
-func (g Gate) Pass(send func() error) error { return g.g.pass(send, g.near, g.far) }
+func (g Gate) Pass(send func() error) error {
+	if err := g.g.await(g.near, g.far); err != nil {
+		return err
+	}
+	return g.through(send)
+}
 
 // Try is Pass for what cannot wait: it fails while the gate is frozen.
-func (g Gate) Try(send func() error) error { return g.g.Try(send) }
+func (g Gate) Try(send func() error) error {
+	if err := g.g.now(); err != nil {
+		return err
+	}
+	return g.through(send)
+}
+
+func (g Gate) through(send func() error) error {
+	defer g.g.leave()
+	g.passing.Add(1)
+	defer g.passing.Add(-1)
+	return send()
+}
+
+// Held reports whether this one is passing: a device's connection takes what carries
+// something only then. So nothing is written after a freeze or an end that was
+// acknowledged, whoever forgets the gate.
+func (g Gate) Held() bool { return g.passing.Load() > 0 }

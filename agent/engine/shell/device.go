@@ -7,6 +7,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	devices "github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/files"
@@ -16,7 +17,7 @@ import (
 
 // device is the SSH connection to a device.
 type device struct {
-	client  *gossh.Client
+	ssh     *devices.SSH
 	passes  func(variable string) bool
 	hung    chan struct{} // closed when the device hung up
 	gone    chan struct{} // closed when all that it said is passed on, too
@@ -30,17 +31,17 @@ func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on interfa
 	drain()
 }) func(context.Context) (engine.Device, error) {
 	return func(ctx context.Context) (engine.Device, error) {
-		client, err := l.cfg.Devices.DialSSH(ctx, t.Admitted, service)
+		ssh, err := l.cfg.Devices.DialSSH(ctx, t.Admitted, service)
 		if err != nil {
 			return nil, err
 		}
 		d := &device{
-			client: client, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) },
+			ssh: ssh, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) },
 			hung: make(chan struct{}), gone: make(chan struct{}), share: l.held.By(t.ID),
 		}
 		on.join(d)
 		c.Go(func() {
-			_ = client.Wait()
+			ssh.Wait()
 			close(d.hung)
 			on.drain()
 			close(d.gone)
@@ -54,12 +55,12 @@ func (d *device) Gone() <-chan struct{} { return d.gone }
 // Release has nothing to let go of: a shell holds no key down.
 func (d *device) Release() error { return nil }
 
-func (d *device) Close() error { return d.client.Close() }
+func (d *device) Close() error { return d.ssh.Close() }
 
 // channel opens a session channel on the device. x/crypto never answers for a channel
 // that is opened at the very moment in which its connection dies, so the wait for the
-// answer ends with the connection.
-func (d *device) channel() (gossh.Channel, <-chan *gossh.Request, error) {
+// answer ends with the connection. What passes the gate with it may be sent on it.
+func (d *device) channel(gate engine.Gate) (gossh.Channel, <-chan *gossh.Request, error) {
 	type answer struct {
 		ch   gossh.Channel
 		reqs <-chan *gossh.Request
@@ -67,7 +68,7 @@ func (d *device) channel() (gossh.Channel, <-chan *gossh.Request, error) {
 	}
 	got := make(chan answer, 1)
 	go func() { // ends with the answer; in the case above it is lost with the connection
-		ch, reqs, err := d.client.OpenChannel("session", nil)
+		ch, reqs, err := d.ssh.Open(gate.Held)
 		got <- answer{ch, reqs, err}
 	}()
 	select {
@@ -81,10 +82,10 @@ func (d *device) channel() (gossh.Channel, <-chan *gossh.Request, error) {
 // relayConfig is for one channel of a connection. What waits at its gate gives up when
 // gone is closed, or the device hung up.
 func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device) terminal.Config {
-	stream := d.streams.Add(1)
+	stream, gate := d.streams.Add(1), c.Gate(gone, d.hung)
 	return terminal.Config{
-		Recorder: c.Recorder(), Gate: c.Gate(gone, d.hung), Stream: stream, May: t.May,
-		Passes: d.passes, Device: d.channel,
+		Recorder: c.Recorder(), Gate: gate, Stream: stream, May: t.May, Passes: d.passes,
+		Device: func() (gossh.Channel, <-chan *gossh.Request, error) { return d.channel(gate) },
 		Files: func(engineer gossh.Channel) error {
 			return files.Serve(engineer, filesConfig(gone, c, t, d, stream))
 		},
@@ -102,9 +103,11 @@ func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *devi
 
 // filesConfig is for one transfer of files on a connection, as relayConfig.
 func filesConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device, stream uint32) files.Config {
+	gate := c.Gate(gone, d.hung)
 	return files.Config{
-		Recorder: c.Recorder(), Gate: c.Gate(gone, d.hung), Stream: stream,
-		Device: d.channel, Next: func() uint32 { return d.streams.Add(1) },
-		In: t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse, Share: d.share,
+		Recorder: c.Recorder(), Gate: gate, Stream: stream,
+		Device: func() (gossh.Channel, <-chan *gossh.Request, error) { return d.channel(gate) },
+		Next:   func() uint32 { return d.streams.Add(1) },
+		In:     t.May(session.FilesIn), Out: t.May(session.FilesOut), Refused: c.Refuse, Share: d.share,
 	}
 }

@@ -133,7 +133,7 @@ func (t *browserTerminal) transfer(browser context.Context, work func(files.Conf
 		return session.Errorf(session.Denied, "Files were not granted in this session.").
 			WithNext("Ask for the channel files-in or files-out in a new request.")
 	}
-	open, err := json.Marshal(session.ChannelOpen{Type: way, Command: "sftp"})
+	begin, err := json.Marshal(session.ChannelOpen{Type: way, Command: "sftp"})
 	if err != nil {
 		return err
 	}
@@ -142,14 +142,15 @@ func (t *browserTerminal) transfer(browser context.Context, work func(files.Conf
 	gate, loose := context.WithCancel(ctx)
 	defer context.AfterFunc(browser, loose)()
 	cfg := filesConfig(gate.Done(), t.c, t.t, t.device, t.device.streams.Add(1))
+	open := cfg.Device
 	cfg.Device = func() (gossh.Channel, <-chan *gossh.Request, error) {
-		ch, requests, err := t.device.channel()
+		ch, requests, err := open()
 		if err == nil {
 			context.AfterFunc(ctx, func() { _ = ch.Close() })
 		}
 		return ch, requests, err
 	}
-	if err := cfg.Recorder.Record(session.Event{Kind: session.ChannelOpened, Stream: cfg.Stream, Data: open}); err != nil {
+	if err := cfg.Recorder.Record(session.Event{Kind: session.ChannelOpened, Stream: cfg.Stream, Data: begin}); err != nil {
 		return err
 	}
 	defer func() { _ = cfg.Recorder.Record(session.Event{Kind: session.ChannelClosed, Stream: cfg.Stream}) }()

@@ -11,6 +11,7 @@ import (
 
 	gossh "golang.org/x/crypto/ssh"
 
+	devices "github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/recordings"
@@ -21,7 +22,7 @@ import (
 
 // Devices reaches devices for tickets; see package device.
 type Devices interface {
-	DialSSH(ctx context.Context, t ledger.Ticket, service string) (*gossh.Client, error)
+	DialSSH(ctx context.Context, t ledger.Ticket, service string) (*devices.SSH, error)
 	// Passes reports whether the service may be told of a variable of this name.
 	Passes(asset, service, variable string) bool
 }

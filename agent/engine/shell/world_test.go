@@ -20,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 	gossh "golang.org/x/crypto/ssh"
 
+	devices "github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/recordings"
@@ -108,8 +109,12 @@ func (f *fakeRights) End(id session.ID, reason session.EndReason, now time.Time)
 
 func (f *fakeRights) Freeze(session.ID, []string, time.Time) error { return f.freezeErr }
 
-func (f *fakeRights) DialSSH(ctx context.Context, _ ledger.Ticket, _ string) (*gossh.Client, error) {
-	return f.device(ctx)
+func (f *fakeRights) DialSSH(ctx context.Context, _ ledger.Ticket, _ string) (*devices.SSH, error) {
+	client, err := f.device(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return devices.NewSSH(client), nil
 }
 
 func (f *fakeRights) Passes(_, _, variable string) bool {

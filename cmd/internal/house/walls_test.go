@@ -221,6 +221,33 @@ func children(t *tree) []finding {
 	return out
 }
 
+// reached checks that whoever speaks for an engineer makes no connection: a device's comes
+// from its own room, where what is sent on it is held to the session's gate.
+func reached(t *tree) []finding {
+	const why = "agent/device connects, and its connections send only while a pass of the gate is held"
+	ways := map[string][]string{
+		"golang.org/x/crypto/ssh": {"Client", "Dial", "NewClient", "NewClientConn"},
+		"net":                     {"Dial", "DialIP", "DialTCP", "DialTimeout", "DialUDP", "DialUnix", "Dialer"},
+		"crypto/tls":              {"Dial", "DialWithDialer", "Dialer"},
+	}
+	var out []finding
+	for _, f := range t.product() {
+		if !within(f.dir, append([]string{"agent/engine"}, protocols...)...) {
+			continue
+		}
+		names := map[string]string{}
+		for _, i := range f.imports() {
+			names[i.name] = i.path
+		}
+		for at, sel := range selectors(f.file) {
+			if slices.Contains(ways[names[at]], sel.Sel.Name) {
+				out = append(out, finding{f.line(t, sel), f.dir + " uses " + at + "." + sel.Sel.Name, why})
+			}
+		}
+	}
+	return out
+}
+
 // bannedNames say nothing about what is in a package.
 var bannedNames = []string{
 	"util", "utils", "common", "helper", "helpers", "type", "types", "model", "models", "manager", "managers", "base", "defaults", "misc", "shared",
