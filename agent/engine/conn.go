@@ -196,6 +196,14 @@ func (c *Conn) Gate(near, far <-chan struct{}) Gate {
 	return Gate{&c.state.session.gate, near, far, new(atomic.Int32)}
 }
 
+// Passing tells whether anything of the session passes its gate: Gate.Held for what may
+// also be sent when the engine has all keys let go of.
+func (c *Conn) Passing() func() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.state.session.gate.passing
+}
+
 // Recorder is the connection's recording, once its device is open. Who records does
 // not close it.
 func (c *Conn) Recorder() session.Recorder {

@@ -130,6 +130,9 @@ func (g *gate) leave() {
 	}
 }
 
+// passing reports whether anything passes.
+func (g *gate) passing() bool { return g.state.Load()&gatePassing > 0 }
+
 // freeze lets nothing begin to pass until its cause is lifted; false when it was
 // there already.
 func (g *gate) freeze(cause string) bool {

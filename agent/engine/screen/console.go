@@ -97,7 +97,7 @@ func (c *console) dial(v engine.Visit) func(context.Context) (engine.Device, err
 		if err != nil {
 			return nil, err
 		}
-		c.client = client
+		c.client = gated{client, c.c.Passing()}
 		return c.device(), nil
 	}
 }

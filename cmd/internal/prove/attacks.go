@@ -75,6 +75,7 @@ func control() []attack {
 		{"any order of attach, extend, activate, restart, clock steps, freeze, thaw, kill, revocation and disabled engineer, while everybody types", "no byte passes after what is acknowledged", "agent", "^TestNothingPassesAfterAKillOrAFreeze$"},
 		{"connections that type on through a freeze and a kill, at a device that counts", "0 bytes after it is acknowledged; all on record", "agent/engine/shell", "^TestACountingDevice"},
 		{"a line of the agent that forgets the gate", "its connection sends nothing", "agent/device", "^TestNothingIsSentPastTheGate$"},
+		{"the same at a console", "no key, no movement, no text", "agent/engine/screen", "^TestNothingIsDonePastTheGate$"},
 		{"a freeze or a kill that meets a login to a device", "nothing is sent after it is acknowledged", "agent/engine", "^TestNothingIsSentToADeviceThatIsBeingReached$"},
 		{"the clock set back over restarts", "no session ends later, nothing opens", "agent/ledger", "^TestAClockSetBackOverARestart$"},
 		{"a device that paints what is most work to draw, while it is frozen and killed", "acknowledged <= 1 s, sealed <= 5 s after", "cmd/internal/hostile", "^TestAPainterHoldsNothingUp$"},
