@@ -22,7 +22,7 @@ var (
 	opens  = flag.Int("opens", 15, "pairs of an opening")
 	keys   = flag.Int("keys", 400, "pairs of a keystroke")
 	agents = flag.Int("agents", 1000, "idle agents")
-	only   = flag.String("only", "", "comma-separated parts: ssh, recorder, idle, grant, audit")
+	only   = flag.String("only", "", "comma-separated parts: ssh, recorder, idle, grant, audit, screens")
 	bulks  = flag.String("bulks", "", "comma-separated transfers: cat down, cat up, sftp get, sftp put")
 	prof   = flag.String("profile", "", "directory for processor profiles")
 )
@@ -79,6 +79,16 @@ func (tb *table) absolute(what string, value, limit float64, unit string) {
 	tb.rows = append(tb.rows, row{what, figure(value, unit), "", "", target, verdict})
 }
 
+// atLeast adds a figure with a lower limit.
+func (tb *table) atLeast(what string, value, limit float64, unit string) {
+	verdict := "met"
+	if value < limit {
+		verdict = "MISSED"
+	}
+	tb.rows = append(tb.rows, row{what, figure(value, unit), "", "", fmt.Sprintf("≥ %g %s", limit, unit), verdict})
+	fmt.Println("measured:", tb.rows[len(tb.rows)-1])
+}
+
 // figure writes three digits, and no exponent.
 func figure(v float64, unit string) string {
 	if v >= 100 {
@@ -122,6 +132,7 @@ func TestTable(t *testing.T) {
 		run  func(*testing.T, *table)
 	}{
 		{"ssh", compareSSH}, {"recorder", compareRecorder}, {"idle", idleAgents}, {"grant", grantVerification}, {"audit", auditLog},
+		{"screens", screens},
 	} {
 		if wanted(*only, part.name) {
 			part.run(t, tb)
