@@ -27,7 +27,7 @@ func (w *world) page(out io.Writer) error {
 	}
 	var b bytes.Buffer
 	if err := text.Execute(&b, map[string]any{
-		"Site": site, "Scanners": len(w.agent.Assets), "Service": of, "Host": of.Host(), "People": devidp.Personas(),
+		"Site": site, "Scanners": len(w.agent.Assets), "Service": of, "Host": of.Host(), "Console": w.shown(), "People": devidp.Personas(),
 		"Web": w.url(), "SSH": w.ssh, "Vendor": w.peers.vendor, "Hospital": w.peers.hospital, "Socket": w.agent.Socket,
 		"Bin": filepath.Dir(w.o.Exe), "Homes": w.path("personas"), "Config": w.path("agent.yaml"), "Logs": w.path("logs"), "Mail": w.path("mail"),
 	}); err != nil {
@@ -35,4 +35,18 @@ func (w *world) page(out io.Writer) error {
 	}
 	_, _ = out.Write(b.Bytes())
 	return nil
+}
+
+// shown is the first console that can be looked at; empty if there is none.
+func (w *world) shown() string {
+	for _, a := range w.agent.Assets {
+		for _, e := range a.Endpoints {
+			for _, s := range e.Services {
+				if s.Protocol == session.VNC {
+					return session.Target{Site: site, Asset: a.Name, Service: s.Name}.String()
+				}
+			}
+		}
+	}
+	return ""
 }

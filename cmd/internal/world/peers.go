@@ -34,11 +34,21 @@ type scanner struct {
 	approvals              int
 	addr                   string
 	hostKey                string // fingerprint
+	console                string // address of its service console; empty: it has none to look at
 }
 
 // deviceUser is the shared account on every simulated device. Its password is
 // drawn per demonstration and known to the agent alone.
 const deviceUser = "svc_meridian"
+
+// consoleAsset is the scanner that shows its console, consoleService how that is named,
+// and consoleSecret the file with what their
+// viewers log in with: eight characters, as VNC has them.
+const (
+	consoleAsset   = "NGH-PETCT1"
+	consoleService = "console-vnc"
+	consoleSecret  = "console"
+)
 
 // startRedis runs the store in memory. Nothing survives; the page says so.
 func (w *world) startRedis(ctx context.Context) error {
@@ -130,8 +140,11 @@ func (w *world) startScanners(ctx context.Context) error {
 	if err := durable.Show(w.path("agent", "secrets", deviceUser), []byte(password)); err != nil {
 		return err
 	}
+	if err := durable.Show(w.path("agent", "secrets", consoleSecret), []byte(strings.ToLower(rand.Text())[:8])); err != nil {
+		return err
+	}
 	for _, s := range []scanner{
-		{asset: "NGH-PETCT1", label: "Helion 64", modality: "PT/CT", endpoint: "recon", service: "recon-ssh", approvals: 1},
+		{asset: consoleAsset, label: "Helion 64", modality: "PT/CT", endpoint: "recon", service: "recon-ssh", approvals: 1},
 		{asset: "NGH-CT2", label: "Rotor 128", modality: "CT", endpoint: "irs", service: "irs-ssh", approvals: 1},
 		{asset: "NGH-MR1", label: "Fluxa 1.5", modality: "MR", endpoint: "mars", service: "mars-ssh", approvals: 2},
 	} {
@@ -161,5 +174,27 @@ func (w *world) startScanner(ctx context.Context, s *scanner, password string) e
 	}
 	s.addr, s.hostKey = ln.Addr().String(), ssh.FingerprintSHA256(dev.HostKey())
 	w.group.Go(func() error { return dev.Serve(ctx, ln) })
-	return nil
+	if s.asset != consoleAsset {
+		return nil
+	}
+	s.console, err = w.startConsole(ctx, dev)
+	return err
+}
+
+// startConsole runs a scanner's service console.
+func (w *world) startConsole(ctx context.Context, dev *simulator.Scanner) (addr string, err error) {
+	password, err := os.ReadFile(w.path("agent", "secrets", consoleSecret))
+	if err != nil {
+		return "", err
+	}
+	c, err := dev.Console(simulator.ConsoleConfig{Password: string(password)})
+	if err != nil {
+		return "", err
+	}
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	w.group.Go(func() error { return c.Serve(ctx, ln) })
+	return ln.Addr().String(), nil
 }

@@ -22,8 +22,10 @@ import (
 	"github.com/sallyport/sallyport/broker"
 	"github.com/sallyport/sallyport/cmd/internal/config"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
+	"github.com/sallyport/sallyport/cmd/internal/simulator"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/durable"
+	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
@@ -169,34 +171,65 @@ func (f *assetsFile) Validate() error {
 }
 
 func (w *world) simulatedAssets() ([]agent.Asset, error) {
-	password, err := secret.Parse("file:" + w.path("agent", "secrets", deviceUser))
-	if err != nil {
-		return nil, err
-	}
 	var all []agent.Asset
 	for _, s := range w.peers.scanners {
-		host, port, err := net.SplitHostPort(s.addr)
+		recon, err := w.service(s.addr, deviceUser)
 		if err != nil {
 			return nil, err
 		}
-		n, err := strconv.Atoi(port)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, agent.Asset{
+		recon.Name, recon.Protocol, recon.HostKey, recon.Login.User = s.service, session.SSH, s.hostKey, deviceUser
+		a := agent.Asset{
 			Name: s.asset, Label: s.label, Modality: s.modality,
 			Policy: agent.Policy{
 				Approvals: s.approvals, Longest: "8h", Zone: "Europe/London",
 				Accept:   session.Accept{Engineer: []session.ClientClass{session.CLI, session.Web}, Approver: []session.ClientClass{session.Console, session.Web}},
 				Channels: []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell},
 			},
-			Endpoints: []agent.Endpoint{{Name: s.endpoint, Address: host, Services: []agent.Service{{
-				Name: s.service, Protocol: session.SSH, Port: n, Class: session.NonDisruptive, HostKey: s.hostKey,
-				Login: device.Login{User: deviceUser, Password: password},
-			}}}},
-		})
+			Endpoints: []agent.Endpoint{{Name: s.endpoint, Address: loopback, Services: []agent.Service{recon}}},
+		}
+		if s.console != "" {
+			if err := w.addConsole(&a, s.console); err != nil {
+				return nil, err
+			}
+		}
+		all = append(all, a)
 	}
 	return all, nil
+}
+
+const loopback = "127.0.0.1"
+
+// service is one of a simulated device, whose login is in a secret file.
+func (w *world) service(addr, secretFile string) (agent.Service, error) {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return agent.Service{}, err
+	}
+	n, err := strconv.Atoi(port)
+	if err != nil {
+		return agent.Service{}, err
+	}
+	password, err := secret.Parse("file:" + w.path("agent", "secrets", secretFile))
+	return agent.Service{Port: n, Class: session.NonDisruptive, Login: device.Login{Password: password}}, err
+}
+
+// addConsole gives a scanner its console, of which the patients' names are hidden.
+func (w *world) addConsole(a *agent.Asset, addr string) error {
+	console, err := w.service(addr, consoleSecret)
+	if err != nil {
+		return err
+	}
+	console.Name, console.Protocol = consoleService, session.VNC
+	a.Endpoints = append(a.Endpoints, agent.Endpoint{Name: "console", Address: loopback, Services: []agent.Service{console}})
+	a.Policy.Channels = append(a.Policy.Channels, session.Control, session.ClipboardIn, session.ClipboardOut)
+	slices.Sort(a.Policy.Channels)
+	size := simulator.ConsoleSize()
+	mask := agent.Mask{Screen: fmt.Sprintf("%dx%d", size.X, size.Y)}
+	for _, r := range simulator.NameBoxes() {
+		mask.Boxes = append(mask.Boxes, [4]int{r.Min.X, r.Min.Y, r.Dx(), r.Dy()})
+	}
+	a.Masks, a.UnknownScreen = []agent.Mask{mask}, screen.Hide
+	return nil
 }
 
 // await tries until a part is up, patience ends, or ctx does.
