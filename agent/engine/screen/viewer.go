@@ -3,6 +3,7 @@ package screen
 import (
 	"context"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync"
@@ -58,13 +59,11 @@ func (w *viewer) serve() error {
 		cfg.Texts = w.texts
 	}
 	err := rfb.Serve(context.Background(), &wire{w}, w.c.screen, w, cfg) // ends with the socket
-	if !w.left.Load() && !errors.Is(err, rfb.ErrWire) {                  // the console is over: the engine says the last words, and cuts
-		timer := time.NewTimer(stallTime)
-		defer timer.Stop()
-		select {
-		case <-w.sock.Dead:
-		case <-timer.C:
-		}
+	if !w.left.Load() && !errors.Is(err, rfb.ErrWire) {
+		// The console is over. The engine says the last words and cuts; until then what comes
+		// is read, for a connection that is closed with unread bytes loses what was said last.
+		_ = w.nc.SetReadDeadline(time.Now().Add(stallTime))
+		_, _ = io.Copy(io.Discard, w.nc)
 	}
 	w.sock.Kill()
 	return err
