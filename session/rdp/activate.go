@@ -112,7 +112,10 @@ func (c *Client) licence(b []byte) error {
 	case 3, 4: // here is one
 		return nil
 	case 0xff:
-		if code := f.u32(); f.bad || code != valid {
+		switch code := f.u32(); {
+		case f.bad:
+			return ErrWire
+		case code != valid:
 			return session.Errorf(session.Refused, "The console lets nobody in without a licence of its own (%d).", code).
 				WithNext("Ask who serves it for its remote desktop licences.")
 		}

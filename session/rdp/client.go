@@ -92,21 +92,36 @@ func Connect(ctx context.Context, conn net.Conn, s *screen.Screen, cfg Config) (
 	if err := conn.SetDeadline(time.Now().Add(loginTime)); err != nil {
 		return nil, err
 	}
-	if err := c.login(ctx); err != nil {
-		return nil, fmt.Errorf("log in to the console: %w", c.ended(err))
+	selected, err := c.login(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("log in to the console: %w", err)
 	}
-	for n := 0; !c.ready(); n++ {
-		if n == maxRounds {
-			return nil, ErrWire
-		}
-		if err := c.message(); err != nil {
-			return nil, fmt.Errorf("begin with the console: %w", c.ended(err))
-		}
+	if err := c.begin(selected); err != nil {
+		return nil, fmt.Errorf("begin with the console: %w", c.ended(err))
 	}
 	if !stop() {
 		return nil, context.Cause(ctx)
 	}
 	return c, conn.SetDeadline(time.Time{})
+}
+
+// begin is everything from the first message inside TLS until the console takes input.
+func (c *Client) begin(selected uint32) error {
+	if err := c.join(selected); err != nil {
+		return err
+	}
+	if err := c.send(c.request(c.joined.main, c.info(selected))); err != nil {
+		return err
+	}
+	for range maxRounds {
+		if c.ready() {
+			return nil
+		}
+		if err := c.message(); err != nil {
+			return err
+		}
+	}
+	return ErrWire
 }
 
 func (c *Client) use(conn net.Conn) {

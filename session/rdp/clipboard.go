@@ -97,7 +97,11 @@ func (c *Client) clipMessage(kind, state int, f *fields) error {
 	case clipList:
 		return c.offered(f)
 	case clipRequest:
-		return c.provide(f.u32())
+		format := f.u32()
+		if f.bad {
+			return ErrWire
+		}
+		return c.provide(format)
 	case clipResponse:
 		if c.clip.asked && state&clipOK != 0 {
 			if text := rfb.Text(narrow(f.b)); text != "" {

@@ -48,26 +48,17 @@ func (cfg *Config) complete() error {
 	return screen.Fits(cfg.Size.X, cfg.Size.Y)
 }
 
-// login is everything from the first byte to the client's info.
-func (c *Client) login(ctx context.Context) error {
-	selected, err := c.negotiate()
-	if err != nil {
-		return err
+// login is everything from the first byte until who is who is proven.
+func (c *Client) login(ctx context.Context) (selected uint32, err error) {
+	if selected, err = c.negotiate(); err != nil {
+		return 0, err
 	}
 	state, err := c.encrypt(ctx)
-	if err != nil {
-		return err
+	if err != nil || selected != protocolNLA {
+		return selected, err
 	}
-	if selected == protocolNLA {
-		l := nla.Login{User: c.cfg.Login.User, Domain: c.cfg.Login.Domain, Password: c.cfg.Login.Password}
-		if err := nla.Prove(stream{c}, c.host(), state.PeerCertificates[0], l); err != nil {
-			return err
-		}
-	}
-	if err := c.join(selected); err != nil {
-		return err
-	}
-	return c.send(c.request(c.joined.main, c.info(selected)))
+	l := nla.Login{User: c.cfg.Login.User, Domain: c.cfg.Login.Domain, Password: c.cfg.Login.Password}
+	return selected, nla.Prove(stream{c}, c.host(), state.PeerCertificates[0], l)
 }
 
 // negotiate agrees on TLS, with CredSSP in it where the console can.
