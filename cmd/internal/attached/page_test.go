@@ -32,6 +32,12 @@ const scanner, service = "NGH-PETCT1", "recon-ssh"
 // agreed is a session for which engineer and approver proved what they ask and grant,
 // and the key of the engineer's page.
 func agreed(engineer, approver *person, channels ...session.Channel) (key crypto.Signer, id string) {
+	engineer.t.Helper()
+	return agreedOn(engineer, approver, scanner, service, channels...)
+}
+
+// agreedOn is agreed for another service.
+func agreedOn(engineer, approver *person, scanner, service string, channels ...session.Channel) (key crypto.Signer, id string) {
 	t := engineer.t
 	t.Helper()
 	p256, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -41,7 +47,7 @@ func agreed(engineer, approver *person, channels ...session.Channel) (key crypto
 	var me api.Login
 	engineer.call(http.MethodGet, "/api/v1/me", nil, &me)
 	asked := accesstest.Request(me.Person.Identity, "NGH", scanner, time.Now())
-	asked.Key, asked.Channels = line, channels
+	asked.Key, asked.Services, asked.Channels = line, []string{service}, channels
 	doc, salt := accesstest.Bytes(asked), grant.NewSalt()
 	request := engineer.prove(api.ProofStart{Role: "request", Document: doc, Salt: salt[:], Nonce: grant.RequestNonce(doc, salt)}).Request
 
@@ -50,7 +56,7 @@ func agreed(engineer, approver *person, channels ...session.Channel) (key crypto
 	var assets []api.Asset
 	approver.call(http.MethodGet, "/api/v1/assets", nil, &assets)
 	hash, gid := grant.RequestHash(papers.Request), session.NewID()
-	answer := grant.Grant{V: 1, Typ: "sallyport-grant", GID: gid.Text(), Req: hex.EncodeToString(hash[:]), Site: asked.Site, Agent: agentOf(t, assets),
+	answer := grant.Grant{V: 1, Typ: "sallyport-grant", GID: gid.Text(), Req: hex.EncodeToString(hash[:]), Site: asked.Site, Agent: agentOf(t, assets, scanner),
 		Asset: asked.Asset, Services: asked.Services, Class: asked.Class, Channels: asked.Channels, NBF: asked.NBF, EXP: asked.EXP, MaxS: asked.MaxS, Obl: []string{"record"}}
 	doc, salt = accesstest.Bytes(answer), grant.NewSalt()
 	o := approver.prove(api.ProofStart{Role: "approve", ID: request, Document: doc, Salt: salt[:], Nonce: grant.ApproveNonce(doc, papers.Token, salt)})
@@ -73,7 +79,7 @@ func (p *person) sees(id string) {
 	})
 }
 
-func agentOf(t *testing.T, assets []api.Asset) string {
+func agentOf(t *testing.T, assets []api.Asset, scanner string) string {
 	t.Helper()
 	for _, a := range assets {
 		if a.Name == scanner {
@@ -118,8 +124,8 @@ type answer struct {
 	Error *attach.Refused
 }
 
-// attach opens a page and waits for the welcome.
-func (p *person) attach(key crypto.Signer, id string) *page {
+// dial opens a WebSocket to a service by way of the broker.
+func (p *person) dial(scanner, service string) (*websocket.Conn, net.Conn) {
 	p.t.Helper()
 	var ticket api.Ticket
 	p.call(http.MethodPost, "/api/v1/attach", api.Attach{Site: "NGH", Asset: scanner, Service: service}, &ticket)
@@ -127,7 +133,15 @@ func (p *person) attach(key crypto.Signer, id string) *page {
 		Subprotocols: []string{attach.Protocol}, HTTPHeader: http.Header{"Origin": {p.broker}, "Cookie": {p.cookie(false)}}})
 	must(p.t, err)
 	must(p.t, ws.Write(p.t.Context(), websocket.MessageText, []byte(ticket.Ticket)))
-	g := &page{t: p.t, conn: websocket.NetConn(p.t.Context(), ws, websocket.MessageBinary)}
+	return ws, websocket.NetConn(p.t.Context(), ws, websocket.MessageBinary)
+}
+
+// attach opens a page and waits for the welcome.
+func (p *person) attach(key crypto.Signer, id string) *page {
+	p.t.Helper()
+	ws, conn := p.dial(scanner, service)
+	g := &page{t: p.t, conn: conn}
+	var err error
 	g.Client, err = attach.NewClient(g.conn)
 	must(p.t, err)
 	must(p.t, g.Prove(key, attach.Proof{Session: id, Opening: attach.Terminal{Cols: 80, Rows: 24, Term: "xterm-256color", Shell: true}.Opening()}))

@@ -45,10 +45,10 @@ func withBinary(m *testing.M) int {
 const patience = 40 * time.Second
 
 // demo starts the demonstration.
-func demo(t *testing.T) world.Ready {
+func demo(t *testing.T, flags ...string) world.Ready {
 	t.Helper()
 	state, file := filepath.Join(t.TempDir(), "state"), filepath.Join(t.TempDir(), "ready.json")
-	cmd := exec.Command(program, "demo", "--state", state, "--ready", file, "--web", "127.0.0.1:0", "--ssh", "127.0.0.1:0")
+	cmd := exec.Command(program, append([]string{"demo", "--state", state, "--ready", file, "--web", "127.0.0.1:0", "--ssh", "127.0.0.1:0"}, flags...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	must(t, cmd.Start())
 	done := make(chan struct{})
