@@ -32,12 +32,14 @@ export interface Agent {
   /** What it says after its welcome. */
   screen: string;
   refuse: object | null;
+  /** What it says that it is for, beside the challenge's own. */
+  challenge: Record<string, unknown>;
 }
 
 export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agent> {
   let line: WebSocketRoute | null = null;
   const a: Agent = {
-    heard: [], tickets: [], connections: 0, on: () => {}, screen: '', refuse: null,
+    heard: [], tickets: [], connections: 0, on: () => {}, screen: '', refuse: null, challenge: {},
     say: (type, payload) => line?.send(frame(type, payload)),
     typed: () => Buffer.concat(a.heard.filter((f) => f.type === 'I').map((f) => f.payload)).toString(),
     drop: (code = 1001, reason = '') => void line?.close({ code, reason }),
@@ -55,7 +57,7 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
     ws.onMessage((m) => {
       if (typeof m === 'string') {
         a.tickets.push(m);
-        a.say('C', { v: 1, nonce: 'N'.repeat(43), agent: 'SHA256:' + 'A'.repeat(43), stream: 'AAAAAAAAAAAAAAAAAAAAAA', protocol: 'ssh', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh' });
+        a.say('C', { v: 1, nonce: 'N'.repeat(43), agent: 'SHA256:' + 'A'.repeat(43), stream: 'AAAAAAAAAAAAAAAAAAAAAA', protocol: 'ssh', site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', ...a.challenge });
         return;
       }
       rest = Buffer.concat([rest, m]);
@@ -69,7 +71,9 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
           if (a.refuse) a.say('R', a.refuse);
           else {
             a.say('W', a.welcome);
-            if (a.connections > 1) {
+            if (a.challenge.protocol === 'vnc') {
+              // its console speaks next
+            } else if (a.connections > 1) {
               const { opening } = JSON.parse(f.payload.toString());
               a.say('S', Buffer.concat([sizes(opening.cols, opening.rows), Buffer.from(a.screen)]));
             } else if (a.screen) a.say('O', a.screen);

@@ -52,3 +52,9 @@ test('the terminal comes with the pages that show one', () => {
   const shows = pages.filter((n) => terminal(graph(n)));
   for (const n of shows) expect(['src/pages/Terminal.svelte', 'src/pages/Player.svelte']).toContain(n);
 });
+
+test('noVNC comes with the page of a console, and only once it opens', () => {
+  const viewer = (files: Iterable<string>) => [...files].some((f) => f.endsWith('.js') && read(f).includes('noVNC'));
+  expect(viewer(Object.values(manifest).map((c) => c.file)), 'some chunk holds it').toBe(true);
+  for (const n of Object.keys(manifest).filter((n) => n === 'index.html' || n.startsWith('src/pages/'))) expect(viewer(graph(n)), n).toBe(false);
+});

@@ -22,6 +22,12 @@ const spoken: Record<Protocol, Spoken> = {
     place: 'terminal',
     player: () => import('../ui/Replay.svelte'),
   },
+  vnc: {
+    channels: ['clipboard-in', 'clipboard-out', 'control'],
+    page: () => import('../pages/Console.svelte'),
+    place: 'console',
+    player: () => import('../ui/Replay.svelte'),
+  },
 };
 
 export const protocols = Object.keys(spoken) as Protocol[];
