@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -28,11 +29,14 @@ type newRequest struct {
 	longest   time.Duration
 	from      string
 	until     string
-	files     []string
+	carry     carried
 	wait      bool
 	timeout   time.Duration
 	noBrowser bool
 }
+
+// carried is in which directions things may be carried: "in", "out".
+type carried struct{ files, clipboard []string }
 
 func (p *program) requestNewCommand() *cobra.Command {
 	var w newRequest
@@ -53,11 +57,13 @@ it opens.
 The site may be left out while the name is one scanner's only.
 
 You ask for what the services can do and the hospital allows: on ssh a shell and
-commands. With --files you also ask to copy files: "in" is towards the scanner, "out"
-is from it.`,
+commands, on a console (vnc) to see it and to use its mouse and keyboard. With --files
+and --clipboard you also ask to copy files, or text: "in" is towards the scanner, "out"
+is from it. With --observe you ask to look only.`,
 		Example: `  sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
   sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait
-  sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00`,
+  sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00
+  sallyport request new NGH/NGH-PETCT1/console-vnc --reason "Show the error" --work-order WO-8 --observe --clipboard out`,
 		Args:              cobra.MinimumNArgs(1),
 		ValidArgsFunction: p.targets(),
 	}, func(ctx context.Context, who signedIn, args []string) error {
@@ -71,14 +77,19 @@ is from it.`,
 	f.DurationVar(&w.longest, "for", 0, "how long the session may last, as in 30m (default 1h, or the scanner's limit)")
 	f.StringVar(&w.from, "from", "", "when the window opens, as in \"2026-11-24 18:30\" or 18:30 at the site (default now)")
 	f.StringVar(&w.until, "until", "", "when the window closes (default four hours after it opens)")
-	f.StringSliceVar(&w.files, "files", nil, "copy files: in, out or in,out")
+	f.StringSliceVar(&w.carry.files, "files", nil, "copy files: in, out or in,out")
+	f.StringSliceVar(&w.carry.clipboard, "clipboard", nil, "copy text into a console, or out of it: in, out or in,out")
+	f.BoolFunc("observe", "look only: the same as --class observe", func(string) error { w.class = string(session.Observe); return nil })
+	c.MarkFlagsMutuallyExclusive("class", "observe")
 	f.BoolVar(&w.wait, "wait", false, "wait for the hospital's answer")
 	f.DurationVar(&w.timeout, "timeout", 15*time.Minute, "how long --wait waits")
 	f.BoolVar(&w.noBrowser, "no-browser", false, "print the address instead of opening a browser")
 	_ = c.MarkFlagRequired("reason")
 	_ = c.MarkFlagRequired("work-order")
 	_ = c.RegisterFlagCompletionFunc("class", cobra.FixedCompletions([]string{"observe", "non-disruptive", "disruptive"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = c.RegisterFlagCompletionFunc("files", cobra.FixedCompletions([]string{"in", "out", "in,out"}, cobra.ShellCompDirectiveNoFileComp))
+	for _, f := range []string{"files", "clipboard"} {
+		_ = c.RegisterFlagCompletionFunc(f, cobra.FixedCompletions([]string{"in", "out", "in,out"}, cobra.ShellCompDirectiveNoFileComp))
+	}
 	return c
 }
 
@@ -155,8 +166,11 @@ func compose(w newRequest, scanner api.Asset, services []session.Service, now ti
 	if r.Class = session.Class(cmp.Or(w.class, string(offer.Class))); !r.Class.Known() {
 		return grant.Request{}, usage("%.40q is not a class", w.class).WithNext("Use observe, non-disruptive or disruptive.")
 	}
-	if r.Channels, err = channelsFor(w.files, offer); err != nil {
+	if r.Channels, err = channelsFor(w.carry, offer); err != nil {
 		return grant.Request{}, err
+	}
+	if r.Class == session.Observe && slices.Contains(r.Channels, session.ClipboardIn) {
+		return grant.Request{}, usage("Nothing is pasted into a console that you only look at").WithNext("Ask for the clipboard out alone, or for a stronger class.")
 	}
 	begin, end, longest, err := frame(w, offer, scanner.Zone, now)
 	if err != nil {
@@ -192,17 +206,23 @@ func inFlags(err error, o grant.Offer) error {
 	return err
 }
 
-// channelsFor is what runs on the services, and files where they were asked for.
-func channelsFor(files []string, o grant.Offer) ([]session.Channel, error) {
+// channelsFor is what runs on the services, and what is carried where that was asked for.
+func channelsFor(c carried, o grant.Offer) ([]session.Channel, error) {
 	channels := slices.DeleteFunc(slices.Clone(o.Channels), session.Channel.Carries)
-	for _, f := range files {
-		switch strings.TrimSpace(f) {
-		case "in":
-			channels = append(channels, session.FilesIn)
-		case "out":
-			channels = append(channels, session.FilesOut)
-		default:
-			return nil, usage("%.40q is not a direction for files", f).WithNext("Use --files in, --files out or --files in,out.")
+	for _, way := range []struct {
+		flag    string
+		typed   []string
+		in, out session.Channel
+	}{{"files", c.files, session.FilesIn, session.FilesOut}, {"clipboard", c.clipboard, session.ClipboardIn, session.ClipboardOut}} {
+		for _, t := range way.typed {
+			switch strings.TrimSpace(t) {
+			case "in":
+				channels = append(channels, way.in)
+			case "out":
+				channels = append(channels, way.out)
+			default:
+				return nil, usage("%.40q is not a direction for --%s", t, way.flag).WithNext(fmt.Sprintf("Use --%[1]s in, --%[1]s out or --%[1]s in,out.", way.flag))
+			}
 		}
 	}
 	slices.Sort(channels)

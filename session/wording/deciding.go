@@ -20,6 +20,7 @@ func readOrder() []session.Channel {
 func phrases() map[string]string {
 	return map[string]string{
 		"connect":    "connect",
+		"see":        "see the console",
 		"nothing":    "copy no files",
 		"shell":      "A shell or a command can do whatever the scanner's service account may do, and can carry files in and out whatever the line about files says. All of it is recorded.",
 		"disruptive": "This work can stop an examination. Make sure that no patient depends on this scanner now.",
@@ -45,6 +46,9 @@ func Work(on []session.Target, class session.Class, channels []session.Channel) 
 		names = append(names, x.String())
 	}
 	does := chosen(channels, false)
+	if i := slices.Index(does, Channel(session.Control)); i >= 0 && class == session.Observe {
+		does[i] = phrases()["see"] // the agent lets no hand at a console that is only looked at
+	}
 	if len(does) == 0 {
 		does = []string{phrases()["connect"]}
 	}

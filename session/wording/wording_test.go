@@ -251,6 +251,7 @@ func TestThePagesSayTheSameToApprovers(t *testing.T) {
 		{on: []session.Target{console, recon}, Class: session.Disruptive, Channels: session.Channels(), Engineer: session.Web},
 		{on: []session.Target{console}, Class: session.NonDisruptive, Channels: []session.Channel{session.ClipboardOut, session.Control}, Engineer: session.Console},
 		{on: []session.Target{recon}, Class: session.Disruptive, Channels: []session.Channel{session.FilesOut}},
+		{on: []session.Target{console}, Class: session.Observe, Channels: []session.Channel{session.ClipboardOut, session.Control}},
 	}
 	for i := range all {
 		x := &all[i]

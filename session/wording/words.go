@@ -55,9 +55,9 @@ func channels() map[session.Channel]string {
 		session.Exec:         "run single commands",
 		session.FilesIn:      "copy files to the scanner",
 		session.FilesOut:     "copy files from the scanner",
-		session.ClipboardIn:  "paste into the scanner",
-		session.ClipboardOut: "copy text out of the scanner",
-		session.Control:      "use mouse and keyboard",
+		session.ClipboardIn:  "paste text into the console",
+		session.ClipboardOut: "copy text out of the console",
+		session.Control:      "work on the console with mouse and keyboard",
 	}
 }
 

@@ -3,6 +3,7 @@ package screen
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -226,6 +227,7 @@ func (c *console) join(b engine.Browser, peer string) (*viewer, error) {
 	}
 	c.state.viewers[w] = struct{}{}
 	welcome := c.c.Welcome(c.t)
+	welcome.Channels = slices.DeleteFunc(welcome.Channels, func(by session.Channel) bool { return by != session.ClipboardOut && !c.may(by) })
 	welcome.Resumed, welcome.Running = again || len(c.state.viewers) > 1, true
 	w.sock.Document(attach.TypeWelcome, welcome)
 	w.sock.Document(attach.TypeNotice, attach.Notice{Type: attach.NoticeMasked, Masked: c.state.masked})

@@ -126,6 +126,9 @@ func TestWhoLooksTouchesNothing(t *testing.T) {
 		"observe":    newWorld(t, size, screen.Masks{}, session.Observe, session.Control, session.ClipboardIn),
 	} {
 		v := w.look(false)
+		if slices.ContainsFunc(v.welcome.Channels, func(by session.Channel) bool { return by != session.ClipboardOut }) {
+			t.Errorf("%s: the page is told of %v", name, v.welcome.Channels)
+		}
 		must(t, v.Press(screen.Key{Sym: 'a', Down: true}))
 		must(t, v.Point(screen.Pointer{Buttons: 1}))
 		must(t, v.Paste("x"))

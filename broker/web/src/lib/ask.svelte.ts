@@ -1,6 +1,6 @@
 // What an engineer writes when asking for access: the form's fields, what is wrong
 // with them in words, and the document that comes of it.
-import { hands, shownFirst } from './deciding';
+import { hands, idle, shownFirst } from './deciding';
 import { classes, keyReach, maxReason, maxWorkOrder, plain, type RequestTerms } from './documents';
 import { offers, reasons, type Offer, type Why } from './offers';
 import { speaks } from './protocols';
@@ -73,7 +73,11 @@ export class Ask {
   }
   get offered(): Channel[] {
     const o = this.offer;
-    return typeof o === 'string' ? [] : shownFirst.filter((c) => o.channels.includes(c));
+    return typeof o === 'string' ? [] : shownFirst.filter((c) => o.channels.includes(c) && !idle(c, this.class));
+  }
+  /** What is asked for, of what is offered now. */
+  get asked(): Channel[] {
+    return this.channels.filter((c) => !idle(c, this.class));
   }
 
   /** The window in milliseconds; NaN where it is not one. */
@@ -99,11 +103,11 @@ export class Ask {
     if (this.services.length === 0) w.services = 'Choose at least one service.';
     const { from, until } = this.window(now);
     const o = this.offer;
-    const why = typeof o === 'string' ? [o] : reasons(o, { class: this.class, channels: this.channels, nbf: from / 1000, exp: until / 1000, maxs: this.minutes * 60 }, now / 1000);
+    const why = typeof o === 'string' ? [o] : reasons(o, { class: this.class, channels: this.asked, nbf: from / 1000, exp: until / 1000, maxs: this.minutes * 60 }, now / 1000);
     if (why.includes('no-such-service') || why.includes('not-spoken')) w.services = 'This page cannot ask for one of these services.';
     if (why.includes('too-strong')) w.class = 'The hospital does not allow that much on the services you chose.';
     if (why.includes('not-allowed')) w.channels = 'The hospital does not allow all of this on the services you chose.';
-    if (why.includes('no-channel') || this.channels.length === 0) w.channels = 'Choose at least one thing to do.';
+    if (why.includes('no-channel') || this.asked.length === 0) w.channels = 'Choose at least one thing to do.';
     w.reason = textWrong(this.reason, maxReason, 'Say why. The approver decides by it.', 'The reason is too long: at most 1000 bytes.');
     w.workOrder = textWrong(this.workOrder, maxWorkOrder, "Give the work order's number.", "Give the work order's number alone, at most 64 characters.");
     if (this.when === 'later') w.window = this.#windowWrong(why);
@@ -135,25 +139,26 @@ export class Ask {
   terms(engineer: Person, key: string, id: string, now: number): RequestTerms {
     const { from, until } = this.window(now);
     return {
-      id, kind: 'session', parent: '', site: this.asset.site, asset: this.asset.name, services: this.services, class: this.class, channels: this.channels,
+      id, kind: 'session', parent: '', site: this.asset.site, asset: this.asset.name, services: this.services, class: this.class, channels: this.asked,
       from: from / 1000, until: until / 1000, longest: this.minutes * 60, engineer: { iss: engineer.iss, sub: engineer.sub }, key,
       reason: line(this.reason), workOrder: line(this.workOrder),
     };
   }
 
-  /** What the command asks for: all that runs, and the files that were chosen. */
+  /** What the command asks for: all that runs, and the files and texts that were chosen. */
   get commanded(): Channel[] {
-    return this.offered.filter((c) => hands.includes(c) || (c.startsWith('files-') && this.channels.includes(c)));
+    return this.offered.filter((c) => hands.includes(c) || this.channels.includes(c));
   }
   /** The same, asked for on the command line. */
   get command(): string {
     const [first, ...rest] = this.services.length ? this.services : ['SERVICE'];
-    const files = (['in', 'out'] as const).filter((d) => this.channels.includes(`files-${d}`));
+    const ways = (what: 'files' | 'clipboard') => (['in', 'out'] as const).filter((d) => this.asked.includes(`${what}-${d}`)).join(',');
     return [
       'sallyport request new', `${full(this.asset)}/${first}`, ...rest,
       '--reason', quoted(line(this.reason) || 'why'), '--work-order', quoted(line(this.workOrder) || 'number'),
-      this.class === this.limit ? '' : `--class ${this.class}`,
-      files.length ? `--files ${files.join(',')}` : '',
+      this.class === this.limit ? '' : this.class === 'observe' ? '--observe' : `--class ${this.class}`,
+      ways('files') ? `--files ${ways('files')}` : '',
+      ways('clipboard') ? `--clipboard ${ways('clipboard')}` : '',
       this.when === 'later' ? `--from ${quoted(`${this.date} ${this.from}`)} --until ${this.until}` : '',
       `--for ${this.minutes || 30}m`,
     ].filter(Boolean).join(' ');

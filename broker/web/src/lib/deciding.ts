@@ -4,7 +4,7 @@ import { full } from './mine';
 import { city, differs, moment, span } from './time.svelte';
 import { channelWords, className, list } from './words';
 import words from './words.json';
-import type { Channel, ClientClass, Request } from './types';
+import type { Channel, ClientClass, Request, ServiceClass } from './types';
 import type { Less } from './grants';
 
 /** What one does on a device, beside what is carried to it or from it. */
@@ -29,15 +29,24 @@ export function clockWords(at: number, zone: string, now: number): string {
   return moment(at, zone, now) + (differs(at, zone) ? ` in ${city(zone)}` : '');
 }
 
-const chosen = (of: Channel[], channels: Channel[]) => of.filter((c) => channels.includes(c)).map((c) => channelWords[c]);
+const chosen = (of: Channel[], channels: Channel[]) => of.filter((c) => channels.includes(c));
+
+/** What a channel lets somebody do in a class: the agent lets no hand at a console that is only looked at. */
+export function doing(c: Channel, of: ServiceClass): string {
+  return c === 'control' && of === 'observe' ? words.phrases.see : channelWords[c];
+}
+/** Channels over which nothing passes in a class. */
+export function idle(c: Channel, of: ServiceClass): boolean {
+  return c === 'clipboard-in' && of === 'observe';
+}
 
 /** What they may do on services, by their full names. */
 export function work(g: Pick<Asked, 'site' | 'asset' | 'services' | 'class' | 'channels'>): string {
-  return `${list(chosen(hands, g.channels)) || words.phrases.connect} on ${list(g.services.map((s) => full(g, s)))}, ${className[g.class] ?? g.class}`;
+  return `${list(chosen(hands, g.channels).map((c) => doing(c, g.class))) || words.phrases.connect} on ${list(g.services.map((s) => full(g, s)))}, ${className[g.class] ?? g.class}`;
 }
 /** What may be carried to the scanner and from it. */
 export function carried(channels: Channel[]): string {
-  return list(chosen(carries, channels)) || words.phrases.nothing;
+  return list(chosen(carries, channels).map((c) => channelWords[c])) || words.phrases.nothing;
 }
 
 /** The three plain lines. */

@@ -30,6 +30,7 @@ async function shows(page: Page, c: FakeConsole): Promise<void> {
   await expect
     .poll(async () => {
       const got = await picture(page).evaluate((e: HTMLCanvasElement) => {
+        if (e.width === 0) return { width: 0, height: 0, bytes: '' };
         const d = e.getContext('2d')!.getImageData(0, 0, e.width, e.height);
         let s = '';
         for (let i = 0; i < d.data.length; i += 0x2000) s += String.fromCharCode(...d.data.subarray(i, i + 0x2000));
