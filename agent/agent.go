@@ -204,7 +204,7 @@ func (a *Agent) makeEngine() error {
 		return err
 	}
 	d := a.deliveries.Load()
-	d.live, d.extend = a.engine, a.engine.Extend
+	d.live, d.extend, d.allow = a.engine, a.engine.Extend, a.engine.AllowWatch
 	d.holds = &holds{ledger: a.ledger, live: a.engine}
 	return nil
 }

@@ -21,7 +21,8 @@ type deliveries struct {
 	live        live
 	holds       *holds
 	extend      func(id session.ID, deadline time.Time) bool
-	changed     func(session.ID) // tells the broker how a grant stands now
+	allow       func(id session.ID, key string, who session.Person, until time.Time) error // to watch
+	changed     func(session.ID)                                                           // tells the broker how a grant stands now
 	now         func() time.Time
 	log         *slog.Logger
 	checkpoints *checkpoints // of the broker's audit logs
@@ -46,6 +47,8 @@ func (d *deliveries) handler(kind link.Delivery) (take func(context.Context, lin
 		return d.approval, true
 	case link.DeliverActivate:
 		return d.activate, true
+	case link.DeliverWatch:
+		return d.watch, true
 	case link.DeliverFreeze, link.DeliverThaw:
 		return d.freeze, false
 	case link.DeliverWithdraw:

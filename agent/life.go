@@ -51,6 +51,27 @@ func (d *deliveries) activate(ctx context.Context, in link.Deliver) (link.Verdic
 	return link.Verdict{OK: true, Received: &receipt.Received}, nil
 }
 
+// watch lets a key of somebody of the hospital see a session for a quarter of an hour.
+// Nothing of it is kept beyond that, or over a restart.
+func (d *deliveries) watch(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+	id, err := session.ParseSessionID(in.ID)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	ticket, err := d.ledger.Ticket(id)
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	receipt, until, err := d.verifier.CheckWatch(ctx, ticket.Grant().Grant().Asset, id.Session(), in.Key, grant.Proof{Token: in.Token, Salt: in.Salt}, d.now())
+	if err == nil {
+		err = d.allow(id, in.Key, receipt.Person, until)
+	}
+	if err != nil {
+		return link.Verdict{}, err
+	}
+	return link.Verdict{OK: true, Received: &receipt.Received, Until: &until}, nil
+}
+
 // extendable refuses an extension whose session does not live or would grow beyond
 // the hospital's policy. Other requests pass.
 func (d *deliveries) extendable(r grant.Request, now time.Time) error {

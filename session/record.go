@@ -192,6 +192,7 @@ const (
 	NoteEnded     NoteKind = "ended"     // Reason: the connection is over
 	NoteRefused   NoteKind = "refused"   // Count: refusals that are not on record one by one
 	NoteDropped   NoteKind = "dropped"   // Count: keys and movements at a console that came while nothing might pass
+	NoteWatching  NoteKind = "watching"  // By: who watches from now on, by name; empty: nobody does
 	NoteSaid      NoteKind = "said"      // any other word of ours to the engineer
 )
 

@@ -28,13 +28,14 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 	defer e.leave(nc)
 	early := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	in := attach.NewReader(nc, attach.Browser)
-	proof, t, err := e.prove(line.Protocol(), v, nc, in)
-	if early(); err == nil {
-		err = e.known(nc, t)
+	b, err := e.prove(line.Protocol(), v, nc, in)
+	if early(); err == nil && b.Ticket != nil {
+		if err = e.known(nc, b.Ticket); err == nil {
+			v.place.Leave()
+		}
 	}
 	if err == nil {
-		v.place.Leave()
-		err = line.Attach(ctx, e, v, Browser{Proof: proof, Ticket: t, Conn: nc, In: in})
+		err = line.Attach(ctx, e, v, b)
 	}
 	if err != nil {
 		e.cfg.Log.Info("browser refused", "target", v.target(), "err", err)
@@ -87,46 +88,53 @@ func (e *Engine) leave(nc net.Conn) {
 }
 
 // prove challenges a browser and finds the ticket of the key that it proves, as ssh's
-// keys are found.
-func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Reader) (attach.Proof, *Ticket, error) {
+// keys are found, or its leave to watch.
+func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Reader) (Browser, error) {
 	if err := nc.SetDeadline(time.Now().Add(proofTime)); err != nil {
-		return attach.Proof{}, nil, err
+		return Browser{}, err
 	}
 	of := session.Target{Site: e.cfg.Site, Asset: v.Asset, Service: v.Service}
 	challenge, err := json.Marshal(attach.NewChallenge(e.cfg.Agent, p, of))
 	if err != nil {
-		return attach.Proof{}, nil, err
+		return Browser{}, err
 	}
 	frame, err := attach.Append(nil, attach.Agent, attach.TypeChallenge, challenge)
 	if err != nil {
-		return attach.Proof{}, nil, err
+		return Browser{}, err
 	}
 	if _, err := nc.Write(frame); err != nil {
-		return attach.Proof{}, nil, errSilent
+		return Browser{}, errSilent
 	}
 	first, err := in.Read()
 	if err != nil || first.Type != attach.TypeProof {
-		return attach.Proof{}, nil, errSilent
+		return Browser{}, errSilent
 	}
-	proof, err := attach.ParseProof(first.Payload)
-	if err == nil {
-		err = proof.Verify(challenge, p, of)
-	}
-	if err == nil && proof.Role != attach.RoleOperate {
-		err = session.Errorf(session.Refused, "Nobody watches a session here.").WithNext("Watch it from the hospital's live board.")
+	b := Browser{Conn: nc, In: in}
+	if b.Proof, err = attach.ParseProof(first.Payload); err == nil {
+		err = b.Proof.Verify(challenge, p, of)
 	}
 	if err != nil {
-		return attach.Proof{}, nil, err
+		return Browser{}, err
 	}
-	t, err := e.Find(proof.Key, v)
-	if err == nil && t.ID.Session() != proof.Session {
-		err = session.Errorf(session.Denied, "This browser's key belongs to another session.").
-			WithNext("Open the terminal from that session's page.")
+	if b.Proof.Role == attach.RoleWatch {
+		b.Watch, err = e.watching(b.Proof, v)
+	} else {
+		b.Ticket, err = e.operating(b.Proof, v)
 	}
 	if err == nil {
 		err = nc.SetDeadline(time.Time{})
 	}
-	return proof, t, err
+	return b, err
+}
+
+// operating finds the ticket of a key that was proven, for the session that is meant.
+func (e *Engine) operating(p attach.Proof, v Visit) (*Ticket, error) {
+	t, err := e.Find(p.Key, v)
+	if err == nil && t.ID.Session() != p.Session {
+		err = session.Errorf(session.Denied, "This browser's key belongs to another session.").
+			WithNext("Open the terminal from that session's page.")
+	}
+	return t, err
 }
 
 // refuse says why not. The words are those that ssh shows.
@@ -152,17 +160,28 @@ func (c *Conn) Welcome(t *Ticket) attach.Welcome {
 	c.mu.Lock()
 	s, tap := c.state.session, c.state.tap
 	c.mu.Unlock()
-	s.mu.Lock()
-	facts := s.state.facts
-	s.mu.Unlock()
-	w := attach.Welcome{
-		Session: t.ID.Session(), Request: t.Request, Site: c.e.cfg.Site, Asset: c.visit.Asset, Service: c.visit.Service,
-		Deadline: facts.Deadline.UTC(), Opened: facts.Opened.UTC(), Now: c.e.cfg.Now().UTC(),
-		Channels: []session.Channel{}, Frozen: append([]string{}, s.gate.frozen()...), Recording: tap.id,
-	}
+	w := s.welcome(c.visit)
+	w.Recording = tap.id
 	for _, ch := range slices.Sorted(maps.Keys(t.Channels)) {
 		if t.May(ch) {
 			w.Channels = append(w.Channels, ch)
+		}
+	}
+	return w
+}
+
+// welcome says where somebody is who may do nothing, at the last recording of a service.
+func (s *liveSession) welcome(at Visit) attach.Welcome {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := attach.Welcome{
+		Session: s.id.Session(), Request: s.request, Site: s.e.cfg.Site, Asset: at.Asset, Service: at.Service,
+		Deadline: s.state.facts.Deadline.UTC(), Opened: s.state.facts.Opened.UTC(), Now: s.e.cfg.Now().UTC(),
+		Channels: []session.Channel{}, Frozen: append([]string{}, s.gate.frozen()...),
+	}
+	for _, r := range s.state.recordings {
+		if r.Service == at.Service {
+			w.Recording = r.Recording
 		}
 	}
 	return w

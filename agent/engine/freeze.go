@@ -232,10 +232,13 @@ func (s *liveSession) mark(n session.Note) {
 	}
 }
 
-// tell says something on every connection.
+// tell says something on every connection, and to who watches.
 func (s *liveSession) tell(n attach.Notice) {
 	for _, c := range s.connected() {
 		c.side.Tell(n)
+	}
+	for _, side := range s.views() {
+		side.Tell(n)
 	}
 }
 

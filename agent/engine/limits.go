@@ -7,14 +7,21 @@ const (
 	maxConnections = 16 // per session
 
 	// Connections on which a key was proven, and as many streams of browsers. With the
-	// strangers they stay below link.MaxStreams, which has room for other questions beside.
-	maxTotal       = 192
+	// strangers and the views they stay below link.MaxStreams, which has room for other
+	// questions beside.
+	maxTotal       = 168
 	maxPerVendor   = maxTotal / 2
 	maxPerAsset    = maxTotal / 3
 	maxPerEngineer = 32
 
 	maxStrangers     = 48 // streams on which no key was proven yet
 	maxStrangersEach = 16 // of them, for one person, as the broker says
+
+	// Of one person a quarter, of one session a half.
+	maxLeaves = 96 // keys that may watch
+	maxViews  = 24 // streams of those who do
+
+	maxName = 100 // bytes of the name of somebody who watches
 
 	maxWords = 400 // bytes of why a device was not opened, and of what to do
 
@@ -25,6 +32,7 @@ const (
 	proofTime  = 10 * time.Second       // from the challenge to the proof of a key
 	cutTime    = 500 * time.Millisecond // an end waits for a device that is being reached or written to, at most
 	settleTime = 2 * time.Second        // a freeze waits for input that was being written
+	lingerTime = 3 * time.Second        // who watches and goes is still there this long: a page comes back
 	linkGrace  = 60 * time.Second       // the broker may be away this long
 	watchEvery = 500 * time.Millisecond
 	retryEvery = 5 * time.Second // an end that the ledger did not take is told again

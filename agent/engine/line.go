@@ -20,8 +20,8 @@ type Line interface {
 	Picture() recordings.Picture
 	// Serve serves an engineer's own client until it is gone. Who it is shows there.
 	Serve(ctx context.Context, e *Engine, v Visit, nc net.Conn)
-	// Attach serves an engineer's browser, which proved its key, until it is gone. An
-	// error says why it was not let in.
+	// Attach serves the browser of an engineer, or of somebody who watches, which proved
+	// its key, until it is gone. An error says why it was not let in.
 	Attach(ctx context.Context, e *Engine, v Visit, b Browser) error
 }
 
@@ -36,10 +36,12 @@ type Visit struct {
 	place *lobby.Place // among the strangers
 }
 
-// Browser is an engineer's browser whose key opens something.
+// Browser is one whose key opens something, by a ticket, or lets see it, by a watch: there
+// is one of the two.
 type Browser struct {
 	Proof  attach.Proof
 	Ticket *Ticket
+	Watch  *Watch
 	Conn   net.Conn
 	In     *attach.Reader // of Conn
 }

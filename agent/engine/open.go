@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/recordings"
@@ -117,6 +118,9 @@ func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 	s.recording(link.RecordingReport{Recording: id, Service: c.visit.Service, Protocol: c.protocol, Started: now})
 	if c.visit.Peer != "" {
 		_ = tap.note(session.Note{Kind: session.NoteConnected, From: c.visit.Peer, Text: "The engineer connected from " + c.visit.Peer + ", as the broker says."})
+	}
+	if n, some := c.Watchers(); some {
+		_ = tap.note(session.Note{Kind: session.NoteWatching, By: strings.Join(n.People, ", "), Text: n.Text})
 	}
 	c.refused.to(tap)
 	return tap, nil

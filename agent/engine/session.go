@@ -39,7 +39,9 @@ type liveState struct {
 	facts      session.SessionFacts // Opened is zero until the first device connection
 	service    string               // of the first connection
 	recordings []link.RecordingReport
-	noDevice   *link.NoDevice // why the last attempt to reach a device failed
+	noDevice   *link.NoDevice    // why the last attempt to reach a device failed
+	leaves     map[string]*leave // to watch, by key
+	watchers   []string          // who watches, as it was told last
 	seq        uint64
 	closeErr   error
 }
@@ -72,7 +74,7 @@ func (e *Engine) join(t *Ticket, c *Conn) (*liveSession, error) {
 
 // newSession begins to watch a session that stands so. It is called with e.mu held.
 func (e *Engine) newSession(id session.ID, request, asset string, person session.Person, as liveState) *liveSession {
-	as.conns, as.coming = map[*Conn]struct{}{}, warnings()
+	as.conns, as.coming, as.leaves = map[*Conn]struct{}{}, warnings(), map[string]*leave{}
 	s := &liveSession{
 		e: e, id: id, request: request, asset: asset, person: person,
 		over: make(chan struct{}), closed: make(chan struct{}),
@@ -191,12 +193,17 @@ func (s *liveSession) watch() {
 	for {
 		select {
 		case <-s.e.stop:
+			s.dismiss(session.AgentLost)
 			if s.ending() { // a kill that came first still counts after the restart
 				<-s.over
 				s.close()
 			}
 			return
 		case <-s.over:
+			s.mu.Lock()
+			reason := s.state.facts.Reason
+			s.mu.Unlock()
+			s.dismiss(reason)
 			s.close()
 			return
 		case <-timer.C:
@@ -213,6 +220,7 @@ func (s *liveSession) watch() {
 		if live {
 			s.warn()
 			s.dropIdle()
+			s.unsee()
 		}
 		timer.Reset(min(left, watchEvery))
 	}

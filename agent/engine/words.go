@@ -32,6 +32,9 @@ const (
 	thawedWords = "The hospital lifted the freeze."
 )
 
+// unseenWords are what somebody reads whose leave to watch is over.
+const unseenWords = "Your leave to watch this session is over. Sign in again to go on; the session itself is not affected."
+
 // frozenNotice says how the freeze stands.
 func frozenNotice(causes []string) attach.Notice {
 	if len(causes) == 0 {

@@ -111,7 +111,7 @@ func noteKind(stream uint32, kind session.NoteKind) Kind {
 		return ""
 	}
 	marker, known := map[session.NoteKind]Kind{session.NoteFrozen: Freeze, session.NoteThawed: Thaw,
-		session.NoteWarning: Warning, session.NoteExtended: Note}[kind]
+		session.NoteWarning: Warning, session.NoteExtended: Note, session.NoteWatching: Note}[kind]
 	switch {
 	case !known:
 		return Note

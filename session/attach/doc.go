@@ -26,6 +26,7 @@
 //	D  id u32 | bytes: of a file, downwards      D  id u32 | bytes: of a file, upwards
 //	K  id u32 | bytes u32: credit for an upload  K  id u32 | bytes u32: credit for a download
 //	                                             E  id u32: the end of an upload
+//	                                             L  n u32: of who watches: show this shell
 //
 // A snapshot means: reset the terminal, give it this size, write these bytes. What of
 // it does not fit into the frame follows as output.
@@ -60,6 +61,17 @@
 //
 // Programs other than a browser say all this inside a TLS 1.3 connection in which the agent
 // shows its identity key, so that the broker carries nothing that it could read.
+//
+// # Watching
+//
+// Somebody of the hospital watches with the role "watch" and a key for which the agent
+// itself took a token of the hospital's identity provider. They send P, and L for a
+// terminal; anything else ends the connection. The opening is {}. For ssh the notice
+// "shells" says which there are and which is shown: the one in which the engineer typed
+// last, or the one that L named, and after L 0 the first of these again. Each begins with
+// its snapshot, which gives the terminal the engineer's size. Who takes less than comes
+// gets snapshots in between. Before the leave to watch is over another token for the same
+// session and key prolongs it; else a notice "unseen" ends the connection.
 //
 // # Files
 //
@@ -105,5 +117,5 @@
 // Welcome, then a snapshot where a terminal was running already, then the rest. The
 // agent's terminal outlives its connection for a minute; the next proof by any key of
 // the same grant finds it as it stands, and takes it over where somebody is there.
-// After a notice "ended" or "taken" the agent closes the connection.
+// After a notice "ended", "taken" or "unseen" the agent closes the connection.
 package attach

@@ -30,6 +30,7 @@ const (
 	TypeData      Type = 'D'
 	TypeEnd       Type = 'E'
 	TypeCredit    Type = 'K'
+	TypeLook      Type = 'L'
 )
 
 // Side is who speaks.
@@ -54,7 +55,7 @@ func bounds(t Type, from Side) (least, most int, ok bool) {
 		return 2, MaxJSON, from == Browser
 	case TypeInput:
 		return 1, MaxPayload, from == Browser
-	case TypeResize, TypeStart, TypeEnd:
+	case TypeResize, TypeStart, TypeEnd, TypeLook:
 		return 4, 4, from == Browser
 	case TypeClose:
 		return 0, 0, from == Browser

@@ -89,7 +89,9 @@ const (
 	NoticeEnded    NoticeType = "ended"    // Reason, Text: it is over; then the end
 	NoticeSaid     NoticeType = "said"     // Text: a word of ours
 	NoticeMasked   NoticeType = "masked"   // Masked: what the hospital hides of the console, from now on
-	NoticeWatchers NoticeType = "watchers" // People: everybody who watches now, by name
+	NoticeWatchers NoticeType = "watchers" // People: everybody who watches now, by name; Text: who came or went
+	NoticeUnseen   NoticeType = "unseen"   // Text: the leave to watch is over; then the end
+	NoticeShells   NoticeType = "shells"   // Shells that have a screen, and Shown of them; Text where there is none
 )
 
 // Masked is how much of a console the hospital hides.
@@ -112,6 +114,8 @@ type Notice struct {
 	Reason      session.EndReason `json:"reason,omitempty"`
 	Masked      Masked            `json:"masked,omitempty"`
 	People      []string          `json:"people,omitempty"`
+	Shells      []uint32          `json:"shells,omitempty"` // oldest first
+	Shown       uint32            `json:"shown,omitempty"`
 	Text        string            `json:"text,omitempty"`
 }
 

@@ -88,4 +88,5 @@ const (
 	RoleApprove  Role = "approve"
 	RoleActivate Role = "activate"
 	RoleLogin    Role = "login"
+	RoleWatch    Role = "watch"
 )

@@ -34,6 +34,8 @@ const (
 	slack          = 2 * time.Minute     // an engineer's clock may be ahead of the agent's
 	MaxTokenAge    = 15 * time.Minute    // of a token at its receipt
 
+	WatchTime = 15 * time.Minute // of a leave to watch, from when its token was minted
+
 	// KeyReach is how far ahead a session may begin whose key stands in the request,
 	// and how long after the request's receipt its first connection may come. Beyond
 	// it an activation is needed that came in at most ActivationTime ago.

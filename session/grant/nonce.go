@@ -52,6 +52,15 @@ func ActivateNonce(grant []byte, keyLine string, salt [32]byte) string {
 	return Nonce(RoleActivate, GrantHash(grant), KeyHash(keyLine), salt)
 }
 
+// WatchNonce is the nonce of the token by which somebody of the hospital may watch a
+// session, S-..., with a key.
+func WatchNonce(id, keyLine string, salt [32]byte) string {
+	return Nonce(RoleWatch, WatchSubject(id), KeyHash(keyLine), salt)
+}
+
+// WatchSubject is what a token to watch a session covers beside the key.
+func WatchSubject(id string) [32]byte { return sha256.Sum256([]byte(id)) }
+
 // salt is the proof's salt, if it has the right length.
 func (p Proof) salt() ([32]byte, bool) {
 	if len(p.Salt) != 32 {

@@ -116,11 +116,14 @@ func (p pins) expect(q question, pin session.Issuer, salt [32]byte) idtoken.Expe
 }
 
 // pin finds the pinned issuer for a question: engineers only come from the vendor's
-// side, approvers only from the hospital's.
+// side, approvers and who watches only from the hospital's.
 func (p pins) pin(q question) (session.Issuer, error) {
 	side, who := session.VendorSide, "an engineer"
-	if q.role == RoleApprove {
+	switch q.role {
+	case RoleApprove:
 		side, who = session.HospitalSide, "an approver"
+	case RoleWatch:
+		side, who = session.HospitalSide, "somebody who watches"
 	}
 	for _, i := range p.issuers {
 		if i.URL == q.issuer && i.Side == side {
@@ -135,25 +138,32 @@ func (p pins) pin(q question) (session.Issuer, error) {
 	}
 }
 
-// admits checks the kind of client and the person's group, and returns the class. That
+// admits checks the kind of client and the person's groups, and returns the class. That
 // groups were left out counts only against whom the wanted one is missing.
 func admits(role Role, pin session.Issuer, c idtoken.Claims) (session.ClientClass, error) {
-	classes, group, who := engineerClasses(), pin.Group(session.Engineer), "engineers"
-	if role == RoleApprove {
-		classes, group, who = approverClasses(), pin.Group(session.Approver), "approvers"
+	classes, roles, who := engineerClasses(), []session.Role{session.Engineer}, "engineers"
+	switch role {
+	case RoleApprove:
+		classes, roles, who = approverClasses(), []session.Role{session.Approver}, "approvers"
+	case RoleWatch:
+		classes, roles, who = approverClasses(), []session.Role{session.Approver, session.Auditor}, "approvers or auditors"
 	}
 	class, ok := pin.Clients[c.Client]
 	if !ok || !slices.Contains(classes, class) {
-		return "", refused("The program in which this person signed in cannot be used by "+who+".", "Use sallyport request as an engineer, sallyport approve as an approver.")
+		return "", refused("The program in which this person signed in cannot be used by "+who+".", "Use sallyport request as an engineer, sallyport approve or sallyport sessions watch at the hospital.")
 	}
-	if slices.Contains(c.Groups, group) {
+	var groups []string
+	for _, r := range roles {
+		groups = append(groups, pin.Group(r))
+	}
+	if slices.ContainsFunc(groups, func(group string) bool { return slices.Contains(c.Groups, group) }) {
 		return class, nil
 	}
 	if c.Overage {
 		return "", denied("The identity provider left the person's groups out of the sign-in token because there are too many.",
 			"Ask its administrator to send an application role, or only the groups that Sallyport uses.")
 	}
-	return "", denied("This person is not one of the "+who+" (group "+group+"); the sign-in token names "+listed(c.Groups)+".",
+	return "", denied("This person is not one of the "+who+" (group "+strings.Join(groups, " or ")+"); the sign-in token names "+listed(c.Groups)+".",
 		"Ask the administrator of the identity provider for the group, then sign in again.")
 }
 

@@ -205,8 +205,11 @@ func distinct(approvals []Receipt) error {
 func (v *Verifier) accepts(asset string, r Receipt) error {
 	accept := v.assets[asset].Policy.Accept
 	classes, who := accept.Engineer, "engineers"
-	if r.Role == RoleApprove {
+	switch r.Role {
+	case RoleApprove:
 		classes, who = accept.Approver, "approvers"
+	case RoleWatch:
+		classes, who = accept.Approver, "people who watch and"
 	}
 	if slices.Contains(classes, r.Client) {
 		return nil
@@ -223,7 +226,7 @@ func className(c session.ClientClass) string {
 	case session.CLI:
 		return "their own command line"
 	case session.Console:
-		return "the hospital console (sallyport approve)"
+		return "the hospital console (sallyport approve, sallyport sessions watch)"
 	case session.Web:
 		return "the broker's web page"
 	}

@@ -59,7 +59,7 @@ func isIssuer(s string) bool {
 
 func (d Deliver) check() error {
 	switch d.Kind {
-	case DeliverRequest, DeliverApproval, DeliverActivate, DeliverThaw, DeliverFreeze, DeliverWithdraw, DeliverRevoke,
+	case DeliverRequest, DeliverApproval, DeliverActivate, DeliverWatch, DeliverThaw, DeliverFreeze, DeliverWithdraw, DeliverRevoke,
 		DeliverDisable, DeliverCheckpoint:
 		return nil
 	}

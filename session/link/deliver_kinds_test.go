@@ -8,7 +8,7 @@ import (
 
 // Every kind that a broker sends passes the link, and nothing else does.
 func TestDeliveriesOfEveryKindPass(t *testing.T) {
-	for _, kind := range []Delivery{"request", "approval", "withdraw", "revoke", "checkpoint", "activate", "freeze", "thaw", "disable"} {
+	for _, kind := range []Delivery{"request", "approval", "withdraw", "revoke", "checkpoint", "activate", "watch", "freeze", "thaw", "disable"} {
 		if err := (Deliver{Kind: kind}).check(); err != nil {
 			t.Errorf("%s: %v", kind, err)
 		}

@@ -202,6 +202,7 @@ const (
 	DeliverRequest    Delivery = "request"    // Request, Token, Salt: an engineer's; widens
 	DeliverApproval   Delivery = "approval"   // Request, Grant, Token, Salt: an approver's; widens
 	DeliverActivate   Delivery = "activate"   // ID, Key that joins, Token, Salt: an engineer's; widens
+	DeliverWatch      Delivery = "watch"      // ID of a session, Key, Token, Salt: a hospital person's; widens
 	DeliverThaw       Delivery = "thaw"       // ID, By: lifts the broker's own freeze only
 	DeliverFreeze     Delivery = "freeze"     // ID, By
 	DeliverWithdraw   Delivery = "withdraw"   // ID of a request, By
@@ -217,6 +218,7 @@ type Verdict struct {
 	Count    int          `json:"count"`              // distinct approvers so far
 	Needed   int          `json:"needed"`             // approvers that the asset's policy asks for
 	Received *time.Time   `json:"received,omitempty"` // the agent's receipt time
+	Until    *time.Time   `json:"until,omitempty"`    // of a leave to watch
 	Kind     session.Kind `json:"kind,omitempty"`     // when not OK
 	Message  string       `json:"message,omitempty"`
 	Next     string       `json:"next,omitempty"`

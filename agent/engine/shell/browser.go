@@ -12,9 +12,12 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Attach serves one connection of an engineer's browser until it ends; see package
+// Attach serves one connection of an engineer's browser, or of who watches, until it ends; see package
 // attach for what is said on it. The terminal at its other end may outlive it.
 func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b engine.Browser) error {
+	if b.Watch != nil {
+		return l.watch(ctx, v, b)
+	}
 	wants, err := attach.ParseTerminal(b.Proof.Opening)
 	if err != nil {
 		return err

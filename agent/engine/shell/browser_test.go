@@ -63,7 +63,7 @@ func TestBrowserRefused(t *testing.T) {
 			must(t, b.SendJSON(attach.TypeProof, signed))
 		}, session.Denied, "did not prove its key"},
 		{"another size than none", "recon-ssh", func(b *browser) { must(t, b.Prove(key, sized(shellProof(p), 0, 24))) }, session.Invalid, "size"},
-		{"to watch", "recon-ssh", func(b *browser) { q := shellProof(p); q.Role = attach.RoleWatch; must(t, b.Prove(key, q)) }, session.Refused, "Nobody watches"},
+		{"to watch", "recon-ssh", func(b *browser) { q := shellProof(p); q.Role = attach.RoleWatch; must(t, b.Prove(key, q)) }, session.Expired, "not live"},
 		{"another protocol", "recon-ssh", func(b *browser) {
 			signed := proofFor(t, b, key, shellProof(p))
 			signed.Protocol = "vnc"

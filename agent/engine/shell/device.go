@@ -23,6 +23,7 @@ type device struct {
 	gone    chan struct{} // closed when all that it said is passed on, too
 	streams atomic.Uint32 // channel and file numbers given out
 	share   *files.Share  // of what the session's files hold
+	stage   *stage        // where its shells can be watched
 }
 
 // dial logs in to the device of a ticket, for a connection on which runs what runs.
@@ -39,13 +40,18 @@ func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on interfa
 			ssh: ssh, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) },
 			hung: make(chan struct{}), gone: make(chan struct{}), share: l.held.By(t.ID),
 		}
+		var leave func()
+		d.stage, leave = l.stage(place{t.ID, service})
 		on.join(d)
-		c.Go(func() {
+		if !c.Go(func() {
+			defer leave()
 			ssh.Wait()
 			close(d.hung)
 			on.drain()
 			close(d.gone)
-		})
+		}) {
+			leave()
+		}
 		return d, nil
 	}
 }
@@ -84,7 +90,7 @@ func (d *device) channel(gate engine.Gate) (gossh.Channel, <-chan *gossh.Request
 func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device) terminal.Config {
 	stream, gate := d.streams.Add(1), c.Gate(gone, d.hung)
 	return terminal.Config{
-		Recorder: c.Recorder(), Gate: gate, Stream: stream, May: t.May, Passes: d.passes,
+		Recorder: &seen{Recorder: c.Recorder(), stage: d.stage}, Gate: gate, Stream: stream, May: t.May, Passes: d.passes,
 		Device: func() (gossh.Channel, <-chan *gossh.Request, error) { return d.channel(gate) },
 		Files: func(engineer gossh.Channel) error {
 			return files.Serve(engineer, filesConfig(gone, c, t, d, stream))

@@ -17,4 +17,8 @@ const (
 	stallTime    = 10 * time.Second       // a browser may take nothing, or send what does not fit, this long
 
 	inputRoom = 1 << 20 // bytes typed that may wait for a frozen session or a slow device
+
+	drawMost  = 128 << 10              // bytes of a screen that wait to be drawn for who may watch
+	drawEvery = 250 * time.Millisecond // then they are drawn
+	drawCells = 1 << 18                // of all screens of a stage; those for which there is no room have the usual size
 )

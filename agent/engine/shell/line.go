@@ -44,6 +44,7 @@ type Line struct {
 
 	mu        sync.Mutex // guards what follows; never held across I/O
 	terminals map[place]*browserTerminal
+	stages    map[place]*stage
 }
 
 // patience is how long browsers are waited for: to come back, and to take or make room
@@ -69,7 +70,7 @@ func New(cfg Config) (*Line, error) {
 		}
 		signers = append(signers, signer)
 	}
-	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewHeld(), open: newTally(), terminals: map[place]*browserTerminal{}}, nil
+	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewHeld(), open: newTally(), terminals: map[place]*browserTerminal{}, stages: map[place]*stage{}}, nil
 }
 
 // Protocol is what this line speaks.

@@ -32,6 +32,7 @@ type sshClient struct {
 	said     string      // in the handshake
 	gone     chan struct{}
 	channels channels[*terminal.Channel]
+	watched  sync.Once    // told on the first channel, where somebody did before
 	rejected atomic.Int32 // channels
 	pace     *rate.Limiter
 }
@@ -192,6 +193,11 @@ func (s *sshClient) channel(ctx context.Context, t *engine.Ticket, nc gossh.NewC
 		ch.Hangup()
 	}
 	defer s.channels.remove(ch)
+	s.watched.Do(func() {
+		if n, some := s.conn.Watchers(); some {
+			ch.Tell(noteOf(n), farewellTime)
+		}
+	})
 	ch.Run(requests)
 }
 
@@ -237,8 +243,10 @@ func noteOf(n attach.Notice) session.Note {
 		kind = session.NoteWarning
 	case attach.NoticeDeadline:
 		kind = session.NoteExtended
+	case attach.NoticeWatchers:
+		kind = session.NoteWatching
 	}
-	return session.Note{Kind: kind, Text: n.Text, Cause: strings.Join(n.Causes, ", "), Left: n.LeftSeconds, Deadline: n.Deadline}
+	return session.Note{Kind: kind, By: strings.Join(n.People, ", "), Text: n.Text, Cause: strings.Join(n.Causes, ", "), Left: n.LeftSeconds, Deadline: n.Deadline}
 }
 
 // Farewell says the last words on every open channel and gives the client a moment to

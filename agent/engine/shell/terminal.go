@@ -121,6 +121,9 @@ func (t *browserTerminal) take(sock *window, wants attach.Terminal) error {
 	if old != nil {
 		old.taken.Store(true)
 	}
+	if n, some := t.c.Watchers(); some {
+		sock.notice(n)
+	}
 	shown := t.state.shown
 	t.mu.Unlock()
 	if shown {
