@@ -48,6 +48,7 @@ type Attach struct {
 	Site    string `json:"site" maxLength:"64"`
 	Asset   string `json:"asset" maxLength:"64"`
 	Service string `json:"service" maxLength:"64"`
+	Watch   string `json:"watch,omitempty" maxLength:"60" doc:"S-...: watch this session there, as somebody of the hospital"`
 }
 
 // Ticket lets one WebSocket in.
@@ -64,6 +65,7 @@ type ticket struct {
 	Login   string           `json:"login"`
 	Person  session.Identity `json:"person"`
 	Of      session.Target   `json:"of"` // by its full name
+	Watch   string           `json:"watch,omitempty"`
 	Expires time.Time        `json:"expires"`
 }
 
@@ -73,8 +75,8 @@ func (d *door) registerLive(api huma.API) {
 	handle(d, api, "attach-socket", d.attachSocket)
 }
 
-// attach gives a ticket to an engineer whom nothing but the agent's own check keeps
-// from the service; to everybody else it says what is missing.
+// attach gives a ticket to an engineer, or to somebody who watches, whom nothing but the
+// agent's own check keeps from the service; to everybody else it says what is missing.
 func (d *door) attach(ctx context.Context, who signedIn, in *attachment) (*of[Ticket], error) {
 	l := d.Live
 	asked := session.Target{Site: in.Body.Site, Asset: in.Body.Asset, Service: in.Body.Service}
@@ -88,14 +90,14 @@ func (d *door) attach(ctx context.Context, who signedIn, in *attachment) (*of[Ti
 	if err != nil {
 		return nil, err
 	}
-	to, err := l.cfg.Access.Route(ctx, who.Identity, asked)
+	to, err := l.way(ctx, who.Caller, asked, in.Body.Watch)
 	if err != nil {
 		return nil, err
 	}
 	if who.Login == "" {
 		return nil, session.Errorf(session.Internal, "attach: a login without an id")
 	}
-	t := ticket{Login: who.Login, Person: who.Identity, Of: to.Target(), Expires: d.Now().UTC().Add(ticketTime).Truncate(time.Millisecond)}
+	t := ticket{Login: who.Login, Person: who.Identity, Of: to.Target(), Watch: in.Body.Watch, Expires: d.Now().UTC().Add(ticketTime).Truncate(time.Millisecond)}
 	body, err := json.Marshal(t)
 	if err != nil {
 		return nil, session.Errorf(session.Internal, "write a ticket: %w", err)
@@ -107,6 +109,22 @@ func (d *door) attach(ctx context.Context, who signedIn, in *attachment) (*of[Ti
 		return nil, err
 	}
 	return answer(Ticket{Ticket: text, Expires: t.Expires, URL: attachPath}), nil
+}
+
+// way is where somebody gets: an engineer by what was granted to them, the hospital's
+// people to a session that they want to watch.
+func (l *Live) way(ctx context.Context, who identity.Caller, of session.Target, watch string) (access.Route, error) {
+	switch {
+	case watch == "" && who.Is(session.Engineer):
+		return l.cfg.Access.Route(ctx, who.Identity, of)
+	case watch == "":
+		return access.Route{}, notAllowed()
+	}
+	to, err := l.cfg.Access.WatchRoute(ctx, who, watch, of.Service)
+	if err == nil && to.Target() != of {
+		err = session.Errorf(session.Invalid, "The session is not on %.130s.", of.String()).WithNext("Open it from the live board.")
+	}
+	return to, err
 }
 
 func ticketID(text string) string {
@@ -287,13 +305,13 @@ func (s *socket) route(ctx context.Context, t ticket) (access.Route, *ending) {
 	ctx, cancel := context.WithTimeout(ctx, routeTime)
 	defer cancel()
 	who, err := s.live.cfg.Logins.Alive(ctx, s.who)
-	if err == nil && (who.Identity != t.Person || !who.Is(session.Engineer)) {
+	if err == nil && who.Identity != t.Person {
 		err = notAllowed()
 	}
 	if err != nil {
 		return access.Route{}, s.trouble(err)
 	}
-	to, err := s.live.cfg.Access.Route(ctx, t.Person, t.Of)
+	to, err := s.live.way(ctx, who, t.Of, t.Watch)
 	if err == nil && to.Target() != t.Of {
 		err = session.Errorf(session.Denied, "The ticket is for another service.")
 	}

@@ -155,8 +155,9 @@ func TestTicketsAreForWhoMay(t *testing.T) {
 	if len(ticket.Ticket) != 43 || ticket.URL != attachPath || ticket.Expires.Sub(w.clock()) > ticketTime {
 		t.Errorf("%+v", ticket)
 	}
-	for _, wrong := range []Attach{{}, {"", "NGH-PETCT1", "recon-ssh"}, {"XYZ", "NGH-PETCT1", "recon-ssh"}, {"NGH", "NGH-PETCT1", "console-ssh"}, {"NGH", "NGH-PETCT1", "recon-ssh.x"},
+	for _, of := range [][3]string{{}, {"", "NGH-PETCT1", "recon-ssh"}, {"XYZ", "NGH-PETCT1", "recon-ssh"}, {"NGH", "NGH-PETCT1", "console-ssh"}, {"NGH", "NGH-PETCT1", "recon-ssh.x"},
 		{"NGH", "recon-ssh", "NGH-PETCT1"}, {"NGH", "../x", "y"}, {"NGH/NGH-PETCT1", "recon-ssh", ""}, {"NGH", "NGH-PETCT1", "recon-ssh\x00"}, {"NGH", strings.Repeat("A", 65), "x"}} {
+		wrong := Attach{Site: of[0], Asset: of[1], Service: of[2]}
 		if a := w.call("ada", "POST", "/api/v1/attach", wrong); a.status/100 != 4 {
 			t.Errorf("%+v: %d %s", wrong, a.status, a.body)
 		}
@@ -507,7 +508,7 @@ func TestSocketsAreCounted(t *testing.T) {
 		t.Errorf("a crowd at the door: %v %v", resp, err)
 	}
 	for what, k := range map[string]knock{"no protocol": {"ada", []string{origin}, ""}, "another protocol": {"ada", []string{origin}, "chat"},
-		"not signed in": {"nobody", []string{origin}, attachProtocol}, "an approver": {"ben", []string{origin}, attachProtocol}} {
+		"not signed in": {"nobody", []string{origin}, attachProtocol}, "somebody without a role": {"nothing", []string{origin}, attachProtocol}} {
 		_, resp, err := w.knock(k)
 		if err == nil || resp == nil || resp.StatusCode/100 != 4 {
 			t.Errorf("%s: %v %v", what, resp, err)

@@ -200,6 +200,10 @@ func (d *door) registerSessions(api huma.API) {
 	handle(d, api, "kill-session", withSession(d.Access.Kill))
 	handle(d, api, "freeze-session", withSession(d.Access.Freeze))
 	handle(d, api, "thaw-session", withSession(d.Access.Thaw))
+	handle(d, api, "watch-session", func(ctx context.Context, who signedIn, in *activation) (*of[Watching], error) {
+		until, err := d.Access.Watch(ctx, who, in.ID, in.Body.Key, grant.Proof{Token: in.Body.Token, Salt: in.Body.Salt})
+		return answer(Watching{Session: in.ID, Until: until}), err
+	})
 }
 
 func withSession(f func(context.Context, access.Caller, string) (Session, error)) func(context.Context, signedIn, *byID) (*of[Session], error) {

@@ -59,6 +59,7 @@ func matrix() map[string]verdict {
 		"list-sessions":        everybody,
 		"get-session":          readers,
 		"kill-session":         roles(ok, 404, 404, ok, 403, 404, 403),
+		"watch-session":        roles(403, 403, 403, ok, ok, 404, 404),
 		"list-recordings":      everybody,
 		"get-recording":        readers,
 		"get-recording-file":   readers,
@@ -173,6 +174,9 @@ func (w *world) aim(r route, x things) (path string, body any) {
 	case "activate-request":
 		p := accesstest.Proof("ada")
 		path = strings.Replace(path, x.pending, x.request, 1)
+		body = Activation{Key: accesstest.NewKey(), Token: p.Token, Salt: p.Salt}
+	case "watch-session":
+		p := accesstest.Proof("ben")
 		body = Activation{Key: accesstest.NewKey(), Token: p.Token, Salt: p.Salt}
 	case "propose-window":
 		body = Counter{From: w.clock().Add(time.Hour), Until: w.clock().Add(2 * time.Hour)}

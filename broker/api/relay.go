@@ -30,14 +30,25 @@ func (s *socket) relay(ctx context.Context, t ticket) *ending {
 		return &ending{codeMayNot, "Too many sessions are open in browsers. Close one and try again.", errors.New("too many sockets")}
 	}
 	defer depart()
+	if t.Watch != "" {
+		if err := s.live.cfg.Access.NoteWatching(ctx, s.who, to); err != nil {
+			return s.trouble(err)
+		}
+	}
 	opening, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
 	stream, err := s.live.cfg.Streams.Open(opening, to.Site, to.Agent, link.Open{Asset: to.Asset, Service: to.Service, Peer: s.peer, By: s.who.Identity, Door: link.DoorAttach})
 	if err != nil {
 		return s.trouble(err)
 	}
-	p := passage{live: s.live, ws: s.ws, bye: s.bye, stream: stream, to: to, who: s.who}
-	s.live.cfg.Log.Info("browser attached", "user", s.who.Sub, "target", to.Target().String(), "session", to.Session.Session())
+	p := passage{live: s.live, ws: s.ws, bye: s.bye, stream: stream, to: to, who: s.who, seeing: t.Watch}
+	if t.Watch != "" {
+		began := time.Now()
+		defer func() {
+			s.live.cfg.Access.NoteWatched(context.WithoutCancel(ctx), s.who, to, time.Since(began))
+		}()
+	}
+	s.live.cfg.Log.Info("browser attached", "user", s.who.Sub, "watches", t.Watch != "", "target", to.Target().String(), "session", to.Session.Session())
 	return p.run(ctx)
 }
 
@@ -49,6 +60,7 @@ type passage struct {
 	stream net.Conn
 	to     access.Route
 	who    identity.Caller
+	seeing string // the session, of somebody who watches
 
 	used  atomic.Bool // the browser said something since the last look
 	alive atomic.Bool // it did, or is held up by the agent's side, since the last ping
@@ -190,11 +202,17 @@ func (p *passage) watch(ctx context.Context) *ending {
 // goes on: the agent keeps its own limits.
 func (p *passage) look(ctx context.Context) *ending {
 	who, err := p.live.cfg.Logins.Alive(ctx, p.who)
-	if errors.Is(err, identity.ErrNotSignedIn) || err == nil && (who.Identity != p.who.Identity || !who.Is(session.Engineer)) {
+	if errors.Is(err, identity.ErrNotSignedIn) || err == nil && (who.Identity != p.who.Identity || p.seeing == "" && !who.Is(session.Engineer)) {
 		return &ending{codeLoginEnded, "Your login ended. Sign in and open the session again.", err}
 	}
 	barred := false
-	if err == nil {
+	switch {
+	case err != nil:
+	case p.seeing != "": // the session's end is the agent's to tell
+		if _, no := p.live.cfg.Access.WatchRoute(ctx, who, p.seeing, p.to.Service); session.KindOf(no) == session.Denied {
+			return &ending{codeMayNot, "You may not watch this session any more.", no}
+		}
+	default:
 		barred, err = p.live.cfg.Access.Barred(ctx, p.who.Identity, p.to.Site)
 	}
 	if barred {

@@ -78,7 +78,8 @@ func table() []route {
 		{"review-recording", http.MethodPost, v1 + "/recordings/{id}/reviews", false, readers, "Say of a recording whether all was as agreed", 0},
 		{"view-recording", http.MethodPost, v1 + "/recordings/{id}/viewed", false, everybody, "Note that the caller looks at a recording, before they do", http.StatusNoContent},
 		{"follow-events", http.MethodGet, eventsPath, false, everybody, "What changes, of what the caller may know: server-sent events", 0},
-		{"attach", http.MethodPost, v1 + "/attach", false, engineers, "A ticket for one WebSocket to a service", http.StatusCreated},
-		{"attach-socket", http.MethodGet, v1 + "/attach/ws", false, engineers, "The WebSocket: the ticket first, then a stream that the broker cannot read", http.StatusSwitchingProtocols},
+		{"watch-session", http.MethodPost, v1 + "/sessions/{id}/watch", false, readers, "Let a key watch a live session, with a fresh proof", 0},
+		{"attach", http.MethodPost, v1 + "/attach", false, everybody, "A ticket for one WebSocket to a service", http.StatusCreated},
+		{"attach-socket", http.MethodGet, v1 + "/attach/ws", false, everybody, "The WebSocket: the ticket first, then a stream that the broker cannot read", http.StatusSwitchingProtocols},
 	}
 }

@@ -103,6 +103,12 @@ type Activation struct {
 	Salt  []byte `json:"salt"`
 }
 
+// Watching is until when a key may watch a session.
+type Watching struct {
+	Session string    `json:"session"`
+	Until   time.Time `json:"until"`
+}
+
 // Counter is another window that an approver proposes.
 type Counter struct {
 	From   time.Time `json:"from"`

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"time"
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/identity"
@@ -28,6 +29,7 @@ type errand struct {
 	Key      string     `json:"key"`
 	Salt     []byte     `json:"salt"`
 	Popup    bool       `json:"popup"`
+	Silent   bool       `json:"silent,omitempty"`
 }
 
 var errNonce = &session.Error{Kind: session.Invalid, Message: "What was to be proved and what the page computed are not the same.",
@@ -37,7 +39,7 @@ var errNonce = &session.Error{Kind: session.Invalid, Message: "What was to be pr
 // nonce covers a document. The nonce is computed here once more: a page that is not
 // ours, or is broken, gets no token for anything else.
 func (d *door) startProof(w http.ResponseWriter, r *http.Request) error {
-	who, err := d.admitted(r, session.Engineer, session.Approver)
+	who, err := d.admitted(r, session.Engineer, session.Approver, session.Auditor)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (d *door) startProof(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(r, &in); err != nil {
 		return err
 	}
-	e := errand{Role: grant.Role(in.Role), ID: in.ID, Document: in.Document, Key: in.Key, Salt: in.Salt, Popup: in.Popup}
+	e := errand{Role: grant.Role(in.Role), ID: in.ID, Document: in.Document, Key: in.Key, Salt: in.Salt, Popup: in.Popup, Silent: in.Silent}
 	nonce, err := d.nonceOf(r.Context(), who, e)
 	if err != nil {
 		return err
@@ -62,7 +64,7 @@ func (d *door) startProof(w http.ResponseWriter, r *http.Request) error {
 	}
 	return d.depart(w, func() (identity.Departure, error) {
 		return d.Web.Browsers.StartProof(r.Context(), visit(r), who.Caller,
-			identity.Question{Nonce: nonce, Fresh: e.Role == grant.RoleApprove, Errand: body})
+			identity.Question{Nonce: nonce, Fresh: e.Role == grant.RoleApprove, Silent: e.Silent && e.Role == grant.RoleWatch, Errand: body})
 	})
 }
 
@@ -71,12 +73,21 @@ func (d *door) nonceOf(ctx context.Context, who signedIn, e errand) (string, err
 	if len(e.Salt) != 32 {
 		return "", errNonce
 	}
-	salt, role := [32]byte(e.Salt), session.Engineer
-	if e.Role == grant.RoleApprove {
-		role = session.Approver
+	salt, may := [32]byte(e.Salt), who.Is(session.Engineer)
+	switch e.Role {
+	case grant.RoleApprove:
+		may = who.Is(session.Approver)
+	case grant.RoleWatch:
+		may = who.Is(session.Approver) || who.Is(session.Auditor)
 	}
-	if !who.Is(role) {
+	if !may {
 		return "", notAllowed()
+	}
+	if e.Role == grant.RoleWatch {
+		if _, err := session.ParseSessionID(e.ID); err != nil || e.Key == "" || len(e.Key) > 512 || len(e.Document) > 0 {
+			return "", errNonce
+		}
+		return grant.WatchNonce(e.ID, e.Key, salt), nil
 	}
 	if e.Role == grant.RoleRequest {
 		return nonceOfRequest(who, e, salt)
@@ -133,10 +144,17 @@ func (d *door) outcome(ctx context.Context, b identity.Callback, failed error) O
 			failed = session.Errorf(session.Internal, "read an errand: %w", err)
 		}
 		o.Role, o.Popup, o.Request = string(e.Role), e.Popup, e.ID
-		if failed == nil {
+		switch {
+		case failed == nil && e.Role == grant.RoleWatch:
+			var until time.Time
+			until, failed = d.Access.Watch(ctx, b.Caller, e.ID, e.Key, grant.Proof{Token: b.Token, Salt: e.Salt})
+			o.Until = &until
+		case failed == nil:
 			o.Request, o.Admitted, failed = d.run(ctx, b, e)
 		}
-		if o.Request != "" {
+		if e.Role == grant.RoleWatch {
+			o.Return = "/sessions/" + e.ID
+		} else if o.Request != "" {
 			o.Return = "/requests/" + o.Request
 		}
 	}

@@ -37,24 +37,27 @@ type Departure struct {
 // ProofStart says what a nonce-bound round trip is for. The page made key, document,
 // salt and nonce.
 type ProofStart struct {
-	Role     string `json:"role"` // request, activate, approve
-	ID       string `json:"id,omitempty"`
+	Role     string `json:"role"`         // request, activate, approve, watch
+	ID       string `json:"id,omitempty"` // R-..., of watch S-...
 	Document []byte `json:"document,omitempty"`
 	Key      string `json:"key,omitempty"`
 	Salt     []byte `json:"salt"`
 	Nonce    string `json:"nonce"`
 	Popup    bool   `json:"popup"`
+	Silent   bool   `json:"silent,omitempty"` // of watch: nobody is asked anything
 }
 
 // Outcome is what became of a round trip.
 type Outcome struct {
 	OK       bool     `json:"ok"`
-	Role     string   `json:"role"`    // login, request, activate, approve
-	Request  string   `json:"request"` // R-..., or empty
+	Role     string   `json:"role"`    // login, request, activate, approve, watch
+	Request  string   `json:"request"` // R-..., of watch S-..., or empty
 	Admitted bool     `json:"admitted"`
 	Popup    bool     `json:"popup"`
 	Return   string   `json:"return"`
 	Problem  *Problem `json:"problem"`
+	// Until is when a leave to watch is over.
+	Until *time.Time `json:"until,omitempty"`
 }
 
 // LoginEntry is where a person is signed in.

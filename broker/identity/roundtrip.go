@@ -47,6 +47,7 @@ type Departure struct {
 type Question struct {
 	Nonce  string
 	Fresh  bool // the person has to sign in there now
+	Silent bool // nobody is asked anything: it works where they are signed in there, or not
 	Errand []byte
 }
 
@@ -81,6 +82,7 @@ type roundTrip struct {
 	Login    string    `json:"login,omitempty"` // of the browser when it left
 	Person   string    `json:"person,omitempty"`
 	Fresh    bool      `json:"fresh,omitempty"`
+	Silent   bool      `json:"silent,omitempty"`
 	Errand   []byte    `json:"errand,omitempty"`
 }
 
@@ -103,7 +105,7 @@ func (d *Identity) StartProof(ctx context.Context, v Visit, who Caller, q Questi
 	if p == nil || !who.Web || len(q.Nonce) != 43 || q.Errand == nil {
 		return Departure{}, session.Errorf(session.Internal, "identity: a proof without nonce, errand or a login by browser")
 	}
-	return d.depart(ctx, v, p, who.Email, roundTrip{Nonce: q.Nonce, Login: who.Login, Person: who.Sub, Fresh: q.Fresh, Errand: q.Errand})
+	return d.depart(ctx, v, p, who.Email, roundTrip{Nonce: q.Nonce, Login: who.Login, Person: who.Sub, Fresh: q.Fresh, Silent: q.Silent, Errand: q.Errand})
 }
 
 // depart keeps what is needed on the way back. A browser that is on another trip
@@ -128,6 +130,9 @@ func (d *Identity) depart(ctx context.Context, v Visit, p *provider, hint string
 	options := []oauth2.AuthCodeOption{oauth2.S256ChallengeOption(t.Verifier)}
 	for name, value := range p.issuer.Question(t.Nonce, hint, t.Fresh) {
 		options = append(options, oauth2.SetAuthURLParam(name, value))
+	}
+	if t.Silent {
+		options = append(options, oauth2.SetAuthURLParam("prompt", "none"))
 	}
 	return Departure{URL: p.oauth(m).AuthCodeURL(state, options...), Browser: v.Browser}, nil
 }

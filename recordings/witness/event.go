@@ -56,6 +56,8 @@ const (
 	Revoked           = "revocation"
 	EngineerDisabled  = "engineer-disabled"
 	EngineerEnabled   = "engineer-enabled"
+	WatchBegan        = "watch-began"
+	WatchEnded        = "watch-ended"
 	RecordingViewed   = "recording-viewed"
 	RecordingReviewed = "recording-reviewed"
 )

@@ -181,6 +181,8 @@ func (a *Agents) deliver(d link.Deliver) link.Verdict {
 		return a.hold(d)
 	case link.DeliverDisable:
 		return a.disable(d)
+	case link.DeliverWatch:
+		return a.watch(d)
 	}
 	return no(session.Invalid, "The agent knows no such delivery.")
 }
@@ -292,6 +294,16 @@ func (a *Agents) hold(d link.Deliver) link.Verdict {
 	}
 	x.frozen = d.Kind == link.DeliverFreeze
 	return link.Verdict{OK: true}
+}
+
+// watch takes the word of a hospital's person, and of nobody else.
+func (a *Agents) watch(d link.Deliver) link.Verdict {
+	id, err := session.ParseSessionID(d.ID)
+	if who := Person(d.Token); err != nil || a.session(id.Text()) == nil || who == "" || who == a.session(id.Text()).doc.Eng.Sub || len(d.Salt) != 32 || d.By != nil {
+		return no(session.Denied, "That does not let anybody watch.")
+	}
+	until := time.Now().Add(grant.WatchTime)
+	return a.yes(link.Verdict{Until: &until})
 }
 
 func (a *Agents) disable(d link.Deliver) link.Verdict {
