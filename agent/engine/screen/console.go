@@ -3,6 +3,7 @@ package screen
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -43,7 +44,8 @@ type console struct {
 
 // consoleState is what changes.
 type consoleState struct {
-	viewers  map[*viewer]struct{}
+	viewers  map[*viewer]struct{} // the engineer's
+	watchers map[*viewer]struct{}
 	masked   attach.Masked
 	deserted *time.Timer
 }
@@ -51,7 +53,7 @@ type consoleState struct {
 func newConsole(l *Line, at place, t *engine.Ticket) *console {
 	c := &console{line: l, at: at, t: t, ready: make(chan struct{}), gone: make(chan struct{})}
 	c.keeper = newKeeper(c)
-	c.state = consoleState{viewers: map[*viewer]struct{}{}, masked: attach.MaskedNothing}
+	c.state = consoleState{viewers: map[*viewer]struct{}{}, watchers: map[*viewer]struct{}{}, masked: attach.MaskedNothing}
 	return c
 }
 
@@ -231,6 +233,9 @@ func (c *console) join(b engine.Browser, peer string) (*viewer, error) {
 	welcome.Resumed, welcome.Running = again || len(c.state.viewers) > 1, true
 	w.sock.Document(attach.TypeWelcome, welcome)
 	w.sock.Document(attach.TypeNotice, attach.Notice{Type: attach.NoticeMasked, Masked: c.state.masked})
+	if n, some := c.c.Watchers(); some {
+		w.sock.Notice(n)
+	}
 	c.mu.Unlock()
 	if again {
 		c.c.Note(session.Note{Kind: session.NoteReturned, From: peer, Text: "The engineer looks at the console again, from " + peer + ", as the broker says."})
@@ -279,9 +284,10 @@ func (c *console) hide(m attach.Masked) {
 	c.mu.Lock()
 	news := c.state.masked != m
 	c.state.masked = m
+	watchers := slices.Collect(maps.Keys(c.state.watchers))
 	c.mu.Unlock()
 	if news {
-		for _, w := range c.viewers() {
+		for _, w := range append(c.viewers(), watchers...) {
 			w.sock.Notice(attach.Notice{Type: attach.NoticeMasked, Masked: m})
 		}
 	}

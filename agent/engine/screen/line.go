@@ -76,10 +76,13 @@ func (l *Line) Serve(_ context.Context, _ *engine.Engine, v engine.Visit, _ net.
 	l.cfg.Log.Warn("stream refused", "door", v.Door, "asset", v.Asset, "service", v.Service)
 }
 
-// Attach serves one viewer until it is gone.
+// Attach serves one viewer, of the engineer or of who watches, until it is gone.
 func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b engine.Browser) error {
 	if err := attach.ParseConsole(b.Proof.Opening); err != nil {
 		return err
+	}
+	if b.Watch != nil {
+		return l.watch(ctx, v, b)
 	}
 	c, w, err := l.join(ctx, e, v, b)
 	if err != nil {

@@ -19,15 +19,16 @@ import (
 	"github.com/sallyport/sallyport/session/screen/rfb"
 )
 
-// viewer is one window of the engineer's on a console: for RFB a connection, and the
-// hands of who sits there.
+// viewer is one window on a console: for RFB a connection, and the hands of who sits
+// there, unless they watch.
 type viewer struct {
 	c     *console
 	nc    net.Conn
 	in    *attach.Reader
 	sock  *socket.Socket
 	gate  engine.Gate
-	texts chan string // the last that was copied at the device
+	texts chan string   // the last that was copied at the device
+	watch *engine.Watch // of who watches; nil for the engineer
 
 	left   atomic.Bool // it hung up, or said what nobody may say
 	rest   []byte      // of a frame, not read by RFB yet
@@ -42,7 +43,7 @@ var (
 
 func newViewer(c *console, b engine.Browser) *viewer {
 	sock := socket.New(b.Conn, stallTime)
-	return &viewer{c: c, nc: b.Conn, in: b.In, sock: sock, gate: c.c.Gate(sock.Dead, c.gone), texts: make(chan string, 1)}
+	return &viewer{c: c, nc: b.Conn, in: b.In, sock: sock, gate: c.c.Gate(sock.Dead, c.gone), texts: make(chan string, 1), watch: b.Watch}
 }
 
 // serve serves RFB to the viewer until it is gone or the console is over.
@@ -54,14 +55,20 @@ func (w *viewer) serve() error {
 		<-w.sock.Dead
 		_ = w.nc.Close()
 	})
-	cfg := rfb.Config{Name: w.c.title()}
-	if w.c.t.May(session.ClipboardOut) {
+	cfg, hands := rfb.Config{Name: w.c.title()}, rfb.Hands(w)
+	switch {
+	case w.watch != nil:
+		hands = nil
+	case w.c.t.May(session.ClipboardOut):
 		cfg.Texts = w.texts
 	}
-	err := rfb.Serve(context.Background(), &wire{w}, w.c.screen, w, cfg) // ends with the socket
+	err := rfb.Serve(context.Background(), &wire{w}, w.c.screen, hands, cfg) // ends with the socket
 	if !w.left.Load() && !errors.Is(err, rfb.ErrWire) {
 		// The console is over. The engine says the last words and cuts; until then what comes
 		// is read, for a connection that is closed with unread bytes loses what was said last.
+		if w.watch != nil {
+			working.Go(w.shut)
+		}
 		_ = w.nc.SetReadDeadline(time.Now().Add(stallTime))
 		_, _ = io.Copy(io.Discard, w.nc)
 	}
@@ -198,12 +205,12 @@ func (w *wire) Read(p []byte) (int, error) {
 }
 
 func (w *wire) handle(f attach.Frame) error {
-	switch f.Type {
-	case attach.TypeInput:
+	switch {
+	case f.Type == attach.TypeInput:
 		w.rest = f.Payload // valid until the next frame is read
-	case attach.TypePing:
+	case f.Type == attach.TypePing:
 		w.sock.Pong(f.Payload)
-	case attach.TypeClose:
+	case f.Type == attach.TypeClose && w.watch == nil:
 		w.c.c.Stop(session.Completed, closeWords)
 	default:
 		return attach.ErrFrame

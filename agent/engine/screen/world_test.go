@@ -2,6 +2,7 @@ package screen
 
 import (
 	"context"
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/tls"
@@ -312,6 +313,13 @@ func (v *window) shows(size image.Point, pix []uint32) bool {
 // look opens a window, by the door that browsers come by or inside of TLS.
 func (w *world) look(inside bool) *window {
 	w.t.Helper()
+	return w.lookAs(inside, w.key, attach.Proof{})
+}
+
+// lookAs connects with a key, for a role.
+func (w *world) lookAs(inside bool, key crypto.Signer, as attach.Proof) *window {
+	w.t.Helper()
+	as.Session, as.Opening = w.ticket.ID.Session(), attach.ConsoleOpening()
 	near, far := tcpPipe(w.t)
 	door := link.DoorAttach
 	if inside {
@@ -328,7 +336,7 @@ func (w *world) look(inside bool) *window {
 	}
 	c, err := attach.NewClient(v.near)
 	must(w.t, err)
-	v.welcome, err = c.Begin(w.key, attach.Proof{Session: w.ticket.ID.Session(), Opening: attach.ConsoleOpening()})
+	v.welcome, err = c.Begin(key, as)
 	must(w.t, err)
 	v.screen = screen.New(screen.Masks{}, v)
 	stream := &attach.Stream{Client: c, Told: func(n attach.Notice) {

@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/engine/socket"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/terminal/mirror"
@@ -91,7 +92,7 @@ func (s *stage) typed(x *screen) {
 // changed has who watches look again. s.mu is held.
 func (s *stage) changed() {
 	for w := range s.watchers {
-		signal(w.again)
+		socket.Signal(w.again)
 	}
 }
 
@@ -179,7 +180,7 @@ func (x *screen) write(p []byte) {
 	for w, all := range x.viewers {
 		if all && !w.show(p) {
 			x.viewers[w] = false
-			signal(w.again)
+			socket.Signal(w.again)
 		}
 	}
 	if x.waiting = append(x.waiting, p...); len(x.waiting) > drawMost {
@@ -225,7 +226,7 @@ func (x *screen) resize(cols, rows int) {
 	x.mirror.Resize(cols, rows)
 	for w := range x.viewers {
 		x.viewers[w] = false
-		signal(w.again)
+		socket.Signal(w.again)
 	}
 }
 
@@ -246,9 +247,9 @@ func (x *screen) snapshot(w *watcher) {
 	x.draw(x.take())
 	cols, rows, data := x.mirror.Snapshot()
 	n := min(len(data), attach.MaxPayload-4)
-	w.sock.send(attach.TypeSnapshot, attach.AppendSize(nil, cols, rows), data[:n])
+	w.sock.Send(attach.TypeSnapshot, attach.AppendSize(nil, cols, rows), data[:n])
 	for p := range slices.Chunk(data[n:], attach.MaxPayload) {
-		w.sock.send(attach.TypeOutput, p)
+		w.sock.Send(attach.TypeOutput, p)
 	}
 	x.viewers[w] = true
 }

@@ -122,7 +122,7 @@ func (t *browserTerminal) take(sock *window, wants attach.Terminal) error {
 		old.taken.Store(true)
 	}
 	if n, some := t.c.Watchers(); some {
-		sock.notice(n)
+		sock.Notice(n)
 	}
 	shown := t.state.shown
 	t.mu.Unlock()

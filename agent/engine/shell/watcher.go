@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/agent/engine/socket"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/wording"
@@ -17,7 +18,7 @@ import (
 // engineer and the device never wait for them: who takes less than comes is shown the
 // screen as it is, once they have room again.
 type watcher struct {
-	sock   *socket
+	sock   *socket.Socket
 	stage  *stage
 	again  chan struct{} // one signal: look what is to be shown
 	wanted uint32        // the screen that was asked for; 0: where the engineer is. The stage's mu guards it
@@ -32,8 +33,8 @@ func (l *Line) watch(ctx context.Context, v engine.Visit, b engine.Browser) erro
 	}
 	stage, free := l.stage(place{b.Watch.ID(), v.Service})
 	defer free()
-	w := &watcher{sock: newSocket(b.Conn, l.patience.stall), stage: stage, again: make(chan struct{}, 1)}
-	w.sock.document(attach.TypeWelcome, b.Watch.Welcome())
+	w := &watcher{sock: socket.New(b.Conn, l.patience.stall), stage: stage, again: make(chan struct{}, 1)}
+	w.sock.Document(attach.TypeWelcome, b.Watch.Welcome())
 	leave, err := b.Watch.Enter(w)
 	if err != nil {
 		return err
@@ -43,15 +44,15 @@ func (l *Line) watch(ctx context.Context, v engine.Visit, b engine.Browser) erro
 	defer stop()
 	var working sync.WaitGroup
 	defer working.Wait()
-	working.Go(w.sock.write)
+	working.Go(w.sock.Write)
 	working.Go(w.look)
 	working.Go(func() {
-		<-w.sock.dead
+		<-w.sock.Dead
 		_ = b.Conn.Close()
 	})
 	err = w.listen(b.In)
-	if !w.sock.gone() { // else the writer closes it after the last word
-		w.sock.kill()
+	if !w.sock.Gone() { // else the writer closes it after the last word
+		w.sock.Kill()
 	}
 	l.cfg.Log.Info("watcher left", "session", b.Watch.ID().Session(), "user", b.Watch.Person.Sub, "err", err)
 	return nil
@@ -67,12 +68,12 @@ func (w *watcher) listen(in *attach.Reader) error {
 		}
 		switch f.Type {
 		case attach.TypePing:
-			w.sock.pong(f.Payload)
+			w.sock.Pong(f.Payload)
 		case attach.TypeLook:
 			w.stage.mu.Lock()
 			w.wanted = binary.BigEndian.Uint32(f.Payload)
 			w.stage.mu.Unlock()
-			signal(w.again)
+			socket.Signal(w.again)
 		default:
 			return attach.ErrFrame
 		}
@@ -84,7 +85,7 @@ func (w *watcher) look() {
 	w.stage.mu.Lock()
 	w.stage.watchers[w] = struct{}{}
 	w.stage.mu.Unlock()
-	signal(w.again)
+	socket.Signal(w.again)
 	var told []uint32
 	var shown *screen
 	defer func() {
@@ -99,7 +100,7 @@ func (w *watcher) look() {
 	for {
 		select {
 		case <-w.again:
-		case <-w.sock.dead:
+		case <-w.sock.Dead:
 			return
 		}
 		all, now := w.choose()
@@ -107,16 +108,16 @@ func (w *watcher) look() {
 			shown.leave(w)
 		}
 		if first || now != shown || !slices.Equal(all, told) {
-			w.sock.notice(shellsNotice(all, now))
+			w.sock.Notice(shellsNotice(all, now))
 			first, told, shown = false, all, now
 		}
 		if shown == nil || !shown.behind(w) {
 			continue
 		}
-		if full := w.sock.full(); full != nil {
+		if full := w.sock.Full(); full != nil {
 			select {
 			case <-full:
-			case <-w.sock.dead:
+			case <-w.sock.Dead:
 				return
 			}
 		}
@@ -151,38 +152,38 @@ func shellsNotice(all []uint32, now *screen) attach.Notice {
 
 // show passes output on; false when there is no room for it.
 func (w *watcher) show(p []byte) bool {
-	if w.sock.full() != nil {
+	if w.sock.Full() != nil {
 		return false
 	}
 	for part := range slices.Chunk(p, attach.MaxPayload) {
-		w.sock.send(attach.TypeOutput, part)
+		w.sock.Send(attach.TypeOutput, part)
 	}
 	return true
 }
 
 // Tell says what changed; with the leave to watch the connection ends.
 func (w *watcher) Tell(n attach.Notice) {
-	w.sock.notice(n)
+	w.sock.Notice(n)
 	if n.Type == attach.NoticeUnseen {
-		w.sock.finish()
+		w.sock.Finish()
 	}
 }
 
 // Farewell says the last words and gives the socket a moment to take them.
 func (w *watcher) Farewell(reason session.EndReason, words string) {
-	w.sock.notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})
-	w.sock.finish()
+	w.sock.Notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})
+	w.sock.Finish()
 	timer := time.NewTimer(2 * farewellTime)
 	defer timer.Stop()
 	select {
-	case <-w.sock.dead:
+	case <-w.sock.Dead:
 	case <-timer.C:
 	}
-	w.sock.kill()
+	w.sock.Kill()
 }
 
 // Close cuts it off.
 func (w *watcher) Close() error {
-	w.sock.kill()
+	w.sock.Kill()
 	return nil
 }
