@@ -93,7 +93,8 @@ func (s *Spool) settled(r *record, p *part) {
 	s.told(r.trouble)
 }
 
-// explain is a refusal in plain words.
+// explain is a refusal in plain words. What the broker says or advises is shown as its own
+// word: who reads it stands at the hospital's agent and would follow ours.
 func explain(part string, err error) (message, next string) {
 	why, next := "it cannot be read, or not be sent", "Read the agent's log for what the disk or the network says, and run sallyport-agent doctor."
 	var e *session.Error
@@ -102,12 +103,12 @@ func explain(part string, err error) (message, next string) {
 		if e.Kind == session.Invalid && e.Next == "" {
 			next = "The agent's disk or its memory may be failing: have it checked. Keep the directory of this recording."
 		} else if e.Next != "" {
-			next = wording.Line(e.Next, maxWords)
+			next = wording.Line("Ask whoever runs the broker, which advises: "+e.Next, maxWords)
 		}
 	}
 	name := part
 	if n, segment := recordings.Segment(part); segment {
 		name = "segment " + recordings.SegmentPart(n)[4:]
 	}
-	return wording.Line("The "+name+" of this recording cannot be stored at the broker: "+why+".", maxWords), next
+	return wording.Line("The "+name+" of this recording cannot be stored at the broker. The answer: "+why+".", maxWords), next
 }

@@ -62,7 +62,7 @@ func TestWhatCannotBeStoredIsShownAndNothingWaits(t *testing.T) {
 						!strings.HasPrefix(all[0].Message, "The segment 00000") || strings.ContainsRune(all[0].Message, '\x1b') || all[0].Next == "" {
 						t.Fatalf("shown: %+v", all)
 					}
-					if name == "refused" && (!strings.Contains(all[0].Message, "Another content is there") || all[0].Next != "Look for two agents with one identity.") {
+					if name == "refused" && (!strings.Contains(all[0].Message, "Another content is there") || all[0].Next != "Ask whoever runs the broker, which advises: Look for two agents with one identity.") {
 						t.Errorf("the broker's words are lost: %+v", all[0])
 					}
 					if n := tries["seg-000001"]; n < 5 || n > 40 && name != "breaks the link" {

@@ -3,6 +3,8 @@ package main
 import (
 	"cmp"
 	"context"
+	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -42,29 +44,27 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 	if r.Status != session.Approved || r.Kind == grant.KindExtension {
 		return session.Errorf(session.Refused, "There is nothing to open: %s", p.whereItStands(r)).WithNext("Details: sallyport request show " + r.ID)
 	}
-	gh, err := p.grantOf(ctx, who, r)
+	v, g, err := p.opens(ctx, who, r, id)
 	if err != nil {
 		return err
 	}
-	bundle, err := who.bundle(r.Site)
+	issuer, clientID, err := engineersOf(v.trust, v.request.Eng.Iss)
 	if err != nil {
 		return err
 	}
-	issuer, clientID, err := engineersOf(bundle, r.Engineer.Iss)
+	name, until := fullName(g.Site, g.Asset, cmp.Or(g.Services...)), time.Unix(g.EXP, 0)
+	line, keep, err := who.home.DraftKey(home.Key{Request: r.ID, Site: g.Site, Asset: g.Asset, Services: g.Services, Created: p.now().UTC(), NotAfter: until})
 	if err != nil {
 		return err
 	}
-	line, keep, err := who.home.DraftKey(home.Key{Request: r.ID, Site: r.Site, Asset: r.Asset, Services: r.Services, Created: p.now().UTC(), NotAfter: r.NotAfter})
-	if err != nil {
-		return err
-	}
-	token, salt, claims, err := p.prove(ctx, signInRequest{issuer: issuer, client: clientID, role: grant.RoleActivate, subject: gh, extra: grant.KeyHash(line),
+	p.say("You add a key of this machine to %s on %s/%s, which may begin until %s.", strings.Join(g.Services, ", "), g.Site, g.Asset, p.local(until))
+	token, salt, claims, err := p.prove(ctx, signInRequest{issuer: issuer, client: clientID, role: grant.RoleActivate, subject: grant.GrantHash(v.docs.Grant), extra: grant.KeyHash(line),
 		hint: who.hint(), config: who.config, noBrowser: noBrowser, what: "to open what was approved"})
 	if err != nil {
 		return err
 	}
-	if claims.Sub != r.Engineer.Sub {
-		return session.Errorf(session.Denied, "The browser signed in as %.100s, and %s is of %.100s", cmp.Or(claims.Email, claims.Sub), r.ID, r.Engineer.Email).
+	if claims.Sub != v.request.Eng.Sub {
+		return session.Errorf(session.Denied, "The browser signed in as %.100s, and %s is of %.100s", cmp.Or(claims.Email, claims.Sub), r.ID, who.login.Person.Shown()).
 			WithNext("Sign out at " + host(issuer.URL) + " and run the command again.")
 	}
 	answer, err := client.Activate.Post(ctx, who.broker, api.Activation{Key: line, Token: token, Salt: salt}, r.ID)
@@ -76,24 +76,24 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 	}
 	_, err = p.writeSSH(ctx, who)
 	return p.told(answer, err, func() {
-		p.print("%s is open for this machine. Connect with: sallyport ssh %s", r.ID, fullName(r.Site, r.Asset, cmp.Or(r.Services...)))
+		p.print("%s is open for this machine. Connect with: sallyport ssh %s", r.ID, name)
 	})
 }
 
-// grantOf is the hash of the grant that was made for a request. The agent checks the
-// proof against the grant that it admitted: another one would open nothing.
-func (p *program) grantOf(ctx context.Context, who signedIn, r api.Request) ([32]byte, error) {
-	docs, err := client.Documents.Get(ctx, who.broker, r.ID)
+// opens is the grant that an activation of what was named opens: of the request that this
+// engineer signed, and no other, whatever the broker says of it.
+func (p *program) opens(ctx context.Context, who signedIn, r api.Request, named string) (verified, grant.Grant, error) {
+	v, err := p.verified(ctx, who, r.ID, "Nothing was activated.")
 	if err != nil {
-		return [32]byte{}, err
+		return v, grant.Grant{}, err
 	}
-	g, err := grant.ParseGrant(docs.Grant)
+	g, err := v.granted()
 	if err != nil {
-		return [32]byte{}, err
+		return v, g, err
 	}
-	id, err := session.ParseText(g.GID)
-	if err != nil || r.Grant == nil || id.Session() != *r.Grant {
-		return [32]byte{}, session.Errorf(session.Refused, "The broker handed out another grant than that of %s", r.ID).WithNext("Tell whoever runs the broker.")
+	gid, err := session.ParseText(g.GID)
+	if err != nil || r.Grant == nil || gid.Session() != *r.Grant || v.request.Eng != who.login.Person.Identity || named != r.ID && named != gid.Session() {
+		return v, g, session.Errorf(session.Refused, "The broker handed out another grant than that of %s", named).WithNext("Nothing was activated. Tell your security contact.")
 	}
-	return grant.GrantHash(docs.Grant), nil
+	return v, g, nil
 }

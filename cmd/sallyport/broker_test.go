@@ -328,8 +328,10 @@ func (b *broker) documents(r *http.Request, _ session.Person) (any, *refusal) {
 	if refused != nil {
 		return nil, refused
 	}
-	if b.swap {
-		return b.requests[0].docs, nil
+	for _, other := range b.requests {
+		if b.swap && other != s {
+			return other.docs, nil
+		}
 	}
 	return s.docs, nil
 }

@@ -131,7 +131,7 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 	case "hostile":
 		b.broker.hostile = true
 	case "swaps-documents":
-		b.broker.swap = true
+		b.broker.swap = !b.broker.swap
 	case "forgets-logins":
 		b.broker.people = map[string]session.Person{}
 	case "widens-grant": // as if an approver before had allowed more than was asked

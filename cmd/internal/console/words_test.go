@@ -10,7 +10,10 @@ import (
 	"testing"
 	"time"
 
+	local "github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/console"
+	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
 	"github.com/sallyport/sallyport/session/grant"
@@ -29,6 +32,10 @@ const (
 	checked = "computed on the reader's machine"
 	claimed = "the broker's word, and said to be"
 	typed   = "the engineer's own words, and said to be unverified"
+	proven  = "the documents and tokens that the agent verified, from its ledger"
+	ruled   = "the agent's own configuration"
+	seen    = "what the agent does and sees itself"
+	logged  = "the broker's signed checkpoints, held against the keys that the hospital accepted"
 )
 
 // word is a field that people read as what is so.
@@ -71,6 +78,33 @@ func pages() []page {
 			"V": {given, ""}, "Typ": {given, ""}, "GID": {given, "made on the approver's machine, or an earlier approver's verified bytes"}, "Req": {checked, "the hash of the request's bytes"},
 			"Site": {asked, ""}, "Agent": {bundle, "the fingerprint of its identity key"}, "Asset": {asked, ""}, "Services": {asked, ""}, "Class": {asked, ""},
 			"Channels": {given, "the request's, or fewer"}, "NBF": {asked, ""}, "EXP": {asked, ""}, "MaxS": {given, "the request's, or less"}, "Obl": {given, "recording is always among them"},
+		}},
+		{"The engineer signs an activation (`sallyport activate`)", api.Activation{}, map[string]word{
+			"Key": {checked, "made on the engineer's machine; the nonce covers it and the hash of the grant's bytes"}, "Token": {idp, "of the request's own engineer, or nothing is handed in"}, "Salt": {checked, ""},
+		}},
+		{"The engineer reads what an activation opens, before the sign-in", home.Key{}, map[string]word{
+			"Request": {asked, "verified as this engineer's own; another request or grant than the one asked for is refused"}, "Site": {given, "which go no further than the request's"}, "Asset": {given, ""}, "Services": {given, ""},
+			"Created": {checked, ""}, "NotAfter": {given, ""}, "Path": {checked, ""},
+		}},
+		{"The operator reads the agent's status (`sallyport-agent status`)", local.Status{}, map[string]word{
+			"Site": {ruled, ""}, "Agent": {ruled, ""}, "Version": {seen, ""}, "Identity": {seen, "of its own key"}, "Assets": {ruled, ""}, "Link.Up": {seen, ""}, "Link.Since": {seen, ""},
+			"Sessions.ID": {proven, ""}, "Sessions.Asset": {proven, ""}, "Sessions.Service": {seen, "of the first connection, within the grant"},
+			"Sessions.Engineer.Iss": {proven, ""}, "Sessions.Engineer.Sub": {proven, ""}, "Sessions.Engineer.Email": {proven, "empty where the domain is not the issuer's by the agent's configuration"}, "Sessions.Engineer.Name": {proven, "a name, no identity"},
+			"Sessions.Opened": {seen, ""}, "Sessions.Deadline": {proven, "counted from the opening"}, "Sessions.Connections": {seen, ""}, "Sessions.Recordings": {seen, ""}, "Sessions.Frozen": {seen, "a cause that came from the broker is called so"},
+			"Admitted.ID": {proven, ""}, "Admitted.Request": {proven, ""}, "Admitted.Asset": {proven, ""}, "Admitted.Services": {proven, ""}, "Admitted.NotAfter": {proven, ""},
+			"Admitted.Engineer.Iss": {proven, ""}, "Admitted.Engineer.Sub": {proven, ""}, "Admitted.Engineer.Email": {proven, "as in a session"}, "Admitted.Engineer.Name": {proven, "a name, no identity"},
+			"Barred.Session": {seen, ""}, "Barred.Asset": {seen, "as it was typed here, or came from the broker"}, "Barred.Engineer": {seen, "as it was typed here, or came from the broker"}, "Barred.All": {seen, ""},
+			"Nodes.Origin": {logged, ""}, "Nodes.Key": {logged, "the accepted one"}, "Nodes.Accepted": {seen, ""}, "Nodes.Size": {logged, ""}, "Nodes.Taken": {seen, ""}, "Nodes.Cosigned": {logged, "nodes that the hospital accepted"}, "Nodes.Trouble": {seen, ""}, "Nodes.Since": {seen, ""},
+			"Strangers.Name": {ruled, ""}, "Strangers.Origin": {claimed, "the name under which the node shows its log"}, "Strangers.Forged": {seen, ""}, "Strangers.Since": {seen, ""},
+			"Stuck.Recording": {seen, ""}, "Stuck.Session": {agent, "the recording's own header"}, "Stuck.Part": {seen, ""}, "Stuck.Parts": {seen, ""}, "Stuck.Since": {seen, ""},
+			"Stuck.Message": {claimed, "what the broker answered, after the agent's own words"}, "Stuck.Next": {claimed, "the broker's advice is called that; anything else is the agent's own"}, "Clock": {seen, ""},
+		}},
+		{"The operator reads what a kill closed (`sallyport-agent kill`)", local.Killed{}, map[string]word{
+			"Sessions": {proven, ""}, "Grants.ID": {proven, ""}, "Grants.Request": {proven, ""}, "Grants.Asset": {proven, ""}, "Grants.Services": {proven, ""}, "Grants.NotAfter": {proven, ""},
+			"Grants.Engineer.Iss": {proven, ""}, "Grants.Engineer.Sub": {proven, ""}, "Grants.Engineer.Email": {proven, "as in a session"}, "Grants.Engineer.Name": {proven, "a name, no identity"}, "Requests": {proven, ""},
+		}},
+		{"The operator reads what a freeze or a thaw did (`sallyport-agent freeze`, `thaw`)", local.Frozen{}, map[string]word{
+			"Session": {proven, ""}, "Asset": {seen, "as it was typed"}, "Engineer": {seen, "as it was typed"}, "All": {seen, ""}, "Frozen": {seen, ""}, "Sessions": {proven, ""},
 		}},
 		{"The auditor reads a recording's head (`recordings play`, `export`, `verify`)", recordings.Header{}, map[string]word{
 			"Recording": {agent, "and it is the one that was asked for"}, "Session": {agent, ""}, "Request": {agent, ""}, "GrantHash": {agent, "and of the grant in the evidence pack"},
