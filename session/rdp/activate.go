@@ -232,6 +232,5 @@ func (c *Client) capabilities(desktop image.Point) (sets []byte, n int) {
 	add(17, zeros(8))
 	add(20, le32(nil, 0, maxChunk))
 	add(26, le32(nil, maxFragment))
-	add(27, le16(nil, 1))
 	return sets, n
 }

@@ -195,7 +195,7 @@ func hostilePointers() map[string][]byte {
 		"a pointer longer than it is":          shape(24, 0, 1, 1, 2, 0xffff, 1, 2, 3),
 		"a mask longer than it is":             shape(24, 0, 1, 1, 0xffff, 4, 1, 2, 3, 4),
 		"a pointer of 65535":                   shape(24, 0, 0xffff, 0xffff, 2, 4, 1, 2, 3, 4, 5, 6),
-		"a pointer of 257":                     shape(1, 0, 257, 1, 34, 34, zeros(68)...),
+		"a pointer of 385":                     shape(1, 0, 385, 1, 50, 50, zeros(100)...),
 		"a pointer kept beyond":                shape(24, maxShapes, 1, 1, 2, 4, 1, 2, 3, 4, 5, 6),
 		"a pointer of 7 bits":                  shape(7, 0, 1, 1, 2, 4, 1, 2, 3, 4, 5, 6),
 		"a pointer with too few pixels":        shape(32, 0, 8, 8, 16, 4, zeros(20)...),

@@ -23,8 +23,9 @@ const (
 	maxInput    = 15              // events in one message
 	maxHeld     = 64              // keys
 
-	// largeShape are the sides of a pointer that is asked for.
-	largeShape = 96
+	// maxShape are the sides of a pointer that is read, if only to show an arrow for it; 32 are
+	// asked for.
+	maxShape = 384
 	// padding is what pictures may be wider and higher than the screen.
 	padding = 64
 )

@@ -50,6 +50,9 @@ func (c *Client) shape(code int, f *fields) error {
 		if err != nil {
 			return err
 		}
+		if shape.Size.X > screen.MaxCursor || shape.Size.Y > screen.MaxCursor {
+			shape = arrow()
+		}
 		c.drawn.shapes[i] = &shape
 		c.screen.SetCursor(shape)
 	}
@@ -68,7 +71,7 @@ func picked(f *fields, depth int, large bool) (int, screen.Cursor, error) {
 	}
 	s := shaper{size: size, depth: depth, pix: f.take(pixSize), mask: f.take(maskSize)}
 	ok := depth == 1 || depth == 8 || depth == 16 || depth == 24 || depth == 32
-	if f.bad || !ok || i >= maxShapes || size.X > screen.MaxCursor || size.Y > screen.MaxCursor {
+	if f.bad || !ok || i >= maxShapes || size.X > maxShape || size.Y > maxShape {
 		return 0, screen.Cursor{}, ErrWire
 	}
 	if len(s.pix) < s.line(depth)*size.Y || len(s.mask) > 0 && len(s.mask) < s.line(1)*size.Y {
@@ -94,9 +97,9 @@ type shaper struct {
 // line is a row, which is padded to two bytes.
 func (s *shaper) line(depth int) int { return (s.size.X*depth + 15) / 16 * 2 }
 
-// at is a pixel of the pointer: its colour where the mask is not set, what is below it where
-// the mask is set and the colour is black, and else the opposite of what is below. That no
-// viewer can show, so it is drawn in a pattern of black and white.
+// at is a pixel of the pointer: its colour; where the mask is set, black is what is below it,
+// and white the opposite of that. No viewer can show the opposite, so it is drawn in a pattern
+// of black and white.
 func (s *shaper) at(x, y int) uint32 {
 	colour, alpha := s.colour(x, y)
 	masked := len(s.mask) > 0 && s.mask[y*s.line(1)+x/8]&(0x80>>(x%8)) != 0
@@ -105,7 +108,7 @@ func (s *shaper) at(x, y int) uint32 {
 		return alpha<<24 | colour
 	case s.clear && !masked:
 		return 0
-	case !masked:
+	case !masked, colour != 0 && colour != 0xffffff:
 		return 0xff<<24 | colour
 	case colour == 0:
 		return 0
