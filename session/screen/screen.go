@@ -232,13 +232,12 @@ func (s *Screen) turn(changed cells) {
 		rest.mark(s.moved.to)
 		rest.each(s.differs)
 	}
-	rest.each(func(r image.Rectangle) bool {
+	for _, r := range rest.rects() { // long rows are copied faster than cells
 		for y := r.Min.Y; y < r.Max.Y; y++ {
 			at := y * s.size.X
 			copy(s.front[at+r.Min.X:at+r.Max.X], s.back[at+r.Min.X:at+r.Max.X])
 		}
-		return true
-	})
+	}
 	if s.shape != nil {
 		s.shown = *s.shape
 	}

@@ -52,20 +52,17 @@ func (c *Client) drawTight(r image.Rectangle) error {
 // tightColours reads pixels as Tight has them: ours as red, green, blue.
 func (c *Client) tightColours(pix []uint32, in io.Reader) error {
 	size := c.format.Size()
-	exact := c.format.Exact()
-	if exact {
+	if c.format.Exact() {
 		size = 3
 	}
 	b, err := c.takeFrom(in, size*len(pix))
 	if err != nil {
 		return err
 	}
-	for i := range pix {
-		if p := b[i*size:]; exact {
-			pix[i] = uint32(p[0])<<16 | uint32(p[1])<<8 | uint32(p[2])
-		} else {
-			pix[i] = c.format.Colour(c.format.Value(p))
-		}
+	if c.format.Exact() {
+		exact(pix, b)
+	} else {
+		c.colour(pix, b)
 	}
 	return nil
 }
@@ -154,9 +151,7 @@ func (c *Client) rows(r image.Rectangle, stream *inflater, filter byte, palette 
 		case filter == filterSlope:
 			slope(pix, b, part.Dx(), before)
 		case c.format.Exact():
-			for i := range pix {
-				pix[i] = uint32(b[3*i])<<16 | uint32(b[3*i+1])<<8 | uint32(b[3*i+2])
-			}
+			exact(pix, b)
 		default:
 			c.colour(pix, b)
 		}
@@ -173,20 +168,36 @@ func (c *Client) rows(r image.Rectangle, stream *inflater, filter byte, palette 
 
 // indexed looks colours up: of two in a bit each, of more in a byte.
 func indexed(pix []uint32, b []byte, wide, row int, palette []uint32) error {
-	for i := range pix {
-		x, y := i%wide, i/wide
-		at := 0
-		if len(palette) <= 2 {
-			at = int(b[y*row+x/8] >> (7 - x%8) & 1)
-		} else {
-			at = int(b[y*row+x])
+	var colours [maxColours]uint32 // so that no index leaves it; which are too large shows at the end
+	known := copy(colours[:], palette)
+	largest := byte(0)
+	if known > 2 {
+		for i, at := range b[:len(pix)] {
+			pix[i] = colours[at]
+			largest = max(largest, at)
 		}
-		if at >= len(palette) {
-			return rfb.ErrWire
+	} else {
+		for y := 0; y*wide < len(pix); y++ {
+			bits, line := b[y*row:(y+1)*row], pix[y*wide:(y+1)*wide]
+			for x := range line {
+				at := bits[x/8] >> (7 - x%8) & 1
+				line[x] = colours[at]
+				largest |= at
+			}
 		}
-		pix[i] = palette[at]
+	}
+	if int(largest) >= known {
+		return rfb.ErrWire
 	}
 	return nil
+}
+
+// exact reads pixels of red, green, blue.
+func exact(pix []uint32, b []byte) {
+	for i := range pix {
+		p := b[3*i : 3*i+3 : 3*i+3]
+		pix[i] = uint32(p[0])<<16 | uint32(p[1])<<8 | uint32(p[2])
+	}
 }
 
 // slope adds each pixel's difference to what the three pixels before it foretell.
