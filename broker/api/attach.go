@@ -49,6 +49,7 @@ type Attach struct {
 	Asset   string `json:"asset" maxLength:"64"`
 	Service string `json:"service" maxLength:"64"`
 	Watch   string `json:"watch,omitempty" maxLength:"60" doc:"S-...: watch this session there, as somebody of the hospital"`
+	Inside  bool   `json:"inside,omitempty" doc:"the stream is a TLS between the caller and the agent"`
 }
 
 // Ticket lets one WebSocket in.
@@ -66,6 +67,7 @@ type ticket struct {
 	Person  session.Identity `json:"person"`
 	Of      session.Target   `json:"of"` // by its full name
 	Watch   string           `json:"watch,omitempty"`
+	Inside  bool             `json:"inside,omitempty"`
 	Expires time.Time        `json:"expires"`
 }
 
@@ -97,7 +99,7 @@ func (d *door) attach(ctx context.Context, who signedIn, in *attachment) (*of[Ti
 	if who.Login == "" {
 		return nil, session.Errorf(session.Internal, "attach: a login without an id")
 	}
-	t := ticket{Login: who.Login, Person: who.Identity, Of: to.Target(), Watch: in.Body.Watch, Expires: d.Now().UTC().Add(ticketTime).Truncate(time.Millisecond)}
+	t := ticket{Login: who.Login, Person: who.Identity, Of: to.Target(), Watch: in.Body.Watch, Inside: in.Body.Inside, Expires: d.Now().UTC().Add(ticketTime).Truncate(time.Millisecond)}
 	body, err := json.Marshal(t)
 	if err != nil {
 		return nil, session.Errorf(session.Internal, "write a ticket: %w", err)

@@ -37,7 +37,7 @@ func (s *socket) relay(ctx context.Context, t ticket) *ending {
 	}
 	opening, cancel := context.WithTimeout(ctx, openTime)
 	defer cancel()
-	stream, err := s.live.cfg.Streams.Open(opening, to.Site, to.Agent, link.Open{Asset: to.Asset, Service: to.Service, Peer: s.peer, By: s.who.Identity, Door: link.DoorAttach})
+	stream, err := s.live.cfg.Streams.Open(opening, to.Site, to.Agent, link.Open{Asset: to.Asset, Service: to.Service, Peer: s.peer, By: s.who.Identity, Door: t.door()})
 	if err != nil {
 		return s.trouble(err)
 	}
@@ -50,6 +50,14 @@ func (s *socket) relay(ctx context.Context, t ticket) *ending {
 	}
 	s.live.cfg.Log.Info("browser attached", "user", s.who.Sub, "watches", t.Watch != "", "target", to.Target().String(), "session", to.Session.Session())
 	return p.run(ctx)
+}
+
+// door is how the agent is to take the stream.
+func (t ticket) door() link.Door {
+	if t.Inside {
+		return link.DoorTLS
+	}
+	return link.DoorAttach
 }
 
 // passage is a socket and a stream that are joined.

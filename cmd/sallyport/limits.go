@@ -7,6 +7,8 @@ const (
 	completionTime = 2 * time.Second  // for the shell's completion: somebody pressed Tab
 	followEvery    = time.Second      // between two questions whether there is more
 	signInTime     = 5 * time.Minute  // for a person at the browser
+	accessEvery    = 15 * time.Second // between two questions whether a session is there still
+	innerTime      = 15 * time.Second // for the agent to show its key
 	decideTime     = 30 * time.Minute // for an approver at the approval page
 
 	// window is how long a request stays good: an approver may be slow, and nobody

@@ -56,26 +56,44 @@ func accessTo(ctx context.Context, who signedIn, typed session.Target) (access a
 	return access, of, err
 }
 
+// entry asks where access to a service stands. What is missing is an error.
+func (p *program) entry(ctx context.Context, who signedIn, typed session.Target) (api.Access, session.Target, error) {
+	access, of, err := accessTo(ctx, who, typed)
+	if err != nil || access.Ready {
+		return access, of, err
+	}
+	e := &session.Error{Kind: access.Kind, Message: cmp.Or(access.Message, "There is no access to "+of.String()+" now"), Next: access.Next}
+	if access.Pending {
+		e.Err = errWaiting
+		e.Kind = session.Refused
+		e.Next = cmp.Or(e.Next, "Look again with: sallyport request show "+access.Request)
+	}
+	if status(e) != exitWaiting && status(e) != exitDenied {
+		e.Kind = session.Denied // whatever is missing, the answer to "may I" was no
+	}
+	return access, of, e
+}
+
+// keyed refuses a request whose key is not on this machine.
+func keyed(who signedIn, request string) error {
+	if _, err := session.ParseRequestID(request); err != nil {
+		return err
+	}
+	if _, err := os.Stat(who.home.Path("keys", request+".key")); err != nil {
+		return session.Errorf(session.Refused, "The key of %s is not on this machine", request).
+			WithNext("Connect where you made the request, or join from here: sallyport activate " + request)
+	}
+	return nil
+}
+
 func (p *program) ssh(ctx context.Context, who signedIn, target string, command []string) error {
 	typed, err := session.ParseTarget(target)
 	if err != nil {
 		return err
 	}
-	access, of, err := accessTo(ctx, who, typed)
+	access, of, err := p.entry(ctx, who, typed)
 	if err != nil {
 		return err
-	}
-	if !access.Ready {
-		e := &session.Error{Kind: access.Kind, Message: cmp.Or(access.Message, "There is no access to "+of.String()+" now"), Next: access.Next}
-		if access.Pending {
-			e.Err = errWaiting
-			e.Kind = session.Refused
-			e.Next = cmp.Or(e.Next, "Look again with: sallyport request show "+access.Request)
-		}
-		if status(e) != exitWaiting && status(e) != exitDenied {
-			e.Kind = session.Denied // whatever is missing, the answer to "may I" was no
-		}
-		return e
 	}
 	written, err := p.writeSSH(ctx, who)
 	if err != nil {
@@ -86,13 +104,9 @@ func (p *program) ssh(ctx context.Context, who signedIn, target string, command 
 		return session.Errorf(session.Refused, "The agent of %s is not known on this machine", fullName(of.Site, of.Asset, "")).
 			WithNext("Get the site's trust bundle from the hospital and run: sallyport trust import FILE")
 	}
-	if id := access.Request; id != "" {
-		if _, err := session.ParseRequestID(id); err != nil {
+	if access.Request != "" {
+		if err := keyed(who, access.Request); err != nil {
 			return err
-		}
-		if _, err := os.Stat(who.home.Path("keys", id+".key")); err != nil {
-			return session.Errorf(session.Refused, "The key of %s is not on this machine", id).
-				WithNext("Connect where you made the request, or join from here: sallyport activate " + id)
 		}
 	}
 	return p.runSSH(written.Path, name, command)

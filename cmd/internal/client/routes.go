@@ -39,6 +39,8 @@ const (
 	// AccessShort is Access by a name that may be ambiguous.
 	AccessShort Read[api.Access] = "/access/{asset}/{service}"
 
+	attachTo Write[api.Attach, api.Ticket] = "/attach"
+
 	Requests  List[api.Request]                  = "/requests"
 	Request   Read[api.Request]                  = "/requests/{id}"
 	Documents Read[api.Documents]                = "/requests/{id}/documents"

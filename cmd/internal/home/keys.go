@@ -1,6 +1,7 @@
 package home
 
 import (
+	"crypto"
 	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/pem"
@@ -66,6 +67,22 @@ func (h Home) DraftKey(k Key) (line string, keep func() error, err error) {
 		}
 		return err
 	}, nil
+}
+
+// PrivateKey reads the key of a request.
+func (h Home) PrivateKey(request string) (crypto.Signer, error) {
+	if _, err := session.ParseRequestID(request); err != nil {
+		return nil, err
+	}
+	raw, err := os.ReadFile(h.Path("keys", request+".key"))
+	if err != nil {
+		return nil, fmt.Errorf("read the key of %s: %w", request, err)
+	}
+	key, err := ssh.ParseRawPrivateKey(raw)
+	if private, ok := key.(*ed25519.PrivateKey); ok && err == nil {
+		return *private, nil
+	}
+	return nil, session.Errorf(session.Invalid, "The key of %s cannot be read", request).WithNext("Join again from here: sallyport activate " + request)
 }
 
 // DropKey removes the key of a request; a missing one is fine.

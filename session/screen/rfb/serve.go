@@ -75,25 +75,7 @@ func (v *Viewer) greet() error {
 	if err := v.conn.SetDeadline(time.Now().Add(greeting)); err != nil {
 		return err
 	}
-	if _, err := io.WriteString(v.conn, "RFB 003.008\n"); err != nil {
-		return err
-	}
-	var version [12]byte
-	if _, err := io.ReadFull(v.in, version[:]); err != nil {
-		return err
-	}
-	minor := 0
-	switch string(version[:]) {
-	case "RFB 003.008\n":
-		minor = 8
-	case "RFB 003.007\n":
-		minor = 7
-	case "RFB 003.003\n", "RFB 003.005\n": // RFC 6143 section 7.1.1: 3.5 is 3.3
-		minor = 3
-	default:
-		return ErrWire
-	}
-	if err := v.secure(minor); err != nil {
+	if err := v.agree(); err != nil {
 		return err
 	}
 	if _, err := v.in.ReadByte(); err != nil { // ClientInit: nobody is sent away, whatever it says
@@ -103,6 +85,32 @@ func (v *Viewer) greet() error {
 		return err
 	}
 	return v.conn.SetDeadline(time.Time{})
+}
+
+// newest is the version that is spoken with who can.
+const newest = "RFB 003.008\n"
+
+// agree settles version and security.
+func (v *Viewer) agree() error {
+	if _, err := io.WriteString(v.conn, newest); err != nil {
+		return err
+	}
+	var version [12]byte
+	if _, err := io.ReadFull(v.in, version[:]); err != nil {
+		return err
+	}
+	minor := 0
+	switch string(version[:]) {
+	case newest:
+		minor = 8
+	case "RFB 003.007\n":
+		minor = 7
+	case "RFB 003.003\n", "RFB 003.005\n": // RFC 6143 section 7.1.1: 3.5 is 3.3
+		minor = 3
+	default:
+		return ErrWire
+	}
+	return v.secure(minor)
 }
 
 // secure agrees on a security type and carries it out.

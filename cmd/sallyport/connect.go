@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"crypto/tls"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/sallyport/sallyport/broker/api"
+	"github.com/sallyport/sallyport/cmd/internal/desktop"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+)
+
+func (p *program) connectCommand() *cobra.Command {
+	listen := "127.0.0.1:0"
+	c := p.signed(&cobra.Command{
+		Use:   "connect SITE/ASSET/SERVICE",
+		Short: "Look at a console with a VNC viewer of this machine",
+		Long: `Look at a scanner's console with a VNC viewer of this machine. A port on this machine
+is opened for viewers, with a password that is made for this time; both are printed.
+It is served until Ctrl-C, or until the session is over. What passes is encrypted
+between this machine and the hospital's agent: the broker reads none of it.
+
+The site may be left out while the name is one scanner's only. With -o json one line
+is printed: {"listen": "127.0.0.1:N", "password": "..."}.`,
+		Example: `  sallyport connect NGH/NGH-PETCT1/console-vnc
+  sallyport connect NGH-PETCT1/console-vnc --listen 127.0.0.1:5999 -o json`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: p.targets(),
+	}, func(ctx context.Context, who signedIn, args []string) error {
+		return p.connect(ctx, who, args[0], listen)
+	})
+	c.Flags().StringVar(&listen, "listen", listen, "where viewers of this machine connect; port 0 is any that is free")
+	return c
+}
+
+// connected is what a script reads.
+type connected struct {
+	Listen   string `json:"listen"`
+	Password string `json:"password"`
+}
+
+func (p *program) connect(ctx context.Context, who signedIn, target, listen string) error {
+	typed, err := session.ParseTarget(target)
+	if err != nil {
+		return err
+	}
+	access, of, err := p.entry(ctx, who, typed)
+	if err != nil {
+		return err
+	}
+	if err := showsScreen(ctx, who, of); err != nil {
+		return err
+	}
+	if err := keyed(who, access.Request); err != nil {
+		return err
+	}
+	bundle, err := who.bundle(of.Site)
+	if err != nil {
+		return err
+	}
+	identity, err := session.ParseKeyLine(bundle.Identity)
+	if err != nil {
+		return err
+	}
+	key, err := who.home.PrivateKey(access.Request)
+	if err != nil {
+		return err
+	}
+	d := &distant{p: p, who: who, to: api.Attach{Site: of.Site, Asset: of.Asset, Service: of.Service, Inside: true},
+		inner: attach.InnerClient(identity), proof: attach.Proof{Session: access.Session, Opening: attach.ConsoleOpening()}, key: key}
+	return p.serveViewers(ctx, d, listen, of.String(), func(ctx context.Context) error {
+		_, _, err := p.entry(ctx, who, of)
+		return err
+	})
+}
+
+// showsScreen refuses a service that shows no screen.
+func showsScreen(ctx context.Context, who signedIn, of session.Target) error {
+	alike, err := assetsOf(ctx, who, of)
+	if err != nil {
+		return err
+	}
+	_, services, err := findAsset(alike, of, []string{of.Service})
+	if err != nil {
+		return err
+	}
+	for _, s := range services {
+		if s.Protocol == session.SSH {
+			return session.Errorf(session.Invalid, "%s is no console: it speaks ssh", of.String()).WithNext("Use: sallyport ssh " + of.String())
+		}
+	}
+	return nil
+}
+
+// serveViewers serves viewers of this machine until ctx ends or the session does. may is
+// asked now and then whether there is a session still.
+func (p *program) serveViewers(ctx context.Context, d *distant, listen, what string, may func(context.Context) error) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	d.over = stop
+	port, err := desktop.New(desktop.Config{Listen: listen, Open: d.open, Failed: func(err error) {
+		if session.KindOf(err) == session.Denied || session.KindOf(err) == session.Expired {
+			stop(err)
+		}
+		p.warn("%s", err)
+	}})
+	if err != nil {
+		return err
+	}
+	answer := connected{port.Address(), port.Password()}
+	err = p.told(answer, nil, func() {
+		p.print("Point a VNC viewer at %s", answer.Listen)
+		p.print("Password: %s", answer.Password)
+		p.say("%s is served until you press Ctrl-C or the session is over.", what)
+	})
+	if err != nil {
+		return err
+	}
+	asked := make(chan struct{})
+	go func() {
+		defer close(asked)
+		p.watchAccess(ctx, stop, may)
+	}()
+	err = port.Serve(ctx)
+	<-asked
+	if why := (*session.Error)(nil); err == nil && errors.As(context.Cause(ctx), &why) && why.Kind != "" {
+		if errors.Is(why, errSessionOver) {
+			return nil // in the agent's words, which were shown
+		}
+		return why
+	}
+	return err
+}
+
+// errSessionOver is a session that ended while it was looked at.
+var errSessionOver = session.Errorf(session.Expired, "The session is over.")
+
+// watchAccess ends what is served when there is no session any more. What cannot be asked
+// just now goes on: the agent keeps its own limits.
+func (p *program) watchAccess(ctx context.Context, stop context.CancelCauseFunc, may func(context.Context) error) {
+	every := time.NewTicker(accessEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+		}
+		err := may(ctx)
+		if kind := session.KindOf(err); kind == session.Denied || kind == session.Expired {
+			stop(err)
+			return
+		}
+	}
+}
+
+// distant is a console as it is reached through the broker.
+type distant struct {
+	p     *program
+	who   signedIn
+	to    api.Attach
+	inner *tls.Config
+	proof attach.Proof
+	key   crypto.Signer
+	over  context.CancelCauseFunc
+}
+
+// open attaches to the console, as often as a viewer comes.
+func (d *distant) open(ctx context.Context) (io.ReadWriteCloser, error) {
+	raw, err := d.who.broker.Attach(ctx, d.to)
+	if err != nil {
+		return nil, err
+	}
+	conn := tls.Client(raw, d.inner)
+	within, cancel := context.WithTimeout(ctx, innerTime)
+	defer cancel()
+	if err := conn.HandshakeContext(within); err != nil {
+		_ = raw.Close()
+		return nil, session.Errorf(session.Unreachable, "The hospital's agent could not be reached safely: %w", err).
+			WithNext("Try again; if it stays so, ask the hospital for its trust bundle again, and tell whoever runs the broker.")
+	}
+	client, err := attach.NewClient(conn)
+	if err == nil {
+		_, err = client.Begin(d.key, d.proof)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return reached{&attach.Stream{Client: client, Told: d.told}, conn}, nil
+}
+
+// told passes on what the agent says while a viewer looks.
+func (d *distant) told(n attach.Notice) {
+	switch n.Type {
+	case attach.NoticeMasked:
+		switch n.Masked {
+		case attach.MaskedSome:
+			d.p.say("The hospital hides part of this screen.")
+		case attach.MaskedAll:
+			d.p.say("The hospital hides all of this screen, because it knows no rule for its size.")
+		}
+	case attach.NoticeEnded:
+		d.p.warn("%s", n.Text)
+		if n.Reason != session.Completed && n.Reason != session.DeviceClosed && n.Reason != session.Failed {
+			d.over(errSessionOver)
+		}
+	default:
+		if n.Text != "" {
+			d.p.warn("%s", n.Text)
+		}
+	}
+}
+
+// reached is a console's RFB, and the connection below.
+type reached struct {
+	*attach.Stream
+	conn io.Closer
+}
+
+func (r reached) Close() error { return r.conn.Close() }
