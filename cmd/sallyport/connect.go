@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto"
 	"crypto/tls"
+	"encoding/json"
 	"errors"
 	"io"
 	"time"
@@ -114,13 +115,14 @@ func (p *program) serveViewers(ctx context.Context, d *distant, listen, what str
 		return err
 	}
 	answer := connected{port.Address(), port.Password()}
-	err = p.told(answer, nil, func() {
+	if p.asJSON() { // one line, for scripts that read one
+		if err := json.NewEncoder(p.stdout).Encode(answer); err != nil {
+			return err
+		}
+	} else {
 		p.print("Point a VNC viewer at %s", answer.Listen)
 		p.print("Password: %s", answer.Password)
 		p.say("%s is served until you press Ctrl-C or the session is over.", what)
-	})
-	if err != nil {
-		return err
 	}
 	asked := make(chan struct{})
 	go func() {
