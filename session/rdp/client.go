@@ -74,6 +74,7 @@ type Client struct {
 type drawing struct {
 	decoder bitmap.Decoder
 	broken  int
+	work    int // pixels of one message
 	shapes  [maxShapes]*screen.Cursor
 	part    []byte // of an update that comes in pieces
 	code    int    // which
@@ -147,6 +148,7 @@ func (c *Client) Run() error {
 
 // message reads a message and does what it says.
 func (c *Client) message() error {
+	c.drawn.work = 0
 	b, fast, err := c.packet()
 	switch {
 	case err != nil:

@@ -7,6 +7,7 @@ import (
 	"image"
 	"io"
 	"runtime"
+	"slices"
 	"testing"
 
 	"github.com/sallyport/sallyport/session"
@@ -177,6 +178,7 @@ func hostilePictures() map[string][]byte {
 		"a picture wider than the screen":  pic(rect(one, 8+padding+1, 1, 24, 0x401, 0xf0, 1, 0)...),
 		"a picture higher than the screen": pic(rect(one, 1, 8+padding+1, 24, 0x401, 0xf0, 1, 0)...),
 		"a packed one without its head":    pic(rect(one, 1, 1, 24, 1, 1, 2, 3)...),
+		"more pictures than anybody draws": join(o, quickly(updateBitmap, drawn(slices.Repeat([][]byte{rect(one, 8+padding, 8+padding, 24, 0x401, 0x61, 1, 2, 3)}, maxWork+1)...)...)),
 		"pictures of no width":             broken(0, 1, 24, 0x401, 1),
 		"pictures of 7 bits":               broken(1, 1, 7, 0x401, 1),
 		"pictures with runs too long":      broken(1, 1, 24, 0x401, 0xf0, 0xff, 0xff),

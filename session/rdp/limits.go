@@ -11,6 +11,7 @@ const (
 	maxFragment = 1 << 20 // of an update in pieces
 	maxBatch    = 64      // messages that are shown at once
 	maxBroken   = 64      // pictures that could not be decoded, and were asked for again
+	maxWork     = 8       // screens that one message may draw
 	maxCaps     = 64      // sets of capabilities
 	maxRounds   = 64      // messages before the console is ready
 	maxStarts   = 64      // times that a console may begin anew

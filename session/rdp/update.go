@@ -148,6 +148,9 @@ func (c *Client) picture(r image.Rectangle, w, h, depth int, packed bool, b []by
 	if w > bounds.Dx()+padding || h > bounds.Dy()+padding {
 		return ErrWire
 	}
+	if c.drawn.work += w * h; c.drawn.work > maxWork*(bounds.Dx()+padding)*(bounds.Dy()+padding) {
+		return ErrWire
+	}
 	pix, err := c.drawn.decoder.Decode(w, h, depth, packed, b)
 	if err != nil {
 		if c.drawn.broken++; !errors.Is(err, bitmap.ErrPicture) || c.drawn.broken > maxBroken {

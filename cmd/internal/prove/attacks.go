@@ -87,6 +87,8 @@ func control() []attack {
 		{"what a replay does to a person's terminal", "all of it is undone, however it ends", "cmd/sallyport", "^TestPlayUndoesWhatItDid$"},
 		{"a request that the ledger has forgotten comes again, under any clock", "nothing is taken twice", "agent/ledger", "^TestNothingIsForgottenThatCouldStillBeUsed$"},
 		{"a kill on a full disk", "what it covers is closed on disk", "agent/ledger", "^TestAKillOnAFullDisk$|^TestCloseWhere"},
+		{"consoles that break RDP, and floods of it", "each is left; 70 MB held at most", "session/rdp", "^TestHostileConsolesAreLeft$|^TestFloodsAreBounded$"},
+		{"consoles that lie about what they know, in CredSSP", "left; none hears the password", "session/rdp/nla", "^TestHostileConsolesAreLeft$|^TestEveryVersion$"},
 		{"devices that misbehave, flood, hang and lie", "the session ends, and nothing else", "cmd/internal/hostile", "^TestDevices|^TestKillDuringLogin$"},
 	}
 }
