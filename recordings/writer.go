@@ -17,9 +17,8 @@ import (
 type Writer struct {
 	options Options
 	began   time.Time // with the monotonic clock
-	clock   duty      // signs heads and ends segments that have become old
-	closer  duty      // syncs and closes segments: all that waits for the disk
-	painter painter   // draws what stands at a segment's begin
+	duties
+	painter painter // draws what stands at a segment's begin
 	lost    chan struct{}
 	ending  ending
 	input   cipher.AEAD
@@ -33,6 +32,12 @@ type Writer struct {
 	buf    []byte
 	err    error // why nothing can be recorded any more
 	closed bool
+}
+
+// duties are done beside Record.
+type duties struct {
+	clock  duty // signs heads and ends segments that have become old
+	closer duty // syncs and closes segments: all that waits for the disk
 }
 
 // unclosed is what ended and is not closed yet, the oldest first.
@@ -122,7 +127,7 @@ func create(d disk, h Header, o Options) (*Writer, error) {
 		return nil, fmt.Errorf("write the header: %w", err)
 	}
 	w := &Writer{options: o, began: began, lost: make(chan struct{}), binder: b, input: aead, ended: b.totals,
-		clock: newDuty(), closer: newDuty(), painter: p}
+		duties: duties{newDuty(), newDuty()}, painter: p}
 	w.queue.room.L = &w.mu
 	go w.clock.keep(w.tick)
 	go w.closer.keep(w.settle)

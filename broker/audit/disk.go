@@ -84,12 +84,12 @@ func (l *Log) openJournal() (base int64, groups [][][]byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if l.journal, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0o600); err != nil {
+	if l.journal.file, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0o600); err != nil {
 		return 0, nil, fmt.Errorf("open the audit log's journal: %w", err)
 	}
-	l.length = int64(good)
+	l.journal.length = int64(good)
 	if good < len(b) {
-		if err := errors.Join(l.journal.Truncate(int64(good)), l.journal.Sync()); err != nil {
+		if err := errors.Join(l.journal.file.Truncate(int64(good)), l.journal.file.Sync()); err != nil {
 			return 0, nil, fmt.Errorf("repair the audit log's journal: %w", err)
 		}
 	}
@@ -119,23 +119,23 @@ func (l *Log) newJournal(base int64, tail [][]byte) error {
 	if err != nil {
 		return fmt.Errorf("open the audit log's journal: %w", err)
 	}
-	if l.journal != nil {
-		_ = l.journal.Close() // it has no name any more
+	if l.journal.file != nil {
+		_ = l.journal.file.Close() // it has no name any more
 	}
-	l.journal, l.length = f, int64(len(b))
+	l.journal.file, l.journal.length = f, int64(len(b))
 	return nil
 }
 
 func (l *Log) appendJournal(entries [][]byte) error {
 	b := groupBytes(entries)
-	if _, err := l.disk.write(l.journal, b); err != nil {
-		_ = l.journal.Truncate(l.length) // a full disk gets its room back
+	if _, err := l.disk.write(l.journal.file, b); err != nil {
+		_ = l.journal.file.Truncate(l.journal.length) // a full disk gets its room back
 		return fmt.Errorf("write the audit log: %w", err)
 	}
-	if err := l.disk.sync(l.journal); err != nil {
+	if err := l.disk.sync(l.journal.file); err != nil {
 		return fmt.Errorf("sync the audit log: %w", err)
 	}
-	l.length += int64(len(b))
+	l.journal.length += int64(len(b))
 	return nil
 }
 

@@ -46,18 +46,28 @@ type Log struct {
 	owed   debts
 	health health
 
-	commit   sync.Mutex // held while something is written; guards the next five
-	journal  *os.File
-	length   int64 // of the journal, as far as it is durable
-	torn     bool  // journal or tiles are not what the tree says: mend comes before all else
+	commit   sync.Mutex // held while something is written; guards the next three
+	journal  journal
 	closed   bool
 	reserve  *durable.Reserve
-	queued   sync.Mutex // guards queue
-	queue    []*waiting
+	queue    queue
 	mu       sync.RWMutex // guards what follows
 	tree     *tree
 	publish  published
 	cosigned published // the newest checkpoint that other nodes put their names to
+}
+
+// journal is the file to which entries are appended.
+type journal struct {
+	file   *os.File
+	length int64 // as far as it is durable
+	torn   bool  // journal or tiles are not what the tree says: mend comes before all else
+}
+
+// queue is what waits for its turn on the disk.
+type queue struct {
+	mu  sync.Mutex
+	all []*waiting
 }
 
 // published is the last checkpoint that left the log.
@@ -101,8 +111,8 @@ func open(cfg Config, on disk) (*Log, error) {
 	}
 	l := &Log{cfg: cfg, disk: on, unlock: unlock, owed: debts{wake: make(chan struct{}, 1)}}
 	if err := l.load(); err != nil {
-		if l.journal != nil {
-			err = errors.Join(err, l.journal.Close())
+		if l.journal.file != nil {
+			err = errors.Join(err, l.journal.file.Close())
 		}
 		return nil, errors.Join(err, unlock())
 	}
@@ -167,7 +177,7 @@ func (l *Log) Close() error {
 		return nil
 	}
 	l.closed = true
-	return errors.Join(l.journal.Close(), l.unlock())
+	return errors.Join(l.journal.file.Close(), l.unlock())
 }
 
 // Append writes an event and returns when it is durable. Number, time and salt are
@@ -186,9 +196,9 @@ func (l *Log) Add(ctx context.Context, e witness.Event) (int64, error) {
 	e.Salt = make([]byte, saltSize)
 	_, _ = rand.Read(e.Salt)
 	w := &waiting{event: e}
-	l.queued.Lock()
-	l.queue = append(l.queue, w)
-	l.queued.Unlock()
+	l.queue.mu.Lock()
+	l.queue.all = append(l.queue.all, w)
+	l.queue.mu.Unlock()
 	l.commit.Lock()
 	defer l.commit.Unlock()
 	for !w.done { // whoever comes first writes for all that wait
@@ -207,11 +217,11 @@ var errNoRoom = fmt.Errorf("what is left of the disk is kept for kill, freeze, r
 
 // writeGroup writes what is owed and then the oldest of the queue. l.commit is held.
 func (l *Log) writeGroup() {
-	l.queued.Lock()
-	n := min(len(l.queue), maxGroup)
-	group := l.queue[:n:n]
-	l.queue = l.queue[n:]
-	l.queued.Unlock()
+	l.queue.mu.Lock()
+	n := min(len(l.queue.all), maxGroup)
+	group := l.queue.all[:n:n]
+	l.queue.all = l.queue.all[n:]
+	l.queue.mu.Unlock()
 	fault := l.pay()
 	if fault == nil && !l.reserve.Fill() {
 		fault = errNoRoom
@@ -263,7 +273,7 @@ func (l *Log) put(group []*waiting) error {
 // counts, and mend takes it off the disk.
 func (l *Log) write(entries [][]byte) error {
 	if err := l.appendJournal(entries); err != nil {
-		l.torn = true
+		l.journal.torn = true
 		return err
 	}
 	l.mu.Lock()
@@ -273,7 +283,7 @@ func (l *Log) write(entries [][]byte) error {
 	full := len(l.tree.due) > 0
 	l.mu.Unlock()
 	if full { // the journal has all: what goes wrong with the tiles undoes no entry
-		l.torn = true
+		l.journal.torn = true
 		_ = l.mend()
 	}
 	return nil
@@ -286,7 +296,7 @@ func (l *Log) mend() error {
 	if l.closed {
 		return os.ErrClosed
 	}
-	if !l.torn {
+	if !l.journal.torn {
 		return nil
 	}
 	if err := l.settle(); err != nil {
@@ -295,7 +305,7 @@ func (l *Log) mend() error {
 	if err := l.newJournal(l.tree.size/width*width, l.tree.tail); err != nil {
 		return err
 	}
-	l.torn = false
+	l.journal.torn = false
 	return nil
 }
 

@@ -157,7 +157,7 @@ func (l *Log) pay() error {
 			group = append(group, &w)
 		}
 		fault := l.put(group)
-		for durable.Full(fault) && l.reserve.Give(int(l.length)) {
+		for durable.Full(fault) && l.reserve.Give(int(l.journal.length)) {
 			fault = l.put(group)
 		}
 		if fault != nil {

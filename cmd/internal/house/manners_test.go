@@ -234,15 +234,22 @@ func called(e ast.Expr) string {
 	return "?"
 }
 
-// Hard limits. The normal sizes of the house are 400 lines, 40 lines and 4 methods.
+// Hard limits. The normal sizes of the house are 400 lines, 40 lines, 12 fields and 4 methods.
 const (
 	maxFile    = 700
 	maxFunc    = 120
 	maxMethods = 4
+	maxFields  = 16
 )
 
 // allowedSizes are exceptions with a reason, by file, "directory.Func" or "directory.Interface".
 var allowedSizes = map[string]string{}
+
+// wideStructs are exceptions with a reason, by "directory.Struct".
+var wideStructs = map[string]string{
+	"cmd/internal/console.View":    "what one page shows, each word with a row in WORDS.md",
+	"cmd/internal/simulator.board": "what stands on the front of one simulated scanner",
+}
 
 func sizes(t *tree) []finding {
 	var out []finding
@@ -259,6 +266,9 @@ func sizes(t *tree) []finding {
 					out = append(out, finding{f.line(t, n), fmt.Sprintf("func %s has %d lines", n.Name.Name, long), "more than 120 lines is several functions"})
 				}
 			case *ast.TypeSpec:
+				if s, ok := n.Type.(*ast.StructType); ok && !told(s) && fields(s) > maxFields && !strings.HasSuffix(n.Name.Name, "Config") && wideStructs[f.dir+"."+n.Name.Name] == "" {
+					out = append(out, finding{f.line(t, n), fmt.Sprintf("struct %s has %d fields", n.Name.Name, fields(s)), "more than 16 fields: another noun is hiding"})
+				}
 				if i, ok := n.Type.(*ast.InterfaceType); ok && methods(i) > maxMethods && allowedSizes[f.dir+"."+n.Name.Name] == "" {
 					out = append(out, finding{f.line(t, n), fmt.Sprintf("interface %s has %d methods", n.Name.Name, methods(i)), "more than 4 methods needs a reason"})
 				}
@@ -267,6 +277,21 @@ func sizes(t *tree) []finding {
 		})
 	}
 	return out
+}
+
+// fields counts what a struct holds; an embedded one counts as one.
+func fields(s *ast.StructType) int {
+	n := 0
+	for _, f := range s.Fields.List {
+		n += max(1, len(f.Names))
+	}
+	return n
+}
+
+// told reports whether a struct is a document: all that it holds is named for the wire or
+// for a file, and whoever reads it there wants it in one piece.
+func told(s *ast.StructType) bool {
+	return !slices.ContainsFunc(s.Fields.List, func(f *ast.Field) bool { return f.Tag == nil && len(f.Names) > 0 })
 }
 
 // methods counts what an implementation must have; an embedded interface counts as one.
