@@ -57,6 +57,12 @@ type Screen struct {
 	views map[*View]struct{}
 }
 
+// Housed is a Keeper that is asked for room before the screen takes another size, in pixels.
+// What it returns an error for is not taken.
+type Housed interface {
+	Room(pixels int) error
+}
+
 // New is a screen of a console. Everything that it shows is kept first.
 func New(m Masks, k Keeper) *Screen {
 	return &Screen{masks: m, keeper: k, views: map[*View]struct{}{}}
@@ -78,6 +84,11 @@ func (s *Screen) Resize(w, h int) error {
 	}
 	if s.back != nil && image.Pt(w, h) == s.drawn.size {
 		return nil
+	}
+	if k, ok := s.keeper.(Housed); ok {
+		if err := k.Room(w * h); err != nil {
+			return err
+		}
 	}
 	s.drawn = newCells(image.Pt(w, h))
 	s.back = make([]uint32, w*h)

@@ -78,6 +78,7 @@ func (c *console) open(ctx context.Context, e *engine.Engine, v engine.Visit) {
 		c.dropped()
 		return session.Completed
 	})
+	_ = c.keeper.Room(0)
 	if !opened {
 		if c.err == nil {
 			c.err = err

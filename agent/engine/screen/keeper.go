@@ -15,6 +15,7 @@ type keeper struct {
 	c       *console
 	rec     session.Recorder
 	encoder *frames.Encoder
+	pixels  int // for which there is room; of who draws
 }
 
 // stream is the one channel of a console's recording.
@@ -38,6 +39,15 @@ func (k *keeper) record(kind session.EventKind, data []byte) error {
 
 func (k *keeper) input(data []byte) error  { return k.record(session.Input, data) }
 func (k *keeper) output(data []byte) error { return k.record(session.Output, data) }
+
+// Room implements screen.Housed.
+func (k *keeper) Room(pixels int) error {
+	err := k.c.line.room.change(k.c.t, k.pixels, pixels)
+	if err == nil {
+		k.pixels = pixels
+	}
+	return err
+}
 
 // Keep implements screen.Keeper.
 func (k *keeper) Keep(ch screen.Change) error {

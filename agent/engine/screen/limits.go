@@ -1,10 +1,20 @@
 package screen
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session/screen"
+)
 
 // Bounds of one console.
 const (
 	maxViewers = 8 // at a time, of the engineer
+
+	// Pixels of consoles, each of which takes up to 12 bytes: what is drawn, what is shown, and
+	// the picture for the recording.
+	maxSessionPixels = screen.MaxPixels
+	maxVendorPixels  = 24 << 20
+	maxAllPixels     = 40 << 20
 
 	graceTime    = 60 * time.Second       // its viewers may all be away this long
 	stallTime    = 10 * time.Second       // a viewer may take nothing this long

@@ -43,7 +43,8 @@ type Config struct {
 
 // Line serves the consoles of one protocol. Safe for concurrent use.
 type Line struct {
-	cfg Config
+	cfg  Config
+	room *room
 
 	mu       sync.Mutex // guards what follows; never held across I/O
 	consoles map[place]*console
@@ -62,7 +63,7 @@ func New(cfg Config) (*Line, error) {
 	if cfg.Protocol == "" || cfg.Dial == nil || cfg.Masks == nil || cfg.Log == nil {
 		return nil, errors.New("line needs a protocol, a way to its devices, masks and a log")
 	}
-	return &Line{cfg: cfg, consoles: map[place]*console{}}, nil
+	return &Line{cfg: cfg, room: newRoom(), consoles: map[place]*console{}}, nil
 }
 
 // Protocol is what this line speaks.

@@ -80,6 +80,7 @@ func control() []attack {
 		{"a freeze or a kill that meets a login to a device", "nothing is sent after it is acknowledged", "agent/engine", "^TestNothingIsSentToADeviceThatIsBeingReached$"},
 		{"a broker, a vendor, an old or a borrowed token lets somebody watch", "refused by the agent, in words", "agent", "^TestTheBrokerLetsNobodyWatch$"},
 		{"somebody who watches types, resizes, moves files, works, watches on", "nothing passes; cut off with leave or session", "agent/engine/shell", "^TestWatch"},
+		{"consoles that say they are huge fill the agent's memory", "10 Mpx a session, 24 a vendor, 40 in all", "agent/engine/screen", "^TestHugeConsolesTakeTheirShare$"},
 		{"the clock set back over restarts", "no session ends later, nothing opens", "agent/ledger", "^TestAClockSetBackOverARestart$"},
 		{"a device that paints what is most work to draw, while it is frozen and killed", "acknowledged <= 1 s, sealed <= 5 s after", "cmd/internal/hostile", "^TestAPainterHoldsNothingUp$"},
 		{"64 KiB of a device that keep whoever draws its terminal busy", "50 ms of a processor", "session/terminal/mirror", "^TestNoOutputCostsMoreThanItsLength$"},
