@@ -51,10 +51,7 @@ func (w *viewer) serve() error {
 	var working sync.WaitGroup
 	defer working.Wait()
 	working.Go(w.sock.Write)
-	working.Go(func() {
-		<-w.sock.Dead
-		_ = w.nc.Close()
-	})
+	working.Go(w.sock.Close)
 	cfg, hands := rfb.Config{Name: w.c.title()}, rfb.Hands(w)
 	switch {
 	case w.watch != nil:
@@ -64,8 +61,7 @@ func (w *viewer) serve() error {
 	}
 	err := rfb.Serve(context.Background(), &wire{w}, w.c.screen, hands, cfg) // ends with the socket
 	if !w.left.Load() && !errors.Is(err, rfb.ErrWire) {
-		// The console is over. The engine says the last words and cuts; until then what comes
-		// is read, for a connection that is closed with unread bytes loses what was said last.
+		// The console is over. The engine says the last words and cuts.
 		if w.watch != nil {
 			working.Go(w.shut)
 		}

@@ -46,10 +46,7 @@ func (l *Line) watch(ctx context.Context, v engine.Visit, b engine.Browser) erro
 	defer working.Wait()
 	working.Go(w.sock.Write)
 	working.Go(w.look)
-	working.Go(func() {
-		<-w.sock.Dead
-		_ = b.Conn.Close()
-	})
+	working.Go(w.sock.Close)
 	err = w.listen(b.In)
 	if !w.sock.Gone() { // else the writer closes it after the last word
 		w.sock.Kill()

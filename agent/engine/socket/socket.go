@@ -2,6 +2,7 @@ package socket
 
 import (
 	"context"
+	"io"
 	"net"
 	"time"
 
@@ -89,6 +90,16 @@ func (s *Socket) Write() {
 			return
 		}
 	}
+}
+
+// Close closes the connection once it is cut. What the browser still says is read for a
+// moment: a connection that is closed with unread bytes loses what was said last.
+func (s *Socket) Close() {
+	<-s.Dead
+	if half, ok := s.nc.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil && s.nc.SetReadDeadline(time.Now().Add(partingTime)) == nil {
+		_, _ = io.Copy(io.Discard, s.nc)
+	}
+	_ = s.nc.Close()
 }
 
 // put writes one frame, within the stall time for each part of it.
