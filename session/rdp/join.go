@@ -178,7 +178,7 @@ func (c *Client) conferred(b []byte) error {
 func (c *Client) block(kind int, f *fields) error {
 	switch kind {
 	case 0x0c02:
-		if f.u32() != 0 || f.u32() != 0 {
+		if method, level := f.u32(), f.u32(); method|level != 0 {
 			return session.Errorf(session.Refused, "The console wants RDP's own encryption inside TLS.").
 				WithNext("Set its security layer to TLS (SSL) or to network level authentication.")
 		}

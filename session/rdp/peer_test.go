@@ -3,8 +3,6 @@ package rdp
 import (
 	"bytes"
 	"crypto"
-	"crypto/ecdsa"
-	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/sha256"
@@ -214,15 +212,6 @@ func certificate(t *testing.T, dir string, key crypto.Signer, by x509.SignatureA
 		t.Fatal(err)
 	}
 	return cert, private, sha256.Sum256(der)
-}
-
-func newKey(t *testing.T) crypto.Signer {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return k
 }
 
 func newRSA(t *testing.T) crypto.Signer {

@@ -4,16 +4,17 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/hmac"
-	"crypto/md5" //nolint:gosec // NTLM knows no other
+	"crypto/md5"
 	"crypto/rand"
-	"crypto/rc4" //nolint:gosec // nor here
+	"crypto/rc4"
 	"crypto/x509"
 	"encoding/binary"
 	"strings"
 	"time"
 	"unicode/utf16"
 
-	"golang.org/x/crypto/md4" //nolint:staticcheck // nor here
+	//lint:ignore SA1019 NTLM knows no other
+	"golang.org/x/crypto/md4"
 
 	_ "crypto/sha512" // of certificates that are signed by it
 )
