@@ -22,7 +22,7 @@ import (
 )
 
 // TestMain builds the real binary, which is broker and agent of the demonstration too,
-// with the race detector in it.
+// with the race detector in it unless something is measured.
 func TestMain(m *testing.M) { os.Exit(withBinary(m)) }
 
 var program string
@@ -34,7 +34,7 @@ func withBinary(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "sallyport")
-	if out, err := exec.Command("go", "build", "-race", "-o", program, "../../sallyport").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", program, "../../sallyport")...).CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "build the binary: %v\n%s", err, out)
 		return 1
 	}

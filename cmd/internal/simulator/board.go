@@ -58,12 +58,12 @@ type board struct {
 
 	step     int // of the gantry
 	minute   int64
-	values   int64 // the ten seconds that the values shown are of
+	values   int64 // the second that the values shown are of
 	selected int   // the patient
 	page     string
 	lines    []string // what stands in the log
 	scroll   int      // lines back from its end
-	lamps    bool
+	turning  bool     // the gantry, because somebody pressed the button
 
 	typing  typing
 	buttons []button
@@ -110,7 +110,7 @@ func (b *board) arrange() {
 		{pageEvents, func() { b.show(pageEvents, nil) }}, {"Detectors", command("dettemp")},
 		{"Cooling", command("coolstat")}, {"Host and disks", command("dbstat")},
 		{"Copy values", func() { b.copy(b.valuesText()) }}, {"Copy list", func() { b.copy(strings.Join(b.lines, "\n")) }},
-		{"Lamp test", func() { b.lamps = !b.lamps; b.touch(partGantry) }}, {"Clear", func() { b.clip, b.whence = "", ""; b.typing = typing{held: b.typing.held}; b.touch(partLine) }},
+		{"Turn gantry", func() { b.turning = !b.turning; b.touch(partGantry) }}, {"Clear", func() { b.clip, b.whence = "", ""; b.typing = typing{held: b.typing.held}; b.touch(partLine) }},
 	} {
 		at := image.Pt(partDesk.box().Min.X+12+i%2*172, partDesk.box().Min.Y+36+i/2*40)
 		b.buttons = append(b.buttons, button{image.Rectangle{Min: at, Max: at.Add(image.Pt(164, 32))}, x.text, x.do})
@@ -134,7 +134,11 @@ func (b *board) tick() {
 		b.minute = m
 		b.touch(partTasks, partTitle, partNames)
 	}
-	if v := now.Unix() / 10; v != b.values {
+	every := time.Minute
+	if b.moving(now) {
+		every = 10 * time.Second
+	}
+	if v := now.Truncate(every).Unix(); v != b.values {
 		b.values = v
 		b.touch(partTiles)
 		if b.page == pageEvents {
@@ -143,15 +147,15 @@ func (b *board) tick() {
 	}
 }
 
-// turn moves the gantry: at every second call while a patient is scanned, and slowly, as
-// it does for its own air calibration, while none is.
+// moving reports whether the gantry turns: while a patient is scanned, and when it is told to.
+// A scanner at rest shows next to nothing new.
+func (b *board) moving(now time.Time) bool {
+	return b.turning || b.s.modality(now).name == "scanning"
+}
+
 func (b *board) turn(now time.Time) {
-	every := int64(4)
-	if b.s.modality(now).name == "scanning" {
-		every = 1
-	}
-	if half := now.UnixMilli() / 500; half%every == 0 {
-		b.step = int(half / every % gantrySteps)
+	if step := int(now.UnixMilli() / 500 % gantrySteps); step != b.step && b.moving(now) {
+		b.step = step
 		b.touch(partGantry)
 	}
 }
@@ -240,7 +244,7 @@ func (b *board) valuesText() string {
 
 // readings are the values of the tiles, as the shell's tables have them.
 func (b *board) readings() []row {
-	now := time.Unix(b.values*10, 0)
+	now := time.Unix(b.values, 0)
 	var all []row
 	if b.s.is("PT") {
 		for ring := range petRings {

@@ -143,7 +143,7 @@ func (b *board) paintGantry(whole image.Rectangle) {
 	b.c.Disc(round(middle, 102, turn), 13, 0, 0xe0a526)
 	b.c.Disc(round(middle, 102, turn+0.5), 13, 0, 0x3f7fbf)
 	lamp := uint32(colourGood)
-	if m.name == "scanning" || b.lamps {
+	if b.moving(now) {
 		lamp = 0xe0a526
 	}
 	b.c.Disc(image.Pt(in.Min.X+30, in.Min.Y+30), 10, 0, lamp)

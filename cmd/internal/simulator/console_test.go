@@ -300,7 +300,7 @@ func TestThePointerAndTheNames(t *testing.T) {
 		v.until(t, "the pointer is the "+shape, func() bool { return slices.Equal(v.cursor.Pix, want.Pix) && v.cursor.Hot == want.Hot })
 	}
 	_, before, _ := r.Picture()
-	at := r.button("Lamp test")
+	at := r.button("Copy list")
 	if err := v.client.Point(screen.Pointer{At: at}); err != nil {
 		t.Fatal(err)
 	}
@@ -336,6 +336,40 @@ func TestThePointerAndTheNames(t *testing.T) {
 				t.Errorf("the log names a patient: %s", line)
 			}
 		}
+	}
+}
+
+// A scanner at rest shows nothing new until the minute is over, and its gantry turns when it
+// is told to.
+func TestAConsoleAtRest(t *testing.T) {
+	now := noon().Add(-7 * time.Hour)
+	s, err := New(Config{Asset: petct(), Dir: t.TempDir(), Now: func() time.Time { return now }, Pace: -1, Seed: 7, Password: testPassword})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := s.newBoard()
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.paint()
+	for now.Second() < 59 {
+		now = now.Add(500 * time.Millisecond)
+		if b.tick(); len(b.dirty) > 0 {
+			t.Fatalf("at %v it paints %v", now, b.dirty)
+		}
+	}
+	now = now.Add(2 * time.Second)
+	if b.tick(); !slices.Contains(b.dirty, partTasks) || !slices.Contains(b.dirty, partTiles) {
+		t.Errorf("a new minute paints %v", b.dirty)
+	}
+	b.paint()
+	at := middle(b.buttons[slices.IndexFunc(b.buttons, func(x button) bool { return x.text == "Turn gantry" })].at)
+	b.point(at, true, 0)
+	b.point(at, false, 0)
+	b.paint()
+	now = now.Add(500 * time.Millisecond)
+	if b.tick(); !slices.Contains(b.dirty, partGantry) {
+		t.Errorf("a gantry that turns paints %v", b.dirty)
 	}
 }
 

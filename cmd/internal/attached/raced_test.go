@@ -1,0 +1,5 @@
+//go:build !bench
+
+package attached
+
+var buildFlags = []string{"-race"}
