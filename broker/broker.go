@@ -32,6 +32,7 @@ import (
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/lobby"
 	"github.com/sallyport/sallyport/session/proxy"
 )
 
@@ -144,7 +145,9 @@ func (b *Broker) furnish(ctx context.Context) error {
 		return err
 	}
 	b.archive = NewArchive(b.vault, b.signer, b.peers.logs, b.peers.Nodes, b.access)
+	known := lobby.NewKnown()
 	if b.ssh, err = sshd.New(sshd.Config{
+		Known: known, Full: full(),
 		HostKeyFile: filepath.Join(b.cfg.State, "ssh_host_ed25519_key"),
 		Access:      routes{b.access}, Streams: b.fleet, Log: b.log, Now: time.Now,
 	}); err != nil {
@@ -160,7 +163,7 @@ func (b *Broker) furnish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.port = newPort(b.fleet.TLSConfig(), webTLS, b.fleet.Serve, b.log)
+	b.port = newPort(b.fleet.TLSConfig(), webTLS, b.fleet.Serve, known, b.log)
 	b.port.follow(b.web)
 	return nil
 }

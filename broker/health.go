@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 
 	"github.com/sallyport/sallyport/broker/api"
@@ -42,6 +43,12 @@ func enoughDescriptors(context.Context) error {
 		return fmt.Errorf("%d of %d file descriptors are in use", number, most)
 	}
 	return nil
+}
+
+// full reports whether a connection is one of the last for which there are descriptors.
+func full() func(net.Conn) bool {
+	most := maxDescriptors()
+	return func(c net.Conn) bool { return most > 0 && number(c) >= most-sparedOf(most) }
 }
 
 // sparedOf is how many descriptors strangers do not get: they are for agents, for people who

@@ -28,6 +28,8 @@ const (
 	firstByteWait       = 10 * time.Second // until a connection says what it is
 	maxStrangers        = 4096             // connections of nobody who has shown a certificate or signed in
 	maxStrangersNetwork = 512              // the same, of one network
+	shakeEvery          = time.Second / 5  // a handshake more of a network that is not known
+	shakeBurst          = 300              // and so many at once: a change of shift behind one address
 	writeWait           = 30 * time.Second // for a browser to take the next piece
 	writePiece          = 32 << 10         // bytes of one; a TLS record is one
 )

@@ -30,11 +30,11 @@ type port struct {
 	strangers *lobby.Lobby
 	// plain is whether HTTP without TLS is answered (loopback demonstrations).
 	plain bool
-	spare uint64 // descriptors from this number on are not for strangers; 0: unknown
+	spare uint64 // descriptors from this number on are for networks that are known; 0: unknown
 	log   *slog.Logger
 }
 
-func newPort(linkTLS, webTLS *tls.Config, serve func(context.Context, *tls.Conn), log *slog.Logger) *port {
+func newPort(linkTLS, webTLS *tls.Config, serve func(context.Context, *tls.Conn), known *lobby.Pace, log *slog.Logger) *port {
 	most := maxDescriptors()
 	strangers := maxStrangers
 	if most > 0 {
@@ -42,6 +42,7 @@ func newPort(linkTLS, webTLS *tls.Config, serve func(context.Context, *tls.Conn)
 	}
 	p := &port{link: serve, spare: most - sparedOf(most), web: &handoff{conns: make(chan net.Conn), closed: make(chan struct{})},
 		strangers: lobby.New(strangers, maxStrangersNetwork), plain: webTLS == nil, log: log}
+	p.strangers.Slow(shakeEvery, shakeBurst, known)
 	p.cert.Store(webTLS)
 	p.tls = &tls.Config{
 		MinVersion: tls.VersionTLS13,
@@ -82,7 +83,7 @@ func (p *port) serve(ctx context.Context, ln net.Listener) error {
 			}
 			return err
 		}
-		if n := number(conn); p.spare > 0 && n >= p.spare {
+		if n := number(conn); p.spare > 0 && n >= p.spare && !p.strangers.Knows(conn.RemoteAddr()) {
 			p.log.Warn("connection turned away: file descriptors run low", "peer", conn.RemoteAddr(), "in use", n)
 			_ = conn.Close()
 			continue
@@ -116,6 +117,11 @@ func (p *port) sort(ctx context.Context, g *guest) {
 		p.web.put(g)
 		return
 	}
+	if !g.place.Begins() {
+		p.log.Debug("connection turned away: its network began too many handshakes", "peer", g.RemoteAddr())
+		g.Close()
+		return
+	}
 	tc := tls.Server(g, p.tls)
 	_ = tc.SetDeadline(time.Now().Add(firstByteWait))
 	if err := tc.HandshakeContext(ctx); err != nil {
@@ -126,7 +132,7 @@ func (p *port) sort(ctx context.Context, g *guest) {
 	_ = tc.SetDeadline(time.Time{})
 	if is := tc.ConnectionState(); is.NegotiatedProtocol == link.ALPN {
 		if len(is.PeerCertificates) > 0 { // which the handshake has verified
-			g.place.Leave()
+			g.place.Proven()
 		}
 		p.link(ctx, tc)
 		return

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"sync"
 	"testing"
@@ -24,9 +25,14 @@ func openPort(t *testing.T, most, share int) (addr string) { return openSpare(t,
 
 func openSpare(t *testing.T, most, share int, spare uint64) (addr string) {
 	t.Helper()
-	p := newPort(&tls.Config{}, nil, func(_ context.Context, c *tls.Conn) { c.Close() }, slog.New(slog.DiscardHandler))
+	p := newPort(&tls.Config{}, nil, func(_ context.Context, c *tls.Conn) { c.Close() }, lobby.NewKnown(), slog.New(slog.DiscardHandler))
 	p.strangers = lobby.New(most, share)
 	p.spare = spare
+	return runPort(t, p)
+}
+
+func runPort(t *testing.T, p *port) (addr string) {
+	t.Helper()
 	web := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Cookie") != "" {
 			lobby.Proven(r.Context())
@@ -104,6 +110,38 @@ func TestStrangersDoNotCloseThePort(t *testing.T) {
 	}
 	must(t, known.get(""))
 	must(t, callFrom(t, "127.0.0.1", addr).get(""))
+}
+
+// A network that nobody proved anything from gets its share of handshakes and no more, while
+// others go on, and so does it once somebody has signed in there.
+func TestHandshakesOfANetworkAreBounded(t *testing.T) {
+	own := httptest.NewTLSServer(nil)
+	defer own.Close()
+	cert := &tls.Config{Certificates: own.TLS.Certificates, MinVersion: tls.VersionTLS13}
+	p := newPort(&tls.Config{}, cert, func(_ context.Context, c *tls.Conn) { c.Close() }, lobby.NewKnown(), slog.New(slog.DiscardHandler))
+	known := lobby.NewKnown()
+	p.strangers.Slow(time.Hour, 3, known)
+	addr := runPort(t, p)
+	shake := func(source, header string) error {
+		c := callFrom(t, source, addr)
+		tc := tls.Client(c.Conn, &tls.Config{InsecureSkipVerify: true}) // #nosec G402
+		_ = tc.SetDeadline(time.Now().Add(30 * time.Second))
+		defer tc.Close()
+		return (&caller{tc, bufio.NewReader(tc)}).get(header)
+	}
+	for range 3 {
+		must(t, shake("127.0.1.1", ""))
+	}
+	if err := shake("127.0.1.2", ""); err == nil {
+		t.Error("a handshake beyond the network's share")
+	}
+	must(t, shake("127.0.2.1", "Cookie: a=b\r\n")) // signed in
+	for range 6 {
+		must(t, shake("127.0.2.2", ""))
+	}
+	if err := shake("127.0.1.1", ""); err == nil {
+		t.Error("the first network has its share again")
+	}
 }
 
 // Whoever stops taking an answer is cut off; whoever takes it slowly is not, however long

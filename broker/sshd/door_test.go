@@ -179,17 +179,21 @@ func (j *journal) String() string {
 	return j.b.String()
 }
 
-func openDoor(t *testing.T) *opened {
+func openDoor(t *testing.T, change ...func(*Config)) *opened {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := &opened{desk: newDesk(t), addr: ln.Addr().String(), log: &journal{}}
-	o.Server, err = New(Config{
+	c := Config{
 		HostKeyFile: filepath.Join(t.TempDir(), "host_key"), Access: o.desk, Streams: o.desk, Recheck: 5 * time.Millisecond,
 		Log: slog.New(slog.NewTextHandler(o.log, nil)),
-	})
+	}
+	for _, f := range change {
+		f(&c)
+	}
+	o.Server, err = New(c)
 	if err != nil {
 		t.Fatal(err)
 	}

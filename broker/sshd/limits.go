@@ -7,6 +7,8 @@ const (
 	relayBuffer         = 64 << 10         // bytes per direction of a stream: two SSH packets
 	maxStrangers        = 512              // connections that have not proven a key, all together
 	maxStrangersNetwork = 32               // the same, of one network
+	shakeEvery          = time.Second / 2  // a handshake more of a network that is not known
+	shakeBurst          = 100              // and so many at once
 	maxPerEngineer      = 64               // connections of one engineer
 	maxTries            = 3                // failed authentications per connection
 	maxStreams          = 16               // open channels per connection

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,54 @@ func stays(nc net.Conn) bool {
 	_ = nc.SetReadDeadline(time.Now().Add(5 * time.Millisecond))
 	_, err := io.Copy(io.Discard, nc)
 	return errors.Is(err, os.ErrDeadlineExceeded)
+}
+
+// greeted reports whether the door greets a connection of an address of ours; any of 127/8 is.
+func (o *opened) greeted(t *testing.T, source string) bool {
+	t.Helper()
+	d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
+	nc, err := d.DialContext(t.Context(), "tcp", o.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	_ = nc.SetReadDeadline(time.Now().Add(30 * time.Second))
+	_, err = bufio.NewReaderSize(nc, 16).ReadString('\n')
+	return err == nil
+}
+
+// A network that nobody signed in from gets its share of handshakes and no more. Others, and
+// one that somebody signed in from, are not slowed.
+func TestHandshakesOfANetworkAreBounded(t *testing.T) {
+	o := openDoor(t)
+	n := 0
+	for ; n < 20*shakeBurst && o.greeted(t, "127.0.2.1"); n++ {
+	}
+	if n < shakeBurst || n == 20*shakeBurst {
+		t.Fatalf("%d handshakes of a stranger's network", n)
+	}
+	o.signedIn(t, jana)
+	for range 2 * shakeBurst {
+		if !o.greeted(t, "127.0.0.7") {
+			t.Fatal("a network that somebody signed in from was slowed")
+		}
+	}
+}
+
+// The last descriptors are for networks that are known.
+func TestLastDescriptorsAreForKnownNetworks(t *testing.T) {
+	var low atomic.Bool
+	o := openDoor(t, func(c *Config) { c.Full = func(net.Conn) bool { return low.Load() } })
+	o.signedIn(t, jana)
+	low.Store(true)
+	if o.greeted(t, "127.0.2.1") {
+		t.Error("a stranger took one of the last descriptors")
+	}
+	o.signedIn(t, jana)
+	low.Store(false)
+	if !o.greeted(t, "127.0.2.1") {
+		t.Error("a stranger stays away though there are descriptors again")
+	}
 }
 
 // Strangers who say nothing keep nobody out, their own neighbours neither: when they hold

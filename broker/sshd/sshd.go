@@ -56,9 +56,11 @@ type Config struct {
 	HostKeyFile string // ed25519, made on first use, mode 0600
 	Access      Access
 	Streams     Streams
-	Recheck     time.Duration    // between two questions whether open streams may go on; default 2 s
-	Log         *slog.Logger     // default: discard
-	Now         func() time.Time // default: time.Now
+	Known       *lobby.Pace         // networks that are known, also at other doors; default: at this one
+	Full        func(net.Conn) bool // whether descriptors run low, and networks have to be known; default: they never do
+	Recheck     time.Duration       // between two questions whether open streams may go on; default 2 s
+	Log         *slog.Logger        // default: discard
+	Now         func() time.Time    // default: time.Now
 }
 
 // Server is the jump host. Safe for concurrent use.
@@ -69,6 +71,7 @@ type Server struct {
 	now       func() time.Time
 	signers   []gossh.Signer
 	recheck   time.Duration
+	full      func(net.Conn) bool
 	strangers *lobby.Lobby // who has not proven a key
 	failures  *lobby.Quiet // lines about them
 
@@ -94,9 +97,17 @@ func New(c Config) (*Server, error) {
 	if c.Recheck <= 0 {
 		c.Recheck = recheckTime
 	}
+	if c.Known == nil {
+		c.Known = lobby.NewKnown()
+	}
+	if c.Full == nil {
+		c.Full = func(net.Conn) bool { return false }
+	}
+	strangers := lobby.New(maxStrangers, maxStrangersNetwork)
+	strangers.Slow(shakeEvery, shakeBurst, c.Known)
 	return &Server{
-		access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signers: signers, recheck: c.Recheck,
-		strangers: lobby.New(maxStrangers, maxStrangersNetwork), failures: lobby.NewQuiet(), visits: map[*visit]struct{}{},
+		full: c.Full, access: c.Access, streams: c.Streams, log: c.Log, now: c.Now, signers: signers, recheck: c.Recheck,
+		strangers: strangers, failures: lobby.NewQuiet(), visits: map[*visit]struct{}{},
 	}, nil
 }
 
@@ -147,14 +158,31 @@ func (s *Server) accept(ctx context.Context, ln net.Listener, visits *sync.WaitG
 			}
 			continue
 		}
-		place, ok := s.strangers.Enter(nc.RemoteAddr(), func() { _ = nc.Close() })
+		place, ok := s.admit(nc)
 		if !ok {
-			s.log.Debug("connection turned away: too many that have not signed in", "peer", nc.RemoteAddr().String())
 			_ = nc.Close()
 			continue
 		}
 		visits.Go(func() { s.receive(ctx, nc, place) })
 	}
+}
+
+// admit gives a connection a place, unless it has to go.
+func (s *Server) admit(nc net.Conn) (place *lobby.Place, ok bool) {
+	peer := nc.RemoteAddr()
+	if s.full(nc) && !s.strangers.Knows(peer) {
+		s.log.Warn("connection turned away: file descriptors run low", "peer", peer.String())
+		return nil, false
+	}
+	place, ok = s.strangers.Enter(peer, func() { _ = nc.Close() })
+	if ok && place.Begins() {
+		return place, true
+	}
+	if ok {
+		place.Leave()
+	}
+	s.log.Debug("connection turned away: too many of its network that have not signed in, or too often", "peer", peer.String())
+	return nil, false
 }
 
 // receive serves one connection from its first byte to its last.

@@ -194,7 +194,7 @@ func (v *visit) proven(ctx context.Context, user string, key gossh.PublicKey) (*
 		v.clock.Reset(idleTime)
 	}
 	v.mu.Unlock()
-	v.place.Leave()
+	v.place.Proven()
 	v.log.Info("signed in", "user", engineer.Sub, "request", request, "key", gossh.FingerprintSHA256(key))
 	return &gossh.Permissions{ExtraData: map[any]any{ownerMark{}: who}}, nil
 }

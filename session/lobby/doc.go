@@ -5,5 +5,6 @@
 // counted no more and is never shed.
 //
 // Being shed is cheap for an honest client, which tries again, and to hold a place costs a
-// stranger what it costs to prove something: silence holds nothing.
+// stranger what it costs to prove something: silence holds nothing. Handshakes, which cost us
+// more than a stranger, have a share a second of each network that nobody proved anything from.
 package lobby

@@ -11,6 +11,9 @@ const (
 // busyTime is how long whoever is at it keeps its place before its neighbours.
 const busyTime = 5 * time.Second
 
+// knownTime is how long a network is known after somebody proved something there.
+const knownTime = 24 * time.Hour
+
 // maxNames is how many names a pace remembers.
 const maxNames = 20000
 

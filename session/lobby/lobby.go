@@ -13,6 +13,8 @@ import (
 type Lobby struct {
 	most, share int
 	now         func() time.Time
+	shakes      *Pace // handshakes of strangers, by network; nil: as many as they like
+	known       *Pace // networks that somebody came from who proved something: an empty bucket
 
 	mu     sync.Mutex
 	inside int
@@ -24,6 +26,21 @@ type Lobby struct {
 func New(most, share int) *Lobby {
 	return &Lobby{most: most, share: share, now: time.Now, crowds: map[string]*crowd{}}
 }
+
+// NewKnown remembers networks from which somebody came who proved something; several
+// lobbies may share it.
+func NewKnown() *Pace { return NewPace(knownTime, 1) }
+
+// Slow gives each network so many handshakes at once, and one more every so often. A network
+// that is known is never slowed: behind one address may be a whole hospital.
+func (l *Lobby) Slow(every time.Duration, burst int, known *Pace) {
+	l.shakes, l.known = NewPace(every, burst), known
+}
+
+// Knows reports whether somebody came from a connection's network lately who proved something.
+func (l *Lobby) Knows(addr net.Addr) bool { return l.knows(Network(addr).String()) }
+
+func (l *Lobby) knows(from string) bool { return l.known != nil && !l.known.Has(from, l.now()) }
 
 // crowd are those of one network, or of one name, each list from who came or moved first.
 type crowd struct{ idle, busy list.List }
@@ -127,6 +144,25 @@ func (p *Place) before(q *Place) bool {
 	return p.turn < q.turn
 }
 
+// Begins reports whether the connection may begin a handshake, which costs us more than it
+// costs a stranger.
+func (p *Place) Begins() bool {
+	l := p.lobby
+	return l.shakes == nil || l.knows(p.from) || l.shakes.Allow(p.from, l.now())
+}
+
+// Proven gives the place back, because the connection has shown who it is. Its network is
+// known from then on.
+func (p *Place) Proven() {
+	if p == nil {
+		return
+	}
+	if p.lobby.known != nil {
+		p.lobby.known.Allow(p.from, p.lobby.now())
+	}
+	p.Leave()
+}
+
 // Busy says that whoever has the place is at it, from now on; Idle that it waits again.
 func (p *Place) Busy() { p.move(true) }
 
@@ -145,7 +181,8 @@ func (p *Place) move(busy bool) {
 	}
 }
 
-// Leave gives the place back: the connection has proven something, or is over.
+// Leave gives the place back: the connection is over, or is somebody's who proved something
+// that says nothing of its network.
 func (p *Place) Leave() {
 	if p == nil {
 		return
@@ -226,5 +263,5 @@ func With(ctx context.Context, p *Place) context.Context {
 // Proven takes the connection of a call out of the lobby: it has shown who it is.
 func Proven(ctx context.Context) {
 	p, _ := ctx.Value(placeKey{}).(*Place)
-	p.Leave()
+	p.Proven()
 }

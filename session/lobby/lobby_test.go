@@ -93,6 +93,51 @@ func TestShareOfANetwork(t *testing.T) {
 	}
 }
 
+// A network has a share of the handshakes; one that is known is never slowed, and slows
+// nobody; what is known is shared by the doors, and forgotten.
+func TestHandshakesHaveAShare(t *testing.T) {
+	h, door, known := newHall(100, 100), newHall(100, 100), NewKnown()
+	h.Slow(time.Second, 3, known)
+	door.Slow(time.Second, 3, known)
+	begins := func(h *hall, addr string) (n int) {
+		for range 20 {
+			p := h.enter(t, addr)
+			if p.Begins() {
+				n++
+			}
+			p.Leave()
+		}
+		return n
+	}
+	is := func(what string, h *hall, addr string, want int) {
+		t.Helper()
+		if n := begins(h, addr); n != want {
+			t.Errorf("%s: %d of 20 handshakes, want %d", what, n, want)
+		}
+	}
+	is("a stranger", h, "192.0.2.1:1", 3)
+	is("the same network", h, "192.0.2.99:1", 0)
+	is("another", h, "198.51.100.1:1", 3)
+	h.clock = h.clock.Add(2 * time.Second)
+	is("two seconds later", h, "192.0.2.1:1", 2)
+	if h.Knows(at("203.0.113.1:1")) {
+		t.Error("a stranger is known")
+	}
+	p := h.enter(t, "203.0.113.1:1")
+	p.Proven()
+	if h.inside != 0 || !h.Knows(at("203.0.113.2:9")) || !door.Knows(at("203.0.113.2:9")) || h.Knows(at("203.0.114.2:9")) {
+		t.Error("who has proven something is inside, or its network is not known, or others are")
+	}
+	is("a known network", h, "203.0.113.7:1", 20)
+	is("a known network at the other door", door, "203.0.113.7:1", 20)
+	h.clock = h.clock.Add(knownTime)
+	is("a day later", h, "203.0.113.7:1", 3)
+	(*Place)(nil).Proven()
+	open := newHall(100, 100)
+	is("a lobby without such a share", open, "192.0.2.1:1", 20)
+	t.Log("ATTACK | handshakes without end from one network | its share a second; a network that somebody proved something from is never slowed | 3 of 20, 20 of 20 | holds")
+}
+
 // When all places are taken those go that hold the most.
 func TestAllPlaces(t *testing.T) {
 	h := newHall(10, 8)
