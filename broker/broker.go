@@ -117,11 +117,13 @@ func openStore(ctx context.Context, cfg Config, log *slog.Logger) (*store.Store,
 }
 
 func (b *Broker) furnish(ctx context.Context) error {
-	var err error
-	if b.vault, err = vault.OpenDirectory(b.cfg.Vault); err != nil {
+	shelves, err := vault.OpenDirectory(b.cfg.Vault)
+	if err != nil {
 		return err
 	}
-	b.quota = &quota{b.store, b.cfg.Vault, disk}
+	b.vault = shelves
+	b.quota = &quota{store: b.store, shares: b.cfg.VaultShares, stored: shelves.Used, open: map[string]int64{},
+		disk: func() (int64, int64, bool) { return disk(b.cfg.Vault) }}
 	if b.out, err = proxy.New(b.cfg.Proxy); err != nil {
 		return err
 	}

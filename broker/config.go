@@ -26,7 +26,10 @@ type Config struct {
 	TLS    TLS    `yaml:"tls"`
 	State  string `yaml:"state"` // the link's CA, host keys; 0700
 	Vault  string `yaml:"vault"` // directory of recordings; default STATE/vault
-	Redis  Redis  `yaml:"redis"`
+	// VaultShares are how many percent of the vault's disk a site may fill, by site; "*" is
+	// every other one, 50 where nothing is said.
+	VaultShares map[string]int `yaml:"vault_shares,omitempty"`
+	Redis       Redis          `yaml:"redis"`
 	// Proxy is the forward proxy on the way to the identity providers.
 	Proxy proxy.Config `yaml:"proxy,omitempty"`
 	// Issuers are the identity providers whose people may sign in, and the sites
@@ -156,6 +159,10 @@ func (c *Config) Validate() error {
 	require("$.redis.password", (c.Redis.User == "") == c.Redis.Password.IsZero(), "user and password go together")
 	if c.Vault == "" {
 		c.Vault = filepath.Join(c.State, "vault")
+	}
+	for site, percent := range c.VaultShares {
+		require("$.vault_shares", site == everyOther || session.ValidName(site), `a share is a site's, or "*" for every other one`)
+		require("$.vault_shares."+site, percent >= 1 && percent <= 95, "a share is 1 to 95 percent of the vault's disk")
 	}
 	if c.SSH.Address == "" {
 		c.SSH.Address = c.SSH.Listen

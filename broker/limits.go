@@ -19,7 +19,7 @@ const lowDisk = 128 << 20
 
 // The shares of the vault's disk.
 const (
-	siteShare = 2       // one site gets half of it
+	siteShare = 50      // percent of it that one site gets, unless the configuration says otherwise
 	keptFree  = 1 << 30 // bytes at the most that recordings leave free, of a twentieth
 )
 

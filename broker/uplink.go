@@ -118,9 +118,11 @@ func (b *Broker) Put(ctx context.Context, site, agent string, p link.Put, body i
 	if _, err := b.vault.Size(ctx, site, p.Recording, p.Part); err == nil { // once more: it takes no room
 		return b.archive.Put(ctx, site, agent, p, body)
 	}
-	if err := b.quota.admits(ctx, site, p.Size); err != nil {
+	done, err := b.quota.admits(ctx, site, p.Size)
+	if err != nil {
 		return err
 	}
+	defer done()
 	if err := b.archive.Put(ctx, site, agent, p, body); err != nil {
 		return err
 	}

@@ -178,6 +178,33 @@ func (d *Directory) Open(_ context.Context, site, recording, part string) (io.Re
 	return f, nil
 }
 
+// Used is how many bytes the parts of a site's recordings have. It looks at each.
+func (d *Directory) Used(ctx context.Context, site string) (n int64, err error) {
+	if !session.ValidName(site) {
+		return 0, session.Errorf(session.Invalid, "%.60q is not the name of a site", site)
+	}
+	err = fs.WalkDir(d.root.FS(), site, func(_ string, e fs.DirEntry, err error) error {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil || !e.Type().IsRegular() {
+			return err
+		}
+		info, err := e.Info()
+		if err == nil {
+			n += info.Size()
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, fmt.Errorf("measure what %s has stored: %w", site, err)
+	}
+	return n, nil
+}
+
 // Size is how many bytes a part has. See Vault.
 func (d *Directory) Size(_ context.Context, site, recording, part string) (int64, error) {
 	if err := checkName(site, recording, part); err != nil {

@@ -44,7 +44,7 @@ func families() []Family {
 		{"join", "a token with which an agent enrols", "fleet", "an operator's own", time.Hour, ""},
 		{"denied", "that an agent is revoked", "broker", "an operator's own", 25 * time.Hour, ""},
 		{"owed", "an event that a node's audit log could not take", "broker", "4096 are read back", 90 * day, ""},
-		{"vault-used", "how much a site has stored", "broker", "one of a site", 0, "is one number of a site"},
+		{"vault-used", "how much a site has stored", "broker", "one of a site", 0, "is counted anew from the vault when it is lost"},
 		{"node", "that a node runs", "broker", "one of a node, 16 at the most", 0, "goes when the node stops"},
 		{"auditlog", "a node's newest checkpoint", "broker", "one of a node, 16 at the most", 0, "is overwritten as the log grows"},
 		{"count", "attempts of somebody in a window of time", "store", "one of a person, site or network that tried", time.Hour, ""},

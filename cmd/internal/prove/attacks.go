@@ -45,6 +45,7 @@ func shares() []attack {
 		{"one session takes an agent's channels", "others go on", "agent/engine/shell", "^TestOnesShareOf"},
 		{"requests without end before a kill", "it is taken at once", "session/link", "^TestAFloodOfQuestionsKeepsNothingUrgentWaiting$|^TestUnansweredQuestionsLeaveRoomForUrgentOnes$"},
 		{"recordings of one person or vendor fill an agent's disk", "a half, two thirds of it", "agent/spool", "^TestOnesShareOf"},
+		{"recordings of one hospital fill the broker's disk, many at once, or after the store was lost", "its share, counted with what arrives and from the vault itself", "broker", "^TestASiteFillsItsShareOfTheDiskAndNoMore$|^TestTheQuotaCounts"},
 		{"transfers and listings that are made to be held", "32 MiB of a session", "session/files", "^TestReadsOutOfOrderAreBounded$|^TestSingleBytesOutOfOrderAreBounded$|^TestListingsOfAHostileDeviceAreBounded$"},
 		{"requests that an agent refuses, each with a key of its own", "what they leave ends", "broker/access", "^TestKeysAndGrantsEndWithTheirRequests$"},
 		{"keys in Redis that nobody describes, or that never end", "each family has an owner, a bound and an end", "broker/store/storetest", "^TestEveryKindIsDescribed$|^TestWhatIsNotDescribedIsFound$"},
