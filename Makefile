@@ -72,6 +72,7 @@ everything: lint test attacks
 	SALLYPORT_PROVE=1 CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 60m ./recordings ./recordings/exchange ./recordings/replay/... ./broker/audit ./session/files
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestClients$$' ./cmd/internal/stories
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m ./cmd/internal/scale
+	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 10m -run '^TestCallsBesideMuch$$' ./broker/access
 	SALLYPORT_CRASHES=$(CRASHES) CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 60m ./cmd/internal/crash
 	$(GO) run ./cmd/internal/prove fuzz -time 10m
 	$(GO) run ./cmd/internal/prove hours

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -13,13 +14,20 @@ import (
 
 // siteUsual is what a site's requests tell of its scanners.
 type siteUsual struct {
-	at     time.Time
-	typic  map[string]Typical // by asset; "" is the site
-	live   map[string][]record
-	number uint64
+	at      time.Time          // zero: something changed since
+	typic   map[string]Typical // by asset; "" is the site
+	live    map[string][]record
+	decided decisions
+	number  uint64
 }
 
-// usual remembers what was computed of each site for a moment, because every page asks.
+// decisions are a site's latest, the newest first: what is decided stays so, and is read once.
+type decisions struct {
+	head string // place of the newest in its list
+	all  []decision
+}
+
+// usual remembers what was computed of each site, because every page asks.
 type usual struct {
 	mu     sync.Mutex // guards what follows
 	sites  map[string]siteUsual
@@ -34,22 +42,32 @@ func (u *usual) forget(site string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.number[site]++
-	delete(u.sites, site)
+	if s, ok := u.sites[site]; ok {
+		s.at, s.typic, s.live = time.Time{}, nil, nil
+		u.sites[site] = s
+	}
 }
 
 func (u *usual) get(site string, now time.Time) (siteUsual, uint64, bool) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	s, ok := u.sites[site]
-	return s, u.number[site], ok && now.Sub(s.at).Abs() < usualAge
+	s := u.sites[site]
+	return s, u.number[site], !s.at.IsZero() && now.Sub(s.at).Abs() < usualAge
 }
 
 func (u *usual) put(site string, s siteUsual) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if u.number[site] == s.number { // nothing changed while it was computed
-		u.sites[site] = s
+	if u.number[site] != s.number { // something changed while it was computed
+		s.at, s.typic, s.live = time.Time{}, nil, nil
 	}
+	if _, known := u.sites[site]; !known && len(u.sites) >= usualSites {
+		for other := range u.sites { // any: it is read again when somebody asks
+			delete(u.sites, other)
+			break
+		}
+	}
+	u.sites[site] = s
 }
 
 // siteUsual reads a site's latest requests.
@@ -60,20 +78,14 @@ func (a *Access) siteUsual(ctx context.Context, name string) (siteUsual, error) 
 		return known, nil
 	}
 	s := siteUsual{at: now, typic: map[string]Typical{}, live: map[string][]record{}, number: number}
-	took := map[string][]decision{}
-	docs, _, err := a.list.Page(ctx, requestKind, []string{ofSite(name) + decidedOf}, "", usualOf)
-	if err != nil {
+	var err error
+	if s.decided, err = a.decisions(ctx, name, known.decided); err != nil {
 		return siteUsual{}, err
 	}
-	for _, d := range docs {
-		r, err := readRecord(d)
-		if err != nil {
-			return siteUsual{}, err
-		}
-		if d, ok := r.decision(); ok {
-			took[r.doc.Asset] = append(took[r.doc.Asset], d)
-			took[""] = append(took[""], d)
-		}
+	took := map[string][]decision{}
+	for _, d := range s.decided.all {
+		took[d.asset] = append(took[d.asset], d)
+		took[""] = append(took[""], d)
 	}
 	for r, err := range a.all(ctx, ofSite(name), liveOf) {
 		if err != nil {
@@ -88,10 +100,47 @@ func (a *Access) siteUsual(ctx context.Context, name string) (siteUsual, error) 
 	return s, nil
 }
 
-// decision is when the hospital answered a request, and how long that took.
+// decisions reads those that came after the known ones.
+func (a *Access) decisions(ctx context.Context, site string, known decisions) (decisions, error) {
+	names, limit, now := []string{ofSite(site) + decidedOf}, usualOf, decisions{}
+	if known.head != "" {
+		limit = usualNews
+	}
+	for after := ""; ; limit = usualOf {
+		docs, next, err := a.list.Page(ctx, requestKind, names, after, limit)
+		if err != nil {
+			return decisions{}, err
+		}
+		for _, d := range docs {
+			at := d.Cursor(names)
+			if now.head == "" {
+				now.head = at
+			}
+			if at == known.head {
+				now.all = append(now.all, known.all...)
+				now.all = slices.Clip(now.all[:min(len(now.all), usualOf)])
+				return now, nil
+			}
+			r, err := readRecord(d)
+			if err != nil {
+				return decisions{}, err
+			}
+			if d, ok := r.decision(); ok {
+				now.all = append(now.all, d)
+			}
+		}
+		if after = next; after == "" || len(now.all) >= usualOf {
+			now.all = now.all[:min(len(now.all), usualOf)]
+			return now, nil
+		}
+	}
+}
+
+// decision is when the hospital answered a request for a scanner, and how long that took.
 type decision struct {
-	at   time.Time
-	took time.Duration
+	asset string
+	at    time.Time
+	took  time.Duration
 }
 
 func (r record) decision() (decision, bool) {
@@ -99,7 +148,7 @@ func (r record) decision() (decision, bool) {
 	if at.IsZero() {
 		at = r.Answer.Denied
 	}
-	return decision{at, max(at.Sub(r.Created), 0)}, !at.IsZero()
+	return decision{strings.Clone(r.doc.Asset), at, max(at.Sub(r.Created), 0)}, !at.IsZero()
 }
 
 // median is that of the latest decisions.

@@ -65,8 +65,10 @@ const (
 
 // Figures of what is usual at a site.
 const (
-	usualOf   = 500             // latest decisions that are looked at
-	usualOver = 50              // latest decisions on one scanner that count
-	usualAge  = 2 * time.Second // how old another broker's news may be
-	maxRecent = 5
+	usualOf    = 500             // latest decisions that are looked at
+	usualNews  = 8               // decisions that are read first where the earlier ones are known
+	usualSites = 1000            // whose decisions are remembered
+	usualOver  = 50              // latest decisions on one scanner that count
+	usualAge   = 2 * time.Second // how old another broker's news may be
+	maxRecent  = 5
 )
