@@ -76,14 +76,18 @@ type door struct {
 
 // New makes the handler of the whole HTTP door.
 func New(c Config) (http.Handler, error) {
-	handler, _, err := build(c)
+	d, err := newDoor(c)
+	if err != nil {
+		return nil, err
+	}
+	handler, _, err := d.build()
 	return handler, err
 }
 
 // build makes the handler and the description of its API.
-func build(c Config) (http.Handler, huma.API, error) {
+func newDoor(c Config) (*door, error) {
 	if c.Identity == nil || c.Access == nil || c.Vault == nil || c.Replays == nil || c.Thumbs == nil || c.Audit == nil || c.Live == nil {
-		return nil, nil, session.Errorf(session.Internal, "api: the configuration is not complete")
+		return nil, session.Errorf(session.Internal, "api: the configuration is not complete")
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -96,15 +100,20 @@ func build(c Config) (http.Handler, huma.API, error) {
 	if c.Web.URL != "" { // our own origin, whatever name a proxy before us gives the host
 		var err error
 		if d.origin, err = originOf(c.Web.URL); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 		if err := d.crossOrigin.AddTrustedOrigin(d.origin); err != nil {
-			return nil, nil, session.Errorf(session.Invalid, "api: the broker's URL: %w", err)
+			return nil, session.Errorf(session.Invalid, "api: the broker's URL: %w", err)
 		}
 	}
 	if d.Web.Proofs == nil {
 		d.Web.Proofs = c.Access
 	}
+	return d, nil
+}
+
+// build makes the handler, and the description of its calls.
+func (d *door) build() (http.Handler, huma.API, error) {
 	mux := http.NewServeMux()
 	api := humago.New(mux, describe())
 	api.UseMiddleware(d.admit)

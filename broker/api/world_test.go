@@ -233,6 +233,7 @@ type world struct {
 	// of other nodes, and nodes of which there is no log here
 	elsewhere []*audit.Log
 	lost      session.Nodes
+	door      *door
 	api       huma.API
 	store     *store.Store
 	redis     *miniredis.Miniredis
@@ -294,7 +295,9 @@ func newWorld(t *testing.T, change ...func(*world, *Config)) *world {
 	w.live, err = NewLive(c.Live.cfg)
 	w.must(err)
 	c.Live = w.live
-	handler, api, err := build(c)
+	w.door, err = newDoor(c)
+	w.must(err)
+	handler, api, err := w.door.build()
 	w.must(err)
 	w.api = api
 	server := httptest.NewUnstartedServer(atHome(handler))
