@@ -21,7 +21,7 @@ import (
 const origin = "https://broker.example.org"
 
 // soon is longer than anything here takes.
-const soon = 10 * time.Second
+const soon = 30 * time.Second
 
 // opened is a stream that was opened, seen by the agent.
 type opened struct {
