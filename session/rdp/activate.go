@@ -77,7 +77,7 @@ func (c *Client) said(f *fields) error {
 	f.take(8) // share, padding, stream, length
 	kind, packed := f.u8(), f.u8()
 	f.take(2)
-	if f.bad || packed&0x20 != 0 || c.starts == 0 {
+	if early := c.starts == 0 && kind != dataErrorInfo; f.bad || packed&0x20 != 0 || early {
 		return ErrWire
 	}
 	switch kind {

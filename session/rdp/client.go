@@ -7,11 +7,11 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"io"
 	"net"
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/rdp/bitmap"
 	"github.com/sallyport/sallyport/session/screen"
 )
@@ -134,7 +134,10 @@ func (c *Client) Run() error {
 	for {
 		for range maxBatch {
 			if err := c.message(); err != nil {
-				return c.ended(errors.Join(err, c.screen.Show()))
+				if unkept := c.screen.Show(); unkept != nil {
+					return unkept
+				}
+				return c.ended(err)
 			}
 			if !c.waiting() {
 				break
@@ -170,7 +173,7 @@ func (c *Client) message() error {
 
 // ended says why the console ended, where it said it.
 func (c *Client) ended(err error) error {
-	if why := faultOf(c.fault); why != nil && (errors.Is(err, io.EOF) || errors.Is(err, errOver) || errors.Is(err, net.ErrClosed)) {
+	if why := faultOf(c.fault); why != nil && !errors.Is(err, ErrWire) && session.KindOf(err) == session.Internal {
 		return why
 	}
 	return err

@@ -283,6 +283,7 @@ func TestRefusalsHaveWords(t *testing.T) {
 		"taken over":          {fault(5), "Somebody else"},
 		"memory":              {fault(6), "memory"},
 		"refused":             {fault(7), "refused"},
+		"no rights, early":    {join(begun, licensed(), share(dataErrorInfo, 9, 0, 0, 0)), "may not sign in"},
 		"no rights":           {fault(9), "may not sign in"},
 		"fresh":               {fault(0xa), "typed"},
 		"signed out":          {fault(0xc), "signed out"},

@@ -159,7 +159,7 @@ func (d *display) pixels() (image.Point, []uint32) {
 	word := func(n int) int { return int(binary.BigEndian.Uint32(b[4*n:])) }
 	size, line := image.Pt(word(4), word(5)), word(12)
 	data := b[word(0)+12*word(19):]
-	var pix []uint32
+	pix := make([]uint32, 0, size.X*size.Y)
 	for y := range size.Y {
 		for i := range size.X {
 			pix = append(pix, binary.LittleEndian.Uint32(data[y*line+4*i:])&0xffffff)

@@ -43,7 +43,7 @@ func TestPicturesComeAsTheyAre(t *testing.T) {
 	for i := range d.Palette {
 		d.Palette[i] = r.Uint32() & 0xffffff
 	}
-	for n := range 400 {
+	for n := range 120 {
 		w, h := 1+r.IntN(90), 1+r.IntN(60)
 		for _, depth := range []int{8, 15, 16, 24, 32} {
 			pix := drawing(w, h, depth, r)
