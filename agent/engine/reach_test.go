@@ -40,15 +40,23 @@ func TestNothingIsSentToADeviceThatIsBeingReached(t *testing.T) {
 				t.Fatal(err)
 			}
 			ticket, _ := e.Find("", Visit{})
-			var acknowledged, late atomic.Bool
+			var late atomic.Bool
 			var sent atomic.Int64
+			acknowledged := make(chan struct{})
 			login := func(ctx context.Context) (Device, error) {
 				for ctx.Err() == nil {
-					if acknowledged.Load() {
+					select {
+					case <-acknowledged:
 						late.Store(true)
+					default:
 					}
 					sent.Add(1)
 					runtime.Gosched()
+				}
+				select { // what was on its way still goes out, and whoever acknowledges waits for it
+				case <-acknowledged:
+					late.Store(true)
+				case <-time.After(20 * time.Millisecond):
 				}
 				return nil, ctx.Err()
 			}
@@ -73,7 +81,7 @@ func TestNothingIsSentToADeviceThatIsBeingReached(t *testing.T) {
 			if err := narrow(e, ticket.ID); err != nil {
 				t.Fatal(err)
 			}
-			acknowledged.Store(true)
+			close(acknowledged)
 			for range 2 {
 				if err := <-opened; err == nil {
 					t.Error("it was opened")
