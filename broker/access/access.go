@@ -103,7 +103,6 @@ type Access struct {
 	issuer func() []session.Issuer
 	serves func(issuer, site string) bool
 	usual  *usual
-	asking deliveries
 
 	notifier Notifier
 }
@@ -114,7 +113,7 @@ func New(c Config) (*Access, error) {
 		return nil, session.Errorf(session.Internal, "access: the configuration is not complete")
 	}
 	a := &Access{docs: c.Documents, list: c.Listing, wholes: c.Wholes, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log,
-		issuer: c.Issuers, serves: c.Serves, usual: newUsual(), asking: deliveries{going: map[string]int{}}, notifier: c.Notices}
+		issuer: c.Issuers, serves: c.Serves, usual: newUsual(), notifier: c.Notices}
 	if a.issuer == nil {
 		a.issuer = func() []session.Issuer { return nil }
 	}

@@ -51,11 +51,6 @@ func (a *Access) Activate(ctx context.Context, c Caller, id string, key string, 
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Request{}, silent(r.doc.Site, nil)
 	}
-	done, err := a.asking.begin(r.Engineer.Identity, r.doc.Site)
-	if err != nil {
-		return Request{}, err
-	}
-	defer done()
 	if err := a.pointKey(ctx, key, r.id); err != nil {
 		return Request{}, err
 	}

@@ -50,12 +50,6 @@ const (
 	maxStuck    = 400 // bytes of why a part is not stored, and of what to do
 )
 
-// Bounds of what one agent is asked at a time for engineers: half of what it works on.
-const (
-	maxDelivering       = 4 // by one of them
-	maxVendorDelivering = 8 // by all of a vendor
-)
-
 // Times.
 const (
 	firstOpen   = grant.KeyReach       // after its request a session may open for the first time; later it needs an activation

@@ -39,11 +39,6 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	if err := a.share(ctx, doc.Eng, doc.Site); err != nil {
 		return Request{}, err
 	}
-	done, err := a.asking.begin(doc.Eng, doc.Site)
-	if err != nil {
-		return Request{}, err
-	}
-	defer done()
 	if err := a.pointKey(ctx, doc.Key, id); err != nil {
 		return Request{}, err
 	}

@@ -48,7 +48,6 @@ func shares() []attack {
 		{"recordings of one hospital fill the broker's disk, many at once, or after the store was lost", "its share, counted with what arrives and from the vault itself", "broker", "^TestASiteFillsItsShareOfTheDiskAndNoMore$|^TestTheQuotaCounts"},
 		{"transfers and listings that are made to be held", "32 MiB of a session", "session/files", "^TestReadsOutOfOrderAreBounded$|^TestSingleBytesOutOfOrderAreBounded$|^TestListingsOfAHostileDeviceAreBounded$"},
 		{"hospitals, scanners, decisions and recordings without number", "a call costs no more for others' data, and each decision is read once", "broker/access", "^TestOthersDataCostsNothing$|^TestADecisionIsReadOnce$|^TestCallsBesideMuch$"},
-		{"one vendor has an agent look at as many requests as it can", "others ask, and the hospital decides", "broker/access", "^TestAVendorHasAShareOfWhatAnAgentLooksAt$"},
 		{"one engineer takes all that they can of everything at the broker's door", "a colleague and another vendor get theirs; what narrows goes through", "broker/api", "^TestSharesMatrix$"},
 		{"requests that an agent refuses, each with a key of its own", "what they leave ends", "broker/access", "^TestKeysAndGrantsEndWithTheirRequests$"},
 		{"keys in Redis that nobody describes, or that never end", "each family has an owner, a bound and an end", "broker/store/storetest", "^TestEveryKindIsDescribed$|^TestWhatIsNotDescribedIsFound$"},
