@@ -43,9 +43,10 @@ const unbuilt = `<!doctype html>
 
 // Pages answers for the application. Safe for concurrent use.
 type Pages struct {
-	files map[string]file // by path, with the leading slash
-	index []byte          // the one document
-	live  string          // where its WebSockets go: wss://host
+	files  map[string]file // by path, with the leading slash
+	index  []byte          // the one document
+	live   string          // where its WebSockets go: wss://host
+	frames string          // what watching pages may frame
 }
 
 // file is one file of the bundle, ready to be sent.
@@ -70,9 +71,9 @@ func open(root fs.FS, base string) (*Pages, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the broker's URL: %w", err)
 	}
-	p := &Pages{files: map[string]file{}, live: "wss://" + u.Host}
-	if u.Scheme == "http" {
-		p.live = "ws://" + u.Host
+	p := &Pages{files: map[string]file{}, live: "wss://" + u.Host, frames: "'self' https:"}
+	if u.Scheme == "http" { // on loopback, and so are identity providers
+		p.live, p.frames = "ws://"+u.Host, "'self' https: http://127.0.0.1:* http://localhost:*"
 	}
 	err = fs.WalkDir(root, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || strings.HasPrefix(path.Base(name), ".") || strings.HasPrefix(name, ".vite/") {
@@ -185,7 +186,7 @@ func (p *Pages) document(w http.ResponseWriter, r *http.Request) {
 		h.Set("Cache-Control", "no-store")
 		body = bytes.Replace(body, []byte(nonceMark), []byte(`<meta name="style-nonce" content="`+nonce+`"`), 1)
 	}
-	h.Set("Content-Security-Policy", p.policy(nonce))
+	h.Set("Content-Security-Policy", p.policy(nonce, strings.HasPrefix(r.URL.Path, watchPath)))
 	h.Set("Content-Length", fmt.Sprint(len(body)))
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(body)
@@ -198,18 +199,27 @@ const nonceMark = `<meta name="style-nonce" content=""`
 // drawsTerminal reports whether a page draws a terminal, whose library writes style
 // elements while it runs: the live terminal and the player of recordings.
 func drawsTerminal(at string) bool {
-	return strings.HasPrefix(at, "/terminal/") || strings.HasPrefix(at, "/recordings/") && len(at) > len("/recordings/")
+	return strings.HasPrefix(at, "/terminal/") || strings.HasPrefix(at, watchPath) || strings.HasPrefix(at, "/recordings/") && len(at) > len("/recordings/")
 }
+
+// watchPath is where sessions are watched. Only there people are signed in again without
+// a word, in a frame of their identity provider's.
+const watchPath = "/watch/"
 
 // policy is a page's Content-Security-Policy. Only pages that draw a terminal take
 // styles besides the bundle's own, and only those that carry the answer's nonce.
-func (p *Pages) policy(nonce string) string {
+func (p *Pages) policy(nonce string, frames bool) string {
 	style := "'self'"
 	if nonce != "" {
 		style += " 'nonce-" + nonce + "'"
 	}
+	frame := "'none'"
+	if frames {
+		frame = p.frames
+	}
 	return strings.Join([]string{
 		"default-src 'none'",
+		"frame-src " + frame,
 		"script-src 'self'",
 		"style-src " + style,
 		"img-src 'self'",

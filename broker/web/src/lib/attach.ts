@@ -22,7 +22,7 @@ export interface Welcome {
   running: boolean;
 }
 export interface Notice {
-  type: 'deadline' | 'warning' | 'frozen' | 'thawed' | 'exit' | 'taken' | 'ended' | 'said' | 'masked' | 'watchers';
+  type: 'deadline' | 'warning' | 'frozen' | 'thawed' | 'exit' | 'taken' | 'ended' | 'said' | 'masked' | 'watchers' | 'unseen' | 'shells';
   deadline?: string;
   left_seconds?: number;
   causes?: string[];
@@ -30,6 +30,8 @@ export interface Notice {
   reason?: string;
   masked?: Masked;
   people?: string[];
+  shells?: number[]; // that can be watched, the oldest first
+  shown?: number;
   text?: string;
 }
 /** How much of a console the hospital hides; "all" where it has no rule for its size. */
@@ -108,7 +110,7 @@ const notUnderstood: Words = {
   message: 'The hospital sent something that this page does not understand.',
   next: 'Reload the page. If that does not help, browser and agent run versions of Sallyport that do not match.',
 };
-const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'ended', 'said', 'masked', 'watchers'];
+const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'ended', 'said', 'masked', 'watchers', 'unseen', 'shells'];
 const hidden = ['nothing', 'some', 'all'];
 const utf8 = new TextEncoder();
 
@@ -180,6 +182,10 @@ export class Attach {
   shell(cols: number, rows: number): void {
     this.#wanted = 'shell';
     if (this.standing === 'open') this.#send(frame('T', u16s(cols, rows)));
+  }
+  /** Of somebody who watches: show this shell; 0: the one where the engineer is. */
+  look(shell: number): void {
+    if (this.standing === 'open') this.#send(frame('L', u32s(shell)));
   }
   files(op: Record<string, unknown>): boolean {
     if (this.standing !== 'open') return false;
@@ -341,9 +347,11 @@ export class Attach {
     if (n.causes !== undefined && !strings(n.causes)) throw new BadFrame('causes that are none');
     if (n.type === 'masked' && !hidden.includes(n.masked as string)) throw new BadFrame('a mask that is none');
     if (n.people !== undefined && !strings(n.people)) throw new BadFrame('people that are none');
+    if (n.shells !== undefined && !(Array.isArray(n.shells) && n.shells.every((x) => Number.isInteger(x)))) throw new BadFrame('shells that are none');
     const notice = n as unknown as Notice;
     if (n.type === 'exit') this.#wanted = 'none'; // coming back does not start another one
     this.#o.on({ type: 'notice', notice });
+    if (n.type === 'unseen') this.#over('refused', { kind: 'unseen', message: typeof n.text === 'string' ? n.text : '', next: '' });
     if (n.type === 'taken' || n.type === 'ended') this.#over(n.type, { kind: '', message: typeof n.text === 'string' ? n.text : '', next: '' });
   }
 

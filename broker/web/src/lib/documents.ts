@@ -196,7 +196,7 @@ export const requestHash = (doc: Uint8Array) => sha256(utf8.encode('sallyport/re
 export const grantHash = (doc: Uint8Array) => sha256(utf8.encode('sallyport/grant/v1\0'), doc);
 export const keyHash = (line: string) => sha256(utf8.encode(line));
 
-async function nonce(role: 'request' | 'approve' | 'activate', subject: Uint8Array, extra: Uint8Array, salt: Uint8Array): Promise<string> {
+async function nonce(role: 'request' | 'approve' | 'activate' | 'watch', subject: Uint8Array, extra: Uint8Array, salt: Uint8Array): Promise<string> {
   need(salt.length === 32 && subject.length === 32 && extra.length === 32, 'A salt has 32 bytes.');
   return base64url(await sha256(utf8.encode(`sallyport/v1/${role}\0`), subject, extra, salt));
 }
@@ -207,6 +207,8 @@ export const approveNonce = async (doc: Uint8Array, requestToken: string, salt: 
   nonce('approve', await grantHash(doc), await sha256(utf8.encode(requestToken)), salt);
 /** Binds the engineer's sign-in to a grant and to the key that joins it. */
 export const activateNonce = async (doc: Uint8Array, line: string, salt: Uint8Array) => nonce('activate', await grantHash(doc), await keyHash(line), salt);
+/** Binds the sign-in of somebody who watches to a session and to their key. */
+export const watchNonce = async (session: string, line: string, salt: Uint8Array) => nonce('watch', await sha256(utf8.encode(session)), await keyHash(line), salt);
 
 export function newSalt(): Uint8Array<ArrayBuffer> {
   return crypto.getRandomValues(new Uint8Array(32));

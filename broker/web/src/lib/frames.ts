@@ -31,10 +31,11 @@ const fromBrowser: Record<string, [number, number]> = {
   P: [0, 8],
   D: [5, maxPayload],
   K: [8, 8],
+  L: [4, 4],
 };
 
 export type Incoming = 'C' | 'W' | 'R' | 'N' | 'F' | 'O' | 'S' | 'D' | 'K' | 'P';
-export type Outgoing = 'J' | 'F' | 'I' | 'Z' | 'T' | 'E' | 'X' | 'P' | 'D' | 'K';
+export type Outgoing = 'J' | 'F' | 'I' | 'Z' | 'T' | 'E' | 'X' | 'P' | 'D' | 'K' | 'L';
 export interface Frame {
   type: Incoming;
   payload: Uint8Array<ArrayBuffer>;

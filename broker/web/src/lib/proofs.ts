@@ -1,13 +1,14 @@
 // Proofs: a round trip to the identity provider whose signed answer covers exactly
 // what was shown here. The page makes document, salt and nonce; the broker checks
 // the nonce, exchanges the code, and the agent at the hospital checks it all again.
-import { post } from './api';
-import { activateNonce, approveNonce, base64, newSalt, requestNonce } from './documents';
+import { get, post } from './api';
+import { activateNonce, approveNonce, base64, newSalt, requestNonce, watchNonce } from './documents';
 import type { Outcome, ProofStart } from './types';
 
 export type Errand =
   | { role: 'request'; document: Uint8Array }
   | { role: 'activate'; id: string; grant: Uint8Array; key: string }
+  | { role: 'watch'; id: string; key: string }
   | { role: 'approve'; id: string; document: Uint8Array; requestToken: string };
 
 async function compose(e: Errand, popup: boolean): Promise<ProofStart> {
@@ -18,6 +19,8 @@ async function compose(e: Errand, popup: boolean): Promise<ProofStart> {
       return { role: 'request', document: base64(e.document), nonce: await requestNonce(e.document, salt), ...common };
     case 'activate':
       return { role: 'activate', id: e.id, key: e.key, nonce: await activateNonce(e.grant, e.key, salt), ...common };
+    case 'watch':
+      return { role: 'watch', id: e.id, key: e.key, nonce: await watchNonce(e.id, e.key, salt), ...common };
     case 'approve':
       return { role: 'approve', id: e.id, document: base64(e.document), nonce: await approveNonce(e.document, e.requestToken, salt), ...common };
   }
@@ -82,6 +85,44 @@ export async function beside(make: () => Promise<Errand>, id: () => string): Pro
       finish(undefined);
     },
   };
+}
+
+const patience = 10_000; // an identity provider that asks somebody something does not come back by itself
+
+/**
+ * A round trip that nobody sees, in a frame: it works where the identity provider knows
+ * the person already and the browser lets it. undefined: it did not come back.
+ */
+export async function silently(e: Errand): Promise<Outcome | undefined> {
+  const { url } = await post<{ url: string }>('/auth/proofs', { ...(await compose(e, true)), silent: true });
+  const frame = Object.assign(document.createElement('iframe'), { hidden: true, title: 'Signing in' });
+  const back = new Promise<string | undefined>((done) => {
+    const timer = setTimeout(() => done(undefined), patience);
+    frame.onload = () => {
+      let at: URL;
+      try {
+        at = new URL(frame.contentWindow!.location.href); // throws while it is elsewhere
+      } catch {
+        return;
+      }
+      if (at.origin !== location.origin || !at.pathname.startsWith('/auth/callback/')) return;
+      clearTimeout(timer);
+      done(at.pathname + at.search);
+    };
+  });
+  frame.src = url;
+  document.body.append(frame);
+  try {
+    const answer = await back; // the frame stops there; this page, which has the cookies, goes on
+    if (!answer) return undefined;
+    const arrived = new URL((await fetch(answer, { credentials: 'same-origin' })).url).pathname;
+    const trip = /^\/done\/([\w-]+)$/.exec(arrived)?.[1];
+    return trip ? await get<Outcome>(`/auth/outcomes/${trip}`) : undefined;
+  } catch {
+    return undefined;
+  } finally {
+    frame.remove();
+  }
 }
 
 /** Tells the page that waits for it. */

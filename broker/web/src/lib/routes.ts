@@ -34,6 +34,7 @@ export const routes: Route[] = [
   { path: '/live', page: () => import('../pages/Live.svelte') },
   { path: '/sessions', page: () => import('../pages/Sessions.svelte') },
   { path: '/sessions/:id', page: () => import('../pages/SessionPage.svelte') },
+  { path: '/watch/:id', page: () => import('../pages/Watch.svelte'), bare: true },
   { path: '/engineers', page: () => import('../pages/Engineers.svelte') },
   ...protocols.map((p) => ({ path: `/${speaks(p)!.place}/:site/:asset/:service`, page: speaks(p)!.page, bare: true })),
   ...protocols.map((p) => ({ path: `/${speaks(p)!.place}/:name/:service`, page: () => import('../pages/ShortName.svelte') })),

@@ -20,6 +20,7 @@ export interface Side extends Pick<Options, 'protocol' | 'opening'> {
 /** How somebody who does not work here gets in. */
 export interface Door {
   role: Role;
+  session: string;
   keys: () => Promise<string[]>;
   ticket: () => Promise<Ticket>;
 }
@@ -51,7 +52,7 @@ export class Work {
   constructor(of: Of, side: Side, door?: Door) {
     this.of = of;
     this.#side = side;
-    this.#door = door ?? { role: 'operate', keys: () => linesOf(this.request), ticket: () => post<Ticket>('/api/v1/attach', of) };
+    this.#door = door ?? { role: 'operate', session: '', keys: () => linesOf(this.request), ticket: () => post<Ticket>('/api/v1/attach', of) };
   }
 
   /** Finds the session and its key, and connects. */
@@ -59,6 +60,7 @@ export class Work {
     this.standing = 'connecting';
     this.words = undefined;
     try {
+      session ||= this.#door.session;
       const s = session ? await begun(session) : undefined;
       if (s) {
         this.session = s.id;

@@ -58,23 +58,25 @@ export interface LoginEntry {
 
 /** POST /auth/proofs: what a nonce-bound round trip is for. */
 export interface ProofStart {
-  role: 'request' | 'activate' | 'approve';
-  id?: string; // R-..., for activate and approve
+  role: 'request' | 'activate' | 'approve' | 'watch';
+  id?: string; // R-..., for activate and approve; S-..., for watch
   document?: string; // exact bytes of the request or the grant
   key?: string; // key line, for activate
   salt: string; // 32 bytes
   nonce: string; // 43 characters base64url
   popup: boolean; // the round trip runs in a window of its own
+  silent?: boolean; // of watch: nobody is asked anything
 }
 /** GET /auth/outcomes/{flow} */
 export interface Outcome {
   ok: boolean;
-  role: 'login' | 'request' | 'activate' | 'approve';
-  request: string; // R-..., "" where there is none
+  role: 'login' | 'request' | 'activate' | 'approve' | 'watch';
+  request: string; // R-..., of watch S-..., "" where there is none
   admitted: boolean; // an approval that completed the quorum
   popup: boolean;
   return: string; // local path to go on to
   problem: Problem | null;
+  until?: string; // when a leave to watch is over
 }
 
 export interface Service {
