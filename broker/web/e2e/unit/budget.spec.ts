@@ -50,7 +50,7 @@ test('the terminal comes with the pages that show one', () => {
   const pages = Object.keys(manifest).filter((n) => n === 'index.html' || n.startsWith('src/pages/'));
   expect(pages.length).toBeGreaterThan(10);
   const shows = pages.filter((n) => terminal(graph(n)));
-  for (const n of shows) expect(['src/pages/Terminal.svelte', 'src/pages/Player.svelte']).toContain(n);
+  for (const n of shows) expect(['src/pages/Terminal.svelte', 'src/pages/Player.svelte', 'src/pages/Watch.svelte']).toContain(n);
 });
 
 test('noVNC comes with the page of a console, and only once it opens', () => {
