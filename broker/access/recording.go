@@ -76,7 +76,7 @@ func (x recording) ended() session.EndReason { return cmp.Or(x.Reason, x.Closed)
 
 func (x recording) view() Recording {
 	v := Recording{ID: x.ID, Session: x.Session, Request: x.Request, State: x.state(), Target: session.Target{Site: x.Site, Asset: x.Asset, Service: x.Service}.String(), Site: x.Site, Asset: x.Asset, Service: x.Service,
-		Protocol: x.Protocol, Engineer: x.Engineer.Shown(), Started: x.Started.UTC(), Ended: orNull(x.Sealed), Bytes: x.Stored.bytes(),
+		Protocol: x.Protocol, Engineer: x.Engineer.Shown(), Name: x.Engineer.Name, Started: x.Started.UTC(), Ended: orNull(x.Sealed), Bytes: x.Stored.bytes(),
 		WorkOrder: x.WorkOrder, Reason: string(x.ended()), Readable: x.Stored.has(recordings.HeaderPart) && !x.Unseen,
 		Digest: x.Digest, Verdict: x.Verdict, Stuck: x.Stuck, Reviews: []Review{}}
 	for _, r := range x.Reviews {

@@ -132,7 +132,8 @@ type Recording struct {
 	Asset    string           `json:"asset"`
 	Service  string           `json:"service"`
 	Protocol session.Protocol `json:"protocol"` // empty where it is not known
-	Engineer string           `json:"engineer"`
+	Engineer string           `json:"engineer"`      // their address
+	Name     string           `json:"engineer_name"` // may be empty
 	Started  time.Time        `json:"started"`
 	Ended    *time.Time       `json:"ended"`
 	Bytes    int64            `json:"bytes"` // stored so far

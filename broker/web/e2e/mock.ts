@@ -54,7 +54,7 @@ export function session(over: Partial<T.Session> = {}): T.Session {
 export function recording(over: Partial<T.Recording> = {}): T.Recording {
   return {
     target: `${scanner(over)}/${over.service ?? 'recon-ssh'}`, id: 'V-7H2K9M4QXW3EVN5TBJ6CPA8DFR', session: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'sealed', reason: 'completed',
-    site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh', engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', started: at(-90), ended: at(-68),
+    site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh', engineer: 'j.brandt@meridian.example', engineer_name: 'Jana Brandt', work_order: 'WO-2026-11873', started: at(-90), ended: at(-68),
     bytes: 48213, readable: true, digest: { seconds: 1320, lines: 214, files_in: 0, files_out: 1, refused: 0, warnings: 1, freezes: 1 }, verdict: null, stuck: null, reviews: [], ...over,
   };
 }

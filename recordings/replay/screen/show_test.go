@@ -244,7 +244,7 @@ func (c *console) gui(r *mathrand.Rand, pictures int) {
 	b := c.Bounds().Max
 	c.Fill(c.Bounds(), 0x2f4858)
 	for range 12 {
-		at := image.Pt(r.IntN(b.X-300), r.IntN(b.Y-200))
+		at := image.Pt(r.IntN(max(1, b.X-300)), r.IntN(max(1, b.Y-200)))
 		c.Fill(image.Rectangle{at, at.Add(image.Pt(300, 200))}, 0xd8dee2)
 		for y := 10; y < 190; y += 14 {
 			for x := 10; x < 290; x += 4 {

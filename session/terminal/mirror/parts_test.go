@@ -89,6 +89,7 @@ func pages(t *testing.T, duration int64, parts []replay.Part) {
 		To       int64             `json:"to"`
 		Complete bool              `json:"complete"`
 		Screens  []terminal.Screen `json:"screens"`
+		Consoles []replay.Console  `json:"consoles"` // none
 		Events   []replay.Event    `json:"events"`
 	}
 	all := struct {
@@ -96,7 +97,7 @@ func pages(t *testing.T, duration int64, parts []replay.Part) {
 		Parts    []shape `json:"parts"`
 	}{Duration: duration}
 	for _, p := range parts {
-		all.Parts = append(all.Parts, shape{p.N, p.From, p.To, p.Complete, p.Screens, p.Events})
+		all.Parts = append(all.Parts, shape{p.N, p.From, p.To, p.Complete, p.Screens, []replay.Console{}, p.Events})
 	}
 	got, err := json.Marshal(all)
 	if err != nil {

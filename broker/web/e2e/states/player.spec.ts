@@ -22,9 +22,9 @@ const replay: T.Replay = {
     { at: 330e6, kind: 'thaw', text: 'Freeze (broker) lifted' }, { at: 360e6, kind: 'file-out', text: '/home/service/result.csv, 12 kB' },
     { at: 420e6, kind: 'refused', text: 'direct-tcpip: 10.0.0.9:445 <script>alert(1)</script> ' + 'x'.repeat(90) }, { at: 540e6, kind: 'warning', text: 'This session ends in 1 minute' }, { at: 600e6, kind: 'end', text: 'ended by its people' },
   ],
-  activity: Array.from({ length: 600 }, (_, i) => (i % 60 < 12 ? (i * 37) % 900 : i % 7 === 0 ? 30 : 0)),
+  activity: Array.from({ length: 600 }, (_, i) => (i % 60 < 12 ? (i * 37) % 900 : i % 7 === 0 ? 30 : 0)), inputs: [],
 };
-const only: T.ReplayPart = { n: 0, from: 0, to: 600e6, complete: true, screens: [], events };
+const only: T.ReplayPart = { n: 0, from: 0, to: 600e6, complete: true, screens: [], consoles: [], events };
 const transcript: T.TranscriptLine[] = lines.map((text, i) => ({ at: (i + 1) * 60e6, stream: 1, text: '$ ' + text }));
 const all = (of: T.TranscriptLine[]): T.Transcript => ({ lines: of, read: 600e6, next: 1, whole: true });
 
@@ -106,7 +106,7 @@ test('eight hours on one line', async ({ page }) => {
 
 test('a recording in every look, at the moment of its link', async ({ page }) => {
   await mock(page, 'auditor', answers().all);
-  await page.goto(`/recordings/${vid}?t=301`);
+  await page.goto(`/recordings/${vid}#t=301`);
   await everyLook(page, 'player', async (p) => {
     await expect(shown(p)).toContainText('gain drift');
     await expect(shown(p)).not.toContainText('result.csv');
@@ -204,7 +204,7 @@ test('two hours and 20 MB are scrubbed without waiting', async ({ page }) => {
   const steps = 64; // of about 4 KiB
   const part = (n: number): T.ReplayPart => ({
     n, from: n * each, to: (n + 1) * each, complete: true,
-    screens: n ? [{ stream: 1, cols: 80, rows: 24, draw: b64(`what stood when part ${n} began\r\n`) }] : [],
+    screens: n ? [{ stream: 1, cols: 80, rows: 24, draw: b64(`what stood when part ${n} began\r\n`) }] : [], consoles: [],
     events: Array.from({ length: steps }, (_, k) => [n * each + (k * each) / steps, 1, 'o', b64(chunk(n, k))]),
   });
   const bytes = count * steps * Buffer.byteLength(chunk(10, 10));
@@ -227,7 +227,7 @@ test('two hours and 20 MB are scrubbed without waiting', async ({ page }) => {
     new PerformanceObserver((l) => (window as any).long.push(...l.getEntries().map((e) => ({ at: e.startTime, ms: e.duration })))).observe({ type: 'longtask' });
   });
   const began = Date.now();
-  await page.goto(`/recordings/${vid}?t=7190`);
+  await page.goto(`/recordings/${vid}#t=7190`);
   await expect(shown(page)).toContainText(`part ${count - 1} step`, { timeout: 60_000 });
   const first = Date.now() - began;
   expect(asked).toEqual([`at ${count - 1}`]); // nothing else is read to begin at the end
@@ -295,7 +295,7 @@ test('a jump into what full-screen programs drew: the same as from the beginning
   test.setTimeout(120_000);
   const worked = JSON.parse(readFileSync('e2e/worked.json', 'utf8')) as { duration: number; parts: T.ReplayPart[] };
   const head = { ...replay, duration: worked.duration, channels: [{ ...replay.channels[0]!, end: -1 }], markers: [], read: worked.duration };
-  const through = { n: 0, from: 0, to: worked.duration, complete: true, screens: [], events: worked.parts.flatMap((p) => p.events) };
+  const through = { n: 0, from: 0, to: worked.duration, complete: true, screens: [], consoles: [], events: worked.parts.flatMap((p) => p.events) };
   const inside = (n: number, share: number) => {
     const { from, to } = worked.parts[n]!;
     return 1000 * Math.floor((from + share * (to - from)) / 1000);
@@ -314,7 +314,8 @@ test('a jump into what full-screen programs drew: the same as from the beginning
         return parts.findLast((p) => p.from <= t);
       },
     }).all);
-    await page.goto(`/recordings/${vid}?t=5`);
+    await page.goto('about:blank');
+    await page.goto(`/recordings/${vid}#t=5`);
     await expect(shown(page)).toContainText('bunzip2');
     const all = [];
     for (const t of [...moments].reverse()) all.push(await picture(page, t)); // backwards: each begins anew
@@ -329,7 +330,7 @@ test('a jump into what full-screen programs drew: the same as from the beginning
 test('a search in lines that are not all says so', async ({ page }) => {
   const some = [...transcript, { at: 21 * 60e6, stream: 1, text: '[This command wrote more than is shown here.]', cut: true }];
   await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/transcript`]: all(some) }).all);
-  await page.goto(`/recordings/${vid}?t=5`);
+  await page.goto(`/recordings/${vid}#t=5`);
   const search = page.getByRole('searchbox');
   await search.fill('wipe-the-disk');
   await expect(page.locator('.count')).toHaveText('Not in the lines below');
@@ -354,7 +355,7 @@ test('a search goes on stretch by stretch, and says how far it is', async ({ pag
   await mock(page, 'auditor', answers({
     [`GET /recordings/${vid}/replay`]: { ...replay, parts: 6, channels: [replay.channels[0]!] }, [`GET /recordings/${vid}/transcript`]: stretch,
   }).all);
-  await page.goto(`/recordings/${vid}?t=5`);
+  await page.goto(`/recordings/${vid}#t=5`);
   await page.getByRole('searchbox').fill('wipe-the-disk');
   await page.getByRole('searchbox').press('Enter');
   await expect(page.locator('.count')).toHaveText('Not found up to 3:20 of 10:00');
@@ -367,12 +368,12 @@ test('a search goes on stretch by stretch, and says how far it is', async ({ pag
 });
 
 test('nothing that a device sends stops the player', async ({ page }) => {
-  const part: T.ReplayPart = { n: 0, from: 0, to: 100e6, complete: true, screens: [], events: [[1e6, 1, 'c', '80x24'], [2e6, 1, 'o', b64('before\x1b[24;80H\x1b[1J')], [3e6, 1, 'o', b64('\x1b[Hafter')]] };
+  const part: T.ReplayPart = { n: 0, from: 0, to: 100e6, complete: true, screens: [], consoles: [], events: [[1e6, 1, 'c', '80x24'], [2e6, 1, 'o', b64('before\x1b[24;80H\x1b[1J')], [3e6, 1, 'o', b64('\x1b[Hafter')]] };
   await mock(page, 'auditor', answers({
     [`GET /recordings/${vid}/replay`]: { ...replay, duration: 100e6, read: 100e6, parts: 1, channels: [{ ...replay.channels[0]!, end: -1 }], markers: [] },
     [`GET /recordings/${vid}/replay/at/*`]: part,
   }).all);
-  await page.goto(`/recordings/${vid}?t=50`);
+  await page.goto(`/recordings/${vid}#t=50`);
   await expect(shown(page)).toContainText('after');
   await expect(shown(page)).not.toContainText('before');
 });
@@ -381,7 +382,7 @@ test('what is still being read is said, and playing does not wait for it', async
   let reads = 0;
   const found = (n: number): Partial<T.Replay> => (n < 3 ? { read: n * 100e6, whole: false, channels: [], markers: n ? [replay.markers[0]!] : [], activity: [5] } : {});
   await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/replay`]: () => ({ ...replay, ...found(Math.min(reads, 2)) }) }).all);
-  await page.goto(`/recordings/${vid}?t=301`);
+  await page.goto(`/recordings/${vid}#t=301`);
   await expect(shown(page)).toContainText('gain drift');
   await expect(page.getByText('The recording is still being read, 0 % so far')).toBeVisible();
   await expect(page.getByText('The transcript comes once all of the recording was read.')).toBeVisible();
@@ -400,10 +401,10 @@ test('what is still being read is said, and playing does not wait for it', async
 
 test('what was not drawn is said, and what was closed stays as it was', async ({ page }) => {
   const parts: T.ReplayPart[] = [
-    { n: 0, from: 0, to: 100e6, complete: true, screens: [], events: [[1e6, 1, 'c', '80x24'], [2e6, 1, 'o', b64('first shell\r\n')], [99e6, 1, 'o', b64('logout\r\n')]] },
-    { n: 1, from: 100e6, to: 200e6, complete: true, screens: [], events: [[101e6, 3, 'c', '80x24'], [102e6, 3, 'o', b64('second shell\r\n')]] },
-    { n: 2, from: 200e6, to: 300e6, complete: false, screens: [], events: [[250e6, 3, 'o', b64('later\r\n')]] },
-    { n: 3, from: 300e6, to: 400e6, complete: true, screens: [{ stream: 3, cols: 80, rows: 24, draw: b64('drawn again\r\n') }], events: [] },
+    { n: 0, from: 0, to: 100e6, complete: true, screens: [], consoles: [], events: [[1e6, 1, 'c', '80x24'], [2e6, 1, 'o', b64('first shell\r\n')], [99e6, 1, 'o', b64('logout\r\n')]] },
+    { n: 1, from: 100e6, to: 200e6, complete: true, screens: [], consoles: [], events: [[101e6, 3, 'c', '80x24'], [102e6, 3, 'o', b64('second shell\r\n')]] },
+    { n: 2, from: 200e6, to: 300e6, complete: false, screens: [], consoles: [], events: [[250e6, 3, 'o', b64('later\r\n')]] },
+    { n: 3, from: 300e6, to: 400e6, complete: true, screens: [{ stream: 3, cols: 80, rows: 24, draw: b64('drawn again\r\n') }], consoles: [], events: [] },
   ];
   const shells = [1, 3].map((stream) => ({ stream, kind: 'shell', text: '', terminal: true, at: stream === 1 ? 1e6 : 101e6, end: stream === 1 ? 99e6 : -1 }));
   await mock(page, 'auditor', answers({
@@ -411,7 +412,7 @@ test('what was not drawn is said, and what was closed stays as it was', async ({
     [`GET /recordings/${vid}/replay/at/*`]: (u: URL) => parts.findLast((p) => p.from <= Number(u.pathname.split('/').pop())),
     [`GET /recordings/${vid}/replay/*`]: (u: URL) => parts[Number(u.pathname.split('/').pop())],
   }).all);
-  await page.goto(`/recordings/${vid}?t=350`);
+  await page.goto(`/recordings/${vid}#t=350`);
   await expect(shown(page)).toContainText('drawn again');
   await page.getByLabel('Shown').selectOption('1');
   await expect(shown(page)).toContainText('logout');

@@ -30,6 +30,9 @@ const spoken: Record<Protocol, Spoken> = {
   },
 };
 
+/** Shows the recording of a console, whichever protocol drew it. */
+export const consolePlayer: Load = () => import('../ui/ConsoleReplay.svelte');
+
 export const protocols = Object.keys(spoken) as Protocol[];
 
 /** The entry of a protocol; undefined for one that this page does not know. */

@@ -10,6 +10,9 @@ export function recordingDoors(r: Recording): DoorsState {
   return r.state === 'live' ? 'live' : 'ended';
 }
 
+/** Who worked, by name where that is known. */
+export const named = (r: Recording) => r.engineer_name || r.engineer;
+
 export const killed = (r: Recording) => /^killed-|^revoked$/.test(r.reason);
 
 /** Where a recording stands. */

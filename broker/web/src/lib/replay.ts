@@ -1,31 +1,21 @@
-// Replays a terminal recording. A part of it holds what stood when it began: a jump
+// Replays a recording on a stage: a terminal, or a console's picture. A part of it holds what stood when it began: a jump
 // fetches the part that shows its moment, writes what stood and lets happen what follows,
 // so it costs the same at the end of two hours as at their beginning. Work is done in slices.
-import type { Terminal } from '@xterm/xterm';
-import { refit } from './screen';
-import type { Replay, ReplayPart } from './types';
+import type { Kind, Replay, ReplayPart } from './types';
 
-const slice = 8 << 10; // bytes written at once
-const queue = 128 << 10; // bytes that wait to be written
 const held = 48 << 20; // characters of parts in memory
 const apart = 80; // milliseconds between two that are fetched: the broker answers so many calls
 const far = 16; // parts between the beginning of a command and a moment of it
 const idleFrom = 2e6;
 const idleTo = 0.5e6;
 
-export const speeds = [0.5, 1, 2, 4, 8, 16];
+export const speeds = [0.5, 1, 2, 4, 8, 16, 32];
 
-function decode(data: string): Uint8Array {
+export function decode(data: string): Uint8Array {
   const s = atob(data);
   const b = new Uint8Array(s.length);
   for (let i = 0; i < s.length; i++) b[i] = s.charCodeAt(i);
   return b;
-}
-
-const side = (n: number, least: number) => Math.min(1000, Math.max(least, n));
-function size(data: string): [number, number] {
-  const m = /^(\d{1,4})x(\d{1,4})$/.exec(data);
-  return [side(Number(m?.[1] ?? 80), 2), side(Number(m?.[2] ?? 24), 1)];
 }
 
 const rest = (ms: number) => new Promise<void>((r) => setTimeout(r, ms));
@@ -99,52 +89,23 @@ export class Parts {
   }
 }
 function weight(p: ReplayPart): number {
-  return p.screens.reduce((n, s) => n + s.draw.length, 0) + p.events.reduce((n, e) => n + 64 + e[3].length, 0);
+  return [...p.screens, ...p.consoles].reduce((n, s) => n + s.draw.length, 0) + p.events.reduce((n, e) => n + 64 + e[3].length, 0);
 }
 
-function write(t: Terminal, data: Uint8Array | string): Promise<void> {
-  return new Promise((r) => t.write(data, r));
+/** Where events happen. */
+export interface Stage {
+  /** Bytes that may happen between two pictures of the browser. */
+  readonly most: number;
+  /** Lets an event happen, and returns how many bytes it was. */
+  happen(kind: Kind, data: string): Promise<number>;
+  /** Begins with what stood on a stream when a part began. */
+  stand(p: ReplayPart, stream: number | null): Promise<void>;
+  /** Everything that happened is seen. */
+  flush(): Promise<void>;
 }
 
-/** Lets events happen on a terminal; it works off what is queued in slices of its own. */
-class Feed {
-  #term: Terminal;
-  #queued = 0;
-  #last: Promise<void> = Promise.resolve();
-  constructor(term: Terminal) {
-    this.#term = term;
-  }
-
-  /** Returns how many bytes it was. */
-  async happen(kind: 'o' | 'r' | 'c', data: string): Promise<number> {
-    if (kind === 'o') {
-      const bytes = decode(data);
-      for (let i = 0; i < bytes.length; i += slice) this.#last = write(this.#term, bytes.subarray(i, i + slice));
-      this.#queued += bytes.length;
-      if (this.#queued >= queue) await this.flush();
-      return bytes.length;
-    }
-    await this.flush();
-    if (kind === 'c') this.#term.reset();
-    if (data) refit(this.#term, ...size(data));
-    return 0;
-  }
-
-  /** Begins with a screen that stood. */
-  async stand(s: ReplayPart['screens'][number] | undefined): Promise<void> {
-    await this.flush();
-    this.#term.reset();
-    if (!s) return;
-    refit(this.#term, side(s.cols, 2), side(s.rows, 1));
-    await write(this.#term, decode(s.draw));
-  }
-
-  async flush(): Promise<void> {
-    if (this.#queued === 0) return;
-    this.#queued = 0;
-    await this.#last;
-  }
-}
+/** Whether an event begins a screen anew. */
+const begins = (kind: Kind) => kind === 'c' || kind === 'w';
 
 export interface Heard {
   /** Where it stands, in microseconds. */
@@ -159,12 +120,15 @@ export interface Heard {
   failed(e: unknown): void;
 }
 
+/** A command without a terminal: what it wrote stands nowhere. */
+const plain = (c: Replay['channels'][number]) => !c.terminal && c.kind !== 'control';
+
 export class Player {
   speed = 1;
   skip = true;
   at = 0;
   #parts: Parts;
-  #feed: Feed;
+  #feed: Stage;
   #heard: Heard;
   #stream: number | null = null;
   #part: ReplayPart | null = null; // the one that is shown
@@ -179,10 +143,15 @@ export class Player {
   #tick = 0;
   #gone = false;
 
-  constructor(parts: Parts, term: Terminal, heard: Heard) {
+  constructor(parts: Parts, stage: Stage, heard: Heard) {
     this.#parts = parts;
-    this.#feed = new Feed(term);
+    this.#feed = stage;
     this.#heard = heard;
+  }
+
+  /** Which channel is shown. */
+  set stream(stream: number) {
+    this.#stream = stream;
   }
 
   async choose(stream: number): Promise<void> {
@@ -246,14 +215,14 @@ export class Player {
     const end = c && c.end >= 0 && c.end < to ? c.end : to;
     let p = await this.#parts.begin(end === to ? to : Math.max(c!.at, end - 1));
     // No screen of a command without a terminal stands anywhere: it is read from its beginning.
-    if (c && !c.terminal && c.at < p.from && c.at <= to) {
+    if (c && plain(c) && c.at < p.from && c.at <= to) {
       const first = await this.#parts.begin(Math.max(0, c.at - 1));
       if (p.n - first.n <= far) p = first;
     }
     const here = this.#part;
     if (!here || here.n < p.n || this.#last > end) {
       if (this.#want !== null || this.#gone) return;
-      await this.#feed.stand(p.screens.find((s) => s.stream === this.#stream));
+      await this.#feed.stand(p, this.#stream);
       this.#part = p;
       this.#event = 0;
       this.#last = p.from;
@@ -266,17 +235,17 @@ export class Player {
   #first(p: ReplayPart): void {
     const all = this.#parts.index.channels;
     const shell = all.find((c) => c.kind === 'shell') ?? all[0];
-    this.#stream = p.screens[0]?.stream ?? shell?.stream ?? p.events.find((e) => e[2] === 'c')?.[1] ?? null;
+    this.#stream = p.screens[0]?.stream ?? p.consoles[0]?.stream ?? shell?.stream ?? p.events.find((e) => begins(e[2]))?.[1] ?? null;
     if (this.#stream !== null) this.#heard.shown(this.#stream);
   }
 
   /** Why who begins at a part does not see what stood. */
   #why(p: ReplayPart, to: number): string {
     const c = this.#channel;
-    const begins = p.events.some((e) => e[1] === this.#stream && e[2] === 'c');
-    if (this.#stream === null || begins || p.screens.some((s) => s.stream === this.#stream)) return '';
+    const anew = p.events.some((e) => e[1] === this.#stream && begins(e[2]));
+    if (this.#stream === null || anew || [...p.screens, ...p.consoles].some((s) => s.stream === this.#stream)) return '';
     if (c && to < c.at) return 'It was not open yet.';
-    if (c && !c.terminal) return 'What this command wrote before is too long to be shown here. Jump to its beginning to see it.';
+    if (c && plain(c)) return 'What this command wrote before is too long to be shown here. Jump to its beginning to see it.';
     if (!p.complete) return 'What stood on this screen is not known here: the agent could not draw it. Only what was written from here on is shown. Play from an earlier moment to see all of it.';
     return c ? '' : 'It was not open here.';
   }
@@ -295,7 +264,7 @@ export class Player {
           if (stream !== this.#stream) continue;
           if (at > to || over()) return true;
           budget -= await this.#feed.happen(kind, data);
-          if (kind === 'c') this.#tell('');
+          if (begins(kind)) this.#tell('');
           this.#last = Math.max(this.#last, at);
           if (budget < 0) return this.#event++, false;
         }
@@ -313,7 +282,7 @@ export class Player {
   }
 
   /** When the next thing happens, or the next part begins. */
-  #upcoming(): number {
+  get next(): number {
     const p = this.#part;
     const next = p?.events.slice(this.#event).find((e) => e[1] === this.#stream);
     if (next) return next[0];
@@ -348,7 +317,7 @@ export class Player {
     this.#tick = now;
     if (this.#seeking) return;
     try {
-      const next = this.#upcoming();
+      const next = this.next;
       const gap = next - this.#last;
       const idle = this.skip && gap > idleFrom && next > this.at;
       const rate = Math.max(this.speed, idle ? gap / idleTo : 0);
@@ -356,7 +325,7 @@ export class Player {
       if (idle && to > next) to = next;
       to = Math.min(to, this.#parts.index.duration);
       const jump = this.#jumps;
-      const forward = this.#forward(to, 128 << 10);
+      const forward = this.#forward(to, this.#feed.most);
       this.#stepping = forward.catch(() => {});
       const came = (await forward) ? to : this.#last;
       if (this.#jumps !== jump) return;

@@ -274,7 +274,8 @@ export interface Recording {
   asset: string;
   service: string;
   protocol: Protocol | ''; // '' where its agent did not say
-  engineer: string;
+  engineer: string; // their address
+  engineer_name: string;
   work_order: string;
   started: string;
   ended: string | null;
@@ -307,9 +308,10 @@ export interface Replay {
   parts: number;
   read: number; // microseconds, up to which channels, markers and activity are known
   whole: boolean; // all that is there was read
-  channels: { stream: number; kind: string; text: string; terminal: boolean; at: number; end: number }[]; // shells and commands; end -1: not closed
+  channels: { stream: number; kind: string; text: string; terminal: boolean; at: number; end: number }[]; // shells, commands and consoles; end -1: not closed
   markers: Marker[];
   activity: number[]; // bytes shown in each of at most 600 equal parts of what was read
+  inputs: number[]; // how often something was typed or pointed at, in each of them
 }
 /** GET /api/v1/recordings/{id}/replay/{n}; …/replay/at/{microseconds}: the one at which one begins to show a moment. */
 export interface ReplayPart {
@@ -318,9 +320,11 @@ export interface ReplayPart {
   to: number; // when the next part begins
   complete: boolean; // nothing else stood when it began
   screens: { stream: number; cols: number; rows: number; draw: string }[]; // what stood, in base64
-  /** [microseconds, stream, kind, data]: "o" output as base64, "r" resize as "80x24", "c" a new screen (channel opened). */
-  events: [number, number, 'o' | 'r' | 'c', string][];
+  consoles: { stream: number; draw: string }[]; // the same of consoles, see tiles.ts
+  /** [microseconds, stream, kind, data]: "o" output as base64, "r" resize as "80x24", "c" a new screen (channel opened); "w" size, "t" tiles, "k" cursor of a console as base64. */
+  events: [number, number, Kind, string][];
 }
+export type Kind = 'o' | 'r' | 'c' | 'w' | 't' | 'k';
 export interface TranscriptLine {
   at: number; // microseconds
   stream: number;
