@@ -24,7 +24,7 @@ function answers(over: Record<string, unknown> = {}) {
   };
   return {
     asked,
-    all: { [`GET /recordings/${vid}`]: recording({ id: vid, service: 'console-vnc', digest: null }), [`GET /recordings/${vid}/replay`]: replay, [`GET /recordings/${vid}/replay/*`]: part, ...over },
+    all: { [`GET /recordings/${vid}`]: recording({ id: vid, service: 'console-vnc', protocol: 'vnc', digest: null }), [`GET /recordings/${vid}/replay`]: replay, [`GET /recordings/${vid}/replay/*`]: part, ...over },
   };
 }
 async function thumbs(page: Page) {
@@ -145,7 +145,7 @@ test('a video is cancelled', async ({ page }) => {
 test('a live recording grows under the page', async ({ page }) => {
   let parts = 2;
   const grown = () => ({ ...replay, parts, duration: v.parts[parts - 1]!.to, read: v.parts[parts - 1]!.to, markers: [], channels: [{ ...replay.channels[0]!, end: -1 }] });
-  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}`]: recording({ id: vid, state: 'live', ended: null, service: 'console-vnc', digest: null }), [`GET /recordings/${vid}/replay`]: () => grown() }).all);
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}`]: recording({ id: vid, state: 'live', ended: null, service: 'console-vnc', protocol: 'vnc', digest: null }), [`GET /recordings/${vid}/replay`]: () => grown() }).all);
   await begin(page, '#t=19');
   await expect.poll(() => shown(page), { timeout: 30_000 }).toBe(now(19));
   await expect(page.getByText('/ 0:20')).toBeVisible();
@@ -164,7 +164,7 @@ test('what cannot be drawn is said', async ({ page }) => {
 });
 
 test('a list shows a picture of each', async ({ page }) => {
-  await mock(page, 'auditor', { 'GET /recordings': [recording({ id: vid, service: 'console-vnc' }), recording({ id: 'V-8H2K9M4QXW3EVN5TBJ6CPA8DFR', readable: false })] });
+  await mock(page, 'auditor', { 'GET /recordings': [recording({ id: vid, service: 'console-vnc', protocol: 'vnc' }), recording({ id: 'V-8H2K9M4QXW3EVN5TBJ6CPA8DFR', readable: false })] });
   await page.route(/\/picture$/, (r) => r.fulfill({ contentType: 'image/png', body: png }));
   await page.goto('/recordings');
   await everyLook(page, 'recordings-pictures', async (p) => {

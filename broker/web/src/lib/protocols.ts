@@ -26,12 +26,9 @@ const spoken: Record<Protocol, Spoken> = {
     channels: ['clipboard-in', 'clipboard-out', 'control'],
     page: () => import('../pages/Console.svelte'),
     place: 'console',
-    player: () => import('../ui/Replay.svelte'),
+    player: () => import('../ui/ConsoleReplay.svelte'),
   },
 };
-
-/** Shows the recording of a console, whichever protocol drew it. */
-export const consolePlayer: Load = () => import('../ui/ConsoleReplay.svelte');
 
 export const protocols = Object.keys(spoken) as Protocol[];
 
