@@ -473,8 +473,32 @@ func TestThumbOfATerminal(t *testing.T) {
 		if r, _, _, _ := p.At(4, 4).RGBA(); p.Bounds().Size() != image.Pt(44, 24) || r>>8 != 0xc8 {
 			t.Errorf("%v, %v", p.Bounds(), p.At(4, 4))
 		}
-		if _, err := show.ThumbAt(c.open(), 1, 96); session.KindOf(err) != session.Refused {
+		if _, err := show.ThumbAt(c.open(), 1, 96); session.KindOf(err) != session.Invalid {
 			t.Errorf("before anything was shown: %v", err)
+		}
+	})
+}
+
+// A sheet shows the session, and says so where nothing was shown.
+func TestASheet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t)
+		pass(time.Second)
+		none := c.open()
+		if _, err := show.Sheet(none, 1e6); session.KindOf(err) != session.Invalid {
+			t.Errorf("of nothing: %v", err)
+		}
+		c.Resize(800, 600)
+		for n := range 24 {
+			c.Fill(c.Bounds(), uint32(n+1)*0x0a0a0a)
+			c.Show()
+			pass(time.Second)
+		}
+		c.close()
+		p, err := show.Sheet(c.open(), 25e6)
+		must(t, err)
+		if p.Bounds().Size() != image.Pt(12+4*412, 12+6*312) || p.RGBAAt(20, 20).R != 0xff || p.RGBAAt(440, 20).R > 0x14 || p.RGBAAt(12+3*412+50, 12+5*312+50).R < 0xdc {
+			t.Errorf("%v: %v to %v", p.Bounds(), p.RGBAAt(440, 20), p.RGBAAt(12+3*412+50, 12+5*312+50))
 		}
 	})
 }

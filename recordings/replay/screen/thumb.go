@@ -47,6 +47,9 @@ func mean(out []byte, s *frames.Screen, in image.Rectangle) {
 	out[0], out[1], out[2], out[3] = byte(r/n), byte(g/n), byte(b/n), 0xff
 }
 
+// errNothing says that no console, and no terminal, stood.
+var errNothing = &session.Error{Kind: session.Invalid, Message: "Nothing was shown at this moment.", Next: "Choose another moment."}
+
 // PNG is a picture as bytes.
 func PNG(p image.Image) ([]byte, error) {
 	var b bytes.Buffer
@@ -67,7 +70,7 @@ func ThumbAt(src Source, at int64, most int) ([]byte, error) {
 	}
 	rows, cols := terminal.Standing(terminal.Drawn(show.scene.Snapshots), show.scene.Events[:show.next])
 	if cols == 0 {
-		return nil, &session.Error{Kind: session.Refused, Message: "Nothing was shown at this moment.", Next: "Choose another moment."}
+		return nil, errNothing
 	}
 	return PNG(Text(rows, cols))
 }
