@@ -131,7 +131,7 @@ type Recording struct {
 	Target   string           `json:"target"` // SITE/ASSET/SERVICE; what is not known yet is left out
 	Asset    string           `json:"asset"`
 	Service  string           `json:"service"`
-	Protocol session.Protocol `json:"protocol"` // empty where it is not known
+	Protocol session.Protocol `json:"protocol"`      // empty where it is not known
 	Engineer string           `json:"engineer"`      // their address
 	Name     string           `json:"engineer_name"` // may be empty
 	Started  time.Time        `json:"started"`
