@@ -15,3 +15,9 @@ const (
 	// loses session time to that.
 	window = 4 * time.Hour
 )
+
+// How a console's video is made.
+const (
+	videoRate  = 10                     // pictures a second
+	videoPause = 500 * time.Millisecond // longer ones are cut short
+)

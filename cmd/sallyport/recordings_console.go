@@ -16,12 +16,6 @@ import (
 	"github.com/sallyport/sallyport/session/durable"
 )
 
-// How a video is made: so many pictures a second, and a pause is no longer than this.
-const (
-	videoRate  = 10
-	videoPause = 500 * time.Millisecond
-)
-
 // consoleFormats are what a console's recording is exported as.
 func consoleFormats() []string { return []string{"png", "contact-sheet", "webm", "mp4"} }
 
