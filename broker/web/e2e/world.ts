@@ -1,7 +1,7 @@
 // The whole system on loopback, as "make demo" starts it: a broker, an agent, two
 // identity providers and simulated scanners, one world per worker.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
@@ -21,7 +21,7 @@ export interface World {
   agent(...args: string[]): string;
 }
 
-async function freePort(): Promise<number> {
+export async function freePort(): Promise<number> {
   return new Promise((done, fail) => {
     const s = createServer();
     s.on('error', fail);
@@ -38,11 +38,14 @@ function run(program: string, args: string[], env: Record<string, string>): stri
   return r.stdout;
 }
 
-async function start(): Promise<{ world: World; stop: () => Promise<void> }> {
+/** Starts a world; with assets, these devices stand in for the simulated ones. */
+export async function start(assets?: string): Promise<{ world: World; stop: () => Promise<void> }> {
   const state = mkdtempSync(join(tmpdir(), 'sallyport-web-'));
+  const devices = join(state, 'assets.yaml');
+  if (assets) writeFileSync(devices, assets);
   const ready = join(state, 'ready.json');
   const [web, ssh] = [await freePort(), await freePort()];
-  const child: ChildProcess = spawn(join(bin, 'sallyport'), ['demo', '--state', join(state, 'state'), '--ready', ready, '--web', `127.0.0.1:${web}`, '--ssh', `127.0.0.1:${ssh}`], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child: ChildProcess = spawn(join(bin, 'sallyport'), ['demo', '--state', join(state, 'state'), '--ready', ready, '--web', `127.0.0.1:${web}`, '--ssh', `127.0.0.1:${ssh}`, ...(assets ? ['--agent-config', devices] : [])], { stdio: ['ignore', 'ignore', 'pipe'] });
   let said = '';
   child.stderr!.on('data', (d: Buffer) => (said = (said + d).slice(-4000)));
   const gone = new Promise<void>((done) => child.once('exit', () => done()));

@@ -5,9 +5,18 @@ import { expect, type Visitor } from '../world';
 /** What the terminal shows. */
 export const screen = (page: Page) => page.locator('.xterm-rows');
 
+/** Chooses one service of a scanner, and no other. */
+export async function choose(page: Page, service: string): Promise<void> {
+  await page.getByRole('checkbox', { name: service }).check();
+  for (const other of await page.getByRole('checkbox', { checked: true }).all()) {
+    if (!(await other.evaluate((e, name) => (e as HTMLInputElement).labels![0]!.textContent!.includes(name), service))) await other.uncheck();
+  }
+}
+
 /** Asks for a scanner, with files both ways, and returns the request's id. */
 export async function ask(page: Page, asset: string, reason: string, order: string): Promise<string> {
   await page.goto(`/assets/NGH/${asset}`);
+  await choose(page, 'recon-ssh');
   await page.getByLabel('Reason').fill(reason);
   await page.getByLabel('Work order').fill(order);
   await page.getByRole('switch', { name: /files from/ }).click();
