@@ -114,7 +114,7 @@ func who(p session.Person) string {
 func purpose(n Notice) string {
 	var does, services []string
 	for _, c := range n.Channels {
-		does = append(does, wording.Channel(session.Channel(name(string(c)))))
+		does = append(does, wording.Does(session.Channel(name(string(c))), n.Class))
 	}
 	for _, s := range n.Services {
 		services = append(services, name(s))

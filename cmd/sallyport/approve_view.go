@@ -80,7 +80,7 @@ func (m *requestUnderDecision) view(d draft) console.View {
 		v.Longest = v.Longest[len(v.Longest)-1:] // as asked, or not at all
 	}
 	for _, c := range r.Channels {
-		v.Channels = append(v.Channels, console.Choice{Value: string(c), Words: wording.Channel(c), On: slices.Contains(g.Channels, c)})
+		v.Channels = append(v.Channels, console.Choice{Value: string(c), Words: wording.Does(c, g.Class), On: slices.Contains(g.Channels, c)})
 	}
 	if len(m.standing.Missing) > 0 {
 		v.Count = fmt.Sprintf("This scanner needs %d approvers; the broker says %d answered before you. Still needed: %s.", m.standing.Needed, m.standing.Approvals, strings.Join(m.standing.Missing, ", "))

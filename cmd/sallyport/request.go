@@ -115,11 +115,11 @@ func (p *program) whereItStands(r api.Request) string {
 	return "Status " + string(r.Status) + "."
 }
 
-// may says what channels mean to a person.
-func may(channels []session.Channel) string {
+// may says what channels mean to a person, in a class.
+func may(channels []session.Channel, class session.Class) string {
 	var words []string
 	for _, c := range channels {
-		words = append(words, wording.Channel(c))
+		words = append(words, wording.Does(c, class))
 	}
 	return strings.Join(words, "; ")
 }

@@ -38,7 +38,7 @@ func (p *program) requestFacts(r api.Request, zone string) [][2]string {
 	}
 	return [][2]string{
 		{"Request", r.ID}, {"Scanner", fullName(r.Site, r.Asset, "")}, {"Services", strings.Join(r.Services, ", ")}, {"Class", string(r.Class)},
-		{"May", may(r.Channels)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
+		{"May", may(r.Channels, r.Class)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
 		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
 		{"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
 		{"Engineer", called(r.Engineer)},

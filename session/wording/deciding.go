@@ -45,28 +45,34 @@ func Work(on []session.Target, class session.Class, channels []session.Channel) 
 	for _, x := range on {
 		names = append(names, x.String())
 	}
-	does := chosen(channels, false)
-	if i := slices.Index(does, Channel(session.Control)); i >= 0 && class == session.Observe {
-		does[i] = phrases()["see"] // the agent lets no hand at a console that is only looked at
-	}
+	does := chosen(channels, false, class)
 	if len(does) == 0 {
 		does = []string{phrases()["connect"]}
 	}
 	return fmt.Sprintf("%s on %s, %s", List(does), List(names), Class(class))
 }
 
+// Does says what a channel lets somebody do in a class: the agent lets no hand at a console
+// that is only looked at.
+func Does(c session.Channel, class session.Class) string {
+	if c == session.Control && class == session.Observe {
+		return phrases()["see"]
+	}
+	return Channel(c)
+}
+
 // Carries says what may be carried to a scanner and from it.
 func Carries(channels []session.Channel) string {
-	if all := chosen(channels, true); len(all) > 0 {
+	if all := chosen(channels, true, ""); len(all) > 0 {
 		return List(all)
 	}
 	return phrases()["nothing"]
 }
 
-func chosen(channels []session.Channel, carries bool) (words []string) {
+func chosen(channels []session.Channel, carries bool, class session.Class) (words []string) {
 	for _, c := range readOrder() {
 		if c.Carries() == carries && slices.Contains(channels, c) {
-			words = append(words, Channel(c))
+			words = append(words, Does(c, class))
 		}
 	}
 	return words
