@@ -8,9 +8,7 @@ export const screen = (page: Page) => page.locator('.xterm-rows');
 /** Chooses one service of a scanner, and no other. */
 export async function choose(page: Page, service: string): Promise<void> {
   await page.getByRole('checkbox', { name: service }).check();
-  for (const other of await page.getByRole('checkbox', { checked: true }).all()) {
-    if (!(await other.evaluate((e, name) => (e as HTMLInputElement).labels![0]!.textContent!.includes(name), service))) await other.uncheck();
-  }
+  for (const box of await page.getByRole('checkbox').all()) await box.setChecked(await box.evaluate((e, name) => (e as HTMLInputElement).labels![0]!.textContent!.includes(name), service));
 }
 
 /** Asks for a scanner, with files both ways, and returns the request's id. */

@@ -75,6 +75,13 @@ export class Ask {
     const o = this.offer;
     return typeof o === 'string' ? [] : shownFirst.filter((c) => o.channels.includes(c) && !idle(c, this.class));
   }
+  /** Chooses a service, or not: what was asked for goes with what offers it, and what one does on a new one is asked for. */
+  choose(name: string, on: boolean): void {
+    const before = this.offered;
+    this.services = on ? [...this.services, name] : this.services.filter((s) => s !== name);
+    const now = this.offered;
+    this.channels = [...this.channels.filter((c) => now.includes(c)), ...now.filter((c) => hands.includes(c) && !before.includes(c))];
+  }
   /** What is asked for, of what is offered now. */
   get asked(): Channel[] {
     return this.channels.filter((c) => !idle(c, this.class));
