@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,20 +84,24 @@ func (p *program) connect(ctx context.Context, who signedIn, target, listen stri
 
 // showsScreen refuses a service that shows no screen.
 func showsScreen(ctx context.Context, who signedIn, of session.Target) error {
+	protocol, err := speaks(ctx, who, of)
+	if err == nil && protocol == session.SSH {
+		err = session.Errorf(session.Invalid, "%s is no console: it speaks ssh", of.String()).WithNext("Use: sallyport ssh " + of.String())
+	}
+	return err
+}
+
+// speaks is the protocol of a service.
+func speaks(ctx context.Context, who signedIn, of session.Target) (session.Protocol, error) {
 	alike, err := assetsOf(ctx, who, of)
 	if err != nil {
-		return err
+		return "", err
 	}
 	_, services, err := findAsset(alike, of, []string{of.Service})
-	if err != nil {
-		return err
+	if err != nil || len(services) == 0 {
+		return "", err
 	}
-	for _, s := range services {
-		if s.Protocol == session.SSH {
-			return session.Errorf(session.Invalid, "%s is no console: it speaks ssh", of.String()).WithNext("Use: sallyport ssh " + of.String())
-		}
-	}
-	return nil
+	return services[0].Protocol, nil
 }
 
 // serveViewers serves viewers of this machine until ctx ends or the session does. may is
@@ -175,16 +180,25 @@ type distant struct {
 
 // open attaches to the console, as often as a viewer comes.
 func (d *distant) open(ctx context.Context) (io.ReadWriteCloser, error) {
-	raw, err := d.who.broker.Attach(ctx, d.to)
+	conn, client, err := d.attach(ctx)
 	if err != nil {
 		return nil, err
+	}
+	return reached{&attach.Stream{Client: client, Told: d.told}, conn}, nil
+}
+
+// attach proves the key to the agent itself.
+func (d *distant) attach(ctx context.Context) (net.Conn, *attach.Client, error) {
+	raw, err := d.who.broker.Attach(ctx, d.to)
+	if err != nil {
+		return nil, nil, err
 	}
 	conn := tls.Client(raw, d.inner)
 	within, cancel := context.WithTimeout(ctx, innerTime)
 	defer cancel()
 	if err := conn.HandshakeContext(within); err != nil {
 		_ = raw.Close()
-		return nil, session.Errorf(session.Unreachable, "The hospital's agent could not be reached safely: %w", err).
+		return nil, nil, session.Errorf(session.Unreachable, "The hospital's agent could not be reached safely: %w", err).
 			WithNext("Try again; if it stays so, ask the hospital for its trust bundle again, and tell whoever runs the broker.")
 	}
 	client, err := attach.NewClient(conn)
@@ -193,9 +207,9 @@ func (d *distant) open(ctx context.Context) (io.ReadWriteCloser, error) {
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	return reached{&attach.Stream{Client: client, Told: d.told}, conn}, nil
+	return conn, client, nil
 }
 
 // told passes on what the agent says while a viewer looks.
@@ -204,10 +218,13 @@ func (d *distant) told(n attach.Notice) {
 	case attach.NoticeMasked:
 		switch n.Masked {
 		case attach.MaskedSome:
-			d.p.say("The hospital hides part of this screen.")
+			d.p.warn("The hospital hides part of this screen.")
 		case attach.MaskedAll:
-			d.p.say("The hospital hides all of this screen, because it knows no rule for its size.")
+			d.p.warn("The hospital hides all of this screen, because it knows no rule for its size.")
 		}
+	case attach.NoticeUnseen:
+		d.p.warn("%s", n.Text)
+		d.over(errSessionOver)
 	case attach.NoticeEnded:
 		d.p.warn("%s", n.Text)
 		if n.Reason != session.Completed && n.Reason != session.DeviceClosed && n.Reason != session.Failed {

@@ -9,6 +9,7 @@ const (
 	signInTime     = 5 * time.Minute  // for a person at the browser
 	accessEvery    = 15 * time.Second // between two questions whether a session is there still
 	innerTime      = 15 * time.Second // for the agent to show its key
+	renewBefore    = 2 * time.Minute  // the end of the leave to watch, it is asked for again
 	decideTime     = 30 * time.Minute // for an approver at the approval page
 
 	// window is how long a request stays good: an approver may be slow, and nobody

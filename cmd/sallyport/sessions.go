@@ -16,7 +16,7 @@ import (
 
 func (p *program) sessionsCommand() *cobra.Command {
 	return noun(&cobra.Command{Use: "sessions", Aliases: []string{"session"}, Short: "See who is on which scanner, and end it"},
-		p.sessionsListCommand(), p.sessionsShowCommand(), p.sessionsKillCommand(), p.sessionsFreezeCommand(), p.sessionsThawCommand())
+		p.sessionsListCommand(), p.sessionsShowCommand(), p.sessionsKillCommand(), p.sessionsFreezeCommand(), p.sessionsThawCommand(), p.sessionsWatchCommand())
 }
 
 func (p *program) sessionState(s api.Session) string {

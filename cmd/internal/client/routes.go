@@ -56,11 +56,12 @@ const (
 	Disable   Write[api.Standing, api.Engineer]  = "/engineers/disable"
 	Enable    Write[api.Standing, api.Engineer]  = "/engineers/enable"
 
-	Sessions List[api.Session]        = "/sessions"
-	Session  Read[api.Session]        = "/sessions/{id}"
-	Kill     Write[None, api.Session] = "/sessions/{id}/kill"
-	Freeze   Write[None, api.Session] = "/sessions/{id}/freeze"
-	Thaw     Write[None, api.Session] = "/sessions/{id}/thaw"
+	Sessions List[api.Session]                   = "/sessions"
+	Session  Read[api.Session]                   = "/sessions/{id}"
+	Kill     Write[None, api.Session]            = "/sessions/{id}/kill"
+	Freeze   Write[None, api.Session]            = "/sessions/{id}/freeze"
+	Thaw     Write[None, api.Session]            = "/sessions/{id}/thaw"
+	Watch    Write[api.Activation, api.Watching] = "/sessions/{id}/watch"
 
 	Recordings    List[api.Recording]                   = "/recordings"
 	Recording     Read[api.Recording]                   = "/recordings/{id}"

@@ -65,8 +65,8 @@ func TestStories(t *testing.T) {
 			"each-recording-intact": cmdEachIntact, "agent-idle": cmdAgentIdle, "edit": cmdEdit,
 			"terminal": cmdTerminal, "type": cmdType, "shows": cmdShows, "hangs-up": cmdHangsUp, "running": cmdRunning,
 			"clock": cmdClock, "passed": cmdPassed, "by": cmdBy, "each-line": cmdEachLine, "await": cmdAwait, "flips": cmdFlips, "wait-torn": cmdWaitTorn, "agent-back": cmdAgentBack,
-			"seeks": cmdSeeks,
-			"take":  func(ts *testscript.TestScript, _ bool, args []string) { take(ts, args[0], args[1]) },
+			"seeks": cmdSeeks, "looks": cmdLooks, "says": cmdSays,
+			"take": func(ts *testscript.TestScript, _ bool, args []string) { take(ts, args[0], args[1]) },
 		},
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("BROWSER", "curl -sSLo /dev/null")

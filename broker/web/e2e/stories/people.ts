@@ -11,10 +11,10 @@ export async function choose(page: Page, service: string): Promise<void> {
   for (const box of await page.getByRole('checkbox').all()) await box.setChecked(await box.evaluate((e, name) => (e as HTMLInputElement).labels![0]!.textContent!.includes(name), service));
 }
 
-/** Asks for a scanner, with files both ways, and returns the request's id. */
+/** Asks for a scanner's shell, with files both ways, and returns the request's id. */
 export async function ask(page: Page, asset: string, reason: string, order: string): Promise<string> {
   await page.goto(`/assets/NGH/${asset}`);
-  await choose(page, 'recon-ssh');
+  await choose(page, 'terminal (ssh)');
   await page.getByLabel('Reason').fill(reason);
   await page.getByLabel('Work order').fill(order);
   await page.getByRole('switch', { name: /files from/ }).click();
