@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"image"
 	"image/draw"
+	"os"
 	"os/exec"
 	"strings"
 	"time"
@@ -101,6 +102,13 @@ func (p *program) video(ctx context.Context, src screen.Source, duration int64, 
 	}
 	if show.Size.X == 0 {
 		return noConsole(time.Duration(duration/2) * time.Microsecond)
+	}
+	mine, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY, 0o600) // ffmpeg's own would be everybody's to read
+	if err != nil {
+		return fmt.Errorf("write the video: %w", err)
+	}
+	if err := mine.Close(); err != nil {
+		return err
 	}
 	canvas := image.NewRGBA(image.Rect(0, 0, show.Size.X+show.Size.X%2, show.Size.Y+show.Size.Y%2))
 	size := canvas.Bounds().Size()

@@ -55,6 +55,10 @@ machine, as "sallyport connect" does; with -o json one line is printed:
 }
 
 func (p *program) watch(ctx context.Context, who signedIn, id string, w watch) error {
+	if !who.has(session.Approver) && !who.has(session.Auditor) {
+		return session.Errorf(session.Denied, "Only the hospital's approvers and auditors watch, and you are signed in as %s", rolesOrNone(who.login.Roles)).
+			WithNext("Sign in with your account at the hospital: sallyport login --hint EMAIL")
+	}
 	s, err := p.live(ctx, who, id)
 	if err != nil {
 		return err
