@@ -268,6 +268,11 @@ func (l *life) connect(t *rapid.T) {
 	now := l.s.now
 	first := b.opened.IsZero()
 	good := known && b.open() && now.Before(b.notAfter()) && (!first || !now.Before(time.Unix(b.req.NBF, 0)) && b.fresh(now))
+	if first { // a session of theirs that is frozen holds the others
+		for _, o := range l.all {
+			good = good && !(o != b && len(o.frozen) > 0 && o.req.Eng == b.req.Eng && o.req.Asset == b.req.Asset && o.live(now))
+		}
+	}
 	ticket, err := l.deliveries.ledger.ByKeyFor(key, b.req.Asset, "ssh", now)
 	if (err == nil) != good {
 		t.Fatalf("the key opens %t, want %t: %v", err == nil, good, err)
