@@ -22,7 +22,6 @@ type memory struct {
 	l      *ledger.Ledger
 	dir    string
 	wall   time.Time
-	passed map[int]time.Duration // since a request was taken, by the process's own time
 	asked  []asked
 	tokens []grant.Proof
 	taken  []int // times, of each

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-func pair(t *testing.T, server *tls.Config, client *tls.Config) (client2server error, said string) {
+func pair(t *testing.T, server *tls.Config, client *tls.Config) (said string, err error) {
 	t.Helper()
 	near, far := net.Pipe()
 	defer near.Close()
@@ -21,13 +21,13 @@ func pair(t *testing.T, server *tls.Config, client *tls.Config) (client2server e
 		done <- string(b)
 	}()
 	c := tls.Client(near, client)
-	err := c.Handshake()
+	err = c.Handshake()
 	if err == nil {
 		_, err = c.Write([]byte("hello"))
 		_ = c.Close()
 	}
 	_ = near.Close()
-	return err, <-done
+	return <-done, err
 }
 
 // Who dials talks to the owner of the hospital's key, and says nothing to anybody else.
@@ -41,17 +41,17 @@ func TestInnerKnowsTheAgent(t *testing.T) {
 	wrong, _ := InnerServer(broker)
 	otherProtocol := right.Clone()
 	otherProtocol.NextProtos = nil
-	if err, said := pair(t, right, InnerClient(pub)); err != nil || said != "hello" {
+	if said, err := pair(t, right, InnerClient(pub)); err != nil || said != "hello" {
 		t.Errorf("the agent: %v, %q", err, said)
 	}
 	for name, server := range map[string]*tls.Config{"another key": wrong, "another protocol": otherProtocol} {
-		if err, said := pair(t, server, InnerClient(pub)); err == nil || said != "" {
+		if said, err := pair(t, server, InnerClient(pub)); err == nil || said != "" {
 			t.Errorf("%s: %v, %q", name, err, said)
 		}
 	}
 	old := InnerClient(pub)
 	old.MinVersion, old.MaxVersion = tls.VersionTLS12, tls.VersionTLS12
-	if err, said := pair(t, right, old); err == nil || said != "" {
+	if said, err := pair(t, right, old); err == nil || said != "" {
 		t.Errorf("TLS 1.2: %v, %q", err, said)
 	}
 }
