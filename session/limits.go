@@ -5,6 +5,11 @@ import "time"
 const (
 	MaxNodes     = 16       // of the broker, that a hospital accepts
 	MaxEventData = 32 << 10 // bytes of Event.Data; longer data is split by whoever records it
+	// LargestConsole and LargestConsoleSide bound a console's pixels, and each of its sides;
+	// ConsoleTile is the side of the squares in which recordings keep them.
+	LargestConsole     = 3840 * 2400
+	LargestConsoleSide = 8192
+	ConsoleTile        = 64
 	// LargestCursor bounds the sides of a console's cursor: its picture fits into an event.
 	LargestCursor = 88
 	// ProvingTime is what an engineer's ssh has from its first byte to a proven key, at the

@@ -4,11 +4,11 @@ import "github.com/sallyport/sallyport/session"
 
 const (
 	// Tile is the side of a tile in pixels.
-	Tile = 64
+	Tile = session.ConsoleTile
 
 	// MaxSide and MaxPixels bound a screen.
-	MaxSide   = 8192
-	MaxPixels = 3840 * 2400
+	MaxSide   = session.LargestConsoleSide
+	MaxPixels = session.LargestConsole
 
 	// MaxCursor bounds the sides of a cursor.
 	MaxCursor = session.LargestCursor

@@ -5,8 +5,8 @@ import "github.com/sallyport/sallyport/session"
 const (
 	// MaxSide and MaxPixels bound a console. 3840 x 2400 is the largest that is served:
 	// front and back of it take 74 MB.
-	MaxSide   = 8192
-	MaxPixels = 3840 * 2400
+	MaxSide   = session.LargestConsoleSide
+	MaxPixels = session.LargestConsole
 
 	// MaxCursor bounds the sides of a cursor's picture.
 	MaxCursor = session.LargestCursor
@@ -24,5 +24,5 @@ const (
 	cell = 16
 
 	// Tile is the side of the squares in which recordings keep a screen.
-	Tile = 64
+	Tile = session.ConsoleTile
 )
