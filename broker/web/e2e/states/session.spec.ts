@@ -15,6 +15,16 @@ test('a session that lives, for its engineer', async ({ page }) => {
   await page.goto('/sessions/' + s.id);
   await everyLook(page, 'session-live', async (p) => {
     await expect(p.getByRole('link', { name: 'Back to the terminal' })).toBeVisible();
+    await expect(p.getByRole('link', { name: 'Watch' })).toHaveCount(0);
+  });
+});
+
+test('a session that lives, for who may watch it', async ({ page }) => {
+  await mock(page, 'auditor', base);
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-auditor', async (p) => {
+    await expect(p.getByRole('link', { name: 'Watch' })).toHaveAttribute('href', '/watch/' + s.id);
+    await expect(p.getByRole('button', { name: 'End the session' })).toHaveCount(0);
   });
 });
 
