@@ -96,10 +96,10 @@ func startDisplay(t *testing.T, size string, vnc bool) *display {
 		t.Fatal(err)
 	}
 	d := &display{t: t}
-	c := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", size+"x24", "-nolisten", "tcp")
+	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", size+"x24", "-nolisten", "tcp")
 	if vnc {
 		d.port = freePort(t)
-		c = exec.Command("Xvnc", "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(d.port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
+		c = exec.Command("Xvnc", freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(d.port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
 	}
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer
@@ -115,6 +115,13 @@ func startDisplay(t *testing.T, size string, vnc bool) *display {
 	}
 	d.name = fmt.Sprintf(":%d", number)
 	return d
+}
+
+// freeDisplay is a display for an X server alone: two that look for one at the same time
+// take each other's.
+func freeDisplay(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf(":%d", 1000+freePort(t)%20000)
 }
 
 func freePort(t *testing.T) int {

@@ -41,7 +41,7 @@ func startXvnc(t *testing.T, args ...string) *xvnc {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	c := exec.Command("Xvnc", append([]string{"-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-NeverShared=0", "-nolisten", "tcp"}, args...)...)
+	c := exec.Command("Xvnc", append([]string{freeDisplay(t), "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-NeverShared=0", "-nolisten", "tcp"}, args...)...)
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer
 	c.Stderr = &said
@@ -55,6 +55,13 @@ func startXvnc(t *testing.T, args ...string) *xvnc {
 		t.Fatalf("Xvnc says no display: %v: %s", err, said.String())
 	}
 	return &xvnc{t, fmt.Sprintf(":%d", number), port}
+}
+
+// freeDisplay is a display for an X server alone: two that look for one at the same time
+// take each other's.
+func freeDisplay(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf(":%d", 1000+freePort(t)%20000)
 }
 
 func freePort(t *testing.T) int {

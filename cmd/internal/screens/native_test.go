@@ -77,6 +77,13 @@ func (h *hospital) run(persona string, args ...string) []byte {
 	return out
 }
 
+// freeDisplay is a display for an X server alone: two that look for one at the same time
+// take each other's.
+func freeDisplay(t *testing.T) string {
+	t.Helper()
+	return fmt.Sprintf(":%d", 1000+freePort(t)%20000)
+}
+
 // freePort is one where nobody listens.
 func freePort(t *testing.T) int {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -92,7 +99,7 @@ func TestANativeViewerThroughConnect(t *testing.T) {
 	device := &desk{t: t, home: t.TempDir()}
 	r, w, err := os.Pipe()
 	must(t, err)
-	device.begin("Xvnc", []*os.File{w}, "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
+	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
 	w.Close()
 	var number int
 	if _, err := fmt.Fscan(r, &number); err != nil {

@@ -27,13 +27,25 @@ type desk struct {
 	display string
 }
 
+// freeDisplay is a display for an X server alone: two that look for one at the same time
+// take each other's.
+func freeDisplay(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return fmt.Sprintf(":%d", 1000+l.Addr().(*net.TCPAddr).Port%20000)
+}
+
 func startDesk(t *testing.T) *desk {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("Xvfb", "-displayfd", "3", "-screen", "0", "480x360x24", "-nolisten", "tcp")
+	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", "480x360x24", "-nolisten", "tcp")
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer
 	c.Stderr = &said

@@ -37,7 +37,7 @@ const pixels = (page: Page) =>
 async function device(): Promise<{ port: number; said: () => string; run: (program: string, ...args: string[]) => Buffer; stop: () => void }> {
   const port = await freePort();
   const all: ChildProcess[] = [];
-  const xvnc = spawn('Xvnc', ['-displayfd', '3', '-geometry', '640x480', '-depth', '24', '-rfbport', String(port), '-localhost', '-SecurityTypes', 'None', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  const xvnc = spawn('Xvnc', [`:${1000 + (port % 20000)}`, '-displayfd', '3', '-geometry', '640x480', '-depth', '24', '-rfbport', String(port), '-localhost', '-SecurityTypes', 'None', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   all.push(xvnc);
   const display = await new Promise<string>((done, fail) => {
     xvnc.stdio[3]!.once('data', (d: Buffer) => done(':' + d.toString().trim()));
