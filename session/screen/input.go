@@ -46,6 +46,9 @@ func (h *Held) Press(k Key) bool {
 // Point takes note of the pointer.
 func (h *Held) Point(p Pointer) { h.pointer = p }
 
+// Any reports whether something is held.
+func (h *Held) Any() bool { return len(h.keys) > 0 || h.pointer.Buttons != 0 }
+
 // Release is what lets go of all that is held, the last first: keys up, and the pointer,
 // where it is, without buttons; nil where none is down. Nothing is held after it.
 func (h *Held) Release() (keys []Key, pointer *Pointer) {

@@ -35,11 +35,18 @@ type console struct {
 	gone   chan struct{} // closed when the device has hung up
 	keeper *keeper
 
-	drops atomic.Int64 // done by hand, and dropped
-	hands sync.Mutex   // held while something is done by hand: recorded, and then sent
+	hands    hands
+	withheld atomic.Int64 // when it was last said that a copied text stays there
 
 	mu    sync.Mutex // guards what follows; never held across I/O
 	state consoleState
+}
+
+// hands is held while something is done by hand: recorded, and then sent.
+type hands struct {
+	sync.Mutex
+	orphans []*viewer    // left while a freeze was about to let go of what they hold
+	drops   atomic.Int64 // done by hand, and dropped; needs no lock
 }
 
 // consoleState is what changes.
@@ -138,11 +145,12 @@ func (d device) Release() error {
 	d.c.hands.Lock()
 	defer d.c.hands.Unlock()
 	var first error
-	for _, w := range d.c.viewers() {
+	for _, w := range append(d.c.viewers(), d.c.hands.orphans...) {
 		if err := w.release(); err != nil && first == nil {
 			first = err
 		}
 	}
+	d.c.hands.orphans = nil
 	return first
 }
 
@@ -170,7 +178,7 @@ func (c *console) Tell(n attach.Notice) {
 
 // dropped puts on record how much was dropped since it was last said.
 func (c *console) dropped() {
-	if n := int(c.drops.Swap(0)); n > 0 {
+	if n := int(c.hands.drops.Swap(0)); n > 0 {
 		c.c.Note(session.Note{Kind: session.NoteDropped, Count: n, Text: fmt.Sprintf("%d keys and movements were dropped: nothing might pass.", n)})
 	}
 }
@@ -247,12 +255,17 @@ func (c *console) join(b engine.Browser, peer string) (*viewer, error) {
 // leave lets a viewer go, and lets go of what it holds. With the last one the console is
 // kept for a while.
 func (c *console) leave(w *viewer) {
-	_ = c.c.Gate(w.sock.Dead, c.gone).Try(func() error { // frozen or over: it holds nothing any more
+	_ = c.c.Gate(w.sock.Dead, c.gone).Try(func() error { // else the freeze, or the end, lets go of it
 		c.hands.Lock()
 		defer c.hands.Unlock()
 		return w.release()
 	})
+	c.hands.Lock()
+	if w.held.Any() {
+		c.hands.orphans = append(c.hands.orphans, w)
+	}
 	c.mu.Lock()
+	c.hands.Unlock()
 	delete(c.state.viewers, w)
 	last := len(c.state.viewers) == 0 && !c.c.Stopped()
 	if last {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
@@ -90,7 +91,7 @@ func TestAFreezeLetsGo(t *testing.T) {
 	must(t, second.Point(screen.Pointer{At: image.Pt(9, 9), Buttons: 1}))
 	pix := w.device.paint(t, make([]uint32, size.X*size.Y))
 	w.until("the picture goes on", func() bool { return first.shows(size, pix) && second.shows(size, pix) })
-	w.until("all was dropped", func() bool { return w.console().drops.Load() == 3 })
+	w.until("all was dropped", func() bool { return w.console().hands.drops.Load() == 3 })
 	if _, err := w.engine.Thaw(w.ticket.ID, "hospital", "Sam"); err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func TestWhoLooksTouchesNothing(t *testing.T) {
 		must(t, v.Press(screen.Key{Sym: 'a', Down: true}))
 		must(t, v.Point(screen.Pointer{Buttons: 1}))
 		must(t, v.Paste("x"))
-		w.until("it was dropped", func() bool { return w.console().drops.Load() >= 3 })
+		w.until("it was dropped", func() bool { return w.console().hands.drops.Load() >= 3 })
 		if got, on := w.device.all(), w.tape().inputs(t); len(got) > 0 || len(on) > 0 {
 			t.Errorf("%s: %v, %v", name, got, on)
 		}
@@ -199,6 +200,32 @@ func TestWhoLeavesLetsGo(t *testing.T) {
 	if !again.welcome.Resumed || len(w.tapes) != 1 {
 		t.Errorf("%+v, %d recordings", again.welcome, len(w.tapes))
 	}
+}
+
+// Who leaves in the very moment of a freeze leaves nothing held down.
+func TestWhoLeavesInAFreezeLetsGo(t *testing.T) {
+	w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+	v := w.look(false)
+	must(t, v.Press(screen.Key{Sym: 'a', Down: true}))
+	w.until("the device has it", func() bool { return len(w.device.all()) == 1 })
+	c := w.console()
+	c.hands.Lock() // nothing is let go of yet
+	frozen := make(chan error, 1)
+	go func() {
+		_, err := w.engine.Freeze(w.ticket.ID, "hospital", "Sam")
+		frozen <- err
+	}()
+	w.until("the gate is shut", func() bool { return c.c.Gate(nil, nil).Try(func() error { return nil }) != nil })
+	must(t, v.near.Close())
+	for range 100 { // however far the leaving comes before the freeze lets go
+		if len(c.viewers()) == 0 {
+			break
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+	c.hands.Unlock()
+	w.until("it is let go of", func() bool { return slices.Equal(w.device.all(), []string{"key 97 true", "key 97 false"}) })
+	must(t, <-frozen)
 }
 
 // Everybody hears why it is over, and the recording is closed with the reason.

@@ -18,5 +18,6 @@ const (
 
 	graceTime    = 60 * time.Second       // its viewers may all be away this long
 	stallTime    = 10 * time.Second       // a viewer may take nothing this long
+	sayEvery     = 2 * time.Second        // between two times that the same is said
 	farewellTime = 600 * time.Millisecond // last words to viewers
 )

@@ -98,7 +98,7 @@ func (w *viewer) Paste(text string) error {
 // do lets something pass that is done by hand, or drops and counts it.
 func (w *viewer) do(by session.Channel, send func() error) error {
 	if !w.c.may(by) {
-		w.c.drops.Add(1)
+		w.c.hands.drops.Add(1)
 		w.denied.Do(func() { w.c.c.Refuse(string(by), "done by hand in a window that may only look") })
 		return nil
 	}
@@ -110,7 +110,7 @@ func (w *viewer) do(by session.Channel, send func() error) error {
 		return send()
 	})
 	if !passed && !errors.Is(err, engine.ErrOver) { // frozen
-		w.c.drops.Add(1)
+		w.c.hands.drops.Add(1)
 		return nil
 	}
 	return err
@@ -162,6 +162,9 @@ func (c *console) copied(text string) {
 	c.mu.Unlock()
 	if masked != attach.MaskedNothing {
 		c.c.Refuse(string(session.ClipboardOut), "copied while the hospital hides part of the console")
+		if now := time.Now().UnixNano(); now-c.withheld.Swap(now) < int64(sayEvery) { // a device may copy as fast as it likes
+			return
+		}
 		c.Tell(attach.Notice{Type: attach.NoticeSaid, Text: "What was copied at the console stays there, because the hospital hides part of it."})
 		return
 	}
