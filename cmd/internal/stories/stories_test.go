@@ -409,26 +409,35 @@ func cmdEachIntact(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// grep-tree TEXT path: fails when no file under path holds TEXT.
+// grep-tree TEXT path: fails when no file under path holds TEXT. A tree in use is looked through
+// again where a file was moved meanwhile: it may have been moved to where nobody looks any more.
 func cmdGrepTree(ts *testscript.TestScript, neg bool, args []string) {
 	if args[0] == "" {
 		ts.Fatalf("nothing to look for")
 	}
-	found := ""
-	err := filepath.WalkDir(ts.MkAbs(args[1]), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || !d.Type().IsRegular() {
-			return err
-		}
-		raw, err := os.ReadFile(path)
-		if bytes.Contains(raw, []byte(args[0])) {
-			found = path
-		}
-		return err
-	})
+	found, err := grepTree(ts.MkAbs(args[1]), []byte(args[0]))
+	for try := 0; errors.Is(err, fs.ErrNotExist) && try < 50; try++ {
+		found, err = grepTree(ts.MkAbs(args[1]), []byte(args[0]))
+	}
 	ts.Check(err)
 	if (found != "") == neg {
 		ts.Fatalf("%q in %s: found in %q", args[0], args[1], found)
 	}
+}
+
+// grepTree is the last file under root that holds text.
+func grepTree(root string, text []byte) (found string, err error) {
+	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		raw, err := os.ReadFile(path)
+		if bytes.Contains(raw, text) {
+			found = path
+		}
+		return err
+	})
+	return found, err
 }
 
 // flip FILE: change one bit in the middle.
