@@ -68,7 +68,7 @@ type Sessions struct {
 type Asset struct {
 	Name      string     `yaml:"name"`
 	Label     string     `yaml:"label"`
-	Modality  string     `yaml:"modality"`
+	Modality  Modality   `yaml:"modality"`
 	Policy    Policy     `yaml:"policy"`
 	Endpoints []Endpoint `yaml:"endpoints"`
 	// Masks hide parts of the scanner's consoles before anything leaves the agent: from
@@ -77,6 +77,9 @@ type Asset struct {
 	// UnknownScreen is what becomes of a console whose size no mask names: "hide" all of
 	// it, which is the default where there are masks, or "show" it.
 	UnknownScreen screen.Unknown `yaml:"unknown_screen,omitempty"`
+	// Interlock lists, by class, the states in which sessions work, where they are fewer
+	// than package session/interlock has; it needs sources of the modality's state.
+	Interlock Interlock `yaml:"interlock,omitempty"`
 }
 
 // Policy is what the hospital allows on an asset. What is not said is strict: one
@@ -222,6 +225,7 @@ func (v *checker) assets(assets []Asset) {
 		v.channels(path+".policy.channels", a)
 		v.endpoints(path+".endpoints", a.Endpoints)
 		v.masks(path+".masks", a)
+		v.modality(path, a)
 	}
 }
 
@@ -315,7 +319,7 @@ func (s Service) target(a Asset, e Endpoint) device.Target {
 
 // Public is the asset as everybody may know it: no address, no login.
 func (a Asset) Public() session.Asset {
-	pub := session.Asset{Name: a.Name, Label: a.Label, Modality: a.Modality, Policy: a.Policy.rules()}
+	pub := session.Asset{Name: a.Name, Label: a.Label, Modality: a.Modality.Kind, Policy: a.Policy.rules()}
 	for _, e := range a.Endpoints {
 		for _, s := range e.Services {
 			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.Class})

@@ -179,7 +179,7 @@ func (w *world) simulatedAssets() ([]agent.Asset, error) {
 		}
 		recon.Name, recon.Protocol, recon.HostKey, recon.Login.User = s.service, session.SSH, s.hostKey, deviceUser
 		a := agent.Asset{
-			Name: s.asset, Label: s.label, Modality: s.modality,
+			Name: s.asset, Label: s.label, Modality: agent.Modality{Kind: s.modality},
 			Policy: agent.Policy{
 				Approvals: s.approvals, Longest: "8h", Zone: "Europe/London",
 				Accept:   session.Accept{Engineer: []session.ClientClass{session.CLI, session.Web}, Approver: []session.ClientClass{session.Console, session.Web}},

@@ -1,0 +1,229 @@
+package modality
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/sallyport/sallyport/session"
+)
+
+// desk is a book whose time stands still unless it is moved.
+type desk struct {
+	*Book
+	mu   sync.Mutex
+	time time.Time
+	told []Standing
+}
+
+func (d *desk) now() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.time
+}
+
+func (d *desk) pass(long time.Duration) {
+	d.mu.Lock()
+	d.time = d.time.Add(long)
+	d.mu.Unlock()
+	d.Look()
+}
+
+func (d *desk) is() session.ModalityState {
+	s, _ := d.Standing("CT")
+	return s.State
+}
+
+func open(path string, at time.Time, sources ...Kind) *desk {
+	d := &desk{time: at}
+	d.Book = Open(path, map[string]Rule{"CT": {Sources: sources, Stale: time.Minute}}, d.now, slog.New(slog.DiscardHandler), func(_ string, s Standing) { d.told = append(d.told, s) })
+	return d
+}
+
+func set(t testing.TB, d *desk, state session.ModalityState, hold time.Duration) {
+	t.Helper()
+	if _, err := d.Set("CT", state, hold, "Tom"); err != nil {
+		t.Fatal(err)
+	}
+	if d.is() != state {
+		t.Fatalf("set to %s, it is %s", state, d.is())
+	}
+}
+
+func TestWhatTheOperatorPermitsExpiresAlsoOverARestart(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "switches.json")
+	d := open(path, noon, Operator)
+	if d.is() != session.ModalityUnknown {
+		t.Fatalf("before anybody says anything it is %s", d.is())
+	}
+	set(t, d, session.InService, 30*time.Minute)
+	again := open(path, noon.Add(29*time.Minute), Operator)
+	if again.is() != session.InService {
+		t.Errorf("a restart made it %s", again.is())
+	}
+	again.pass(time.Minute)
+	if s, _ := again.Standing("CT"); s.State != session.ModalityUnknown || s.Detail != "said in-service, which held until 12:30 UTC" {
+		t.Errorf("after its time it is %+v", s)
+	}
+	if len(again.told) != 1 || again.told[0].State != session.ModalityUnknown {
+		t.Errorf("told %+v", again.told)
+	}
+	set(t, d, session.Scanning, 0)
+	if far := open(path, noon.Add(100*time.Hour), Operator); far.is() != session.Scanning {
+		t.Errorf("what restricts became %s", far.is())
+	}
+}
+
+func TestADeviceEndsWhatTheOperatorPermits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "switches.json")
+	d := open(path, noon, Operator, MPPS)
+	d.tell("CT", MPPS, session.InService, "no examination")
+	set(t, d, session.InService, time.Hour)
+	d.pass(time.Second)
+	d.tell("CT", MPPS, session.Scanning, "examination in progress")
+	if d.is() != session.Scanning {
+		t.Fatalf("it is %s", d.is())
+	}
+	d.pass(time.Second)
+	d.tell("CT", MPPS, session.InService, "completed")
+	if d.is() != session.ModalityUnknown {
+		t.Fatalf("completed, and nobody has looked: %s", d.is())
+	}
+	after := open(path, noon.Add(3*time.Second), Operator, MPPS)
+	after.tell("CT", MPPS, session.InService, "no examination")
+	if after.is() != session.ModalityUnknown {
+		t.Errorf("a restart made it %s", after.is())
+	}
+	set(t, after, session.ModalityIdle, 0)
+	after.pass(2 * time.Minute)
+	if after.is() != session.ModalityUnknown {
+		t.Errorf("a listener that says nothing leaves it %s", after.is())
+	}
+}
+
+func TestADeviceNeverPermits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		dir, err := os.MkdirTemp("", "modality")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		d := open(filepath.Join(dir, "s"), noon, Operator, MPPS, Probe)
+		kinds := rapid.SampledFrom([]Kind{MPPS, Probe})
+		states := rapid.SampledFrom(session.ModalityStates())
+		var permitted session.ModalityState // by the operator, and not ended since
+		var until time.Time
+		said := map[Kind]session.ModalityState{}
+		for range rapid.IntRange(1, 15).Draw(t, "steps") {
+			d.pass(time.Duration(rapid.IntRange(1, 20).Draw(t, "seconds")) * time.Second)
+			state := states.Draw(t, "state")
+			if rapid.IntRange(0, 3).Draw(t, "who") == 0 {
+				if _, err := d.Set("CT", state, 0, "Tom"); err != nil {
+					t.Fatal(err)
+				}
+				permitted, until = state, d.now().Add(DefaultFor)
+			} else {
+				kind := kinds.Draw(t, "device")
+				d.tell("CT", kind, state, "")
+				said[kind] = state
+				if state == session.Scanning || state == session.PatientOnTable {
+					permitted = ""
+				}
+			}
+			if relaxes(d.is()) && (!relaxes(permitted) || permitted == "" || !d.now().Before(until) || strictness(d.is()) < strictness(permitted)) {
+				t.Fatalf("it is %s; the operator permits %q, the devices say %v", d.is(), permitted, said)
+			}
+		}
+	})
+}
+
+func TestSwitchesThatCannotBeReadPermitNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "switches.json")
+	for _, body := range []string{"", "{}", `{"v":1,"switches":{"CT":{"state":"in-service","detail":"","at":"2026-11-30T11:59:00Z"}}}`,
+		`{"v":1,"switches":{"CT":{"state":"in-service","detail":"","at":"2026-11-30T11:59:00Z","until":"2027-11-30T11:59:00Z"}}}`,
+		`{"v":1,"switches":{"CT":{"state":"fine","detail":"","at":"2026-11-30T11:59:00Z"}}}`, `{"v":1,"switches":{},"more":1}`, `{"v":1,"switches":{}} x`} {
+		if err := os.WriteFile(path, []byte(body), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if d := open(path, noon, Operator); d.is() != session.ModalityUnknown {
+			t.Errorf("%s: %s", body, d.is())
+		}
+	}
+}
+
+func TestADiskThatTakesNothingRestrictsAndPermitsNothing(t *testing.T) {
+	d := open(filepath.Join(t.TempDir(), "gone", "switches.json"), noon, Operator)
+	if _, err := d.Set("CT", session.InService, 0, "Tom"); err == nil || d.is() != session.ModalityUnknown {
+		t.Errorf("%v, and it is %s", err, d.is())
+	}
+	if _, err := d.Set("CT", session.Scanning, 0, "Tom"); err == nil || d.is() != session.Scanning {
+		t.Errorf("%v, and it is %s", err, d.is())
+	}
+}
+
+func TestTheSwitchRefuses(t *testing.T) {
+	d := open(filepath.Join(t.TempDir(), "s"), noon, KeySwitch)
+	for _, c := range []struct {
+		asset string
+		state session.ModalityState
+		hold  time.Duration
+	}{{"MR", session.ModalityIdle, 0}, {"CT", session.ModalityIdle, 0}} {
+		if _, err := d.Set(c.asset, c.state, c.hold, "Tom"); err == nil {
+			t.Errorf("%+v is taken", c)
+		}
+	}
+	d = open(filepath.Join(t.TempDir(), "s"), noon, Operator)
+	for state, hold := range map[session.ModalityState]time.Duration{"fine": 0, session.Scanning: time.Minute, session.InService: 13 * time.Hour, session.ModalityIdle: -1} {
+		if _, err := d.Set("CT", state, hold, "Tom"); err == nil {
+			t.Errorf("%s for %s is taken", state, hold)
+		}
+	}
+}
+
+// word is a source that says one thing and ends.
+type word struct{ said chan session.ModalityState }
+
+func (w word) Run(ctx context.Context, tell func(session.ModalityState, string)) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case s := <-w.said:
+			tell(s, "by wire")
+		}
+	}
+}
+
+func TestSourcesAreRunAndRulesReplaced(t *testing.T) {
+	first, second := word{make(chan session.ModalityState)}, word{make(chan session.ModalityState)}
+	news := make(chan Standing, 10)
+	b := Open(filepath.Join(t.TempDir(), "s"), map[string]Rule{"CT": {Sources: []Kind{KeySwitch}, Stale: time.Hour, Live: map[Kind]Source{KeySwitch: first}}},
+		time.Now, slog.New(slog.DiscardHandler), func(_ string, s Standing) { news <- s })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	first.said <- session.InService
+	if s := <-news; s.State != session.InService || s.Source != KeySwitch || s.Detail != "by wire" {
+		t.Errorf("%+v", s)
+	}
+	b.Configure(map[string]Rule{"CT": {Sources: []Kind{KeySwitch}, Stale: time.Hour, Live: map[Kind]Source{KeySwitch: second}}})
+	if s := <-news; s.State != session.ModalityUnknown {
+		t.Errorf("with a new source it is %+v", s)
+	}
+	second.said <- session.Scanning
+	if s := <-news; s.State != session.Scanning {
+		t.Errorf("%+v", s)
+	}
+	b.Configure(nil)
+	if _, ok := b.Standing("CT"); ok || len(b.Assets()) != 0 {
+		t.Error("an asset without sources has a state")
+	}
+	cancel()
+	<-done
+}
