@@ -19,6 +19,7 @@ const (
 	dataPointer     = 27
 	dataSynchronize = 31
 	dataRefresh     = 33
+	dataSaved       = 38
 	dataFontList    = 39
 	dataFontMap     = 40
 	dataIndicators  = 41
@@ -90,6 +91,8 @@ func (c *Client) said(f *fields) error {
 	case dataIndicators:
 		f.take(2)
 		c.lit(f.u16())
+	case dataSaved:
+		return c.saved(f)
 	case dataErrorInfo:
 		c.fault = f.u32()
 	}

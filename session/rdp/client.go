@@ -30,6 +30,9 @@ type Config struct {
 	Copied func(text string)
 	// Pastes: texts may be pasted. Without it and Copied there is no clipboard at all.
 	Pastes bool
+	// Again dials the console once more when the connection broke, so that Run goes on in the
+	// same session of Windows. It may refuse; nil where the client is to end instead.
+	Again func(ctx context.Context) (net.Conn, error)
 
 	depth int // of pictures; 0 is 32
 }
@@ -54,7 +57,7 @@ type TLS struct {
 type Client struct {
 	cfg    Config
 	screen *screen.Screen
-	conn   net.Conn
+	via    via
 	in     *bufio.Reader
 	joined joined
 	drawn  drawing
@@ -63,8 +66,9 @@ type Client struct {
 
 	// of Connect and Run alone
 	buf    []byte
-	starts int    // how often the console began
-	fault  uint32 // why the console says that it ends
+	starts int     // how often the console began
+	fault  uint32  // why the console says that it ends
+	cookie *cookie // by which its session is taken up again
 
 	mu    sync.Mutex // guards what follows, and the order of what is written
 	hands hands
@@ -86,24 +90,33 @@ func Connect(ctx context.Context, conn net.Conn, s *screen.Screen, cfg Config) (
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	c := &Client{cfg: cfg, screen: s}
+	c := &Client{cfg: cfg, screen: s, via: via{quit: make(chan struct{})}}
+	if err := c.enter(ctx, conn); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// enter is everything from the first byte until the console takes input. It owns conn only
+// where it succeeds.
+func (c *Client) enter(ctx context.Context, conn net.Conn) error {
 	c.use(conn)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	if err := conn.SetDeadline(time.Now().Add(loginTime)); err != nil {
-		return nil, err
+		return err
 	}
 	selected, err := c.login(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("log in to the console: %w", err)
+		return fmt.Errorf("log in to the console: %w", err)
 	}
 	if err := c.begin(selected); err != nil {
-		return nil, fmt.Errorf("begin with the console: %w", c.ended(err))
+		return fmt.Errorf("begin with the console: %w", c.ended(err))
 	}
 	if !stop() {
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
-	return c, conn.SetDeadline(time.Time{})
+	return conn.SetDeadline(time.Time{})
 }
 
 // begin is everything from the first message inside TLS until the console takes input.
@@ -125,12 +138,22 @@ func (c *Client) begin(selected uint32) error {
 	return ErrWire
 }
 
-func (c *Client) use(conn net.Conn) {
-	c.conn, c.in = conn, bufio.NewReaderSize(conn, 64<<10)
+// Run draws what the console sends, until it is gone: until it says so, or until a broken
+// connection cannot be taken up again.
+func (c *Client) Run() error {
+	for {
+		err := c.draw()
+		if !errors.Is(err, errBroken) || c.fault != 0 || c.cfg.Again == nil {
+			return err
+		}
+		if err := c.takeUp(); err != nil {
+			return err
+		}
+	}
 }
 
-// Run draws what the console sends, until it is gone. What comes at once is shown at once.
-func (c *Client) Run() error {
+// draw is Run on one connection. What comes at once is shown at once.
+func (c *Client) draw() error {
 	for {
 		for range maxBatch {
 			if err := c.message(); err != nil {
@@ -180,7 +203,7 @@ func (c *Client) ended(err error) error {
 }
 
 // Close ends the connection. It waits for nothing.
-func (c *Client) Close() error { return c.conn.Close() }
+func (c *Client) Close() error { return c.via.close() }
 
 func (c *Client) send(b []byte) error {
 	c.mu.Lock()
@@ -190,10 +213,16 @@ func (c *Client) send(b []byte) error {
 
 // write is send for who holds mu.
 func (c *Client) write(b []byte) error {
-	if err := c.conn.SetWriteDeadline(time.Now().Add(writeTime)); err != nil {
-		return err
+	conn := c.via.now()
+	err := conn.SetWriteDeadline(time.Now().Add(writeTime))
+	if err == nil {
+		_, err = conn.Write(b)
 	}
-	_, err := c.conn.Write(b)
+	if err != nil && c.cfg.Again != nil { // Run hears of it, and goes on or ends
+		c.hands.ready = false
+		conn.Close()
+		return nil
+	}
 	return err
 }
 

@@ -8,6 +8,11 @@ const (
 	// writeTime bounds one message to a console that takes nothing.
 	writeTime = 20 * time.Second
 
+	// againTime bounds how long a broken connection is tried again, each try with a longer pause.
+	againTime  = 45 * time.Second
+	firstPause = 250 * time.Millisecond
+	maxAgain   = 20 // connections of one client that may break
+
 	maxFragment = 1 << 20 // of an update in pieces
 	maxBatch    = 64      // messages that are shown at once
 	maxBroken   = 64      // pictures that could not be decoded, and were asked for again

@@ -134,7 +134,7 @@ func (c *Client) encrypt(ctx context.Context) (tls.ConnectionState, error) {
 	if c.in.Buffered() > 0 {
 		return tls.ConnectionState{}, ErrWire
 	}
-	t := tls.Client(c.conn, cfg)
+	t := tls.Client(c.via.now(), cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		var said *session.Error
 		if errors.As(err, &said) {
@@ -199,7 +199,11 @@ func (c *Client) info(selected uint32) []byte {
 		b = append(le16(b, 2*len(t)+2), wide(t+"\x00")...)
 	}
 	b = append(b, make([]byte, 172+4)...) // time zone, session
-	return le16(le32(b, performance), 0, 0)
+	b = le32(b, performance)
+	if c.cookie == nil {
+		return le16(b, 0, 0)
+	}
+	return le16(append(le16(b, cookieSize), c.cookie.proof()...), 0)
 }
 
 // stream is the connection, read through its buffer.
@@ -210,7 +214,7 @@ func (s stream) Write(p []byte) (int, error) { return len(p), s.c.send(p) }
 
 // host is the console's address, as this client knows it.
 func (c *Client) host() string {
-	host, _, err := net.SplitHostPort(c.conn.RemoteAddr().String())
+	host, _, err := net.SplitHostPort(c.via.now().RemoteAddr().String())
 	if err != nil {
 		return "console"
 	}

@@ -29,7 +29,7 @@ func (script) SetWriteDeadline(time.Time) error { return nil }
 func client(b []byte, keep screen.Keeper, cfg Config) (*Client, *bytes.Buffer) {
 	cfg.TLS.First = func([32]byte) error { return nil }
 	_ = cfg.complete()
-	c := &Client{cfg: cfg, screen: screen.New(screen.Masks{}, keep)}
+	c := &Client{cfg: cfg, screen: screen.New(screen.Masks{}, keep), via: via{quit: make(chan struct{})}}
 	heard := &bytes.Buffer{}
 	c.use(script{bytes.NewReader(b), heard})
 	return c, heard
@@ -182,7 +182,7 @@ func heardOn(b []byte, channel int) (out [][]byte) {
 
 // inputs are the events that a client sent by the fast path, as they were sent.
 func inputs(b []byte) (out [][]byte) {
-	for len(b) > 4 {
+	for len(b) >= 4 {
 		size, skip, fast := length(slices.Concat([]byte{b[0] & 3}, b[1:4]))
 		if size == 0 || size > len(b) {
 			return out

@@ -3,6 +3,7 @@ package rdp
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"slices"
 	"unicode/utf16"
@@ -10,6 +11,9 @@ import (
 
 // ErrWire is a console that breaks the protocol.
 var ErrWire = errors.New("the console says something that is not RDP")
+
+// errBroken is a connection that ended, and not by the console's word.
+var errBroken = errors.New("the connection to the console broke")
 
 // fields reads numbers and bytes one after another. Once something is missing, all that
 // follows is zero and bad is set.
@@ -146,7 +150,7 @@ func data(b []byte) []byte { return tpkt(append([]byte{2, 0xf0, 0x80}, b...)) }
 func (c *Client) packet() (b []byte, fast bool, err error) {
 	head, err := c.in.Peek(4)
 	if err != nil {
-		return nil, false, err
+		return nil, false, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	size, skip, fast := length(head)
 	if size < skip || !fast && size < 7 {
@@ -157,7 +161,7 @@ func (c *Client) packet() (b []byte, fast bool, err error) {
 	}
 	b = c.buf[:size]
 	if _, err := io.ReadFull(c.in, b); err != nil {
-		return nil, false, err
+		return nil, false, fmt.Errorf("%w: %w", errBroken, err)
 	}
 	return b[skip:], fast, nil
 }

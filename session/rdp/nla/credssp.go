@@ -192,7 +192,7 @@ func receive(r io.Reader) (request, error) {
 	}
 	out, err := parse(b)
 	if err == nil && out.status != 0 {
-		err = refusal(out.status)
+		err = Refusal(out.status)
 	}
 	return out, err
 }
@@ -250,13 +250,13 @@ func credentials(l Login) []byte {
 	return b.BytesOrPanic()
 }
 
-// refusal is an NTSTATUS in words.
-func refusal(status uint32) error {
+// Refusal is an NTSTATUS or HRESULT (MS-ERREF 2.3.1, 2.1.1) of a sign-in, in words.
+func Refusal(status uint32) error {
 	says := func(message, next string) error {
 		return fmt.Errorf("status %#x: %w", status, session.Errorf(session.Refused, "%s", message).WithNext(next))
 	}
 	switch status {
-	case 0xc000006d, 0xc000006a, 0xc0000064:
+	case 0xc000006d, 0xc000006a, 0xc0000064, 0x8009030c:
 		return says("The console refused the login: user or password is wrong.", "Check them in the agent's secrets.")
 	case 0xc0000071, 0xc0000224:
 		return says("The password of the login has expired at the console.", "Change it at the console, and in the agent's secrets.")
@@ -268,6 +268,8 @@ func refusal(status uint32) error {
 		return says("The user of the login is locked at the console after wrong passwords.", "Check the password in the agent's secrets, and wait or ask for the lock to be lifted.")
 	case 0xc000006e, 0xc000006f, 0xc0000070, 0xc000015b, 0xc0000413:
 		return says("The user of the login may not sign in at the console remotely, from here, or now.", "Ask who serves the console.")
+	case 0xc0000418, 0x80090302: // as a Windows that refuses NTLM says it
+		return says("The console takes no login by NTLM, and Sallyport has no other.", "Let it take NTLM from the agent, or from its own users.")
 	case 0xc000005e:
 		return says("The console reaches nobody who knows the user of the login.", "Use a user of the console itself, or look at its domain.")
 	}

@@ -269,10 +269,19 @@ func FuzzProve(f *testing.F) {
 }
 
 func TestRefusalsHaveWords(t *testing.T) {
-	for _, status := range []uint32{0xc000006d, 0xc0000071, 0xc0000072, 0xc0000193, 0xc0000234, 0xc000006e, 0xc000005e, 0xc0000001} {
+	for _, status := range []uint32{0xc000006d, 0xc0000071, 0xc0000072, 0xc0000193, 0xc0000234, 0xc000006e, 0xc000005e, 0xc0000001, 0xc0000418} {
 		var e *session.Error
-		if err := refusal(status); !errors.As(err, &e) || e.Next == "" || e.Kind != session.Refused {
+		if err := Refusal(status); !errors.As(err, &e) || e.Next == "" || e.Kind != session.Refused {
 			t.Errorf("%#x: %v", status, err)
 		}
+	}
+}
+
+// A Windows that takes no NTLM says so with a number that is negative in DER.
+func TestNTLMIsNotTaken(t *testing.T) {
+	_, err := receive(bytes.NewReader([]byte{0x30, 13, 0xa0, 3, 2, 1, 6, 0xa4, 6, 2, 4, 0x80, 9, 3, 2}))
+	var e *session.Error
+	if !errors.As(err, &e) || !strings.Contains(e.Message, "NTLM") || e.Next == "" {
+		t.Errorf("%v", err)
 	}
 }
