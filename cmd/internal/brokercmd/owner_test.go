@@ -5,6 +5,7 @@ package brokercmd
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -111,10 +112,16 @@ func (x *installed) owned() {
 	x.t.Helper()
 	files := 0
 	err := filepath.WalkDir(x.state, func(path string, d fs.DirEntry, err error) error {
+		if errors.Is(err, fs.ErrNotExist) { // the service goes on meanwhile
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		info, err := d.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
