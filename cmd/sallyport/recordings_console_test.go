@@ -25,7 +25,7 @@ func TestAConsoleIsExported(t *testing.T) {
 		for i := range pix {
 			pix[i] = uint32(n+1) * 0x101010
 		}
-		if err := console.NewEncoder().Tiles(size, pix, []image.Point{{}}, func(b []byte) error { s.record(session.ScreenTiles, 1, string(b)); return nil }); err != nil {
+		if err := console.NewEncoder().Tiles(size, nil, pix, []image.Point{{}}, func(b []byte) error { s.record(session.ScreenTiles, 1, string(b)); return nil }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -11,8 +11,10 @@
 //	tile     1 form, and what it says:
 //	         0    3 bytes a pixel: red, green, blue
 //	         1    one colour, 3 bytes
-//	         n    2 to 64: n colours, then an index a pixel, of 1, 2, 4 or 8 bits, the first
+//	         n    2 to 253: n colours, then an index a pixel, of 1, 2, 4 or 8 bits, the first
 //	              in the highest; each row begins a byte
+//	         254  1 x, 1 y, 1 width, 1 height in pixels, then a form of 0 to 253 and what it
+//	              says of a tile of that size: this box in the tile changed, and nothing else
 //	         255  2 bytes: the tile is as the one of this number was, counted from 0 in the
 //	              same event or screen
 //

@@ -19,7 +19,7 @@ import (
 func scribble(r *rand.Rand, s *frames.Screen) (tiles []image.Point) {
 	x, y := r.IntN(s.Size.X), r.IntN(s.Size.Y)
 	part := image.Rect(x, y, x+1+r.IntN(s.Size.X-x), y+1+r.IntN(s.Size.Y-y))
-	colours := []int{1, 2, 3, 5, 17, 64, 65, 1 << 24}[r.IntN(8)]
+	colours := []int{1, 2, 3, 5, 17, 253, 300, 1 << 24}[r.IntN(8)]
 	for y := part.Min.Y; y < part.Max.Y; y++ {
 		for x := part.Min.X; x < part.Max.X; x++ {
 			s.Pix[y*s.Size.X+x] = uint32(r.IntN(colours)) * 2654435761 & 0xffffff
@@ -61,8 +61,12 @@ func TestAScreenComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 1 + r.IntN(5) {
+			was := slices.Clone(shown.Pix)
 			tiles := scribble(r, shown)
-			if err := e.Tiles(shown.Size, shown.Pix, tiles, func(b []byte) error { return say(session.ScreenTiles, b) }); err != nil {
+			if r.IntN(3) == 0 {
+				was = nil
+			}
+			if err := e.Tiles(shown.Size, was, shown.Pix, tiles, func(b []byte) error { return say(session.ScreenTiles, b) }); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -121,7 +125,7 @@ func TestTheSameTileCostsNothing(t *testing.T) {
 		tiles = append(tiles, image.Pt(x, 0))
 	}
 	total := 0
-	if err := frames.NewEncoder().Tiles(size, pix, tiles, func(b []byte) error { total += len(b); return nil }); err != nil {
+	if err := frames.NewEncoder().Tiles(size, nil, pix, tiles, func(b []byte) error { total += len(b); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if most := 2 + 1 + 64*3 + 64*64 + 9*5; total > most {
@@ -129,10 +133,43 @@ func TestTheSameTileCostsNothing(t *testing.T) {
 	}
 }
 
+// Of a tile of which little changed, little is said.
+func TestASmallChangeCostsLittle(t *testing.T) {
+	size := image.Pt(3*frames.Tile, 2*frames.Tile)
+	was := make([]uint32, size.X*size.Y)
+	for i := range was {
+		was[i] = uint32(i) * 2654435761 & 0xffffff
+	}
+	pix := slices.Clone(was)
+	for y := 70; y < 80; y++ {
+		for x := 130; x < 140; x++ {
+			pix[y*size.X+x] = uint32(x%2) * 0xffffff
+		}
+	}
+	s := &frames.Screen{Size: size, Pix: slices.Clone(was)}
+	total := 0
+	err := frames.NewEncoder().Tiles(size, was, pix, []image.Point{{X: 2, Y: 1}}, func(b []byte) error {
+		total += len(b)
+		_, err := s.Draw(b)
+		return err
+	})
+	if err != nil || !slices.Equal(s.Pix, pix) {
+		t.Fatalf("it is drawn otherwise: %v", err)
+	}
+	if most := 2 + 5 + 1 + 2*3 + 10*2; total > most {
+		t.Errorf("%d bytes, more than %d", total, most)
+	}
+	for _, b := range [][]byte{{2, 1, 254}, {2, 1, 254, 0, 0, 0, 5, 1, 1, 1, 1}, {2, 1, 254, 60, 0, 5, 5, 1, 1, 1, 1}, {2, 1, 254, 0, 0, 5, 5, 254, 0, 0, 1, 1, 1, 1, 1, 1}, {2, 1, 254, 0, 0, 5, 5, 255, 0, 0}} {
+		if _, err := s.Draw(b); err == nil {
+			t.Errorf("% x is drawn", b)
+		}
+	}
+}
+
 func TestAFailingRecorderEndsIt(t *testing.T) {
 	size, lost := image.Pt(500, 500), errors.New("lost")
 	calls := 0
-	err := frames.NewEncoder().Tiles(size, make([]uint32, 500*500), []image.Point{{0, 0}}, func([]byte) error { calls++; return lost })
+	err := frames.NewEncoder().Tiles(size, nil, make([]uint32, 500*500), []image.Point{{0, 0}}, func([]byte) error { calls++; return lost })
 	if !errors.Is(err, lost) || calls != 1 {
 		t.Errorf("%v after %d", err, calls)
 	}
@@ -144,7 +181,7 @@ func FuzzDraw(f *testing.F) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 10 {
 		tiles := scribble(r, s)
-		_ = frames.NewEncoder().Tiles(size, s.Pix, tiles, func(b []byte) error { f.Add(slices.Clone(b)); return nil })
+		_ = frames.NewEncoder().Tiles(size, nil, s.Pix, tiles, func(b []byte) error { f.Add(slices.Clone(b)); return nil })
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s := &frames.Screen{}
@@ -157,7 +194,7 @@ func FuzzDraw(f *testing.F) {
 		}
 		again := &frames.Screen{}
 		_ = again.Resize(frames.SizeData(size, false))
-		if err := frames.NewEncoder().Tiles(size, s.Pix, places, func(b []byte) error { _, err := again.Draw(b); return err }); err != nil || !slices.Equal(again.Pix, s.Pix) {
+		if err := frames.NewEncoder().Tiles(size, nil, s.Pix, places, func(b []byte) error { _, err := again.Draw(b); return err }); err != nil || !slices.Equal(again.Pix, s.Pix) {
 			t.Fatalf("written again it is another: %v", err)
 		}
 	})
@@ -203,7 +240,7 @@ func BenchmarkTiles(b *testing.B) {
 		for i := range pix {
 			pix[i] = uint32((i/9+n)%20) * 0x0b0703
 		}
-		if err := e.Tiles(size, pix, tiles, func(d []byte) error { bytes += len(d); return nil }); err != nil {
+		if err := e.Tiles(size, nil, pix, tiles, func(d []byte) error { bytes += len(d); return nil }); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -16,7 +16,7 @@ const (
 	// MaxScreen bounds a screen in a snapshot, unpacked.
 	MaxScreen = 5 + 8 + 4*MaxCursor*MaxCursor + 3*MaxPixels + 4*(MaxSide/Tile)*(MaxSide/Tile)
 
-	mostColours = 64
+	mostColours = 253             // what is above says something else
 	mostTile    = 1 + 3*Tile*Tile // bytes
 	window      = 8 << 20         // of a packed screen
 )

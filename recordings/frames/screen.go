@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/palette"
 )
 
 // Cursor is the pointer's picture. Pix is 0xAARRGGBB, row by row.
@@ -56,8 +57,9 @@ func CursorData(c Cursor) []byte {
 
 // Encoder makes the data of events from a screen's pixels.
 type Encoder struct {
-	palette palette
+	palette palette.Palette
 	pix     []uint32
+	data    []byte
 	seen    map[uint64]int // the number of a tile by the hash of its bytes
 	at      [][2]int       // where tiles stand in the data, and where they end
 	seed    maphash.Seed
@@ -67,9 +69,12 @@ type Encoder struct {
 func NewEncoder() *Encoder { return &Encoder{seen: map[uint64]int{}, seed: maphash.MakeSeed()} }
 
 // Tiles calls each with the data of one event after another, which hold these tiles of a
-// screen, given in the order of their places. The data is valid until each returns.
-func (e *Encoder) Tiles(size image.Point, pix []uint32, tiles []image.Point, each func([]byte) error) error {
-	b := make([]byte, 0, session.MaxEventData)
+// screen, given in the order of their places. Of a tile of which little changed since the
+// screen was was, that is said alone; was is nil where nothing of it holds. The data is valid
+// until each returns.
+func (e *Encoder) Tiles(size image.Point, was, pix []uint32, tiles []image.Point, each func([]byte) error) error {
+	b := e.data[:0]
+	defer func() { e.data = b }()
 	e.begin()
 	for _, at := range tiles {
 		if len(b)+2+mostTile > session.MaxEventData {
@@ -79,7 +84,7 @@ func (e *Encoder) Tiles(size image.Point, pix []uint32, tiles []image.Point, eac
 			b = b[:0]
 			e.begin()
 		}
-		b = e.tile(append(b, byte(at.X), byte(at.Y)), size, pix, at)
+		b = e.tile(append(b, byte(at.X), byte(at.Y)), size, was, pix, at)
 	}
 	if len(b) == 0 {
 		return nil
@@ -92,15 +97,25 @@ func (e *Encoder) begin() {
 	e.at = e.at[:0]
 }
 
-// tile appends a tile, or that it is as one before it.
-func (e *Encoder) tile(b []byte, size image.Point, pix []uint32, at image.Point) []byte {
-	e.pix = pixels(e.pix, size, pix, at)
-	start := len(b)
-	b = e.palette.put(b, e.pix, tileAt(size, at).Dx())
-	key := maphash.Bytes(e.seed, b[start:])
+// tile appends a tile, what changed of it, or that it is as one before it.
+func (e *Encoder) tile(b []byte, size image.Point, was, pix []uint32, at image.Point) []byte {
+	r, start := tileAt(size, at), len(b)
+	if was != nil {
+		if box := changed(size, was, pix, r); !box.Empty() && box.Dx()*box.Dy() < r.Dx()*r.Dy()*3/4 {
+			in := box.Sub(r.Min)
+			b = append(b, formBox, byte(in.Min.X), byte(in.Min.Y), byte(in.Dx()), byte(in.Dy()))
+			e.pix = pixels(e.pix, size, pix, box)
+			b = put(b, &e.palette, e.pix, box.Dx())
+			e.at = append(e.at, [2]int{start, len(b)})
+			return b
+		}
+	}
+	e.pix = pixels(e.pix, size, pix, r)
+	b = put(b, &e.palette, e.pix, r.Dx())
 	// Two tiles of other sizes may have the same bytes, and are told apart by who reads: so
 	// only whole tiles are ever "as another".
-	if tileAt(size, at).Size() == image.Pt(Tile, Tile) && len(b)-start > 3 {
+	if r.Size() == image.Pt(Tile, Tile) && len(b)-start > 3 {
+		key := maphash.Bytes(e.seed, b[start:])
 		if n, ok := e.seen[key]; ok && slices.Equal(b[e.at[n][0]:e.at[n][1]], b[start:]) {
 			b = append(b[:start], formSame, byte(n>>8), byte(n))
 		} else if len(e.at) <= 0xffff {
@@ -119,7 +134,7 @@ func (e *Encoder) Screen(b []byte, s *Screen) []byte {
 	g := grid(s.Size)
 	for y := range g.Y {
 		for x := range g.X {
-			b = e.tile(b, s.Size, s.Pix, image.Pt(x, y))
+			b = e.tile(b, s.Size, nil, s.Pix, image.Pt(x, y))
 		}
 	}
 	return b
@@ -219,28 +234,33 @@ func (s *Screen) Draw(b []byte) (places []image.Point, err error) {
 // place reads a tile into its place. before are those that were read, by their numbers.
 func (s *Screen) place(b []byte, at image.Point, before []image.Point) ([]byte, error) {
 	r := tileAt(s.Size, at)
-	var room [Tile * Tile]uint32
-	pix := room[:r.Dx()*r.Dy()]
-	b, same, err := take(b, pix, r.Dx())
-	switch {
-	case err != nil:
-		return nil, err
-	case same >= len(before):
-		return nil, errTile
-	case same >= 0:
-		from := tileAt(s.Size, before[same])
-		if from.Size() != r.Size() {
+	if len(b) > 0 && b[0] == formSame {
+		return s.same(b[1:], r, before)
+	}
+	if len(b) > 5 && b[0] == formBox {
+		corner := r.Min.Add(image.Pt(int(b[1]), int(b[2])))
+		box := image.Rectangle{Min: corner, Max: corner.Add(image.Pt(int(b[3]), int(b[4])))}
+		if box.Empty() || !box.In(r) {
 			return nil, errTile
 		}
-		for y := range r.Dy() {
-			copy(s.row(r, y), s.row(from, y))
-		}
-		return b, nil
+		r, b = box, b[5:]
+	}
+	return take(b, s, r)
+}
+
+// same makes a tile as one before it is.
+func (s *Screen) same(b []byte, r image.Rectangle, before []image.Point) ([]byte, error) {
+	if len(b) < 2 || int(binary.BigEndian.Uint16(b)) >= len(before) {
+		return nil, errTile
+	}
+	from := tileAt(s.Size, before[binary.BigEndian.Uint16(b)])
+	if from.Size() != r.Size() {
+		return nil, errTile
 	}
 	for y := range r.Dy() {
-		copy(s.row(r, y), pix[y*r.Dx():(y+1)*r.Dx()])
+		copy(s.row(r, y), s.row(from, y))
 	}
-	return b, nil
+	return b[2:], nil
 }
 
 // row is one of a rectangle's.

@@ -1,15 +1,17 @@
 package frames
 
 import (
-	"encoding/binary"
 	"image"
+	"slices"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/palette"
 )
 
 const (
 	formPixels = 0
 	formOne    = 1
+	formBox    = 254
 	formSame   = 255
 )
 
@@ -27,9 +29,8 @@ func grid(size image.Point) image.Point {
 	return image.Pt((size.X+Tile-1)/Tile, (size.Y+Tile-1)/Tile)
 }
 
-// pixels are a tile's, row by row, from a screen's 0x00RRGGBB.
-func pixels(out []uint32, size image.Point, pix []uint32, at image.Point) []uint32 {
-	r := tileAt(size, at)
+// pixels are those of a part of a screen, row by row.
+func pixels(out []uint32, size image.Point, pix []uint32, r image.Rectangle) []uint32 {
 	out = out[:0]
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		out = append(out, pix[y*size.X+r.Min.X:y*size.X+r.Max.X]...)
@@ -37,35 +38,24 @@ func pixels(out []uint32, size image.Point, pix []uint32, at image.Point) []uint
 	return out
 }
 
-// palette collects the colours of a tile.
-type palette struct {
-	colours []uint32
-	index   map[uint32]uint8
-}
-
-// of is how many colours there are; 0 if more than mostColours.
-func (p *palette) of(pix []uint32) int {
-	if p.index == nil {
-		p.index = make(map[uint32]uint8, mostColours)
-	}
-	clear(p.index)
-	p.colours = p.colours[:0]
-	last := ^uint32(0)
-	for _, c := range pix {
-		if c == last {
+// changed is the smallest box in r outside of which two screens are the same; it is empty
+// where they are the same in all of r.
+func changed(size image.Point, was, pix []uint32, r image.Rectangle) (box image.Rectangle) {
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		a, b := was[y*size.X+r.Min.X:y*size.X+r.Max.X], pix[y*size.X+r.Min.X:y*size.X+r.Max.X]
+		if slices.Equal(a, b) {
 			continue
 		}
-		last = c
-		if _, known := p.index[c]; known {
-			continue
+		from, to := 0, len(a)
+		for a[from] == b[from] {
+			from++
 		}
-		if len(p.colours) == mostColours {
-			return 0
+		for a[to-1] == b[to-1] {
+			to--
 		}
-		p.index[c] = uint8(len(p.colours))
-		p.colours = append(p.colours, c)
+		box = box.Union(image.Rect(r.Min.X+from, y, r.Min.X+to, y+1))
 	}
-	return len(p.colours)
+	return box
 }
 
 // bits are those of an index into so many colours.
@@ -82,8 +72,8 @@ func bits(colours int) int {
 }
 
 // put appends a tile of these pixels.
-func (p *palette) put(b []byte, pix []uint32, wide int) []byte {
-	n := p.of(pix)
+func put(b []byte, p *palette.Palette, pix []uint32, wide int) []byte {
+	n := p.Of(pix, mostColours)
 	if n == 0 {
 		b = append(b, formPixels)
 		for _, c := range pix {
@@ -92,86 +82,87 @@ func (p *palette) put(b []byte, pix []uint32, wide int) []byte {
 		return b
 	}
 	b = append(b, byte(n))
-	for _, c := range p.colours {
+	for _, c := range p.Colours {
 		b = colour(b, c)
 	}
 	if n == 1 {
 		return b
 	}
-	each := bits(n)
-	last, at := p.colours[0], uint8(0)
-	for ; len(pix) > 0; pix = pix[wide:] {
-		acc, have := uint16(0), 0
-		for _, c := range pix[:wide] {
-			if c != last {
-				last, at = c, p.index[c]
-			}
-			acc = acc<<each | uint16(at)
-			if have += each; have == 8 {
-				b, acc, have = append(b, byte(acc)), 0, 0
-			}
-		}
-		if have > 0 {
-			b = append(b, byte(acc<<(8-have)))
-		}
-	}
-	return b
+	return p.Indexes(b, wide, bits(n))
 }
 
 func colour(b []byte, c uint32) []byte { return append(b, byte(c>>16), byte(c>>8), byte(c)) }
 
-// take reads a tile into pix and returns what follows it; same is the number of the tile that
-// it is as, or -1.
-func take(b []byte, pix []uint32, wide int) (rest []byte, same int, err error) {
-	if len(b) == 0 {
-		return nil, -1, errTile
+// take reads a tile, or a part of one, and returns what follows it.
+func take(b []byte, s *Screen, r image.Rectangle) (rest []byte, err error) {
+	if len(b) == 0 || b[0] > mostColours {
+		return nil, errTile
 	}
-	form, b := b[0], b[1:]
-	switch {
-	case form == formPixels:
-		if len(b) < 3*len(pix) {
-			return nil, -1, errTile
+	n, b := int(b[0]), b[1:]
+	if n == formPixels {
+		wide := 3 * r.Dx()
+		if len(b) < wide*r.Dy() {
+			return nil, errTile
 		}
-		for i := range pix {
-			pix[i] = uint32(b[3*i])<<16 | uint32(b[3*i+1])<<8 | uint32(b[3*i+2])
+		for y := range r.Dy() {
+			for x := range s.row(r, y) {
+				p := b[3*x : 3*x+3 : 3*x+3]
+				s.row(r, y)[x] = uint32(p[0])<<16 | uint32(p[1])<<8 | uint32(p[2])
+			}
+			b = b[wide:]
 		}
-		return b[3*len(pix):], -1, nil
-	case form == formSame:
-		if len(b) < 2 {
-			return nil, -1, errTile
-		}
-		return b[2:], int(binary.BigEndian.Uint16(b)), nil
-	case form > mostColours:
-		return nil, -1, errTile
+		return b, nil
 	}
-	n := int(form)
 	if len(b) < 3*n {
-		return nil, -1, errTile
+		return nil, errTile
 	}
-	var colours [mostColours]uint32
+	var colours [256]uint32
 	for i := range n {
 		colours[i] = uint32(b[3*i])<<16 | uint32(b[3*i+1])<<8 | uint32(b[3*i+2])
 	}
 	b = b[3*n:]
 	if n == formOne {
-		for i := range pix {
-			pix[i] = colours[0]
+		for y := range r.Dy() {
+			row := s.row(r, y)
+			for x := range row {
+				row[x] = colours[0]
+			}
 		}
-		return b, -1, nil
+		return b, nil
 	}
 	each := bits(n)
-	row := (wide*each + 7) / 8
-	high := len(pix) / wide
-	if len(b) < row*high {
-		return nil, -1, errTile
+	wide := (r.Dx()*each + 7) / 8
+	if len(b) < wide*r.Dy() {
+		return nil, errTile
 	}
-	for i := range pix {
-		x, y := i%wide, i/wide
-		at := b[y*row+x*each/8] >> (8 - each - x*each%8) & byte(1<<each-1)
-		if int(at) >= n {
-			return nil, -1, errTile
+	largest := 0
+	for y := range r.Dy() {
+		largest = max(largest, indexed(s.row(r, y), b[:wide], each, &colours))
+		b = b[wide:]
+	}
+	if largest >= n {
+		return nil, errTile
+	}
+	return b, nil
+}
+
+// indexed looks the colours of a row up, and returns the largest index.
+func indexed(row []uint32, b []byte, each int, colours *[256]uint32) (largest int) {
+	if each == 8 {
+		for x, at := range b[:len(row)] {
+			row[x], largest = colours[at], max(largest, int(at))
 		}
-		pix[i] = colours[at]
+		return largest
 	}
-	return b[row*high:], -1, nil
+	mask := byte(1<<each - 1)
+	shift := 8
+	for x := range row {
+		shift -= each
+		at := b[0] >> shift & mask
+		if shift == 0 {
+			b, shift = b[1:], 8
+		}
+		row[x], largest = colours[at], max(largest, int(at))
+	}
+	return largest
 }

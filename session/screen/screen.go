@@ -13,10 +13,11 @@ type Keeper interface {
 	Keep(c Change) error
 }
 
-// Change is what is about to be shown. Pix is valid until Keep returns.
+// Change is what is about to be shown. Was and Pix are valid until Keep returns.
 type Change struct {
 	Size    image.Point
 	Resized bool          // all that was kept before is of another size
+	Was     []uint32      // what was kept before, as Pix; nil if Resized
 	Pix     []uint32      // 0x00RRGGBB, row by row, all of it
 	Tiles   []image.Point // those that changed, in tiles from the left top
 	Cursor  *Cursor       // the new one; nil as before
@@ -189,7 +190,11 @@ func (s *Screen) Show() error {
 	}
 	err := s.err()
 	if err == nil {
-		err = s.keeper.Keep(Change{Size: s.drawn.size, Resized: s.resized, Pix: s.back, Tiles: changed.tiles(), Cursor: s.shape, Hidden: len(s.hidden) > 0})
+		c := Change{Size: s.drawn.size, Resized: s.resized, Was: s.front, Pix: s.back, Tiles: changed.tiles(), Cursor: s.shape, Hidden: len(s.hidden) > 0}
+		if s.resized {
+			c.Was = nil
+		}
+		err = s.keeper.Keep(c)
 	}
 	if err != nil {
 		s.Close(err)

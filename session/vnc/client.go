@@ -176,13 +176,15 @@ func (c *Client) Run() error {
 func (c *Client) message(kind byte) error {
 	switch kind {
 	case rfb.Update:
+		if !c.always { // the console gets the next one ready while we draw this one
+			if err := c.request(true); err != nil {
+				return err
+			}
+		}
 		if err := c.update(); err != nil {
 			return err
 		}
-		if err := c.screen.Show(); err != nil || c.always {
-			return err
-		}
-		return c.request(true)
+		return c.screen.Show()
 	case rfb.ColourMap: // we see true colours; it says nothing to us
 		b, err := c.take(5)
 		if err != nil {

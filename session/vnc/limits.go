@@ -14,6 +14,7 @@ const (
 	maxRects    = 1 << 16 // of one update
 	maxPacked   = 64 << 20
 	maxLeft     = 64 << 10 // of a packed rectangle, behind its last pixel
+	unpackAhead = 8 << 10
 	maxJPEG     = 16 << 20
 	maxColours  = 256
 	maxShape    = 1024 // sides of a cursor that is read, if only to be left out

@@ -95,15 +95,18 @@ func (z *zrle) colours(pix []uint32) error {
 	if err != nil {
 		return err
 	}
-	for i := range pix {
-		p := b[i*size:]
-		switch {
-		case !short:
-			pix[i] = f.Colour(f.Value(p))
-		case f == rfb.Native():
+	if f == rfb.Native() {
+		for i := range pix {
+			p := b[3*i : 3*i+3 : 3*i+3]
 			pix[i] = uint32(p[0]) | uint32(p[1])<<8 | uint32(p[2])<<16
-		default:
+		}
+		return nil
+	}
+	for i := range pix {
+		if p := b[i*size:]; short {
 			pix[i] = f.Colour(three(p, f.BigEndian, upper))
+		} else {
+			pix[i] = f.Colour(f.Value(p))
 		}
 	}
 	return nil
@@ -134,13 +137,20 @@ func (z *zrle) packed(pix []uint32, wide, colours int) error {
 	if err != nil {
 		return err
 	}
-	for i := range pix {
-		x, y := i%wide, i/wide
-		at := b[y*row+x*bits/8] >> (8 - bits - x*bits%8) & (1<<bits - 1)
-		if int(at) >= colours {
-			return rfb.ErrWire
+	mask, largest := byte(1<<bits-1), 0
+	for ; len(pix) > 0; pix, b = pix[wide:], b[row:] {
+		from, shift := b, 8
+		for x := range pix[:wide] {
+			shift -= bits
+			at := int(from[0] >> shift & mask)
+			if shift == 0 {
+				from, shift = from[1:], 8
+			}
+			pix[x], largest = z.palette[at], max(largest, at)
 		}
-		pix[i] = z.palette[at]
+	}
+	if largest >= colours {
+		return rfb.ErrWire
 	}
 	return nil
 }

@@ -98,7 +98,8 @@ func (c *console) Fill(r image.Rectangle, colour uint32) {
 func (c *console) Show() {
 	c.t.Helper()
 	c.Fill(c.hidden, 0x3a4450)
-	if c.pix == nil {
+	was := c.pix
+	if was == nil {
 		c.record(session.ScreenSize, frames.SizeData(c.size, !c.hidden.Empty()))
 		c.pix = make([]uint32, len(c.back))
 	}
@@ -111,7 +112,7 @@ func (c *console) Show() {
 		}
 	}
 	c.pix = slices.Clone(c.back)
-	must(c.t, c.encoder.Tiles(c.size, c.pix, tiles, func(b []byte) error {
+	must(c.t, c.encoder.Tiles(c.size, was, c.pix, tiles, func(b []byte) error {
 		c.record(session.ScreenTiles, b)
 		return nil
 	}))
@@ -156,7 +157,7 @@ type moment struct {
 // What a recording shows at any second is what was live at that second, whether one plays,
 // jumps forward or jumps back.
 func TestReplayIsWhatWasLive(t *testing.T) {
-	seeds, steps := uint64(1), 50
+	seeds, steps := uint64(1), 90
 	if prove {
 		seeds, steps = 20, 120
 	}

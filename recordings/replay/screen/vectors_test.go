@@ -87,7 +87,7 @@ func TestVectorsForThePage(t *testing.T) {
 		must(t, err)
 		all := vectors{Duration: length.At}
 		for n := range length.Segments {
-			scene, err := src.Scene(n)
+			scene, err := replay.SceneFrom(src, n, 64)
 			must(t, err)
 			p := replay.PartOf(scene, nil)
 			out := part{N: p.N, From: p.From, To: p.To, Complete: p.Complete, Screens: []any{}, Consoles: []standing{}, Events: p.Events}
@@ -109,7 +109,8 @@ func TestVectorsForThePage(t *testing.T) {
 
 // refused are tiles that nobody may draw.
 func refused(t *testing.T) [][]byte {
-	all := [][]byte{{0}, {0, 0}, {3, 0, 1, 1, 2, 3}, {0, 2, 1, 1, 2, 3}, {0, 0, 65}, {0, 0, 255, 0, 0}, {0, 0, 0, 1, 2, 3}, {0, 0, 2, 1, 2, 3, 4, 5},
+	all := [][]byte{{0}, {0, 0}, {3, 0, 1, 1, 2, 3}, {0, 2, 1, 1, 2, 3}, {0, 0, 254}, {0, 0, 255, 0, 0}, {0, 0, 254, 0, 0, 0, 5, 1, 1, 2, 3},
+		{0, 0, 254, 60, 0, 5, 5, 1, 1, 2, 3}, {2, 1, 254, 0, 0, 2, 7, 1, 1, 2, 3}, {0, 0, 254, 0, 0, 5, 5, 254, 0, 0, 1, 1, 1, 1, 2, 3}, {0, 0, 254, 0, 0, 5, 5, 255, 0, 0}, {0, 0, 0, 1, 2, 3}, {0, 0, 2, 1, 2, 3, 4, 5},
 		{0, 0, 1, 1, 2, 3, 0, 0, 1, 1, 2, 3}, {1, 0, 1, 1, 2, 3, 0, 0, 1, 1, 2, 3}, {0, 0, 1, 1, 2, 3, 2, 0, 255, 0, 0}, append([]byte{0, 0, 3, 1, 1, 1, 2, 2, 2, 3, 3, 3}, make([]byte, 16*64)...)}
 	all[len(all)-1][12] = 0xff // an index beyond the colours
 	for _, b := range all {

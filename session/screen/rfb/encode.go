@@ -7,6 +7,7 @@ import (
 
 	"github.com/klauspost/compress/zlib"
 
+	"github.com/sallyport/sallyport/session/palette"
 	"github.com/sallyport/sallyport/session/screen"
 )
 
@@ -35,7 +36,7 @@ type encoder struct {
 	zrle     deflater
 	tight    [3]deflater // of pixels, of two colours, of indexes
 	raw      []byte
-	palette  palette
+	palette  palette.Palette
 }
 
 // head appends the head of a rectangle.
@@ -112,7 +113,7 @@ func (e *encoder) tiles(p screen.Patch) []byte {
 }
 
 func (e *encoder) tile(b []byte, t screen.Patch) []byte {
-	switch n := e.palette.of(t.Pix, 16); {
+	switch n := e.palette.Of(t.Pix, 16); {
 	case n == 0:
 		b = append(b, 0)
 		for _, c := range t.Pix {
@@ -122,7 +123,7 @@ func (e *encoder) tile(b []byte, t screen.Patch) []byte {
 		b = e.format.PutShort(append(b, 1), t.Pix[0])
 	default:
 		b = append(b, byte(n))
-		for _, c := range e.palette.colours {
+		for _, c := range e.palette.Colours {
 			b = e.format.PutShort(b, c)
 		}
 		bits := 1
@@ -131,7 +132,7 @@ func (e *encoder) tile(b []byte, t screen.Patch) []byte {
 		} else if n > 2 {
 			bits = 2
 		}
-		b = e.palette.indexes(b, t.Pix, t.Rect.Dx(), bits)
+		b = e.palette.Indexes(b, t.Rect.Dx(), bits)
 	}
 	return b
 }
@@ -139,7 +140,7 @@ func (e *encoder) tile(b []byte, t screen.Patch) []byte {
 // putTight appends a patch's content as rfbproto's Tight has it, without loss.
 func (e *encoder) putTight(b []byte, p screen.Patch) []byte {
 	const explicitFilter, paletteFilter, fill = 0x40, 1, 0x80
-	n := e.palette.of(p.Pix, mostColours)
+	n := e.palette.Of(p.Pix, mostColours)
 	if n == 1 {
 		return e.tightPixel(append(b, fill), p.Pix[0])
 	}
@@ -156,10 +157,10 @@ func (e *encoder) putTight(b []byte, p screen.Patch) []byte {
 		stream, bits = 2, 8
 	}
 	b = append(b, explicitFilter|byte(stream)<<4, paletteFilter, byte(n-1))
-	for _, c := range e.palette.colours {
+	for _, c := range e.palette.Colours {
 		b = e.tightPixel(b, c)
 	}
-	e.raw = e.palette.indexes(e.raw[:0], p.Pix, p.Rect.Dx(), bits)
+	e.raw = e.palette.Indexes(e.raw[:0], p.Rect.Dx(), bits)
 	return e.stream(b, stream, e.raw)
 }
 
@@ -185,63 +186,4 @@ func (e *encoder) stream(b []byte, n int, data []byte) []byte {
 		size >>= 7
 	}
 	return append(append(b, byte(size)), data...)
-}
-
-// palette are the colours of a rectangle, in the order in which they come. The last one
-// found is looked at first: neighbours are mostly alike.
-type palette struct {
-	colours []uint32
-	index   map[uint32]uint8
-}
-
-// of collects the colours; 0 if there are more than most.
-func (p *palette) of(pix []uint32, most int) int {
-	if p.index == nil {
-		p.index = map[uint32]uint8{}
-	}
-	clear(p.index)
-	p.colours = p.colours[:0]
-	last := ^uint32(0)
-	for _, c := range pix {
-		if c == last {
-			continue
-		}
-		last = c
-		if _, known := p.index[c]; known {
-			continue
-		}
-		if len(p.colours) == most {
-			return 0
-		}
-		p.index[c] = uint8(len(p.colours))
-		p.colours = append(p.colours, c)
-	}
-	return len(p.colours)
-}
-
-// indexes appends which colour each pixel has, in so many bits; each row begins a byte.
-func (p *palette) indexes(b []byte, pix []uint32, wide, bits int) []byte {
-	last, at := ^uint32(0), uint8(0)
-	for len(pix) > 0 {
-		row := pix[:wide]
-		pix = pix[wide:]
-		var acc byte
-		have := 0
-		for _, c := range row {
-			if c != last {
-				last, at = c, p.index[c]
-			}
-			acc = acc<<bits&^(1<<bits-1) | at
-			if bits == 8 {
-				acc = at
-			}
-			if have += bits; have == 8 {
-				b, acc, have = append(b, acc), 0, 0
-			}
-		}
-		if have > 0 {
-			b = append(b, acc<<(8-have))
-		}
-	}
-	return b
 }

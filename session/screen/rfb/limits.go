@@ -1,6 +1,10 @@
 package rfb
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session/palette"
+)
 
 const (
 	// MaxEncodings is how many encodings a viewer may name.
@@ -19,8 +23,9 @@ const (
 
 	// tightSide is the widest rectangle that Tight may have (rfbproto, Tight Encoding).
 	tightSide = 2048
-	// mostColours of a rectangle are indexed; more are sent as they are.
-	mostColours = 64
+	// mostColours of a rectangle are indexed; more are sent as they are. A picture of a
+	// scanner is grey, and has no more.
+	mostColours = palette.Most
 	// strip is how many pixels are encoded as one rectangle at most.
 	strip = 512 << 10
 )

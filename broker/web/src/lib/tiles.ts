@@ -6,7 +6,8 @@ const tile = 64;
 const mostSide = 8192;
 const mostPixels = 3840 * 2400;
 const mostCursor = 64;
-const mostColours = 64;
+const mostColours = 253;
+const box = 254;
 const same = 255;
 
 const malformed = () => new Error('A part of this console cannot be read.');
@@ -128,10 +129,20 @@ export class Picture {
     const y = ty * tile;
     const w = Math.min(tile, this.w - x);
     const h = Math.min(tile, this.h - y);
-    const px = this.#words;
     const form = b.one();
     if (form === same) this.#again(b.two(), before, x, y, w, h);
-    else if (form === 0) {
+    else if (form === box) {
+      const [bx, by, bw, bh] = [b.one(), b.one(), b.one(), b.one()];
+      if (!bw || !bh || bx + bw > w || by + bh > h) throw malformed();
+      return this.#draw(b, b.one(), x + bx, y + by, bw, bh);
+    } else return this.#draw(b, form, x, y, w, h);
+    this.#touch(x, y, w, h);
+  }
+
+  /** Reads the pixels of a tile, or of a part of one. */
+  #draw(b: Bytes, form: number, x: number, y: number, w: number, h: number): void {
+    const px = this.#words;
+    if (form === 0) {
       b.need(3 * w * h);
       for (let r = 0; r < h; r++) for (let c = 0, to = (y + r) * this.w + x; c < w; c++) px[to + c] = 0xff000000 | (b.b[b.at + 2]! << 16) | (b.b[b.at + 1]! << 8) | b.b[b.at]!, (b.at += 3);
     } else if (form > mostColours) throw malformed();
