@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/engine/screen"
@@ -267,6 +268,9 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.spool.Run(gctx) })
 	group.Go(func() error { return a.unsealed.run(gctx) })
 	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}) })
+	if a.cfg.Console.Listen != "" {
+		group.Go(func() error { return page.Serve(gctx, a.page()) })
+	}
 	group.Go(func() error { return a.keys.Ask(gctx) })
 	group.Go(func() error { return a.keepTime(gctx) })
 	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "identity", a.fingerprint(), "assets", len(a.cfg.Assets))

@@ -12,6 +12,7 @@ import (
 	"time"
 	_ "time/tzdata" // zones must be known on the barest machine
 
+	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
@@ -44,8 +45,10 @@ type Config struct {
 	JWKSMaxStale string `yaml:"jwks_max_stale"`
 	// KeepRecordings is how long a sealed recording stays in the spool after the
 	// broker has acknowledged it ("0s").
-	KeepRecordings string  `yaml:"keep_recordings"`
-	Assets         []Asset `yaml:"assets"`
+	KeepRecordings string `yaml:"keep_recordings"`
+	// Console is the agent's own page for the people at the scanners. Left out, there is none.
+	Console page.Settings `yaml:"console,omitempty"`
+	Assets  []Asset       `yaml:"assets"`
 }
 
 // Node is a broker node as the agent knows it. Log and Key, together, accept it as
@@ -159,6 +162,9 @@ func (c *Config) Validate() error {
 	v.require("$.issuers", c.hasSide(session.VendorSide) && c.hasSide(session.HospitalSide), "a vendor's and the hospital's issuer are needed")
 	v.duration("$.jwks_max_stale", c.JWKSMaxStale)
 	v.duration("$.keep_recordings", c.KeepRecordings)
+	if err := c.Console.Check("$.console"); err != nil {
+		v.errs = append(v.errs, err)
+	}
 	v.assets(c.Assets)
 	return errors.Join(v.errs...)
 }

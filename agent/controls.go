@@ -27,6 +27,13 @@ func (c controls) Status() console.Status {
 	if by := c.a.ledger.Behind(); by > 0 {
 		s.Clock = ledger.ClockWords(by) + " Set it. If it was ahead before and is right now, stop the agent, remove ledger/" + ledger.ClockName + " from its state directory, and start it again."
 	}
+	if u := c.a.cfg.Console.URL(); u != "" {
+		fingerprint, err := c.a.cfg.Console.Fingerprint(c.a.state.path(pageCertificate))
+		if err != nil {
+			fingerprint = "which cannot be read: " + err.Error()
+		}
+		s.Page = &console.Page{URL: u, Certificate: fingerprint}
+	}
 	s.Nodes, s.Strangers = c.brokers()
 	for _, x := range c.a.spool.Troubles() {
 		s.Stuck = append(s.Stuck, console.Stuck{Recording: x.Recording, Session: x.Header.Session, Part: x.Part, Parts: x.Parts,

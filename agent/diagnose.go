@@ -43,7 +43,29 @@ func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
 		c := doctor.Check{Name: "proxy", Result: doctor.Fail, Says: err.Error(), Next: "Mend the proxy in the configuration or in HTTPS_PROXY."}
 		return doctor.Report{Checks: []doctor.Check{c}}
 	}
-	return doctor.Examine(ctx, p, o)
+	report := doctor.Examine(ctx, p, o)
+	if cfg.Console.Listen != "" {
+		report.Checks = append(report.Checks, pageCheck(cfg))
+	}
+	return report
+}
+
+// pageCheck says how people know the agent's page.
+func pageCheck(cfg Config) doctor.Check {
+	c := doctor.Check{Name: "agent's page", Result: doctor.OK}
+	fingerprint, err := cfg.Console.Fingerprint(state{cfg.State}.path(pageCertificate))
+	switch {
+	case errors.Is(err, os.ErrNotExist) && cfg.Console.TLS.Certificate == "":
+		c.Result, c.Says, c.Next = doctor.Warn, cfg.Console.URL()+" has no certificate yet.", "Start the agent: it makes one."
+	case err != nil:
+		c.Result, c.Says, c.Next = doctor.Fail, err.Error(), "Mend console.tls in the configuration, or remove "+pageCertificate+" from the state directory and start the agent again."
+	default:
+		c.Says = cfg.Console.URL() + ", by the certificate " + fingerprint
+	}
+	if err := cfg.Console.Ready(); err != nil && c.Result == doctor.OK {
+		c.Result, c.Says, c.Next = doctor.Fail, err.Error(), "Make the PIN's file with: sallyport-agent pin."
+	}
+	return c
 }
 
 // CheckIssuers asks the identity providers that are reached from here, and reports those

@@ -19,3 +19,5 @@ const keepTimeEvery = 30 * time.Second // the highest time that was seen goes to
 const askTime = 10 * time.Second // for all identity providers of a new configuration to answer
 
 const maxLooked = 100_000 // names in the state directory that check looks at
+
+const maxPast = 50 // sessions of today on the agent's page

@@ -34,6 +34,9 @@ func Ready(ctx context.Context, cfg Config, login bool) (missing []error, notes 
 		r.missing = append(r.missing, err)
 	}
 	r.secret("The proxy's password", cfg.Proxy.Password)
+	if err := cfg.Console.Ready(); err != nil {
+		r.miss("The PIN of the agent's page cannot be used", "Make its file with: sallyport-agent pin.", err)
+	}
 	unknown := false
 	for _, t := range cfg.targets() {
 		at := "for " + t.Asset + " " + t.Endpoint + "/" + t.Service

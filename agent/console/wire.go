@@ -27,6 +27,13 @@ type Status struct {
 	Strangers []Stranger `json:"strangers,omitempty"`
 	Stuck     []Stuck    `json:"stuck,omitempty"`
 	Clock     string     `json:"clock,omitempty"` // what is wrong with it
+	Page      *Page      `json:"page,omitempty"`  // of the agent's own; nil: there is none
+}
+
+// Page is where the people at the scanners find the agent's page, and by what they know it.
+type Page struct {
+	URL         string `json:"url"`
+	Certificate string `json:"certificate"` // fingerprint, as browsers show it
 }
 
 // Stuck is a recording of which something is refused again and again, while everything

@@ -119,6 +119,22 @@ type Entry struct {
 	Keys      int            // that may open connections
 	Frozen    []string       // causes
 	Kind      string         // of the request: session or extension
+	Why       Why
+}
+
+// Why is what an engineer signed of the reason, and of what for.
+type Why struct {
+	Reason, WorkOrder string
+	Class             session.Class     // the grant's, once there is one
+	Channels          []session.Channel // likewise
+}
+
+func (e *entry) why() Why {
+	w := Why{Reason: e.request.Reason, WorkOrder: e.request.Ref, Class: e.request.Class, Channels: slices.Clone(e.request.Channels)}
+	if e.admitted() {
+		w.Class, w.Channels = e.granted.Class, slices.Clone(e.granted.Channels)
+	}
+	return w
 }
 
 // Entries lists everything that is known, newest first.
@@ -160,6 +176,6 @@ func (e *entry) view(now time.Time) Entry {
 		Request: e.rid, Session: e.gid, Asset: e.request.Asset, Services: slices.Clone(services),
 		Engineer: e.rec.Engineer.Person, Received: e.rec.Engineer.Received, Approvers: approvers,
 		Facts: f, Status: f.Status(now), Seq: e.rec.Seq,
-		Frozen: slices.Clone(e.rec.Frozen), Kind: e.request.Kind, Keys: usable,
+		Frozen: slices.Clone(e.rec.Frozen), Kind: e.request.Kind, Keys: usable, Why: e.why(),
 	}
 }

@@ -23,7 +23,7 @@ func New() *cobra.Command {
 	root := operator.Root("sallyport-agent", "The hospital's side of Sallyport: verifies, logs in, records, ends", "/etc/sallyport/agent.yaml")
 	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
 	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(),
-		freezeCommand(), thawCommand(), doctorCommand(), setupCommand())
+		freezeCommand(), thawCommand(), doctorCommand(), setupCommand(), pinCommand())
 	return root
 }
 

@@ -35,6 +35,9 @@ func tellStatus(out io.Writer, st console.Status) {
 	}
 	fmt.Fprintf(out, "Agent %s of site %s, %s since %s\n", st.Agent, st.Site, link, st.Link.Since.Local().Format("15:04:05"))
 	fmt.Fprintf(out, "Identity key %s\n", st.Identity)
+	if st.Page != nil {
+		fmt.Fprintf(out, "Page for the people at the scanners %s, certificate %s\n", st.Page.URL, wording.Line(st.Page.Certificate, 200))
+	}
 	for _, t := range st.Barred {
 		fmt.Fprintf(out, "FROZEN: %s. Nothing opens there until it is thawed.\n", wording.Clean(nameOf(t)))
 	}

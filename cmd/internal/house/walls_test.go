@@ -71,6 +71,7 @@ var levelPaths = []struct {
 	{[]string{"session/files"}, []string{"session/files"}, "what is done with files, and the packets that ask for it, are one room"},
 	{[]string{"agent/device"}, []string{"agent/ledger"}, "a device is opened with a Ticket, and only the ledger prints one"},
 	{[]string{"agent/engine"}, []string{"agent/engine"}, "a line is a room of the engine's; the wall below lets nothing pass the other way"},
+	{[]string{"agent/console"}, []string{"agent/console"}, "the agent's page presses what its socket presses"},
 	{[]string{"broker/store"}, []string{"broker/store"}, "the conformance suite stands beside the contract"},
 	{[]string{"cmd"}, []string{"cmd"}, "the roof is one floor: the demo is a world, a world has a simulator"},
 }

@@ -96,6 +96,9 @@ func control() []attack {
 		{"a kill on a full disk", "what it covers is closed on disk", "agent/ledger", "^TestAKillOnAFullDisk$|^TestCloseWhere"},
 		{"consoles that break RDP, and floods of it", "each is left; 70 MB held at most", "session/rdp", "^TestHostileConsolesAreLeft$|^TestFloodsAreBounded$"},
 		{"consoles that lie about what they know, in CredSSP", "left; none hears the password", "session/rdp/nla", "^TestHostileConsolesAreLeft$|^TestEveryVersion$"},
+		{"STOP on the agent's page with broker, Redis and identity providers all stopped", "device connection closed <= 300 ms", "cmd/internal/crash", "^TestStopWithEverythingElseStopped$"},
+		{"another site, host or network presses on the agent's page", "nothing is done", "agent/console/page", "^TestNobodyPressesFromElsewhere$|^TestOnlyTheHospitalsOwnNetworkIsListenedTo$"},
+		{"guesses of the page's PIN, and connections held, to lock STOP", "few guesses; STOP always", "agent/console/page", "^TestWhatNarrowsNeedsNoSignIn$|^TestGuessesOfAllTogether$|^TestConnectionsOfOthersAndOfTooMany$"},
 		{"devices that misbehave, flood, hang and lie", "the session ends, and nothing else", "cmd/internal/hostile", "^TestDevices|^TestKillDuringLogin$"},
 	}
 }

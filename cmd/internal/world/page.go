@@ -29,6 +29,7 @@ func (w *world) page(out io.Writer) error {
 	if err := text.Execute(&b, map[string]any{
 		"Site": site, "Scanners": len(w.agent.Assets), "Service": of, "Host": of.Host(), "Console": w.shown(), "People": devidp.Personas(),
 		"Web": w.url(), "SSH": w.ssh, "Vendor": w.peers.vendor, "Hospital": w.peers.hospital, "Socket": w.agent.Socket,
+		"Page": w.agent.Console.URL(), "PIN": demoPIN,
 		"Bin": filepath.Dir(w.o.Exe), "Homes": w.path("personas"), "Config": w.path("agent.yaml"), "Logs": w.path("logs"), "Mail": w.path("mail"),
 	}); err != nil {
 		return err

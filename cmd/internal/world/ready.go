@@ -12,6 +12,7 @@ import (
 type Ready struct {
 	Web         string             `json:"web"`
 	SSH         string             `json:"ssh"`
+	Console     string             `json:"console"` // the agent's own page
 	AgentSocket string             `json:"agent_socket"`
 	AgentConfig string             `json:"agent_config"`
 	Issuers     map[string]string  `json:"issuers"`
@@ -29,7 +30,7 @@ type Persona struct {
 // publish says that everything is reachable.
 func (w *world) publish(context.Context) error {
 	r := &Ready{
-		Web: w.url(), SSH: w.ssh,
+		Web: w.url(), SSH: w.ssh, Console: w.agent.Console.URL(),
 		AgentSocket: w.agent.Socket, AgentConfig: w.path("agent.yaml"),
 		Issuers:  map[string]string{"vendor": w.peers.vendor, "hospital": w.peers.hospital},
 		Personas: map[string]Persona{},

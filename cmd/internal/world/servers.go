@@ -18,6 +18,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent"
 	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/broker"
 	"github.com/sallyport/sallyport/cmd/internal/config"
@@ -145,6 +146,9 @@ func (w *world) agentConfig() error {
 		Nodes:   []agent.Node{{Name: nodeName, Address: w.web}},
 		Issuers: []session.Issuer{vendor, hospital},
 	}
+	if err := w.consolePage(); err != nil {
+		return err
+	}
 	if w.o.AgentConfig == "" {
 		assets, err := w.simulatedAssets()
 		w.agent.Assets = assets
@@ -156,6 +160,27 @@ func (w *world) agentConfig() error {
 	}
 	w.agent.Assets = file.Assets
 	return w.agent.Validate()
+}
+
+// demoPIN signs in at the demonstration's page of the agent.
+const demoPIN = "271828"
+
+// consolePage gives the agent a page on this machine, with a PIN that everybody knows.
+func (w *world) consolePage() error {
+	kept, err := page.HashPIN(demoPIN)
+	if err != nil {
+		return err
+	}
+	file := w.path("agent", "secrets", "console.pin")
+	if err := durable.Show(file, []byte(kept+"\n")); err != nil {
+		return err
+	}
+	pin, err := secret.Parse("file:" + file)
+	if err != nil {
+		return err
+	}
+	w.agent.Console = page.Settings{Listen: w.console, PIN: pin}
+	return nil
 }
 
 // assetsFile is an --agent-config: assets only, the rest is inherited.

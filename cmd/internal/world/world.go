@@ -49,12 +49,14 @@ const (
 
 // world is one running demonstration.
 type world struct {
-	o     Options
-	web   string // host:port
-	ssh   string
-	peers peers
-	agent agent.Config
-	group *errgroup.Group
+	o   Options
+	web string // host:port
+	ssh string
+	// console is where the agent's own page stands.
+	console string
+	peers   peers
+	agent   agent.Config
+	group   *errgroup.Group
 
 	mu    sync.Mutex
 	pids  map[string]int
@@ -102,6 +104,9 @@ func plan(o Options) (*world, error) {
 		return nil, err
 	}
 	if w.ssh, err = settle("--ssh", o.SSH, "127.0.0.1:7022"); err != nil {
+		return nil, err
+	}
+	if w.console, err = settle("the agent's page", "", "127.0.0.1:7443"); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{"", "logs", "redis", "idp", "broker", "agent", "agent/secrets", "scanners", "personas", "mail"} {

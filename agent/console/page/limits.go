@@ -1,0 +1,45 @@
+package page
+
+import "time"
+
+const (
+	maxForm        = 4 << 10 // bytes of a form: a name and a PIN
+	maxHeader      = 16 << 10
+	maxPIN         = 64  // characters
+	minPIN         = 6   // digits
+	maxHash        = 512 // bytes of a PIN's hash in its file
+	maxNames       = 16  // host names of one page
+	maxNetworks    = 64  // from which it is answered
+	maxConnections = 256 // in all
+	maxFromOne     = 24  // of one address; the idle, and then the longest, makes room
+	maxStreams     = 64  // boards that follow; a page without one is read again by hand
+	maxSignIns     = 128 // at a time; the oldest makes room
+	maxCertificate = 64 << 10
+)
+
+// A PIN is short, so guesses are few: of one network, and of all together. The agent's own
+// machine has a share of its own, so that strangers' guesses keep nobody at it out.
+const (
+	guessesFromOne = 5
+	guessEvery     = 6 * time.Minute // one more, of one network
+	guessesInAll   = 20
+	guessInAll     = 3 * time.Minute // one more, of all
+)
+
+const (
+	signedIdle    = 30 * time.Minute // without an act, a sign-in is over
+	signedLongest = 12 * time.Hour   // a shift
+	liveEvery     = 500 * time.Millisecond
+	beatEvery     = 15 * time.Second // a board that does not change says that it lives
+	writeWithin   = 10 * time.Second
+	certificateTo = 10 * 365 * 24 * time.Hour
+	renewBefore   = 30 * 24 * time.Hour
+)
+
+// argon2id by OWASP's second choice: 19 MiB, two passes. One hash is made at a time.
+const (
+	hashMemory = 19 << 10 // KiB
+	hashPasses = 2
+	hashBytes  = 32
+	saltBytes  = 16
+)

@@ -1,0 +1,225 @@
+package page
+
+import (
+	"context"
+	"crypto/tls"
+	"embed"
+	"errors"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/lobby"
+)
+
+// Config is everything that a page needs. All fields are mandatory.
+type Config struct {
+	Settings Settings
+	Kept     string // file of the certificate that the agent makes
+	Controls console.Controls
+	Board    func() Board
+	// Picture is a session's screen as PNG, with its masks; nil: there is none.
+	Picture func(session string) []byte
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+//go:embed page.html page.css page.js
+var files embed.FS
+
+var templates = template.Must(template.New("").Funcs(template.FuncMap{
+	"clock": func(t time.Time) string { return t.Format("15:04") },
+	"left":  left,
+	"both": func(v view, a Asset) any {
+		return struct {
+			View  view
+			Asset Asset
+		}{v, a}
+	},
+}).ParseFS(files, "page.html"))
+
+// page is one that is being served.
+type page struct {
+	cfg     Config
+	hosts   []string // as browsers write them
+	signIns *signIns
+	boards  *boards
+	streams chan struct{}
+	over    <-chan struct{} // the page is closing
+}
+
+// Serve answers at the address of the settings until ctx is done.
+func Serve(ctx context.Context, cfg Config) error { return newPage(ctx, cfg).serve(ctx) }
+
+func (p *page) serve(ctx context.Context) error {
+	cfg := p.cfg
+	certificate, err := cfg.Settings.certificate(cfg.Kept, cfg.Now(), true)
+	if err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", cfg.Settings.Listen)
+	if err != nil {
+		return &session.Error{Kind: session.Invalid, Message: "The agent's page cannot listen at " + cfg.Settings.Listen, Next: "See console.listen in the configuration.", Err: err}
+	}
+	server := &http.Server{
+		Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,
+		IdleTimeout: time.Minute, MaxHeaderBytes: maxHeader, ConnState: moved, ErrorLog: slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+		TLSConfig: &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{certificate}},
+	}
+	server.Protocols = new(http.Protocols)
+	server.Protocols.SetHTTP1(true) // one request at a time on each connection, so a place is a person's
+	cfg.Log.Info("the agent's page is open", "url", cfg.Settings.URL())
+	in := inside{l, cfg.Settings.networks(), lobby.New(maxConnections, maxFromOne)}
+	done := make(chan error, 1)
+	go func() { done <- server.ServeTLS(in, "", "") }()
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		if server.Shutdown(grace) != nil {
+			_ = server.Close()
+		}
+		<-done
+	}
+	return err
+}
+
+func newPage(ctx context.Context, cfg Config) *page {
+	p := &page{cfg: cfg, streams: make(chan struct{}, maxStreams), boards: &boards{make: cfg.Board, now: cfg.Now}, over: ctx.Done(),
+		signIns: newSignIns(cfg.Settings.right, cfg.Now)}
+	if addr, err := cfg.Settings.address(); err == nil {
+		for _, h := range cfg.Settings.hosts() {
+			p.hosts = append(p.hosts, net.JoinHostPort(h, strconv.Itoa(int(addr.Port()))))
+			if addr.Port() == 443 {
+				p.hosts = append(p.hosts, bare(h))
+			}
+		}
+	}
+	return p
+}
+
+// bare is a host as browsers write it at the usual port.
+func bare(host string) string {
+	if ip := net.ParseIP(host); ip != nil && ip.To4() == nil {
+		return "[" + host + "]"
+	}
+	return host
+}
+
+func (p *page) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { p.show(w, r, nil) })
+	mux.Handle("GET /page.css", http.FileServerFS(files))
+	mux.Handle("GET /page.js", http.FileServerFS(files))
+	mux.HandleFunc("GET /live", p.live)
+	mux.HandleFunc("GET /picture", p.picture)
+	mux.HandleFunc("POST /stop", p.act("stopped", false, func(t console.Target) error { _, err := p.cfg.Controls.Kill(t); return err }))
+	mux.HandleFunc("POST /freeze", p.act("frozen", false, func(t console.Target) error { _, err := p.cfg.Controls.Freeze(t); return err }))
+	mux.HandleFunc("POST /thaw", p.act("thawed", true, func(t console.Target) error { _, err := p.cfg.Controls.Thaw(t); return err }))
+	mux.HandleFunc("POST /signin", p.signIn)
+	mux.HandleFunc("POST /signout", p.signOut)
+	return p.guarded(mux)
+}
+
+// act is one press of a button. It is done before anything else is looked at.
+func (p *page) act(done string, signed bool, do func(console.Target) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if signed && !p.signIns.known(r, true) {
+			p.show(w, r, session.Errorf(session.Denied, "That needs a sign-in.").WithNext("Sign in with the PIN and press again."))
+			return
+		}
+		fields, err := form(r, "asset", "session", "all")
+		t := console.Target{Asset: fields["asset"], Session: fields["session"], All: fields["all"] == "yes"}
+		if err == nil {
+			err = t.Check()
+		}
+		if err == nil {
+			err = do(t)
+		}
+		p.cfg.Log.Info("pressed on the agent's page", "what", done, "asset", t.Asset, "session", t.Session, "all", t.All, "from", r.RemoteAddr, "err", err)
+		if err != nil {
+			p.show(w, r, err)
+			return
+		}
+		http.Redirect(w, r, "/?done="+done, http.StatusSeeOther)
+	}
+}
+
+func (p *page) signIn(w http.ResponseWriter, r *http.Request) {
+	fields, err := form(r, "pin")
+	var token string
+	if err == nil {
+		token, err = p.signIns.try(r.Context(), from(r), fields["pin"])
+	}
+	if err != nil {
+		p.cfg.Log.Warn("no sign-in at the agent's page", "from", r.RemoteAddr, "err", err)
+		p.show(w, r, err)
+		return
+	}
+	p.cfg.Log.Info("signed in at the agent's page", "from", r.RemoteAddr)
+	http.SetCookie(w, &http.Cookie{Name: cookie, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(signedLongest.Seconds())})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (p *page) signOut(w http.ResponseWriter, r *http.Request) {
+	p.signIns.leave(r)
+	http.SetCookie(w, &http.Cookie{Name: cookie, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: -1})
+	http.Redirect(w, r, "/", http.StatusSeeOther)
+}
+
+func (p *page) picture(w http.ResponseWriter, r *http.Request) {
+	if !p.signIns.known(r, false) {
+		p.refuse(w, session.Errorf(session.Denied, "That needs a sign-in.").WithNext("Sign in with the PIN."))
+		return
+	}
+	png := p.cfg.Picture(r.URL.Query().Get("session"))
+	if png == nil {
+		http.NotFound(w, r)
+		return
+	}
+	w.Header().Set("Content-Type", "image/png")
+	_, _ = w.Write(png)
+}
+
+// view is what the page shows to one person.
+type view struct {
+	Board
+	Signed  bool
+	SignsIn bool // there is a PIN
+	Now     time.Time
+	Done    string
+	Problem *session.Error
+}
+
+func (p *page) viewOf(r *http.Request, act bool) view {
+	v := view{Board: p.boards.fresh(liveEvery / 2), Signed: p.signIns.known(r, act), SignsIn: !p.cfg.Settings.PIN.IsZero(), Now: p.cfg.Now()}
+	if act {
+		v.Board = p.boards.fresh(0) // what was pressed shows
+	}
+	return v
+}
+
+// show answers with the whole page, and with what went wrong.
+func (p *page) show(w http.ResponseWriter, r *http.Request, err error) {
+	v := p.viewOf(r, true)
+	status := http.StatusOK
+	if err != nil {
+		v.Problem = &session.Error{Kind: session.Internal, Message: "It could not be done.", Next: "The agent's log has the details. Press again."}
+		_ = errors.As(err, &v.Problem)
+		status = v.Problem.Kind.Status()
+	} else {
+		v.Done = map[string]string{"stopped": "Stopped. The connections to the scanner are closed.", "frozen": "Frozen. Nothing more goes to the scanner.", "thawed": "Thawed."}[r.URL.Query().Get("done")]
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	w.WriteHeader(status)
+	if err := templates.ExecuteTemplate(w, "page", v); err != nil {
+		p.cfg.Log.Debug("the agent's page was not read to its end", "err", err)
+	}
+}

@@ -1,0 +1,35 @@
+// The board follows the agent. Nothing here is needed for a press: buttons are forms.
+"use strict";
+const board = document.getElementById("board");
+const lost = document.getElementById("lost");
+let waiting = null; // a board that came while a finger was down
+let held = false;
+
+function put(html) {
+  if (held) { waiting = html; return; }
+  waiting = null;
+  const at = document.activeElement && board.contains(document.activeElement) ? document.activeElement.id : "";
+  const next = document.createElement("main");
+  next.innerHTML = html;
+  for (const img of next.querySelectorAll("img")) { // a picture that is there stays
+    const same = [...board.querySelectorAll("img")].find((old) => old.src === img.src);
+    if (same) img.replaceWith(same);
+  }
+  board.replaceChildren(...next.childNodes);
+  if (at) document.getElementById(at)?.focus();
+}
+
+// A press whose button is replaced under the finger would be lost.
+addEventListener("pointerdown", () => { held = true; }, true);
+for (const end of ["pointerup", "pointercancel", "blur"]) {
+  addEventListener(end, () => setTimeout(() => { held = false; if (waiting !== null) put(waiting); }, 0), true);
+}
+
+let shown = "";
+const source = new EventSource("signed" in document.body.dataset ? "/live?signed" : "/live");
+source.addEventListener("over", () => location.replace("/"));
+source.onmessage = (e) => {
+  lost.hidden = true;
+  if (e.data !== shown) { shown = e.data; put(e.data); }
+};
+source.onerror = () => { lost.hidden = false; };
