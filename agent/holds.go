@@ -74,7 +74,7 @@ func (c controls) Freeze(t console.Target) (console.Frozen, error) {
 		}
 		causes, err := c.a.engine.Freeze(id, causeLocal, localOperator)
 		out.Frozen = append(out.Frozen, causes...)
-		return out, err
+		return out, c.unwritten(err)
 	}
 	s := scopeOf(t)
 	if err := c.known(s); err != nil {
@@ -83,7 +83,17 @@ func (c controls) Freeze(t console.Target) (console.Frozen, error) {
 	ids, err := c.a.deliveries.Load().holds.freeze(s, localOperator)
 	c.a.log.Warn("frozen by name", "asset", s.Asset, "engineer", s.Engineer, "all", s.All, "sessions", len(ids), "err", err)
 	out.Sessions = named(ids)
-	return out, err
+	return out, c.unwritten(err)
+}
+
+// unwritten says of a freeze that the disk has not taken that it holds all the same.
+func (c controls) unwritten(err error) error {
+	if err == nil || session.KindOf(err) != session.Internal {
+		return err
+	}
+	c.a.log.Error("a freeze is not on the disk", "err", err)
+	return session.Errorf(session.Internal, "It is frozen while this agent runs, but the disk has not taken that.").
+		WithNext("Make room on the agent's disk and freeze again, before the agent is restarted.")
 }
 
 func (c controls) Thaw(t console.Target) (console.Frozen, error) {

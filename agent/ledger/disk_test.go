@@ -89,7 +89,7 @@ func TestKillHoldsWithoutADisk(t *testing.T) {
 		if _, err := l.AddApproval(waiting.id, v.GrantBytes(), v.Approvers()[0]); err == nil {
 			t.Fatal("approved after it was withdrawn")
 		}
-		must(t, l.End(ticket.ID(), session.KilledLocal, s.now))
+		must(t, l.End(ticket.ID(), session.Completed, s.now)) // what ended it first is what ended it
 		must(t, l.Withdraw(waiting.id, s.now))
 		l = reopen(t, l, dir)
 		if f, _ := l.Facts(ticket.ID()); f.Reason != session.KilledLocal {

@@ -14,14 +14,15 @@ type entry struct {
 	rid, gid session.ID // gid: zero until admitted
 	rec      record
 	request  grant.Request
-	granted  grant.Grant // zero until admitted
-	ticket   Ticket      // zero unless admitted or opened
-	until    time.Time   // the deadline with a monotonic reading of this process; zero: none yet
-	shut     bool        // was to be closed, whether or not that could be written
-	cold     bool        // is frozen, or was to be, whether or not that could be written
-	unsure   bool        // a failed write may be on disk or not
-	thin     bool        // proofs were dropped from memory
-	noticed  time.Time   // since when it could be forgotten, with a monotonic reading; zero: it cannot
+	granted  grant.Grant       // zero until admitted
+	ticket   Ticket            // zero unless admitted or opened
+	until    time.Time         // the deadline with a monotonic reading of this process; zero: none yet
+	shut     bool              // was to be closed, whether or not that could be written
+	why      session.EndReason // it was first to be closed for
+	cold     bool              // is frozen, or was to be, whether or not that could be written
+	unsure   bool              // a failed write may be on disk or not
+	thin     bool              // proofs were dropped from memory
+	noticed  time.Time         // since when it could be forgotten, with a monotonic reading; zero: it cannot
 }
 
 // newEntry is what Pend writes.

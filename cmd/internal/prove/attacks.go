@@ -64,6 +64,7 @@ func evidence() []attack {
 		{"the same, asked by an approver", "the agent is told", "broker/access", "^TestKillFreezeRevokeAndDenyWaitForNoLog$"},
 		{"a log that was rewritten, an older copy, a fork", "the agent finds it", "cmd/internal/hostile", "^TestTheAgentFindsARewrittenLog$|^TestAnOlderCopyOfTheLogIsFound$|^TestAForkOfAnAcceptedLogIsNamed$"},
 		{"a full disk at the agent", "no byte unrecorded", "cmd/internal/hostile", "^TestDiskFull$"},
+		{"the disk of an agent takes no byte any more while people work, and when it starts", "cut off, frozen, killed <= 1 s; no byte unrecorded; nothing opens", "cmd/internal/crash", "^TestTheAgentsDiskBreaks$"},
 	}
 }
 
