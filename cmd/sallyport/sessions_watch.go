@@ -102,8 +102,6 @@ func (p *program) live(ctx context.Context, who signedIn, id string) (api.Sessio
 	switch {
 	case err != nil:
 		return s, err
-	case s.ID != id:
-		return s, session.Errorf(session.Internal, "The broker answered for another session").WithNext("Tell whoever runs the broker.")
 	case s.State == session.Ended:
 		next := "Look at its recordings."
 		if len(s.Recordings) > 0 {

@@ -85,7 +85,7 @@ func (r Read[Out]) Get(ctx context.Context, c *Client, ids ...string) (Out, erro
 // Where is Get with a query.
 func (r Read[Out]) Where(ctx context.Context, c *Client, query url.Values, ids ...string) (Out, error) {
 	out, _, err := call[Out](ctx, c, http.MethodGet, fill(string(r), query, ids), nil)
-	return out, err
+	return bound(out, err, ids)
 }
 
 // Await answers when a request's status is no longer the given one, or after wait.
@@ -101,7 +101,35 @@ func (w Write[In, Out]) Post(ctx context.Context, c *Client, in In, ids ...strin
 		body = nil
 	}
 	out, _, err := call[Out](ctx, c, http.MethodPost, fill(string(w), nil, ids), body)
-	return out, err
+	return bound(out, err, ids)
+}
+
+// bound refuses an answer that is about something else than what was named.
+func bound[Out any](out Out, err error, ids []string) (Out, error) {
+	came, says := about(out)
+	if err != nil || !says || len(ids) != 1 || came == ids[0] {
+		return out, err
+	}
+	var none Out
+	return none, &session.Error{Kind: session.Internal, Err: ErrFromBroker, Message: fmt.Sprintf("The broker answered with %.60q, and %s was named", came, ids[0]),
+		Next: "Nothing of it is shown. Tell your security contact."}
+}
+
+// about is what an answer says that it is about, where answers of its kind do.
+func about(answer any) (id string, says bool) {
+	switch v := answer.(type) {
+	case api.Request:
+		return v.ID, true
+	case api.Decided:
+		return v.Request.ID, true
+	case api.Session:
+		return v.ID, true
+	case api.Watching:
+		return v.Session, true
+	case api.Recording:
+		return v.ID, true
+	}
+	return "", false
 }
 
 // All is the whole list; never nil.
