@@ -18,7 +18,7 @@ type entry struct {
 	ticket   Ticket            // zero unless admitted or opened
 	until    time.Time         // the deadline with a monotonic reading of this process; zero: none yet
 	shut     bool              // was to be closed, whether or not that could be written
-	why      session.EndReason // it was first to be closed for
+	told     session.EndReason // it was first to be closed for
 	cold     bool              // is frozen, or was to be, whether or not that could be written
 	unsure   bool              // a failed write may be on disk or not
 	thin     bool              // proofs were dropped from memory

@@ -247,11 +247,11 @@ func (l *Ledger) Withdraw(rid session.ID, now time.Time) error {
 
 func (l *Ledger) close(e *entry, reason session.EndReason, now time.Time) error {
 	e.shut = true // whatever narrows counts at once
-	e.why = cmp.Or(e.why, reason)
+	e.told = cmp.Or(e.told, reason)
 	if err := l.settle(e); err != nil {
 		return err
 	}
-	next, changed := e.close(e.why, now)
+	next, changed := e.close(e.told, now)
 	if !changed {
 		return nil
 	}
