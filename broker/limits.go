@@ -7,7 +7,7 @@ import "time"
 const (
 	maxSmallPart = 1 << 20 // bytes of a header or a seal, which are read here; segments pass unread
 	keptIndexes  = 8       // of the recordings that were shown last
-	maxBack      = 64      // segments before a moment in which a begin is looked for: the recorder is never further behind
+	maxBack      = 128     // segments before a moment in which a begin is looked for: the recorder is never further behind
 	atOnce       = 8       // segments that are read for one of them before the next has its turn
 	maxDigests   = 4096    // recordings that wait to be summed up; one that finds no place is asked for again
 )

@@ -299,8 +299,8 @@ func TestWhatAnHourCosts(t *testing.T) {
 		most  int64
 	}{
 		{"nothing changes", time.Hour, func(*console, *mathrand.Rand) {}, 200 << 10},
-		{"a clock of minutes", time.Minute, func(c *console, r *mathrand.Rand) { c.label(r, 60) }, 1 << 20},
-		{"a clock of seconds", time.Second, func(c *console, r *mathrand.Rand) { c.label(r, 60) }, 4 << 20},
+		{"a clock of minutes", time.Minute, func(c *console, r *mathrand.Rand) { c.label(r, 60) }, 150 << 10},
+		{"a clock of seconds", time.Second, func(c *console, r *mathrand.Rand) { c.label(r, 60) }, 1200 << 10},
 	} {
 		if x.every == time.Second && !prove {
 			continue
@@ -337,7 +337,7 @@ func (c *console) label(r *mathrand.Rand, wide int) {
 }
 
 // A console of 1920 x 1080 that shows six pictures of a scanner, whole and noisy, is drawn
-// at the beginning of segments, and whoever jumps reads few of them.
+// at the beginning of segments, and whoever jumps reads one stretch of it that is not long.
 func TestABusyConsoleIsDrawn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := mathrand.New(mathrand.NewPCG(2, 2))
@@ -360,12 +360,21 @@ func TestABusyConsoleIsDrawn(t *testing.T) {
 		length, err := src.Length()
 		must(t, err)
 		stands, apart, most := 0, 0, 0
+		since, segment := 0, 0 // bytes since it was drawn, and in the largest segment
 		for n, last := uint32(1), 0; n < length.Segments; n++ {
 			x, err := src.Scene(n)
 			must(t, err)
+			bytes := 0
+			for _, e := range x.Events {
+				bytes += len(e.Data)
+			}
+			segment = max(segment, bytes)
 			if last++; len(x.Snapshots) > 0 {
-				stands, apart, last = stands+1, max(apart, last), 0
+				stands, apart, last, since = stands+1, max(apart, last), 0, 0
 				most = max(most, len(x.Snapshots[0].Data))
+			}
+			if since += bytes; stands > 0 && since > 4*most+2*segment {
+				t.Errorf("who begins at segment %d reads %d bytes beside a snapshot of %d", n, since, most)
 			}
 		}
 		t.Logf("%d of %d segments say what stood, at most %d kB, at most %d apart; %d kB in %v", stands, length.Segments, most/1000, apart, c.bytes()/1000, time.Duration(length.At)*time.Microsecond)

@@ -87,7 +87,7 @@ func TestVectorsForThePage(t *testing.T) {
 		must(t, err)
 		all := vectors{Duration: length.At}
 		for n := range length.Segments {
-			scene, err := replay.SceneFrom(src, n, 64)
+			scene, err := replay.SceneFrom(src, n, 128)
 			must(t, err)
 			p := replay.PartOf(scene, nil)
 			out := part{N: p.N, From: p.From, To: p.To, Complete: p.Complete, Screens: []any{}, Consoles: []standing{}, Events: p.Events}
