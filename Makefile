@@ -90,5 +90,5 @@ peers: ## the programs that the tests talk to
 	@$(GO) -C cmd/internal/roundtrip/testdata/zitadel mod download
 
 clean:
-	rm -rf bin build broker/web/node_modules '$(STATE)'
+	rm -rf bin build broker/web/node_modules agent/modality/mpps/testdata/node_modules '$(STATE)'
 	find broker/web/dist -mindepth 1 ! -name .keep -delete

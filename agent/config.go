@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/agent/modality/mpps"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
@@ -174,7 +175,10 @@ func (c *Config) hasSide(s session.Side) bool {
 }
 
 // checker collects bad fields.
-type checker struct{ errs []error }
+type checker struct {
+	errs  []error
+	ports mpps.Ports // that sources of states listen on
+}
 
 func (v *checker) require(path string, ok bool, problem string) {
 	if !ok {

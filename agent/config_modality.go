@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/agent/modality"
+	"github.com/sallyport/sallyport/agent/modality/mpps"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/interlock"
 )
@@ -43,8 +44,11 @@ func (m Modality) MarshalYAML() (any, error) {
 // StateSource is one source of a modality's state: "operator", or exactly one of the others
 // with what it needs.
 type StateSource struct {
-	Operator bool     `yaml:"-"`
-	Schedule []string `yaml:"schedule,omitempty"` // hours with patients, in the asset's zone: "Mon-Fri 07:00-18:30"
+	Operator  bool     `yaml:"-"`
+	KeySwitch string   `yaml:"key_switch,omitempty"` // "file:/path", "gpio:/dev/gpiochip0:17" or "serial:/dev/ttyS0:cts"
+	MPPS      *MPPS    `yaml:"mpps,omitempty"`
+	Probe     *Probe   `yaml:"probe,omitempty"`
+	Schedule  []string `yaml:"schedule,omitempty"` // hours with patients, in the asset's zone: "Mon-Fri 07:00-18:30"
 }
 
 // UnmarshalYAML reads a name, or a name with what it needs.
@@ -74,7 +78,8 @@ func (s StateSource) MarshalYAML() (any, error) {
 // kinds are the sources that are asked for here: exactly one in what Validate has passed.
 func (s StateSource) kinds() []modality.Kind {
 	var all []modality.Kind
-	for kind, is := range map[modality.Kind]bool{modality.Operator: s.Operator, modality.Timetable: s.Schedule != nil} {
+	for kind, is := range map[modality.Kind]bool{modality.Operator: s.Operator, modality.KeySwitch: s.KeySwitch != "",
+		modality.MPPS: s.MPPS != nil, modality.Probe: s.Probe != nil, modality.Timetable: s.Schedule != nil} {
 		if is {
 			all = append(all, kind)
 		}
@@ -83,8 +88,14 @@ func (s StateSource) kinds() []modality.Kind {
 }
 
 // live makes a source that has to be run; nil where nothing has.
-func (s StateSource) live(a Asset, now func() time.Time) (modality.Source, error) {
+func (s StateSource) live(a Asset, now func() time.Time, ports *mpps.Ports) (modality.Source, error) {
 	switch {
+	case s.KeySwitch != "":
+		return wired(s.KeySwitch)
+	case s.MPPS != nil:
+		return s.MPPS.source(a, ports)
+	case s.Probe != nil:
+		return s.Probe.source(a)
 	case s.Schedule != nil:
 		zone, err := time.LoadLocation(a.Policy.Zone)
 		if err != nil {
@@ -111,7 +122,7 @@ func (v *checker) modality(path string, a Asset) {
 		v.require(at, len(kinds) == 1, "a source is operator, or exactly one of the others with what it needs")
 		v.require(at, len(kinds) != 1 || !slices.Contains(has, kinds[0]), "the asset has this source already")
 		has = append(has, kinds...)
-		if _, err := s.live(a, time.Now); err != nil {
+		if _, err := s.live(a, time.Now, &v.ports); err != nil {
 			v.require(at, false, strings.TrimSuffix(err.Error(), "."))
 		}
 	}
@@ -125,7 +136,7 @@ func (v *checker) modality(path string, a Asset) {
 
 // states are the rules by which the assets' states are found.
 func (c *Config) states(now func() time.Time) map[string]modality.Rule {
-	all := map[string]modality.Rule{}
+	all, ports := map[string]modality.Rule{}, &mpps.Ports{}
 	for _, a := range c.Assets {
 		if len(a.Modality.Sources) == 0 {
 			continue
@@ -137,7 +148,7 @@ func (c *Config) states(now func() time.Time) map[string]modality.Rule {
 		for _, s := range a.Modality.Sources {
 			for _, kind := range s.kinds() {
 				rule.Sources = append(rule.Sources, kind)
-				if source, err := s.live(a, now); err == nil && source != nil {
+				if source, err := s.live(a, now, ports); err == nil && source != nil {
 					rule.Live[kind] = source
 				}
 			}

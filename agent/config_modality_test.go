@@ -73,3 +73,54 @@ func TestAStateThatCannotBeIsRefused(t *testing.T) {
 		}
 	}
 }
+
+const wiredScanner = `
+endpoints:
+- {name: console, address: 10.40.12.11}
+- {name: recon, address: recon.local}
+modality:
+  kind: CT
+  sources:
+  - operator
+  - key_switch: gpio:/dev/gpiochip0:17
+  - mpps: {listen: "10.40.10.5:11112", calling: [NGH_CT2]}
+  - probe: {endpoint: console, port: 8226, path: /status, field: state, states: {SCAN: scanning, READY: in-service}}
+`
+
+func TestSourcesAreMadeOfWhatIsConfigured(t *testing.T) {
+	a, err := scanner(t, wiredScanner)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rule := (&Config{Assets: []Asset{a}}).states(nil)["CT"]
+	for _, kind := range []modality.Kind{modality.KeySwitch, modality.MPPS, modality.Probe} {
+		if rule.Live[kind] == nil {
+			t.Errorf("%s is not run", kind)
+		}
+	}
+	text, err := yaml.Marshal(a)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back Asset
+	if err := yaml.UnmarshalWithOptions(text, &back, yaml.Strict()); err != nil || len(back.Modality.Sources) != 4 {
+		t.Errorf("%s\n%+v, %v", text, back.Modality, err)
+	}
+}
+
+func TestSourcesThatCannotBeAreRefused(t *testing.T) {
+	for good, bad := range map[string]string{
+		"gpio:/dev/gpiochip0:17": "gpio:17",
+		"endpoint: console":      "endpoint: elsewhere",
+		"port: 8226":             "port: 0",
+		"SCAN: scanning":         "SCAN: busy",
+		"10.40.10.5:11112":       "0.0.0.0:11112",
+		"calling: [NGH_CT2]":     "calling: [NGH_CT2], from: [anywhere]",
+		"[NGH_CT2]":              "[]",
+		"10.40.12.11}":           "console.local}", // then nobody knows from where it reports
+	} {
+		if _, err := scanner(t, strings.Replace(wiredScanner, good, bad, 1)); err == nil {
+			t.Errorf("%s is taken", bad)
+		}
+	}
+}

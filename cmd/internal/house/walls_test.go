@@ -70,6 +70,7 @@ var levelPaths = []struct {
 	{[]string{"session/screen"}, []string{"session/screen"}, "a screen, and how viewers are served it, are one room"},
 	{[]string{"session/files"}, []string{"session/files"}, "what is done with files, and the packets that ask for it, are one room"},
 	{[]string{"agent/device"}, []string{"agent/ledger"}, "a device is opened with a Ticket, and only the ledger prints one"},
+	{[]string{"agent/modality"}, []string{"agent/modality"}, "a key switch and a lamp are contacts; a source knows no other source"},
 	{[]string{"agent/engine"}, []string{"agent/engine"}, "a line is a room of the engine's; the wall below lets nothing pass the other way"},
 	{[]string{"agent/console"}, []string{"agent/console"}, "the agent's page presses what its socket presses"},
 	{[]string{"broker/store"}, []string{"broker/store"}, "the conformance suite stands beside the contract"},
