@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -14,7 +15,7 @@ import (
 	"github.com/sallyport/sallyport/session/terminal/mirror"
 )
 
-// stage is what can be watched of a service in a session: the screens of its shells and
+// stage is what can be watched of a service in a session: the screens of its shells, and of
 // commands with a terminal, on whichever connections they run.
 type stage struct {
 	line *Line
@@ -122,6 +123,16 @@ type seen struct {
 	session.Recorder
 	stage  *stage
 	screen atomic.Pointer[screen] // nil: what runs has none
+	bare   bool                   // it named no terminal; set before screen is
+}
+
+// terminated is what a device said as a terminal has it. Of a shell whose client named no
+// terminal the lines may end with a newline alone: a terminal would go on below where it is.
+func (r *seen) terminated(p []byte) []byte {
+	if !r.bare {
+		return p
+	}
+	return bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
 }
 
 // Record records an event, and then shows it.
@@ -133,12 +144,13 @@ func (r *seen) Record(e session.Event) error {
 	switch {
 	case e.Kind == session.ChannelOpened:
 		var c session.ChannelOpen
-		if json.Unmarshal(e.Data, &c) == nil && c.Term != "" {
+		if json.Unmarshal(e.Data, &c) == nil && (c.Term != "" || c.Type == session.Shell) {
+			r.bare = c.Term == ""
 			r.screen.Store(r.stage.open(session.WindowSize{Cols: c.Cols, Rows: c.Rows}))
 		}
 	case x == nil:
 	case e.Kind == session.Output, e.Kind == session.ErrorOutput:
-		x.write(e.Data)
+		x.write(r.terminated(e.Data))
 	case e.Kind == session.Resize:
 		var size session.WindowSize
 		if json.Unmarshal(e.Data, &size) == nil {

@@ -57,20 +57,28 @@ func (b *browser) shown() string {
 // plainShell is a shell of an ssh of the engineer's own, and what it shows.
 func (w *world) plainShell(signer gossh.Signer) (ch gossh.Channel, out, errors *shown) {
 	w.t.Helper()
+	xterm := "xterm"
+	return w.shellOf(signer, &xterm)
+}
+
+// shellOf asks for a terminal of some name first, or for none.
+func (w *world) shellOf(signer gossh.Signer, term *string) (ch gossh.Channel, out, errors *shown) {
+	w.t.Helper()
 	ch, reqs, err := w.mustConnect(signer).OpenChannel("session", nil)
 	must(w.t, err)
 	go gossh.DiscardRequests(reqs)
 	out, errors = &shown{}, &shown{}
 	go func() { _, _ = io.Copy(out, ch) }()
 	go func() { _, _ = io.Copy(errors, ch.Stderr()) }()
-	for _, r := range []struct {
-		kind    string
-		payload []byte
-	}{{"pty-req", ptyPayload("xterm", "")}, {"shell", nil}} {
-		if ok, err := ch.SendRequest(r.kind, true, r.payload); err != nil || !ok {
-			w.t.Fatalf("%s: %v, %v", r.kind, ok, err)
+	ask := func(kind string, payload []byte) {
+		if ok, err := ch.SendRequest(kind, true, payload); err != nil || !ok {
+			w.t.Fatalf("%s: %v, %v", kind, ok, err)
 		}
 	}
+	if term != nil {
+		ask("pty-req", ptyPayload(*term, ""))
+	}
+	ask("shell", nil)
 	return ch, out, errors
 }
 
@@ -158,6 +166,33 @@ func TestWatchingShells(t *testing.T) {
 	must(t, w.engine.End(p.ID, session.KilledLocal, "the operator"))
 	if !bytes.Equal(w.tape(0).data(session.Input), []byte("one;two;four;")) {
 		t.Errorf("typed: %q", w.tape(0).data(session.Input))
+	}
+}
+
+// A shell can be watched whose client names no terminal, or asks for none: what it says is
+// shown line below line.
+func TestWatchingAShellWithoutATerminal(t *testing.T) {
+	none := ""
+	for name, term := range map[string]*string{"of no name": &none, "not asked for": nil} {
+		t.Run(name, func(t *testing.T) {
+			o := newOracle(t)
+			w := newWorld(t, o.dial)
+			signer, p := w.grant(all()...)
+			ch, _, _ := w.shellOf(signer, term)
+			_, err := ch.Write([]byte("one\ntwo;"))
+			must(t, err)
+			w.until("the device answers", func() bool { return bytes.Contains(w.tape(0).data(session.Output), []byte("two;")) })
+			v := w.watch(p, "Anna")
+			v.until("what stood before, the second line below the first", func() bool {
+				return len(v.snapshots) == 1 && bytes.Contains(v.snapshots[0], []byte("one\r\ntwo;"))
+			})
+			if n := v.notice(attach.NoticeShells); !slices.Equal(n.Shells, []uint32{1}) || n.Shown != 1 {
+				t.Errorf("%+v", n)
+			}
+			_, err = ch.Write([]byte("\nthree;"))
+			must(t, err)
+			v.until("what follows, as a terminal has it", func() bool { return bytes.Contains(v.output, []byte("\r\nthree;")) })
+		})
 	}
 }
 
