@@ -2,6 +2,7 @@ package screen
 
 import (
 	"image"
+	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/session"
@@ -223,10 +224,12 @@ func (s *Screen) differs(r image.Rectangle) bool {
 	for y := r.Min.Y; y < r.Max.Y; y++ {
 		at := y * s.drawn.size.X
 		a, b := s.back[at+r.Min.X:at+r.Max.X], s.front[at+r.Min.X:at+r.Max.X]
-		for x := range a {
-			if a[x] != b[x] {
+		if len(a) == cell { // compared at once
+			if *(*[cell]uint32)(a) != *(*[cell]uint32)(b) {
 				return true
 			}
+		} else if !slices.Equal(a, b) {
+			return true
 		}
 	}
 	return false

@@ -10,6 +10,7 @@ import (
 type View struct {
 	screen *Screen
 	rung   chan struct{}
+	pix    []uint32 // of the last update
 
 	// guarded by the screen's mu
 	stale   cells
@@ -115,8 +116,8 @@ func (v *View) Repeat(r image.Rectangle) {
 	v.ring()
 }
 
-// Take returns what of r the view does not know yet, with pixels of its own, and counts it
-// as known. Size and cursor come whatever r is.
+// Take returns what of r the view does not know yet, and counts it as known. Size and cursor
+// come whatever r is. The pixels are the view's own until the next Take.
 func (v *View) Take(r image.Rectangle) (Update, error) {
 	s := v.screen
 	s.mu.Lock()
@@ -145,17 +146,25 @@ func (v *View) Take(r image.Rectangle) (Update, error) {
 		taken.mark(c)
 		return false
 	})
-	for _, part := range taken.rects() {
-		u.Patches = append(u.Patches, s.patch(part))
+	rects, area := taken.rects(), 0
+	for _, part := range rects {
+		area += part.Dx() * part.Dy()
+	}
+	if cap(v.pix) < area || area > 0 && cap(v.pix) > 16*area { // the room of a large picture is not kept for small ones
+		v.pix = make([]uint32, 0, area)
+	}
+	v.pix = v.pix[:0]
+	for _, part := range rects {
+		u.Patches = append(u.Patches, v.patch(part))
 	}
 	return u, nil
 }
 
-// patch copies a part of the front.
-func (s *Screen) patch(r image.Rectangle) Patch {
-	p := Patch{r, make([]uint32, 0, r.Dx()*r.Dy())}
+// patch copies a part of the front into the view's pixels, which have room for it.
+func (v *View) patch(r image.Rectangle) Patch {
+	s, start := v.screen, len(v.pix)
 	for y := r.Min.Y; y < r.Max.Y; y++ {
-		p.Pix = append(p.Pix, s.front[y*s.size.X+r.Min.X:y*s.size.X+r.Max.X]...)
+		v.pix = append(v.pix, s.front[y*s.size.X+r.Min.X:y*s.size.X+r.Max.X]...)
 	}
-	return p
+	return Patch{r, v.pix[start:len(v.pix):len(v.pix)]}
 }

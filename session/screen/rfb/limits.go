@@ -26,6 +26,8 @@ const (
 	// mostColours of a rectangle are indexed; more are sent as they are. A picture of a
 	// scanner is grey, and has no more.
 	mostColours = palette.Most
+	// keptBytes of an update's room are kept for the next one.
+	keptBytes = 1 << 20
 	// strip is how many pixels are encoded as one rectangle at most.
 	strip = 512 << 10
 )

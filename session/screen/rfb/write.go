@@ -25,6 +25,7 @@ type writer struct {
 
 	// of run alone
 	enc     encoder
+	buf     []byte // what was written last
 	able    can
 	known   image.Point     // the size that the viewer goes by
 	asked   bool            // it waits for an update
@@ -107,7 +108,11 @@ func (w *writer) run(ctx context.Context) error {
 			if err != nil {
 				return err
 			}
-			b = append(b, update...)
+			if len(b) == 0 {
+				b = update
+			} else {
+				b = append(b, update...)
+			}
 		}
 		if err := w.put(b); err != nil {
 			return err
@@ -203,8 +208,7 @@ func (w *writer) update() ([]byte, error) {
 		w.view.Repeat(image.Rectangle{Max: u.Size}) // it changed just now, and is told first
 		return nil, nil
 	}
-	var b []byte
-	count := 0
+	b, count := append(w.buf[:0], Update, 0, 0, 0), 0
 	if w.keys {
 		b, count, w.keys = head(b, image.Rectangle{}, ExtendedKeys), count+1, false
 	}
@@ -226,7 +230,11 @@ func (w *writer) update() ([]byte, error) {
 		return nil, nil
 	}
 	w.asked = false
-	return append([]byte{Update, 0, byte(count >> 8), byte(count)}, b...), nil
+	b[2], b[3] = byte(count>>8), byte(count)
+	if w.buf = b; cap(b) > keptBytes { // one large picture is no reason to keep as much room
+		w.buf = nil
+	}
+	return b, nil
 }
 
 // clip leaves out what a viewer that cannot be told of a new size has no place for.
