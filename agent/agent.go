@@ -191,12 +191,16 @@ func (a *Agent) makeEngine() error {
 	if err != nil {
 		return err
 	}
+	rdp, err := screen.New(screen.Config{Protocol: session.RDP, Dial: a.dialRDP, Masks: a.devices.Masks, Log: a.log})
+	if err != nil {
+		return err
+	}
 	inner, err := attach.InnerServer(a.identity)
 	if err != nil {
 		return err
 	}
 	a.engine, err = engine.New(engine.Config{
-		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh, vnc}, Inner: inner, Protocol: a.devices.Protocol,
+		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh, vnc, rdp}, Inner: inner, Protocol: a.devices.Protocol,
 		Site: a.cfg.Site, Agent: a.fingerprint(),
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: a.now,
 		Idle: func(asset string) time.Duration { return a.rules.Load().idle(asset) },

@@ -114,7 +114,7 @@ type Service struct {
 	Name     string           `yaml:"name"`
 	Protocol session.Protocol `yaml:"protocol"`
 	Port     int              `yaml:"port"`
-	Class    session.Class    `yaml:"class"`
+	Class    session.Class    `yaml:"class"` // left out of rdp: disruptive
 	Login    device.Login     `yaml:"login"`
 	HostKey  string           `yaml:"host_key"`
 	// Legacy allows the old algorithms that unpatched devices need. Shown in audit.
@@ -123,6 +123,8 @@ type Service struct {
 	// out: LANG, LC_*, TZ and COLORTERM.
 	Environment device.Environment `yaml:"environment,omitempty"`
 	TLS         TLS                `yaml:"tls,omitempty"`
+	// Keyboard is the layout of a console that speaks RDP, "de"; left out: "us".
+	Keyboard string `yaml:"keyboard,omitempty"`
 }
 
 const (
@@ -312,10 +314,19 @@ func (v *checker) service(path string, s Service, seen map[string]bool) {
 	seen[strings.ToLower(s.Name)] = true
 	v.require(path+".protocol", s.Protocol.Known(), fmt.Sprintf("a protocol is one of %v", session.Protocols()))
 	v.require(path+".port", s.Port > 0 && s.Port < 65536, "a port is a number from 1 to 65535")
-	v.require(path+".class", s.Class.Known(), fmt.Sprintf("a class is one of %v", session.Classes()))
+	v.require(path+".class", s.class().Known(), fmt.Sprintf("a class is one of %v", session.Classes()))
 	if err := s.target(Asset{Name: "x"}, Endpoint{Name: "x", Address: "x"}).Check(); err != nil {
 		v.require(path+".login", false, err.Error())
 	}
+}
+
+// class is the strongest in which the service may be used. Who connects by RDP takes the
+// console away from whoever works at it.
+func (s Service) class() session.Class {
+	if s.Class == "" && s.Protocol == session.RDP {
+		return session.Disruptive
+	}
+	return s.Class
 }
 
 // target is what the device room needs to log in to the service.
@@ -323,7 +334,7 @@ func (s Service) target(a Asset, e Endpoint) device.Target {
 	return device.Target{
 		Asset: a.Name, Endpoint: e.Name, Service: s.Name, Address: e.Address, Port: s.Port,
 		Protocol: s.Protocol, Login: s.Login, HostKey: s.HostKey, Legacy: s.Legacy, Environment: s.Environment,
-		Console: device.Console{Pin: s.TLS.Pin, Masks: a.hidden()},
+		Console: device.Console{Pin: s.TLS.Pin, Masks: a.hidden(), Keyboard: s.Keyboard},
 	}
 }
 
@@ -332,7 +343,7 @@ func (a Asset) Public() session.Asset {
 	pub := session.Asset{Name: a.Name, Label: a.Label, Modality: a.Modality.Kind, Policy: a.Policy.rules()}
 	for _, e := range a.Endpoints {
 		for _, s := range e.Services {
-			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.Class})
+			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.class()})
 		}
 	}
 	if settled, err := grant.Settle(pub); err == nil {

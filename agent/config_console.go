@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"image"
 
-	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/screen"
 )
 
@@ -53,7 +52,7 @@ func (v *checker) masks(path string, a Asset) {
 	consoles := false
 	for _, e := range a.Endpoints {
 		for _, s := range e.Services {
-			consoles = consoles || s.Protocol == session.VNC
+			consoles = consoles || s.Protocol.Shows()
 		}
 	}
 	v.require(path, consoles || !a.hidden().Any() && a.UnknownScreen == "", "masks are for consoles, and this asset has none")

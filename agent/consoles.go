@@ -3,14 +3,23 @@ package agent
 import (
 	"context"
 
+	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine/screen"
 	"github.com/sallyport/sallyport/agent/ledger"
-	console "github.com/sallyport/sallyport/session/screen"
 )
 
 // dialVNC connects a console that speaks VNC.
-func (a *Agent) dialVNC(ctx context.Context, t ledger.Ticket, service string, s *console.Screen, copied func(string)) (screen.Client, error) {
-	client, err := a.devices.DialVNC(ctx, t, service, s, copied)
+func (a *Agent) dialVNC(ctx context.Context, t ledger.Ticket, service string, use screen.Use) (screen.Client, error) {
+	client, err := a.devices.DialVNC(ctx, t, service, use.Screen, use.Copied)
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+// dialRDP connects a console that speaks RDP.
+func (a *Agent) dialRDP(ctx context.Context, t ledger.Ticket, service string, use screen.Use) (screen.Client, error) {
+	client, err := a.devices.DialRDP(ctx, t, service, use.Screen, device.Texts{Copied: use.Copied, Pastes: use.Pastes})
 	if err != nil {
 		return nil, err
 	}

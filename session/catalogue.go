@@ -73,13 +73,17 @@ type Protocol string
 const (
 	SSH Protocol = "ssh"
 	VNC Protocol = "vnc"
+	RDP Protocol = "rdp"
 )
 
 // Protocols lists those that Sallyport speaks.
-func Protocols() []Protocol { return []Protocol{SSH, VNC} }
+func Protocols() []Protocol { return []Protocol{SSH, VNC, RDP} }
 
 // Known reports whether p is one of Protocols.
 func (p Protocol) Known() bool { return slices.Contains(Protocols(), p) }
+
+// Shows reports whether p shows a screen and takes hands: whether it is a console's.
+func (p Protocol) Shows() bool { return p == VNC || p == RDP }
 
 // Channels lists the ways in which bytes may pass over p, sorted. A protocol that is
 // not known has none.
@@ -87,7 +91,7 @@ func (p Protocol) Channels() []Channel {
 	switch p {
 	case SSH:
 		return []Channel{Exec, FilesIn, FilesOut, Shell}
-	case VNC:
+	case VNC, RDP:
 		return []Channel{ClipboardIn, ClipboardOut, Control}
 	}
 	return nil

@@ -39,16 +39,19 @@ func parsePin(s string) (pin, error) {
 // errSeen ends a handshake once the right host key has been shown.
 var errSeen = errors.New("seen the host key")
 
+// pinnedKey is what a device did that is who it should be.
+const pinnedKey = "shows its pinned host key"
+
 // trySSH looks at the host key, or logs in and out again.
 func (t Target) trySSH(ctx context.Context, login bool) Checked {
 	if !login {
-		return Checked{Pin, t.showsPin(ctx)}
+		return Checked{Pin, t.showsPin(ctx), pinnedKey}
 	}
 	client, err := t.connect(ctx)
 	if err == nil {
 		_ = client.Close()
 		_ = client.Wait()
-		return Checked{Step: Enter}
+		return Checked{Step: Enter, Shown: pinnedKey}
 	}
 	var other *errHostKey
 	var secret *errSecret
@@ -59,7 +62,7 @@ func (t Target) trySSH(ctx context.Context, login bool) Checked {
 	if step == Pin && !errors.As(err, &other) && t.showsPin(ctx) == nil {
 		step = Enter // the key was right, so it was the login that went wrong
 	}
-	return Checked{step, t.explainSSH(err)}
+	return Checked{Step: step, Err: t.explainSSH(err)}
 }
 
 // showsPin shakes hands until the host key shows, and goes no further.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
@@ -36,19 +35,12 @@ type Target struct {
 	Console Console       `yaml:"-"`
 }
 
-// Console is what is only said of a target with a screen.
-type Console struct {
-	// Pin is the SHA-256 of the certificate that it shows, "sha256:" and 64 hex digits. With
-	// one, nothing is sent that is not encrypted for it.
-	Pin   string
-	Masks screen.Masks
-}
-
 // Login is how the agent signs in. To ssh: as User, by key, by password (also where the
 // device asks for it by keyboard-interactive), or by both. To a console: with nothing, by
-// password alone, or as User.
+// password alone, or as User; by RDP always as User.
 type Login struct {
 	User       string           `yaml:"user"`
+	Domain     string           `yaml:"domain,omitempty"` // of User, at a console that speaks RDP
 	Password   secret.Reference `yaml:"password,omitempty"`
 	Key        secret.Reference `yaml:"key,omitempty"`        // OpenSSH or PEM private key
 	Passphrase secret.Reference `yaml:"passphrase,omitempty"` // of Key
@@ -67,6 +59,8 @@ func (t Target) Check() error {
 		return t.bad("the port is not between 1 and 65535", "Write port: 22.")
 	case t.Timeout < 0 || t.Timeout > maxDialTime:
 		return t.bad("the timeout is not between 0 and 1 minute", "Leave it out for 10 s.")
+	case t.Protocol != session.RDP && (t.Login.Domain != "" || t.Console.Keyboard != ""):
+		return t.bad("domain and keyboard are for consoles that speak RDP", "Leave them out.")
 	}
 	return t.kind().check(t)
 }
@@ -94,7 +88,11 @@ type kind struct {
 }
 
 func kinds() []kind {
-	return []kind{{session.SSH, Target.checkSSH, Target.trySSH}, {session.VNC, Target.checkVNC, Target.tryVNC}}
+	return []kind{
+		{session.SSH, Target.checkSSH, Target.trySSH},
+		{session.VNC, Target.checkVNC, Target.tryVNC},
+		{session.RDP, Target.checkRDP, Target.tryRDP},
+	}
 }
 
 // kind is the target's; zero where no device of that protocol is reached.

@@ -12,16 +12,19 @@ import (
 type Step string
 
 const (
-	Reach Step = "reach" // TCP
-	Pin   Step = "host key"
-	Speak Step = "protocol" // whether it is what it should be, for those that show no key
-	Enter Step = "login"
+	Reach       Step = "reach" // TCP
+	Pin         Step = "host key"
+	Speak       Step = "protocol" // whether it is what it should be, for those without a host key
+	Certificate Step = "certificate"
+	Enter       Step = "login"
 )
 
 // Checked is one device as a check found it.
 type Checked struct {
 	Step Step  // the first that failed, or the last that was tried
 	Err  error // *session.Error in plain words; nil when all went well
+	// Shown is what it did then, "shows its pinned host key".
+	Shown string
 }
 
 // Try tries a device for whoever looks after the agent: TCP, then as its protocol does
@@ -29,13 +32,13 @@ type Checked struct {
 // connection: nothing opens a device without a ticket.
 func (t Target) Try(ctx context.Context, login bool) Checked {
 	if err := t.Check(); err != nil {
-		return Checked{Reach, err}
+		return Checked{Step: Reach, Err: err}
 	}
 	ctx, cancel := context.WithTimeout(ctx, t.timeout())
 	defer cancel()
 	conn, err := dialer().DialContext(ctx, "tcp", t.hostPort())
 	if err != nil {
-		return Checked{Reach, t.unreached(err)}
+		return Checked{Step: Reach, Err: t.unreached(err)}
 	}
 	_ = conn.Close()
 	return t.kind().try(t, ctx, login)

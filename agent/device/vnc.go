@@ -2,12 +2,8 @@ package device
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"strings"
 
 	"github.com/sallyport/sallyport/agent/ledger"
@@ -16,11 +12,6 @@ import (
 	"github.com/sallyport/sallyport/session/screen/rfb"
 	"github.com/sallyport/sallyport/session/vnc"
 )
-
-// Masks are what is hidden of a service's console.
-func (d *Devices) Masks(asset, service string) screen.Masks {
-	return d.at(asset, service).Console.Masks
-}
 
 // DialVNC connects to a console of the ticket's asset and logs in, within the target's
 // timeout; it draws on s. copied is called with what was copied there, nil where that is
@@ -33,7 +24,7 @@ func (d *Devices) DialVNC(ctx context.Context, t ledger.Ticket, service string, 
 	}
 	client, err := target.dialVNC(ctx, s, copied)
 	if err != nil {
-		return nil, target.explainVNC(err)
+		return nil, target.explainConsole(err)
 	}
 	return client, nil
 }
@@ -77,46 +68,26 @@ func (t Target) loginVNC() (vnc.Login, error) {
 
 // checkVNC reports what a VNC target has that it cannot use, or lacks.
 func (t Target) checkVNC() error {
-	switch {
-	case !t.Login.Key.IsZero() || !t.Login.Passphrase.IsZero() || t.HostKey != "":
-		return t.bad("a VNC console has no ssh key", "Leave key, passphrase and host_key out.")
-	case t.Environment != nil || t.Legacy:
-		return t.bad("a VNC console has no environment and no legacy algorithms", "Leave environment and legacy out.")
-	case t.Login.User != "" && t.Login.Password.IsZero():
+	if t.Login.User != "" && t.Login.Password.IsZero() {
 		return t.bad("its login has a user and no password", "Write login: {user: svc, password: \"file:/path\"}.")
 	}
-	if t.Console.Pin != "" {
-		if _, err := parseCertificatePin(t.Console.Pin); err != nil {
-			return t.bad(err.Error(), "Write tls: {pin: \"sha256:...\"} as openssl x509 -fingerprint -sha256 prints it.")
-		}
-	}
-	return nil
-}
-
-// parseCertificatePin reads "sha256:" and 64 hex digits, with or without colons.
-func parseCertificatePin(s string) (*[sha256.Size]byte, error) {
-	digits, ok := strings.CutPrefix(strings.ToLower(s), "sha256:")
-	b, err := hex.DecodeString(strings.ReplaceAll(digits, ":", ""))
-	if !ok || err != nil || len(b) != sha256.Size {
-		return nil, session.Errorf(session.Invalid, "the pin is not the SHA-256 of a certificate")
-	}
-	return (*[sha256.Size]byte)(b), nil
+	return t.consoleHas()
 }
 
 // tryVNC looks whether the port speaks RFB, or logs in and out again.
 func (t Target) tryVNC(ctx context.Context, login bool) Checked {
 	if !login {
 		if err := t.speaksRFB(ctx); err != nil {
-			return Checked{Speak, t.explainVNC(err)}
+			return Checked{Step: Speak, Err: t.explainConsole(err)}
 		}
-		return Checked{Step: Speak}
+		return Checked{Step: Speak, Shown: "speaks VNC"}
 	}
 	client, err := t.dialVNC(ctx, screen.New(screen.Masks{}, nil), nil)
 	if err != nil {
-		return Checked{Enter, t.explainVNC(err)}
+		return Checked{Step: Enter, Err: t.explainConsole(err)}
 	}
 	_ = client.Close()
-	return Checked{Step: Enter}
+	return Checked{Step: Enter, Shown: "speaks VNC"}
 }
 
 func (t Target) speaksRFB(ctx context.Context) error {
@@ -134,32 +105,4 @@ func (t Target) speaksRFB(ctx context.Context) error {
 		return rfb.ErrWire
 	}
 	return nil
-}
-
-// explainVNC makes an error of a dial readable; see explain.
-func (t Target) explainVNC(err error) error {
-	where := t.where()
-	out, explained := t.explain(err)
-	var secret *errSecret
-	var said *session.Error
-	var opErr *net.OpError
-	switch {
-	case errors.As(err, &secret):
-		out.Kind = session.Refused
-		out.Message = fmt.Sprintf("The agent cannot read its login for %s.", where)
-		out.Next = "Ask the hospital to check the secret files of this service; the agent's log has the details."
-	case errors.As(err, &said):
-		out.Kind, out.Message, out.Next = said.Kind, fmt.Sprintf("%s: %s", where, said.Message), said.Next
-	case errors.As(err, &opErr) && opErr.Op == "read": // it answered, and hung up in the middle
-		out.Message = fmt.Sprintf("The device at %s hung up before its console could be shown.", where)
-		out.Next = "Ask the hospital whether the console's VNC server is set up; it may let nobody in just now."
-	case explained:
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		out.Message = fmt.Sprintf("The device at %s hung up before its console could be shown.", where)
-		out.Next = "Ask the hospital whether the console's VNC server is set up; it may let nobody in just now."
-	default:
-		out.Message = fmt.Sprintf("The device at %s does not speak VNC as it should.", where)
-		out.Next = "Ask the hospital whether its port is really that of a VNC server."
-	}
-	return out
 }

@@ -28,9 +28,9 @@ func (x *checkup) devices(ctx context.Context) {
 			x.add(name+" "+string(found[i].Step), Fail, says, next)
 			continue
 		}
-		says := "The device is reached and shows its pinned host key; the login was not tried."
+		says := "The device is reached and " + found[i].Shown + "; the login was not tried."
 		if found[i].Step == device.Enter {
-			says = "The device is reached, shows its pinned host key and accepts the login."
+			says = "The device is reached, " + found[i].Shown + " and accepts the login."
 		}
 		x.add(name, OK, says, "")
 	}

@@ -85,7 +85,7 @@ func (p *program) connect(ctx context.Context, who signedIn, target, listen stri
 // showsScreen refuses a service that shows no screen.
 func showsScreen(ctx context.Context, who signedIn, of session.Target) error {
 	protocol, err := speaks(ctx, who, of)
-	if err == nil && protocol == session.SSH {
+	if err == nil && !protocol.Shows() {
 		err = session.Errorf(session.Invalid, "%s is no console: it speaks ssh", of.String()).WithNext("Use: sallyport ssh " + of.String())
 	}
 	return err

@@ -65,7 +65,7 @@ account. Replaying does not verify: see "recordings verify".`,
 		switch {
 		case p.asJSON():
 			return p.playJSON(t, how.typed.wanted)
-		case t.Header().Protocol == session.VNC:
+		case t.Header().Protocol.Shows():
 			return session.Errorf(session.Invalid, "This is a recording of a console, and a terminal cannot show it").
 				WithNext("Play it on its page in the browser, or take pictures out of it: sallyport recordings export " + t.Header().Recording + " --format contact-sheet -o FILE.")
 		case how.plain || !isTerminal(p.stdout):

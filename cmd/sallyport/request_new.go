@@ -57,9 +57,9 @@ it opens.
 The site may be left out while the name is one scanner's only.
 
 You ask for what the services can do and the hospital allows: on ssh a shell and
-commands, on a console (vnc) to see it and to use its mouse and keyboard. With --files
-and --clipboard you also ask to copy files, or text: "in" is towards the scanner, "out"
-is from it. With --observe you ask to look only.`,
+commands, on a console (vnc, rdp) to see it and to use its mouse and keyboard. With
+--files and --clipboard you also ask to copy files, or text: "in" is towards the
+scanner, "out" is from it. With --observe you ask to look only.`,
 		Example: `  sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Arc faults since Monday" --work-order WO-2026-11873 --for 30m
   sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Collect logs" --work-order INC0045127 --class observe --files out --wait
   sallyport request new NGH/NGH-PETCT1/recon-ssh --reason "Tube change" --work-order WO-7 --from "2026-11-24 18:30" --until 21:00

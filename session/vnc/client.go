@@ -14,7 +14,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/screen/rfb"
-	"github.com/sallyport/sallyport/session/wording"
 )
 
 // Config is how a console is used.
@@ -35,7 +34,6 @@ type Client struct {
 	screen *screen.Screen
 	conn   net.Conn
 	in     *bufio.Reader
-	name   string
 
 	// of Run alone
 	buf    []byte
@@ -84,9 +82,6 @@ type buffered struct {
 
 func (b buffered) Read(p []byte) (int, error) { return b.in.Read(p) }
 
-// Name is the desktop's, as the console says.
-func (c *Client) Name() string { return c.name }
-
 // begin is ClientInit, ServerInit, and what we want (RFC 6143 section 7.3).
 func (c *Client) begin() error {
 	if err := c.send([]byte{1}); err != nil { // shared: nobody at the console is sent away
@@ -103,11 +98,9 @@ func (c *Client) begin() error {
 	if n > maxName {
 		return rfb.ErrWire
 	}
-	name := make([]byte, n)
-	if _, err := io.ReadFull(c.in, name); err != nil {
+	if _, err := io.CopyN(io.Discard, c.in, int64(n)); err != nil { // the desktop's name: viewers are told the service's
 		return err
 	}
-	c.name = wording.Line(string(name), rfb.MaxName)
 	if err := c.screen.Resize(int(binary.BigEndian.Uint16(b[:])), int(binary.BigEndian.Uint16(b[2:]))); err != nil {
 		return err
 	}

@@ -100,11 +100,11 @@ func (c *console) dial(v engine.Visit) func(context.Context) (engine.Device, err
 	return func(ctx context.Context) (engine.Device, error) {
 		c.masks = c.line.cfg.Masks(v.Asset, v.Service)
 		c.screen = screen.New(c.masks, c.keeper)
-		var copied func(string)
+		use := Use{Screen: c.screen, Pastes: c.may(session.ClipboardIn)}
 		if c.t.May(session.ClipboardOut) {
-			copied = c.copied
+			use.Copied = c.copied
 		}
-		client, err := c.line.cfg.Dial(ctx, c.t.Admitted, v.Service, c.screen, copied)
+		client, err := c.line.cfg.Dial(ctx, c.t.Admitted, v.Service, use)
 		if err != nil {
 			return nil, err
 		}

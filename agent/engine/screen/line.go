@@ -26,19 +26,23 @@ type Client interface {
 	io.Closer
 	// Run draws what the console sends until it is gone.
 	Run() error
-	// Name is the desktop's.
-	Name() string
 }
 
 // Config is everything that a Line needs.
 type Config struct {
 	Protocol session.Protocol
-	// Dial connects to a console and logs in; it draws on s, and tells copied what was
-	// copied there, unless that is nil.
-	Dial func(ctx context.Context, t ledger.Ticket, service string, s *screen.Screen, copied func(string)) (Client, error)
+	// Dial connects to a console and logs in.
+	Dial func(ctx context.Context, t ledger.Ticket, service string, use Use) (Client, error)
 	// Masks are what is hidden of a service's console.
 	Masks func(asset, service string) screen.Masks
 	Log   *slog.Logger
+}
+
+// Use is what a console's client draws on, and which texts it carries.
+type Use struct {
+	Screen *screen.Screen
+	Copied func(string) // is told what was copied at the console; nil where that is not wanted
+	Pastes bool         // texts may be pasted there
 }
 
 // Line serves the consoles of one protocol. Safe for concurrent use.

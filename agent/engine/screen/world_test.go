@@ -220,12 +220,12 @@ func newWorld(t *testing.T, size image.Point, masks screen.Masks, class session.
 	return w
 }
 
-func (w *world) dial(ctx context.Context, _ ledger.Ticket, _ string, s *screen.Screen, copied func(string)) (Client, error) {
+func (w *world) dial(ctx context.Context, _ ledger.Ticket, _ string, use Use) (Client, error) {
 	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", w.device.addr)
 	if err != nil {
 		return nil, err
 	}
-	c, err := vnc.Connect(ctx, conn, s, vnc.Config{Masked: w.masks.Any(), Copied: copied})
+	c, err := vnc.Connect(ctx, conn, use.Screen, vnc.Config{Masked: w.masks.Any(), Copied: use.Copied})
 	if err != nil {
 		_ = conn.Close()
 		return nil, err

@@ -71,7 +71,7 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
           if (a.refuse) a.say('R', a.refuse);
           else {
             a.say('W', a.welcome);
-            if (a.challenge.protocol === 'vnc') {
+            if (a.challenge.protocol === 'vnc' || a.challenge.protocol === 'rdp') {
               // its console speaks next
             } else if (a.connections > 1) {
               const { opening } = JSON.parse(f.payload.toString());

@@ -18,25 +18,26 @@ import (
 // hospital is a demonstration of the real binary with one console.
 type hospital struct {
 	t       *testing.T
+	dir     string // of its state, with that of the broker, the agent and every persona
 	program string
 	ready   world.Ready
 }
 
-// raise starts it, with the console at a port of this machine.
-func raise(t *testing.T, port int) *hospital {
+// raise starts it, with a console that is this service and may be used in these ways.
+func raise(t *testing.T, service, channels string) *hospital {
 	t.Helper()
 	dir := t.TempDir()
-	h := &hospital{t: t, program: filepath.Join(dir, "sallyport")}
+	h := &hospital{t: t, dir: filepath.Join(dir, "state"), program: filepath.Join(dir, "sallyport")}
 	if out, err := exec.Command("go", "build", "-o", h.program, "../../sallyport").CombinedOutput(); err != nil {
 		t.Fatalf("build the binary: %v\n%s", err, out)
 	}
 	assets, ready := filepath.Join(dir, "assets.yaml"), filepath.Join(dir, "ready.json")
 	must(t, os.WriteFile(assets, fmt.Appendf(nil, `assets:
 - name: NGH-PETCT1
-  policy: {approvals: 1, accept: {engineer: [cli, web], approver: [console, web]}, longest: 8h, channels: [control]}
-  endpoints: [{name: console, address: 127.0.0.1, services: [{name: console-vnc, protocol: vnc, port: %d, class: non-disruptive}]}]
-`, port), 0o600))
-	h.keep("demo", "--state", filepath.Join(dir, "state"), "--ready", ready, "--web", "127.0.0.1:0", "--ssh", "127.0.0.1:0", "--agent-config", assets)
+  policy: {approvals: 1, accept: {engineer: [cli, web], approver: [console, web]}, longest: 8h, channels: [%s]}
+  endpoints: [{name: console, address: 127.0.0.1, services: [%s]}]
+`, channels, service), 0o600))
+	h.keep("engineer", "demo", "--state", h.dir, "--ready", ready, "--web", "127.0.0.1:0", "--ssh", "127.0.0.1:0", "--agent-config", assets)
 	until(t, "the demonstration is ready", func() bool {
 		raw, err := os.ReadFile(ready)
 		return err == nil && json.Unmarshal(raw, &h.ready) == nil
@@ -45,10 +46,10 @@ func raise(t *testing.T, port int) *hospital {
 }
 
 // keep runs the program until the test ends, and returns what it says.
-func (h *hospital) keep(args ...string) *bufio.Reader {
+func (h *hospital) keep(persona string, args ...string) *bufio.Reader {
 	h.t.Helper()
 	c := exec.Command(h.program, args...)
-	c.Env = h.as("engineer")
+	c.Env = h.as(persona)
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	out, err := c.StdoutPipe()
 	must(h.t, err)
@@ -77,6 +78,47 @@ func (h *hospital) run(persona string, args ...string) []byte {
 	return out
 }
 
+// granted asks for a service, and approves.
+func (h *hospital) granted(service string, more ...string) (request string) {
+	h.t.Helper()
+	h.run("engineer", "login", "--hint", "j.brandt@meridian.example")
+	var asked struct{ ID string }
+	args := []string{"request", "new", "NGH-PETCT1/" + service, "--reason", "Look at the console", "--work-order", "WO-1", "--for", "30m", "-o", "json"}
+	must(h.t, json.Unmarshal(h.run("engineer", append(args, more...)...), &asked))
+	h.run("approver", "login", "--hint", "m.okafor@northfield.example")
+	h.run("approver", "approve", asked.ID, "--yes")
+	return asked.ID
+}
+
+// door is where a command serves a console.
+type door struct{ Listen, Password string }
+
+func (h *hospital) door(persona string, args ...string) (d door) {
+	h.t.Helper()
+	line, err := h.keep(persona, args...).ReadBytes('\n')
+	must(h.t, err)
+	must(h.t, json.Unmarshal(line, &d))
+	return d
+}
+
+// startXvnc is TigerVNC's server with something on it, and its port.
+func startXvnc(t *testing.T) (device *desk, port int) {
+	t.Helper()
+	port = freePort(t)
+	device = &desk{t: t, home: t.TempDir()}
+	r, w, err := os.Pipe()
+	must(t, err)
+	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
+	w.Close()
+	var number int
+	if _, err := fmt.Fscan(r, &number); err != nil {
+		t.Fatalf("Xvnc says no display: %v", err)
+	}
+	device.display = fmt.Sprintf(":%d", number)
+	device.begin("xlogo", nil, "-geometry", "300x200+40+40")
+	return device, port
+}
+
 // freeDisplay is a display for an X server alone: two that look for one at the same time
 // take each other's.
 func freeDisplay(t *testing.T) string {
@@ -95,29 +137,10 @@ func freePort(t *testing.T) int {
 // A real console (TigerVNC's server) in a real viewer (TigerVNC's), with everything of ours
 // between them: what the viewer's display shows is what the console's does, pixel by pixel.
 func TestANativeViewerThroughConnect(t *testing.T) {
-	port := freePort(t)
-	device := &desk{t: t, home: t.TempDir()}
-	r, w, err := os.Pipe()
-	must(t, err)
-	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
-	w.Close()
-	var number int
-	if _, err := fmt.Fscan(r, &number); err != nil {
-		t.Fatalf("Xvnc says no display: %v", err)
-	}
-	device.display = fmt.Sprintf(":%d", number)
-	device.begin("xlogo", nil, "-geometry", "300x200+40+40")
-
-	h := raise(t, port)
-	h.run("engineer", "login", "--hint", "j.brandt@meridian.example")
-	var asked struct{ ID string }
-	must(t, json.Unmarshal(h.run("engineer", "request", "new", "NGH-PETCT1/console-vnc", "--reason", "Look at the console", "--work-order", "WO-1", "--for", "30m", "-o", "json"), &asked))
-	h.run("approver", "login", "--hint", "m.okafor@northfield.example")
-	h.run("approver", "approve", asked.ID, "--yes")
-	line, err := h.keep("connect", "NGH-PETCT1/console-vnc", "-o", "json").ReadBytes('\n')
-	must(t, err)
-	var door struct{ Listen, Password string }
-	must(t, json.Unmarshal(line, &door))
+	device, port := startXvnc(t)
+	h := raise(t, fmt.Sprintf("{name: console-vnc, protocol: vnc, port: %d, class: non-disruptive}", port), "control")
+	h.granted("console-vnc")
+	door := h.door("engineer", "connect", "NGH-PETCT1/console-vnc", "-o", "json")
 
 	d := startDesk(t, "800x600")
 	d.viewer(door.Listen, door.Password)

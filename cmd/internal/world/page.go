@@ -43,7 +43,7 @@ func (w *world) shown() string {
 	for _, a := range w.agent.Assets {
 		for _, e := range a.Endpoints {
 			for _, s := range e.Services {
-				if s.Protocol == session.VNC {
+				if s.Protocol.Shows() {
 					return session.Target{Site: site, Asset: a.Name, Service: s.Name}.String()
 				}
 			}

@@ -89,7 +89,8 @@ export interface Options extends Of {
   session: string; // S-...
   /** Key lines to try, the likeliest first. */
   keys: string[];
-  protocol: Protocol;
+  /** Those that are spoken here; which, the challenge says. */
+  protocols: readonly Protocol[];
   role: Role;
   /** How the protocol begins, as its room at the agent reads it; for a terminal, whether it wants a shell. */
   opening: (shell: boolean) => Record<string, unknown>;
@@ -115,7 +116,7 @@ const hidden = ['nothing', 'some', 'all'];
 const utf8 = new TextEncoder();
 
 /** What the key signs: this challenge, in this role, this session by this protocol, this service, this key. */
-export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, of: Of & Pick<Options, 'session' | 'protocol' | 'role'>, line: string): Promise<Uint8Array<ArrayBuffer>> {
+export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, of: Of & Pick<Options, 'session' | 'role'> & { protocol: Protocol }, line: string): Promise<Uint8Array<ArrayBuffer>> {
   const domain = utf8.encode('sallyport/v1/attach\0');
   const first = new Uint8Array(await crypto.subtle.digest('SHA-256', challenge));
   const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode([of.role, of.protocol, of.session, of.site, of.asset, of.service, line].join('\0'))));
@@ -308,7 +309,8 @@ export class Attach {
     try {
       const c = object(challenge);
       if (c.v !== 1 || typeof c.nonce !== 'string' || !/^[\w-]{43}$/.test(c.nonce)) throw new BadFrame('a challenge that is none');
-      if (c.protocol !== this.#o.protocol) throw new BadFrame('a challenge for another protocol');
+      const protocol = this.#o.protocols.find((p) => p === c.protocol);
+      if (!protocol) throw new BadFrame('a challenge for another protocol');
       if (c.site !== this.#o.site || c.asset !== this.#o.asset || c.service !== this.#o.service) throw new BadFrame('a challenge for something else');
       const key = this.#o.keys[this.#key];
       if (key === undefined) {
@@ -319,10 +321,10 @@ export class Attach {
         });
         return;
       }
-      const m = await signingMessage(challenge, this.#o, key);
+      const m = await signingMessage(challenge, { ...this.#o, protocol }, key);
       const signature = base64url(await this.#o.sign(key, m));
       if (run !== this.#run) return;
-      const { protocol, role, session, opening } = this.#o;
+      const { role, session, opening } = this.#o;
       this.#send(jsonFrame('J', { v: 1, protocol, role, session, key, signature, opening: opening(this.#wanted === 'shell') }));
     } catch (e) {
       if (run !== this.#run) return;

@@ -15,6 +15,13 @@ interface Spoken {
   player: Load;
 }
 
+/** A screen with mouse and keyboard: what differs between its protocols, the agent keeps to itself. */
+const console: Spoken = {
+  channels: ['clipboard-in', 'clipboard-out', 'control'],
+  page: () => import('../pages/Console.svelte'),
+  place: 'console',
+  player: () => import('../ui/ConsoleReplay.svelte'),
+};
 const spoken: Record<Protocol, Spoken> = {
   ssh: {
     channels: ['exec', 'files-in', 'files-out', 'shell'],
@@ -22,15 +29,15 @@ const spoken: Record<Protocol, Spoken> = {
     place: 'terminal',
     player: () => import('../ui/Replay.svelte'),
   },
-  vnc: {
-    channels: ['clipboard-in', 'clipboard-out', 'control'],
-    page: () => import('../pages/Console.svelte'),
-    place: 'console',
-    player: () => import('../ui/ConsoleReplay.svelte'),
-  },
+  vnc: console,
+  rdp: console,
 };
 
 export const protocols = Object.keys(spoken) as Protocol[];
+/** Each place once. */
+export const places = [...new Set(Object.values(spoken))];
+/** Those that one works with in a place. */
+export const within = (place: string) => protocols.filter((p) => spoken[p].place === place);
 
 /** The entry of a protocol; undefined for one that this page does not know. */
 export function speaks(protocol: string): Spoken | undefined {

@@ -1,7 +1,7 @@
 // A router on the history API. Paths are matched against the table in routes.ts;
 // links are plain <a href>, and only left clicks without modifiers stay in the page.
 import { readable, type Readable } from 'svelte/store';
-import { placeOf, protocols } from './protocols';
+import { places } from './protocols';
 
 export interface Place {
   path: string;
@@ -29,7 +29,7 @@ export const place: Readable<Place> = readable(here(), (set) => {
 
 /** Pages with a security policy of their own: they are loaded, never walked into. */
 export function ownPolicy(path: string): boolean {
-  return protocols.some((p) => path.startsWith(`/${placeOf(p)}/`)) || /^\/recordings\/[^/]+/.test(path);
+  return places.some(({ place }) => path.startsWith(`/${place}/`)) || /^\/recordings\/[^/]+/.test(path);
 }
 
 /** Goes to a local path. */

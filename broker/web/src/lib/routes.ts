@@ -8,7 +8,7 @@ import Timer from '@lucide/svelte/icons/timer';
 import Film from '@lucide/svelte/icons/film';
 import ScrollText from '@lucide/svelte/icons/scroll-text';
 import CircleUser from '@lucide/svelte/icons/circle-user';
-import { protocols, speaks } from './protocols';
+import { places } from './protocols';
 import type { Role } from './types';
 
 type Page = () => Promise<{ default: Component<any> }>;
@@ -36,8 +36,8 @@ export const routes: Route[] = [
   { path: '/sessions/:id', page: () => import('../pages/SessionPage.svelte') },
   { path: '/watch/:id', page: () => import('../pages/Watch.svelte'), bare: true },
   { path: '/engineers', page: () => import('../pages/Engineers.svelte') },
-  ...protocols.map((p) => ({ path: `/${speaks(p)!.place}/:site/:asset/:service`, page: speaks(p)!.page, bare: true })),
-  ...protocols.map((p) => ({ path: `/${speaks(p)!.place}/:name/:service`, page: () => import('../pages/ShortName.svelte') })),
+  ...places.map(({ place, page }) => ({ path: `/${place}/:site/:asset/:service`, page, bare: true })),
+  ...places.map(({ place }) => ({ path: `/${place}/:name/:service`, page: () => import('../pages/ShortName.svelte') })),
   { path: '/recordings', page: () => import('../pages/Recordings.svelte') },
   { path: '/recordings/:id', page: () => import('../pages/Player.svelte') },
   { path: '/audit', page: () => import('../pages/Audit.svelte') },

@@ -13,7 +13,7 @@ export interface Said {
 }
 
 /** What the page does with a session, and says of it. */
-export interface Side extends Pick<Options, 'protocol' | 'opening'> {
+export interface Side extends Pick<Options, 'protocols' | 'opening'> {
   hear: (e: AttachEvent) => void;
   words: { frozen: string; thawed: string; again: string; over: string };
 }
@@ -88,7 +88,7 @@ export class Work {
       ...this.of,
       keys: await this.#door.keys(),
       role: this.#door.role,
-      protocol: this.#side.protocol,
+      protocols: this.#side.protocols,
       opening: this.#side.opening,
       ticket: this.#door.ticket,
       sign,

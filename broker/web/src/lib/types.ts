@@ -12,7 +12,7 @@ export type Role = 'engineer' | 'approver' | 'auditor';
 export type ClientClass = 'cli' | 'console' | 'web';
 export type ServiceClass = 'observe' | 'non-disruptive' | 'disruptive';
 /** What services speak, and this page with them: see protocols.ts. */
-export type Protocol = 'ssh' | 'vnc';
+export type Protocol = 'ssh' | 'vnc' | 'rdp';
 export type Channel = 'shell' | 'exec' | 'files-in' | 'files-out' | 'clipboard-in' | 'clipboard-out' | 'control';
 
 /** Every error: application/problem+json. */
