@@ -103,6 +103,7 @@ type Access struct {
 	issuer func() []session.Issuer
 	serves func(issuer, site string) bool
 	usual  *usual
+	asking asking
 
 	notifier Notifier
 }
@@ -113,7 +114,7 @@ func New(c Config) (*Access, error) {
 		return nil, session.Errorf(session.Internal, "access: the configuration is not complete")
 	}
 	a := &Access{docs: c.Documents, list: c.Listing, wholes: c.Wholes, agents: c.Agents, audit: c.Audit, now: c.Now, log: c.Log,
-		issuer: c.Issuers, serves: c.Serves, usual: newUsual(), notifier: c.Notices}
+		issuer: c.Issuers, serves: c.Serves, usual: newUsual(), asking: asking{of: map[desk]*queue{}}, notifier: c.Notices}
 	if a.issuer == nil {
 		a.issuer = func() []session.Issuer { return nil }
 	}

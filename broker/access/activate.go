@@ -51,11 +51,17 @@ func (a *Access) Activate(ctx context.Context, c Caller, id string, key string, 
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Request{}, silent(r.doc.Site, nil)
 	}
+	leave, err := a.asking.turn(ctx, r.Engineer.Identity, desk{site: r.doc.Site, agent: r.Agent})
+	if err != nil {
+		return Request{}, err
+	}
+	defer leave()
 	if err := a.pointKey(ctx, key, r.id); err != nil {
 		return Request{}, err
 	}
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
 		link.Deliver{Kind: link.DeliverActivate, ID: r.sessionID().Session(), Key: key, Token: p.Token, Salt: p.Salt})
+	leave()
 	if err != nil {
 		return Request{}, silent(r.doc.Site, err)
 	}

@@ -43,6 +43,11 @@ func (a *Access) Approve(ctx context.Context, c Caller, id string, raw []byte, p
 	if !a.agents.Online(r.doc.Site, r.Agent) {
 		return Request{}, false, silent(r.doc.Site, nil)
 	}
+	leave, err := a.asking.turn(ctx, c.Who().Identity, desk{r.doc.Site, r.Agent, true})
+	if err != nil {
+		return Request{}, false, err
+	}
+	defer leave()
 	if mine, err := a.point(ctx, grantKind, g.GID, r.id, a.untilAfter(time.Unix(r.doc.EXP, 0))); err != nil {
 		return Request{}, false, err
 	} else if !mine {
@@ -53,6 +58,7 @@ func (a *Access) Approve(ctx context.Context, c Caller, id string, raw []byte, p
 	}
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent,
 		link.Deliver{Kind: link.DeliverApproval, Request: r.Request, Grant: raw, Token: p.Token, Salt: p.Salt})
+	leave()
 	if err != nil {
 		return Request{}, false, silent(r.doc.Site, err) // the pin stays: the agent may have said yes
 	}

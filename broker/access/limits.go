@@ -5,6 +5,7 @@ import (
 
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/link"
 )
 
 // Bounds of what an agent may announce.
@@ -48,6 +49,16 @@ const (
 	maxViewings = 200 // the log has them all
 	maxUnheard  = 64  // recordings of a site of which no session is known
 	maxStuck    = 400 // bytes of why a part is not stored, and of what to do
+)
+
+// Bounds of what one agent looks at for people at a time, of link.MaxWork. What is left is for
+// what the broker itself asks; what ends or stops something has as many again.
+const (
+	maxAsked   = link.MaxWork / 2   // by engineers; a half of it by those of one vendor
+	askedBy    = 3                  // by one of them
+	maxDecided = link.MaxWork/2 - 2 // by people of its hospital
+	askersWait = 16                 // questions of one person for which it has no room yet
+	askingTime = 10 * time.Second   // that anybody waits for that
 )
 
 // Times.

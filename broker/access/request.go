@@ -36,6 +36,11 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	if !asset.Online {
 		return Request{}, silent(doc.Site, nil)
 	}
+	leave, err := a.asking.turn(ctx, doc.Eng, desk{site: doc.Site, agent: asset.Agent})
+	if err != nil {
+		return Request{}, err
+	}
+	defer leave()
 	if err := a.share(ctx, doc.Eng, doc.Site); err != nil {
 		return Request{}, err
 	}
@@ -43,6 +48,7 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 		return Request{}, err
 	}
 	v, err := a.agents.Deliver(ctx, doc.Site, asset.Agent, link.Deliver{Kind: link.DeliverRequest, Request: raw, Token: p.Token, Salt: p.Salt})
+	leave()
 	if err != nil {
 		return Request{}, silent(doc.Site, err)
 	}

@@ -24,6 +24,11 @@ func (a *Access) Watch(ctx context.Context, c Caller, id, key string, p grant.Pr
 	if key == "" || len(key) > 512 {
 		return time.Time{}, refusal(session.Invalid, "Use sallyport sessions watch, or the live board.", "That is not a key that can watch.")
 	}
+	leave, err := a.asking.turn(ctx, c.Who().Identity, desk{r.doc.Site, r.Agent, true})
+	if err != nil {
+		return time.Time{}, err
+	}
+	defer leave()
 	v, err := a.agents.Deliver(ctx, r.doc.Site, r.Agent, link.Deliver{Kind: link.DeliverWatch, ID: id, Key: key, Token: p.Token, Salt: p.Salt})
 	if err != nil {
 		return time.Time{}, silent(r.doc.Site, err)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/broker/turns"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -66,8 +67,8 @@ type door struct {
 	Config
 	routes  map[string]route
 	rates   rates
-	waiting *crowd            // long polls by person
-	turns   map[string]*turns // of calls that cost a lot, by id
+	waiting *crowd                  // long polls by person
+	turns   map[string]*turns.Turns // of calls that cost a lot, by id
 
 	bodyTime    time.Duration // for a body to come
 	crossOrigin *http.CrossOriginProtection

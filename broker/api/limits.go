@@ -47,7 +47,6 @@ const (
 
 // Work that waits for its turn; see works.
 const (
-	maxTurns = 256              // callers who wait for one kind of it
 	turnTime = 20 * time.Second // that anybody waits
 	busyWait = 5                // seconds after which to try again
 )

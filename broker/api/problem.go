@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/identity"
+	"github.com/sallyport/sallyport/broker/turns"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -62,7 +63,7 @@ func newProblem(status int, kind session.Kind, message, next string) *statusErro
 // statusOf maps kinds to statuses. What is unknown and what is foreign is 404.
 func statusOf(err error, kind session.Kind) int {
 	switch {
-	case errors.Is(err, errTooFast), errors.Is(err, errBusy), errors.Is(err, identity.ErrTooOften):
+	case errors.Is(err, errTooFast), errors.Is(err, turns.ErrBusy), errors.Is(err, identity.ErrTooOften):
 		return http.StatusTooManyRequests
 	case errors.Is(err, identity.ErrNotSignedIn):
 		return http.StatusUnauthorized

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/broker/access/accesstest"
+	"github.com/sallyport/sallyport/broker/turns"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -88,12 +89,12 @@ func worked(calls []string) bound {
 		for ; begun < 256; begun++ {
 			go func() {
 				defer func() { ended <- struct{}{} }()
-				leave, err := w.door.turns[calls[0]].take(ctx, w.doors.people["ada"].Identity)
+				leave, err := w.door.turns[calls[0]].Take(ctx, w.doors.people["ada"].Identity)
 				switch {
 				case err == nil:
 					<-ctx.Done()
 					leave()
-				case errors.Is(err, errBusy):
+				case errors.Is(err, turns.ErrBusy):
 					select {
 					case refused <- err:
 					default:
@@ -108,7 +109,7 @@ func worked(calls []string) bound {
 		}
 	}, func(w *world, who string) bool {
 		for _, id := range calls {
-			leave, err := w.door.turns[id].take(w.t.Context(), w.doors.people[who].Identity)
+			leave, err := w.door.turns[id].Take(w.t.Context(), w.doors.people[who].Identity)
 			if err != nil {
 				return false
 			}

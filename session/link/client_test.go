@@ -206,13 +206,13 @@ func TestAFloodOfQuestionsIsAnsweredBusy(t *testing.T) {
 			writer.Wait()
 		})
 		stop := live(t, c)
-		for range flood - maxWork {
+		for range flood - MaxWork {
 			if v := <-answers; v.OK || v.Kind != session.Unreachable {
 				t.Fatalf("an answer before the work was done: %+v", v)
 			}
 		}
 		close(h.block)
-		for range maxWork {
+		for range MaxWork {
 			if v := <-answers; !v.OK {
 				t.Fatalf("work was lost: %+v", v)
 			}
@@ -449,7 +449,7 @@ func FuzzBrokerSpeaks(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		l := &control{framer: &framer{conn: script(string(b))}, client: c, node: c.nodes[0], calls: newCalls(), work: make(chan struct{}, maxWork)}
+		l := &control{framer: &framer{conn: script(string(b))}, client: c, node: c.nodes[0], calls: newCalls(), work: make(chan struct{}, MaxWork)}
 		if err := l.serve(t.Context(), t.Context()); err == nil {
 			t.Error("the end of the connection went unnoticed")
 		}

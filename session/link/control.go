@@ -69,7 +69,7 @@ func (c *Client) runControl(ctx context.Context, n *node) (welcomed time.Time, e
 	}
 	ctl := &control{
 		framer: &framer{conn: conn}, client: c, node: n,
-		calls: newCalls(), work: make(chan struct{}, maxWork), urgent: make(chan struct{}, maxWork),
+		calls: newCalls(), work: make(chan struct{}, MaxWork), urgent: make(chan struct{}, MaxWork),
 	}
 	runCtx := ctx
 	ctx, cancel := context.WithCancel(ctx)

@@ -11,7 +11,7 @@ const (
 	maxQuestions = 16             // of these, streams on which issuers are asked
 	maxCalls     = 64             // unanswered questions of one side of a connection
 	maxUrgent    = 16             // and of those that end or stop something, beside them
-	maxWork      = 16             // questions of one connection in work at a time, and as many urgent ones
+	MaxWork      = 16             // questions of one connection in work at a time, and as many urgent ones
 	maxUploads   = 4              // upload connections of one agent
 	maxRelays    = 4              // relay connections of one agent
 	maxUnsaid    = 2 * MaxStreams // connections of one agent that have not said their role

@@ -113,7 +113,7 @@ func (s *Server) serveControl(ctx context.Context, c *Control) error {
 	var work sync.WaitGroup
 	defer work.Wait()
 	defer cancel()
-	slot := make(chan struct{}, maxWork)
+	slot := make(chan struct{}, MaxWork)
 	for {
 		f, err := c.f.read(deadAfter, verbPing, verbVerdict, verbReport, verbEnrol)
 		if err != nil {

@@ -38,7 +38,7 @@ var floors = []struct {
 	{name: "ground", whole: []string{"session"}},
 	{name: "half", rooms: plumbing},
 	{name: "first", rooms: append([]string{"recordings", "session/attach"}, shared...)},
-	{name: "second", rooms: append([]string{"broker/store"}, protocols...)},
+	{name: "second", rooms: append([]string{"broker/store", "broker/turns"}, protocols...)},
 	{name: "third", rooms: []string{
 		"broker/identity", "broker/access", "broker/fleet", "broker/notify", "broker/audit",
 		"agent/ledger", "agent/spool", "agent/device", "agent/modality", "agent/vouch"}},
