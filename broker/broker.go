@@ -228,6 +228,7 @@ const Version = "1"
 func (b *Broker) Run(ctx context.Context) error {
 	defer b.store.Close()
 	defer b.audit.Close()
+	defer b.people.WriteRefusals(context.WithoutCancel(ctx), true)
 	people, err := net.Listen("tcp", b.cfg.Listen)
 	if err != nil {
 		return fmt.Errorf("listen for web and link: %w", err)
@@ -244,6 +245,7 @@ func (b *Broker) Run(ctx context.Context) error {
 	group.Go(func() error { return b.audit.Run(gctx) })
 	b.audit.Owe(ctx, started)
 	group.Go(func() error { return b.fleet.Run(gctx) })
+	group.Go(func() error { return b.people.Run(gctx) })
 	group.Go(func() error { return b.keys.Ask(gctx) })
 	group.Go(func() error { return b.settleArrivals(gctx) })
 	group.Go(func() error { return b.keepWitnesses(gctx) })

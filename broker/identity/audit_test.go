@@ -101,6 +101,7 @@ func TestSignInsAreWrittenDownFirst(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	b.full = true
+	stranger = somebody(hospital, "sue", w.clock(), "visitors")
 	if _, err := w.Login(t.Context(), stranger.attempt()); session.KindOf(err) != session.Internal {
 		t.Errorf("refused without a log: %v", err)
 	}

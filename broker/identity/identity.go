@@ -99,10 +99,11 @@ type Web struct {
 
 // Identity is the broker's door for people. Safe for concurrent use.
 type Identity struct {
-	cfg     Config
-	rules   atomic.Pointer[rules] // replaced as a whole; see Prepare
-	subject [32]byte              // of every login nonce
-	shares  *shares
+	cfg      Config
+	rules    atomic.Pointer[rules] // replaced as a whole; see Prepare
+	subject  [32]byte              // of every login nonce
+	shares   *shares
+	refusals *refusals
 }
 
 // rules are the issuers that count. They do not change.
@@ -155,7 +156,7 @@ func New(c Config) (*Identity, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	d := &Identity{cfg: c, subject: sha256.Sum256([]byte(c.BrokerURL)), shares: newShares()}
+	d := &Identity{cfg: c, subject: sha256.Sum256([]byte(c.BrokerURL)), shares: newShares(), refusals: newRefusals()}
 	take, err := d.Prepare(c.Issuers, c.Tokens)
 	if err != nil {
 		return nil, err

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -351,7 +352,7 @@ func TestAStrangerLocksNobodyOut(t *testing.T) {
 			t.Fatalf("attempt %d: %v", i+1, err)
 		}
 	}
-	if n := len(b.kinds()); n != 10 {
+	if n := len(b.kinds()); n != 2 {
 		t.Errorf("%d malformed sign-ins left %d entries", tries, n)
 	}
 	for i := range 200 { // a change of shift
@@ -359,24 +360,89 @@ func TestAStrangerLocksNobodyOut(t *testing.T) {
 			t.Fatalf("person %d behind the same address: %v", i+1, err)
 		}
 	}
-	t.Logf("ATTACK | %d malformed sign-ins in a minute from a hospital's address | everybody there signs in; 10 entries | 200 of 200 signed in; 10 entries | holds", tries)
-	w.advance(time.Minute)
 	b.events = nil
-	_, _ = w.Login(t.Context(), identity.Attempt{IDToken: "x", Address: "192.0.2.1"})
-	if len(b.events) != 1 || b.events[0].Details["more"] != fmt.Sprint(tries-10) {
+	w.advance(10*time.Minute - time.Second)
+	w.WriteRefusals(t.Context(), false)
+	if len(b.events) != 0 {
+		t.Errorf("written too soon: %+v", b.events)
+	}
+	w.advance(time.Second)
+	w.WriteRefusals(t.Context(), false)
+	w.WriteRefusals(t.Context(), true)
+	counted := 0
+	for _, e := range b.events {
+		n, _ := strconv.Atoi(e.Details["count"])
+		counted += n
+	}
+	if len(b.events) != 2 || counted != tries-2 {
 		t.Errorf("what was not written down is not counted: %+v", b.events)
 	}
+	t.Logf("ATTACK | %d malformed sign-ins in a minute from a hospital's address | everybody there signs in; an entry of each issuer that is named, at once and after 10 minutes | 200 of 200 signed in; 4 entries, which count %d | holds", tries, counted+2)
 }
 
+// However many networks and accounts somebody uses, entries and memory have a bound, and
+// every refusal is counted in one.
 func TestRefusalsOfManyNetworksHaveABound(t *testing.T) {
 	w, b := newWorld(t), &book{}
 	w.cfg.Audit = b
 	w.reopen()
-	for i := range 400 {
-		_, _ = w.Login(t.Context(), identity.Attempt{IDToken: "x", Address: fmt.Sprintf("2001:db8:0:%x::1", i)})
+	const tries = 5000
+	for i := range tries {
+		_, _ = w.Login(t.Context(), identity.Attempt{IDToken: "x", Address: fmt.Sprintf("2001:db8:%x:%x::1", i/1000, i%1000)})
 	}
-	if n := len(b.kinds()); n != 60 {
-		t.Errorf("400 networks left %d entries", n)
+	if n := len(b.events); n != 601 {
+		t.Errorf("%d networks left %d entries", tries, n)
+	}
+	w.WriteRefusals(t.Context(), true)
+	last := b.events[len(b.events)-1]
+	if n := len(b.events); n != 602 || last.Details["count"] != fmt.Sprint(tries-601) || last.Details["network"] != "others" {
+		t.Errorf("%d entries, the last %+v", n, last)
+	}
+	b.events = nil
+	w.advance(11 * time.Minute)
+	w.WriteRefusals(t.Context(), false)
+	for i := range 30 { // one network has a share, of the accounts that providers know
+		a := somebody(hospital, fmt.Sprint("visitor", i), w.clock(), "visitors").attempt()
+		if _, err := w.Login(t.Context(), a); session.KindOf(err) != session.Denied {
+			t.Fatal(err)
+		}
+	}
+	w.WriteRefusals(t.Context(), true)
+	if n := len(b.events); n != 12 || b.events[0].Details["account"] != "visitor0" || b.events[11].Details["count"] != "19" || b.events[11].Details["account"] != "" {
+		t.Errorf("%d entries: %+v", n, b.events[n-1])
+	}
+}
+
+// What the log does not take is counted until it does.
+func TestRefusalsAreNotLostWithTheLog(t *testing.T) {
+	w, b := newWorld(t), &book{}
+	w.cfg.Audit = b
+	w.reopen()
+	try := func() error {
+		_, err := w.Login(t.Context(), identity.Attempt{IDToken: "x", Address: "192.0.2.1"})
+		return err
+	}
+	b.full = true
+	if err := try(); session.KindOf(err) != session.Internal {
+		t.Errorf("refused without a log: %v", err)
+	}
+	w.advance(time.Minute)
+	b.full = false
+	if err := try(); session.KindOf(err) != session.Invalid || len(b.events) != 1 || b.events[0].Details["count"] != "2" {
+		t.Errorf("%v, %+v", err, b.events)
+	}
+	began := w.clock()
+	for range 3 {
+		_ = try()
+		w.advance(time.Minute)
+	}
+	b.full = true
+	w.WriteRefusals(t.Context(), true)
+	b.full = false
+	w.WriteRefusals(t.Context(), true)
+	e := b.events[len(b.events)-1].Details
+	if len(b.events) != 2 || e["count"] != "3" || e["first"] != began.UTC().Format(time.RFC3339) || e["last"] != began.Add(2*time.Minute).UTC().Format(time.RFC3339) || e["network"] != "192.0.2.0/24" {
+		t.Errorf("%+v", b.events)
 	}
 }
 

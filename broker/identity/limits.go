@@ -22,8 +22,6 @@ const (
 	perPerson     = 20  // sign-ins a minute that succeed
 	badPerPerson  = 5   // that a good token of theirs does not make
 	perNetwork    = 300 // at once that succeed, and as many in the next minute: a change of shift behind one address
-	keptOfNetwork = 10  // refused ones a minute that are written down, each network's
-	keptOfAll     = 60  // the same, of all networks
 	toldOfNetwork = 60  // refused sign-ins a minute whose reason is kept for their page, each network's
 	toldOfAll     = 600 // the same, of all networks
 	asksOfCaller  = 10  // at once of one connection, about codes that are none; then one a second
@@ -36,6 +34,14 @@ const (
 	leeway        = idtoken.Leeway   // for other people's clocks
 	maxToken      = idtoken.MaxToken // bytes of an ID token
 	maxShown      = 200              // bytes of what is only shown
+)
+
+// How refused sign-ins are written down: one entry of each network and account, and then one
+// in so long of all that followed. A crash loses the counts of that time, never a first one.
+const (
+	refusedEvery      = 10 * time.Minute
+	accountsOfNetwork = 10  // that are counted apart
+	maxOrigins        = 600 // networks and accounts that are: one entry a second, whoever tries
 )
 
 // freshMetadata is how old an identity provider's discovery may be.

@@ -42,8 +42,8 @@ func ProofMessage(idToken string) []byte {
 }
 
 // Login signs somebody in. Both outcomes are in the audit log before they are
-// answered, except what is refused for coming too often, and refusals beyond a network's
-// share, which are counted there.
+// answered, except what is refused for coming too often, and refusals like one that was
+// written down lately, which are counted; see refusals.
 func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
 	g, err := d.login(ctx, a)
 	if err == nil || errors.Is(err, ErrTooOften) {
@@ -57,28 +57,6 @@ func (d *Identity) Login(ctx context.Context, a Attempt) (Granted, error) {
 		return Granted{}, err
 	}
 	return Granted{}, err
-}
-
-// refused writes a sign-in down that did not succeed. way says how it was tried.
-func (d *Identity) refused(ctx context.Context, why error, issuer, address, way string) error {
-	more, keep := d.shares.keeps(address, d.cfg.Now())
-	if !keep {
-		return nil
-	}
-	var e *session.Error
-	errors.As(why, &e)
-	event := witness.Event{Event: witness.LoginRefused, Details: map[string]string{"why": e.Message, "by": way}}
-	if more != "" {
-		event.Details["more"] = more // that were not written down since the last
-	}
-	switch all := d.rules.Load().issuers[issuer]; len(all) {
-	case 1:
-		event.Site = siteOf(all[0].Side, all[0].Sites)
-		fallthrough
-	case 2:
-		event.Details["issuer"] = issuer
-	}
-	return d.audit(ctx, event)
 }
 
 // audit writes events down, where there is a log.
@@ -134,7 +112,7 @@ func (d *Identity) login(ctx context.Context, a Attempt) (Granted, error) {
 		return Granted{}, err
 	}
 	if err := d.useOnce(ctx, a.IDToken); err != nil {
-		return Granted{}, err
+		return Granted{}, vouched{err, claims.Identity}
 	}
 	return d.begin(ctx, claims, false, "")
 }
@@ -146,7 +124,7 @@ func (d *Identity) welcome(ctx context.Context, claims idtoken.Claims, address s
 		if often := d.limit(ctx, "login:refused:"+ofPerson(claims.Identity), badPerPerson); often != nil {
 			return often
 		}
-		return err
+		return vouched{err, claims.Identity}
 	}
 	if err := d.limit(ctx, "login:person:"+ofPerson(claims.Identity), perPerson); err != nil {
 		return err

@@ -197,7 +197,7 @@ type outcome struct {
 // people who did not sign in it keeps no more than a network's share.
 func (d *Identity) Keep(ctx context.Context, v Visit, b Callback, body []byte) error {
 	if now := d.cfg.Now(); b.Login == "" && !(d.shares.told.Allow(lobby.NetworkOf(v.Address).String(), now) && d.shares.toldAll.Allow("", now)) {
-		return tooOften(time.Minute / keptOfNetwork)
+		return tooOften(time.Minute / toldOfNetwork)
 	}
 	kept, err := json.Marshal(outcome{Login: b.Login, Browser: b.browser, Created: d.cfg.Now().UTC(), Body: body})
 	if err != nil {

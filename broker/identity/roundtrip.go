@@ -355,8 +355,8 @@ func (d *Identity) finishProof(ctx context.Context, t roundTrip, a Answer, b *Ca
 		return err
 	}
 	if claims.Identity != who.Identity {
-		return &session.Error{Kind: session.Denied, Message: "You are " + named(who.Person) + " here, but signed in at your identity provider as " + named(shown(claims.Person)) + ".",
-			Next: "Start again and choose the same account there."}
+		return vouched{&session.Error{Kind: session.Denied, Message: "You are " + named(who.Person) + " here, but signed in at your identity provider as " + named(shown(claims.Person)) + ".",
+			Next: "Start again and choose the same account there."}, claims.Identity}
 	}
 	if err := d.Use(ctx, who); err != nil {
 		return err

@@ -2,8 +2,6 @@ package identity
 
 import (
 	"errors"
-	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -14,40 +12,23 @@ import (
 // of each node, in bounded memory: nothing that somebody unknown does is written to the store.
 type shares struct {
 	arrivals *lobby.Pace // sign-ins that succeed, by network
-	kept     *lobby.Pace // refusals that are written down, by network
-	keptAll  *lobby.Pace // the same, of all
 	told     *lobby.Pace // outcomes of sign-ins that failed, which are kept for their page, by network
 	toldAll  *lobby.Pace // the same, of all
 	asking   *lobby.Pace // questions to a provider about a code that was none, by connection
 	asks     *lobby.Pace // questions to providers, by network
 	spent    *lobby.Pace // sign-ins by browser that came back, by their name: once
-	unkept   atomic.Int64
 }
 
 func newShares() *shares {
 	minute := func(n int) time.Duration { return time.Minute / time.Duration(n) }
 	return &shares{
 		arrivals: lobby.NewPace(minute(perNetwork), perNetwork),
-		kept:     lobby.NewPace(minute(keptOfNetwork), keptOfNetwork),
-		keptAll:  lobby.NewPace(minute(keptOfAll), keptOfAll),
 		told:     lobby.NewPace(minute(toldOfNetwork), toldOfNetwork),
 		toldAll:  lobby.NewPace(minute(toldOfAll), toldOfAll),
 		asking:   lobby.NewPace(time.Second, asksOfCaller),
 		asks:     lobby.NewPace(time.Second/asksOfNetwork, 3*asksOfNetwork),
 		spent:    lobby.NewPace(roundTripTime, 1),
 	}
-}
-
-// keeps reports whether a refusal from a network is kept, and how many were not since the last.
-func (s *shares) keeps(address string, now time.Time) (more string, ok bool) {
-	if !s.kept.Allow(lobby.NetworkOf(address).String(), now) || !s.keptAll.Allow("", now) {
-		s.unkept.Add(1)
-		return "", false
-	}
-	if n := s.unkept.Swap(0); n > 0 {
-		more = strconv.FormatInt(n, 10)
-	}
-	return more, true
 }
 
 // arrive takes one of a network's sign-ins that succeed.

@@ -81,7 +81,14 @@ export function sentence(e: Entry): Piece[] {
     case 'login':
       return [by, ' signed in', d('client') ? ` with ${d('client')}` : ''];
     case 'login-refused':
-      return ['A sign-in was refused', d('issuer') ? ` from ${shownText(host(e.details.issuer ?? ''))}` : '', d('why') ? `: ${d('why')}` : ''];
+      return [
+        Number(d('count')) > 1 ? `${d('count')} sign-ins were refused` : 'A sign-in was refused',
+        d('issuer') ? ` from ${shownText(host(e.details.issuer ?? ''))}` : '',
+        d('account') ? ` as ${shownText(e.details.account ?? '', 64)}` : '',
+        d('network') ? ` over ${d('network') === 'others' ? 'other networks' : d('network')}` : '',
+        Number(d('count')) > 1 ? `, from ${d('first')} to ${d('last')}` : '',
+        d('why') ? `: ${d('why')}` : '',
+      ];
     case 'logout':
       return [by, ' signed out'];
     case 'request':
