@@ -43,6 +43,9 @@ const (
 	maxPeersFile = 1 << 20          // bytes: the checkpoints of session.MaxNodes nodes
 )
 
+// maxOperatorScan is how many entries of the audit log are looked at for one answer to an operator.
+const maxOperatorScan = 1_000_000
+
 // Events that the audit log is owed, in the store.
 const (
 	owedLife    = 90 * 24 * time.Hour

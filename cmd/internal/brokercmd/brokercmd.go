@@ -18,6 +18,6 @@ func Main(args []string, stdout, stderr io.Writer) int {
 // New is the command tree.
 func New() *cobra.Command {
 	root := operator.Root("sallyport-broker", "The meeting place of Sallyport: sign-in, requests, approvals, routing, vault", "/etc/sallyport/broker.yaml")
-	root.AddCommand(serveCommand(), joinTokenCommand(), agentsCommand(), logKeyCommand(), checkCommand(), setupCommand())
+	root.AddCommand(serveCommand(), joinTokenCommand(), agentsCommand(), auditCommand(), logKeyCommand(), checkCommand(), setupCommand())
 	return root
 }

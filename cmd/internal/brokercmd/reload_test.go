@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,6 +21,7 @@ type running struct {
 	t     *testing.T
 	cmd   *exec.Cmd
 	lines chan string // of its log
+	stop  func()
 }
 
 // start runs the broker as the service, until the test ends.
@@ -49,13 +51,14 @@ func (x *installed) start() *running {
 			}
 		}
 	}()
-	x.t.Cleanup(func() {
+	r.stop = sync.OnceFunc(func() {
 		_ = in.Close()
 		<-read
 		if err := r.cmd.Wait(); err != nil {
 			x.t.Errorf("the broker ended with %v", err)
 		}
 	})
+	x.t.Cleanup(r.stop)
 	r.says("broker started")
 	return r
 }
