@@ -18,8 +18,6 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-const maxEvents = 500 // of one answer
-
 // eventsView is events as audit shows them. Before goes on with older ones; 0: there are none.
 type eventsView struct {
 	Log    string          `json:"log"`
