@@ -37,6 +37,10 @@ func runPort(t *testing.T, p *port) (addr string) {
 		if r.Header.Get("Cookie") != "" {
 			lobby.Proven(r.Context())
 		}
+		if r.Header.Get("Upgrade") != "" {
+			takeOver(w)
+			return
+		}
 		_, _ = io.WriteString(w, "hello")
 	})}
 	p.follow(web)
@@ -48,6 +52,27 @@ func runPort(t *testing.T, p *port) (addr string) {
 	running.Go(func() { _ = web.Serve(p.web) })
 	t.Cleanup(func() { _ = web.Close(); cancel(); running.Wait() })
 	return ln.Addr().String()
+}
+
+// takeOver makes a connection an echo, as a WebSocket becomes a stream of its own.
+func takeOver(w http.ResponseWriter) {
+	c, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n")
+	_, _ = io.Copy(c, rw)
+}
+
+// echoes reports whether a connection that was taken over lives.
+func (c *caller) echoes() error {
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	if _, err := io.WriteString(c, "ping"); err != nil {
+		return err
+	}
+	_, err := io.ReadFull(c.r, make([]byte, 4))
+	return err
 }
 
 // caller is a connection of an address of ours; any of 127/8 is.
@@ -110,6 +135,24 @@ func TestStrangersDoNotCloseThePort(t *testing.T) {
 	}
 	must(t, known.get(""))
 	must(t, callFrom(t, "127.0.0.1", addr).get(""))
+}
+
+// A connection that became a WebSocket is no stranger's, though it makes no call any more:
+// where somebody had signed in, a flood from its own network and from others leaves it alone.
+func TestWhatWasTakenOverIsNotShed(t *testing.T) {
+	addr := openPort(t, 8, 4)
+	live := callFrom(t, "127.0.0.1", addr)
+	must(t, live.get("Cookie: a=b\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"))
+	must(t, live.echoes())
+	for _, network := range []string{"127.0.0.1", "127.0.1.1", "127.0.2.1"} {
+		for range 40 {
+			callFrom(t, network, addr)
+		}
+	}
+	for range 4 {
+		must(t, callFrom(t, "127.0.0.1", addr).get("")) // the port has seen the flood
+	}
+	must(t, live.echoes())
 }
 
 // A network that nobody proved anything from gets its share of handshakes and no more, while

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // digest hashes what moves one way of a file: in the order of the file although chunks
@@ -23,13 +24,19 @@ type digest struct {
 	next    int64            // first byte that is not in sum
 	ahead   map[int64][]byte // chunks beyond next, by offset
 	held    int              // bytes that these take, of the share
-	share   *Share
+	share   *held.Share
 	moved   hash.Hash // in the order in which they moved; nil while that is the same
 	size    int64     // bytes that moved, however often
 	reason  string    // there is no hash
 }
 
-func newDigest(share *Share) *digest {
+// NewBudget is what the transfers of all sessions of an agent may hold.
+func NewBudget() *held.Budget { return held.New(maxHeldSession, maxHeld) }
+
+// NewAhead is what the downloads of all browsers of an agent may ask for before it is taken.
+func NewAhead() *held.Budget { return held.New(maxAheadEach, maxAhead) }
+
+func newDigest(share *held.Share) *digest {
 	return &digest{sum: sha256.New(), ahead: map[int64][]byte{}, share: share}
 }
 
@@ -37,16 +44,16 @@ func newDigest(share *Share) *digest {
 func (d *digest) keep(offset int64, data []byte) {
 	n := len(data) + chunkCost
 	d.held += n
-	d.share.take(n)
+	d.share.Take(n)
 	d.ahead[offset] = append([]byte(nil), data...)
 }
 
 // full reports whether more is held than may be.
-func (d *digest) full() bool { return d.held > hashAhead || d.held > 0 && d.share.full() }
+func (d *digest) full() bool { return d.held > hashAhead || d.held > 0 && d.share.Full() }
 
 // drop forgets what waits.
 func (d *digest) drop() {
-	d.share.give(d.held)
+	d.share.Give(d.held)
 	d.ahead, d.held = nil, 0
 }
 
@@ -156,7 +163,7 @@ func (d *digest) catchUp() {
 		}
 		delete(d.ahead, d.next)
 		d.held -= len(chunk) + chunkCost
-		d.share.give(len(chunk) + chunkCost)
+		d.share.Give(len(chunk) + chunkCost)
 		d.hash(chunk)
 	}
 	for at := range d.ahead {

@@ -28,6 +28,8 @@ const (
 
 	maxHeldSession = 16 << 20 // bytes that the files of one session hold ahead
 	maxHeld        = 64 << 20 // and those of all sessions of an agent
+	maxAheadEach   = 16 << 20 // bytes that the downloads of one session ask for ahead of its browsers
+	maxAhead       = 64 << 20 // and those of all sessions; one chunk of each beside
 
 	maxMessage   = 16 << 10     // bytes of a browser's JSON message, either way
 	maxSize      = 1 << 50      // bytes of a file; far below what JavaScript counts exactly

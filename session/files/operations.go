@@ -11,6 +11,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/files/packet"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // Gate decides whether something of the engineer may go to the device now; see
@@ -31,7 +32,7 @@ type Config struct {
 	// Device opens one session channel on the device's connection.
 	Device func() (ssh.Channel, <-chan *ssh.Request, error)
 	// Share is what the session may hold of what comes out of order; nil: its own alone.
-	Share *Share
+	Share *held.Share
 }
 
 // Operations are what can be done with a device's files: each is allowed or refused,
@@ -86,7 +87,7 @@ type step struct {
 // Dial opens the device's sftp subsystem.
 func Dial(cfg Config) (*Operations, error) {
 	if cfg.Share == nil {
-		cfg.Share = NewHeld().By(session.ID{})
+		cfg.Share = NewBudget().By(session.ID{})
 	}
 	o := &Operations{cfg: cfg, open: map[string]*file{}}
 	o.answered = sync.NewCond(&o.mu)

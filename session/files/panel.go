@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // Out takes what a panel tells its browser. Its methods but Room are called one at a
@@ -31,6 +32,8 @@ type PanelConfig struct {
 	// In and Out are what was granted. Operations decide; here they choose the words.
 	In, Out bool
 	To      Out
+	// Ahead is what the session may ask for before the browser takes it; nil: its own alone.
+	Ahead *held.Share
 }
 
 // Panel serves the file operations of one browser by Operations, whose policy, gate,
@@ -73,6 +76,9 @@ type Panel struct {
 
 // NewPanel makes a panel. Nothing happens before its first operation; Close ends it.
 func NewPanel(cfg PanelConfig) *Panel {
+	if cfg.Ahead == nil {
+		cfg.Ahead = NewAhead().By(session.ID{})
+	}
 	return &Panel{
 		cfg: cfg, small: make(chan *op, maxOps), slots: make(chan struct{}, maxTransfers),
 		gone: make(chan struct{}), ready: make(chan struct{}), ops: map[uint32]*op{},

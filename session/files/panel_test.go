@@ -174,13 +174,13 @@ func (b *browser) Credit(id, n uint32) error {
 // until waits for something under b.mu.
 func (b *browser) until(what string, ready func() bool) {
 	b.t.Helper()
-	stuck := time.AfterFunc(30*time.Second, func() { b.mu.Lock(); defer b.mu.Unlock(); b.cond.Broadcast() })
+	stuck := time.AfterFunc(2*time.Minute, func() { b.mu.Lock(); defer b.mu.Unlock(); b.cond.Broadcast() })
 	defer stuck.Stop()
 	began := time.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for !ready() {
-		if time.Since(began) > 29*time.Second {
+		if time.Since(began) > 119*time.Second {
 			b.t.Fatalf("waited too long for %s: %+v", what, b.answers)
 		}
 		b.cond.Wait()

@@ -33,6 +33,7 @@ func (p *Panel) get(d *Operations, o *op) (answer, error) {
 	p.answer(answer{ID: o.ID, OK: true, Size: &size})
 	down := &download{p: p, o: o, d: d, handle: f.Handle, size: size, sum: sha256.New()}
 	err := down.move()
+	p.cfg.Ahead.Give(down.held)
 	if !errors.Is(err, errPanelOver) { // the record then says that it was never closed
 		if code := d.Ask(packet.Request{Op: packet.Close, Handle: f.Handle}).Code; err == nil {
 			err = down.explain(code)
@@ -65,6 +66,7 @@ type download struct {
 	asked  int64    // of it, and paid for
 	ahead  []*chunk // asked for, in their order
 	spare  []*chunk
+	held   int   // bytes of the share that these take
 	at     int64 // the browser has this much
 	sum    hash.Hash
 }
@@ -103,7 +105,7 @@ func (d *download) move() error {
 // fill asks for as much as there is credit, and for something in any case. Behind the
 // end that the device told of, one chunk at a time is asked for and paid when it is there.
 func (d *download) fill() error {
-	for len(d.ahead) < readAhead && d.asked < d.size {
+	for len(d.ahead) < readAhead && d.asked < d.size && d.fits() {
 		want := min(chunkSize, d.size-d.asked)
 		n := d.o.take(want)
 		if n == 0 && len(d.ahead) > 0 {
@@ -127,10 +129,19 @@ func (d *download) fill() error {
 	return nil
 }
 
+// fits reports whether one more chunk may be asked for ahead of the one that is waited for.
+func (d *download) fits() bool {
+	return len(d.ahead) == 0 || len(d.spare) > 0 || !d.p.cfg.Ahead.Full()
+}
+
 func (d *download) ask(at, n int64) *chunk {
-	c := &chunk{come: make(chan struct{}, 1)}
+	var c *chunk
 	if last := len(d.spare) - 1; last >= 0 {
 		c, d.spare = d.spare[last], d.spare[:last]
+	} else {
+		c = &chunk{come: make(chan struct{}, 1)}
+		d.held += chunkSize + chunkCost
+		d.p.cfg.Ahead.Take(chunkSize + chunkCost)
 	}
 	c.wanted = n
 	d.d.Do(packet.Request{Op: packet.ReadAt, Handle: d.handle, Offset: uint64(at), Length: uint32(n)}, func(a packet.Response) {

@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/files"
+	"github.com/sallyport/sallyport/session/held"
 	"github.com/sallyport/sallyport/session/terminal"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -22,7 +23,7 @@ type device struct {
 	hung    chan struct{} // closed when the device hung up
 	gone    chan struct{} // closed when all that it said is passed on, too
 	streams atomic.Uint32 // channel and file numbers given out
-	share   *files.Share  // of what the session's files hold
+	share   *held.Share   // of what the session's files hold
 	stage   *stage        // where its shells can be watched
 }
 

@@ -55,7 +55,8 @@ func (t *browserTerminal) openFiles(sock *window) *fileOperations {
 	ctx, leave := context.WithCancel(context.Background())
 	d := &fileOperations{sock: sock, gone: ctx.Done(), leave: leave}
 	d.panel = files.NewPanel(files.PanelConfig{
-		In: t.t.May(session.FilesIn), Out: t.t.May(session.FilesOut), To: d,
+		Ahead: t.line.ahead.By(t.t.ID),
+		In:    t.t.May(session.FilesIn), Out: t.t.May(session.FilesOut), To: d,
 		Serve: func(work func(files.Config) error) error { return t.sftp(ctx, work) },
 	})
 	return d

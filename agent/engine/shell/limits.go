@@ -8,13 +8,17 @@ const (
 	maxSessionChannels = 32                 // of all connections of one session: each holds 2 MiB either way where nobody reads
 	maxPersonChannels  = maxAllChannels / 4 // of all sessions of one engineer
 	maxVendorChannels  = maxAllChannels / 2 // of all engineers of one vendor
-	maxAllChannels     = 256                // of all sessions
+	maxAllChannels     = 192                // of all sessions
 	maxRejected        = 10                 // refused channels, then the connection is closed
 	maxTries           = 3                  // keys that may fail
 
 	farewellTime = 300 * time.Millisecond // to say last words to a blocked engineer
 	graceTime    = 60 * time.Second       // a browser may be away this long
 	stallTime    = 10 * time.Second       // a browser may take nothing, or send what does not fit, this long
+
+	// Bytes that wait for browsers that take less than comes, beyond what each has for itself.
+	maxWaitingSession = 16 << 20
+	maxWaiting        = 64 << 20
 
 	inputRoom = 1 << 20 // bytes typed that may wait for a frozen session or a slow device
 

@@ -17,6 +17,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/files"
+	"github.com/sallyport/sallyport/session/held"
 	"github.com/sallyport/sallyport/session/terminal/mirror"
 )
 
@@ -39,8 +40,10 @@ type Line struct {
 	cfg      Config
 	signers  []gossh.Signer
 	patience patience
-	held     *files.Held
-	open     tally // channels
+	held     *held.Budget // by files
+	ahead    *held.Budget // by downloads of browsers
+	waiting  *held.Budget // for browsers, beyond what each has for itself
+	open     tally        // channels
 
 	mu        sync.Mutex // guards what follows; never held across I/O
 	terminals map[place]*browserTerminal
@@ -70,7 +73,7 @@ func New(cfg Config) (*Line, error) {
 		}
 		signers = append(signers, signer)
 	}
-	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewHeld(), open: newTally(), terminals: map[place]*browserTerminal{}, stages: map[place]*stage{}}, nil
+	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewBudget(), ahead: files.NewAhead(), waiting: held.New(maxWaitingSession, maxWaiting), open: newTally(), terminals: map[place]*browserTerminal{}, stages: map[place]*stage{}}, nil
 }
 
 // Protocol is what this line speaks.

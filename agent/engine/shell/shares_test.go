@@ -2,12 +2,17 @@ package shell
 
 import (
 	"bytes"
+	"net"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // One session's channels leave other sessions theirs, over all of its connections.
@@ -92,4 +97,62 @@ func TestARecordingWithoutRoomSaysSo(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "was not opened. Your share is taken.") {
 		t.Errorf("the engineer read %v", err)
 	}
+}
+
+// Browsers that ask and ask and take nothing make the agent hold their session's share, and
+// those of many sessions what all have together. Who takes what comes has room beside them.
+func TestBrowsersThatTakeNothingHoldTheirShare(t *testing.T) {
+	const each, room = 32, 256 << 10 // browsers of a session, and what each has for itself
+	l := &Line{waiting: held.New(maxWaitingSession, maxWaiting)}
+	var all []*window
+	flood := func(id session.ID) {
+		answer := make([]byte, 16<<10)
+		for range each {
+			ours, theirs := net.Pipe()
+			t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+			w := newWindow(ours, time.Hour, l.waiting.By(id))
+			all = append(all, w)
+			for n := 0; n < 500 && !w.Gone(); n++ { // nearly what one of them may hold
+				w.Send(attach.TypeOutput, answer)
+			}
+		}
+	}
+	before := living()
+	flood(session.NewID())
+	one := living() - before
+	for range 7 {
+		flood(session.NewID())
+	}
+	many := living() - before
+	if most := int64(maxWaitingSession + (each+1)*room); one > most || l.waiting.All() > maxWaiting+room {
+		t.Errorf("%d bytes are held for one session, %d beyond their own room for all", one, l.waiting.All())
+	}
+	if most := int64(maxWaiting + (8*each+1)*room); many > most {
+		t.Errorf("%d bytes are held for all, at most %d may be", many, most)
+	}
+	ours, theirs := net.Pipe()
+	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+	honest := newWindow(ours, time.Hour, l.waiting.By(session.NewID()))
+	for range 12 {
+		honest.Send(attach.TypeOutput, make([]byte, 16<<10))
+	}
+	if honest.Gone() {
+		t.Error("who takes what comes has no room left")
+	}
+	for _, w := range all {
+		w.Kill()
+	}
+	if n := l.waiting.All(); n != 0 {
+		t.Errorf("%d bytes were not given back", n)
+	}
+	t.Logf("ATTACK | %d browsers of one session, then of eight, ask and take nothing | %d MiB beyond %d KiB each, %d MiB for all | %.1f and %.1f MiB | holds",
+		each, maxWaitingSession>>20, room>>10, maxWaiting>>20, float64(one)/(1<<20), float64(many)/(1<<20))
+}
+
+// living is what lives on the heap.
+func living() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

@@ -33,7 +33,7 @@ func (l *Line) watch(ctx context.Context, v engine.Visit, b engine.Browser) erro
 	}
 	stage, free := l.stage(place{b.Watch.ID(), v.Service})
 	defer free()
-	w := &watcher{sock: socket.New(b.Conn, l.patience.stall), stage: stage, again: make(chan struct{}, 1)}
+	w := &watcher{sock: socket.New(b.Conn, l.patience.stall).Within(l.waiting.By(b.Watch.ID())), stage: stage, again: make(chan struct{}, 1)}
 	w.sock.Document(attach.TypeWelcome, b.Watch.Welcome())
 	leave, err := b.Watch.Enter(w)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/agent/engine/socket"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // window is one browser that shows a terminal.
@@ -15,6 +16,6 @@ type window struct {
 	files *fileOperations // the reader's; nil until it is asked about files
 }
 
-func newWindow(nc net.Conn, stall time.Duration) *window {
-	return &window{Socket: socket.New(nc, stall)}
+func newWindow(nc net.Conn, stall time.Duration, share *held.Share) *window {
+	return &window{Socket: socket.New(nc, stall).Within(share)}
 }

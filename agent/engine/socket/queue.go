@@ -1,6 +1,10 @@
 package socket
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/sallyport/sallyport/session/held"
+)
 
 // Queue holds chunks between goroutines, in two lines, of which the urgent one goes
 // first. Nobody waits in it: who finds it full waits for what it returns.
@@ -14,6 +18,8 @@ type Queue struct {
 	size   int
 	freed  chan struct{} // closed when there is room again or nothing is taken any more; nil while there is
 	ended  bool
+	share  *held.Share // of what waits beyond the room; nil: nobody counts
+	beyond int         // that were taken of it
 }
 
 // NewQueue makes one with room for so many bytes.
@@ -51,6 +57,7 @@ func (q *Queue) append(to *[][]byte, b []byte) {
 	if q.size += len(b) + chunkCost; q.size >= q.room && q.freed == nil {
 		q.freed = make(chan struct{})
 	}
+	q.weigh()
 	Signal(q.More)
 }
 
@@ -70,6 +77,7 @@ func (q *Queue) Take() (b []byte, over bool) {
 	if q.size -= len(b) + chunkCost; q.size < q.room {
 		q.free()
 	}
+	q.weigh()
 	return b, false
 }
 
@@ -88,6 +96,7 @@ func (q *Queue) End(drop bool) {
 	if q.ended = true; drop {
 		q.urgent, q.line, q.size = nil, nil, 0
 	}
+	q.weigh()
 	q.free()
 	Signal(q.More)
 }
@@ -97,6 +106,27 @@ func (q *Queue) Over() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.ended
+}
+
+// weigh counts what waits beyond the room. It is called with mu held.
+func (q *Queue) weigh() {
+	if q.share == nil {
+		return
+	}
+	beyond := max(0, q.size-q.room)
+	if beyond > q.beyond {
+		q.share.Take(beyond - q.beyond)
+	} else {
+		q.share.Give(q.beyond - beyond)
+	}
+	q.beyond = beyond
+}
+
+// crowded reports whether more waits here than the room, and more than the share in all.
+func (q *Queue) crowded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.beyond > 0 && q.share.Full()
 }
 
 // free is called with mu held.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // Socket is one browser's connection. One goroutine reads it, one writes what waits in
@@ -24,6 +25,13 @@ type Socket struct {
 func New(nc net.Conn, stall time.Duration) *Socket {
 	ctx, cut := context.WithCancel(context.Background()) // a farewell outlives the link's context
 	return &Socket{nc: nc, Stall: stall, out: NewQueue(roomy), Dead: ctx.Done(), cut: cut}
+}
+
+// Within has what waits here beyond its own room count among its session's, before anything
+// is said.
+func (s *Socket) Within(share *held.Share) *Socket {
+	s.out.share = share
+	return s
 }
 
 // Kill cuts the connection: its owner closes it, which may take a while.
@@ -70,7 +78,7 @@ func (s *Socket) Pong(payload []byte) {
 // add queues a frame. A browser that cannot be told what it must know, or takes too
 // little of it, is given up.
 func (s *Socket) add(b []byte, err error, urgent bool) {
-	if err != nil || s.out.Add(b, urgent) > most {
+	if err != nil || s.out.Add(b, urgent) > most || s.out.crowded() {
 		s.Kill()
 	}
 }

@@ -18,7 +18,7 @@ var protocols = []string{
 
 // plumbing is what every room above the ground may use: it knows the nouns and the
 // standard library, and no room of it knows another.
-var plumbing = []string{"session/durable", "session/wording", "session/secret", "session/lobby", "session/palette"}
+var plumbing = []string{"session/durable", "session/wording", "session/secret", "session/lobby", "session/held", "session/palette"}
 
 // shared are the packages that broker and agent have in common, besides recordings and
 // the plumbing.
