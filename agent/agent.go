@@ -55,6 +55,7 @@ type Agent struct {
 	quota    *spool.Quota
 	unsealed *unsealed
 	reporter *reporter
+	consoles []*screen.Line // lines that have a screen to look at
 }
 
 // self is who an agent is, and whom it trusts, as its disk has it.
@@ -195,6 +196,7 @@ func (a *Agent) makeEngine() error {
 	if err != nil {
 		return err
 	}
+	a.consoles = []*screen.Line{vnc, rdp}
 	inner, err := attach.InnerServer(a.identity)
 	if err != nil {
 		return err

@@ -20,4 +20,8 @@ const askTime = 10 * time.Second // for all identity providers of a new configur
 
 const maxLooked = 100_000 // names in the state directory that check looks at
 
-const maxPast = 50 // sessions of today on the agent's page
+const (
+	maxPast      = 50  // sessions of today on the agent's page
+	pageWidth    = 960 // pixels of a picture there
+	pictureEvery = 5   // seconds
+)

@@ -1,12 +1,16 @@
 package agent
 
 import (
+	"bytes"
+	"image/png"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/agent/engine/screen"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
@@ -17,8 +21,25 @@ const pageCertificate = "console.pem" // which the agent makes, in its state dir
 func (a *Agent) page() page.Config {
 	return page.Config{
 		Settings: a.cfg.Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, Board: a.board,
-		Picture: func(string) []byte { return nil }, Now: a.now, Log: a.log,
+		Picture: a.picture, Now: a.now, Log: a.log,
 	}
+}
+
+// picture is what a session's console shows, with its masks, as PNG; nil where none is open.
+func (a *Agent) picture(text string) []byte {
+	id, err := session.ParseSessionID(text)
+	if err != nil {
+		return nil
+	}
+	for _, line := range a.consoles {
+		if seen := line.Look(id, pageWidth); seen != nil {
+			var b bytes.Buffer
+			if err := (&png.Encoder{CompressionLevel: png.BestSpeed}).Encode(&b, seen); err == nil {
+				return b.Bytes()
+			}
+		}
+	}
+	return nil
 }
 
 // board is how everything stands, as the people at the scanners see it.
@@ -37,7 +58,11 @@ func (a *Agent) board() page.Board {
 		shown.Frozen = b.Frozen || shown.ByName
 		for _, l := range live {
 			if l.Asset == asset.Name {
-				shown.On = append(shown.On, visitOf(l, entryOf(entries, l.ID), zone))
+				v := visitOf(l, entryOf(entries, l.ID), zone)
+				if slices.ContainsFunc(a.consoles, func(c *screen.Line) bool { return c.Shows(l.ID) }) {
+					v.Picture = strconv.FormatInt(now.Unix()/pictureEvery, 10)
+				}
+				shown.On = append(shown.On, v)
 			}
 		}
 		for _, e := range entries {
@@ -65,7 +90,7 @@ func visitOf(l engine.LiveSession, e ledger.Entry, zone *time.Location) page.Ses
 		Opened: l.Opened.In(zone), Deadline: l.Deadline.In(zone), Connections: l.Connections,
 	}
 	if e.Asset != "" {
-		s.Work = wording.Sentence("They may " + wording.Work(targetsOf(e), e.Why.Class, e.Why.Channels))
+		s.Work = wording.Sentence(wording.Clean(l.Engineer.Shown()) + " may " + wording.Work(targetsOf(e), e.Why.Class, e.Why.Channels))
 	}
 	for _, cause := range l.Frozen {
 		s.Local = s.Local || cause == causeLocal
@@ -110,10 +135,10 @@ func entryOf(all []ledger.Entry, id session.ID) ledger.Entry {
 	return ledger.Entry{}
 }
 
-// shownName is what their identity provider calls somebody, and their address.
+// shownName is what their identity provider calls somebody, or else by what it knows them.
 func shownName(p session.Person) string {
 	if name := wording.Name(p.Name); name != "" {
-		return name + ", " + wording.Clean(p.Shown())
+		return name
 	}
 	return wording.Clean(p.Shown())
 }

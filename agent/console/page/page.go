@@ -50,6 +50,7 @@ type page struct {
 	signIns *signIns
 	boards  *boards
 	streams chan struct{}
+	drawing chan struct{}
 	over    <-chan struct{} // the page is closing
 }
 
@@ -92,7 +93,7 @@ func (p *page) serve(ctx context.Context) error {
 }
 
 func newPage(ctx context.Context, cfg Config) *page {
-	p := &page{cfg: cfg, streams: make(chan struct{}, maxStreams), boards: &boards{make: cfg.Board, now: cfg.Now}, over: ctx.Done(),
+	p := &page{cfg: cfg, streams: make(chan struct{}, maxStreams), drawing: make(chan struct{}, 1), boards: &boards{make: cfg.Board, now: cfg.Now}, over: ctx.Done(),
 		signIns: newSignIns(cfg.Settings.right, cfg.Now)}
 	if addr, err := cfg.Settings.address(); err == nil {
 		for _, h := range cfg.Settings.hosts() {
@@ -177,6 +178,12 @@ func (p *page) signOut(w http.ResponseWriter, r *http.Request) {
 func (p *page) picture(w http.ResponseWriter, r *http.Request) {
 	if !p.signIns.known(r, false) {
 		p.refuse(w, session.Errorf(session.Denied, "That needs a sign-in.").WithNext("Sign in with the PIN."))
+		return
+	}
+	select { // one is drawn at a time
+	case p.drawing <- struct{}{}:
+		defer func() { <-p.drawing }()
+	case <-r.Context().Done():
 		return
 	}
 	png := p.cfg.Picture(r.URL.Query().Get("session"))

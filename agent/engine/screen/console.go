@@ -95,6 +95,16 @@ func (c *console) open(ctx context.Context, e *engine.Engine, v engine.Visit) {
 	}
 }
 
+// isOpen reports whether the console was reached and shows something.
+func (c *console) isOpen() bool {
+	select {
+	case <-c.ready:
+		return c.err == nil && c.screen != nil
+	default:
+		return false
+	}
+}
+
 // dial logs in to the device.
 func (c *console) dial(v engine.Visit) func(context.Context) (engine.Device, error) {
 	return func(ctx context.Context) (engine.Device, error) {

@@ -3,6 +3,7 @@ package screen
 import (
 	"encoding/json"
 	"image"
+	"image/color"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -157,6 +158,13 @@ func TestMasksHide(t *testing.T) {
 		t.Error("the recording shows something else")
 	}
 	w.until("that is said", func() bool { n, _ := v.told(attach.NoticeMasked); return n.Masked == attach.MaskedSome })
+	seen := w.line.Look(w.ticket.ID, size.X)
+	if seen == nil || seen.Bounds().Max != size || seen.At(box.Min.X, box.Min.Y) != (color.RGBA{0x3a, 0x44, 0x50, 0xff}) {
+		t.Errorf("a picture for the hospital's own page shows something else: %v", seen)
+	}
+	if w.line.Look(session.NewID(), size.X) != nil {
+		t.Error("another session has a picture")
+	}
 	w.device.texts <- "Doe, Jane"
 	w.until("nothing was copied", func() bool { _, said := v.told(attach.NoticeSaid); return said })
 	must(t, w.device.Resize(300, 200))

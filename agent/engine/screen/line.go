@@ -3,6 +3,7 @@ package screen
 import (
 	"context"
 	"errors"
+	"image"
 	"io"
 	"log/slog"
 	"net"
@@ -125,6 +126,31 @@ func (l *Line) join(ctx context.Context, e *engine.Engine, v engine.Visit, b eng
 		}
 		l.vacate(c) // it is just ending
 	}
+}
+
+// Look is what the console of a session shows, masks and all, at most so wide; nil where
+// none is open. Of several it is the one whose service comes first.
+func (l *Line) Look(id session.ID, widest int) image.Image {
+	if c := l.open(id); c != nil {
+		if p := c.screen.Picture(widest); p != nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// Shows reports whether a console of a session is open.
+func (l *Line) Shows(id session.ID) bool { return l.open(id) != nil }
+
+func (l *Line) open(id session.ID) (found *console) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for at, c := range l.consoles {
+		if at.session == id && c.isOpen() && (found == nil || at.service < found.at.service) {
+			found = c
+		}
+	}
+	return found
 }
 
 // vacate frees the place of a console.

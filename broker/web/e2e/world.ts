@@ -12,6 +12,8 @@ const bin = resolve(import.meta.dirname, '../../../bin');
 
 export interface World {
   web: string;
+  /** The agent's own page. */
+  console: string;
   state: string;
   agentSocket: string;
   pids: Record<string, number>;
@@ -54,11 +56,12 @@ export async function start(assets?: string): Promise<{ world: World; stop: () =
     if (child.exitCode !== null || Date.now() > patience) throw new Error('the demonstration did not start: ' + said);
     await new Promise((r) => setTimeout(r, 50));
   }
-  const facts = () => JSON.parse(readFileSync(ready, 'utf8')) as { web: string; agent_socket: string; pids: Record<string, number>; personas: Record<string, { home: string }> };
+  const facts = () => JSON.parse(readFileSync(ready, 'utf8')) as { web: string; console: string; agent_socket: string; pids: Record<string, number>; personas: Record<string, { home: string }> };
   const f = facts();
   return {
     world: {
       web: f.web,
+      console: f.console,
       state: join(state, 'state'),
       agentSocket: f.agent_socket,
       get pids() {
