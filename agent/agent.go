@@ -24,6 +24,7 @@ import (
 	"github.com/sallyport/sallyport/agent/engine/screen"
 	"github.com/sallyport/sallyport/agent/engine/shell"
 	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/agent/modality"
 	"github.com/sallyport/sallyport/agent/spool"
 	"github.com/sallyport/sallyport/agent/vouch"
 	"github.com/sallyport/sallyport/recordings"
@@ -50,6 +51,7 @@ type Agent struct {
 	out      *proxy.Dialer // the way out of the hospital
 	client   *link.Client
 	devices  *device.Devices
+	states   *modality.Book
 	engine   *engine.Engine
 	spool    *spool.Spool
 	quota    *spool.Quota
@@ -201,11 +203,16 @@ func (a *Agent) makeEngine() error {
 	if err != nil {
 		return err
 	}
+	a.states = modality.Open(a.state.path("switches.json"), a.cfg.states(a.now), a.now, a.log, func(asset string, s modality.Standing) {
+		a.log.Info("modality", "asset", asset, "state", string(s.State), "says", s.Words())
+		a.engine.ModalityChanged(asset)
+	})
 	a.engine, err = engine.New(engine.Config{
 		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh, vnc, rdp}, Inner: inner, Protocol: a.devices.Protocol,
 		Site: a.cfg.Site, Agent: a.fingerprint(),
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: a.now,
-		Idle: func(asset string) time.Duration { return a.rules.Load().idle(asset) },
+		Modality: a.modality,
+		Idle:     func(asset string) time.Duration { return a.rules.Load().idle(asset) },
 	})
 	if err != nil {
 		return err
@@ -273,10 +280,11 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.reporter.run(gctx) })
 	group.Go(func() error { return a.spool.Run(gctx) })
 	group.Go(func() error { return a.unsealed.run(gctx) })
-	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}) })
+	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}, controls{a}) })
 	if a.cfg.Console.Listen != "" {
 		group.Go(func() error { return page.Serve(gctx, a.page()) })
 	}
+	group.Go(func() error { return a.states.Run(gctx) })
 	group.Go(func() error { return a.keys.Ask(gctx) })
 	group.Go(func() error { return a.keepTime(gctx) })
 	a.log.Info("agent started", "site", a.cfg.Site, "agent", a.cfg.Agent, "identity", a.fingerprint(), "assets", len(a.cfg.Assets))

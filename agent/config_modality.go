@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/modality"
 	"github.com/sallyport/sallyport/agent/modality/mpps"
 	"github.com/sallyport/sallyport/session"
@@ -166,4 +167,10 @@ func (c *Config) interlock(asset string) interlock.Rules {
 		}
 	}
 	return nil
+}
+
+// modality is how an asset stands, for the engine.
+func (a *Agent) modality(asset string) (engine.Modality, bool) {
+	s, some := a.states.Standing(asset)
+	return engine.Modality{State: s.State, Says: s.Words(), Rules: a.rules.Load().interlock(asset)}, some
 }

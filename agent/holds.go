@@ -2,9 +2,11 @@ package agent
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/agent/console"
+	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
 )
@@ -45,16 +47,20 @@ func (h *holds) thaw(s ledger.Scope, by string) ([]session.ID, error) {
 	if err != nil {
 		return nil, err
 	}
-	ids, err := h.live.ThawWhere(func(asset string, who session.Person) bool {
+	theirs := func(asset string, who session.Person) bool {
 		return s.Covers(asset, who) && !h.ledger.Barred(asset, who)
-	}, causeLocal, by)
+	}
+	ids, err := h.live.ThawWhere(theirs, causeLocal, by)
+	more, err2 := h.live.ThawWhere(theirs, engine.CauseInterlock, by) // where the scanner's state allows it
+	ids, err = append(ids, more...), errors.Join(err, err2)
 	if err == nil && !lifted && len(ids) == 0 {
 		err = session.Errorf(session.Refused, "Nothing is frozen here by that name.").WithNext("See what is frozen with sallyport-agent status.")
 	}
 	return ids, err
 }
 
-// thawOne lifts the freeze of one session, unless a scope holds it.
+// thawOne lifts the freeze of one session, unless a scope holds it, and the interlock's,
+// where the scanner's state allows it.
 func (h *holds) thawOne(id session.ID, by string) ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -62,7 +68,11 @@ func (h *holds) thawOne(id session.ID, by string) ([]string, error) {
 		return nil, session.Errorf(session.Refused, "This session is frozen with more than itself.").
 			WithNext("See by what name with sallyport-agent status, and thaw that.")
 	}
-	return h.live.Thaw(id, causeLocal, by)
+	left, err := h.live.Thaw(id, causeLocal, by)
+	if slices.Contains(left, engine.CauseInterlock) {
+		return h.live.Thaw(id, engine.CauseInterlock, by)
+	}
+	return left, err
 }
 
 func (c controls) Freeze(t console.Target) (console.Frozen, error) {

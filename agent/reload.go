@@ -40,6 +40,10 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	d.verifier = verifier
 	was := a.rules.Swap(&next)
 	dial()
+	a.states.Configure(next.states(a.now))
+	for _, asset := range next.Assets { // the rules may be others
+		a.engine.ModalityChanged(asset.Name)
+	}
 	a.ledger.LimitSessions(next.limits(policy.Assets))
 	a.deliveries.Store(&d)
 	a.vouch.Store(vouch.New(next.Issuers, a.reach(next), a.log))

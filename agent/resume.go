@@ -82,7 +82,7 @@ func (a *Agent) resume(here found) {
 			frozen = append(frozen, causeLocal)
 		}
 		open = append(open, engine.Resumed{
-			ID: e.Session, Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0],
+			ID: e.Session, Request: e.Request.Request(), Asset: e.Asset, Service: e.Services[0], Class: e.Class,
 			Engineer: e.Engineer, Facts: e.Facts.Session, Frozen: frozen, Recordings: here[e.Session.Session()],
 		})
 	}

@@ -17,3 +17,16 @@ const (
 func ModalityStates() []ModalityState {
 	return []ModalityState{InService, Down, ModalityIdle, ModalityUnknown, PatientOnTable, Scanning}
 }
+
+// Words are the state as a person reads it, after "the scanner is".
+func (s ModalityState) Words() string {
+	switch s {
+	case PatientOnTable:
+		return "with a patient on the table"
+	case InService:
+		return "in service"
+	case ModalityIdle, Scanning, Down:
+		return string(s)
+	}
+	return "in a state that nobody knows, which counts as a patient on the table"
+}

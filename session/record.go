@@ -193,6 +193,7 @@ const (
 	NoteRefused   NoteKind = "refused"   // Count: refusals that are not on record one by one
 	NoteDropped   NoteKind = "dropped"   // Count: keys and movements at a console that came while nothing might pass
 	NoteWatching  NoteKind = "watching"  // By: who watches from now on, by name; empty: nobody does
+	NoteModality  NoteKind = "modality"  // State, By: the scanner is in this state, and whose word that is
 	NoteSaid      NoteKind = "said"      // any other word of ours to the engineer
 )
 
@@ -207,4 +208,6 @@ type Note struct {
 	Left     int        `json:"left,omitempty"` // seconds
 	Reason   EndReason  `json:"reason,omitempty"`
 	Count    int        `json:"count,omitempty"`
+
+	State ModalityState `json:"state,omitempty"`
 }

@@ -51,13 +51,22 @@ func (c *controls) Kill(k Target) (Killed, error) {
 	return Killed{Sessions: []string{"S-x"}}, nil
 }
 
+func (c *controls) States() []State { return []State{{Asset: "NGH-PETCT1", Interlock: "none"}} }
+
+func (c *controls) Set(s Switch) (State, error) {
+	if s.State == "fine" {
+		return State{}, session.Errorf(session.Invalid, "No such state.")
+	}
+	return State{Asset: s.Asset, Interlock: "on", State: s.State, Detail: s.For}, nil
+}
+
 func serve(t *testing.T) (string, *controls, func() error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "agent.sock")
 	c := &controls{}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, path, c) }()
+	go func() { done <- Serve(ctx, path, c, c) }()
 	var once sync.Once
 	var result error
 	stop := func() error { once.Do(func() { cancel(); result = <-done }); return result }
@@ -104,7 +113,7 @@ func TestStatusAndKill(t *testing.T) {
 	if _, err := client.Kill(context.Background(), Target{Asset: "BROKEN"}); session.KindOf(err) != session.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v", err)
 	}
-	if err := Serve(context.Background(), path, c); session.KindOf(err) != session.Refused {
+	if err := Serve(context.Background(), path, c, c); session.KindOf(err) != session.Refused {
 		t.Errorf("two agents on one socket: %v", err)
 	}
 	if err := stop(); err != nil {
@@ -222,6 +231,29 @@ func TestFreezeAndThaw(t *testing.T) {
 		`{"session":"` + id + `","all":true}`, `{"session":["` + id + `"]}`, `{"session":"` + id + `"} x`} {
 		if _, err := parseTarget([]byte(body)); err == nil {
 			t.Errorf("%s: taken", body)
+		}
+	}
+}
+
+func TestTheSwitch(t *testing.T) {
+	path, _, _ := serve(t)
+	client := Client{path}
+	if all, err := client.States(t.Context()); err != nil || len(all) != 1 || all[0].Interlock != "none" {
+		t.Errorf("%+v, %v", all, err)
+	}
+	got, err := client.Set(t.Context(), Switch{Asset: "NGH-PETCT1", State: session.InService, For: "30m"})
+	if err != nil || got.State != session.InService || got.Detail != "30m" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	for _, bad := range []Switch{{Asset: "NGH-PETCT1", State: "fine"}, {State: session.InService}, {Asset: "a b", State: session.InService},
+		{Asset: "NGH-PETCT1", State: session.InService, For: "soon"}, {Asset: "NGH-PETCT1", State: session.InService, For: "-1m"}} {
+		if _, err := client.Set(t.Context(), bad); session.KindOf(err) != session.Invalid {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
+	for _, bad := range []string{"", "[]", `{"asset":"CT","state":"idle","more":1}`, `{"asset":"CT","asset":"MR"}`, `{"asset":"CT"} {}`, `{"asset":{}}`} {
+		if _, err := parseSwitch([]byte(bad)); err == nil {
+			t.Errorf("%s is taken", bad)
 		}
 	}
 }

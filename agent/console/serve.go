@@ -28,7 +28,7 @@ type Controls interface {
 
 // Serve answers on a unix socket at path, mode 0600, until ctx is done; then it removes
 // the socket. A socket that a dead agent left is replaced, a living agent's is not.
-func Serve(ctx context.Context, path string, c Controls) error {
+func Serve(ctx context.Context, path string, c Controls, s States) error {
 	l, err := listen(path)
 	if err != nil {
 		return err
@@ -38,6 +38,8 @@ func Serve(ctx context.Context, path string, c Controls) error {
 	mux.HandleFunc("POST /kill", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseTarget, c.Kill) })
 	mux.HandleFunc("POST /freeze", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseTarget, c.Freeze) })
 	mux.HandleFunc("POST /thaw", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseTarget, c.Thaw) })
+	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.States()) })
+	mux.HandleFunc("POST /state", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseSwitch, s.Set) })
 	server := &http.Server{
 		Handler: onlyHere(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 5 * time.Second,
 		MaxHeaderBytes: 8 << 10,

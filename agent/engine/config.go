@@ -17,7 +17,7 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Config is everything that an Engine needs. All fields but Busy and Idle are mandatory.
+// Config is everything that an Engine needs. All fields but Busy, Idle and Modality are mandatory.
 type Config struct {
 	Tickets Tickets
 	Lines   []Line // the protocols that are spoken here
@@ -33,9 +33,12 @@ type Config struct {
 	// Busy is told the number of live sessions whenever it changes. It must not block.
 	Busy func(live int)
 	// Idle is how long a connection to an asset may carry nothing; 0: as long as it likes.
-	Idle  func(asset string) time.Duration
-	Site  string
-	Agent string // fingerprint of the agent's identity key
+	Idle func(asset string) time.Duration
+	// Modality is how an asset stands; false: it has no interlock. Whoever changes that calls
+	// ModalityChanged. It must not block.
+	Modality func(asset string) (Modality, bool)
+	Site     string
+	Agent    string // fingerprint of the agent's identity key
 	// Inner is the TLS of programs that attach, by the agent's identity key.
 	Inner *tls.Config
 	Log   *slog.Logger
@@ -76,6 +79,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Idle == nil {
 		cfg.Idle = func(string) time.Duration { return 0 }
+	}
+	if cfg.Modality == nil {
+		cfg.Modality = func(string) (Modality, bool) { return Modality{}, false }
 	}
 	cfg.Lines = slices.Clone(cfg.Lines)
 	return &Engine{

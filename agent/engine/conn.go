@@ -85,6 +85,7 @@ func (c *Conn) Admit(t *Ticket) error {
 		return err
 	}
 	c.visit.place.Leave()
+	s.hold()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.state.session = s

@@ -153,6 +153,7 @@ type Resumed struct {
 	Request    string // R-...
 	Asset      string
 	Service    string
+	Class      session.Class
 	Engineer   session.Person
 	Facts      session.SessionFacts
 	Recordings []link.RecordingReport
@@ -172,7 +173,7 @@ func (e *Engine) Resume(open []Resumed) {
 			e.mu.Unlock()
 			continue
 		}
-		s := e.newSession(r.ID, r.Request, r.Asset, r.Engineer, liveState{
+		s := e.newSession(r, liveState{
 			countdown: countdown{r.Facts.Deadline, e.clock.read()}, service: r.Service, recordings: slices.Clone(r.Recordings),
 			facts: session.SessionFacts{Opened: r.Facts.Opened, Deadline: r.Facts.Deadline},
 		})
@@ -180,6 +181,7 @@ func (e *Engine) Resume(open []Resumed) {
 			s.gate.freeze(cause)
 		}
 		e.mu.Unlock()
+		s.hold()
 		s.report()
 	}
 	e.busy()

@@ -117,6 +117,9 @@ func (e *Engine) ThawWhere(covers func(asset string, who session.Person) bool, c
 		if !covers(s.asset, s.person) || !slices.Contains(s.gate.frozen(), cause) {
 			continue
 		}
+		if _, works := s.works(); cause == CauseInterlock && !works {
+			continue
+		}
 		if !s.isOpen() {
 			s.gate.thaw(cause)
 			continue
@@ -140,6 +143,10 @@ func (s *liveSession) thaw(cause, by string) ([]string, error) {
 		return causes, session.Errorf(session.Refused, "This session was frozen elsewhere (%s).", strings.Join(causes, ", ")).
 			WithNext("A freeze is lifted where it was set: at the agent, or through the broker.")
 	}
+	if m, works := s.works(); cause == CauseInterlock && !works {
+		return causes, session.Errorf(session.Refused, "The scanner is %s: this session, of class %s, does not work there now.", m.words(), s.class).
+			WithNext("Say how the scanner stands with sallyport-agent state set, and thaw the session then.")
+	}
 	left := slices.DeleteFunc(slices.Clone(causes), func(c string) bool { return c == cause })
 	if err := s.e.cfg.Tickets.Freeze(s.id, left, s.e.cfg.Now()); err != nil {
 		return causes, err
@@ -150,10 +157,19 @@ func (s *liveSession) thaw(cause, by string) ([]string, error) {
 	for _, c := range s.connected() { // the idle time begins anew
 		c.touch()
 	}
-	s.gate.thaw(cause)
+	s.lift(cause)
 	s.freezeChanged()
 	s.report()
-	return left, nil
+	return s.gate.frozen(), nil
+}
+
+// lift lifts a cause. The scanner may have come into another state just before.
+func (s *liveSession) lift(cause string) {
+	s.judging.Lock()
+	defer s.judging.Unlock()
+	if _, works := s.works(); cause != CauseInterlock || works {
+		s.gate.thaw(cause)
+	}
 }
 
 // Extend gives a live session a later deadline, which the ledger admitted. Nothing
@@ -247,8 +263,7 @@ func (s *liveSession) tell(n attach.Notice) {
 func (s *liveSession) freezeChanged() {
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	causes := s.gate.frozen()
-	s.tell(frozenNotice(causes))
+	s.tell(s.frozenNotice())
 }
 
 func (s *liveSession) connected() []*Conn {

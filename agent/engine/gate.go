@@ -73,6 +73,25 @@ func (g *gate) Try(send func() error) error {
 	return send()
 }
 
+// look is Try for who reaches a console to look at it: what the interlock alone freezes is
+// passed.
+func (g *gate) look(send func() error) error {
+	g.mu.Lock()
+	for cause := range g.causes {
+		if cause != CauseInterlock {
+			g.mu.Unlock()
+			return errFrozen
+		}
+	}
+	in := g.hold() // before another cause can be set, so that who sets it waits for this one
+	g.mu.Unlock()
+	if !in {
+		return ErrOver
+	}
+	defer g.leave()
+	return send()
+}
+
 // now is await for what cannot wait.
 func (g *gate) now() error {
 	frozen, err := g.enter()

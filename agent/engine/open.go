@@ -25,8 +25,8 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	switch {
 	case stopped || s == nil || s.id != t.ID:
 		return nil, ErrOver
-	case len(s.gate.frozen()) > 0:
-		return nil, errFrozen
+	case len(s.gate.frozen()) > 0 && !s.mayLook(c.protocol):
+		return nil, s.notWorking()
 	case d != nil:
 		return d, nil
 	}
@@ -35,6 +35,9 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 		return nil, err
 	}
 	if err := s.opened(facts, c.visit.Service); err != nil {
+		return nil, err
+	}
+	if err := s.keepCold(); err != nil {
 		return nil, err
 	}
 	tap, err := c.record(s, t)
@@ -63,7 +66,11 @@ func (c *Conn) reach(ctx context.Context, s *liveSession, dial func(context.Cont
 	c.mu.Lock()
 	c.state.dialling = cancel
 	c.mu.Unlock()
-	err = s.gate.Try(func() (err error) {
+	pass := s.gate.Try
+	if s.mayLook(c.protocol) {
+		pass = s.gate.look
+	}
+	err = pass(func() (err error) {
 		if d, err = dial(within); err == nil && within.Err() != nil {
 			err = errors.Join(within.Err(), d.Close())
 		}
@@ -73,7 +80,7 @@ func (c *Conn) reach(ctx context.Context, s *liveSession, dial func(context.Cont
 	defer c.mu.Unlock()
 	c.state.dialling = nil
 	if err != nil && ctx.Err() == nil && len(s.gate.frozen()) > 0 {
-		err = errFrozen
+		err = s.notWorking()
 	}
 	return d, err
 }
@@ -121,6 +128,9 @@ func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 	}
 	if n, some := c.Watchers(); some {
 		_ = tap.note(session.Note{Kind: session.NoteWatching, By: strings.Join(n.People, ", "), Text: n.Text})
+	}
+	if m, some := s.modality(); some {
+		_ = tap.note(m.note())
 	}
 	c.refused.to(tap)
 	return tap, nil

@@ -19,12 +19,14 @@ type liveSession struct {
 	id      session.ID
 	request string
 	asset   string
+	class   session.Class
 	person  session.Person
 	gate    gate
 	over    chan struct{} // closed at the end
 	closed  chan struct{} // closed when the ledger knows, or failed once to be told
 
 	freezing sync.Mutex // held while a freeze or thaw is written down and recorded
+	judging  sync.Mutex // held from a look at the scanner's state to what that makes of the gate
 	telling  sync.Mutex // held while a freeze or thaw is told; nothing waits below it
 
 	mu    sync.Mutex
@@ -58,7 +60,7 @@ func (e *Engine) join(t *Ticket, c *Conn) (*liveSession, error) {
 	}
 	s, ok := e.sessions[t.ID]
 	if !ok {
-		s = e.newSession(t.ID, t.Request, t.Asset, t.Engineer, liveState{countdown: countdown{t.NotAfter, e.clock.read()}})
+		s = e.newSession(Resumed{ID: t.ID, Request: t.Request, Asset: t.Asset, Class: t.Class, Engineer: t.Engineer}, liveState{countdown: countdown{t.NotAfter, e.clock.read()}})
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -73,14 +75,14 @@ func (e *Engine) join(t *Ticket, c *Conn) (*liveSession, error) {
 }
 
 // newSession begins to watch a session that stands so. It is called with e.mu held.
-func (e *Engine) newSession(id session.ID, request, asset string, person session.Person, as liveState) *liveSession {
+func (e *Engine) newSession(r Resumed, as liveState) *liveSession {
 	as.conns, as.coming, as.leaves = map[*Conn]struct{}{}, warnings(), map[string]*leave{}
 	s := &liveSession{
-		e: e, id: id, request: request, asset: asset, person: person,
+		e: e, id: r.ID, request: r.Request, asset: r.Asset, class: r.Class, person: r.Engineer,
 		over: make(chan struct{}), closed: make(chan struct{}),
 		state: as,
 	}
-	e.sessions[id] = s
+	e.sessions[r.ID] = s
 	e.work.Go(s.watch)
 	return s
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -30,18 +29,11 @@ const unrecordedWords = "This session can no longer be recorded, so it is over."
 const (
 	frozenWords = "The hospital froze this session. What you type waits; the time runs on."
 	thawedWords = "The hospital lifted the freeze."
+	waitWords   = "This session goes on when the hospital lifts its freeze."
 )
 
 // unseenWords are what somebody reads whose leave to watch is over.
 const unseenWords = "Your leave to watch this session is over. Sign in again to go on; the session itself is not affected."
-
-// frozenNotice says how the freeze stands.
-func frozenNotice(causes []string) attach.Notice {
-	if len(causes) == 0 {
-		return attach.Notice{Type: attach.NoticeThawed, Text: thawedWords}
-	}
-	return attach.Notice{Type: attach.NoticeFrozen, Causes: causes, Text: frozenWords}
-}
 
 // warnings are told when this much of a session is left.
 func warnings() []time.Duration {

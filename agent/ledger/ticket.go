@@ -110,6 +110,7 @@ type Entry struct {
 	Session   session.ID // zero until admitted
 	Asset     string
 	Services  []string
+	Class     session.Class // that was asked for; that was granted, once it was
 	Engineer  session.Person
 	Received  time.Time
 	Approvers []session.Person // so far
@@ -164,16 +165,16 @@ func (e *entry) view(now time.Time) Entry {
 	if e.shut || !e.admitted() {
 		usable = 0
 	}
-	services := e.request.Services
+	services, class := e.request.Services, e.request.Class
 	if e.admitted() {
-		services = e.granted.Services
+		services, class = e.granted.Services, e.granted.Class
 	}
 	var approvers []session.Person
 	for _, a := range e.rec.Approvals {
 		approvers = append(approvers, a.Person)
 	}
 	return Entry{
-		Request: e.rid, Session: e.gid, Asset: e.request.Asset, Services: slices.Clone(services),
+		Request: e.rid, Session: e.gid, Asset: e.request.Asset, Services: slices.Clone(services), Class: class,
 		Engineer: e.rec.Engineer.Person, Received: e.rec.Engineer.Received, Approvers: approvers,
 		Facts: f, Status: f.Status(now), Seq: e.rec.Seq,
 		Frozen: slices.Clone(e.rec.Frozen), Kind: e.request.Kind, Keys: usable, Why: e.why(),

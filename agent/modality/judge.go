@@ -57,6 +57,14 @@ type Standing struct {
 	Since  time.Time // when the asset came into this state
 }
 
+// Words say whose word it is, and what that source adds.
+func (s Standing) Words() string {
+	if s.Detail == "" {
+		return string(s.Source)
+	}
+	return string(s.Source) + ": " + s.Detail
+}
+
 // strictness orders states; what is no state is as strict as unknown.
 func strictness(s session.ModalityState) int {
 	i := slices.Index(session.ModalityStates(), s)

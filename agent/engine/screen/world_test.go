@@ -13,6 +13,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,6 +51,8 @@ type world struct {
 	key    ed25519.PrivateKey
 	ticket *engine.Ticket
 	device *desk
+
+	state atomic.Value // how the scanner stands; nothing: it has no interlock
 
 	mu    sync.Mutex
 	facts session.SessionFacts
@@ -207,6 +210,10 @@ func newWorld(t *testing.T, size image.Point, masks screen.Masks, class session.
 	w.engine, err = engine.New(engine.Config{
 		Tickets: w, Lines: []engine.Line{w.line}, Protocol: func(string, string) session.Protocol { return session.VNC },
 		Agent: "SHA256:x", Site: "NGH", Inner: inner, Log: log, Now: time.Now, Report: func(link.SessionReport) {},
+		Modality: func(string) (engine.Modality, bool) {
+			state, some := w.state.Load().(session.ModalityState)
+			return engine.Modality{State: state, Says: "the operator"}, some
+		},
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -46,9 +46,10 @@ type world struct {
 	reports []link.SessionReport
 	busy    []int
 	make    func(h recordings.Header) (*tape, error)
-	// recordings and idle stand for the engine's; nil for the world's own.
+	// recordings, idle and modality stand for the engine's; nil for the world's own.
 	recordings func(h recordings.Header) (session.Recorder, error)
 	idle       func(asset string) time.Duration
+	modality   func() session.ModalityState // nil: no interlock
 }
 
 // fakeRights stand for the ledger and the devices.
@@ -270,6 +271,12 @@ func (w *world) furnish() {
 			}
 			return w.idle(asset)
 		},
+		Modality: func(string) (engine.Modality, bool) {
+			if w.modality == nil {
+				return engine.Modality{}, false
+			}
+			return engine.Modality{State: w.modality(), Says: "the operator"}, true
+		},
 		Busy: func(n int) { w.mu.Lock(); defer w.mu.Unlock(); w.busy = append(w.busy, n) },
 	}
 	w.engine, err = engine.New(cfg)
@@ -318,7 +325,7 @@ func (w *world) grant(channels ...session.Channel) (gossh.Signer, *engine.Ticket
 
 func (w *world) admit(key gossh.PublicKey, channels ...session.Channel) *engine.Ticket {
 	p := &engine.Ticket{
-		ID: session.NewID(), Request: session.NewID().Request(), Asset: "NGH-PETCT1", Channels: map[session.Channel]bool{},
+		ID: session.NewID(), Request: session.NewID().Request(), Asset: "NGH-PETCT1", Class: session.NonDisruptive, Channels: map[session.Channel]bool{},
 		Engineer: session.Person{Identity: session.Identity{Iss: "https://vendor", Sub: "ann"}},
 		NotAfter: time.Now().Add(4 * time.Hour),
 	}

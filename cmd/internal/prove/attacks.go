@@ -86,6 +86,9 @@ func control() []attack {
 	return []attack{
 		{"any order of attach, extend, activate, restart, clock steps, freeze, thaw, kill, revocation and disabled engineer, while everybody types", "no byte passes after what is acknowledged", "agent", "^TestNothingPassesAfterAKillOrAFreeze$"},
 		{"connections that type on through a freeze and a kill, at a device that counts", "0 bytes after it is acknowledged; all on record", "agent/engine/shell", "^TestACountingDevice"},
+		{"connections that type on while the scanner's state forbids it, over random states", "0 bytes at the device, stopped within 1 s, lifted by hand alone", "agent/engine/shell", "^TestNoInputReachesADeviceWhoseStateForbidsIt$"},
+		{"keys and clicks without end at a console whose scanner's state forbids it", "0 reach it, the picture goes on", "agent/engine/screen", "^TestNoKeyReachesAConsoleWhoseStateForbidsIt$"},
+		{"a scanner's device, a silent source or a restart that would permit what nobody declared", "only a person's word relaxes, and it ends", "agent/modality", "^TestADeviceNeverPermits$|^TestOneMoreSourceNeverRelaxes$|^TestTimeAloneNeverRelaxes$"},
 		{"a line of the agent that forgets the gate", "its connection sends nothing", "agent/device", "^TestNothingIsSentPastTheGate$"},
 		{"the same at a console", "no key, no movement, no text", "agent/engine/screen", "^TestNothingIsDonePastTheGate$"},
 		{"a freeze or a kill that meets a login to a device", "nothing is sent after it is acknowledged", "agent/engine", "^TestNothingIsSentToADeviceThatIsBeingReached$"},

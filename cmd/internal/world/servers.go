@@ -105,13 +105,31 @@ func (w *world) startAgent(ctx context.Context) error {
 	w.group.Go(func() error {
 		return w.keep(ctx, "agent", AgentChild, "serve", "--until-stdin-ends", "--config", w.path("agent.yaml"))
 	})
-	return await(ctx, "the agent did not reach the broker; its log is "+w.path("logs", "agent.log"), func(ctx context.Context) error {
+	err := await(ctx, "the agent did not reach the broker; its log is "+w.path("logs", "agent.log"), func(ctx context.Context) error {
 		st, err := (&console.Client{Socket: w.agent.Socket}).Status(ctx)
 		if err == nil && !st.Link.Up {
 			err = errors.New("not connected yet")
 		}
 		return err
 	})
+	return errors.Join(err, w.declare(ctx))
+}
+
+// declare says, as the operator of the simulated scanners, that they are in service.
+func (w *world) declare(ctx context.Context) error {
+	if w.o.AgentConfig != "" {
+		return nil
+	}
+	for _, a := range w.agent.Assets {
+		if len(a.Modality.Sources) == 0 {
+			continue
+		}
+		s := console.Switch{Asset: a.Name, State: session.InService, For: serviceTime}
+		if _, err := (console.Client{Socket: w.agent.Socket}).Set(ctx, s); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // socket is where the agent's control socket stands. The path of a unix socket is
@@ -213,6 +231,7 @@ func (w *world) simulatedAssets() ([]agent.Asset, error) {
 			Endpoints: []agent.Endpoint{{Name: s.endpoint, Address: loopback, Services: []agent.Service{recon}}},
 		}
 		if s.console != "" {
+			a.Modality.Sources = []agent.StateSource{{Operator: true}}
 			if err := w.addConsole(&a, s.console); err != nil {
 				return nil, err
 			}
@@ -223,6 +242,10 @@ func (w *world) simulatedAssets() ([]agent.Asset, error) {
 }
 
 const loopback = "127.0.0.1"
+
+// serviceTime is for how long the operator of the demonstration declares a scanner to be in
+// service: as long as an agent takes.
+const serviceTime = "12h"
 
 // service is one of a simulated device, whose login is in a secret file.
 func (w *world) service(addr, secretFile string) (agent.Service, error) {
