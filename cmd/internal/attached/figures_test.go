@@ -85,12 +85,6 @@ func directly(t *testing.T, c *console) *window {
 	return w
 }
 
-func (w *window) seen() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.changes
-}
-
 // keysToPixels types at both viewers in turns, and takes the time until each shows it.
 func keysToPixels(t *testing.T, c *console, w *window) {
 	d := directly(t, c)

@@ -117,6 +117,12 @@ func (w *window) until(what string, ok func() bool) {
 	})
 }
 
+func (w *window) seen() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.changes
+}
+
 // told waits for a notice.
 func (w *window) told(kind attach.NoticeType) (n attach.Notice) {
 	w.t.Helper()
