@@ -41,7 +41,8 @@ type cluster struct {
 	nodes       map[string]*node
 	agentConfig string
 	agent       *process
-	proxy       proxy.Config // the agent's way out
+	proxy       proxy.Config   // the agent's way out
+	notify      *broker.Notify // whom nodes write to
 }
 
 // node is one sallyport-broker process.
@@ -90,8 +91,8 @@ func (f *front) pass(in net.Conn) {
 	_, _ = io.Copy(in, out)
 }
 
-// found makes what is around the nodes.
-func found(t *testing.T) *cluster {
+// found makes what is around the nodes. more are people of the vendor's.
+func found(t *testing.T, more ...devidp.Person) *cluster {
 	c := &cluster{ground: newGround(t), web: newFront(t), ssh: newFront(t), nodes: map[string]*node{}}
 	c.device()
 	store := &redisServer{g: c.ground, addr: freePort(c.ground)}
@@ -100,11 +101,12 @@ func found(t *testing.T) *cluster {
 	c.redis = "redis://" + store.addr + "/0"
 	for _, side := range []devidp.Side{devidp.Vendor, devidp.Hospital} {
 		srv := httptest.NewUnstartedServer(nil)
-		p, err := devidp.New(devidp.Config{Issuer: "http://" + srv.Listener.Addr().String(), Name: side.Name(), People: devidp.People(side), Clients: []devidp.Client{
+		p, err := devidp.New(devidp.Config{Issuer: "http://" + srv.Listener.Addr().String(), Name: side.Name(), People: append(devidp.People(side), more...), Clients: []devidp.Client{
 			{ID: "sallyport-cli", Native: true}, {ID: "sallyport-console", Native: true}}})
 		if err != nil {
 			t.Fatal(err)
 		}
+		more = nil
 		srv.Config.Handler = p
 		srv.Start()
 		t.Cleanup(srv.Close)
@@ -158,7 +160,7 @@ func (c *cluster) node(name string) *node {
 	n := &node{name: name, web: freePort(c.ground), ssh: freePort(c.ground)}
 	state := c.path("nodes", name)
 	cfg := broker.Config{Node: name, URL: "http://" + c.web.addr(), Listen: n.web, State: state, Vault: c.path("vault"),
-		SSH: broker.SSH{Listen: n.ssh, Address: c.ssh.addr()}, Redis: broker.Redis{URL: c.redis}}
+		SSH: broker.SSH{Listen: n.ssh, Address: c.ssh.addr()}, Redis: broker.Redis{URL: c.redis}, Notify: c.notify}
 	for _, iss := range c.issuers {
 		cfg.Issuers = append(cfg.Issuers, broker.Issuer{Issuer: iss, Sites: []string{"NGH"}})
 	}

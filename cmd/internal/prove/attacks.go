@@ -76,6 +76,8 @@ func evidence() []attack {
 func words() []attack {
 	return []attack{
 		{"a broker that forges requests, approvals and grants", "nothing opens", "cmd/internal/hostile", "^TestBroker"},
+		{"a broker exchanges the names of scanners, people, requests, sessions and recordings in answers, and in questions as well", "refused in words, or only what was signed is shown", "cmd/internal/crash", "^TestABrokerThatRenames$"},
+		{"an identity provider's names: markup, links, marks of direction, controls, 10 KB, and somebody of another company", "nothing of it in lists, requests, approvals, mails and the audit log, in words or JSON", "cmd/internal/crash", "^TestNamesOfAHostileProvider$"},
 		{"reasons and names that nobody can read, or that drive a terminal", "refused, or made legible", "session/wording", "^TestSilenceIsNoReason$|^TestNothingHostileGetsThrough$"},
 		{"every call by everybody who may not", "the same answer, nothing told", "broker/api", "^TestMatrix$|^TestListsAreFenced$|^TestForeignIDsTellNothing$|^TestNoSpellingGetsIn$"},
 	}
