@@ -44,6 +44,7 @@ func shares() []attack {
 		{"one engineer or vendor takes an agent's streams at the broker", "others go on", "broker/fleet", "^TestOnesShareOf"},
 		{"one person, or a crowd at one session, takes all places to watch from", "others watch", "agent/engine/shell", "^TestOnesShareOfWatching$"},
 		{"one session takes an agent's channels", "others go on", "agent/engine/shell", "^TestOnesShareOf"},
+		{"a scanner floods 32 channels of one session that nobody reads", "2 MiB each at the agent and 2 at the engineer", "cmd/internal/hostile", "^TestChannelsThatNobodyReadsHoldTheirWindows$"},
 		{"browsers that ask and take nothing", "their session's share, and a share of all", "agent/engine/shell", "^TestBrowsersThatTakeNothingHoldTheirShare$"},
 		{"requests without end before a kill", "it is taken at once", "session/link", "^TestAFloodOfQuestionsKeepsNothingUrgentWaiting$|^TestUnansweredQuestionsLeaveRoomForUrgentOnes$"},
 		{"recordings of one person or vendor fill an agent's disk", "a half, two thirds of it", "agent/spool", "^TestOnesShareOf"},
