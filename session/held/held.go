@@ -25,13 +25,6 @@ func New(each, most int) *Budget {
 // By is what one session may hold.
 func (b *Budget) By(id session.ID) *Share { return &Share{b, id} }
 
-// All is how much is held now.
-func (b *Budget) All() int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.all
-}
-
 // Share is one session's part of what is held.
 type Share struct {
 	of *Budget
