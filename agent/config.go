@@ -125,6 +125,9 @@ type Service struct {
 	TLS         TLS                `yaml:"tls,omitempty"`
 	// Keyboard is the layout of a console that speaks RDP, "de"; left out: "us".
 	Keyboard string `yaml:"keyboard,omitempty"`
+	// LegacyTLS lets TLS of the past be enough for a console that speaks RDP. Who asks and
+	// who approves read it, and a recording says when it was needed.
+	LegacyTLS bool `yaml:"legacy_tls,omitempty"`
 }
 
 const (
@@ -334,7 +337,7 @@ func (s Service) target(a Asset, e Endpoint) device.Target {
 	return device.Target{
 		Asset: a.Name, Endpoint: e.Name, Service: s.Name, Address: e.Address, Port: s.Port,
 		Protocol: s.Protocol, Login: s.Login, HostKey: s.HostKey, Legacy: s.Legacy, Environment: s.Environment,
-		Console: device.Console{Pin: s.TLS.Pin, Masks: a.hidden(), Keyboard: s.Keyboard},
+		Console: device.Console{Pin: s.TLS.Pin, Masks: a.hidden(), Keyboard: s.Keyboard, OldTLS: s.LegacyTLS},
 	}
 }
 
@@ -343,7 +346,7 @@ func (a Asset) Public() session.Asset {
 	pub := session.Asset{Name: a.Name, Label: a.Label, Modality: a.Modality.Kind, Policy: a.Policy.rules()}
 	for _, e := range a.Endpoints {
 		for _, s := range e.Services {
-			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.class()})
+			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.class(), LegacyTLS: s.LegacyTLS})
 		}
 	}
 	if settled, err := grant.Settle(pub); err == nil {
@@ -394,7 +397,9 @@ func (c *Config) targets() []device.Target {
 	for _, a := range c.Assets {
 		for _, e := range a.Endpoints {
 			for _, s := range e.Services {
-				all = append(all, s.target(a, e))
+				t := s.target(a, e)
+				t.Console.Held = state{c.State}.path("certificates")
+				all = append(all, t)
 			}
 		}
 	}

@@ -105,6 +105,8 @@ type Service struct {
 	Protocol Protocol `json:"protocol"`
 	Port     int      `json:"port"`
 	Class    Class    `json:"class"` // the strongest class in which it may be used
+	// LegacyTLS: the agent may speak TLS of the past to it, because it knows nothing newer.
+	LegacyTLS bool `json:"legacy_tls,omitempty"`
 }
 
 // Accept lists the client classes that an asset's policy accepts, per role.

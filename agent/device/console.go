@@ -21,6 +21,10 @@ type Console struct {
 	Masks screen.Masks
 	// Keyboard is the layout of Windows at a console that speaks RDP, "de"; see keyboards.
 	Keyboard string
+	// Held is the directory of the certificates that consoles without a pin showed first.
+	Held string
+	// OldTLS lets TLS of the past be enough; see session/rdp/oldtls.
+	OldTLS bool
 }
 
 // Masks are what is hidden of a service's console.

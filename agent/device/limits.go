@@ -4,6 +4,7 @@ import "time"
 
 // Bounds of reaching a device.
 const (
+	maxHeld     = 128              // bytes of a certificate that is held
 	dialTime    = 10 * time.Second // dial and login together, where the target does not say otherwise
 	maxDialTime = time.Minute      // and the most that it may say
 

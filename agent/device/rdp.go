@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"image"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,10 +18,13 @@ import (
 	"github.com/sallyport/sallyport/session/screen"
 )
 
-// Texts are those that pass between a console's clipboard and the engineer's.
-type Texts struct {
+// Use is how a console is used that speaks RDP.
+type Use struct {
 	Copied func(string) // is told what was copied at the console; nil where that is not wanted
 	Pastes bool         // texts may be pasted there
+	Said   func(string) // is told what people should know of the connection
+	// Again refuses that a broken connection is dialled once more, where that may not be now.
+	Again func() error
 }
 
 // keyboards are layouts of Windows by what people call them; any other is written as its
@@ -34,31 +38,43 @@ func keyboards() map[string]uint32 {
 
 // DialRDP connects to a console of the ticket's asset and logs in, within the target's
 // timeout; it draws on s. Errors are as those of DialVNC.
-func (d *Devices) DialRDP(ctx context.Context, t ledger.Ticket, service string, s *screen.Screen, texts Texts) (*rdp.Client, error) {
+func (d *Devices) DialRDP(ctx context.Context, t ledger.Ticket, service string, s *screen.Screen, use Use) (*rdp.Client, error) {
 	target, err := d.admitted(t, service, session.RDP)
 	if err != nil {
 		return nil, err
 	}
-	client, err := target.dialRDP(ctx, s, texts)
+	tls, err := target.proves(use.Said)
 	if err != nil {
 		return nil, target.explainConsole(err)
+	}
+	client, err := target.dialRDP(ctx, s, rdp.Config{TLS: tls, Copied: use.Copied, Pastes: use.Pastes, Again: target.again(use)})
+	if err != nil {
+		return nil, target.explainConsole(err)
+	}
+	if old := client.Legacy(); old != "" {
+		use.Said(fmt.Sprintf("The console speaks TLS of the past (%s), which the hospital allows for it: who reads its network might read this.", old))
 	}
 	return client, nil
 }
 
-func (t Target) dialRDP(ctx context.Context, s *screen.Screen, texts Texts) (*rdp.Client, error) {
+// again dials once more for a connection that broke.
+func (t Target) again(use Use) func(context.Context) (net.Conn, error) {
+	return func(ctx context.Context) (net.Conn, error) {
+		if err := use.Again(); err != nil {
+			return nil, err
+		}
+		use.Said("The connection to the console broke; the agent dials it again.")
+		return dialer().DialContext(ctx, "tcp", t.hostPort())
+	}
+}
+
+func (t Target) dialRDP(ctx context.Context, s *screen.Screen, cfg rdp.Config) (*rdp.Client, error) {
 	password, err := t.Login.Password.Line()
 	if err != nil {
 		return nil, &errSecret{err}
 	}
-	pin, err := parseCertificatePin(t.Console.Pin)
-	if err != nil {
-		return nil, err
-	}
-	return t.connectRDP(ctx, s, rdp.Config{
-		Login: rdp.Login{User: t.Login.User, Domain: t.Login.Domain, Password: password}, TLS: rdp.TLS{Pin: pin},
-		Copied: texts.Copied, Pastes: texts.Pastes,
-	})
+	cfg.Login = rdp.Login{User: t.Login.User, Domain: t.Login.Domain, Password: password}
+	return t.connectRDP(ctx, s, cfg)
 }
 
 func (t Target) connectRDP(ctx context.Context, s *screen.Screen, cfg rdp.Config) (*rdp.Client, error) {
@@ -108,8 +124,6 @@ func (t Target) checkRDP() error {
 	switch {
 	case t.Login.User == "" || t.Login.Password.IsZero():
 		return t.bad("its login needs a user and a password", "Write login: {user: svc, domain: \"\", password: \"file:/path\"}.")
-	case t.Console.Pin == "":
-		return t.bad("the certificate that it shows is not known", "Write tls: {pin: \"sha256:...\"} as openssl x509 -fingerprint -sha256 prints it.")
 	case !known:
 		return t.bad("the keyboard is not known", "Write one of "+strings.Join(slices.Sorted(maps.Keys(keyboards())), ", ")+", or the layout's number as Windows has it: keyboard: \"0x407\".")
 	}
@@ -123,19 +137,14 @@ func (t Target) tryRDP(ctx context.Context, login bool) Checked {
 	if err != nil {
 		return Checked{Step: Speak, Err: t.explainConsole(err)}
 	}
-	pin, err := parseCertificatePin(t.Console.Pin)
-	if err == nil && *pin != shown {
-		err = session.Errorf(session.Refused, "it shows another certificate than the pinned one: sha256:%x.", shown).
-			WithNext("Ask who serves the console whether it was renewed, and only then write the new pin.")
-	}
+	says, err := t.knows(shown)
 	if err != nil {
 		return Checked{Step: Certificate, Err: t.explainConsole(err)}
 	}
-	says := fmt.Sprintf("shows its pinned certificate sha256:%x", shown)
 	if !login {
 		return Checked{Step: Certificate, Shown: says}
 	}
-	client, err := t.dialRDP(ctx, screen.New(screen.Masks{}, nil), Texts{})
+	client, err := t.dialRDP(ctx, screen.New(screen.Masks{}, nil), rdp.Config{TLS: rdp.TLS{Pin: &shown, Legacy: t.Console.OldTLS}})
 	if err != nil {
 		return Checked{Step: Enter, Err: t.explainConsole(err)}
 	}
@@ -150,7 +159,7 @@ var errShown = session.Errorf(session.Refused, "the certificate was seen")
 func (t Target) certificate(ctx context.Context) (shown [sha256.Size]byte, err error) {
 	_, err = t.connectRDP(ctx, screen.New(screen.Masks{}, nil), rdp.Config{
 		Login: rdp.Login{User: t.Login.User},
-		TLS: rdp.TLS{First: func(pin [sha256.Size]byte) error {
+		TLS: rdp.TLS{Legacy: t.Console.OldTLS, First: func(pin [sha256.Size]byte) error {
 			shown = pin
 			return errShown
 		}},

@@ -24,7 +24,6 @@ func TestRDPTargets(t *testing.T) {
 		"":                         func(*Target) {},
 		"needs a user":             func(x *Target) { x.Login.User = "" },
 		"a password":               func(x *Target) { x.Login = Login{User: "svc"} },
-		"certificate":              func(x *Target) { x.Console.Pin = "" },
 		"SHA-256 of a certificate": func(x *Target) { x.Console.Pin = "sha256:ab" },
 		"keyboard is not known":    func(x *Target) { x.Console.Keyboard = "klingon" },
 		"no ssh key":               func(x *Target) { x.HostKey = "SHA256:x" },

@@ -59,8 +59,8 @@ func (t Target) Check() error {
 		return t.bad("the port is not between 1 and 65535", "Write port: 22.")
 	case t.Timeout < 0 || t.Timeout > maxDialTime:
 		return t.bad("the timeout is not between 0 and 1 minute", "Leave it out for 10 s.")
-	case t.Protocol != session.RDP && (t.Login.Domain != "" || t.Console.Keyboard != ""):
-		return t.bad("domain and keyboard are for consoles that speak RDP", "Leave them out.")
+	case t.Protocol != session.RDP && (t.Login.Domain != "" || t.Console.Keyboard != "" || t.Console.OldTLS):
+		return t.bad("domain, keyboard and legacy_tls are for consoles that speak RDP", "Leave them out.")
 	}
 	return t.kind().check(t)
 }

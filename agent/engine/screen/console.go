@@ -55,6 +55,8 @@ type consoleState struct {
 	watchers map[*viewer]struct{}
 	masked   attach.Masked
 	deserted *time.Timer
+	says     []string // of the connection; who looks is told
+	begun    bool     // it is on record
 }
 
 func newConsole(l *Line, at place, t *engine.Ticket) *console {
@@ -110,7 +112,7 @@ func (c *console) dial(v engine.Visit) func(context.Context) (engine.Device, err
 	return func(ctx context.Context) (engine.Device, error) {
 		c.masks = c.line.cfg.Masks(v.Asset, v.Service)
 		c.screen = screen.New(c.masks, c.keeper)
-		use := Use{Screen: c.screen, Pastes: c.may(session.ClipboardIn)}
+		use := Use{Screen: c.screen, Pastes: c.may(session.ClipboardIn), Said: c.say, Again: c.again}
 		if c.t.May(session.ClipboardOut) {
 			use.Copied = c.copied
 		}
@@ -127,6 +129,13 @@ func (c *console) dial(v engine.Visit) func(context.Context) (engine.Device, err
 func (c *console) begin() error {
 	if err := c.keeper.begin(); err != nil {
 		return err
+	}
+	c.mu.Lock()
+	says := slices.Clone(c.state.says)
+	c.state.begun = true
+	c.mu.Unlock()
+	for _, text := range says {
+		c.c.Note(session.Note{Kind: session.NoteSaid, Text: text})
 	}
 	if err := c.screen.Show(); err != nil { // black, and of the device's size: viewers need one
 		return err
@@ -193,6 +202,28 @@ func (c *console) dropped() {
 	}
 }
 
+// say puts on record what is to be known of the device's connection, and tells who looks
+// now or comes later.
+func (c *console) say(text string) {
+	c.mu.Lock()
+	if len(c.state.says) < maxSays {
+		c.state.says = append(c.state.says, text)
+	}
+	begun := c.state.begun
+	c.mu.Unlock()
+	if begun {
+		c.c.Note(session.Note{Kind: session.NoteSaid, Text: text})
+		for _, w := range c.viewers() {
+			w.sock.Notice(attach.Notice{Type: attach.NoticeSaid, Text: text})
+		}
+	}
+}
+
+// again refuses to dial a broken connection once more while nothing may pass to the device.
+func (c *console) again() error {
+	return c.c.Gate(c.over, c.gone).Try(func() error { return nil })
+}
+
 // title is what viewers call their window.
 func (c *console) title() string { return c.t.Asset + "/" + c.at.service }
 
@@ -254,6 +285,9 @@ func (c *console) join(b engine.Browser, peer string) (*viewer, error) {
 	w.sock.Document(attach.TypeNotice, attach.Notice{Type: attach.NoticeMasked, Masked: c.state.masked})
 	if n, some := c.c.Watchers(); some {
 		w.sock.Notice(n)
+	}
+	for _, text := range c.state.says {
+		w.sock.Notice(attach.Notice{Type: attach.NoticeSaid, Text: text})
 	}
 	c.mu.Unlock()
 	if again {

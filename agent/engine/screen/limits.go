@@ -9,6 +9,7 @@ import (
 // Bounds of one console.
 const (
 	maxViewers = 8 // at a time, of the engineer
+	maxSays    = 8 // remarks on a connection that who comes later is told
 
 	// Pixels of consoles, each of which takes up to 12 bytes: what is drawn, what is shown, and
 	// the picture for the recording.

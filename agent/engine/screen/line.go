@@ -44,6 +44,9 @@ type Use struct {
 	Screen *screen.Screen
 	Copied func(string) // is told what was copied at the console; nil where that is not wanted
 	Pastes bool         // texts may be pasted there
+	Said   func(string) // is told what people and the recording should know of the connection
+	// Again refuses that a broken connection is dialled once more, where nothing may pass.
+	Again func() error
 }
 
 // Line serves the consoles of one protocol. Safe for concurrent use.

@@ -14,6 +14,7 @@ import (
 	"image"
 	"image/color"
 	"image/png"
+	"io"
 	"io/fs"
 	"math/big"
 	"net"
@@ -84,6 +85,56 @@ port=%d
 		return err == nil
 	})
 	return port, pin
+}
+
+// relay stands between the agent and a console, and can be cut.
+type relay struct {
+	net.Listener
+	mu   sync.Mutex
+	live []net.Conn
+}
+
+func startRelay(t *testing.T, to int) *relay {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	r := &relay{Listener: l}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", to))
+			if err != nil {
+				_ = near.Close()
+				continue
+			}
+			r.mu.Lock()
+			r.live = append(r.live, near, far)
+			r.mu.Unlock()
+			for _, way := range [][2]net.Conn{{near, far}, {far, near}} {
+				all.Go(func() {
+					_, _ = io.Copy(way[0], way[1])
+					_ = way[0].Close()
+				})
+			}
+		}
+	})
+	t.Cleanup(func() { _ = l.Close(); r.cut(); all.Wait() })
+	return r
+}
+
+func (r *relay) port() int { return r.Addr().(*net.TCPAddr).Port }
+
+func (r *relay) cut() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.live {
+		_ = c.Close()
+	}
+	r.live = nil
 }
 
 // certificate writes a new one and its key, and returns its pin.
@@ -198,10 +249,11 @@ func (d *desk) copies(text string) {
 func TestAnRDPConsoleThroughConnect(t *testing.T) {
 	device, behind := startXvnc(t)
 	port, pin := startXrdp(t, device, behind)
+	between := startRelay(t, port)
 	password := filepath.Join(t.TempDir(), "password")
 	must(t, os.WriteFile(password, []byte(secret+"\n"), 0o600))
-	h := raise(t, fmt.Sprintf(`{name: console-rdp, protocol: rdp, port: %d, class: disruptive, login: {user: svc, domain: "", password: "file:%s"}, tls: {pin: "%s"}, keyboard: us}`,
-		port, password, pin), "control, clipboard-in, clipboard-out")
+	h := raise(t, fmt.Sprintf(`{name: console-rdp, protocol: rdp, port: %d, login: {user: svc, domain: "", password: "file:%s"}, keyboard: us}`,
+		between.port(), password), "control, clipboard-in, clipboard-out")
 	request := h.granted("console-rdp", "--clipboard", "in,out")
 	var asked struct{ Grant string }
 	must(t, json.Unmarshal(h.run("approver", "request", "show", request, "-o", "json"), &asked))
@@ -219,6 +271,13 @@ func TestAnRDPConsoleThroughConnect(t *testing.T) {
 			return engineer.sees(size, pix) && watching.sees(size, pix) && holds(on, all, size, pix)
 		})
 	}
+
+	between.cut() // and it is dialled again
+	must(t, exec.Command("xsetroot", "-display", device.display, "-solid", "#602040").Run())
+	until(t, "the console is seen again", func() bool {
+		size, pix := device.picture()
+		return engineer.sees(size, pix) && watching.sees(size, pix)
+	})
 
 	heard := device.keys()
 	until(t, "a key arrives", func() bool { engineer.taps('a', 0x1e); return heard.has("keysym 0x61, a") })
@@ -245,12 +304,12 @@ func TestAnRDPConsoleThroughConnect(t *testing.T) {
 	size, pix := device.picture()
 	until(t, "nothing changes any more", func() bool { return engineer.sees(size, pix) })
 	h.run("approver", "sessions", "kill", asked.Grant)
-	h.replays(size, pix)
+	h.replays(size, pix, "for the first time: "+pin, "dials it again")
 	h.never(secret)
 }
 
 // replays takes the last picture out of the only recording, and compares.
-func (h *hospital) replays(size image.Point, pix []uint32) {
+func (h *hospital) replays(size image.Point, pix []uint32, remarks ...string) {
 	h.t.Helper()
 	h.run("auditor", "login", "--hint", "s.adeyemi@northfield.example")
 	var all []struct{ ID, State, Started, Ended string }
@@ -281,6 +340,12 @@ func (h *hospital) replays(size image.Point, pix []uint32) {
 	}
 	if differ > 0 {
 		h.t.Errorf("%d pixels are replayed in another colour", differ)
+	}
+	said := h.run("auditor", "recordings", "play", all[0].ID, "--reason", "Review", "-o", "json")
+	for _, remark := range remarks {
+		if !bytes.Contains(said, []byte(remark)) {
+			h.t.Errorf("the recording does not say %q", remark)
+		}
 	}
 }
 

@@ -85,6 +85,7 @@ export interface Service {
   protocol: Protocol;
   port: number;
   class: ServiceClass;
+  legacy_tls?: boolean; // the agent may speak TLS of the past to it
 }
 export interface Quorum {
   group: string;
