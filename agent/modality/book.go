@@ -115,9 +115,15 @@ func (b *Book) tell(asset string, kind Kind, state session.ModalityState, detail
 		b.mu.Unlock()
 		return
 	}
-	b.put(asset, kind, Reading{State: state, Detail: wording.Line(detail, maxDetail), At: now})
-	set := b.said[asset][Operator]
+	r, was, set := Reading{State: state, Detail: wording.Line(detail, maxDetail), At: now, Began: now}, b.said[asset][kind], b.said[asset][Operator]
+	if was.State == r.State && was.Detail == r.Detail {
+		r.Began = was.Began
+	}
+	b.put(asset, kind, r)
 	ends := kind.device() && strictness(state) > strictness(session.ModalityUnknown) && relaxes(set.State) && set.At.Before(now)
+	if kind == MPPS && state == session.PatientOnTable { // the end of an examination is told again and again
+		ends = ends && set.At.Before(r.Began)
+	}
 	if ends {
 		b.put(asset, Operator, Reading{State: session.ModalityUnknown, At: now,
 			Detail: "has not looked since the " + string(kind) + " said " + string(state)})

@@ -107,6 +107,31 @@ func TestADeviceEndsWhatTheOperatorPermits(t *testing.T) {
 	}
 }
 
+func TestAnOperatorAnswersAnExaminationThatEnded(t *testing.T) {
+	d := open(filepath.Join(t.TempDir(), "s"), noon, Operator, MPPS)
+	say := func(state session.ModalityState, detail string, want session.ModalityState) {
+		t.Helper()
+		d.pass(time.Second)
+		if d.tell("CT", MPPS, state, detail); d.is() != want {
+			t.Fatalf("%s, %s: it is %s, want %s", state, detail, d.is(), want)
+		}
+	}
+	say(session.PatientOnTable, "ended at 11:59", session.PatientOnTable)
+	d.pass(time.Second)
+	set(t, d, session.InService, time.Hour)
+	say(session.PatientOnTable, "ended at 11:59", session.InService)
+	say(session.Scanning, "in progress", session.Scanning)
+	say(session.PatientOnTable, "ended at 12:01", session.PatientOnTable)
+	d.pass(time.Second)
+	set(t, d, session.ModalityIdle, 0)
+	say(session.PatientOnTable, "ended at 12:01", session.ModalityIdle)
+	say(session.PatientOnTable, "ended at 12:02", session.PatientOnTable)
+	d.pass(time.Second)
+	set(t, d, session.InService, time.Minute)
+	d.pass(time.Minute)
+	say(session.PatientOnTable, "ended at 12:02", session.PatientOnTable)
+}
+
 func TestADeviceNeverPermits(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		dir, err := os.MkdirTemp("", "modality")
@@ -131,8 +156,9 @@ func TestADeviceNeverPermits(t *testing.T) {
 			} else {
 				kind := kinds.Draw(t, "device")
 				d.tell("CT", kind, state, "")
+				last := said[kind]
 				said[kind] = state
-				if state == session.Scanning || state == session.PatientOnTable {
+				if state == session.Scanning || state == session.PatientOnTable && (kind == Probe || last != state) {
 					permitted = ""
 				}
 			}

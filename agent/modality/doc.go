@@ -13,4 +13,7 @@
 // Nothing that a device says permits anything: an examination that is completed leaves the
 // patient on the table. So a scan, or a patient, that a device reports ends what the operator
 // declared before. Somebody has to look, and to declare it again.
+//
+// What MPPS says of an examination that ended stands until the operator permits something
+// later: then somebody has looked. What it says of one in progress nobody answers.
 package modality

@@ -44,6 +44,7 @@ type Reading struct {
 	State  session.ModalityState
 	Detail string    // for people, in the source's words
 	At     time.Time // when it was said
+	Began  time.Time // when it was said first, and nothing else since
 	Until  time.Time // of the operator: until when it holds; zero: until something else is said
 }
 
@@ -85,11 +86,21 @@ func judge(sources []Kind, said map[Kind]Reading, stale time.Duration, now time.
 	for i, kind := range sources {
 		r, heard := said[kind]
 		s := weigh(kind, r, heard, stale, now)
+		if kind == MPPS && s.State == session.PatientOnTable && answered(r, sources, said, now) {
+			s.State = session.InService
+		}
 		if i == 0 || strictness(s.State) > strictness(worst.State) {
 			worst = s
 		}
 	}
 	return worst
+}
+
+// answered reports whether an operator has permitted something since an examination ended,
+// and so has looked at the table that the procedure step left behind.
+func answered(left Reading, sources []Kind, said map[Kind]Reading, now time.Time) bool {
+	set := said[Operator]
+	return slices.Contains(sources, Operator) && relaxes(set.State) && now.Before(set.Until) && !left.Began.IsZero() && set.At.After(left.Began)
 }
 
 // weigh is what one source's word is worth now.

@@ -1,6 +1,7 @@
 package modality
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -19,6 +20,7 @@ func anything(t *rapid.T) (sources []Kind, said map[Kind]Reading) {
 	for _, k := range sources {
 		if rapid.Bool().Draw(t, "heard") {
 			r := Reading{State: rapid.SampledFrom(states).Draw(t, "state"), At: noon.Add(-time.Duration(rapid.IntRange(-300, 300).Draw(t, "age")) * time.Second)}
+			r.Began = r.At
 			if k == Operator && rapid.Bool().Draw(t, "expires") {
 				r.Until = noon.Add(time.Duration(rapid.IntRange(-300, 300).Draw(t, "left")) * time.Second)
 			}
@@ -40,6 +42,9 @@ func TestTheMostRestrictiveSourceWinsAndSilenceIsUnknown(t *testing.T) {
 			if !heard || k != Operator && (age > stale || age < -stale) || k == Operator && !r.Until.IsZero() && !noon.Before(r.Until) {
 				least = session.ModalityUnknown
 			}
+			if k == MPPS && least == session.PatientOnTable && answered(r, sources, said, noon) {
+				continue // an operator has looked since
+			}
 			if strictness(got.State) < strictness(least) {
 				t.Fatalf("%v of %v is %s, looser than %s of the %s", said, sources, got.State, least, k)
 			}
@@ -56,8 +61,12 @@ func TestTheMostRestrictiveSourceWinsAndSilenceIsUnknown(t *testing.T) {
 func TestOneMoreSourceNeverRelaxes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		sources, said := anything(t)
+		sources = slices.DeleteFunc(sources, func(k Kind) bool { return k == Operator }) // whose word answers an examination that ended
+		if len(sources) < 2 {
+			return
+		}
 		all, fewer := judge(sources, said, time.Minute, noon), judge(sources[:len(sources)-1], said, time.Minute, noon)
-		if len(sources) > 1 && strictness(all.State) < strictness(fewer.State) {
+		if strictness(all.State) < strictness(fewer.State) {
 			t.Fatalf("with %v it is %s, without the last %s", sources, all.State, fewer.State)
 		}
 	})
