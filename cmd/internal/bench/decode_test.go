@@ -5,15 +5,25 @@ package bench
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
+	"encoding/json"
 	"fmt"
 	"image"
 	"io"
 	"math/rand/v2"
 	"net"
+	"path/filepath"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"filippo.io/age"
+
+	"github.com/sallyport/sallyport/recordings"
+	"github.com/sallyport/sallyport/recordings/frames"
+	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/screen/rfb"
 	"github.com/sallyport/sallyport/session/vnc"
@@ -29,13 +39,23 @@ func (s shows) Keep(c screen.Change) error { s(c); return nil }
 // heard keeps what a server says.
 type heard struct {
 	net.Conn
+	mu   sync.Mutex
 	said bytes.Buffer
 }
 
 func (h *heard) Read(p []byte) (int, error) {
 	n, err := h.Conn.Read(p)
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.said.Write(p[:n])
 	return n, err
+}
+
+// length is how much was heard.
+func (h *heard) length() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.said.Len()
 }
 
 // again says it again, as fast as it is read.
@@ -89,7 +109,8 @@ func worked(t *testing.T) time.Duration {
 // people's work on this machine is not counted.
 func decoding(t *testing.T, tb *table) {
 	for name, draw := range contents() {
-		said, n := saidBy(t, draw)
+		said, ends := saidBy(t, draw)
+		n := len(ends)
 		var rates []float64
 		for range 5 {
 			pictures := 0
@@ -107,9 +128,10 @@ func decoding(t *testing.T, tb *table) {
 	}
 }
 
-// saidBy is what an RFB server says that shows n pictures to a client of ours.
-func saidBy(t *testing.T, draw func([]uint32, int)) (said []byte, n int) {
-	n = 20
+// saidBy is what an RFB server says that shows 20 pictures to a client of ours, and where
+// each of them ends.
+func saidBy(t *testing.T, draw func([]uint32, int)) (said []byte, ends []int) {
+	const n = 20
 	s := screen.New(screen.Masks{}, shows(func(screen.Change) {}))
 	must(t, s.Resize(full.X, full.Y), s.Show())
 	near, far := net.Pipe()
@@ -118,7 +140,11 @@ func saidBy(t *testing.T, draw func([]uint32, int)) (said []byte, n int) {
 	go func() { _ = rfb.Serve(ctx, far, s, nil, rfb.Config{}) }()
 	shown := make(chan struct{}, 100)
 	conn := &heard{Conn: near}
-	c, err := vnc.Connect(ctx, conn, screen.New(screen.Masks{}, shows(func(screen.Change) { shown <- struct{}{} })), vnc.Config{})
+	c, err := vnc.Connect(ctx, conn, screen.New(screen.Masks{}, shows(func(c screen.Change) {
+		if c.Resized || len(c.Tiles) > 0 { // a cursor alone is no picture
+			shown <- struct{}{}
+		}
+	})), vnc.Config{})
 	must(t, err)
 	done := make(chan struct{})
 	go func() { defer close(done); _ = c.Run() }()
@@ -129,11 +155,12 @@ func saidBy(t *testing.T, draw func([]uint32, int)) (said []byte, n int) {
 		s.Draw(image.Rectangle{Max: full}, pix, full.X)
 		must(t, s.Show())
 		<-shown
+		ends = append(ends, conn.length())
 	}
 	_ = c.Close()
 	<-done
 	fmt.Printf("%d pictures are %.1f MB as they are sent\n", n, float64(conn.said.Len())/1e6)
-	return conn.said.Bytes(), n
+	return conn.said.Bytes()[:ends[n-1]], ends
 }
 
 func must(t *testing.T, errs ...error) {
@@ -147,4 +174,168 @@ func must(t *testing.T, errs ...error) {
 
 func screens(t *testing.T, tb *table) {
 	decoding(t, tb)
+	recording(t, tb)
+}
+
+// step lets a reader come to the end of one picture after another.
+type step struct {
+	said []byte
+	ends []int
+	next <-chan struct{}
+	at   int
+}
+
+func (s *step) Read(p []byte) (int, error) {
+	if len(s.ends) == 0 {
+		return 0, io.EOF
+	}
+	if s.at == s.ends[0] {
+		<-s.next
+		if s.ends = s.ends[1:]; len(s.ends) == 0 {
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, s.said[s.at:s.ends[0]])
+	s.at += n
+	return n, nil
+}
+
+// recording is the processor time that a console takes which is drawn by its device and shown
+// to one viewer, with a recorder and without: all that a recorder does is counted, also what it
+// does beside.
+func recording(t *testing.T, tb *table) {
+	all := contents()
+	page := all["a console's pages, 1920×1080"]
+	all["a line at a time, 1920×1080"] = func(pix []uint32, n int) {
+		if n == 1 {
+			page(pix, 1)
+		}
+		for y := n * 36; y < n*36+12; y++ {
+			for x := 20; x < 20+n*60; x += 3 {
+				pix[y*full.X+x] = 0x1d2733
+			}
+		}
+	}
+	for name, draw := range all {
+		said, ends := saidBy(t, draw)
+		var with, without []float64
+		for range 5 {
+			without = append(without, console(t, said, ends, func(screen.Change) {}))
+			with = append(with, recorded(t, said, ends))
+		}
+		tb.versus("processor time with a recorder, "+name, "ms", with, without, 1.10, true)
+	}
+}
+
+// recorded is console with a recorder.
+func recorded(t *testing.T, said []byte, ends []int) float64 {
+	_, signer, err := ed25519.GenerateKey(nil)
+	must(t, err)
+	id, err := age.GenerateX25519Identity()
+	must(t, err)
+	name := session.NewID().Recording()
+	rec, err := recordings.Create(filepath.Join(t.TempDir(), name), recordings.Header{Recording: name, Session: session.NewID().Session(),
+		Request: session.NewID().Request(), GrantHash: strings.Repeat("0", 64), Site: "NGH", Asset: "NGH-PETCT1", Service: "console-vnc", Protocol: session.VNC},
+		recordings.Options{Signer: signer, InputRecipient: id.Recipient().String(), Picture: frames.NewPicture()})
+	must(t, err)
+	open, err := json.Marshal(session.ChannelOpen{Type: session.Control})
+	must(t, err)
+	say := func(kind session.EventKind, data []byte) error {
+		return rec.Record(session.Event{Kind: kind, Stream: 1, Data: data})
+	}
+	must(t, say(session.ChannelOpened, open))
+	e := frames.NewEncoder()
+	at := worked(t)
+	took := console(t, said, ends, func(c screen.Change) {
+		if c.Resized {
+			must(t, say(session.ScreenSize, frames.SizeData(c.Size, false)))
+		}
+		must(t, e.Tiles(c.Size, c.Was, c.Pix, c.Tiles, func(b []byte) error { return say(session.ScreenTiles, b) }))
+	})
+	before := worked(t) - at
+	must(t, rec.Close(session.Completed))
+	return took + float64((worked(t)-at-before).Microseconds())/1000
+}
+
+// console draws what a device said, picture by picture, for one viewer who takes each, and
+// returns the processor time that it took, in ms.
+func console(t *testing.T, said []byte, ends []int, keep func(screen.Change)) float64 {
+	s := screen.New(screen.Masks{}, shows(keep))
+	next := make(chan struct{})
+	c, err := vnc.Connect(t.Context(), again{said: &step{said: said, ends: ends, next: next}}, s, vnc.Config{})
+	must(t, err)
+	must(t, s.Show())
+	v := newDrain()
+	served := make(chan struct{})
+	go func() { defer close(served); _ = rfb.Serve(t.Context(), v, s, nil, rfb.Config{}) }()
+	<-v.took // black
+	at := worked(t)
+	run := make(chan error, 1)
+	go func() { run <- c.Run() }()
+	for range ends {
+		v.ask <- struct{}{}
+		<-v.took
+		next <- struct{}{}
+	}
+	if err := <-run; err != io.EOF {
+		t.Fatal(err)
+	}
+	ms := float64((worked(t) - at).Microseconds()) / 1000
+	_ = v.Close()
+	<-served
+	return ms
+}
+
+// drain is a viewer that looks at nothing.
+type drain struct {
+	again
+	says  []byte
+	heard int // messages of the greeting
+	ask   chan struct{}
+	took  chan struct{}
+	gone  chan struct{}
+}
+
+func newDrain() *drain {
+	d := &drain{ask: make(chan struct{}), took: make(chan struct{}, 1), gone: make(chan struct{}), says: []byte("RFB 003.008\n\x01\x01")}
+	d.says = append(d.says, rfb.SetEncodings, 0, 0, 1, 0, 0, 0, rfb.Tight)
+	d.says = append(d.says, request(0)...)
+	return d
+}
+
+// request asks for what changes, or for everything.
+func request(changes byte) []byte {
+	return []byte{rfb.UpdateRequest, changes, 0, 0, 0, 0, byte(full.X >> 8), byte(full.X & 0xff), byte(full.Y >> 8), byte(full.Y & 0xff)}
+}
+
+func (d *drain) Read(p []byte) (int, error) {
+	if len(d.says) == 0 {
+		select {
+		case <-d.ask:
+			d.says = request(1)
+		case <-d.gone:
+			return 0, io.EOF
+		}
+	}
+	n := copy(p, d.says)
+	d.says = d.says[n:]
+	return n, nil
+}
+
+func (d *drain) Write(p []byte) (int, error) {
+	if d.heard++; d.heard > 4 { // version, security, its result, size and name
+		d.took <- struct{}{}
+	}
+	return len(p), nil
+}
+
+func (d *drain) SetReadDeadline(time.Time) error { return nil }
+
+func (d *drain) Close() error {
+	select {
+	case <-d.gone:
+	default:
+		close(d.gone)
+	}
+	return nil
 }
