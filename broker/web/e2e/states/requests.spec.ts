@@ -1,5 +1,7 @@
 import { asset, at, context, happen, mock, people, problem, request, session } from '../mock';
 import { everyLook, expect, test } from '../look';
+import { shown } from '../../src/lib/documents';
+import { fixedBy, papers as papersOf, sha256 } from '../papers';
 import type { Request, Session } from '../../src/lib/types';
 
 const R = request().id;
@@ -108,24 +110,52 @@ test('a proposal is taken', async ({ page }) => {
   });
 });
 
+/** An approved request whose key is not in this browser, with its exact papers; the broker may lie about some. */
+function activation(lie: { request?: Partial<Request>; grant?: object } = {}) {
+  const gid = shown('S', Buffer.alloc(16, 9).toString('base64url'));
+  const p = papersOf(41, { status: 'approved', approvals: 1, approved: [sign(people.okafor, 'console', -1)], grant: gid });
+  const r = { ...p.request, ...lie.request };
+  const answers = {
+    ...about(r), ['GET /requests/' + p.request.id]: r, ['GET /requests/' + p.request.id + '/documents']: { ...p.documents, grant: fixedBy(p, lie.grant) },
+    'GET /access*': { ready: true, pending: false, request: p.request.id, session: gid },
+  };
+  return { id: p.request.id, gid, p, answers };
+}
+
 test('an approved request whose key is elsewhere asks for a proof here', async ({ page }) => {
+  test.slow(); // two pages, in every look
   let sent: any;
-  const r = request({ status: 'approved', approvals: 1, approved: [sign(people.okafor, 'console', -1)], grant: S });
-  await mock(page, 'engineer', about(r, { 'GET /access*': { ready: true, pending: false, request: R, session: S }, 'POST /auth/proofs': (_u: URL, _m: string, b: unknown) => ((sent = b), { url: '/nothing?at=idp' }) }));
-  await page.goto('/requests/' + R);
+  const { id, gid, p: papers, answers } = activation();
+  await mock(page, 'engineer', { ...answers, 'POST /auth/proofs': (_u: URL, _m: string, b: unknown) => ((sent = b), { url: '/nothing?at=idp' }) });
+  await page.goto('/requests/' + id);
   await everyLook(page, 'request-prove', async (p) => {
     await expect(p.getByText('The key of this request is in another browser')).toBeVisible();
+    await expect(p.getByText('use a command shell on NGH/NGH-PETCT1/recon-ssh, work without disturbing patients')).toBeVisible();
+    await expect(p.getByText('for up to 30 minutes, starting when they connect')).toBeVisible();
+    await expect(p.getByText('signed in another place')).toBeVisible();
   });
   await page.getByRole('button', { name: 'Sign in and open here' }).click();
   await page.waitForURL('**/nothing?at=idp');
-  expect(sent).toMatchObject({ role: 'activate', id: R, popup: false });
+  expect(sent).toMatchObject({ role: 'activate', id, popup: false });
   expect(sent.key).toMatch(/^ecdsa-sha2-nistp256 /);
+  const subject = sha256('sallyport/grant/v1\0', Buffer.from(fixedBy(papers), 'base64'));
+  expect(sent.nonce).toBe(sha256('sallyport/v1/activate\0', subject, sha256(sent.key), Buffer.from(sent.salt, 'base64')).toString('base64url'));
   // Back with the proof: the key belongs to the request, and the terminal opens.
-  await mock(page, 'engineer', about(r, { 'GET /access*': { ready: true, pending: false, request: R, session: S }, 'GET /auth/outcomes/f9': { ok: true, role: 'activate', request: R, admitted: false, popup: false, return: '', problem: null } }));
+  await mock(page, 'engineer', { ...answers, 'GET /auth/outcomes/f9': { ok: true, role: 'activate', request: id, admitted: false, popup: false, return: '', problem: null } });
   await page.goto('/done/f9');
   await everyLook(page, 'request-ready', async (p) => {
-    await expect(p.getByRole('link', { name: 'Open the terminal' })).toHaveAttribute('href', `/terminal/NGH/NGH-PETCT1/recon-ssh?session=${S}`);
+    await expect(p.getByRole('link', { name: 'Open the terminal' })).toHaveAttribute('href', `/terminal/NGH/NGH-PETCT1/recon-ssh?session=${gid}`);
   });
+});
+
+test('an activation is refused when the broker hands out another grant', async ({ page }) => {
+  let asked = false;
+  const { id, answers } = activation({ grant: { maxs: 3600 }, request: { max_seconds: 3600 } });
+  await mock(page, 'engineer', { ...answers, 'POST /auth/proofs': () => ((asked = true), { url: '/nothing?at=idp' }) });
+  await page.goto('/requests/' + id);
+  await expect(page.getByRole('alert')).toContainText("The grant's session length goes beyond what you asked for. Nothing was signed.");
+  await expect(page.getByRole('button', { name: 'Sign in and open here' })).toBeDisabled();
+  expect(asked).toBe(false);
 });
 
 test('a live request carries its time in the title; more time is asked for beside it', async ({ page }) => {

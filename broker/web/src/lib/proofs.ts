@@ -3,6 +3,7 @@
 // the nonce, exchanges the code, and the agent at the hospital checks it all again.
 import { get, post } from './api';
 import { activateNonce, approveNonce, base64, newSalt, requestNonce, watchNonce } from './documents';
+import { remember } from './opening';
 import type { Outcome, ProofStart } from './types';
 
 export type Errand =
@@ -16,6 +17,7 @@ async function compose(e: Errand, popup: boolean): Promise<ProofStart> {
   const common = { salt: base64(salt), popup };
   switch (e.role) {
     case 'request':
+      await remember(e.document);
       return { role: 'request', document: base64(e.document), nonce: await requestNonce(e.document, salt), ...common };
     case 'activate':
       return { role: 'activate', id: e.id, key: e.key, nonce: await activateNonce(e.grant, e.key, salt), ...common };
