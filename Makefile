@@ -73,6 +73,8 @@ everything: lint test attacks
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestClients$$' ./cmd/internal/stories
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m ./cmd/internal/scale
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 10m -run '^TestCallsBesideMuch$$' ./broker/access
+	$(GO) test -count=1 -timeout 60m -run '^TestLifeOfAGrant$$' ./agent -rapid.checks=2000
+	$(GO) test -count=1 -timeout 30m -run '^TestLedgerAgainstItsModel$$' ./agent/ledger -rapid.checks=2000
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 10m -run '^TestStopWithEverythingElseStopped$$' ./cmd/internal/crash
 	SALLYPORT_CRASHES=$(CRASHES) CGO_ENABLED=1 $(GO) test -race -count=1 -v -timeout 60m ./cmd/internal/crash
 	$(GO) run ./cmd/internal/prove fuzz -time 10m
