@@ -21,8 +21,8 @@ type bound struct {
 	use  func(w *world, who string) bool
 }
 
-// bounds has a row for all that is shared at this door. Mails are notify's, sign-ins identity's
-// and what agents keep the ledger's: their rooms have the same for them.
+// bounds has a row for all that is shared at this door, and of the rooms behind it. What agents
+// keep is the ledger's, which has the same for it.
 func bounds() []bound {
 	all := []bound{
 		{"requests that wait", func(w *world) {
@@ -39,6 +39,8 @@ func bounds() []bound {
 		crowded("long polls", func(w *world) *crowd { return w.door.waiting }),
 		crowded("event streams", func(w *world) *crowd { return w.live.streams }),
 		crowded("web sockets", func(w *world) *crowd { return w.live.sockets }),
+		mails(),
+		signIns(),
 	}
 	for _, x := range works() {
 		all = append(all, worked(x.calls))
@@ -163,6 +165,11 @@ func TestEveryBoundHasARow(t *testing.T) {
 	rows := ""
 	for _, b := range bounds() {
 		rows += b.name + "\n"
+	}
+	for _, name := range []string{"mails", "sign-ins"} {
+		if !strings.Contains(rows, name) {
+			t.Errorf("no row for %s", name)
+		}
 	}
 	for id := range newWorks() {
 		if !strings.Contains(rows, id) {
