@@ -60,6 +60,7 @@ func (s *stream) header() ([]byte, error) {
 		return nil, &Damage{Reason: "the header cannot be read: " + err.Error()}
 	}
 	s.at += int64(len(part))
+	s.seen = []int64{s.at} // so that one can jump back who has read on
 	return part, nil
 }
 
@@ -115,9 +116,6 @@ func (s *stream) open(uint32) ([]byte, error) { return nil, io.EOF }
 
 // locate reads heads, of 208 bytes, up to the one that is looked for.
 func (s *stream) locate(n uint32) ([]byte, error) {
-	if len(s.seen) == 0 {
-		s.seen = append(s.seen, s.at)
-	}
 	for at := min(n, uint32(len(s.seen)-1)); ; at++ {
 		s.at = s.seen[at]
 		if magic, err := s.magic(at); err != nil || magic != segmentMagic {

@@ -93,7 +93,7 @@ func (d *door) registerReplays(api huma.API) {
 			return nil, err
 		}
 		zone, err := d.Access.Zone(ctx, r.Site, r.Asset)
-		return labelled(in.Match, tag, "r", replayView(r, x, zone)), err
+		return labelled(in.Match, tag, "r", ReplayOf(r.ID, x, zone)), err
 	})
 	handle(d, api, "get-recording-part", func(ctx context.Context, who signedIn, in *partPath) (*of[ReplayPart], error) {
 		r, err := d.Access.MayReplay(ctx, who, in.ID)
@@ -101,7 +101,7 @@ func (d *door) registerReplays(api huma.API) {
 			return nil, err
 		}
 		p, err := d.Replays.Part(ctx, r.Site, r.ID, in.N)
-		return answer(partView(p)), err
+		return answer(PartOf(p)), err
 	})
 	handle(d, api, "get-recording-moment", func(ctx context.Context, who signedIn, in *momentPath) (*of[ReplayPart], error) {
 		r, err := d.Access.MayReplay(ctx, who, in.ID)
@@ -109,7 +109,7 @@ func (d *door) registerReplays(api huma.API) {
 			return nil, err
 		}
 		p, err := d.Replays.Moment(ctx, r.Site, r.ID, in.At)
-		return answer(partView(p)), err
+		return answer(PartOf(p)), err
 	})
 	handle(d, api, "get-recording-picture", func(ctx context.Context, who signedIn, in *byID) (*drawn, error) {
 		r, err := d.Access.Recording(ctx, who, in.ID)

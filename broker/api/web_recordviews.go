@@ -88,8 +88,9 @@ func transcriptView(x replay.Text) Transcript {
 	return Transcript{Lines: each(x.Lines, func(l terminal.Line) TranscriptLine { return TranscriptLine(l) }), Read: x.To, Next: x.Next, Whole: x.Whole}
 }
 
-func replayView(r Recording, x replay.Overview, zone string) Replay {
-	return Replay{Recording: r.ID, Duration: x.At, Started: x.Started.UTC(), Zone: zone, Parts: x.Segments, Read: x.Read,
+// ReplayOf is a recording as players read it.
+func ReplayOf(recording string, x replay.Overview, zone string) Replay {
+	return Replay{Recording: recording, Duration: x.At, Started: x.Started.UTC(), Zone: zone, Parts: x.Segments, Read: x.Read,
 		Whole: x.Whole || !x.Sealed && x.Index.Parts == x.Segments,
 		Channels: each(x.Channels, func(c replay.Channel) ReplayChannel {
 			return ReplayChannel{Stream: c.Stream, Kind: string(c.Kind), Text: c.Text, Terminal: c.Terminal, At: c.At, End: c.End}
@@ -97,7 +98,8 @@ func replayView(r Recording, x replay.Overview, zone string) Replay {
 		Markers: list(x.Markers), Activity: list(x.Activity), Inputs: list(x.Inputs)}
 }
 
-func partView(p replay.Part) ReplayPart {
+// PartOf is a part as players read it.
+func PartOf(p replay.Part) ReplayPart {
 	return ReplayPart{N: p.N, From: p.From, To: p.To, Complete: p.Complete,
 		Screens: list(p.Screens), Consoles: each(p.Consoles, func(c replay.Console) ReplayConsole { return ReplayConsole(c) }),
 		Events: each(p.Events, func(e replay.Event) ReplayEvent { return ReplayEvent{e} })}

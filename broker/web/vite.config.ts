@@ -10,6 +10,7 @@ export default defineConfig({
     outDir: 'dist',
     emptyOutDir: true,
     manifest: true,
+    rollupOptions: { input: ['index.html', 'play.html'] }, // the second is what the sallyport command shows on a person's own machine
     assetsDir: 'static', // /assets is a page
     assetsInlineLimit: 0, // fonts and pictures stay files: the pages allow no data: sources
     modulePreload: { polyfill: false },

@@ -41,10 +41,26 @@ const unbuilt = `<!doctype html>
 </html>
 `
 
+// unbuiltPlayer is the same on a person's own machine.
+const unbuiltPlayer = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>Sallyport</title>
+<h1>Sallyport</h1>
+<p>This sallyport was built without its player.
+<p>Build it with Node.js, or take pictures out of the recording:
+<pre>make build
+sallyport recordings export RECORDING --format contact-sheet -o FILE</pre>
+</html>
+`
+
 // Pages answers for the application. Safe for concurrent use.
 type Pages struct {
 	files  map[string]file // by path, with the leading slash
 	index  []byte          // the one document
+	player []byte          // the document of Player
 	live   string          // where its WebSockets go: wss://host
 	frames string          // what watching pages may frame
 }
@@ -85,6 +101,10 @@ func open(root fs.FS, base string) (*Pages, error) {
 		}
 		if name == "index.html" {
 			p.index = content
+			return nil
+		}
+		if name == "play.html" {
+			p.player = content
 			return nil
 		}
 		p.files["/"+name] = ready(name, content)
@@ -191,6 +211,20 @@ func (p *Pages) document(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodGet {
 		_, _ = w.Write(body)
 	}
+}
+
+// Player sends the document of the player that stands alone, on a person's own machine. Its files are those of ServeHTTP, its policy the
+// strictest: it draws no terminal, and speaks to nobody but the address it came from.
+func (p *Pages) Player(w http.ResponseWriter) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", p.policy("", false))
+	body := p.player
+	if body == nil {
+		body = []byte(unbuiltPlayer)
+	}
+	_, _ = w.Write(body)
 }
 
 // nonceMark is where the document takes the nonce of its styles.

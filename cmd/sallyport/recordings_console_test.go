@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"encoding/json"
 	"image"
 	"image/png"
+	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/recordings"
 	console "github.com/sallyport/sallyport/recordings/frames"
@@ -77,5 +82,43 @@ func TestAConsoleIsExported(t *testing.T) {
 		if status, _, words := runs(t, "recordings", "play", from, "-o", "json"); status != 0 {
 			t.Errorf("%d %s", status, words)
 		}
+	}
+}
+
+// A console is played by this machine alone, at an address that only its person is told.
+func TestAConsoleIsPlayedHere(t *testing.T) {
+	s := newStudioOf(t, session.VNC, recordings.Options{Picture: console.NewPicture()})
+	s.record(session.ChannelOpened, 1, `{"type":"control"}`)
+	s.record(session.ScreenSize, 1, string(console.SizeData(image.Pt(61, 40), false)))
+	s.close()
+	if status, _, words := runs(t, "recordings", "play", s.dir, "--plain"); status != 2 || !strings.Contains(words, "text cannot show it") {
+		t.Errorf("as text: %d %s", status, words)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	out, in := io.Pipe()
+	p := &program{stdin: strings.NewReader(""), stdout: in, stderr: io.Discard, env: []string{"SALLYPORT_HOME=" + t.TempDir()}, now: time.Now, format: containers{}}
+	ended := make(chan int, 1)
+	go func() { ended <- p.run(ctx, []string{"recordings", "play", s.dir, "--at", "2s", "-o", "json"}) }()
+	var told playing
+	if err := json.NewDecoder(out).Decode(&told); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasPrefix(told.URL, "http://"+told.Listen+"/") || !strings.HasSuffix(told.URL, "/#t=2") || !session.Loopback(strings.Split(told.Listen, ":")[0]) {
+		t.Errorf("told %+v", told)
+	}
+	address, _, _ := strings.Cut(told.URL, "#")
+	res, err := http.Get(address + "replay")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var replay struct{ Target, Signer string }
+	if err := json.NewDecoder(res.Body).Decode(&replay); err != nil || replay.Target != "NGH/NGH-PETCT1/recon-ssh" || replay.Signer != "It is not known here who signed it." {
+		t.Errorf("%+v, %v", replay, err)
+	}
+	stop()
+	if status := <-ended; status != 0 {
+		t.Errorf("ended with %d", status)
 	}
 }

@@ -26,6 +26,8 @@ type playback struct {
 	plain bool
 	at    time.Duration
 	typed withInput
+
+	noBrowser bool // of a console: its address is printed alone
 }
 
 func (p *program) recordingsPlayCommand() *cobra.Command {
@@ -40,7 +42,11 @@ replay is a plain transcript at once: lines, and of editors, pagers and monitors
 screens on which they rested. With --at it begins at a moment: what stood on the
 screen then is drawn from the recording's own picture, and nothing before it is read.
 A file that was fetched, or a recording's directory in a vault, is played without an
-account. Replaying does not verify: see "recordings verify".`,
+account. Replaying does not verify: see "recordings verify".
+
+A console is shown in the browser by a player on this machine alone: nothing is asked of
+the broker, and it ends with Ctrl-C. With --with-input the pointer is drawn where it was.
+With -o json one line is printed: {"listen": "127.0.0.1:N", "url": "http://..."}.`,
 		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason "Complaint 12" --speed 4
   sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason "Complaint 12" --plain | grep swversion
   sallyport recordings play evidence.sally --at 50m`,
@@ -53,6 +59,9 @@ account. Replaying does not verify: see "recordings verify".`,
 		}
 		return nil
 	}, func(ctx context.Context, t openRecording) error {
+		if t.Header().Protocol.Shows() {
+			return p.playConsole(ctx, t, how)
+		}
 		from, err := seek(t, how.at)
 		if err != nil {
 			return err
@@ -65,9 +74,6 @@ account. Replaying does not verify: see "recordings verify".`,
 		switch {
 		case p.asJSON():
 			return p.playJSON(t, how.typed.wanted)
-		case t.Header().Protocol.Shows():
-			return session.Errorf(session.Invalid, "This is a recording of a console, and a terminal cannot show it").
-				WithNext("Play it on its page in the browser, or take pictures out of it: sallyport recordings export " + t.Header().Recording + " --format contact-sheet -o FILE.")
 		case how.plain || !isTerminal(p.stdout):
 			return p.transcript(from, how, t)
 		default:
@@ -78,6 +84,7 @@ account. Replaying does not verify: see "recordings verify".`,
 	c.Flags().DurationVar(&how.idle, "idle", 2*time.Second, "show no pause longer than this")
 	c.Flags().DurationVar(&how.at, "at", 0, "begin at this moment, for example 50m")
 	c.Flags().BoolVar(&how.plain, "plain", false, "write a transcript without timing and colours")
+	c.Flags().BoolVar(&how.noBrowser, "no-browser", false, "print a console's address instead of opening a browser")
 	return c
 }
 

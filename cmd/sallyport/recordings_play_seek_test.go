@@ -35,6 +35,11 @@ type studio struct {
 
 func newStudio(t *testing.T, o recordings.Options) *studio {
 	t.Helper()
+	return newStudioOf(t, session.SSH, o)
+}
+
+func newStudioOf(t *testing.T, protocol session.Protocol, o recordings.Options) *studio {
+	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +54,7 @@ func newStudio(t *testing.T, o recordings.Options) *studio {
 	o.Now = func() time.Time { return began.Add(time.Duration(s.clock.Load()) * time.Second) }
 	s.w, err = recordings.Create(s.dir, recordings.Header{Recording: session.NewID().Recording(), Session: session.NewID().Session(),
 		Request: session.NewID().Request(), GrantHash: strings.Repeat("ab", 32), Site: "NGH", Asset: "NGH-PETCT1", Service: "recon-ssh",
-		Protocol: session.SSH}, o)
+		Protocol: protocol}, o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,8 @@ export interface World {
   pids: Record<string, number>;
   /** Runs sallyport as a persona; its output, or an error with what it said. */
   cli(persona: string, ...args: string[]): string;
+  /** Starts sallyport as a persona: the first line of its output, and the way to its end. */
+  starts(persona: string, ...args: string[]): Promise<{ line: string; stop: () => Promise<number | null> }>;
   /** Runs sallyport-agent at the hospital. */
   agent(...args: string[]): string;
 }
@@ -38,6 +40,18 @@ function run(program: string, args: string[], env: Record<string, string>): stri
   const r = spawnSync(join(bin, program), args, { encoding: 'utf8', timeout: 30_000, maxBuffer: 64 << 20, env: { ...process.env, ...env } });
   if (r.status !== 0) throw new Error(`${program} ${args.join(' ')}: status ${r.status}\n${r.stdout}\n${r.stderr}`);
   return r.stdout;
+}
+
+async function line(program: string, args: string[], env: Record<string, string>) {
+  const child = spawn(join(bin, program), args, { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...env } });
+  const gone = new Promise<number | null>((done) => child.once('exit', done));
+  let [out, said] = ['', ''];
+  child.stderr!.on('data', (d: Buffer) => (said = (said + d).slice(-4000)));
+  await new Promise<void>((done, fail) => {
+    child.stdout!.on('data', (d: Buffer) => (out += d).includes('\n') && done());
+    void gone.then((code) => fail(new Error(`${program} ${args.join(' ')}: status ${code}\n${said}`)));
+  });
+  return { line: out.split('\n')[0]!, stop: () => (child.kill('SIGINT'), gone) };
 }
 
 /** Starts a world; with assets, these devices stand in for the simulated ones. */
@@ -68,6 +82,7 @@ export async function start(assets?: string): Promise<{ world: World; stop: () =
         return facts().pids;
       },
       cli: (persona, ...args) => run('sallyport', args, { SALLYPORT_HOME: f.personas[persona]!.home, BROWSER: 'curl -sSLo /dev/null' }),
+      starts: (persona, ...args) => line('sallyport', args, { SALLYPORT_HOME: f.personas[persona]!.home }),
       agent: (...args) => run('sallyport-agent', [...args, '--socket', f.agent_socket], {}),
     },
     stop: async () => {

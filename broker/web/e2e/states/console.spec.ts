@@ -78,6 +78,39 @@ test('a jump shows its moment, and reads one part', async ({ page }) => {
   }
 });
 
+test('another moment in the address is shown on the open page', async ({ page }) => {
+  await mock(page, 'auditor', answers().all);
+  await begin(page, '#t=5');
+  await expect.poll(() => shown(page), { timeout: 30_000 }).toBe(now(5));
+  for (const to of [37, 13]) {
+    await page.evaluate((t) => (location.hash = `t=${t}`), to);
+    await expect.poll(() => shown(page), { message: `at ${to}`, timeout: 30_000 }).toBe(now(to));
+  }
+  await page.goBack();
+  await expect.poll(() => shown(page), { timeout: 30_000 }).toBe(now(37));
+});
+
+test('the pointer is shown by its picture, and drawn where somebody opened what was typed', async ({ page }) => {
+  const green = Buffer.alloc(8 + 4 * 4 * 4).fill(Buffer.from([0xff, 0, 0xc8, 0]), 8); // 4 x 4, its tip at 1, 1
+  for (const [i, n] of [1, 1, 4, 4].entries()) green.writeUInt16BE(n, 2 * i);
+  const part = (typed: T.ReplayPart['events']): T.ReplayPart => ({ ...v.parts[0]!, to: v.duration, events: [v.parts[0]!.events[0]!, [1e5, 3, 'k', green.toString('base64')], ...typed] });
+  let typed: T.ReplayPart['events'] = [];
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/replay`]: { ...replay, parts: 1 }, [`GET /recordings/${vid}/replay/*`]: () => part(typed) }).all);
+  await begin(page, '#t=1');
+  await expect(page.getByText(/Where the engineer pointed is sealed for the hospital/)).toBeVisible();
+  await expect.poll(() => page.locator('canvas.shape').evaluate((c: HTMLCanvasElement) => [c.width, c.height, ...c.getContext('2d')!.getImageData(0, 0, 1, 1).data])).toEqual([4, 4, 0, 200, 0, 255]);
+  const at = (x: number, y: number) => canvas(page).evaluate((c: HTMLCanvasElement, [x, y]) => [...c.getContext('2d')!.getImageData(x!, y!, 1, 1).data], [x, y]);
+  await page.screenshot({ path: '../../build/screens/console-pointer.png' });
+  const moves = (when: number, x: number, y: number): T.ReplayPart['events'][number] => [when, 3, 'i' as 'k', Buffer.from([0x50, x >> 8, x & 255, y >> 8, y & 255, 0, 0]).toString('base64')];
+  typed = [moves(2e5, 30, 40), moves(5e6, 100, 60)];
+  await page.reload();
+  await expect(page.getByText('The pointer is drawn where the engineer moved it.')).toBeVisible();
+  await expect.poll(() => at(29, 39)).toEqual([0, 200, 0, 255]);
+  await page.evaluate(() => (location.hash = 't=6'));
+  await expect.poll(() => at(99, 59)).toEqual([0, 200, 0, 255]);
+  expect(await at(29, 39)).not.toEqual([0, 200, 0, 255]);
+});
+
 test('it plays from part to part, at any speed, and to its end', async ({ page }) => {
   await mock(page, 'auditor', answers().all);
   await begin(page, '#t=1');

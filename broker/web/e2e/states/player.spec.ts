@@ -62,6 +62,17 @@ test('a reason comes first', async ({ page }) => {
   await expect(page.getByRole('link', { name: 'Download the evidence pack' })).toHaveAttribute('href', `/api/v1/recordings/${vid}/pack?reason=Incident%3A%20ticket%204711`);
 });
 
+test('another moment in the address is shown on the open page', async ({ page }) => {
+  await mock(page, 'auditor', answers().all);
+  await page.goto(`/recordings/${vid}#t=61`);
+  await expect(shown(page)).toContainText('$ uptime');
+  await expect(shown(page)).not.toContainText('exit');
+  await page.evaluate(() => (location.hash = 't=500'));
+  await expect(shown(page)).toContainText('exit');
+  await page.goBack();
+  await expect(shown(page)).not.toContainText('exit');
+});
+
 test('eight hours on one line', async ({ page }) => {
   const duration = 8 * 3600e6;
   const markers: T.Marker[] = [{ at: 0, kind: 'shell', text: 'shell' }];

@@ -366,3 +366,9 @@ export function stamp(at: number): string {
   const h = Math.floor(s / 3600);
   return (h ? h + ':' + two(Math.floor((s % 3600) / 60)) : String(Math.floor(s / 60))) + ':' + two(s % 60);
 }
+
+/** The moment that an address names, in microseconds: "#t=12.5" is one. */
+export function momentIn(hash: string): { at: number } | undefined {
+  const t = new URLSearchParams(hash.slice(1)).get('t');
+  return t === null ? undefined : { at: Math.max(0, Number(t) || 0) * 1e6 };
+}

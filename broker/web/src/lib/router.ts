@@ -29,7 +29,7 @@ export const place: Readable<Place> = readable(here(), (set) => {
 
 /** Pages with a security policy of their own: they are loaded, never walked into. */
 export function ownPolicy(path: string): boolean {
-  return places.some(({ place }) => path.startsWith(`/${place}/`)) || /^\/recordings\/[^/]+/.test(path);
+  return places.some(({ place }) => path.startsWith(`/${place}/`)) || path.startsWith('/watch/') || /^\/recordings\/[^/]+/.test(path);
 }
 
 /** Goes to a local path. */

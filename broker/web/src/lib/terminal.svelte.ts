@@ -184,7 +184,7 @@ export class Work {
       case 'thawed':
         this.frozen = n.causes ?? [];
         this.held = false;
-        if (this.frozen.length === 0) this.say(n.text || 'The hospital lifted the freeze. ' + this.#side.words.thawed);
+        if (this.frozen.length === 0) this.say(`${n.text || 'The hospital lifted the freeze.'} ${this.#side.words.thawed}`);
         return;
       case 'exit':
         this.exit = { status: n.status ?? null, text: n.text ?? '' };
@@ -201,7 +201,7 @@ export class Work {
         this.speak(watching(this.watchers));
         return;
       case 'taken':
-        this.speak('This terminal was opened in another window.');
+        this.speak('It was opened in another window.');
         return;
       default:
         if (n.text) this.say(n.text);
@@ -222,7 +222,7 @@ export class Work {
   }
 
   #over(why: string): void {
-    this.ended = why || 'It is over';
+    this.ended = why.replace(/\.$/, '') || 'It is over'; // pages end the sentence
     this.standing = 'ended';
     this.speak('The session is over. ' + this.ended + '.');
   }
@@ -233,7 +233,7 @@ export class Work {
     this.words = words;
     if (s === 'away') this.speak('Your connection dropped. It comes back by itself.');
     if (s === 'refused') this.speak(words?.message ?? '');
-    if (s === 'ended') this.ended ??= words?.message || 'It is over';
+    if (s === 'ended') this.#over(words?.message ?? '');
   }
 }
 

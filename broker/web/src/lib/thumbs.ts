@@ -1,20 +1,19 @@
 // Small pictures of the moments of a recording, for the time line. They are fetched one at a
 // time, and only the newest that is wanted.
-import { api } from './api';
 
 const most = 200; // that are kept
 const steps = 400; // moments that are told apart
 
 export class Thumbs {
-  #id: string;
+  #source: string;
   #duration: () => number;
   #have = new Map<number, ImageBitmap | null>(); // the latest used last; null: there is none
   #want: number | null = null;
   #running: Promise<void> | null = null;
   #gone = new AbortController();
 
-  constructor(id: string, duration: () => number) {
-    this.#id = id;
+  constructor(source: string, duration: () => number) {
+    this.#source = source;
     this.#duration = duration;
   }
 
@@ -43,7 +42,7 @@ export class Thumbs {
       this.#want = null;
       let picture: ImageBitmap | null = null;
       try {
-        const r = await fetch(api`/recordings/${this.#id}/replay/thumb/${key}`, { credentials: 'same-origin', cache: 'no-store', signal: this.#gone.signal });
+        const r = await fetch(`${this.#source}/thumb/${key}`, { credentials: 'same-origin', cache: 'no-store', signal: this.#gone.signal });
         if (r.ok) picture = await createImageBitmap(await r.blob());
         else if (r.status === 429 || r.status >= 500) continue; // another time
       } catch {

@@ -8,6 +8,7 @@ const mostPixels = 3840 * 2400;
 const mostCursor = 64;
 const mostColours = 253;
 const box = 254;
+const pointed = 0x50; // "P", an input of the pointer
 const same = 255;
 
 const malformed = () => new Error('A part of this console cannot be read.');
@@ -46,6 +47,16 @@ export interface Box {
   h: number;
 }
 
+/** A pointer as the device shows it. */
+export interface Shape {
+  hotX: number;
+  hotY: number;
+  w: number;
+  h: number;
+  /** Red, green, blue, alpha of each pixel. */
+  pix: Uint8ClampedArray<ArrayBuffer>;
+}
+
 /** What a console shows. */
 export class Picture {
   w = 0;
@@ -56,14 +67,19 @@ export class Picture {
   pix = new Uint8ClampedArray(0);
   /** What changed since somebody took it. */
   changed: Box | null = null;
+  /** The pointer's picture; null: it has none. */
+  shape: Shape | null = null;
+  /** Where the pointer is. Only what was typed tells, which is sealed: null where nobody opened it. */
+  pointer: { x: number; y: number } | null = null;
   #words = new Int32Array(0);
 
-  /** Lets an event happen: "w" size, "t" tiles, "k" cursor. */
+  /** Lets an event happen: "w" size, "t" tiles, "k" cursor, "i" an input that was opened. */
   take(kind: string, data: Uint8Array): void {
     const b = new Bytes(data);
     if (kind === 'w') this.#size(b);
     else if (kind === 't') this.#tiles(b);
-    else if (kind === 'k') cursor(b);
+    else if (kind === 'k') this.shape = cursor(b);
+    else if (kind === 'i') return this.#point(b);
     else return;
     if (b.left) throw malformed();
   }
@@ -72,7 +88,8 @@ export class Picture {
   stand(data: Uint8Array): void {
     const b = new Bytes(data);
     this.#size(b);
-    cursor(b);
+    this.shape = cursor(b);
+    this.pointer = null;
     const wide = Math.ceil(this.w / tile);
     const count = wide * Math.ceil(this.h / tile);
     const before: number[] = [];
@@ -87,6 +104,7 @@ export class Picture {
   clear(): void {
     this.w = this.h = 0;
     this.hidden = false;
+    this.shape = this.pointer = null;
     this.pix = new Uint8ClampedArray(0);
     this.#words = new Int32Array(0);
     this.changed = null;
@@ -97,6 +115,12 @@ export class Picture {
     const c = this.changed;
     this.changed = null;
     return c;
+  }
+
+  /** Input says where the pointer went; keys and text are nothing to see. */
+  #point(b: Bytes): void {
+    if (b.left !== 7 || b.one() !== pointed) return;
+    this.pointer = { x: b.two(), y: b.two() };
   }
 
   #size(b: Bytes): void {
@@ -204,11 +228,18 @@ export class Picture {
   }
 }
 
-/** Reads a pointer's picture. Where it stood is not on record, so it is not drawn. */
-function cursor(b: Bytes): void {
+/** Reads a pointer's picture. */
+function cursor(b: Bytes): Shape | null {
   const [hx, hy, w, h] = [b.two(), b.two(), b.two(), b.two()];
   const none = !hx && !hy && !w && !h;
   if (w > mostCursor || h > mostCursor || (!none && (hx >= w || hy >= h))) throw malformed();
   b.need(4 * w * h);
-  b.at += 4 * w * h;
+  const pix = new Uint8ClampedArray(4 * w * h);
+  for (let i = 0; i < pix.length; i += 4, b.at += 4) {
+    pix[i] = b.b[b.at + 1]!;
+    pix[i + 1] = b.b[b.at + 2]!;
+    pix[i + 2] = b.b[b.at + 3]!;
+    pix[i + 3] = b.b[b.at]!;
+  }
+  return w && h ? { hotX: hx, hotY: hy, w, h, pix } : null;
 }
