@@ -88,13 +88,6 @@ func (b *Book) Standing(asset string) (Standing, bool) {
 	return b.standing(asset, now), true
 }
 
-// Assets lists those that have an interlock, sorted.
-func (b *Book) Assets() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return slices.Sorted(maps.Keys(b.rules))
-}
-
 // standing is called with mu held.
 func (b *Book) standing(asset string, now time.Time) Standing {
 	rule := b.rules[asset]
