@@ -22,7 +22,7 @@ import (
 )
 
 // Binaries that are measured are built as they ship.
-var buildFlags = []string{"-trimpath", "-ldflags=-w"}
+var buildFlags = []string{"-trimpath", "-ldflags=-s -w"}
 
 // figure prints one line of the table.
 func figure(what string, ours float64, unit, beside, target string, met bool) {
