@@ -20,7 +20,7 @@ const pageCertificate = "console.pem" // which the agent makes, in its state dir
 
 func (a *Agent) page() page.Config {
 	return page.Config{
-		Settings: a.cfg.Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, Board: a.board,
+		Settings: a.cfg.Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, States: controls{a}, Board: a.board,
 		Picture: a.picture, Now: a.now, Log: a.log,
 	}
 }
@@ -56,6 +56,7 @@ func (a *Agent) board() page.Board {
 		shown := page.Asset{Name: asset.Name, Label: asset.Label}
 		shown.ByName = slices.ContainsFunc(barred, func(s ledger.Scope) bool { return s.Asset == asset.Name })
 		shown.Frozen = b.Frozen || shown.ByName
+		shown.State = a.standing(asset, zone)
 		for _, l := range live {
 			if l.Asset == asset.Name {
 				v := visitOf(l, entryOf(entries, l.ID), zone)
@@ -82,6 +83,22 @@ func (a *Agent) board() page.Board {
 	return b
 }
 
+// standing is what a scanner does for its patients; nil for one without an interlock.
+func (a *Agent) standing(asset Asset, zone *time.Location) *page.State {
+	s, some := a.states.Standing(asset.Name)
+	if !some {
+		return nil
+	}
+	out := &page.State{Is: s.State, Says: wording.Clean(s.Words()), Switch: slices.ContainsFunc(asset.Modality.Sources, func(s StateSource) bool { return s.Operator })}
+	if !s.At.IsZero() {
+		out.At = s.At.In(zone)
+	}
+	if !s.Until.IsZero() {
+		out.Until = s.Until.In(zone)
+	}
+	return out
+}
+
 // visitOf is a live session with what its engineer signed.
 func visitOf(l engine.LiveSession, e ledger.Entry, zone *time.Location) page.Session {
 	s := page.Session{
@@ -93,7 +110,7 @@ func visitOf(l engine.LiveSession, e ledger.Entry, zone *time.Location) page.Ses
 		s.Work = wording.Sentence(wording.Clean(l.Engineer.Shown()) + " may " + wording.Work(targetsOf(e), e.Why.Class, e.Why.Channels))
 	}
 	for _, cause := range l.Frozen {
-		s.Local = s.Local || cause == causeLocal
+		s.Thaws = s.Thaws || cause == causeLocal || cause == engine.CauseInterlock
 		s.Frozen = append(s.Frozen, causeWords(cause))
 	}
 	return s
@@ -111,6 +128,8 @@ func causeWords(cause string) string {
 	switch cause {
 	case causeLocal:
 		return "here"
+	case engine.CauseInterlock:
+		return "for the patient"
 	case causeBroker:
 		return "by the hospital, through the broker"
 	}

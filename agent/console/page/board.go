@@ -2,8 +2,11 @@ package page
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
+
+	"github.com/sallyport/sallyport/session"
 )
 
 // Board is how the hospital's scanners stand at a moment. Times are in the zone in which
@@ -22,7 +25,39 @@ type Asset struct {
 	Frozen      bool // nothing opens there
 	ByName      bool // and it was frozen alone, so it can be thawed alone
 	On          []Session
-	Could       int // grants that could be opened at any moment
+	State       *State // what the scanner does for its patients; nil: nothing here knows, and nothing is stopped by it
+	Could       int    // grants that could be opened at any moment
+}
+
+// State is what a scanner does for its patients, and whose word that is.
+type State struct {
+	Is     session.ModalityState
+	Says   string    // whose word, with what they add
+	At     time.Time // when it was said last; zero: never
+	Until  time.Time // when it stops to hold, if nobody says it again; zero: that is not known
+	Switch bool      // the operator's switch is asked
+}
+
+// Choices are what people at the scanner can say of it, what restricts most first.
+func (State) Choices() []Choice {
+	return []Choice{
+		{session.Scanning, "Scanning"}, {session.PatientOnTable, "Patient on table"}, {session.ModalityIdle, "Idle"},
+		{session.InService, "In service"}, {session.Down, "Down"},
+	}
+}
+
+// Choice is a state as a button.
+type Choice struct {
+	Is    session.ModalityState
+	Words string
+}
+
+// Loosens reports whether a state restricts less than how the scanner stands now: then
+// somebody has to have signed in to say it.
+func (s State) Loosens(to session.ModalityState) bool {
+	all := session.ModalityStates()
+	at, now := slices.Index(all, to), slices.Index(all, s.Is)
+	return at < 0 || now < 0 || at < now
 }
 
 // Session is somebody who is connected, or may connect again. Why they came is read from
@@ -35,7 +70,7 @@ type Session struct {
 	Opened, Deadline  time.Time
 	Connections       int
 	Frozen            []string // by what, in words
-	Local             bool     // frozen at this agent, too
+	Thaws             bool     // can be thawed here, as a session
 	Picture           string   // changes with the picture of the screen; empty: there is none
 }
 
@@ -58,6 +93,20 @@ func left(until, now time.Time) string {
 		return fmt.Sprintf("%d min", int(d.Minutes()))
 	}
 	return fmt.Sprintf("%d h %02d min", int(d.Hours()), int(d.Minutes())%60)
+}
+
+// ago is how long something is past, as people say it.
+func ago(at, now time.Time) string {
+	switch d := now.Sub(at); {
+	case d < 10*time.Second:
+		return "just now"
+	case d < time.Minute:
+		return "less than a minute ago"
+	case d < 90*time.Minute:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	default:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
 }
 
 // boards makes one board for all who look at the same moment.

@@ -12,6 +12,7 @@
 //	POST /stop     asset | session | all
 //	POST /freeze   asset | session | all
 //	POST /thaw     asset | session | all                   (signed in)
+//	POST /state    asset, state                            (signed in, for what allows more)
 //	POST /signin   pin
 //	POST /signout
 //

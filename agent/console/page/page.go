@@ -22,6 +22,7 @@ type Config struct {
 	Settings Settings
 	Kept     string // file of the certificate that the agent makes
 	Controls console.Controls
+	States   console.States
 	Board    func() Board
 	// Picture is a session's screen as PNG, with its masks; nil: there is none.
 	Picture func(session string) []byte
@@ -35,6 +36,7 @@ var files embed.FS
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"clock": func(t time.Time) string { return t.Format("15:04") },
 	"left":  left,
+	"ago":   ago,
 	"both": func(v view, a Asset) any {
 		return struct {
 			View  view
@@ -124,6 +126,7 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("POST /stop", p.act("stopped", false, func(t console.Target) error { _, err := p.cfg.Controls.Kill(t); return err }))
 	mux.HandleFunc("POST /freeze", p.act("frozen", false, func(t console.Target) error { _, err := p.cfg.Controls.Freeze(t); return err }))
 	mux.HandleFunc("POST /thaw", p.act("thawed", true, func(t console.Target) error { _, err := p.cfg.Controls.Thaw(t); return err }))
+	mux.HandleFunc("POST /state", p.setState)
 	mux.HandleFunc("POST /signin", p.signIn)
 	mux.HandleFunc("POST /signout", p.signOut)
 	return p.guarded(mux)
@@ -151,6 +154,36 @@ func (p *page) act(done string, signed bool, do func(console.Target) error) http
 		}
 		http.Redirect(w, r, "/?done="+done, http.StatusSeeOther)
 	}
+}
+
+// setState is the operator's switch. To say what restricts as much as before, or more, needs
+// no sign-in.
+func (p *page) setState(w http.ResponseWriter, r *http.Request) {
+	fields, err := form(r, "asset", "state")
+	to := console.Switch{Asset: fields["asset"], State: session.ModalityState(fields["state"])}
+	if err == nil && p.loosens(to) && !p.signIns.known(r, true) {
+		err = session.Errorf(session.Denied, "To say that more is allowed needs a sign-in.").WithNext("Sign in with the PIN and press again.")
+	}
+	if err == nil {
+		_, err = p.cfg.States.Set(to)
+	}
+	p.cfg.Log.Info("pressed on the agent's page", "what", "state", "asset", to.Asset, "state", string(to.State), "from", r.RemoteAddr, "err", err)
+	if err != nil {
+		p.show(w, r, err)
+		return
+	}
+	http.Redirect(w, r, "/?done=said", http.StatusSeeOther)
+}
+
+// loosens reports whether a scanner would be less restricted by its operator's word. What
+// is not known here is for the agent to refuse.
+func (p *page) loosens(to console.Switch) bool {
+	for _, a := range p.boards.fresh(0).Assets {
+		if a.Name == to.Asset && a.State != nil {
+			return a.State.Loosens(to.State)
+		}
+	}
+	return true
 }
 
 func (p *page) signIn(w http.ResponseWriter, r *http.Request) {
@@ -222,7 +255,7 @@ func (p *page) show(w http.ResponseWriter, r *http.Request, err error) {
 		_ = errors.As(err, &v.Problem)
 		status = v.Problem.Kind.Status()
 	} else {
-		v.Done = map[string]string{"stopped": "Stopped. The connections to the scanner are closed.", "frozen": "Frozen. Nothing more goes to the scanner.", "thawed": "Thawed."}[r.URL.Query().Get("done")]
+		v.Done = map[string]string{"stopped": "Stopped. The connections to the scanner are closed.", "frozen": "Frozen. Nothing more goes to the scanner.", "thawed": "Thawed.", "said": "Said. What is frozen stays so until it is thawed."}[r.URL.Query().Get("done")]
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)

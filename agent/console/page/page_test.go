@@ -64,6 +64,10 @@ func (c *pressed) list() []string {
 	return slices.Clone(c.did)
 }
 
+func (c *pressed) States() []console.State { return nil }
+func (c *pressed) Set(s console.Switch) (console.State, error) {
+	return console.State{}, c.press("set "+string(s.State), console.Target{Asset: s.Asset})
+}
 func (c *pressed) Status() console.Status { return console.Status{} }
 func (c *pressed) Kill(t console.Target) (console.Killed, error) {
 	return console.Killed{}, c.press("kill", t)
@@ -145,7 +149,7 @@ func serve(t *testing.T, cheap bool) *stand {
 	done := make(chan error, 1)
 	kept := filepath.Join(dir, "console.pem")
 	go func() {
-		p := newPage(ctx, Config{Settings: settings, Kept: kept, Controls: s.agent, Board: s.look,
+		p := newPage(ctx, Config{Settings: settings, Kept: kept, Controls: s.agent, States: s.agent, Board: s.look,
 			Picture: func(id string) []byte { return map[string][]byte{"S-x": []byte("png")}[id] }, Now: s.clock, Log: slog.New(slog.DiscardHandler)})
 		if cheap {
 			p.signIns.right = func(typed string) (bool, error) { return typed == pin, nil }
@@ -250,7 +254,7 @@ func TestNobodyPressesFromElsewhere(t *testing.T) {
 		"text":                         func(r *http.Request) { r.Header.Set("Content-Type", "text/plain") },
 		"by GET":                       func(r *http.Request) { r.Method = http.MethodGet; r.URL.RawQuery = "asset=NGH-PETCT1" },
 	} {
-		for _, path := range []string{"/stop", "/freeze", "/thaw"} {
+		for _, path := range []string{"/stop", "/freeze", "/thaw", "/state"} {
 			if status, body, _ := s.do("POST", path, url.Values{"asset": {"NGH-PETCT1"}}, token, change); status < 400 {
 				t.Errorf("%s, %s: %d %s", name, path, status, body)
 			}
@@ -349,6 +353,52 @@ func TestStrangersLearnThatSomebodyIsConnectedAndNoMore(t *testing.T) {
 		if _, body, _ := s.do("GET", "/", nil, token, nil); strings.Contains(body, "Brandt") {
 			t.Errorf("%s: still signed in", name)
 		}
+	}
+}
+
+// To say what restricts as much or more needs no sign-in; to say that more is allowed does.
+func TestTheSwitchTightensForEverybody(t *testing.T) {
+	s := serve(t, true)
+	set := func(asset, state, token string) int {
+		status, _, _ := s.do("POST", "/state", url.Values{"asset": {asset}, "state": {state}}, token, nil)
+		return status
+	}
+	token := s.signIn()
+	var want []string
+	states := session.ModalityStates() // from what allows most
+	for now, is := range states {
+		s.change(func(b *Board) {
+			b.Assets = slices.Clone(b.Assets)
+			b.Assets[0].State = &State{Is: is, Says: "the operator", Switch: true}
+		})
+		_, body, _ := s.do("GET", "/", nil, "", nil)
+		for to, state := range states {
+			status := set("NGH-PETCT1", string(state), "")
+			if to < now && status != session.Denied.Status() || to >= now && status != http.StatusSeeOther {
+				t.Errorf("a stranger says %s while it is %s: %d", state, is, status)
+			}
+			if to >= now {
+				want = append(want, "set "+string(state)+" NGH-PETCT1")
+			}
+			if offered := strings.Contains(body, `value="`+string(state)+`"`); offered != (to >= now && state != session.ModalityUnknown) {
+				t.Errorf("a stranger is offered %s while it is %s: %v", state, is, offered)
+			}
+			if status := set("NGH-PETCT1", string(state), token); status != http.StatusSeeOther {
+				t.Errorf("who signed in says %s while it is %s: %d", state, is, status)
+			}
+			want = append(want, "set "+string(state)+" NGH-PETCT1")
+		}
+	}
+	for _, c := range [][2]string{{"NGH-CT2", "scanning"}, {"NGH-X", "scanning"}, {"", ""}, {"NGH-PETCT1", "fine"}} { // no interlock, or nothing of that name
+		if status := set(c[0], c[1], ""); status != session.Denied.Status() {
+			t.Errorf("%v: %d", c, status)
+		}
+	}
+	if did := s.agent.list(); !slices.Equal(did, want) {
+		t.Errorf("it did %v", did)
+	}
+	if _, body, _ := s.do("GET", "/", nil, "", nil); !strings.Contains(body, "The scanner is scanning.") || !strings.Contains(body, "Interlock: none.") {
+		t.Error("the states are not said")
 	}
 }
 

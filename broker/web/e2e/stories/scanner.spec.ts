@@ -67,12 +67,31 @@ test('the page at the scanner: nobody, somebody and why, frozen, stopped', async
   await expect.poll(() => picture.evaluate((e: HTMLImageElement) => e.naturalWidth)).toBeGreaterThan(300);
   await shown(page, 'somebody');
 
+  // A patient comes, whom anybody may report; that nobody is there any more needs the PIN, and a thaw.
+  await expect(scanner).toContainText('The scanner is in service.');
+  const passer = await atTheScanner(browser, world, false);
+  await expect(passer.getByRole('region', { name: 'NGH-MR1' })).toContainText('Interlock: none.');
+  await passer.getByRole('button', { name: 'Patient on table' }).click();
+  await expect(passer.getByRole('region', { name: 'NGH-PETCT1' })).toContainText('The scanner is with a patient on the table.');
+  await expect(passer.getByRole('button', { name: 'Idle' })).toHaveCount(0);
+  await passer.context().close();
+  await expect(scanner).toContainText('Frozen for the patient');
+  await expect(scanner.getByRole('button', { name: 'Patient on table' })).toHaveAttribute('aria-pressed', 'true');
+  await shown(page, 'patient');
+  await scanner.getByRole('button', { name: 'Thaw this session' }).click();
+  await expect(page.getByRole('alert')).toBeVisible();
+  await expect(scanner).toContainText('Frozen for the patient');
+  await scanner.getByRole('button', { name: 'In service' }).click();
+  await expect(scanner).toContainText('The scanner is in service.');
+  await scanner.getByRole('button', { name: 'Thaw this session' }).click();
+  await expect(scanner).toContainText('Connected');
+
   await scanner.getByRole('button', { name: /^Freeze/ }).click();
   await expect(page.getByRole('status').first()).toContainText('Nothing more goes to the scanner.');
   await expect(scanner).toContainText('Frozen here');
   await shown(page, 'frozen');
   await scanner.getByRole('button', { name: /^Thaw/ }).click();
-  await expect(scanner).not.toContainText('Frozen');
+  await expect(scanner).not.toContainText('Frozen here');
 
   // STOP with the broker suspended, on a tablet whose browser runs no scripts, by nobody who signed in.
   process.kill(world.pids.broker!, 'SIGSTOP');
