@@ -139,7 +139,7 @@ func (m *requestUnderDecision) extends(g grant.Grant) string {
 }
 
 func (m *requestUnderDecision) cautions(g grant.Grant, d draft) []string {
-	list := wording.Cautions(g.Class, g.Channels, m.engineer.Client)
+	list := append(wording.Cautions(g.Class, g.Channels, m.engineer.Client), wording.Takes(g.Services, m.offered.Services)...)
 	before := "The broker says that another approver"
 	if len(m.before) > 0 {
 		before = wording.List(m.before)

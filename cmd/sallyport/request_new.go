@@ -120,6 +120,9 @@ func (p *program) requestNew(ctx context.Context, who signedIn, w newRequest) er
 		return err
 	}
 	request.Eng = who.login.Person.Identity
+	for _, words := range wording.Takes(request.Services, scanner.Services) {
+		p.say("%s", words)
+	}
 	answer, err := p.handIn(ctx, who, bundle, request, w.noBrowser)
 	if err != nil {
 		return err

@@ -24,6 +24,9 @@ func phrases() map[string]string {
 		"nothing":    "copy no files",
 		"shell":      "A shell or a command can do whatever the scanner's service account may do, and can carry files in and out whatever the line about files says. All of it is recorded.",
 		"disruptive": "This work can stop an examination. Make sure that no patient depends on this scanner now.",
+		"takes":      "A Windows 7 has one session: connecting by RDP takes the console from whoever works at the scanner.",
+		"together":   "To look together with whoever is there, use the console that speaks VNC:",
+		"legacy":     "TLS of the past is allowed between agent and console: who taps the hospital's network there could read what passes.",
 		"web":        "The engineer signed on the broker's web page. If the broker were taken over, it could have stood in for them.",
 	}
 }

@@ -4,7 +4,7 @@ import { full } from './mine';
 import { city, differs, moment, span } from './time.svelte';
 import { channelWords, className, list } from './words';
 import words from './words.json';
-import type { Channel, ClientClass, Request, ServiceClass } from './types';
+import type { Channel, ClientClass, Request, Service, ServiceClass } from './types';
 import type { Less } from './grants';
 
 /** What one does on a device, beside what is carried to it or from it. */
@@ -69,6 +69,19 @@ export function cautions(g: Pick<Asked, 'channels' | 'class'>, engineer: ClientC
   if (g.class === 'disruptive') all.push(words.phrases.disruptive);
   if (engineer === 'web') all.push(words.phrases.web);
   return all;
+}
+
+/** What it means to connect to some services of a scanner that has all of these, for who asks and for who decides. */
+export function takes(chosen: string[], all: Service[]): string[] {
+  const list: string[] = [];
+  const picked = all.filter((s) => chosen.includes(s.name));
+  if (picked.some((s) => s.protocol === 'rdp')) {
+    list.push(words.phrases.takes);
+    const vnc = all.find((s) => s.protocol === 'vnc');
+    if (vnc) list.push(`${words.phrases.together} ${vnc.name}.`);
+  }
+  if (picked.some((s) => s.legacy_tls)) list.push(words.phrases.legacy);
+  return list;
 }
 
 /** In what kind of program the engineer signed, and what that means. */
