@@ -52,6 +52,7 @@ type Agent struct {
 	client   *link.Client
 	devices  *device.Devices
 	states   *modality.Book
+	lamps    *lamps
 	engine   *engine.Engine
 	spool    *spool.Spool
 	quota    *spool.Quota
@@ -207,12 +208,14 @@ func (a *Agent) makeEngine() error {
 		a.log.Info("modality", "asset", asset, "state", string(s.State), "says", s.Words())
 		a.engine.ModalityChanged(asset)
 	})
+	a.lamps = newLamps(a.cfg.Assets, a.log)
 	a.engine, err = engine.New(engine.Config{
 		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh, vnc, rdp}, Inner: inner, Protocol: a.devices.Protocol,
 		Site: a.cfg.Site, Agent: a.fingerprint(),
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: a.now,
 		Modality: a.modality,
 		Idle:     func(asset string) time.Duration { return a.rules.Load().idle(asset) },
+		Lamp:     a.lamps.light,
 	})
 	if err != nil {
 		return err
@@ -281,6 +284,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.spool.Run(gctx) })
 	group.Go(func() error { return a.unsealed.run(gctx) })
 	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}, controls{a}) })
+	group.Go(func() error { return a.lamps.run(gctx) })
 	if a.cfg.Console.Listen != "" {
 		group.Go(func() error { return page.Serve(gctx, a.page()) })
 	}

@@ -84,6 +84,8 @@ type Asset struct {
 	// Interlock lists, by class, the states in which sessions work, where they are fewer
 	// than package session/interlock has; it needs sources of the modality's state.
 	Interlock Interlock `yaml:"interlock,omitempty"`
+	// Lamp is on while anybody is connected.
+	Lamp *Lamp `yaml:"lamp,omitempty"`
 }
 
 // Policy is what the hospital allows on an asset. What is not said is strict: one
@@ -241,6 +243,7 @@ func (v *checker) assets(assets []Asset) {
 		v.endpoints(path+".endpoints", a.Endpoints)
 		v.masks(path+".masks", a)
 		v.modality(path, a)
+		v.lamp(path+".lamp", a.Lamp)
 	}
 }
 

@@ -172,5 +172,5 @@ func (c *Config) interlock(asset string) interlock.Rules {
 // modality is how an asset stands, for the engine.
 func (a *Agent) modality(asset string) (engine.Modality, bool) {
 	s, some := a.states.Standing(asset)
-	return engine.Modality{State: s.State, Says: s.Words(), Rules: a.rules.Load().interlock(asset)}, some
+	return engine.Modality{State: s.State, Says: s.Words(), Rules: a.rules.Load().interlock(asset), Shut: s.Shut}, some
 }

@@ -18,6 +18,7 @@ func scanner(t *testing.T, text string) (a Asset, err error) {
 	}
 	v := &checker{}
 	v.modality("$", a)
+	v.lamp("$.lamp", a.Lamp)
 	if len(v.errs) > 0 {
 		return a, v.errs[0]
 	}
@@ -85,6 +86,7 @@ modality:
   - key_switch: gpio:/dev/gpiochip0:17
   - mpps: {listen: "10.40.10.5:11112", calling: [NGH_CT2]}
   - probe: {endpoint: console, port: 8226, path: /status, field: state, states: {SCAN: scanning, READY: in-service}}
+lamp: {line: "serial:/dev/ttyS0:rts", required: true}
 `
 
 func TestSourcesAreMadeOfWhatIsConfigured(t *testing.T) {
@@ -103,7 +105,7 @@ func TestSourcesAreMadeOfWhatIsConfigured(t *testing.T) {
 		t.Fatal(err)
 	}
 	var back Asset
-	if err := yaml.UnmarshalWithOptions(text, &back, yaml.Strict()); err != nil || len(back.Modality.Sources) != 4 {
+	if err := yaml.UnmarshalWithOptions(text, &back, yaml.Strict()); err != nil || len(back.Modality.Sources) != 4 || back.Lamp == nil || *back.Lamp != *a.Lamp {
 		t.Errorf("%s\n%+v, %v", text, back.Modality, err)
 	}
 }
@@ -117,6 +119,7 @@ func TestSourcesThatCannotBeAreRefused(t *testing.T) {
 		"10.40.10.5:11112":       "0.0.0.0:11112",
 		"calling: [NGH_CT2]":     "calling: [NGH_CT2], from: [anywhere]",
 		"[NGH_CT2]":              "[]",
+		"ttyS0:rts":              "ttyS0:cts",
 		"10.40.12.11}":           "console.local}", // then nobody knows from where it reports
 	} {
 		if _, err := scanner(t, strings.Replace(wiredScanner, good, bad, 1)); err == nil {

@@ -41,6 +41,7 @@ func (c controls) Status() console.Status {
 	}
 	for _, a := range c.a.rules.Load().Assets {
 		s.Assets = append(s.Assets, a.Name)
+		s.Readings = append(s.Readings, c.a.readings(a.Name)...)
 	}
 	for _, l := range c.a.engine.Live() {
 		live := console.Session{

@@ -38,6 +38,9 @@ func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
 	o := doctor.Options{Login: login}
 	if st, err := (console.Client{Socket: cfg.Socket}).Status(ctx); err == nil {
 		o.Running = &doctor.Running{Up: st.Link.Up, Since: st.Link.Since}
+		p.Readings = cfg.diagnosed(st.Readings)
+	} else {
+		p.Readings = cfg.diagnosed(cfg.listen(ctx))
 	}
 	if o.Proxy, err = proxy.New(cfg.Proxy); err != nil {
 		c := doctor.Check{Name: "proxy", Result: doctor.Fail, Says: err.Error(), Next: "Mend the proxy in the configuration or in HTTPS_PROXY."}
@@ -66,6 +69,15 @@ func pageCheck(cfg Config) doctor.Check {
 		c.Result, c.Says, c.Next = doctor.Fail, err.Error(), "Make the PIN's file with: sallyport-agent pin."
 	}
 	return c
+}
+
+// diagnosed are readings as the doctor takes them.
+func (c *Config) diagnosed(all []console.Reading) (out []doctor.Reading) {
+	for _, r := range all {
+		needed := r.Source == ofTheLamp && slices.ContainsFunc(c.Assets, func(a Asset) bool { return a.Name == r.Asset && a.Lamp != nil && a.Lamp.Required })
+		out = append(out, doctor.Reading{Asset: r.Asset, Source: r.Source, State: r.State, Says: r.Says, Needed: needed})
+	}
+	return out
 }
 
 // CheckIssuers asks the identity providers that are reached from here, and reports those

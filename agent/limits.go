@@ -25,3 +25,5 @@ const (
 	pageWidth    = 960 // pixels of a picture there
 	pictureEvery = 5   // seconds
 )
+
+const listenTime = 3 * time.Second // in which the doctor hears the sources of scanners' states, where no agent does

@@ -28,6 +28,16 @@ type Status struct {
 	Stuck     []Stuck    `json:"stuck,omitempty"`
 	Clock     string     `json:"clock,omitempty"` // what is wrong with it
 	Page      *Page      `json:"page,omitempty"`  // of the agent's own; nil: there is none
+	Readings  []Reading  `json:"readings,omitempty"`
+}
+
+// Reading is what one source of a scanner's state says, or how its lamp does.
+type Reading struct {
+	Asset  string                `json:"asset"`
+	Source string                `json:"source"` // "operator", "key-switch", "lamp"
+	State  session.ModalityState `json:"state,omitempty"`
+	Says   string                `json:"says,omitempty"` // in the source's words
+	At     time.Time             `json:"at,omitzero"`    // when it was heard; zero: never
 }
 
 // Page is where the people at the scanners find the agent's page, and by what they know it.

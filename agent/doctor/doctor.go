@@ -67,6 +67,15 @@ type Subject struct {
 	Nodes       []link.Node
 	Issuers     []session.Issuer
 	Devices     []device.Target
+	Readings    []Reading // of what says how the scanners stand
+}
+
+// Reading is what one source of a scanner's state says, or how its lamp does.
+type Reading struct {
+	Asset, Source string
+	State         session.ModalityState
+	Says          string
+	Needed        bool // nothing opens without it
 }
 
 // Options steer an examination.
@@ -120,6 +129,7 @@ func Examine(ctx context.Context, p Subject, o Options) Report {
 		x.add("clock", Warn, "The clock could not be compared with anybody's.", "Mend the network first, then run this again.")
 	}
 	x.ask()
+	x.readings()
 	x.devices(ctx)
 	return x.report
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -39,6 +40,9 @@ type Config struct {
 	Modality func(asset string) (Modality, bool)
 	Site     string
 	Agent    string // fingerprint of the agent's identity key
+	// Lamp shows that somebody is connected to an asset, until off is called. It is lit before
+	// a device is reached; an error opens nothing. nil: there is none.
+	Lamp func(ctx context.Context, asset string) (off func(), err error)
 	// Inner is the TLS of programs that attach, by the agent's identity key.
 	Inner *tls.Config
 	Log   *slog.Logger
@@ -82,6 +86,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Modality == nil {
 		cfg.Modality = func(string) (Modality, bool) { return Modality{}, false }
+	}
+	if cfg.Lamp == nil {
+		cfg.Lamp = func(context.Context, string) (func(), error) { return func() {}, nil }
 	}
 	cfg.Lines = slices.Clone(cfg.Lines)
 	return &Engine{

@@ -25,7 +25,8 @@ type Conn struct {
 	cancel   context.CancelFunc
 	work     sync.WaitGroup // all that works for the connection
 
-	opening sync.Mutex // held while the device is being opened; ending never takes it
+	opening sync.Mutex // held while the device is being opened; ending takes it when nobody opens
+	dark    func()     // puts the lamp out that was lit for the device; guarded by opening
 	mu      sync.Mutex // never held across I/O
 	state   connState
 }
@@ -183,6 +184,11 @@ func (c *Conn) finish(why session.EndReason) {
 	c.work.Wait()
 	if tap != nil {
 		c.seal(tap, reason)
+	}
+	c.opening.Lock()
+	defer c.opening.Unlock()
+	if c.dark != nil {
+		c.dark()
 	}
 	if s != nil {
 		s.detach(c)

@@ -17,6 +17,7 @@ type Modality struct {
 	State session.ModalityState
 	Says  string // whose word that is: "the operator, set by Tom"
 	Rules interlock.Rules
+	Shut  string // why nothing opens, not even to look on; "": it may
 }
 
 // modality is how the session's scanner stands; false where there is no interlock.
@@ -140,6 +141,10 @@ func (s *liveSession) notWorking() error {
 	if works || !slices.Contains(s.gate.frozen(), CauseInterlock) {
 		return errFrozen
 	}
+	if m.Shut != "" {
+		return &session.Error{Kind: session.Refused, Message: "The hospital has shut the scanner off from service (" + m.Shut + "): nothing opens.",
+			Next: "Call the hospital.", Err: errFrozen}
+	}
 	return &session.Error{Kind: session.Refused, Message: "The scanner is " + m.words() + ": a session of class " + string(s.class) + " does not work there now.",
 		Next: "Wait, or call the hospital.", Err: errFrozen}
 }
@@ -148,6 +153,6 @@ func (s *liveSession) notWorking() error {
 // else: the interlock alone has frozen it.
 func (s *liveSession) mayLook(p session.Protocol) bool {
 	m, some := s.modality()
-	return some && slices.Contains(p.Channels(), session.Control) && m.Rules.Permit(s.class, m.State, session.Control) != interlock.Frozen &&
+	return some && m.Shut == "" && slices.Contains(p.Channels(), session.Control) && m.Rules.Permit(s.class, m.State, session.Control) != interlock.Frozen &&
 		slices.Equal(s.gate.frozen(), []string{CauseInterlock})
 }

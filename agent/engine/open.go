@@ -30,6 +30,9 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	case d != nil:
 		return d, nil
 	}
+	if err := c.light(ctx); err != nil {
+		return nil, err
+	}
 	facts, err := c.e.cfg.Tickets.Begin(t, c.e.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -56,6 +59,18 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	}
 	s.dialled(nil)
 	return d, nil
+}
+
+// light shows at the scanner that somebody is connected; the connection's end puts it out.
+func (c *Conn) light(ctx context.Context) error {
+	if c.dark != nil {
+		return nil
+	}
+	off, err := c.e.cfg.Lamp(ctx, c.visit.Asset)
+	if err == nil {
+		c.dark = off
+	}
+	return err
 }
 
 // reach dials the device and logs in, which passes the gate like all that goes there: a

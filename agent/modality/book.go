@@ -88,6 +88,20 @@ func (b *Book) Standing(asset string) (Standing, bool) {
 	return b.standing(asset, now), true
 }
 
+// Sources are what each source of an asset's state says, in the order of the configuration.
+func (b *Book) Sources(asset string) []Standing {
+	now := b.now()
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	rule := b.rules[asset]
+	var all []Standing
+	for _, kind := range rule.Sources {
+		r, heard := b.said[asset][kind]
+		all = append(all, weigh(kind, r, heard, rule.Stale, now))
+	}
+	return all
+}
+
 // standing is called with mu held.
 func (b *Book) standing(asset string, now time.Time) Standing {
 	rule := b.rules[asset]

@@ -56,6 +56,7 @@ type Standing struct {
 	At     time.Time // when the source said it; zero: never
 	Until  time.Time // when it stops to hold, if nobody says it again; zero: that is not known
 	Since  time.Time // when the asset came into this state
+	Shut   string    // why nothing opens, whatever the state permits: what the key switch says; "": it may
 }
 
 // Words say whose word it is, and what that source adds.
@@ -80,19 +81,25 @@ func relaxes(s session.ModalityState) bool {
 	return strictness(s) < strictness(session.ModalityUnknown)
 }
 
-// judge is how an asset stands whose sources said this. Without sources it is unknown.
+// judge is how an asset stands whose sources said this. Without sources it is unknown. A key
+// switch that is not on shuts it: a console is not even looked at then.
 func judge(sources []Kind, said map[Kind]Reading, stale time.Duration, now time.Time) Standing {
 	worst := Standing{State: session.ModalityUnknown, Detail: "no source is configured"}
+	shut := ""
 	for i, kind := range sources {
 		r, heard := said[kind]
 		s := weigh(kind, r, heard, stale, now)
 		if kind == MPPS && s.State == session.PatientOnTable && answered(r, sources, said, now) {
 			s.State = session.InService
 		}
+		if kind == KeySwitch && s.State != session.InService {
+			shut = string(kind) + ": " + s.Detail
+		}
 		if i == 0 || strictness(s.State) > strictness(worst.State) {
 			worst = s
 		}
 	}
+	worst.Shut = shut
 	return worst
 }
 

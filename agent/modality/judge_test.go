@@ -133,3 +133,23 @@ func TestAScheduleFollowsTheHoursOfItsZone(t *testing.T) {
 		}
 	}
 }
+
+// A key switch that is not on shuts the scanner, whatever else is more restrictive.
+func TestAKeyThatIsOffShuts(t *testing.T) {
+	at := func(s session.ModalityState, detail string) Reading {
+		return Reading{State: s, Detail: detail, At: noon, Until: noon.Add(time.Hour)}
+	}
+	said := map[Kind]Reading{Operator: at(session.InService, ""), MPPS: at(session.Scanning, ""), KeySwitch: at(session.InService, "is on")}
+	sources := []Kind{Operator, MPPS, KeySwitch}
+	if s := judge(sources, said, time.Minute, noon); s.Shut != "" || s.State != session.Scanning {
+		t.Errorf("on: %+v", s)
+	}
+	said[KeySwitch] = at(session.ModalityUnknown, "is off")
+	if s := judge(sources, said, time.Minute, noon); s.Shut != "key-switch: is off" || s.State != session.Scanning {
+		t.Errorf("off: %+v", s)
+	}
+	delete(said, KeySwitch)
+	if s := judge(sources, said, time.Minute, noon); s.Shut == "" {
+		t.Errorf("not heard: %+v", s)
+	}
+}

@@ -1,11 +1,13 @@
 package screen
 
 import (
+	"context"
 	"fmt"
 	"image"
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/interlock"
+	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/screen"
 )
 
@@ -126,5 +129,29 @@ func TestAConsoleIsOpenedToLookAt(t *testing.T) {
 			}
 			must(t, w.engine.End(w.ticket.ID, session.KilledLocal, "Tom"))
 		})
+	}
+}
+
+// With the key switch off a console is not even looked at: nothing is dialled or recorded.
+func TestBehindAKeyThatIsOffNothingIsLookedAt(t *testing.T) {
+	w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+	w.shut = "key-switch: is off"
+	w.state.Store(session.ModalityUnknown)
+	near, far := tcpPipe(t)
+	var served sync.WaitGroup
+	served.Go(func() {
+		w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorAttach, Asset: "NGH-PETCT1", Service: "console-vnc", Peer: "192.0.2.7"}, far)
+	})
+	defer func() { _ = near.Close(); served.Wait() }()
+	c, err := attach.NewClient(near)
+	must(t, err)
+	_, err = c.Begin(w.key, attach.Proof{Session: w.ticket.ID.Session(), Opening: attach.ConsoleOpening()})
+	if err == nil || !strings.Contains(err.Error(), "shut the scanner off from service (key-switch: is off)") {
+		t.Errorf("she is told %v", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.tapes) != 0 {
+		t.Error("something was recorded")
 	}
 }

@@ -53,6 +53,7 @@ type world struct {
 	device *desk
 
 	state atomic.Value // how the scanner stands; nothing: it has no interlock
+	shut  string       // why nothing opens
 
 	mu    sync.Mutex
 	facts session.SessionFacts
@@ -212,7 +213,7 @@ func newWorld(t *testing.T, size image.Point, masks screen.Masks, class session.
 		Agent: "SHA256:x", Site: "NGH", Inner: inner, Log: log, Now: time.Now, Report: func(link.SessionReport) {},
 		Modality: func(string) (engine.Modality, bool) {
 			state, some := w.state.Load().(session.ModalityState)
-			return engine.Modality{State: state, Says: "the operator"}, some
+			return engine.Modality{State: state, Says: "the operator", Shut: w.shut}, some
 		},
 		Recordings: func(recordings.Header, recordings.Picture) (session.Recorder, error) {
 			w.mu.Lock()

@@ -6,6 +6,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"io"
+	"slices"
+	"strings"
+	"sync"
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
@@ -97,6 +100,51 @@ func TestNoRecordingNoDevice(t *testing.T) {
 	}
 	if len(o.accepted) != 0 {
 		t.Error("the device was dialled")
+	}
+}
+
+// The lamp is lit before the device is reached, for as long as the connection is there; with
+// one that must light and does not, nothing is reached or recorded.
+func TestALampIsLitBeforeTheDeviceIsReached(t *testing.T) {
+	o := newOracle(t)
+	var mu sync.Mutex
+	var seen []string
+	dark := true
+	note := func(what string) { mu.Lock(); defer mu.Unlock(); seen = append(seen, what) }
+	saw := func() []string { mu.Lock(); defer mu.Unlock(); return slices.Clone(seen) }
+	w := newWorld(t, func(ctx context.Context) (*gossh.Client, error) { note("reached"); return o.dial(ctx) })
+	w.lamp = func(_ context.Context, asset string) (func(), error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if dark {
+			return nil, session.Errorf(session.Refused, "The lamp of %s does not light.", asset)
+		}
+		seen = append(seen, "lit")
+		return func() { note("out") }, nil
+	}
+	signer, _ := w.grant(all()...)
+	c := w.mustConnect(signer)
+	if _, err := c.NewSession(); err == nil || !strings.Contains(err.Error(), "The lamp of NGH-PETCT1 does not light.") {
+		t.Errorf("in the dark: %v", err)
+	}
+	w.mu.Lock()
+	tapes := len(w.tapes)
+	w.mu.Unlock()
+	if len(saw()) != 0 || tapes != 0 {
+		t.Errorf("in the dark: %v, %d recordings", saw(), tapes)
+	}
+	mu.Lock()
+	dark = false
+	mu.Unlock()
+	for range 2 {
+		s, err := c.NewSession()
+		must(t, err)
+		must(t, s.Run("true"))
+	}
+	_ = c.Close()
+	w.until("the lamp is out", func() bool { return len(saw()) > 2 })
+	if !slices.Equal(saw(), []string{"lit", "reached", "out"}) {
+		t.Errorf("seen %v", saw())
 	}
 }
 

@@ -50,6 +50,7 @@ type world struct {
 	recordings func(h recordings.Header) (session.Recorder, error)
 	idle       func(asset string) time.Duration
 	modality   func() session.ModalityState // nil: no interlock
+	lamp       func(context.Context, string) (func(), error)
 }
 
 // fakeRights stand for the ledger and the devices.
@@ -278,6 +279,12 @@ func (w *world) furnish() {
 			return engine.Modality{State: w.modality(), Says: "the operator"}, true
 		},
 		Busy: func(n int) { w.mu.Lock(); defer w.mu.Unlock(); w.busy = append(w.busy, n) },
+		Lamp: func(ctx context.Context, asset string) (func(), error) {
+			if w.lamp == nil {
+				return func() {}, nil
+			}
+			return w.lamp(ctx, asset)
+		},
 	}
 	w.engine, err = engine.New(cfg)
 	must(w.t, err)

@@ -28,7 +28,7 @@ func TestOnlyStatusesMoveTheState(t *testing.T) {
 		answer  uint16
 		state   session.ModalityState
 	}{
-		{false, "1.1", unsaid, 0, success, session.ModalityUnknown},
+		{false, "1.1", unsaid, 0, success, session.PatientOnTable},
 		{true, "1.1", inProgress, time.Minute, success, session.Scanning},
 		{false, "1.1", unsaid, time.Minute, success, session.Scanning},
 		{true, "1.2", inProgress, time.Minute, success, session.Scanning},
@@ -36,7 +36,7 @@ func TestOnlyStatusesMoveTheState(t *testing.T) {
 		{false, "1.1", completed, time.Minute, success, session.Scanning}, // again: 1.2 is still in progress
 		{false, "1.2", discontinued, time.Minute, success, session.PatientOnTable},
 		{false, "1.3", completed, time.Minute, success, session.PatientOnTable}, // began before we listened
-		{true, "1.4", completed, time.Minute, invalidAttribute, session.ModalityUnknown},
+		{true, "1.4", completed, time.Minute, invalidAttribute, session.PatientOnTable},
 		{false, "1.5", inProgress, time.Minute, success, session.Scanning},
 		{false, "1.5", unsaid, longestStep + time.Minute, success, session.PatientOnTable}, // forgotten
 		{false, "1.5", unsaid, 100 * time.Hour, success, session.PatientOnTable},           // and never idle by itself
@@ -79,14 +79,14 @@ func TestWhatIsAskedIsAnswered(t *testing.T) {
 		want     uint16
 		state    session.ModalityState
 	}{
-		{1, cEcho, uidVerification, "", nil, success, session.ModalityUnknown},
-		{3, cEcho, uidVerification, "", nil, noSuchClass, session.ModalityUnknown},
-		{1, nCreate, uidVerification, "1.1", says(inProgress), noSuchOperation, session.ModalityUnknown},
-		{3, 0x0001, uidMPPS, "1.1", says(inProgress), noSuchOperation, session.ModalityUnknown}, // C-STORE
-		{3, 0x0110, uidMPPS, "1.1", nil, noSuchOperation, session.ModalityUnknown},              // N-GET
-		{3, nSet, uidMPPS, "", says(completed), invalidAttribute, session.ModalityUnknown},
-		{3, nCreate, uidMPPS, "1.1", says("ASLEEP"), processing, session.ModalityUnknown},
-		{3, nCreate, uidMPPS, "1.1", nil, invalidAttribute, session.ModalityUnknown},
+		{1, cEcho, uidVerification, "", nil, success, session.PatientOnTable},
+		{3, cEcho, uidVerification, "", nil, noSuchClass, session.PatientOnTable},
+		{1, nCreate, uidVerification, "1.1", says(inProgress), noSuchOperation, session.PatientOnTable},
+		{3, 0x0001, uidMPPS, "1.1", says(inProgress), noSuchOperation, session.PatientOnTable}, // C-STORE
+		{3, 0x0110, uidMPPS, "1.1", nil, noSuchOperation, session.PatientOnTable},              // N-GET
+		{3, nSet, uidMPPS, "", says(completed), invalidAttribute, session.PatientOnTable},
+		{3, nCreate, uidMPPS, "1.1", says("ASLEEP"), processing, session.PatientOnTable},
+		{3, nCreate, uidMPPS, "1.1", nil, invalidAttribute, session.PatientOnTable},
 		{3, nCreate, uidMPPS, "1.1", says(inProgress), success, session.Scanning},
 		{3, nSet, uidMPPS, "1.1", says("ASLEEP"), processing, session.Scanning},
 		{3, nSet, uidMPPS, "1.1", says(completed), success, session.PatientOnTable},
@@ -154,7 +154,7 @@ func TestWhatIsNoDICOMIsAborted(t *testing.T) {
 			if _, err := io.Copy(io.Discard, c); err != nil && !errors.Is(err, net.ErrClosed) && !strings.Contains(err.Error(), "reset") {
 				t.Error(err)
 			}
-			w.is(t, session.ModalityUnknown, "cannot be read")
+			w.is(t, session.PatientOnTable, "cannot be read")
 		})
 	}
 }
@@ -186,7 +186,7 @@ func TestWhoIsNotKnownChangesNothing(t *testing.T) {
 			if kind, body := take(t, conn); kind != c.want {
 				t.Errorf("answered by %d % x, want %d", kind, body, c.want)
 			}
-			w.is(t, session.ModalityUnknown, "no procedure")
+			w.is(t, session.PatientOnTable, "no procedure")
 		})
 	}
 }
@@ -208,7 +208,7 @@ func TestALostMessageIsNotForgotten(t *testing.T) {
 	c := w.associate(t)
 	send(t, c, piece(3, 3, asks(nCreate, 1, uidMPPS, "1.1", true)))
 	_ = c.Close()
-	w.is(t, session.ModalityUnknown, "cannot be read")
+	w.is(t, session.PatientOnTable, "cannot be read")
 }
 
 func TestAFloodKeepsTheScannerOfNobodyOut(t *testing.T) {
@@ -308,7 +308,7 @@ func TestAPortThatIsTakenIsTold(t *testing.T) {
 	go func() { done <- s.Run(t.Context(), w.tell) }()
 	w.is(t, session.ModalityUnknown, "not heard")
 	_ = l.Close()
-	w.is(t, session.ModalityUnknown, "no procedure")
+	w.is(t, session.PatientOnTable, "no procedure")
 	c := w.associate(t)
 	_ = c.Close()
 }

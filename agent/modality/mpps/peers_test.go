@@ -48,7 +48,7 @@ func TestScannersOfOthersReportTheirProcedures(t *testing.T) {
 			t.Run(scanner+" "+syntax, func(t *testing.T) {
 				t.Parallel()
 				w := hospital(t)
-				w.is(t, session.ModalityUnknown, "no procedure")
+				w.is(t, session.PatientOnTable, "no procedure")
 				run := func(want string, steps ...string) {
 					t.Helper()
 					if got := scan(t, scanner, w.address, "SALLYPORT", "NGH_CT2", syntax, steps...); got != want {
@@ -73,7 +73,7 @@ func TestScannersOfOthersAreTurnedAway(t *testing.T) {
 			t.Errorf("%v was answered %q", c, got)
 		}
 	}
-	w.is(t, session.ModalityUnknown, "no procedure")
+	w.is(t, session.PatientOnTable, "no procedure")
 }
 
 // The seeds of the fuzz targets are what the scanners of others sent, byte by byte. With

@@ -22,10 +22,11 @@ type steps struct {
 	change chan struct{}                   // holds one: something changed
 }
 
-// newSteps knows nothing: what was in progress when the agent started it has not heard.
+// newSteps knows nothing: what was in progress when the agent started it has not heard, so
+// somebody has to look.
 func newSteps() *steps {
 	return &steps{open: map[[sha256.Size]byte]time.Time{}, change: make(chan struct{}, 1),
-		state: session.ModalityUnknown, last: "no procedure was reported since the agent listens"}
+		state: session.PatientOnTable, last: "no procedure was reported since the agent listens"}
 }
 
 // report takes what a scanner says of a step, and returns DIMSE's status.
@@ -61,7 +62,7 @@ func (s *steps) unreadable(now time.Time) {
 }
 
 func (s *steps) unread(now time.Time) {
-	s.state, s.last = session.ModalityUnknown, "a message came at "+clock(now)+" that cannot be read"
+	s.state, s.last = session.PatientOnTable, "a message came at "+clock(now)+" that cannot be read"
 	s.changed()
 }
 

@@ -66,6 +66,7 @@ func TestStories(t *testing.T) {
 			"terminal": cmdTerminal, "type": cmdType, "shows": cmdShows, "hangs-up": cmdHangsUp, "running": cmdRunning,
 			"clock": cmdClock, "passed": cmdPassed, "by": cmdBy, "each-line": cmdEachLine, "await": cmdAwait, "flips": cmdFlips, "wait-torn": cmdWaitTorn, "agent-back": cmdAgentBack,
 			"seeks": cmdSeeks, "looks": cmdLooks, "says": cmdSays,
+			"free-port": cmdFreePort, "stands": cmdStands, "scans": cmdScans, "writes": cmdWrites, "reads": cmdReads,
 			"take": func(ts *testscript.TestScript, _ bool, args []string) { take(ts, args[0], args[1]) },
 		},
 		Setup: func(env *testscript.Env) error {
@@ -313,13 +314,13 @@ func cmdEnds(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// signal STOP|CONT|KILL broker|agent
+// signal STOP|CONT|KILL|HUP broker|agent
 func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
 	raw, err := os.ReadFile(ts.MkAbs("ready.json"))
 	ts.Check(err)
 	var ready world.Ready
 	ts.Check(json.Unmarshal(raw, &ready))
-	sig := map[string]syscall.Signal{"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "KILL": syscall.SIGKILL}[args[0]]
+	sig := map[string]syscall.Signal{"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP}[args[0]]
 	ts.Check(syscall.Kill(ready.PIDs[args[1]], sig))
 }
 

@@ -1,0 +1,9 @@
+package lamp
+
+import "time"
+
+// Bounds of a lamp.
+const (
+	lightTime  = 2 * time.Second // in which it must light
+	againEvery = 5 * time.Second // it is set again
+)
