@@ -24,21 +24,14 @@ const (
 )
 
 type gpioRequest struct {
-	offsets         [64]uint32
-	consumer        [32]byte
-	flags           uint64
-	numAttributes   uint32
-	_               [5]uint32
-	attributes      [10]gpioAttribute
-	numLines        uint32
-	eventBufferSize uint32
-	_               [5]uint32
-	fd              int32
-}
-
-type gpioAttribute struct {
-	id, _       uint32
-	value, mask uint64
+	offsets  [64]uint32
+	consumer [32]byte
+	flags    uint64
+	_        [6]uint32     // number of attributes, padding
+	_        [10][3]uint64 // attributes
+	numLines uint32
+	_        [6]uint32 // size of the buffer of events, padding
+	fd       int32
 }
 
 type gpioValues struct{ bits, mask uint64 }
