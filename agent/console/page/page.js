@@ -4,6 +4,10 @@ const board = document.getElementById("board");
 const lost = document.getElementById("lost");
 let waiting = null; // a board that came while a finger was down
 let held = false;
+const wanted = new Map(); // the newest picture of each session
+
+const session = (img) => new URL(img.src).searchParams.get("session");
+const pictureOf = (id) => [...board.querySelectorAll("img")].find((img) => session(img) === id);
 
 function put(html) {
   if (held) { waiting = html; return; }
@@ -11,9 +15,12 @@ function put(html) {
   const at = document.activeElement && board.contains(document.activeElement) ? document.activeElement.id : "";
   const next = document.createElement("main");
   next.innerHTML = html;
-  for (const img of next.querySelectorAll("img")) { // a picture that is there stays
-    const same = [...board.querySelectorAll("img")].find((old) => old.src === img.src);
-    if (same) img.replaceWith(same);
+  for (const img of next.querySelectorAll("img")) { // a picture stays until the next one is there
+    const of = session(img), old = pictureOf(of);
+    wanted.set(of, img.src);
+    if (!old) continue;
+    img.replaceWith(old);
+    if (old.src !== img.src) img.decode().then(() => { if (wanted.get(of) === img.src) pictureOf(of)?.replaceWith(img); }, () => {});
   }
   board.replaceChildren(...next.childNodes);
   if (at) document.getElementById(at)?.focus();

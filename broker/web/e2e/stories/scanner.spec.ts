@@ -65,6 +65,8 @@ test('the page at the scanner: nobody, somebody and why, frozen, stopped', async
   await expect(scanner).toContainText('j.brandt@meridian.example may work on the console');
   const picture = scanner.getByRole('img');
   await expect.poll(() => picture.evaluate((e: HTMLImageElement) => e.naturalWidth)).toBeGreaterThan(300);
+  const stop = (await scanner.getByRole('button', { name: /^STOP/ }).boundingBox())!;
+  expect(stop.y + stop.height, 'STOP is in the first view, whatever the screen shows').toBeLessThan(tablet.height / 2);
   await shown(page, 'somebody');
 
   // A patient comes, whom anybody may report; that nobody is there any more needs the PIN, and a thaw.
