@@ -341,7 +341,7 @@ func (h *hospital) replays(size image.Point, pix []uint32, remarks ...string) {
 	if differ > 0 {
 		h.t.Errorf("%d pixels are replayed in another colour", differ)
 	}
-	said := h.run("auditor", "recordings", "play", all[0].ID, "--reason", "Review", "-o", "json")
+	said := h.run("auditor", "recordings", "export", all[0].ID, "--reason", "Review", "--format", "json")
 	for _, remark := range remarks {
 		if !bytes.Contains(said, []byte(remark)) {
 			h.t.Errorf("the recording does not say %q", remark)
