@@ -5,8 +5,10 @@ import (
 	_ "embed"
 	"io"
 	"path/filepath"
+	"slices"
 	"text/template"
 
+	"github.com/sallyport/sallyport/agent"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/session"
 )
@@ -27,7 +29,7 @@ func (w *world) page(out io.Writer) error {
 	}
 	var b bytes.Buffer
 	if err := text.Execute(&b, map[string]any{
-		"Site": site, "Scanners": len(w.agent.Assets), "Service": of, "Host": of.Host(), "Console": w.shown(), "People": devidp.Personas(),
+		"Site": site, "Scanners": len(w.agent.Assets), "Service": of, "Host": of.Host(), "Console": w.shown(session.Protocol.Shows), "NoWindows": w.shown(isRDP) == "", "Patient": w.minded(), "People": devidp.Personas(),
 		"Web": w.url(), "SSH": w.ssh, "Vendor": w.peers.vendor, "Hospital": w.peers.hospital, "Socket": w.agent.Socket,
 		"Page": w.agent.Console.URL(), "PIN": demoPIN,
 		"Bin": filepath.Dir(w.o.Exe), "Homes": w.path("personas"), "Config": w.path("agent.yaml"), "Logs": w.path("logs"), "Mail": w.path("mail"),
@@ -38,12 +40,24 @@ func (w *world) page(out io.Writer) error {
 	return nil
 }
 
-// shown is the first console that can be looked at; empty if there is none.
-func (w *world) shown() string {
+func isRDP(p session.Protocol) bool { return p == session.RDP }
+
+// minded is the first scanner whose state the operator's switch says; empty if there is none.
+func (w *world) minded() string {
+	for _, a := range w.agent.Assets {
+		if slices.ContainsFunc(a.Modality.Sources, func(s agent.StateSource) bool { return s.Operator }) {
+			return a.Name
+		}
+	}
+	return ""
+}
+
+// shown is the first console whose protocol is as is says; empty if there is none.
+func (w *world) shown(is func(session.Protocol) bool) string {
 	for _, a := range w.agent.Assets {
 		for _, e := range a.Endpoints {
 			for _, s := range e.Services {
-				if s.Protocol.Shows() {
+				if is(s.Protocol) {
 					return session.Target{Site: site, Asset: a.Name, Service: s.Name}.String()
 				}
 			}
