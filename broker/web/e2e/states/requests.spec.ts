@@ -165,7 +165,7 @@ test('a live request carries its time in the title; more time is asked for besid
   await everyLook(page, 'request-live', async (p) => {
     await expect(p.getByText('The session is live')).toBeVisible();
   });
-  await expect(page).toHaveTitle(/^● \d\d:\d\d NGH\/NGH-PETCT1\/recon-ssh/);
+  await expect(page).toHaveTitle(/^● \d{1,2}:\d\d NGH\/NGH-PETCT1\/recon-ssh/);
 });
 
 test('a proof that only the command line may give shows the command', async ({ page }) => {
@@ -225,7 +225,7 @@ test('sessions: the list', async ({ page }) => {
   await everyLook(page, 'sessions', async (p) => {
     await expect(p.getByText('Ended at its limit')).toBeVisible();
   });
-  await expect(page).toHaveTitle(/^● \d\d:\d\d NGH\/NGH-PETCT1\/recon-ssh/);
+  await expect(page).toHaveTitle(/^● \d{1,2}:\d\d NGH\/NGH-PETCT1\/recon-ssh/);
 });
 
 test('sessions: none, and none reached', async ({ page }) => {
