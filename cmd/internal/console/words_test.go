@@ -98,6 +98,8 @@ func pages() []page {
 			"Strangers.Name": {ruled, ""}, "Strangers.Origin": {claimed, "the name under which the node shows its log"}, "Strangers.Forged": {seen, ""}, "Strangers.Since": {seen, ""},
 			"Stuck.Recording": {seen, ""}, "Stuck.Session": {agent, "the recording's own header"}, "Stuck.Part": {seen, ""}, "Stuck.Parts": {seen, ""}, "Stuck.Since": {seen, ""},
 			"Stuck.Message": {claimed, "what the broker answered, after the agent's own words"}, "Stuck.Next": {claimed, "the broker's advice is called that; anything else is the agent's own"}, "Clock": {seen, ""},
+			"Readings.Asset": {ruled, ""}, "Readings.Source": {ruled, "its kind, or lamp"}, "Readings.State": {seen, "as a person at the agent, a wire or a device told it; a device only restricts"},
+			"Readings.Says": {seen, "in words of the agent's, cleaned where a device or a system wrote some"}, "Readings.At": {seen, "by the agent's clock"},
 			"Page": {seen, "of the agent's own: where it is, and the fingerprint of its certificate"},
 		}},
 		{"The operator reads what a kill closed (`sallyport-agent kill`)", local.Killed{}, map[string]word{
