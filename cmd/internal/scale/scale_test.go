@@ -26,7 +26,7 @@ var proving = os.Getenv("SALLYPORT_PROVE") != ""
 const (
 	flat   = 1.2             // what a segment at the end costs at most, of one at the beginning
 	others = 8               // calls of a reading that are for no segment: header, seal, what follows
-	back   = 64 * 3          // calls for segments before a moment, with their heads and those that follow
+	back   = 128 * 3         // calls for segments before a moment, with their heads and those that follow
 	ages   = 4 * time.Minute // is longer than any step of the small recordings takes
 )
 

@@ -106,7 +106,11 @@ func plan(o Options) (*world, error) {
 	if w.ssh, err = settle("--ssh", o.SSH, "127.0.0.1:7022"); err != nil {
 		return nil, err
 	}
-	if w.console, err = settle("the agent's page", "", "127.0.0.1:7443"); err != nil {
+	page := ""
+	if o.Web != "" { // another demonstration may run, or begin in this moment
+		page = "127.0.0.1:0"
+	}
+	if w.console, err = settle("the agent's page", page, "127.0.0.1:7443"); err != nil {
 		return nil, err
 	}
 	for _, dir := range []string{"", "logs", "redis", "idp", "broker", "agent", "agent/secrets", "scanners", "personas", "mail"} {
