@@ -140,7 +140,7 @@ func (a *Agent) assemble() error {
 	})
 	a.quota = spool.NewQuota(a.state.path("spool"))
 	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads), spool.Refused(a.stuck))
-	a.reporter.stuck = a.spool.Troubles
+	a.reporter.stuck, a.reporter.standings = a.spool.Troubles, a.standings
 	a.unsealed = &unsealed{log: a.log, sealed: a.spool.Kick, dirs: map[string]session.EndReason{}, recover: func(dir string, reason session.EndReason) error {
 		_, err := recordings.Recover(dir, a.identity, reason)
 		return err
@@ -207,6 +207,7 @@ func (a *Agent) makeEngine() error {
 	a.states = modality.Open(a.state.path("switches.json"), a.cfg.states(a.now), a.now, a.log, func(asset string, s modality.Standing) {
 		a.log.Info("modality", "asset", asset, "state", string(s.State), "says", s.Words())
 		a.engine.ModalityChanged(asset)
+		a.reporter.restate()
 	})
 	a.lamps = newLamps(a.cfg.Assets, a.log)
 	a.engine, err = engine.New(engine.Config{
@@ -336,7 +337,7 @@ func (a *Agent) linkState(up bool) {
 	if up {
 		a.log.Info("connected to the broker")
 		a.announceGrants()
-		a.reporter.kick()
+		a.reporter.restate()
 		a.spool.Kick()
 		return
 	}

@@ -44,6 +44,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	for _, asset := range next.Assets { // the rules may be others
 		a.engine.ModalityChanged(asset.Name)
 	}
+	a.reporter.restate()
 	a.lamps.configure(next.Assets)
 	a.ledger.LimitSessions(next.limits(policy.Assets))
 	a.deliveries.Store(&d)

@@ -22,14 +22,17 @@ import (
 type reporter struct {
 	book book
 	// protocol is what a service of an asset speaks; "" where it is no longer here.
-	protocol func(asset, service string) session.Protocol
-	send     func(context.Context, link.SessionReport) error
-	stuck    func() []spool.Trouble // what cannot be stored; nil: nothing is uploaded
-	log      *slog.Logger
-	wake     chan struct{}
+	protocol  func(asset, service string) session.Protocol
+	send      func(context.Context, link.SessionReport) error
+	stuck     func() []spool.Trouble         // what cannot be stored; nil: nothing is uploaded
+	standings func() []session.AssetStanding // of all scanners; nil: there are none to tell of
+	log       *slog.Logger
+	wake      chan struct{}
 
 	mu      sync.Mutex
 	waiting map[string]link.SessionReport // by session
+	stands  bool                          // how scanners stand is to be told
+	told    time.Time                     // when that was done last
 }
 
 // book is what the reporter looks up just before it sends; see package ledger.
@@ -61,6 +64,37 @@ func (r *reporter) remind(rep link.SessionReport) {
 	}
 }
 
+// restate tells how the scanners stand, soon.
+func (r *reporter) restate() {
+	r.mu.Lock()
+	r.stands = r.standings != nil
+	r.mu.Unlock()
+	r.kick()
+}
+
+// state tells how the scanners stand, if that is to be told. It returns how long that has
+// to wait where it was told a moment ago.
+func (r *reporter) state(ctx context.Context) time.Duration {
+	r.mu.Lock()
+	due, wait := r.stands, time.Until(r.told.Add(standingsGap))
+	if !due || wait > 0 {
+		r.mu.Unlock()
+		return max(0, wait)
+	}
+	r.stands, r.told = false, time.Now()
+	r.mu.Unlock()
+	for some := range slices.Chunk(r.standings(), link.MaxStandings) {
+		if err := r.send(ctx, link.SessionReport{Assets: some}); err != nil {
+			r.log.Debug("standings not delivered yet", "err", err)
+			r.mu.Lock()
+			r.stands = true
+			r.mu.Unlock()
+			break
+		}
+	}
+	return 0
+}
+
 // kick tries again now: the link came up.
 func (r *reporter) kick() {
 	select {
@@ -71,14 +105,23 @@ func (r *reporter) kick() {
 
 // run sends until ctx ends. Between failures it waits for a kick or a few seconds.
 func (r *reporter) run(ctx context.Context) error {
-	retry := time.NewTicker(5 * time.Second)
+	retry, again := time.NewTicker(5*time.Second), time.NewTicker(standingsEvery)
 	defer retry.Stop()
+	defer again.Stop()
+	var later <-chan time.Time // for what was told a moment ago and is another now
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-r.wake:
 		case <-retry.C:
+		case <-later:
+		case <-again.C:
+			r.restate()
+		}
+		later = nil
+		if wait := r.state(ctx); wait > 0 {
+			later = time.After(wait)
 		}
 		r.flush(ctx)
 	}

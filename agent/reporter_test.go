@@ -2,9 +2,12 @@ package agent
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sallyport/sallyport/agent/spool"
@@ -68,4 +71,72 @@ func TestReportsSayWhatCannotBeStored(t *testing.T) {
 			t.Errorf("%+v, stuck %+v", x, x.Stuck)
 		}
 	}
+}
+
+// How scanners stand is told at once, all of it, and not again before a moment has passed;
+// what could not be told is told later.
+func TestStandingsAreToldAtOnceAndNotTooOften(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var told []time.Time
+		var scanners int
+		var fails error
+		r := newReporter(blankBook{}, func(string, string) session.Protocol { return session.SSH }, func(_ context.Context, rep link.SessionReport) error {
+			mu.Lock()
+			defer mu.Unlock()
+			if fails != nil {
+				return fails
+			}
+			if len(rep.Assets) > link.MaxStandings || rep.Session != "" {
+				t.Errorf("told %+v", rep)
+			}
+			if scanners += len(rep.Assets); rep.Assets[0].Asset == "CT0" {
+				told = append(told, time.Now())
+			}
+			return nil
+		}, slog.New(slog.DiscardHandler))
+		r.standings = func() (all []session.AssetStanding) {
+			for i := range link.MaxStandings + 1 {
+				all = append(all, session.AssetStanding{Asset: fmt.Sprintf("CT%d", i)})
+			}
+			return all
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.run(ctx) }()
+		began := time.Now()
+		for range 1000 { // a source that cannot make up its mind
+			r.restate()
+			time.Sleep(10 * time.Millisecond)
+		}
+		synctest.Wait()
+		mu.Lock()
+		if n := len(told); n < 10 || n > 11 || told[0].Sub(began) != 0 || scanners != n*(link.MaxStandings+1) {
+			t.Errorf("in 10 s told %d times, of %d scanners, first after %v", n, scanners, told[0].Sub(began))
+		}
+		told, fails = nil, session.Errorf(session.Unreachable, "away")
+		mu.Unlock()
+		time.Sleep(2 * time.Second)
+		r.restate()
+		synctest.Wait()
+		mu.Lock()
+		fails = nil
+		mu.Unlock()
+		time.Sleep(6 * time.Second)
+		synctest.Wait()
+		mu.Lock()
+		if len(told) != 1 {
+			t.Errorf("what could not be told was told %d times after", len(told))
+		}
+		mu.Unlock()
+		time.Sleep(2 * standingsEvery)
+		synctest.Wait()
+		mu.Lock()
+		if len(told) != 3 {
+			t.Errorf("in two minutes told %d times", len(told)-1)
+		}
+		mu.Unlock()
+		stop()
+		<-done
+	})
 }

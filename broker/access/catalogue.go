@@ -65,6 +65,7 @@ type entry struct {
 	Agent    string        `json:"agent"`
 	Identity string        `json:"identity"` // key line
 	Asset    session.Asset `json:"asset"`
+	Stands   stands        `json:"stands,omitzero"`
 }
 
 // scanner is one of the catalogue with the agent that guards it.
@@ -74,6 +75,7 @@ type scanner struct {
 	Agent    string
 	Identity string // fingerprint of the agent's identity key
 	Online   bool
+	Stands   stands
 }
 
 // full is the name of one of its services, or of the scanner.
@@ -122,7 +124,11 @@ func (a *Access) Announce(ctx context.Context, h link.Hello) error {
 			s.retire(was.Identity)
 		}
 		s.Agents[h.Agent] = announcerOf(h)
-		return s.whole(h, was.Assets)
+		stand, err := a.stood(ctx, h, was.Assets)
+		if err != nil {
+			return store.Whole{}, err
+		}
+		return s.whole(h, was.Assets, stand)
 	})
 }
 
@@ -137,19 +143,17 @@ func announcerOf(h link.Hello) announcer {
 
 // whole is the site and the entries of an agent: all that it announces, and none of those
 // that it announced before and does not any more.
-func (s site) whole(h link.Hello, was []string) (store.Whole, error) {
+func (s site) whole(h link.Hello, was []string, stand map[string]stands) (store.Whole, error) {
 	body, err := json.Marshal(s)
 	w := store.Whole{Body: body}
 	if err != nil {
 		return w, err
 	}
 	kept := map[string]bool{}
-	part := func(asset string) store.Part {
-		return store.Part{ID: catalogueID(s.Name, asset), Under: []string{everywhere, atSite(s.Name), named(asset)}}
-	}
+	part := func(asset string) store.Part { return partOf(s.Name, asset) }
 	for _, x := range h.Assets {
 		p := part(x.Name)
-		if p.Body, err = json.Marshal(entry{Site: s.Name, Agent: h.Agent, Identity: h.Identity, Asset: x}); err != nil {
+		if p.Body, err = json.Marshal(entry{Site: s.Name, Agent: h.Agent, Identity: h.Identity, Asset: x, Stands: stand[x.Name]}); err != nil {
 			return w, err
 		}
 		kept[p.ID] = true
@@ -161,6 +165,11 @@ func (s site) whole(h link.Hello, was []string) (store.Whole, error) {
 		}
 	}
 	return w, nil
+}
+
+// partOf is where an entry of a site stands.
+func partOf(siteName, asset string) store.Part {
+	return store.Part{ID: catalogueID(siteName, asset), Under: []string{everywhere, atSite(siteName), named(asset)}}
 }
 
 // check refuses an announcement that does not fit beside those of other agents.
@@ -250,7 +259,7 @@ func (a *Access) read(d store.Doc) (scanner, error) {
 	if err = errors.Join(err, badKey); err != nil || e.Asset.Name == "" || catalogueID(e.Site, e.Asset.Name) != d.ID {
 		return scanner{}, session.Errorf(session.Internal, "the scanner %.140s cannot be read: %w", d.ID, err)
 	}
-	return scanner{Asset: e.Asset, Site: e.Site, Agent: e.Agent, Identity: session.Fingerprint(key), Online: a.agents.Online(e.Site, e.Agent)}, nil
+	return scanner{Asset: e.Asset, Site: e.Site, Agent: e.Agent, Identity: session.Fingerprint(key), Online: a.agents.Online(e.Site, e.Agent), Stands: e.Stands}, nil
 }
 
 // Which says which scanners are wanted. The zero Which wants all.

@@ -179,7 +179,7 @@ func (a *Access) decorate(ctx context.Context, c Caller, all []scanner) ([]Asset
 		if err != nil {
 			return nil, err
 		}
-		v := x.view()
+		v := x.view(a.now())
 		v.Typical = s.of(x.Name)
 		for _, r := range s.live[x.Name] {
 			if r.seenBy(c) && r.sessionFacts().State(a.now()) != session.Ended {

@@ -72,6 +72,8 @@ const (
 	answerDue   = time.Minute          // is longer than anybody waits for an agent's answer
 	clockSlack  = 15 * time.Minute     // an agent's clock may differ
 	noticeTime  = 2 * time.Second      // telling may hold up an answer
+	standsMost  = 24 * time.Hour       // an operator's word on a scanner holds
+	standsHeard = 30 * time.Minute     // after a source spoke, its word counts; agents ask for less
 )
 
 // Figures of what is usual at a site.

@@ -116,7 +116,7 @@ func (a *Access) editSite(ctx context.Context, name string, edit func(*site) (go
 			return store.Whole{}, err
 		}
 		gone := edit(&s)
-		return s.whole(link.Hello{}, gone)
+		return s.whole(link.Hello{}, gone, nil)
 	})
 	if errors.Is(err, os.ErrNotExist) {
 		return nil

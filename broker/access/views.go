@@ -197,6 +197,8 @@ type Asset struct {
 	Agent string `json:"agent"` // fingerprint of its agent's identity key, which a grant names
 	Typical
 	Live []string `json:"live"` // sessions that are on it now, of those that the caller may know
+
+	Standing AssetState `json:"standing"` // how it stands, as its agent says
 }
 
 // Typical is how long the hospital usually takes to decide.
@@ -351,7 +353,7 @@ func (r record) past(now time.Time) PastSession {
 }
 
 // view is a scanner with what its site's requests tell.
-func (x scanner) view() Asset {
+func (x scanner) view(now time.Time) Asset {
 	p := x.Policy
 	zone := p.Zone
 	if zone == "" {
@@ -360,7 +362,7 @@ func (x scanner) view() Asset {
 	return Asset{Target: x.full("").String(), Name: x.Name, Site: x.Site, Label: x.Label, Modality: x.Modality, Online: x.Online, Needed: p.Approvals,
 		Longest: int64(p.Longest / time.Second), Channels: list(p.Channels), Services: list(x.Services),
 		Accept: session.Accept{Engineer: list(p.Accept.Engineer), Approver: list(p.Accept.Approver)},
-		Window: int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}}
+		Window: int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}, Standing: x.state(now)}
 }
 
 func (s standing) view() Engineer {

@@ -101,6 +101,9 @@ func (h Hello) checkFor(p Peer) error {
 }
 
 func (r SessionReport) check() error {
+	if len(r.Assets) > 0 {
+		return r.checkAssets()
+	}
 	if _, err := session.ParseSessionID(r.Session); err != nil {
 		return invalid("a report about something that is not a session")
 	}
@@ -114,6 +117,24 @@ func (r SessionReport) check() error {
 		if !rec.Protocol.Known() {
 			return invalid("a report about a recording of an unknown protocol")
 		}
+	}
+	return nil
+}
+
+// checkAssets refuses what says more than how scanners stand, each once.
+func (r SessionReport) checkAssets() error {
+	if r.Session != "" || r.Request != "" || r.Seq != 0 || r.Asset != "" || r.Service != "" || len(r.Recordings) > 0 {
+		return invalid("a report about a session and about scanners")
+	}
+	if len(r.Assets) > MaxStandings {
+		return invalid("a report about too many scanners")
+	}
+	seen := map[string]bool{}
+	for _, a := range r.Assets {
+		if !session.ValidName(a.Asset) || seen[a.Asset] || a.Standing != nil && !a.Standing.Proper() {
+			return invalid("a report about a scanner in a state that is none")
+		}
+		seen[a.Asset] = true
 	}
 	return nil
 }

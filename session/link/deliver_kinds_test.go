@@ -1,7 +1,12 @@
 package link
 
 import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -42,5 +47,69 @@ func TestReportsNameKnownProtocols(t *testing.T) {
 		if want = want || protocol == ""; (r.check() == nil) != want { // a service that the agent knows no more
 			t.Errorf("a session of %q: %v", protocol, !want)
 		}
+	}
+}
+
+// What is told of scanners is one of their states, each once, and bounded.
+func TestReportsOfScannersAreStrict(t *testing.T) {
+	fine := session.Standing{State: session.ModalityIdle, Source: "operator", Detail: "set by Tom", At: time.Now(), Since: time.Now()}
+	with := func(change func(*session.Standing)) []session.AssetStanding {
+		s := fine
+		change(&s)
+		return []session.AssetStanding{{Asset: "NGH-CT1", Standing: &s}}
+	}
+	for name, assets := range map[string][]session.AssetStanding{
+		"no state":          with(func(s *session.Standing) { s.State = "fine" }),
+		"an empty state":    with(func(s *session.Standing) { s.State = "" }),
+		"no source":         with(func(s *session.Standing) { s.Source = "" }),
+		"a source of lines": with(func(s *session.Standing) { s.Source = "a\nb" }),
+		"a long detail":     with(func(s *session.Standing) { s.Detail = strings.Repeat("x", 257) }),
+		"a detail of lines": with(func(s *session.Standing) { s.Detail = "a\nb" }),
+		"a broken detail":   with(func(s *session.Standing) { s.Detail = "\xff" }),
+		"a long lock":       with(func(s *session.Standing) { s.Shut = strings.Repeat("x", 257) }),
+		"works, no class":   with(func(s *session.Standing) { s.Works = map[session.Class][]session.ModalityState{"mighty": nil} }),
+		"works, no state": with(func(s *session.Standing) {
+			s.Works = map[session.Class][]session.ModalityState{session.Observe: {"fine"}}
+		}),
+		"works, many states": with(func(s *session.Standing) {
+			s.Works = map[session.Class][]session.ModalityState{session.Observe: slices.Repeat([]session.ModalityState{"idle"}, 7)}
+		}),
+		"no scanner":      {{Asset: "a/b"}},
+		"a scanner twice": {{Asset: "NGH-CT1"}, {Asset: "NGH-CT1"}},
+		"too many":        make([]session.AssetStanding, MaxStandings+1),
+	} {
+		if (SessionReport{Assets: assets}).check() == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+	for name, assets := range map[string][]session.AssetStanding{
+		"fine": with(func(*session.Standing) {}), "no interlock": {{Asset: "NGH-CT1"}},
+		"tighter": with(func(s *session.Standing) {
+			s.Works = map[session.Class][]session.ModalityState{session.Disruptive: nil}
+		}),
+	} {
+		if err := (SessionReport{Assets: assets}).check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if (SessionReport{Session: session.ID{1}.Session(), Assets: with(func(*session.Standing) {})}).check() == nil {
+		t.Error("a report is about a session and about scanners")
+	}
+}
+
+// As many scanners as one report may name fit into its frame, whatever is said of them.
+func TestAReportOfScannersFitsItsFrame(t *testing.T) {
+	all := map[session.Class][]session.ModalityState{}
+	for _, c := range session.Classes() {
+		all[c] = session.ModalityStates()
+	}
+	var r SessionReport
+	for i := range MaxStandings {
+		r.Assets = append(r.Assets, session.AssetStanding{Asset: fmt.Sprintf("%064d", i), Standing: &session.Standing{State: session.PatientOnTable,
+			Source: strings.Repeat("s", 64), Detail: strings.Repeat("<", 256), Shut: strings.Repeat("&", 256), At: time.Now(), Until: time.Now(), Since: time.Now(), Works: all}})
+	}
+	b, err := json.Marshal(r)
+	if most, _ := largest(verbReport); err != nil || r.check() != nil || len(b) > most {
+		t.Errorf("%d bytes, %v, %v", len(b), err, r.check())
 	}
 }

@@ -14,6 +14,7 @@ const (
 	MaxWork      = 16             // questions of one connection in work at a time, and as many urgent ones
 	maxUploads   = 4              // upload connections of one agent
 	maxRelays    = 4              // relay connections of one agent
+	MaxStandings = 50             // scanners of one report of how they stand
 	maxUnsaid    = 2 * MaxStreams // connections of one agent that have not said their role
 
 	handshakeTime = 10 * time.Second // from accept to the end of the first frame

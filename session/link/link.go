@@ -249,7 +249,7 @@ const (
 )
 
 // SessionReport is what the agent tells of one session. Reports are idempotent;
-// the highest Seq wins.
+// the highest Seq wins. With Assets it tells how scanners stand, and of no session.
 type SessionReport struct {
 	Session    string            `json:"session"` // S-...
 	Request    string            `json:"request"` // R-...
@@ -265,6 +265,8 @@ type SessionReport struct {
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []RecordingReport `json:"recordings,omitempty"`
 	NoDevice   *NoDevice         `json:"no_device,omitempty"` // nil: the last device that was dialled answered
+
+	Assets []session.AssetStanding `json:"assets,omitempty"`
 }
 
 // NoDevice says why the agent got no connection to a device, or could not log in there.

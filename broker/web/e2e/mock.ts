@@ -27,9 +27,19 @@ export function asset(over: Partial<T.Asset> = {}): T.Asset {
     target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, window_seconds: 86400,
     zone: 'Europe/London', channels: ['exec', 'files-in', 'files-out', 'shell'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] },
     services: [{ name: 'recon-ssh', endpoint: 'recon', protocol: 'ssh', port: 22, class: 'non-disruptive' }], quorum: [], agent: 'SHA256:' + 'A'.repeat(43),
-    typical_seconds: 420, decided: 12, live: [], ...over,
+    typical_seconds: 420, decided: 12, live: [], standing: standing(), ...over,
   };
 }
+
+/** How a scanner stands: idle, as its operator said. */
+export function standing(over: Partial<T.Standing> = {}): T.Standing {
+  return {
+    interlock: 'on', state: 'idle', last: '', why: '', source: 'operator', detail: 'set by T. Reyes', shut: '', at: at(-4), until: at(56), since: at(-4),
+    works: { observe: ['in-service', 'down', 'idle'], 'non-disruptive': ['in-service', 'down', 'idle'], disruptive: ['in-service'] }, ...over,
+  };
+}
+/** A scanner of which nothing knows about patients. */
+export const none = standing({ interlock: 'none', state: 'unknown', source: '', detail: '', at: null, until: null, since: null });
 
 /** A scanner's full name, as the broker writes it. */
 const scanner = (over: { site?: string; asset?: string }) => `${over.site ?? 'NGH'}/${over.asset ?? 'NGH-PETCT1'}`;

@@ -35,6 +35,7 @@ export type Agreed = Agree<
   | Parts<T.Me, S['Login'], 'Me'>
   | Parts<T.LoginEntry, S['LoginEntry'], 'LoginEntry'>
   | Parts<T.Asset, S['Asset'], 'Asset'>
+  | Parts<T.Standing, S['AssetState'], 'Standing'>
   | Parts<T.Approved, S['Approved'], 'Approved'>
   | Parts<T.Request, S['Request'], 'Request'>
   | Parts<T.Denied, S['Denied'], 'Denied'>

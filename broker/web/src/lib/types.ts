@@ -111,6 +111,24 @@ export interface Asset {
   typical_seconds: number; // median time to a decision here; 0: not known
   decided: number; // decisions behind it
   live: string[]; // sessions S-... that are on it now
+  standing: Standing;
+}
+
+/** What a scanner does for its patients. */
+export type ModalityState = 'idle' | 'patient-on-table' | 'scanning' | 'in-service' | 'down' | 'unknown';
+/** How a scanner stands, as its agent says. For show: the agent alone goes by it. */
+export interface Standing {
+  interlock: 'on' | 'none' | 'unknown'; // none: nothing is stopped for patients there
+  state: ModalityState;
+  last: ModalityState | ''; // what the agent said last, where that does not count any more
+  why: string; // why it does not
+  source: string; // whose word that is: operator
+  detail: string;
+  shut: string; // why nothing opens, not even to look on
+  at: string | null; // when it was said
+  until: string | null; // when it stops to hold
+  since: string | null;
+  works: Record<ServiceClass, ModalityState[]>; // where each class works; else it looks on
 }
 
 export type RequestStatus = 'pending' | 'approved' | 'denied' | 'withdrawn' | 'lapsed' | 'revoked' | 'closed';
