@@ -23,3 +23,5 @@ const (
 	DefaultFresh = time.Minute
 	MaxFresh     = 5 * time.Minute
 )
+
+const maxSaid = 256 // bytes of what a source of a scanner's state adds: one line

@@ -55,9 +55,6 @@ type Standing struct {
 	Works map[Class][]ModalityState `json:"works,omitempty"`
 }
 
-// maxSaid bounds the bytes of what a source adds.
-const maxSaid = 256
-
 // Proper reports whether a standing is one that an agent tells.
 func (s Standing) Proper() bool {
 	for class, states := range s.Works {

@@ -224,7 +224,7 @@ func TestEveryReasonHasWords(t *testing.T) {
 // The pages have the same words and take the same characters for hostile.
 func TestThePagesSpeakTheSameWords(t *testing.T) {
 	order, phrases, signed := wording.Deciding()
-	hold(t, web, map[string]any{"ended": wording.Ends(), "channels": wording.Channels(), "classes": wording.Classes(), "hostile": pattern(),
+	hold(t, web, map[string]any{"ended": wording.Ends(), "channels": wording.Channels(), "classes": wording.Classes(), "states": states(), "hostile": pattern(),
 		"hands": slices.DeleteFunc(slices.Clone(order), session.Channel.Carries), "phrases": phrases, "signed": signed,
 		"carries": slices.DeleteFunc(slices.Clone(order), func(c session.Channel) bool { return !c.Carries() })})
 	if sorted := slices.Sorted(slices.Values(order)); !slices.Equal(sorted, session.Channels()) {
@@ -305,4 +305,13 @@ func pattern() string {
 		}
 	}
 	return "[" + b.String() + "]"
+}
+
+// states are the states of a scanner, in words.
+func states() map[session.ModalityState]string {
+	all := map[session.ModalityState]string{}
+	for _, s := range session.ModalityStates() {
+		all[s] = s.Words()
+	}
+	return all
 }
