@@ -73,6 +73,7 @@ const (
 	clockSlack  = 15 * time.Minute     // an agent's clock may differ
 	noticeTime  = 2 * time.Second      // telling may hold up an answer
 	standsMost  = 24 * time.Hour       // an operator's word on a scanner holds
+	standsAgain = 10 * time.Minute     // a word that says nothing else is kept as it was
 	standsHeard = 30 * time.Minute     // after a source spoke, its word counts; agents ask for less
 )
 

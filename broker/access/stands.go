@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,6 +65,9 @@ func (a *Access) ReportStandings(ctx context.Context, siteName, agent string, al
 			if err != nil {
 				return w, err
 			}
+			if e.Stands.again(x.Standing) {
+				continue
+			}
 			e.Stands = stands{Told: true, Is: x.Standing}
 			p := partOf(siteName, x.Asset)
 			if p.Body, err = json.Marshal(e); err != nil {
@@ -73,6 +77,19 @@ func (a *Access) ReportStandings(ctx context.Context, siteName, agent string, al
 		}
 		return w, nil
 	})
+}
+
+// again reports whether an agent says only once more what it said not long ago: nobody needs
+// to look anew for that.
+func (s stands) again(is *session.Standing) bool {
+	if s.Is == nil || is == nil || is.At.Before(s.Is.At) || is.At.Sub(s.Is.At) >= standsAgain {
+		return false
+	}
+	was := *s.Is
+	was.At = is.At
+	old, err := json.Marshal(was)
+	now, err2 := json.Marshal(is)
+	return err == nil && err2 == nil && bytes.Equal(old, now)
 }
 
 // stood is what an agent said of scanners that it announces again: an announcement by

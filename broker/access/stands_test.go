@@ -104,3 +104,23 @@ func TestAnAgentSpeaksOfItsOwnScanners(t *testing.T) {
 		t.Errorf("its own does not: %+v", s)
 	}
 }
+
+// What is only said again is written down from time to time, not each minute for each scanner.
+func TestAWordThatIsSaidAgainIsNoNews(t *testing.T) {
+	w := newWorld(t)
+	is := session.Standing{State: session.ModalityIdle, Source: "probe", At: w.clock(), Since: w.clock(), Works: interlock.Rules{session.Observe: {session.InService}}}
+	w.tell("NGH-PETCT1", &is)
+	first := is.At
+	for _, c := range []struct {
+		later time.Duration
+		state session.ModalityState
+		at    time.Duration // after the first
+	}{{time.Minute, session.ModalityIdle, 0}, {10 * time.Minute, session.ModalityIdle, 10 * time.Minute}, {11 * time.Minute, session.PatientOnTable, 11 * time.Minute}} {
+		next := is
+		next.State, next.At = c.state, first.Add(c.later)
+		w.tell("NGH-PETCT1", &next)
+		if s := w.stand("NGH-PETCT1"); !s.At.Equal(first.Add(c.at)) {
+			t.Errorf("said again after %v, it is of %v", c.later, s.At.Sub(first))
+		}
+	}
+}
