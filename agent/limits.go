@@ -21,7 +21,6 @@ const askTime = 10 * time.Second // for all identity providers of a new configur
 const (
 	standingsGap   = time.Second // between two reports of how scanners stand
 	standingsEvery = time.Minute // they are told again: sources speak again, too
-	maxSaid        = 250         // bytes of what a source adds, of those that the link takes
 )
 
 const maxLooked = 100_000 // names in the state directory that check looks at

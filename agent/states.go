@@ -42,7 +42,7 @@ func (a *Agent) told(asset string) *session.Standing {
 	if !some {
 		return nil
 	}
-	return &session.Standing{State: s.State, Source: string(s.Source), Detail: wording.Line(s.Detail, maxSaid), Shut: wording.Line(s.Shut, maxSaid),
+	return &session.Standing{State: s.State, Source: string(s.Source), Detail: wording.Line(s.Detail, session.MaxSaid), Shut: wording.Line(s.Shut, session.MaxSaid),
 		At: s.At.UTC(), Until: s.Until.UTC(), Since: s.Since.UTC(), Works: a.rules.Load().interlock(asset)}
 }
 

@@ -24,4 +24,5 @@ const (
 	MaxFresh     = 5 * time.Minute
 )
 
-const maxSaid = 256 // bytes of what a source of a scanner's state adds: one line
+// MaxSaid bounds what an agent tells and what the link takes, in one.
+const MaxSaid = 256 // bytes of what a source of a scanner's state adds: one line

@@ -69,7 +69,7 @@ func (s Standing) Proper() bool {
 func (s ModalityState) Known() bool { return slices.Contains(ModalityStates(), s) }
 
 func oneLine(s string) bool {
-	return len(s) <= maxSaid && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
+	return len(s) <= MaxSaid && utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
 // AssetStanding is how one scanner stands; no standing: it has no interlock.
