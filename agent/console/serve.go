@@ -44,20 +44,28 @@ func Serve(ctx context.Context, path string, c Controls, s States) error {
 		Handler: onlyHere(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 5 * time.Second,
 		MaxHeaderBytes: 8 << 10,
 	}
-	done := make(chan error, 1)
-	go func() { done <- server.Serve(l) }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if server.Shutdown(grace) != nil {
-			_ = server.Close()
-		}
-		<-done
-	}
+	err = Until(ctx, server, func() error { return server.Serve(l) })
 	_ = os.Remove(path)
 	return err
+}
+
+// Until serves until ctx is done, and gives what is being answered a moment to end. The error
+// is that of a server that ended by itself.
+func Until(ctx context.Context, server *http.Server, serve func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- serve() }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if server.Shutdown(grace) != nil {
+		_ = server.Close()
+	}
+	<-done
+	return nil
 }
 
 // listen makes the socket under another name, closes it to others, and only then puts

@@ -79,19 +79,7 @@ func (p *page) serve(ctx context.Context) error {
 	server.Protocols.SetHTTP1(true) // one request at a time on each connection, so a place is a person's
 	cfg.Log.Info("the agent's page is open", "url", cfg.Settings.URL())
 	in := inside{l, cfg.Settings.networks(), lobby.New(maxConnections, maxFromOne)}
-	done := make(chan error, 1)
-	go func() { done <- server.ServeTLS(in, "", "") }()
-	select {
-	case err = <-done:
-	case <-ctx.Done():
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		if server.Shutdown(grace) != nil {
-			_ = server.Close()
-		}
-		<-done
-	}
-	return err
+	return console.Until(ctx, server, func() error { return server.ServeTLS(in, "", "") })
 }
 
 func newPage(ctx context.Context, cfg Config) *page {
