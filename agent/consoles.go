@@ -10,7 +10,7 @@ import (
 
 // dialVNC connects a console that speaks VNC.
 func (a *Agent) dialVNC(ctx context.Context, t ledger.Ticket, service string, use screen.Use) (screen.Client, error) {
-	client, err := a.devices.DialVNC(ctx, t, service, use.Screen, use.Copied)
+	client, err := a.devices.DialVNC(ctx, t, service, use.Screen, device.Use{Copied: use.Copied, Proved: use.Proved})
 	if err != nil {
 		return nil, err
 	}
@@ -19,7 +19,7 @@ func (a *Agent) dialVNC(ctx context.Context, t ledger.Ticket, service string, us
 
 // dialRDP connects a console that speaks RDP.
 func (a *Agent) dialRDP(ctx context.Context, t ledger.Ticket, service string, use screen.Use) (screen.Client, error) {
-	client, err := a.devices.DialRDP(ctx, t, service, use.Screen, device.Use{Copied: use.Copied, Pastes: use.Pastes, Said: use.Said, Again: use.Again})
+	client, err := a.devices.DialRDP(ctx, t, service, use.Screen, device.Use{Copied: use.Copied, Pastes: use.Pastes, Said: use.Said, Proved: use.Proved, Again: use.Again})
 	if err != nil {
 		return nil, err
 	}

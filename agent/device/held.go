@@ -2,6 +2,7 @@ package device
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -33,58 +34,75 @@ func (t Target) held() (*[sha256.Size]byte, error) {
 	return parseCertificatePin(strings.TrimSpace(string(b)))
 }
 
-// proves is how an RDP console proves who it is. told hears of a certificate that is held
-// from now on.
-func (t Target) proves(told func(string)) (rdp.TLS, error) {
-	if t.Console.Pin == "" {
-		return rdp.TLS{Legacy: t.Console.OldTLS, First: func(shown [sha256.Size]byte) error { return t.meets(shown, told) }}, nil
+// proves is how an RDP console proves who it is. told hears each time how the certificate
+// that it shows is known, also of one that is refused.
+func (t Target) proves(told func(session.Certificate)) (rdp.TLS, error) {
+	var pin *[sha256.Size]byte
+	if t.Console.Pin != "" {
+		var err error
+		if pin, err = parseCertificatePin(t.Console.Pin); err != nil {
+			return rdp.TLS{}, err
+		}
 	}
-	pin, err := parseCertificatePin(t.Console.Pin)
-	return rdp.TLS{Legacy: t.Console.OldTLS, Pin: pin}, err
+	return rdp.TLS{Legacy: t.Console.OldTLS, First: func(shown [sha256.Size]byte) error {
+		known, err := t.knownAs(shown, pin)
+		if known != "" {
+			told(session.Certificate{Service: t.Service, SHA256: hex.EncodeToString(shown[:]), Known: known})
+		}
+		return err
+	}}, nil
+}
+
+// knownAs says by what a certificate is known, against the pin where there is one. Without a
+// word of that it is not known whether it is known.
+func (t Target) knownAs(shown [sha256.Size]byte, pin *[sha256.Size]byte) (session.Known, error) {
+	switch {
+	case pin == nil:
+		return t.meets(shown)
+	case *pin != shown:
+		return session.KnownRefused, session.Errorf(session.Refused, "the console's certificate is not the pinned one: it is sha256:%x.", shown).
+			WithNext("Ask who serves the console whether it was renewed, and only then write the new pin.")
+	}
+	return session.KnownPinned, nil
 }
 
 // meets holds the first certificate, and refuses another.
-func (t Target) meets(shown [sha256.Size]byte, told func(string)) error {
+func (t Target) meets(shown [sha256.Size]byte) (session.Known, error) {
 	held, err := t.held()
 	if err == nil && held == nil {
 		if err = durable.MakeDir(t.Console.Held); err == nil {
 			err = durable.WriteNew(t.heldFile(), fmt.Appendf(nil, "sha256:%x\n", shown))
 		}
 		if err == nil {
-			told(fmt.Sprintf("The console showed its certificate for the first time: sha256:%x. The agent holds it, and refuses another.", shown))
-			return nil
+			return session.KnownFirst, nil
 		}
 		if errors.Is(err, fs.ErrExist) { // another session was quicker
 			held, err = t.held()
 		}
 	}
 	if err != nil || held == nil {
-		return &session.Error{Kind: session.Refused, Message: "the agent cannot keep or read the certificate that it holds of this console.",
+		return "", &session.Error{Kind: session.Refused, Message: "the agent cannot keep or read the certificate that it holds of this console.",
 			Next: "Ask the hospital to look at the directory certificates in the state of its agent, and at its disk.", Err: err}
 	}
 	if *held != shown {
-		return session.Errorf(session.Refused, "the console shows another certificate than before: sha256:%x, and sha256:%x is held. Nothing was sent to it.", shown, *held).
+		return session.KnownRefused, session.Errorf(session.Refused, "the console shows another certificate than before: sha256:%x, and sha256:%x is held. Nothing was sent to it.", shown, *held).
 			WithNext(fmt.Sprintf("Ask who serves the console whether it was renewed: else somebody may stand in between. If it was, the hospital writes tls: {pin: \"sha256:%x\"} into its agent's configuration and reloads it.", shown))
 	}
-	return nil
+	return session.KnownHeld, nil
 }
 
-// knows says in words how the certificate that a console shows is known.
+// knows says in words how the certificate that a console shows is known, and holds none.
 func (t Target) knows(shown [sha256.Size]byte) (string, error) {
-	tls, err := t.proves(func(string) {})
-	if err != nil {
-		return "", err
-	}
-	if tls.Pin != nil {
-		if *tls.Pin != shown {
-			return "", session.Errorf(session.Refused, "it shows another certificate than the pinned one: sha256:%x.", shown).
-				WithNext("Ask who serves the console whether it was renewed, and only then write the new pin.")
+	if t.Console.Pin == "" {
+		if held, err := t.held(); err == nil && held == nil {
+			return fmt.Sprintf("shows the certificate sha256:%x, which the first session holds", shown), nil
 		}
-		return fmt.Sprintf("shows its pinned certificate sha256:%x", shown), nil
+		_, err := t.meets(shown)
+		return fmt.Sprintf("shows the certificate that is held of it, sha256:%x", shown), err
 	}
-	held, err := t.held()
-	if err == nil && held == nil {
-		return fmt.Sprintf("shows the certificate sha256:%x, which the first session holds", shown), nil
+	pin, err := parseCertificatePin(t.Console.Pin)
+	if err == nil {
+		_, err = t.knownAs(shown, pin)
 	}
-	return fmt.Sprintf("shows the certificate that is held of it, sha256:%x", shown), t.meets(shown, func(string) {})
+	return fmt.Sprintf("shows its pinned certificate sha256:%x", shown), err
 }

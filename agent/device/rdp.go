@@ -18,11 +18,12 @@ import (
 	"github.com/sallyport/sallyport/session/screen"
 )
 
-// Use is how a console is used that speaks RDP.
+// Use is how a console is used.
 type Use struct {
-	Copied func(string) // is told what was copied at the console; nil where that is not wanted
-	Pastes bool         // texts may be pasted there
-	Said   func(string) // is told what people should know of the connection
+	Copied func(string)              // is told what was copied at the console; nil where that is not wanted
+	Pastes bool                      // texts may be pasted there
+	Said   func(string)              // is told what people should know of the connection
+	Proved func(session.Certificate) // is told how the console proved who it is, or did not
 	// Again refuses that a broken connection is dialled once more, where that may not be now.
 	Again func() error
 }
@@ -43,7 +44,12 @@ func (d *Devices) DialRDP(ctx context.Context, t ledger.Ticket, service string, 
 	if err != nil {
 		return nil, err
 	}
-	tls, err := target.proves(use.Said)
+	var shown session.Certificate
+	tls, err := target.proves(func(c session.Certificate) {
+		if shown = c; c.Known == session.KnownRefused {
+			use.Proved(c)
+		}
+	})
 	if err != nil {
 		return nil, target.explainConsole(err)
 	}
@@ -51,8 +57,13 @@ func (d *Devices) DialRDP(ctx context.Context, t ledger.Ticket, service string, 
 	if err != nil {
 		return nil, target.explainConsole(err)
 	}
-	if old := client.Legacy(); old != "" {
-		use.Said(fmt.Sprintf("The console speaks TLS of the past (%s), which the hospital allows for it: who reads its network might read this.", old))
+	shown.Old = client.Legacy()
+	use.Proved(shown)
+	if shown.Known == session.KnownFirst {
+		use.Said(fmt.Sprintf("The console showed its certificate for the first time: sha256:%s. The agent holds it, and refuses another.", shown.SHA256))
+	}
+	if shown.Old != "" {
+		use.Said(fmt.Sprintf("The console speaks TLS of the past (%s), which the hospital allows for it: who reads its network might read this.", shown.Old))
 	}
 	return client, nil
 }

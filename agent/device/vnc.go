@@ -2,6 +2,7 @@ package device
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"io"
 	"strings"
@@ -14,17 +15,20 @@ import (
 )
 
 // DialVNC connects to a console of the ticket's asset and logs in, within the target's
-// timeout; it draws on s. copied is called with what was copied there, nil where that is
-// not wanted. Errors are *session.Error whose message is fit for the engineer; Err has the
+// timeout; it draws on s. Of its use nothing counts but what was copied there, and that a
+// pinned certificate was shown. Errors are *session.Error whose message is fit for the engineer; Err has the
 // rest.
-func (d *Devices) DialVNC(ctx context.Context, t ledger.Ticket, service string, s *screen.Screen, copied func(string)) (*vnc.Client, error) {
+func (d *Devices) DialVNC(ctx context.Context, t ledger.Ticket, service string, s *screen.Screen, use Use) (*vnc.Client, error) {
 	target, err := d.admitted(t, service, session.VNC)
 	if err != nil {
 		return nil, err
 	}
-	client, err := target.dialVNC(ctx, s, copied)
+	client, err := target.dialVNC(ctx, s, use.Copied)
 	if err != nil {
 		return nil, target.explainConsole(err)
+	}
+	if pin, err := parseCertificatePin(target.Console.Pin); err == nil && use.Proved != nil {
+		use.Proved(session.Certificate{Service: service, SHA256: hex.EncodeToString(pin[:]), Known: session.KnownPinned})
 	}
 	return client, nil
 }

@@ -247,6 +247,16 @@ func (c *Conn) note(n session.Note) {
 	}
 }
 
+// Proved tells the hospital how the connection's console proved who it is, or that it did not.
+func (c *Conn) Proved(shown session.Certificate) {
+	c.mu.Lock()
+	s := c.state.session
+	c.mu.Unlock()
+	if s != nil {
+		s.proved(shown)
+	}
+}
+
 // Refuse puts on record what the engineer asked for and did not get.
 func (c *Conn) Refuse(what, detail string) { c.refused.add(what, detail) }
 

@@ -41,9 +41,10 @@ type liveState struct {
 	facts      session.SessionFacts // Opened is zero until the first device connection
 	service    string               // of the first connection
 	recordings []link.RecordingReport
-	noDevice   *link.NoDevice    // why the last attempt to reach a device failed
-	leaves     map[string]*leave // to watch, by key
-	watchers   []string          // who watches, as it was told last
+	noDevice   *link.NoDevice        // why the last attempt to reach a device failed
+	proofs     []session.Certificate // how consoles proved who they are, one of a service
+	leaves     map[string]*leave     // to watch, by key
+	watchers   []string              // who watches, as it was told last
 	seq        uint64
 	closeErr   error
 }
@@ -141,6 +142,20 @@ func (s *liveSession) dialled(no *link.NoDevice) {
 	s.mu.Lock()
 	news := no != nil || s.state.noDevice != nil
 	s.state.noDevice = no
+	s.mu.Unlock()
+	if news {
+		s.report()
+	}
+}
+
+// proved notes how a console proved who it is, in place of what its service showed before.
+func (s *liveSession) proved(c session.Certificate) {
+	s.mu.Lock()
+	news := !slices.Contains(s.state.proofs, c)
+	if news {
+		s.state.proofs = slices.DeleteFunc(s.state.proofs, func(x session.Certificate) bool { return x.Service == c.Service })
+		s.state.proofs = append(s.state.proofs, c)
+	}
 	s.mu.Unlock()
 	if news {
 		s.report()
@@ -312,7 +327,7 @@ func (s *liveSession) report() {
 		Session: s.id.Session(), Request: s.request, Seq: st.seq, Asset: s.asset, Service: st.service,
 		Opened: st.facts.Opened, Deadline: st.facts.Deadline, Ended: st.facts.Ended, Reason: st.facts.Reason,
 		Recordings: slices.Clone(st.recordings), Frozen: s.gate.frozen(),
-		NoDevice: s.state.noDevice,
+		NoDevice: s.state.noDevice, Certificates: slices.Clone(s.state.proofs),
 	}
 	s.mu.Unlock()
 	s.e.cfg.Report(r)

@@ -66,6 +66,9 @@ func (r record) reported(rep link.SessionReport) []witness.Event {
 		add(witness.SessionOpened, map[string]string{"service": rep.Service,
 			"opened": rep.Opened.UTC().Format(time.RFC3339), "deadline": rep.Deadline.UTC().Format(time.RFC3339)})
 	}
+	for _, c := range r.Session.newCertificates(rep) {
+		add(witness.CertificateShown, map[string]string{"service": c.Service, "sha256": c.SHA256, "known": string(c.Known), "old-tls": c.Old})
+	}
 	if r.Session.Ended.IsZero() && !rep.Ended.IsZero() || !rep.Ended.IsZero() && rep.Reason != r.Session.Reason {
 		add(witness.SessionEnded, map[string]string{"reason": string(rep.Reason), "ended": rep.Ended.UTC().Format(time.RFC3339)})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -94,10 +95,16 @@ func TestEveryStepIsWrittenDown(t *testing.T) {
 	w.must(w.ReportSession(ctx, "NGH", "main", rep))
 	w.must(w.ReportSession(ctx, "NGH", "main", rep)) // twice is once
 	w.wrote(b, witness.SessionOpened)
+	rep.Seq, rep.Certificates = 2, []session.Certificate{{Service: "recon-ssh", SHA256: strings.Repeat("ab", 32), Known: session.KnownFirst}}
+	for range 3 {
+		w.must(w.ReportSession(ctx, "NGH", "main", rep)) // once, whatever else is news
+		rep.Seq++
+	}
+	w.wrote(b, witness.CertificateShown)
 	_, err := w.Kill(ctx, ben, sid(r))
 	w.must(err)
 	w.wrote(b, witness.SessionKilled, witness.SessionEnded)
-	rep.Seq, rep.Ended, rep.Reason = 2, w.clock(), session.KilledRemote
+	rep.Seq, rep.Ended, rep.Reason = 9, w.clock(), session.KilledRemote
 	w.must(w.ReportSession(ctx, "NGH", "main", rep))
 	w.wrote(b)
 

@@ -84,6 +84,8 @@ type sessionFacts struct {
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []string          `json:"recordings,omitempty"`
 	NoDevice   *NoDevice         `json:"no_device,omitempty"`
+
+	Certificates []session.Certificate `json:"certificates,omitempty"` // one of a service
 }
 
 // debt is what the agent still has to be told.

@@ -2,6 +2,7 @@ package access_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -161,6 +162,18 @@ func TestReports(t *testing.T) {
 			r.Recordings = []link.RecordingReport{{Recording: session.NewID().Recording(), Service: "console-ssh", Protocol: session.SSH}}
 			return "NGH", "main"
 		},
+		"a certificate of another service": func(r *link.SessionReport) (string, string) {
+			r.Certificates = []session.Certificate{{Service: "console-ssh", SHA256: strings.Repeat("ab", 32), Known: session.KnownHeld}}
+			return "NGH", "main"
+		},
+		"no certificate": func(r *link.SessionReport) (string, string) {
+			r.Certificates = []session.Certificate{{Service: "recon-ssh", SHA256: "ab", Known: session.KnownHeld}}
+			return "NGH", "main"
+		},
+		"two certificates": func(r *link.SessionReport) (string, string) {
+			r.Certificates = slices.Repeat([]session.Certificate{{Service: "recon-ssh", SHA256: strings.Repeat("ab", 32), Known: session.KnownHeld}}, 2)
+			return "NGH", "main"
+		},
 		"too many recordings": func(r *link.SessionReport) (string, string) {
 			r.Recordings = make([]link.RecordingReport, 1001)
 			return "NGH", "main"
@@ -203,11 +216,20 @@ func TestReports(t *testing.T) {
 	if s, err := w.Session(t.Context(), ben, sid); err != nil || s.NoDevice != nil {
 		t.Errorf("that is over: %+v, %v", s.NoDevice, err)
 	}
-	rep.Seq, rep.Ended, rep.Reason = 8, w.clock(), session.Completed
+	shown := session.Certificate{Service: "recon-ssh", SHA256: strings.Repeat("ab", 32), Known: session.KnownFirst, Old: "TLS\u202e 1.0"}
+	rep.Seq, rep.Certificates = 7, []session.Certificate{shown}
+	send("frozen  recon-ssh 1")
+	rep.Seq, rep.Certificates = 8, nil // the agent was started again
+	send("frozen  recon-ssh 1")
+	shown.Old = "TLS\ufffd 1.0"
+	if s, err := w.Session(t.Context(), ben, sid); err != nil || !slices.Equal(s.Certificates, []session.Certificate{shown}) {
+		t.Errorf("the console showed %+v, %v", s.Certificates, err)
+	}
+	rep.Seq, rep.Ended, rep.Reason = 10, w.clock(), session.Completed
 	send("ended completed recon-ssh 1")
-	rep.Seq, rep.Ended, rep.Reason = 7, time.Time{}, ""
+	rep.Seq, rep.Ended, rep.Reason = 9, time.Time{}, ""
 	send("ended completed recon-ssh 1")
-	rep.Seq = 9 // what ended stays ended
+	rep.Seq = 11 // what ended stays ended
 	send("ended completed recon-ssh 1")
 	if v, _ := w.Get(t.Context(), ada, r.ID); v.Status != session.Closed {
 		t.Errorf("the request is %s", v.Status)

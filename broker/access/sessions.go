@@ -227,6 +227,18 @@ func noDeviceAs(x *link.NoDevice) *NoDevice {
 	return &NoDevice{Service: wording.Line(x.Service, maxText), At: x.At.UTC(), Message: wording.Line(x.Message, maxStuck), Next: wording.Line(x.Next, maxStuck)}
 }
 
+// newCertificates are those of a report that are not known like that. An agent that was
+// started again tells of none, and they stay.
+func (s *sessionFacts) newCertificates(rep link.SessionReport) (all []session.Certificate) {
+	for _, c := range rep.Certificates {
+		c.Old = wording.Line(c.Old, session.MaxSaid)
+		if !slices.Contains(s.Certificates, c) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
 // take merges a report into the facts.
 func (r *record) take(rep link.SessionReport, now time.Time) {
 	s := &r.Session
@@ -237,6 +249,10 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 		return
 	}
 	s.Seq, s.Frozen, s.Keys, s.NoDevice = rep.Seq, rep.Frozen, rep.Keys, noDeviceAs(rep.NoDevice)
+	for _, c := range s.newCertificates(rep) {
+		s.Certificates = slices.DeleteFunc(s.Certificates, func(x session.Certificate) bool { return x.Service == c.Service })
+		s.Certificates = append(s.Certificates, c)
+	}
 	if s.Service == "" {
 		s.Service, s.Protocol = rep.Service, rep.Protocol
 	}
@@ -329,6 +345,14 @@ func checkReport(r record, rep link.SessionReport) error {
 		return wrong("state")
 	case r.extension():
 		return wrong("request")
+	}
+	if len(rep.Certificates) > len(g.Services) {
+		return wrong("certificates")
+	}
+	for _, c := range rep.Certificates {
+		if !c.Valid() || !slices.Contains(g.Services, c.Service) {
+			return wrong("certificates")
+		}
 	}
 	for _, x := range rep.Recordings {
 		if _, err := session.ParseRecordingID(x.Recording); err != nil || !slices.Contains(g.Services, x.Service) {

@@ -101,6 +101,8 @@ type Session struct {
 	Keys       int                `json:"keys"` // that may open connections; 0 when the agent did not say
 	// NoDevice is null while the device that was dialled last answered.
 	NoDevice *NoDevice `json:"no_device"`
+	// Certificates are how its consoles proved who they are, as the agent says; one of a service.
+	Certificates []session.Certificate `json:"certificates"`
 }
 
 // NoDevice says why the agent got no connection to a device, or could not log in there.
@@ -326,7 +328,7 @@ func (r record) session(now time.Time) Session {
 	s := Session{
 		ID: r.sessionID().Session(), State: f.State(now), Target: r.target(r.Session.Service), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol,
 		Engineer: r.Engineer.Shown(), Opened: f.Opened.UTC(), Deadline: f.Deadline.UTC(), Ended: orNull(f.Ended),
-		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Frozen: []string{}, Keys: r.Session.Keys, Site: r.doc.Site, WorkOrder: r.doc.Ref,
+		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Frozen: []string{}, Keys: r.Session.Keys, Certificates: list(r.Session.Certificates), Site: r.doc.Site, WorkOrder: r.doc.Ref,
 	}
 	if s.State != session.Ended {
 		s.NoDevice = r.Session.NoDevice

@@ -35,9 +35,14 @@ func (p *program) sessionFacts(s api.Session) [][2]string {
 	if s.Keys > 0 {
 		keys = fmt.Sprint(s.Keys)
 	}
+	var shown []string
+	for _, c := range s.Certificates {
+		shown = append(shown, c.Words())
+	}
 	return [][2]string{
 		{"Session", s.ID}, {"State", p.sessionState(s)}, {"Scanner", fullName(s.Site, s.Asset, s.Service)}, {"Engineer", s.Engineer}, {"Opened", p.local(s.Opened)},
 		{"Must end", p.local(s.Deadline)}, {"Remaining", remaining}, {"Warning", warning}, {"Keys", keys}, {"Ended", ended},
+		{"Console", strings.Join(shown, "; ")},
 		{"Recordings", strings.Join(s.Recordings, " ")}, {"Request", s.Request},
 	}
 }

@@ -39,6 +39,7 @@ const (
 	Granted           = "grant-admitted"
 	SessionOpened     = "session-opened"
 	SessionEnded      = "session-ended"
+	CertificateShown  = "console-certificate"
 	SessionKilled     = "kill"
 	RecordingSealed   = "recording-sealed"
 	RecordingFetched  = "recording-fetched"

@@ -266,6 +266,9 @@ type SessionReport struct {
 	Recordings []RecordingReport `json:"recordings,omitempty"`
 	NoDevice   *NoDevice         `json:"no_device,omitempty"` // nil: the last device that was dialled answered
 
+	// Certificates are how the consoles of the session proved who they are, one of a service.
+	Certificates []session.Certificate `json:"certificates,omitempty"`
+
 	Assets []session.AssetStanding `json:"assets,omitempty"`
 }
 

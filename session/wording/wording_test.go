@@ -224,7 +224,7 @@ func TestEveryReasonHasWords(t *testing.T) {
 // The pages have the same words and take the same characters for hostile.
 func TestThePagesSpeakTheSameWords(t *testing.T) {
 	order, phrases, signed := wording.Deciding()
-	hold(t, web, map[string]any{"ended": wording.Ends(), "channels": wording.Channels(), "classes": wording.Classes(), "states": states(), "hostile": pattern(),
+	hold(t, web, map[string]any{"ended": wording.Ends(), "channels": wording.Channels(), "classes": wording.Classes(), "states": states(), "certificates": certificates(), "hostile": pattern(),
 		"hands": slices.DeleteFunc(slices.Clone(order), session.Channel.Carries), "phrases": phrases, "signed": signed,
 		"carries": slices.DeleteFunc(slices.Clone(order), func(c session.Channel) bool { return !c.Carries() })})
 	if sorted := slices.Sorted(slices.Values(order)); !slices.Equal(sorted, session.Channels()) {
@@ -305,6 +305,15 @@ func pattern() string {
 		}
 	}
 	return "[" + b.String() + "]"
+}
+
+// certificates are how a console's certificate can be known, in words.
+func certificates() map[session.Known]string {
+	all := map[session.Known]string{}
+	for _, k := range []session.Known{session.KnownPinned, session.KnownHeld, session.KnownFirst, session.KnownRefused} {
+		all[k] = k.Words()
+	}
+	return all
 }
 
 // states are the states of a scanner, in words.

@@ -55,8 +55,9 @@ type consoleState struct {
 	watchers map[*viewer]struct{}
 	masked   attach.Masked
 	deserted *time.Timer
-	says     []string // of the connection; who looks is told
-	begun    bool     // it is on record
+	says     []string            // of the connection; who looks is told
+	begun    bool                // it is on record
+	shown    session.Certificate // the zero one: the console proves nothing
 }
 
 func newConsole(l *Line, at place, t *engine.Ticket) *console {
@@ -112,7 +113,7 @@ func (c *console) dial(v engine.Visit) func(context.Context) (engine.Device, err
 	return func(ctx context.Context) (engine.Device, error) {
 		c.masks = c.line.cfg.Masks(v.Asset, v.Service)
 		c.screen = screen.New(c.masks, c.keeper)
-		use := Use{Screen: c.screen, Pastes: c.may(session.ClipboardIn), Said: c.say, Again: c.again}
+		use := Use{Screen: c.screen, Pastes: c.may(session.ClipboardIn), Said: c.say, Proved: c.proved, Again: c.again}
 		if c.t.May(session.ClipboardOut) {
 			use.Copied = c.copied
 		}
@@ -131,9 +132,12 @@ func (c *console) begin() error {
 		return err
 	}
 	c.mu.Lock()
-	says := slices.Clone(c.state.says)
+	says, shown := slices.Clone(c.state.says), c.state.shown
 	c.state.begun = true
 	c.mu.Unlock()
+	if shown.SHA256 != "" {
+		c.c.Note(session.Note{Kind: session.NoteSaid, Text: "The console " + shown.Words() + "."})
+	}
 	for _, text := range says {
 		c.c.Note(session.Note{Kind: session.NoteSaid, Text: text})
 	}
@@ -200,6 +204,14 @@ func (c *console) dropped() {
 	if n := int(c.hands.drops.Swap(0)); n > 0 {
 		c.c.Note(session.Note{Kind: session.NoteDropped, Count: n, Text: fmt.Sprintf("%d keys and movements were dropped: nothing might pass.", n)})
 	}
+}
+
+// proved keeps how the console proved who it is, for the recording and the hospital.
+func (c *console) proved(shown session.Certificate) {
+	c.mu.Lock()
+	c.state.shown = shown
+	c.mu.Unlock()
+	c.c.Proved(shown)
 }
 
 // say puts on record what is to be known of the device's connection, and tells who looks

@@ -45,6 +45,8 @@ type Use struct {
 	Copied func(string) // is told what was copied at the console; nil where that is not wanted
 	Pastes bool         // texts may be pasted there
 	Said   func(string) // is told what people and the recording should know of the connection
+	// Proved is told how the console proved who it is, or that it did not.
+	Proved func(session.Certificate)
 	// Again refuses that a broken connection is dialled once more, where nothing may pass.
 	Again func() error
 }

@@ -21,6 +21,7 @@ const story: object[] = [
   { event: 'recording-sealed', site: 'NGH', of: id(people.brandt), recording: V, details: { asset: 'NGH/NGH-PETCT1', state: 'sealed' } },
   { event: 'recording-viewed', site: 'NGH', who: id(people.adeyemi), of: id(people.brandt), recording: V, details: { asset: 'NGH/NGH-PETCT1', reason: 'monthly review', input: 'true' } },
   { event: 'engineer-disabled', site: 'NGH', who: id(people.okafor), of: id(people.ortega) },
+  { event: 'console-certificate', site: 'NGH', of: id(people.brandt), session: S, details: { asset: 'NGH/NGH-PETCT1', service: 'console-rdp', sha256: 'ab'.repeat(32), known: 'first', 'old-tls': 'TLS 1.0, RSA key exchange' } },
 ];
 const entry = (index: number, e: object) => ({ index, entry: Buffer.from(JSON.stringify({ v: 1, seq: index, time: at(-300 + (index % 4000) / 20), ...e, salt: 'AAAA' })).toString('base64') });
 const log = (n: number) => Array.from({ length: n }, (_, i) => entry(i, story[i % story.length]!));
@@ -52,12 +53,13 @@ test('nothing, not known yet, not to be had', async ({ page }) => {
 });
 
 test('what happened, in sentences that can be proved', async ({ page }) => {
-  await mock(page, 'auditor', answers(log(14)));
+  await mock(page, 'auditor', answers(log(15)));
   await page.goto('/audit');
   await page.getByRole('button', { name: /^Entry 5,/ }).click();
   await everyLook(page, 'audit', async () => {
     await expect(page.getByText(`Maya Okafor approved ${R} for NGH/NGH-PETCT1, 1 of 2`)).toBeVisible();
     await expect(page.getByText('Ended by the hospital')).toBeVisible();
+    await expect(page.getByText('The console console-rdp on NGH/NGH-PETCT1 showed its certificate for the first time')).toBeVisible();
     await expect(page.getByText('looked at what was typed in')).toBeVisible();
     await expect(page.getByText('sallyport audit prove 5 -o event-5.proof')).toBeVisible();
     await expect(page.getByText('4,711 entries')).toBeVisible();
@@ -84,7 +86,7 @@ test('filters, and further back', async ({ page }) => {
   await expect(page.getByText('The log begins here.')).toBeVisible();
   await fits(page);
   await page.getByLabel('Search events').fill('ngh-agent');
-  await everyLook(page, 'audit-many', async () => expect(page.locator('[data-row]')).toHaveCount(33));
+  await everyLook(page, 'audit-many', async () => expect(page.locator('[data-row]')).toHaveCount(30));
 });
 
 test('what is written now appears', async ({ page }) => {

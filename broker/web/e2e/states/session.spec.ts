@@ -19,6 +19,19 @@ test('a session that lives, for its engineer', async ({ page }) => {
   });
 });
 
+test('how the consoles of a session proved who they are', async ({ page }) => {
+  const shown = { ...s, protocol: 'rdp' as const, service: 'console-rdp', certificates: [
+    { service: 'console-rdp', sha256: '3f'.repeat(32), known: 'first' as const, old_tls: 'TLS 1.0, RSA key exchange' }, { service: 'console-2', sha256: 'c0'.repeat(32), known: 'refused' as const },
+  ] };
+  await mock(page, 'approver', { ...base, ['GET /sessions/' + s.id]: shown });
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-certificates', async (p) => {
+    await expect(p.getByText('console-rdp showed its certificate for the first time, which the agent holds from now on: sha256:3f3f')).toBeVisible();
+    await expect(p.getByText('TLS of the past (TLS 1.0, RSA key exchange)')).toBeVisible();
+    await expect(p.getByText('console-2 showed another certificate than the known one, and was refused')).toBeVisible();
+  });
+});
+
 test('a session that lives, for who may watch it', async ({ page }) => {
   await mock(page, 'auditor', base);
   await page.goto('/sessions/' + s.id);

@@ -1,6 +1,6 @@
 // Entries of the broker's audit log as sentences. An entry names people by identity
 // only; their names come from what else the reader may see.
-import { endWords, host, shownText } from './words';
+import { certificateWords, endWords, host, shownText } from './words';
 import type { Person } from './types';
 
 export interface Who {
@@ -57,7 +57,7 @@ export function readEntry(index: number, entry: string): Entry | undefined {
 
 export const kinds: { name: string; events: string[] }[] = [
   { name: 'Requests and decisions', events: ['request', 'approval', 'denial', 'withdrawal', 'grant-admitted', 'activation', 'proposal', 'revocation'] },
-  { name: 'Sessions', events: ['session-opened', 'session-ended', 'kill', 'freeze', 'thaw'] },
+  { name: 'Sessions', events: ['session-opened', 'session-ended', 'console-certificate', 'kill', 'freeze', 'thaw'] },
   { name: 'Recordings', events: ['recording-sealed', 'recording-fetched', 'recording-viewed', 'recording-reviewed', 'review'] },
   { name: 'People', events: ['login', 'login-refused', 'logout', 'engineer-disabled', 'engineer-enabled'] },
   { name: 'The broker itself', events: ['join-token', 'agent-enrolled', 'agent-revoked', 'configuration', 'broker-started'] },
@@ -111,6 +111,11 @@ export function sentence(e: Entry): Piece[] {
       return [of, ` connected to ${d('service') || 'a service'}${on}, `, s];
     case 'session-ended':
       return [endWords(e.details.reason ?? null) || 'Ended', ': ', s, on];
+    case 'console-certificate':
+      return [
+        `The console ${d('service')}${on} showed ${certificateWords(e.details.known ?? '')}, `, s,
+        d('old-tls') ? `, over TLS of the past (${d('old-tls')})` : '', `: sha256:${d('sha256')}`,
+      ];
     case 'kill':
       return [by, ' ended ', s, on];
     case 'freeze':

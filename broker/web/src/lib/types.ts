@@ -247,6 +247,14 @@ export interface Session {
   frozen: string[]; // causes: broker, local, interlock
   keys: number;
   no_device: NoDevice | null; // null while the device that was dialled last answered
+  certificates: Certificate[]; // how its consoles proved who they are, one of a service
+}
+/** How a console proved to the agent who it is, as that says. */
+export interface Certificate {
+  service: string;
+  sha256: string;
+  known: 'pinned' | 'held' | 'first' | 'refused';
+  old_tls?: string; // what of its TLS is of the past
 }
 /** Why the agent got no connection to a device, in its words. */
 export interface NoDevice {

@@ -70,6 +70,11 @@ export function requestWords(r: Request): string {
   }
 }
 
+/** How the certificate that a console showed is known, after "the console showed". */
+export function certificateWords(known: string): string {
+  return (words.certificates as Record<string, string>)[known] ?? 'a certificate';
+}
+
 /** Why a session ended. */
 export function endWords(reason: string | null): string {
   return reason ? sentence((words.ended as Record<string, string>)[reason] ?? 'ended') : '';
