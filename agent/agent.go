@@ -215,6 +215,7 @@ func (a *Agent) makeEngine() error {
 		Site: a.cfg.Site, Agent: a.fingerprint(),
 		Recordings: a.record, Report: a.reporter.add, Busy: a.busy, Log: a.log, Now: a.now,
 		Modality: a.modality,
+		Consent:  func(asset string) session.Consent { return a.rules.Load().consent(asset) },
 		Idle:     func(asset string) time.Duration { return a.rules.Load().idle(asset) },
 		Lamp:     a.lamps.light,
 	})
@@ -284,7 +285,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.reporter.run(gctx) })
 	group.Go(func() error { return a.spool.Run(gctx) })
 	group.Go(func() error { return a.unsealed.run(gctx) })
-	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}, controls{a}) })
+	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}, controls{a}, controls{a}) })
 	group.Go(func() error { return a.lamps.run(gctx) })
 	if a.cfg.Console.Listen != "" {
 		group.Go(func() error { return page.Serve(gctx, a.page()) })

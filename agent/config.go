@@ -84,6 +84,9 @@ type Asset struct {
 	// Interlock lists, by class, the states in which sessions work, where they are fewer
 	// than package session/interlock has; it needs sources of the modality's state.
 	Interlock Interlock `yaml:"interlock,omitempty"`
+	// Consent is what the operator at the scanner is asked before a session opens: "none",
+	// "operator", who accepts at the agent, or "code", which they read out to the engineer.
+	Consent session.Consent `yaml:"consent,omitempty"`
 	// Lamp is on while anybody is connected.
 	Lamp *Lamp `yaml:"lamp,omitempty"`
 }
@@ -244,6 +247,7 @@ func (v *checker) assets(assets []Asset) {
 		v.masks(path+".masks", a)
 		v.modality(path, a)
 		v.lamp(path+".lamp", a.Lamp)
+		v.consent(path+".consent", a)
 	}
 }
 

@@ -50,6 +50,7 @@ func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
 	if cfg.Console.Listen != "" {
 		report.Checks = append(report.Checks, pageCheck(cfg))
 	}
+	report.Checks = append(report.Checks, consentChecks(cfg)...)
 	return report
 }
 

@@ -20,7 +20,7 @@ const pageCertificate = "console.pem" // which the agent makes, in its state dir
 
 func (a *Agent) page() page.Config {
 	return page.Config{
-		Settings: a.cfg.Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, States: controls{a}, Board: a.board,
+		Settings: a.cfg.Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, States: controls{a}, Consents: controls{a}, Board: a.board,
 		Picture: a.picture, Now: a.now, Log: a.log,
 	}
 }
@@ -51,6 +51,7 @@ func (a *Agent) board() page.Board {
 	b.Broker, _ = a.client.Connected()
 	barred := a.ledger.Bars()
 	b.Frozen = slices.ContainsFunc(barred, func(s ledger.Scope) bool { return s.All })
+	b.Waits = a.waits(entries)
 	for _, asset := range a.rules.Load().Assets {
 		zone := asset.Policy.zone()
 		shown := page.Asset{Name: asset.Name, Label: asset.Label}

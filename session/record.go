@@ -194,6 +194,7 @@ const (
 	NoteDropped   NoteKind = "dropped"   // Count: keys and movements at a console that came while nothing might pass
 	NoteWatching  NoteKind = "watching"  // By: who watches from now on, by name; empty: nobody does
 	NoteModality  NoteKind = "modality"  // State, By: the scanner is in this state, and whose word that is
+	NoteConsent   NoteKind = "consent"   // By: who at the scanner let the session open, as Text says how
 	NoteSaid      NoteKind = "said"      // any other word of ours to the engineer
 )
 

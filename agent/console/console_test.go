@@ -66,7 +66,7 @@ func serve(t *testing.T) (string, *controls, func() error) {
 	c := &controls{}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Serve(ctx, path, c, c) }()
+	go func() { done <- Serve(ctx, path, c, c, c) }()
 	var once sync.Once
 	var result error
 	stop := func() error { once.Do(func() { cancel(); result = <-done }); return result }
@@ -113,7 +113,7 @@ func TestStatusAndKill(t *testing.T) {
 	if _, err := client.Kill(context.Background(), Target{Asset: "BROKEN"}); session.KindOf(err) != session.Internal || strings.Contains(err.Error(), "secret") {
 		t.Errorf("%v", err)
 	}
-	if err := Serve(context.Background(), path, c, c); session.KindOf(err) != session.Refused {
+	if err := Serve(context.Background(), path, c, c, c); session.KindOf(err) != session.Refused {
 		t.Errorf("two agents on one socket: %v", err)
 	}
 	if err := stop(); err != nil {

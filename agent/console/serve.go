@@ -28,7 +28,7 @@ type Controls interface {
 
 // Serve answers on a unix socket at path, mode 0600, until ctx is done; then it removes
 // the socket. A socket that a dead agent left is replaced, a living agent's is not.
-func Serve(ctx context.Context, path string, c Controls, s States) error {
+func Serve(ctx context.Context, path string, c Controls, s States, q Consents) error {
 	l, err := listen(path)
 	if err != nil {
 		return err
@@ -40,6 +40,10 @@ func Serve(ctx context.Context, path string, c Controls, s States) error {
 	mux.HandleFunc("POST /thaw", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseTarget, c.Thaw) })
 	mux.HandleFunc("GET /state", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, s.States()) })
 	mux.HandleFunc("POST /state", func(w http.ResponseWriter, r *http.Request) { take(w, r, parseSwitch, s.Set) })
+	mux.HandleFunc("GET /consent", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, q.Asked()) })
+	mux.HandleFunc("POST /consent", func(w http.ResponseWriter, r *http.Request) {
+		take(w, r, parseAnswer, func(a Answer) (Answered, error) { return q.Answer(a, session.ByCommand) })
+	})
 	server := &http.Server{
 		Handler: onlyHere(mux), ReadTimeout: 5 * time.Second, WriteTimeout: 15 * time.Second, IdleTimeout: 5 * time.Second,
 		MaxHeaderBytes: 8 << 10,

@@ -38,8 +38,12 @@ type Config struct {
 	// Modality is how an asset stands; false: it has no interlock. Whoever changes that calls
 	// ModalityChanged. It must not block.
 	Modality func(asset string) (Modality, bool)
-	Site     string
-	Agent    string // fingerprint of the agent's identity key
+	// Consent is what the operator at an asset is asked before a session opens there, for
+	// as long as Asking says; nil: nothing, and 0: five minutes, which is the most.
+	Consent func(asset string) session.Consent
+	Asking  time.Duration
+	Site    string
+	Agent   string // fingerprint of the agent's identity key
 	// Lamp shows that somebody is connected to an asset, until off is called. It is lit before
 	// a device is reached; an error opens nothing. nil: there is none.
 	Lamp func(ctx context.Context, asset string) (off func(), err error)
@@ -61,6 +65,8 @@ type Engine struct {
 	browsers map[net.Conn]part // not zero once its line sees to its end
 	linkDown time.Time         // zero: the broker is there
 	closing  bool
+
+	consents consents
 
 	strangers *lobby.Lobby // streams on which no key was proven yet
 
@@ -87,6 +93,12 @@ func New(cfg Config) (*Engine, error) {
 	if cfg.Modality == nil {
 		cfg.Modality = func(string) (Modality, bool) { return Modality{}, false }
 	}
+	if cfg.Consent == nil {
+		cfg.Consent = func(string) session.Consent { return session.ConsentNone }
+	}
+	if cfg.Asking <= 0 || cfg.Asking > askingTime {
+		cfg.Asking = askingTime
+	}
 	if cfg.Lamp == nil {
 		cfg.Lamp = func(context.Context, string) (func(), error) { return func() {}, nil }
 	}
@@ -94,7 +106,7 @@ func New(cfg Config) (*Engine, error) {
 	return &Engine{
 		cfg: cfg, clock: clock{cfg.Now}, born: time.Now(), sessions: map[session.ID]*liveSession{},
 		conns: map[*Conn]struct{}{}, browsers: map[net.Conn]part{}, stop: make(chan struct{}),
-		strangers: lobby.New(maxStrangers, maxStrangersEach),
+		strangers: lobby.New(maxStrangers, maxStrangersEach), consents: consents{of: map[session.ID]*consent{}},
 	}, nil
 }
 

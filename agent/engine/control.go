@@ -58,6 +58,7 @@ func (e *Engine) all() []*liveSession {
 func (e *Engine) End(id session.ID, reason session.EndReason, by string) error {
 	s := e.session(id)
 	e.cfg.Log.Info("end session", "session", id.Session(), "reason", string(reason), "user", wording.Line(by, 200))
+	e.unask(func(t *Ticket) bool { return t.ID == id })
 	var err error
 	if s != nil {
 		s.end(reason)
@@ -108,6 +109,7 @@ func (s *liveSession) never() bool {
 // reached yet, and returns their ids. All connections are cut first; then the ledger is
 // waited for.
 func (e *Engine) EndWhere(covers func(asset string, who session.Person) bool, reason session.EndReason, by string) ([]session.ID, error) {
+	e.unask(func(t *Ticket) bool { return covers(t.Asset, t.Engineer) })
 	var ended []*liveSession
 	for _, s := range e.all() {
 		if covers(s.asset, s.person) && s.end(reason) {

@@ -21,6 +21,11 @@ const (
 	maxLeaves = 96 // keys that may watch
 	maxViews  = 24 // streams of those who do
 
+	maxAskings    = 8  // of one grant, ever, that end without consent
+	maxAskingEach = 8  // at a time, of one engineer
+	maxAsking     = 64 // of all
+	maxWrong      = 3  // codes, until another is asked for
+
 	maxName = 100 // bytes of the name of somebody who watches
 
 	maxWords = 400 // bytes of why a device was not opened, and of what to do
@@ -28,6 +33,8 @@ const (
 	refusalsPerKind = 8   // of one kind that are on record one by one
 	refusalsKept    = 100 // of all kinds
 
+	askingTime = 5 * time.Minute        // an operator is asked
+	givenTime  = time.Minute            // their consent waits for the connection that opens
 	dialTime   = 15 * time.Second       // device, login included; the device's own limit is lower
 	proofTime  = 10 * time.Second       // from the challenge to the proof of a key
 	cutTime    = 500 * time.Millisecond // an end waits for a device that is being reached or written to, at most

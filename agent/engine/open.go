@@ -13,14 +13,15 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// Open returns the connection's device; the first call makes it: the session begins,
-// then its recording, then the device is dialled. What fails leaves nothing half open,
+// Open returns the connection's device; the first call makes it: the operator consents
+// where that is asked for, the session begins, then its recording, then the device is dialled. What fails leaves nothing half open,
 // and the recording says why. ctx is the connection's.
-func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (Device, error)) (Device, error) {
+func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (Device, error)) (d Device, err error) {
 	c.opening.Lock()
 	defer c.opening.Unlock()
 	c.mu.Lock()
-	d, s, stopped := c.state.device, c.state.session, c.state.stopped
+	s, stopped := c.state.session, c.state.stopped
+	d = c.state.device
 	c.mu.Unlock()
 	switch {
 	case stopped || s == nil || s.id != t.ID:
@@ -29,6 +30,12 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 		return nil, s.notWorking()
 	case d != nil:
 		return d, nil
+	}
+	if t, err = c.consented(ctx, t); err != nil {
+		return nil, err
+	}
+	if len(s.gate.frozen()) > 0 && !s.mayLook(c.protocol) { // meanwhile
+		return nil, s.notWorking()
 	}
 	if err := c.light(ctx); err != nil {
 		return nil, err
@@ -40,6 +47,7 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	if err := s.opened(facts, c.visit.Service); err != nil {
 		return nil, err
 	}
+	c.e.beganWith(t.ID)
 	if err := s.keepCold(); err != nil {
 		return nil, err
 	}
@@ -143,6 +151,9 @@ func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 	}
 	if n, some := c.Watchers(); some {
 		_ = tap.note(session.Note{Kind: session.NoteWatching, By: strings.Join(n.People, ", "), Text: n.Text})
+	}
+	if !t.Consent.IsZero() {
+		_ = tap.note(session.Note{Kind: session.NoteConsent, By: t.Consent.By, Text: t.Consent.Words()})
 	}
 	if m, some := s.modality(); some {
 		_ = tap.note(m.note())

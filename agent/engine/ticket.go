@@ -23,6 +23,7 @@ type Ticket struct {
 	WorkOrder string
 	NotAfter  time.Time
 	Admitted  ledger.Ticket
+	Consent   session.Consented // of the operator, once the session was opened with it
 }
 
 // May reports whether a channel is granted.
@@ -43,7 +44,7 @@ func ticketOf(t ledger.Ticket) (*Ticket, error) {
 	out := &Ticket{
 		ID: t.ID(), Request: rid.Request(), GrantHash: hex.EncodeToString(hash[:]), Asset: v.Grant().Asset, Class: v.Grant().Class,
 		Channels: map[session.Channel]bool{}, Engineer: v.Engineer().Person, WorkOrder: v.Request().Ref,
-		NotAfter: time.Unix(v.Grant().EXP, 0), Admitted: t,
+		NotAfter: time.Unix(v.Grant().EXP, 0), Admitted: t, Consent: t.Consent(),
 	}
 	for _, c := range session.Channels() {
 		out.Channels[c] = t.Allows(c)
@@ -97,5 +98,5 @@ func (a admitted) Find(key, asset, service string, now time.Time) (*Ticket, erro
 }
 
 func (a admitted) Begin(t *Ticket, now time.Time) (session.SessionFacts, error) {
-	return a.Ledger.Begin(t.Admitted, now)
+	return a.Ledger.Begin(t.Admitted.WithConsent(t.Consent), now)
 }

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"time"
 
@@ -61,7 +62,7 @@ func interpret(rec record) (*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.ticket, e.granted = Ticket{grant: v}, v.Grant()
+	e.ticket, e.granted = Ticket{grant: v, consent: rec.consented()}, v.Grant()
 	e.gid = e.ticket.ID()
 	if err := e.checkKeys(); err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func (r record) check() error {
 	case !admit && len(r.Activations)+len(r.Extensions) > 0:
 		return errRecord("keys or extensions without a grant")
 	}
-	return r.checkFrozen()
+	return errors.Join(r.checkFrozen(), r.checkConsent())
 }
 
 func (r record) pendingView() Pending {

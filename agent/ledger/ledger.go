@@ -204,6 +204,7 @@ func (l *Ledger) Begin(t Ticket, now time.Time) (session.SessionFacts, error) {
 		return session.SessionFacts{}, denied("This grant is not the one that was admitted.", "Ask for access first.")
 	}
 	if e.rec.State != opened {
+		next.consent(t.consent)
 		if err := l.fits(e, now); err != nil {
 			return session.SessionFacts{}, err
 		}

@@ -11,6 +11,7 @@ const (
 	maxPending    = 2 * grant.MaxVendorWaiting // requests that wait for an answer; extensions beside them
 	maxExtensions = 64                         // of one grant
 	maxCauses     = 8                          // that freeze one session at a time
+	maxConsenter  = 400                        // bytes of who let a session open
 	maxBars       = 256                        // scopes that are frozen by name; everything can be, beside them
 	maxEngineer   = 320                        // bytes of an e-mail address or subject
 

@@ -12,7 +12,17 @@ import (
 // Ticket is the right to open connections under an admitted grant. Only a Ledger
 // makes one; the zero value is refused by everything that takes a Ticket.
 type Ticket struct {
-	grant grant.Verified
+	grant   grant.Verified
+	consent session.Consented
+}
+
+// Consent is the operator's, with which the session was opened or is to be.
+func (t Ticket) Consent() session.Consented { return t.consent }
+
+// WithConsent is the ticket with the consent that Begin writes down.
+func (t Ticket) WithConsent(c session.Consented) Ticket {
+	t.consent = c
+	return t
 }
 
 // Valid reports whether a Ledger made t.
@@ -128,12 +138,13 @@ type Why struct {
 	Reason, WorkOrder string
 	Class             session.Class     // the grant's, once there is one
 	Channels          []session.Channel // likewise
+	Longest           time.Duration     // the session's, likewise
 }
 
 func (e *entry) why() Why {
-	w := Why{Reason: e.request.Reason, WorkOrder: e.request.Ref, Class: e.request.Class, Channels: slices.Clone(e.request.Channels)}
+	w := Why{Reason: e.request.Reason, WorkOrder: e.request.Ref, Class: e.request.Class, Channels: slices.Clone(e.request.Channels), Longest: time.Duration(e.request.MaxS) * time.Second}
 	if e.admitted() {
-		w.Class, w.Channels = e.granted.Class, slices.Clone(e.granted.Channels)
+		w.Class, w.Channels, w.Longest = e.granted.Class, slices.Clone(e.granted.Channels), time.Duration(e.granted.MaxS)*time.Second
 	}
 	return w
 }

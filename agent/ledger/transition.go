@@ -49,6 +49,8 @@ type record struct {
 	Activations []activation `json:"activations,omitempty"`
 	Extensions  []extension  `json:"extensions,omitempty"`
 	Frozen      []string     `json:"frozen,omitempty"`
+	// Consent is the operator's, with which the session was opened.
+	Consent *session.Consented `json:"consent,omitempty"`
 }
 
 // approve adds a receipt; changed is false when the person already approved this

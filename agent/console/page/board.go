@@ -16,7 +16,8 @@ type Board struct {
 	Broker bool // can be reached
 	Frozen bool // everything is: nothing opens anywhere
 	Assets []Asset
-	Past   []Past // sessions of today that are over, the last first
+	Waits  []Waiting // for the operator's consent, the oldest first
+	Past   []Past    // sessions of today that are over, the last first
 }
 
 // Asset is one scanner.

@@ -23,6 +23,7 @@ type Config struct {
 	Kept     string // file of the certificate that the agent makes
 	Controls console.Controls
 	States   console.States
+	Consents console.Consents
 	Board    func() Board
 	// Picture is a session's screen as PNG, with its masks; nil: there is none.
 	Picture func(session string) []byte
@@ -30,7 +31,7 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-//go:embed page.html page.css page.js
+//go:embed page.html consent.html page.css page.js
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
@@ -43,7 +44,13 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 			Asset Asset
 		}{v, a}
 	},
-}).ParseFS(files, "page.html"))
+	"waits": func(v view, w Waiting) any {
+		return struct {
+			View    view
+			Waiting Waiting
+		}{v, w}
+	},
+}).ParseFS(files, "page.html", "consent.html"))
 
 // page is one that is being served.
 type page struct {
@@ -115,6 +122,7 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("POST /freeze", p.act("frozen", false, func(t console.Target) error { _, err := p.cfg.Controls.Freeze(t); return err }))
 	mux.HandleFunc("POST /thaw", p.act("thawed", true, func(t console.Target) error { _, err := p.cfg.Controls.Thaw(t); return err }))
 	mux.HandleFunc("POST /state", p.setState)
+	mux.HandleFunc("POST /consent", p.consent)
 	mux.HandleFunc("POST /signin", p.signIn)
 	mux.HandleFunc("POST /signout", p.signOut)
 	return p.guarded(mux)
@@ -243,7 +251,7 @@ func (p *page) show(w http.ResponseWriter, r *http.Request, err error) {
 		_ = errors.As(err, &v.Problem)
 		status = v.Problem.Kind.Status()
 	} else {
-		v.Done = map[string]string{"stopped": "Stopped. The connections to the scanner are closed.", "frozen": "Frozen. Nothing more goes to the scanner.", "thawed": "Thawed.", "said": "Said. What is frozen stays so until it is thawed."}[r.URL.Query().Get("done")]
+		v.Done = map[string]string{"stopped": "Stopped. The connections to the scanner are closed.", "frozen": "Frozen. Nothing more goes to the scanner.", "thawed": "Thawed.", "accept": "Accepted. The session opens.", "refuse": "Refused. Nothing was connected.", "said": "Said. What is frozen stays so until it is thawed."}[r.URL.Query().Get("done")]
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)

@@ -24,7 +24,16 @@ function put(html) {
   }
   board.replaceChildren(...next.childNodes);
   if (at) document.getElementById(at)?.focus();
+  ask();
 }
+
+// Who cannot see the card hears once that somebody waits.
+function ask() {
+  const text = [...board.querySelectorAll("[data-asks]")].map((card) => "A session at " + card.dataset.asks + " waits for your answer.").join(" ");
+  const says = document.getElementById("asks");
+  if (says.textContent !== text) says.textContent = text;
+}
+ask();
 
 // A press whose button is replaced under the finger would be lost.
 addEventListener("pointerdown", () => { held = true; }, true);

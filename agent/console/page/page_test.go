@@ -149,7 +149,7 @@ func serve(t *testing.T, cheap bool) *stand {
 	done := make(chan error, 1)
 	kept := filepath.Join(dir, "console.pem")
 	go func() {
-		p := newPage(ctx, Config{Settings: settings, Kept: kept, Controls: s.agent, States: s.agent, Board: s.look,
+		p := newPage(ctx, Config{Settings: settings, Kept: kept, Controls: s.agent, States: s.agent, Consents: s.agent, Board: s.look,
 			Picture: func(id string) []byte { return map[string][]byte{"S-x": []byte("png")}[id] }, Now: s.clock, Log: slog.New(slog.DiscardHandler)})
 		if cheap {
 			p.signIns.right = func(typed string) (bool, error) { return typed == pin, nil }

@@ -10,8 +10,11 @@ const (
 	maxVendorChannels  = maxAllChannels / 2 // of all engineers of one vendor
 	maxAllChannels     = 192                // of all sessions
 	maxRejected        = 10                 // refused channels, then the connection is closed
+	maxAnswers         = 12                 // to the question for the operator's code, of one connection
 	maxTries           = 3                  // keys that may fail
 
+	askEvery     = time.Second            // a client that waits for the operator is asked whether it is there
+	answerTime   = time.Minute            // somebody may still type when the operator has answered
 	farewellTime = 300 * time.Millisecond // to say last words to a blocked engineer
 	graceTime    = 60 * time.Second       // a browser may be away this long
 	stallTime    = 10 * time.Second       // a browser may take nothing, or send what does not fit, this long

@@ -28,8 +28,9 @@ type sshClient struct {
 	conn     *engine.Conn
 	nc       net.Conn
 	log      *slog.Logger
-	login    *time.Timer // cuts a handshake that takes too long
-	said     string      // in the handshake
+	login    *time.Timer             // cuts a handshake that takes too long
+	said     string                  // in the handshake
+	early    gossh.ServerPreAuthConn // and while it lasts
 	gone     chan struct{}
 	channels channels[*terminal.Channel]
 	watched  sync.Once    // told on the first channel, where somebody did before
@@ -96,6 +97,7 @@ func (s *sshClient) config() *gossh.ServerConfig {
 			return nil, acceptable(key) // nobody has proven it yet
 		},
 		VerifiedPublicKeyCallback: s.verified,
+		PreAuthConnCallback:       func(c gossh.ServerPreAuthConn) { s.early = c },
 	}
 	for _, key := range s.line.signers {
 		config.AddHostKey(key)
@@ -132,7 +134,15 @@ func (s *sshClient) verified(_ gossh.ConnMetadata, key gossh.PublicKey, _ *gossh
 		return nil, s.banner(err)
 	}
 	s.login.Stop()
-	return &gossh.Permissions{ExtraData: map[any]any{ticketKey{}: t}}, nil
+	if next := s.consent(t); next != nil {
+		return nil, next
+	}
+	return admitted(t), nil
+}
+
+// admitted is what a connection may whose key was proven.
+func admitted(t *engine.Ticket) *gossh.Permissions {
+	return &gossh.Permissions{ExtraData: map[any]any{ticketKey{}: t}}
 }
 
 // banner makes a refusal that the engineer reads, each text once per connection: a

@@ -51,6 +51,8 @@ type world struct {
 	idle       func(asset string) time.Duration
 	modality   func() session.ModalityState // nil: no interlock
 	lamp       func(context.Context, string) (func(), error)
+	consent    session.Consent
+	asking     time.Duration // 0: the usual
 }
 
 // fakeRights stand for the ledger and the devices.
@@ -234,6 +236,7 @@ func newWorld(t *testing.T, device func(context.Context) (*gossh.Client, error))
 	w := &world{t: t, rights: &fakeRights{
 		keys: map[string]*engine.Ticket{}, facts: map[session.ID]session.SessionFacts{}, maxS: time.Hour, device: device,
 	}}
+	w.consent = session.ConsentNone
 	w.furnish()
 	w.listen()
 	return w
@@ -277,6 +280,12 @@ func (w *world) furnish() {
 				return engine.Modality{}, false
 			}
 			return engine.Modality{State: w.modality(), Says: "the operator"}, true
+		},
+		Asking: w.asking,
+		Consent: func(string) session.Consent {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return w.consent
 		},
 		Busy: func(n int) { w.mu.Lock(); defer w.mu.Unlock(); w.busy = append(w.busy, n) },
 		Lamp: func(ctx context.Context, asset string) (func(), error) {

@@ -149,8 +149,11 @@ func writeHost(c *strings.Builder, f Files, h Host, doorHost, doorPort string) {
 	}
 	fmt.Fprintf(c, "\n# %s\nHost %s\n\tHostName %s\n\tPort 22\n\tUser sallyport\n\t%s\n", h.Of, called, name, through(f.Config, jump(name)))
 	writePins(c, f, h.Second, h.Keys, name)
+	// The operator at the scanner may have a code for the engineer, which the agent asks for.
+	c.WriteString("\tPreferredAuthentications publickey,keyboard-interactive\n\tNumberOfPasswordPrompts 1\n")
 	fmt.Fprintf(c, "Host %s\n\tHostName %s\n\tPort %s\n\tUser %s\n\tProxyJump none\n", jump(name), doorHost, doorPort, user)
 	writePins(c, f, f.DoorSecond, h.Keys, jump(name))
+	c.WriteString("\tPreferredAuthentications publickey\n")
 }
 
 // through is the way by the jump host. ssh makes a command of ProxyJump, for a shell and
@@ -182,7 +185,7 @@ func writePins(c *strings.Builder, f Files, second string, keys []string, alias 
 		alias, kinds, quote(f.KnownHosts))
 	// Processors have instructions for AES-GCM; OpenSSH's own first choice costs a third of the rate.
 	c.WriteString("\tCiphers aes128-gcm@openssh.com,aes256-gcm@openssh.com,chacha20-poly1305@openssh.com,aes256-ctr,aes128-ctr\n")
-	c.WriteString("\tIdentitiesOnly yes\n\tIdentityAgent none\n\tPreferredAuthentications publickey\n\tForwardAgent no\n\tForwardX11 no\n\tServerAliveInterval 15\n\tServerAliveCountMax 4\n")
+	c.WriteString("\tIdentitiesOnly yes\n\tIdentityAgent none\n\tForwardAgent no\n\tForwardX11 no\n\tServerAliveInterval 15\n\tServerAliveCountMax 4\n")
 	if len(keys) == 0 {
 		c.WriteString("\tIdentityFile none\n")
 		return

@@ -1,0 +1,345 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"math/big"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
+)
+
+// The operator's consent. A session whose asset asks for it reaches no device before it:
+//
+//	Ask ──▶ asked ──accept, or the code──▶ given ──Begin──▶ opened, which the ledger keeps
+//	          │                              │ nobody opens for a minute
+//	          └─refuse, time, wrong codes────┴──▶ nothing; another Ask begins anew
+//
+// One asking is of one session, however many connections wait for it. It is over when none
+// does. What was opened asks nothing more, over freezes and restarts.
+type consents struct {
+	mu sync.Mutex // guards what follows; never held across I/O
+	of map[session.ID]*consent
+}
+
+// consent is what an agent remembers of a grant that was asked about.
+type consent struct {
+	asking *asking // that is going on
+	given  session.Consented
+	wrong  int       // codes, ever
+	failed int       // askings that ended without consent
+	until  time.Time // when the grant is over, and this forgotten
+}
+
+// asking is one question to the operator.
+type asking struct {
+	t       *Ticket
+	kind    session.Consent
+	service string
+	since   time.Time
+	until   time.Time
+	code    string // six digits
+	waiting int    // connections
+	timer   *time.Timer
+	over    chan struct{} // closed with the answer
+	given   session.Consented
+	err     error // why there is no consent
+}
+
+// Question is an asking, as one connection waits for its answer. Who asked leaves.
+type Question struct {
+	Kind  session.Consent
+	Asset string
+	Until time.Time
+	e     *Engine
+	a     *asking
+	left  sync.Once
+}
+
+// Asked is an asking as the operator sees it.
+type Asked struct {
+	ID       session.ID
+	Request  string
+	Asset    string
+	Service  string
+	Engineer session.Person
+	Kind     session.Consent
+	Code     string // empty where the engineer is asked for none
+	Since    time.Time
+	Until    time.Time
+}
+
+// Asks is what the operator has to be asked before a ticket's session opens.
+func (e *Engine) Asks(t *Ticket) session.Consent {
+	kind := e.cfg.Consent(t.Asset)
+	if !kind.Asked() || !t.Consent.IsZero() {
+		return session.ConsentNone
+	}
+	if s := e.session(t.ID); s != nil && s.isOpen() {
+		return session.ConsentNone
+	}
+	return kind
+}
+
+// Ask asks the operator whether a session may open, or joins who asks already; nil: nobody
+// has to be asked.
+func (e *Engine) Ask(t *Ticket, service string) (*Question, error) {
+	kind := e.Asks(t)
+	if !kind.Asked() {
+		return nil, nil
+	}
+	now := e.cfg.Now()
+	e.consents.mu.Lock()
+	defer e.consents.mu.Unlock()
+	c := e.consents.grant(t, now)
+	if c.asking == nil {
+		if now.Sub(c.given.At) <= givenTime && !now.Before(c.given.At) {
+			return nil, nil
+		}
+		if err := e.consents.room(t, c); err != nil {
+			return nil, err
+		}
+		code, err := newCode()
+		if err != nil {
+			return nil, err
+		}
+		a := &asking{t: t, kind: kind, service: service, since: now, until: now.Add(e.cfg.Asking), code: code, over: make(chan struct{})}
+		a.timer = time.AfterFunc(e.cfg.Asking, func() { e.answer(t.ID, a, session.Consented{}, errNoAnswer(t.Asset)) })
+		c.asking, c.given = a, session.Consented{}
+		e.cfg.Log.Info("consent asked", "session", t.ID.Session(), "asset", t.Asset, "service", service, "kind", string(kind))
+	}
+	c.asking.waiting++
+	return &Question{Kind: kind, Asset: t.Asset, Until: c.asking.until, e: e, a: c.asking}, nil
+}
+
+// grant is what is remembered of a ticket's grant. It is called with mu held.
+func (cs *consents) grant(t *Ticket, now time.Time) *consent {
+	for id, c := range cs.of {
+		if now.After(c.until) && c.asking == nil {
+			delete(cs.of, id)
+		}
+	}
+	c, ok := cs.of[t.ID]
+	if !ok {
+		c = &consent{until: t.NotAfter}
+		cs.of[t.ID] = c
+	}
+	return c
+}
+
+// room refuses one asking too many: of one grant ever, of one engineer and of all at a time.
+func (cs *consents) room(t *Ticket, of *consent) error {
+	all, theirs := 0, 0
+	for _, c := range cs.of {
+		if c.asking == nil {
+			continue
+		}
+		if all++; c.asking.t.Engineer.Identity == t.Engineer.Identity {
+			theirs++
+		}
+	}
+	switch {
+	case of.failed >= maxAskings:
+		return session.Errorf(session.Refused, "The operator at %s was asked %d times and has not let this session open.", t.Asset, of.failed).
+			WithNext("Call the hospital, and request access again.")
+	case theirs >= maxAskingEach || all >= maxAsking:
+		return session.Errorf(session.Refused, "The operators are asked about other sessions already.").WithNext("Connect again when they have answered.")
+	}
+	return nil
+}
+
+func newCode() (string, error) {
+	n, err := rand.Int(rand.Reader, big.NewInt(1_000_000))
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%06d", n), nil
+}
+
+// answer ends an asking, unless it is over.
+func (e *Engine) answer(id session.ID, a *asking, given session.Consented, err error) bool {
+	e.consents.mu.Lock()
+	defer e.consents.mu.Unlock()
+	return e.consents.answer(id, a, given, err)
+}
+
+func (cs *consents) answer(id session.ID, a *asking, given session.Consented, err error) bool {
+	c := cs.of[id]
+	if c == nil || c.asking != a {
+		return false
+	}
+	a.timer.Stop()
+	a.given, a.err, c.given, c.asking = given, err, given, nil
+	if err != nil && !errors.Is(err, ErrOver) {
+		c.failed++
+	}
+	close(a.over)
+	return true
+}
+
+// Answered is closed when the operator has answered, or nobody waits for that any more.
+func (q *Question) Answered() <-chan struct{} { return q.a.over }
+
+// Answer is nil where the session may open; ask only when Answered.
+func (q *Question) Answer() error {
+	<-q.a.over
+	return q.a.err
+}
+
+// Leave ends an asking for which nobody waits.
+func (q *Question) Leave() {
+	q.left.Do(func() {
+		cs := &q.e.consents
+		cs.mu.Lock()
+		defer cs.mu.Unlock()
+		if q.a.waiting--; q.a.waiting == 0 {
+			cs.answer(q.a.t.ID, q.a, session.Consented{}, ErrOver)
+		}
+	})
+}
+
+// Try is a code that the engineer typed. The right one answers; the third wrong one ends
+// the asking. Nothing at all is no try.
+func (q *Question) Try(typed string) error {
+	typed = strings.NewReplacer(" ", "", "-", "").Replace(typed)
+	cs := &q.e.consents
+	cs.mu.Lock()
+	defer cs.mu.Unlock()
+	c := cs.of[q.a.t.ID]
+	switch {
+	case c == nil || c.asking != q.a:
+		return q.a.err
+	case q.Kind != session.ConsentCode:
+		return session.Errorf(session.Refused, "No code is asked for here: the operator at %s has to accept.", q.Asset)
+	case typed == "":
+		return session.Errorf(session.Invalid, "The operator at %s has not answered yet.", q.Asset).WithNext("Type the code that they read out.")
+	case subtle.ConstantTimeCompare([]byte(typed), []byte(q.a.code)) == 1:
+		cs.answer(q.a.t.ID, q.a, session.Consented{By: "the operator at the scanner", How: session.ByCode, At: q.e.cfg.Now()}, nil)
+		q.e.cfg.Log.Info("consent given", "session", q.a.t.ID.Session(), "how", string(session.ByCode))
+		return nil
+	}
+	c.wrong++
+	q.e.cfg.Log.Warn("wrong consent code", "session", q.a.t.ID.Session(), "wrong", c.wrong)
+	if c.wrong%maxWrong == 0 {
+		cs.answer(q.a.t.ID, q.a, session.Consented{}, session.Errorf(session.Refused, "That was not the code, for the third time: it counts no more.").
+			WithNext("Connect again, and ask the operator for the new one."))
+		return q.a.err
+	}
+	return session.Errorf(session.Invalid, "That is not the code.").WithNext("Ask the operator at " + q.Asset + " to read it out again.")
+}
+
+// Asked lists what the operators are asked, the oldest first.
+func (e *Engine) Asked() []Asked {
+	e.consents.mu.Lock()
+	defer e.consents.mu.Unlock()
+	var all []Asked
+	for id, c := range e.consents.of {
+		if a := c.asking; a != nil {
+			asked := Asked{ID: id, Request: a.t.Request, Asset: a.t.Asset, Service: a.service, Engineer: a.t.Engineer, Kind: a.kind, Since: a.since, Until: a.until}
+			if a.kind == session.ConsentCode {
+				asked.Code = a.code
+			}
+			all = append(all, asked)
+		}
+	}
+	slices.SortFunc(all, func(a, b Asked) int {
+		return cmp.Or(a.Since.Compare(b.Since), slices.Compare(a.ID[:], b.ID[:]))
+	})
+	return all
+}
+
+// Consent is the operator's answer about a session: that it may open, or not. by says who.
+func (e *Engine) Consent(id session.ID, accept bool, how session.Means, by string) error {
+	e.consents.mu.Lock()
+	defer e.consents.mu.Unlock()
+	c := e.consents.of[id]
+	if c == nil || c.asking == nil {
+		return session.Errorf(session.Invalid, "Nobody waits for an answer about %s.", id.Session()).WithNext("See who does with sallyport-agent consent ls.")
+	}
+	a := c.asking
+	if accept {
+		e.consents.answer(id, a, session.Consented{By: wording.Line(by, maxName), How: how, At: e.cfg.Now()}, nil)
+	} else {
+		e.consents.answer(id, a, session.Consented{}, session.Errorf(session.Denied, "The operator at %s refused.", a.t.Asset).WithNext("Call the hospital before you ask again."))
+	}
+	e.cfg.Log.Info("consent answered", "session", id.Session(), "accept", accept, "how", string(how), "user", wording.Line(by, 200))
+	return nil
+}
+
+// unask ends what is asked about sessions that are over.
+func (e *Engine) unask(covers func(*Ticket) bool) {
+	e.consents.mu.Lock()
+	defer e.consents.mu.Unlock()
+	for id, c := range e.consents.of {
+		if c.asking != nil && covers(c.asking.t) {
+			e.consents.answer(id, c.asking, session.Consented{}, session.Errorf(session.Expired, "This session is over.").WithNext("Request access again."))
+		}
+		if c.asking == nil && covers(&Ticket{ID: id}) {
+			c.given = session.Consented{}
+		}
+	}
+}
+
+// consented waits for the operator's consent where the session has to have it, and returns
+// the ticket with it. The consent that was given is used up.
+func (c *Conn) consented(ctx context.Context, t *Ticket) (*Ticket, error) {
+	for c.e.Asks(t).Asked() {
+		if given, ok := c.e.given(t); ok {
+			with := *t
+			with.Consent = given
+			return &with, nil
+		}
+		q, err := c.e.Ask(t, c.visit.Service)
+		if err != nil {
+			return nil, err
+		}
+		if q == nil {
+			continue
+		}
+		if err := c.wait(ctx, q); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (c *Conn) wait(ctx context.Context, q *Question) error {
+	defer q.Leave()
+	select {
+	case <-q.Answered():
+		return q.Answer()
+	case <-ctx.Done():
+		return ErrOver
+	}
+}
+
+// given is a consent that was just given for a ticket's session.
+func (e *Engine) given(t *Ticket) (session.Consented, bool) {
+	e.consents.mu.Lock()
+	defer e.consents.mu.Unlock()
+	c := e.consents.of[t.ID]
+	if c == nil || c.given.IsZero() {
+		return session.Consented{}, false
+	}
+	age := e.cfg.Now().Sub(c.given.At)
+	return c.given, age >= 0 && age <= givenTime
+}
+
+// beganWith forgets what was asked about a session that the ledger holds open.
+func (e *Engine) beganWith(id session.ID) {
+	e.consents.mu.Lock()
+	defer e.consents.mu.Unlock()
+	delete(e.consents.of, id)
+}
+
+func errNoAnswer(asset string) error {
+	return session.Errorf(session.Expired, "The operator at %s has not answered.", asset).WithNext("Call the hospital, and connect again.")
+}

@@ -1,0 +1,23 @@
+package wording
+
+import "github.com/sallyport/sallyport/session"
+
+// Consent is what somebody reads, before they ask or approve, of what the operator at a
+// scanner is asked before a session opens there; empty: nothing.
+func Consent(c session.Consent, asset string) string {
+	switch c {
+	case session.ConsentOperator:
+		return "The operator at " + asset + " is asked when the session is to open, and has to accept."
+	case session.ConsentCode:
+		return "The operator at " + asset + " is asked when the session is to open, and reads out a code that the engineer has to type."
+	}
+	return ""
+}
+
+// Awaits is what an engineer reads who waits for the operator.
+func Awaits(c session.Consent, asset string) string {
+	if c == session.ConsentCode {
+		return "This session opens with the six digits that the operator at " + asset + " reads out: call them. Press Enter alone to wait until they accept at their page instead."
+	}
+	return "This session opens when the operator at " + asset + " accepts. They are asked for five minutes: call them if nobody answers."
+}
