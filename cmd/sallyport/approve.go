@@ -102,6 +102,7 @@ type requestUnderDecision struct {
 	standing api.Request
 	label    string        // the broker's words for the asset
 	offered  session.Asset // and for what is allowed on it
+	patients []string      // and for how the scanner stands
 	before   []string      // who signed the grant that is there already, verified here
 	parent   api.Session   // what an extension makes longer, in the broker's words
 	first    grant.Grant   // with which that began, verified here
@@ -133,13 +134,12 @@ func (p *program) read(ctx context.Context, who signedIn, id string) (*requestUn
 			return nil, err
 		}
 	}
-	assets, _ := assetsOf(ctx, who, session.Target{Site: m.request.Site, Asset: m.request.Asset})
-	for _, a := range assets {
-		if a.Name == m.request.Asset && a.Site == m.request.Site {
-			m.label = strings.TrimSpace(a.Modality + " " + a.Label)
-			m.offered = offering(a)
-		}
+	on := p.assetOf(ctx, who, m.request.Site, m.request.Asset)
+	if on.Name != "" {
+		m.label = strings.TrimSpace(on.Modality + " " + on.Label)
+		m.offered = offering(on)
 	}
+	m.patients = p.patients(on, m.request.Class)
 	return m, nil
 }
 

@@ -74,7 +74,7 @@ func (m *requestUnderDecision) view(d draft) console.View {
 			{Title: "Request, as the engineer signed it", Hash: hex.EncodeToString(qh[:]), Text: string(m.docs.Request)},
 			{Title: "Grant, as you would sign it", Hash: hex.EncodeToString(gh[:]), Text: string(d.bytes)},
 		},
-		Cautions: m.cautions(g, d),
+		Cautions: m.cautions(g, d), Patients: m.patients,
 	}
 	if r.Kind == grant.KindExtension {
 		v.Longest = v.Longest[len(v.Longest)-1:] // as asked, or not at all

@@ -55,13 +55,18 @@ func (p *program) requestOf(ctx context.Context, id string) (signedIn, api.Reque
 
 // siteZone is the time zone of a request's scanner; empty when it is not known.
 func (p *program) siteZone(ctx context.Context, who signedIn, r api.Request) string {
-	catalogue, _ := assetsOf(ctx, who, session.Target{Site: r.Site, Asset: r.Asset})
+	return p.assetOf(ctx, who, r.Site, r.Asset).Zone
+}
+
+// assetOf is a scanner as the broker has it; the zero one when it is not known.
+func (p *program) assetOf(ctx context.Context, who signedIn, site, asset string) api.Asset {
+	catalogue, _ := assetsOf(ctx, who, session.Target{Site: site, Asset: asset})
 	for _, a := range catalogue {
-		if a.Name == r.Asset && a.Site == r.Site {
-			return a.Zone
+		if a.Name == asset && a.Site == site {
+			return a
 		}
 	}
-	return ""
+	return api.Asset{}
 }
 
 // extended reports whether a request asked for more time and got it.

@@ -23,13 +23,16 @@ func (p *program) requestShowCommand() *cobra.Command {
 		r, err := client.Request.Get(ctx, who.broker, id)
 		return p.toldFacts(r, err, func() [][2]string {
 			p.print("%s", p.whereItStands(r))
-			return p.requestFacts(r, p.siteZone(ctx, who, r))
+			return p.requestFacts(r, p.assetOf(ctx, who, r.Site, r.Asset))
 		})
 	})
 }
 
-func (p *program) requestFacts(r api.Request, zone string) [][2]string {
-	started, proposed := "", ""
+func (p *program) requestFacts(r api.Request, on api.Asset) [][2]string {
+	zone, started, proposed, standing := on.Zone, "", "", ""
+	if on.Name != "" {
+		standing = p.stands(on)
+	}
 	if r.Grant != nil {
 		started = *r.Grant
 	}
@@ -40,7 +43,7 @@ func (p *program) requestFacts(r api.Request, zone string) [][2]string {
 		{"Request", r.ID}, {"Scanner", fullName(r.Site, r.Asset, "")}, {"Services", strings.Join(r.Services, ", ")}, {"Class", string(r.Class)},
 		{"May", may(r.Channels, r.Class)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
 		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
-		{"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
+		{"Scanner is", standing}, {"The class", strings.Join(classMeans(on, r.Class), " ")}, {"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
 		{"Engineer", called(r.Engineer)},
 		{"Reason", r.Reason}, {"Work order", r.WorkOrder}, {"Asked", p.local(r.Created)}, {"Grant", started},
 	}

@@ -270,6 +270,25 @@ func TestThePagesSayTheSameToApprovers(t *testing.T) {
 	}
 }
 
+// standing is what is said of a class that works in some states.
+type standing struct {
+	Works []session.ModalityState `json:"works"`
+	Says  []string                `json:"says"`
+}
+
+func TestThePagesSayTheSameOfAClass(t *testing.T) {
+	all := []standing{
+		{Works: []session.ModalityState{}},
+		{Works: []session.ModalityState{session.InService}},
+		{Works: []session.ModalityState{session.InService, session.Down, session.ModalityIdle}},
+		{Works: session.ModalityStates()},
+	}
+	for i := range all {
+		all[i].Says = wording.ClassMeans(all[i].Works)
+	}
+	hold(t, "testdata/standing.json", all)
+}
+
 // hold compares a file with what this code makes.
 func hold(t *testing.T, file string, all any) {
 	t.Helper()

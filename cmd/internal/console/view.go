@@ -23,6 +23,7 @@ type View struct {
 	Station   []Station // the corridor, engineer first
 	Wants     []string  // plain lines, "use a command shell ..."
 	Cautions  []string  // what an approver should know before saying yes
+	Patients  []string  // how the scanner stands and what the class means in each state; the broker's word
 	Reason    string    // the engineer's words, unverified
 	WorkOrder string    // likewise
 	Count     string    // "You are the first of two." Empty when one is enough.
@@ -101,6 +102,10 @@ func (v View) Write(w io.Writer) error {
 	}
 	if v.Count != "" {
 		line("  - %s", clean(v.Count))
+	}
+	line("patients first (as the broker says; the agent decides by what it knows itself)")
+	for _, s := range v.Patients {
+		line("  - %s", clean(s))
 	}
 	line("checked on this machine")
 	for _, p := range v.Checked {

@@ -58,6 +58,7 @@ func pages() []page {
 			"Station.State": {checked, ""}, "Station.Title": {checked, "from the rows above"}, "Station.Proof": {checked, ""},
 			"Wants":    {given, "an extension's end is the latest that the bytes allow, beside the first grant's verified length; the present end is the broker's word, and said to be"},
 			"Cautions": {checked, "from the channels, the class and the client that are signed; what a service speaks is the broker's word; another approver is named where their sign-in for the very bytes is verified here"},
+			"Patients": {claimed, "how the scanner stands, by what its agent told the broker; the agent decides by what it knows itself"},
 			"Reason":   {typed, ""}, "WorkOrder": {typed, ""}, "Count": {claimed, "how many have answered"},
 			"Longest.Value": {given, "never longer than asked"}, "Longest.Words": {checked, ""}, "Longest.On": {given, ""},
 			"Channels.Value": {given, "none that was not asked for"}, "Channels.Words": {checked, ""}, "Channels.On": {given, ""},

@@ -1,4 +1,5 @@
 // How a scanner stands for its patients, on every page that shows one.
+import { readFileSync } from 'node:fs';
 import { asset, at, context, mock, none, request, session, standing } from '../mock';
 import { papers } from '../papers';
 import { everyLook, expect, test } from '../look';
@@ -40,6 +41,13 @@ test('an approver sees what the class means in each state', async ({ page }) => 
     ]);
     await expect(means).toContainText('As it stands now, they could not work.');
   });
+  // The hospital's command says the same.
+  const said = JSON.parse(readFileSync(new URL('../../../../session/wording/testdata/standing.json', import.meta.url), 'utf8'));
+  for (const x of said) {
+    await mock(page, 'approver', { ...answers, 'GET /assets': [asset({ standing: standing({ works: { observe: x.works, 'non-disruptive': x.works, disruptive: x.works } }) })] });
+    await page.reload();
+    await expect(means.getByRole('listitem')).toHaveText(x.says);
+  }
   // A hospital's own rules are shown, and a key switch that is off.
   const tight = standing({ shut: 'key-switch: off', works: { observe: ['in-service'], 'non-disruptive': [], disruptive: [] } });
   await mock(page, 'approver', { ...answers, 'GET /assets': [asset({ standing: tight })] });
