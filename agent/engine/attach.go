@@ -32,6 +32,7 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 	if early(); err == nil && b.Ticket != nil {
 		if err = e.known(nc, b.Ticket); err == nil {
 			v.place.Leave()
+			err = e.consentFor(nc, in, b.Ticket, v)
 		}
 	}
 	if err == nil {

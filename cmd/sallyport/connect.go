@@ -203,6 +203,7 @@ func (d *distant) attach(ctx context.Context) (net.Conn, *attach.Client, error) 
 	}
 	client, err := attach.NewClient(conn)
 	if err == nil {
+		client.Told = func(n attach.Notice) { d.p.warn("%s", n.Text) }
 		_, err = client.Begin(d.key, d.proof)
 	}
 	if err != nil {

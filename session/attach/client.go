@@ -18,6 +18,8 @@ import (
 // Client is the browser's side in Go, for programs that attach.
 type Client struct {
 	Challenge []byte // as it came
+	// Told is told what Begin waits for, before it is welcomed; it may be nil.
+	Told func(Notice)
 
 	conn io.ReadWriter
 	in   *Reader

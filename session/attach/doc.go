@@ -47,6 +47,8 @@
 // a broker that carries it can neither use it again nor for anything else.
 //
 // The agent then looks the key up as it does for ssh: the grant decides, not this page.
+// Where the operator at the scanner has to let the session open, notices say so before the
+// Welcome, and the browser sends nothing until then.
 //
 // The proof also carries an opening, an object of at most 4 KiB, which is the protocol's
 // own. For ssh it is the terminal: {"cols","rows","term","shell"}. For consoles (vnc) it is

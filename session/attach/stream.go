@@ -63,6 +63,16 @@ func (c *Client) Begin(key crypto.Signer, p Proof) (Welcome, error) {
 		return Welcome{}, err
 	}
 	f, err := c.Read()
+	for err == nil && f.Type == TypeNotice { // what is waited for
+		var n Notice
+		if n, err = ParseNotice(f.Payload); err != nil {
+			break
+		}
+		if c.Told != nil {
+			c.Told(n)
+		}
+		f, err = c.Read()
+	}
 	switch {
 	case err != nil:
 		return Welcome{}, err

@@ -174,6 +174,19 @@ test('a challenge for something else is not signed', async () => {
   }
 });
 
+test('what is waited for is told before the welcome', async () => {
+  const w = world();
+  w.a.start();
+  await soon(() => w.sockets.length > 0);
+  w.sockets[0]!.opens();
+  w.sockets[0]!.says(agentFrame('C', challenge));
+  await soon(() => w.sockets[0]!.told('J').length === 1);
+  w.sockets[0]!.says(agentFrame('N', { type: 'said', text: 'The operator is asked.' }));
+  expect(w.events.some((e) => e.type === 'notice' && e.notice.text === 'The operator is asked.')).toBe(true);
+  w.sockets[0]!.says(agentFrame('W', welcome()));
+  expect(w.a.standing).toBe('open');
+});
+
 test('output before the welcome, unknown frames and text end it for good', async () => {
   for (const bad of [agentFrame('O', enc.encode('x')), agentFrame('Z', u16s(1, 1)), new Uint8Array([79, 0, 1, 0, 1])]) {
     const w = world();

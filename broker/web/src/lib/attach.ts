@@ -274,6 +274,7 @@ export class Attach {
     }
     if (this.#greeted === 'challenged') {
       if (f.type === 'R') return this.#refused(object(f.payload));
+      if (f.type === 'N') return this.#notice(object(f.payload)); // what is waited for
       if (f.type !== 'W') throw new BadFrame('something before the welcome');
       return this.#welcome(object(f.payload));
     }
