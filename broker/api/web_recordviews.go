@@ -27,6 +27,7 @@ type Replay struct {
 	Whole     bool            `json:"whole"` // all that is there was read
 	Channels  []ReplayChannel `json:"channels"`
 	Markers   []replay.Marker `json:"markers"`
+	States    []replay.State  `json:"states"`   // how the scanner stood, each until the next; none where it has no interlock
 	Activity  []int64         `json:"activity"` // bytes shown in each of at most 600 equal parts of what was read
 	Inputs    []int64         `json:"inputs"`   // how often something was typed or pointed at, in each of them
 }
@@ -95,7 +96,7 @@ func ReplayOf(recording string, x replay.Overview, zone string) Replay {
 		Channels: each(x.Channels, func(c replay.Channel) ReplayChannel {
 			return ReplayChannel{Stream: c.Stream, Kind: string(c.Kind), Text: c.Text, Terminal: c.Terminal, At: c.At, End: c.End}
 		}),
-		Markers: list(x.Markers), Activity: list(x.Activity), Inputs: list(x.Inputs)}
+		Markers: list(x.Markers), States: list(x.States), Activity: list(x.Activity), Inputs: list(x.Inputs)}
 }
 
 // PartOf is a part as players read it.

@@ -88,7 +88,7 @@ func (r *Reading) over(at int64, words string) {
 // Index is what was found so far.
 func (r *Reading) Index() Index {
 	x := r.ix
-	x.Channels, x.Markers = slices.Clone(x.Channels), slices.Clone(x.Markers)
+	x.Channels, x.Markers, x.States = slices.Clone(x.Channels), slices.Clone(x.Markers), slices.Clone(x.States)
 	x.Activity, x.Inputs = r.histogram.over(x.Read), r.inputs.over(x.Read)
 	x.Digest.Seconds = x.Read / microsSecond
 	return x
@@ -119,9 +119,29 @@ func (r *Reading) take(e session.Event) {
 		r.ix.Channels[i].End = e.At
 		delete(r.open, e.Stream)
 	}
+	r.stood(e)
 	if m, ok := markerOf(e); ok && !r.repeated(m) {
 		r.mark(m)
 	}
+}
+
+// stood keeps how the scanner stood, where an event tells of another state than before.
+func (r *Reading) stood(e session.Event) {
+	var n session.Note
+	if e.Kind != session.Marker || e.Stream != 0 || json.Unmarshal(e.Data, &n) != nil || n.Kind != session.NoteModality {
+		return
+	}
+	all := r.ix.States
+	switch {
+	case len(all) > 0 && all[len(all)-1].Is == n.State, len(all) >= maxStates:
+		return
+	case !n.State.Known():
+		n.State = session.ModalityUnknown
+	}
+	if len(all) == maxStates-1 {
+		n.State = ""
+	}
+	r.ix.States = append(all, State{At: e.At, Is: n.State})
 }
 
 // mark counts a marker and lists it, if there is room.

@@ -6,8 +6,9 @@ import "time"
 const (
 	maxMarkers  = 2000
 	maxChannels = 500
-	maxWords    = 300 // characters of a text
-	Buckets     = 600 // of the activity histogram
+	maxStates   = 1000 // of the scanner
+	maxWords    = 300  // characters of a text
+	Buckets     = 600  // of the activity histogram
 
 	atOnceBytes = 4 << 20 // of events of several segments that are one part: as many as one can have
 )

@@ -23,6 +23,7 @@ const (
 	Warning Kind = "warning"
 	Freeze  Kind = "freeze"
 	Thaw    Kind = "thaw"
+	Stood   Kind = "modality" // the scanner came into another state
 	Shell   Kind = "shell"
 	Exec    Kind = "exec"
 	Note    Kind = "note"
@@ -32,7 +33,7 @@ const (
 // Marker is a moment worth jumping to. Text is plain.
 type Marker struct {
 	At   int64  `json:"at"`
-	Kind Kind   `json:"kind" enum:"file-in,file-out,refused,warning,freeze,thaw,shell,exec,note,end"`
+	Kind Kind   `json:"kind" enum:"file-in,file-out,refused,warning,freeze,thaw,modality,shell,exec,note,end"`
 	Text string `json:"text"`
 }
 
@@ -110,7 +111,7 @@ func noteKind(stream uint32, kind session.NoteKind) Kind {
 	if kind == session.NoteTerminal || kind == session.NoteVariable {
 		return ""
 	}
-	marker, known := map[session.NoteKind]Kind{session.NoteFrozen: Freeze, session.NoteThawed: Thaw,
+	marker, known := map[session.NoteKind]Kind{session.NoteFrozen: Freeze, session.NoteThawed: Thaw, session.NoteModality: Stood,
 		session.NoteWarning: Warning, session.NoteExtended: Note, session.NoteWatching: Note}[kind]
 	switch {
 	case !known:

@@ -35,6 +35,7 @@ type Index struct {
 	Parts    uint32 // that were read
 	Channels []Channel
 	Markers  []Marker
+	States   []State // how the scanner stood, each until the next; none: it has no interlock
 	Activity []int64 // bytes shown in each of at most Buckets equal parts of what was read
 	Inputs   []int64 // times that something was typed, pointed at or pasted, in each of them
 	Digest   Digest
@@ -48,6 +49,13 @@ type Channel struct {
 	Terminal bool
 	At       int64
 	End      int64 // when it was closed; -1: it was not, as far as was read
+}
+
+// State is how the scanner stood from a moment on. Without one it is not told any further:
+// there are more changes than are listed.
+type State struct {
+	At int64                 `json:"at"`
+	Is session.ModalityState `json:"is" enum:",idle,patient-on-table,scanning,in-service,down,unknown"`
 }
 
 // Digest sums a recording up.

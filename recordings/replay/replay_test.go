@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -327,6 +328,44 @@ func TestMarkersAndDigest(t *testing.T) {
 	}
 	if lines := textOf(t, x.reader()); len(lines) != 3 || lines[2] != (terminal.Line{Stream: 3, Text: "three"}) {
 		t.Errorf("transcript %+v", lines)
+	}
+}
+
+// How the scanner stood is told without gaps, and a scanner that changes for ever stays
+// bounded and says so.
+func TestHowTheScannerStood(t *testing.T) {
+	x := newTape(t, nil)
+	stood := func(s session.ModalityState) {
+		t.Helper()
+		x.rec(session.Marker, 0, session.Note{Kind: session.NoteModality, State: s, By: "the operator", Text: "The scanner is " + s.Words() + "."})
+	}
+	stood(session.InService)
+	x.wait(time.Second)
+	stood(session.InService) // another source says the same
+	x.rec(session.Marker, 2, session.Note{Kind: session.NoteModality, State: session.Scanning, Text: "told on a channel"})
+	x.wait(time.Second)
+	stood(session.PatientOnTable)
+	stood("levitating")
+	x.end()
+	ix := x.index()
+	want := []replay.State{{At: 0, Is: session.InService}, {At: 2e6, Is: session.PatientOnTable}, {At: 2e6, Is: session.ModalityUnknown}}
+	for i := range ix.States {
+		ix.States[i].At -= ix.States[i].At % 1e6
+	}
+	if !slices.Equal(ix.States, want) {
+		t.Errorf("%+v", ix.States)
+	}
+	if m := ix.Markers[0]; m.Kind != replay.Stood || m.Text != "The scanner is in service." {
+		t.Errorf("%+v", m)
+	}
+	x = newTape(t, nil)
+	for range 2000 {
+		stood(session.InService)
+		stood(session.ModalityIdle)
+	}
+	x.end()
+	if all := x.index().States; len(all) != 1000 || all[999].Is != "" || all[998].Is == "" {
+		t.Errorf("%d states, the last %+v", len(all), all[len(all)-1])
 	}
 }
 

@@ -11,7 +11,7 @@ const replay: T.Replay = {
   recording: vid, duration: v.duration, started: at(-90), zone: 'Europe/London', parts: v.parts.length, read: v.duration, whole: true,
   channels: [{ stream: 3, kind: 'control', text: 'control', terminal: false, at: 0, end: v.duration }],
   markers: [{ at: 12e6, kind: 'freeze', text: 'Frozen (broker) by m.okafor@northfield.example' }, { at: 18e6, kind: 'thaw', text: 'Freeze (broker) lifted' }, { at: v.duration, kind: 'end', text: 'ended by its people' }],
-  activity: Array.from({ length: 600 }, (_, i) => (i % 26 < 3 ? 900 : 0)), inputs: Array.from({ length: 600 }, (_, i) => (i % 104 < 3 ? 2 : 0)),
+  activity: Array.from({ length: 600 }, (_, i) => (i % 26 < 3 ? 900 : 0)), inputs: Array.from({ length: 600 }, (_, i) => (i % 104 < 3 ? 2 : 0)), states: [],
 };
 const png = Buffer.from('iVBORw0KGgoAAAANSUhEUgAAAAoAAAAGCAIAAAB1kpiRAAAAcElEQVR4nA3MMREAIRAEwRVBfDEiVgTxxIhYEcQXIwKB/3FXtYQGmshooY2CDrroIYka1KRMLWpToQ51qUf97IEnNl544+CDL374ZwZMMCzYEDhw4fHvZJBJTBbZJOSQSx75uQc9adOL3nToQ1/60R/LvjvFGhCGpwAAAABJRU5ErkJggg==', 'base64');
 

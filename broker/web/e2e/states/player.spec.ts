@@ -22,7 +22,7 @@ const replay: T.Replay = {
     { at: 330e6, kind: 'thaw', text: 'Freeze (broker) lifted' }, { at: 360e6, kind: 'file-out', text: '/home/service/result.csv, 12 kB' },
     { at: 420e6, kind: 'refused', text: 'direct-tcpip: 10.0.0.9:445 <script>alert(1)</script> ' + 'x'.repeat(90) }, { at: 540e6, kind: 'warning', text: 'This session ends in 1 minute' }, { at: 600e6, kind: 'end', text: 'ended by its people' },
   ],
-  activity: Array.from({ length: 600 }, (_, i) => (i % 60 < 12 ? (i * 37) % 900 : i % 7 === 0 ? 30 : 0)), inputs: [],
+  activity: Array.from({ length: 600 }, (_, i) => (i % 60 < 12 ? (i * 37) % 900 : i % 7 === 0 ? 30 : 0)), inputs: [], states: [],
 };
 const only: T.ReplayPart = { n: 0, from: 0, to: 600e6, complete: true, screens: [], consoles: [], events };
 const transcript: T.TranscriptLine[] = lines.map((text, i) => ({ at: (i + 1) * 60e6, stream: 1, text: '$ ' + text }));
@@ -447,4 +447,27 @@ test('what is not stored is said, with what helps', async ({ page }) => {
     await expect(p.getByText('The agent keeps it and goes on trying; nothing else waits for it. Look for two agents with one identity.')).toBeVisible();
   });
   await accessible(page);
+});
+
+test('how the scanner stood is a lane below the line', async ({ page }) => {
+  const states: T.Replay['states'] = [{ at: 0, is: 'in-service' }, { at: 250e6, is: 'patient-on-table' }, { at: 260e6, is: 'scanning' }, { at: 330e6, is: 'idle' }, { at: 480e6, is: 'unknown' }, { at: 590e6, is: '' }];
+  const markers = [...replay.markers, { at: 250e6, kind: 'modality' as const, text: 'The scanner is with a patient on the table (operator: set by T. Reyes).' }].sort((a, b) => a.at - b.at);
+  await mock(page, 'auditor', answers({ [`GET /recordings/${vid}/replay`]: { ...replay, states, markers } }).all);
+  await page.goto(`/recordings/${vid}`);
+  const lane = page.getByRole('list', { name: 'How the scanner stood' });
+  await everyLook(page, 'player-lane', async () => {
+    await expect(lane.getByRole('listitem')).toHaveCount(6);
+    await expect(lane).toContainText('0:00 to 4:10: the scanner was in service');
+    await expect(lane).toContainText('4:20 to 5:30: the scanner was scanning');
+    await expect(lane).toContainText('From 9:50 on there are more changes than are shown here');
+    await accessible(page);
+  });
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.getByRole('button', { name: /Patients first: The scanner is with a patient/ }).click();
+  await expect(page.getByRole('slider', { name: 'Moment' })).toHaveAttribute('aria-valuetext', /^4 min/);
+  // Without an interlock there is none.
+  await mock(page, 'auditor', answers().all);
+  await page.goto(`/recordings/${vid}`);
+  await expect(page.getByRole('slider', { name: 'Moment' })).toBeVisible();
+  await expect(lane).toHaveCount(0);
 });

@@ -1,7 +1,7 @@
 // Replays a recording on a stage: a terminal, or a console's picture. A part of it holds what stood when it began: a jump
 // fetches the part that shows its moment, writes what stood and lets happen what follows,
 // so it costs the same at the end of two hours as at their beginning. Work is done in slices.
-import type { Kind, Replay, ReplayPart } from './types';
+import type { Kind, ModalityState, Replay, ReplayPart } from './types';
 
 const held = 48 << 20; // characters of parts in memory
 const apart = 80; // milliseconds between two that are fetched: the broker answers so many calls
@@ -357,6 +357,11 @@ export function frozenSpans(r: Pick<Replay, 'markers' | 'duration'>): [number, n
   }
   if (from !== null) out.push([from, r.duration]);
   return out;
+}
+
+/** How the scanner stood, in stretches; '' where that is not told. */
+export function stood(r: Pick<Replay, 'states' | 'read'>): { from: number; to: number; is: ModalityState | '' }[] {
+  return r.states.map((s, i) => ({ from: s.at, to: r.states[i + 1]?.at ?? Math.max(s.at, r.read), is: s.is }));
 }
 
 /** 1:02:03 */

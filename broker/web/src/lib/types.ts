@@ -323,7 +323,7 @@ export interface Stuck {
 }
 export interface Marker {
   at: number; // microseconds from the start
-  kind: 'file-in' | 'file-out' | 'refused' | 'warning' | 'freeze' | 'thaw' | 'shell' | 'exec' | 'note' | 'end';
+  kind: 'file-in' | 'file-out' | 'refused' | 'warning' | 'freeze' | 'thaw' | 'modality' | 'shell' | 'exec' | 'note' | 'end';
   text: string;
 }
 /** GET /api/v1/recordings/{id}/replay: how long it is, and what was found as far as it was read. */
@@ -337,6 +337,7 @@ export interface Replay {
   whole: boolean; // all that is there was read
   channels: { stream: number; kind: string; text: string; terminal: boolean; at: number; end: number }[]; // shells, commands and consoles; end -1: not closed
   markers: Marker[];
+  states: { at: number; is: ModalityState | '' }[]; // how the scanner stood, each until the next; '': not told any further
   activity: number[]; // bytes shown in each of at most 600 equal parts of what was read
   inputs: number[]; // how often something was typed or pointed at, in each of them
 }
