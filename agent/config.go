@@ -104,7 +104,10 @@ type Policy struct {
 	Quorum   []session.Quorum `yaml:"quorum"`
 	Idle     string           `yaml:"idle"`     // a connection on which nothing passes for this long is closed, "30m"
 	Sessions int              `yaml:"sessions"` // live sessions of one engineer at a time; 0: no limit
-	Zone     string           `yaml:"zone"`     // time zone in which people here read times, "Europe/Berlin"
+	// Critical is how long a session may declare that it must not be frozen by the scanner's
+	// state, because firmware is being written; "" or absent: never.
+	Critical string `yaml:"critical_section,omitempty"`
+	Zone     string `yaml:"zone"` // time zone in which people here read times, "Europe/Berlin"
 }
 
 // Endpoint is one host of an asset.
@@ -256,6 +259,9 @@ func (v *checker) policy(path string, p Policy) {
 	v.duration(path+".longest", p.Longest)
 	v.duration(path+".window", p.Window)
 	v.duration(path+".idle", p.Idle)
+	v.duration(path+".critical_section", p.Critical)
+	critical, _ := time.ParseDuration(p.Critical)
+	v.require(path+".critical_section", critical <= grant.MaxCritical && critical%time.Second == 0, "whole seconds, at most "+grant.MaxCritical.String())
 	v.require(path+".sessions", p.Sessions >= 0, "a number of sessions, or 0 for no limit")
 	_, err := time.LoadLocation(p.Zone)
 	v.require(path+".zone", err == nil && p.Zone != "Local", `a time zone looks like "Europe/Berlin"`)
@@ -367,8 +373,9 @@ func (p Policy) rules() session.Policy {
 	longest, _ := time.ParseDuration(p.Longest)
 	window, _ := time.ParseDuration(p.Window)
 	idle, _ := time.ParseDuration(p.Idle)
+	critical, _ := time.ParseDuration(p.Critical)
 	return session.Policy{Approvals: p.Approvals, Accept: p.Accept, Longest: longest, Window: window, Channels: p.Channels,
-		Quorum: p.Quorum, Idle: idle, Sessions: p.Sessions, Zone: p.Zone}
+		Quorum: p.Quorum, Idle: idle, Sessions: p.Sessions, Critical: critical, Zone: p.Zone}
 }
 
 func (c *Config) catalogue() []session.Asset {

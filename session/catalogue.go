@@ -126,6 +126,7 @@ type Policy struct {
 	Quorum    []Quorum      // who the approvers must be; empty: anyone with the approvers' group
 	Idle      time.Duration // a connection without a byte for this long ends; 0: never
 	Sessions  int           // live sessions of one engineer on the asset at a time; 0: no limit
+	Critical  time.Duration // longest critical section of a session; 0: none
 	Zone      string        // the site's time zone, "Europe/Berlin"; empty: UTC
 }
 

@@ -195,6 +195,7 @@ const (
 	NoteWatching  NoteKind = "watching"  // By: who watches from now on, by name; empty: nobody does
 	NoteModality  NoteKind = "modality"  // State, By: the scanner is in this state, and whose word that is
 	NoteConsent   NoteKind = "consent"   // By: who at the scanner let the session open, as Text says how
+	NoteCritical  NoteKind = "critical"  // By, Deadline: a critical section began, rang or ended, and when the session ends now
 	NoteSaid      NoteKind = "said"      // any other word of ours to the engineer
 )
 

@@ -29,7 +29,12 @@ func (e *Engine) attach(ctx context.Context, line Line, v Visit, nc net.Conn) {
 	early := context.AfterFunc(ctx, func() { _ = nc.Close() })
 	in := attach.NewReader(nc, attach.Browser)
 	b, err := e.prove(line.Protocol(), v, nc, in)
-	if early(); err == nil && b.Ticket != nil {
+	if early(); err == nil && b.Proof.Role == attach.RoleCritical {
+		if err = e.declared(v, b); err == nil {
+			return
+		}
+	}
+	if err == nil && b.Ticket != nil {
 		if err = e.known(nc, b.Ticket); err == nil {
 			v.place.Leave()
 			err = e.consentFor(nc, in, b.Ticket, v)
@@ -117,9 +122,10 @@ func (e *Engine) prove(p session.Protocol, v Visit, nc net.Conn, in *attach.Read
 	if err != nil {
 		return Browser{}, err
 	}
-	if b.Proof.Role == attach.RoleWatch {
+	switch b.Proof.Role {
+	case attach.RoleWatch:
 		b.Watch, err = e.watching(b.Proof, v)
-	} else {
+	case attach.RoleOperate:
 		b.Ticket, err = e.operating(b.Proof, v)
 	}
 	if err == nil {

@@ -59,6 +59,8 @@ type Engine struct {
 	clock clock
 	born  time.Time // idle times count from here
 
+	sections sections
+
 	mu       sync.Mutex // guards what follows; never held across I/O
 	sessions map[session.ID]*liveSession
 	conns    map[*Conn]struct{}

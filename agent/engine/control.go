@@ -24,17 +24,19 @@ type LiveSession struct {
 	Connections int
 	Recordings  []link.RecordingReport
 	Frozen      []string // causes
+	Critical    *link.Critical
 }
 
 // Live lists the sessions that were opened and have not ended, oldest first.
 func (e *Engine) Live() []LiveSession {
 	var out []LiveSession
 	for _, s := range e.all() {
+		critical, deadline := s.critical(), s.deadline()
 		s.mu.Lock()
 		if f := s.state.facts; !f.Opened.IsZero() && f.Ended.IsZero() {
 			out = append(out, LiveSession{
 				ID: s.id, Request: s.request, Asset: s.asset, Service: s.state.service, Engineer: s.person,
-				Opened: f.Opened, Deadline: f.Deadline, Connections: len(s.state.conns),
+				Opened: f.Opened, Deadline: deadline, Critical: critical, Connections: len(s.state.conns),
 				Recordings: slices.Clone(s.state.recordings), Frozen: s.gate.frozen(),
 			})
 		}

@@ -276,7 +276,7 @@ func (s *liveSession) connected() []*Conn {
 // allows. A frozen session is idle by no fault of its engineer.
 func (s *liveSession) dropIdle() {
 	limit := s.e.cfg.Idle(s.asset)
-	if limit <= 0 || len(s.gate.frozen()) > 0 {
+	if _, critical := s.e.sections.of(s); limit <= 0 || critical || len(s.gate.frozen()) > 0 {
 		return
 	}
 	for _, c := range s.connected() {

@@ -25,8 +25,15 @@ func (s *liveSession) modality() (Modality, bool) {
 	return s.e.cfg.Modality(s.asset)
 }
 
-// works reports whether the session may work in the state of its scanner.
+// works reports whether the session may work in the state of its scanner, and beside a
+// critical section of another one.
 func (s *liveSession) works() (Modality, bool) {
+	m, allowed := s.allowed()
+	return m, allowed && !s.e.sections.stops(s)
+}
+
+// allowed reports whether the class of the session works in the state of its scanner.
+func (s *liveSession) allowed() (Modality, bool) {
 	m, some := s.modality()
 	return m, !some || m.Rules.Permit(s.class, m.State, session.Shell) == interlock.Allowed
 }
@@ -35,6 +42,7 @@ func (s *liveSession) works() (Modality, bool) {
 // it returns, the gates of all that may not work are shut and it is told; what was already
 // on its way is waited for, written down, recorded and reported after.
 func (e *Engine) ModalityChanged(asset string) {
+	e.alarm(asset)
 	for _, s := range e.all() {
 		if s.asset != asset {
 			continue
@@ -61,6 +69,8 @@ func (s *liveSession) interlock() (m Modality, works, fresh bool) {
 	s.judging.Lock()
 	m, works = s.works()
 	switch {
+	case !works && s.spared(m):
+		works = true
 	case !works:
 		fresh = s.gate.freeze(CauseInterlock)
 	case !s.isOpen():
@@ -94,6 +104,11 @@ func (s *liveSession) interlocked(m Modality, fresh bool) {
 func (e *Engine) behind(do func()) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.behindLocked(do)
+}
+
+// behindLocked is behind with e.mu held.
+func (e *Engine) behindLocked(do func()) {
 	if !e.closing {
 		e.work.Go(do)
 	}
@@ -118,6 +133,8 @@ func (s *liveSession) frozenNotice() attach.Notice {
 	case !slices.Contains(causes, CauseInterlock):
 	case works && len(causes) == 1:
 		n.Text = "The scanner is " + m.words() + ". " + waitWords
+	case s.e.sections.stops(s):
+		n.Text = "Frozen: a patient may be at the scanner while another session is in a critical section. Nothing goes there; the time runs on."
 	case !works:
 		n.Text = "View only: the scanner is " + m.words() + ". Nothing goes to it; the time runs on."
 	}

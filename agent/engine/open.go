@@ -37,6 +37,9 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	if len(s.gate.frozen()) > 0 && !s.mayLook(c.protocol) { // meanwhile
 		return nil, s.notWorking()
 	}
+	if err := s.barred(); err != nil {
+		return nil, err
+	}
 	if err := c.light(ctx); err != nil {
 		return nil, err
 	}

@@ -101,6 +101,9 @@ func (s *liveSession) detach(c *Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.state.conns, c)
+	if len(s.state.conns) == 0 {
+		s.e.behindLocked(s.deserted)
+	}
 	if len(s.state.conns) == 0 && s.state.facts.Opened.IsZero() && s.state.facts.Ended.IsZero() {
 		s.state.facts.Ended = s.e.cfg.Now()
 		close(s.over)
@@ -175,6 +178,7 @@ func (s *liveSession) endSaying(reason session.EndReason, words string) bool {
 		return false
 	}
 	s.gate.shut()
+	s.e.sections.end(s)
 	s.state.facts.Ended, s.state.facts.Reason = s.endedAt(reason), reason
 	conns := slices.Collect(maps.Keys(s.state.conns))
 	s.mu.Unlock()
@@ -225,7 +229,9 @@ func (s *liveSession) watch() {
 			return
 		case <-timer.C:
 		}
+		critical := s.pastSection()
 		left, live := s.left()
+		left = max(left, critical)
 		switch {
 		case left <= 0:
 			s.end(session.OutOfTime)
@@ -238,6 +244,9 @@ func (s *liveSession) watch() {
 			s.warn()
 			s.dropIdle()
 			s.unsee()
+		}
+		if critical > 0 {
+			left = min(left, critical)
 		}
 		timer.Reset(min(left, watchEvery))
 	}
@@ -320,14 +329,15 @@ func (e *Engine) busy() { e.cfg.Busy(len(e.Live())) }
 // report tells the broker how the session stands. Seq grows over restarts too,
 // because it follows the clock.
 func (s *liveSession) report() {
+	critical, deadline := s.critical(), s.deadline()
 	s.mu.Lock()
 	st := &s.state
 	st.seq = max(st.seq+1, uint64(max(0, s.e.cfg.Now().UnixMicro())))
 	r := link.SessionReport{
 		Session: s.id.Session(), Request: s.request, Seq: st.seq, Asset: s.asset, Service: st.service,
-		Opened: st.facts.Opened, Deadline: st.facts.Deadline, Ended: st.facts.Ended, Reason: st.facts.Reason,
+		Opened: st.facts.Opened, Deadline: deadline, Ended: st.facts.Ended, Reason: st.facts.Reason,
 		Recordings: slices.Clone(st.recordings), Frozen: s.gate.frozen(),
-		NoDevice: s.state.noDevice, Certificates: slices.Clone(s.state.proofs),
+		NoDevice: s.state.noDevice, Certificates: slices.Clone(s.state.proofs), Critical: critical,
 	}
 	s.mu.Unlock()
 	s.e.cfg.Report(r)

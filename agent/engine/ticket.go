@@ -77,7 +77,15 @@ type Ledger interface {
 }
 
 // FromLedger makes tickets of what a ledger admitted, and of nothing else.
-func FromLedger(l Ledger) Tickets { return admitted{l} }
+func FromLedger(l Ledger) Tickets {
+	if c, ok := l.(Criticals); ok {
+		return struct {
+			admitted
+			Criticals
+		}{admitted{l}, c}
+	}
+	return admitted{l}
+}
 
 type admitted struct{ Ledger }
 

@@ -18,6 +18,7 @@ type entry struct {
 	granted  grant.Grant       // zero until admitted
 	ticket   Ticket            // zero unless admitted or opened
 	until    time.Time         // the deadline with a monotonic reading of this process; zero: none yet
+	critical time.Time         // the end of the critical section that is on in this process; zero: none is
 	shut     bool              // was to be closed, whether or not that could be written
 	told     session.EndReason // it was first to be closed for
 	cold     bool              // is frozen, or was to be, whether or not that could be written
@@ -67,7 +68,10 @@ func interpret(rec record) (*entry, error) {
 	if err := e.checkKeys(); err != nil {
 		return nil, err
 	}
-	return e, e.checkDeadline()
+	if err := e.checkDeadline(); err != nil {
+		return nil, err
+	}
+	return e, e.checkSections()
 }
 
 // check refuses combinations that no transition makes.
@@ -98,6 +102,8 @@ func (r record) check() error {
 		return errRecord("deadline before its beginning")
 	case !admit && len(r.Activations)+len(r.Extensions) > 0:
 		return errRecord("keys or extensions without a grant")
+	case !open && len(r.Sections) > 0:
+		return errRecord("critical sections without a session")
 	}
 	return errors.Join(r.checkFrozen(), r.checkConsent())
 }
@@ -165,6 +171,9 @@ func (e *entry) facts() session.SessionFacts {
 	f := session.SessionFacts{Opened: e.rec.Opened, Deadline: e.rec.Deadline, Ended: e.rec.Closed, Reason: e.rec.Reason, Frozen: len(e.rec.Frozen) > 0}
 	if !e.until.IsZero() && e.until.Round(0).Equal(e.rec.Deadline) {
 		f.Deadline = e.until
+	}
+	if e.critical.After(f.Deadline) {
+		f.Deadline = e.critical
 	}
 	return f
 }

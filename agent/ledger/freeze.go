@@ -33,7 +33,7 @@ func (l *Ledger) Freeze(gid session.ID, causes []string, now time.Time) error {
 
 func (e *entry) freezable(now time.Time) error {
 	switch {
-	case e.shut || e.rec.State == closed || e.rec.State == opened && e.left(now) <= 0:
+	case e.shut || e.rec.State == closed || e.rec.State == opened && e.left(now) <= 0 && !e.overruns(now):
 		return expired("The session is over.", "See what is live with sallyport-agent status.")
 	case e.rec.State != opened:
 		return refused("The session has not begun.", "Revoke its grant instead.", nil)

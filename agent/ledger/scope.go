@@ -63,7 +63,7 @@ func (e *entry) lapsed(now time.Time) bool {
 	case pending:
 		return !now.Before(time.Unix(e.request.EXP, 0))
 	case opened:
-		return e.left(now) <= 0
+		return e.left(now) <= 0 && !e.overruns(now)
 	}
 	return !now.Before(e.end())
 }

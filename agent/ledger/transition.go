@@ -45,12 +45,18 @@ type record struct {
 	Closed    time.Time         `json:"closed"`
 	Reason    session.EndReason `json:"reason"`
 	Seq       uint64            `json:"seq"`
-	// What came in during the grant's life; see keys.go, extend.go, freeze.go.
+	// What came in during the grant's life; see keys.go, extend.go, freeze.go, critical.go.
 	Activations []activation `json:"activations,omitempty"`
 	Extensions  []extension  `json:"extensions,omitempty"`
-	Frozen      []string     `json:"frozen,omitempty"`
+	during
 	// Consent is the operator's, with which the session was opened.
 	Consent *session.Consented `json:"consent,omitempty"`
+}
+
+// during is what happens while a session lives.
+type during struct {
+	Frozen   []string  `json:"frozen,omitempty"`
+	Sections []section `json:"sections,omitempty"`
 }
 
 // approve adds a receipt; changed is false when the person already approved this

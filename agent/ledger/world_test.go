@@ -72,7 +72,7 @@ func newSite(t testing.TB) *site {
 	assets := map[string]session.Asset{}
 	for name, approvals := range map[string]int{"PETCT1": 1, "MR2": 2} {
 		assets[name] = session.Asset{
-			Name: name, Policy: session.Policy{Approvals: approvals},
+			Name: name, Policy: session.Policy{Approvals: approvals, Critical: 15 * time.Minute},
 			Services: []session.Service{{Name: "recon-ssh", Protocol: session.SSH, Class: session.Disruptive}, {Name: "vnc", Protocol: session.SSH, Class: session.Disruptive}},
 		}
 	}
@@ -130,6 +130,7 @@ func (s *site) grant(t fataler, a asked, change func(*grant.Grant)) []byte {
 	r := a.request
 	g.Req, g.Site, g.Agent, g.Asset = hex.EncodeToString(qh[:]), r.Site, s.agent, r.Asset
 	g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS = r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS
+	g.Crit = r.Crit
 	if change != nil {
 		change(&g)
 	}

@@ -69,10 +69,34 @@ func (r record) reported(rep link.SessionReport) []witness.Event {
 	for _, c := range r.Session.newCertificates(rep) {
 		add(witness.CertificateShown, map[string]string{"service": c.Service, "sha256": c.SHA256, "known": string(c.Known), "old-tls": c.Old})
 	}
+	if what, details := criticalNews(r.Session.Critical, rep.Critical); what != "" {
+		details["what"] = what
+		add(witness.CriticalSection, details)
+	}
 	if r.Session.Ended.IsZero() && !rep.Ended.IsZero() || !rep.Ended.IsZero() && rep.Reason != r.Session.Reason {
 		add(witness.SessionEnded, map[string]string{"reason": string(rep.Reason), "ended": rep.Ended.UTC().Format(time.RFC3339)})
 	}
 	return news
+}
+
+// criticalNews says what a report tells of a critical section that was not known: that one
+// began, rang, or is over.
+func criticalNews(was *Critical, now *link.Critical) (what string, details map[string]string) {
+	switch {
+	case now == nil && was == nil:
+		return "", nil
+	case now == nil:
+		return "over", map[string]string{"began": was.Began.Format(time.RFC3339)}
+	case was == nil || !was.Began.Equal(now.Began):
+		what = "began"
+	case now.Alarm && !was.Alarm:
+		what = "alarm"
+	case was.Alarm && !now.Alarm:
+		what = "alarm-over"
+	default:
+		return "", nil
+	}
+	return what, map[string]string{"began": now.Began.UTC().Format(time.RFC3339), "until": now.Until.UTC().Format(time.RFC3339), "why": now.Why}
 }
 
 // announced is the event of a catalogue that is not what the agent said before.

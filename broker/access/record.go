@@ -84,6 +84,7 @@ type sessionFacts struct {
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []string          `json:"recordings,omitempty"`
 	NoDevice   *NoDevice         `json:"no_device,omitempty"`
+	Critical   *Critical         `json:"critical,omitempty"`
 
 	Certificates []session.Certificate `json:"certificates,omitempty"` // one of a service
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -239,6 +240,14 @@ func (s *sessionFacts) newCertificates(rep link.SessionReport) (all []session.Ce
 	return all
 }
 
+// criticalAs is what an agent reports, in words that are fit to be shown.
+func criticalAs(x *link.Critical) *Critical {
+	if x == nil {
+		return nil
+	}
+	return &Critical{Began: x.Began.UTC(), Until: x.Until.UTC(), Why: wording.Line(x.Why, maxText), Alarm: x.Alarm}
+}
+
 // take merges a report into the facts.
 func (r *record) take(rep link.SessionReport, now time.Time) {
 	s := &r.Session
@@ -248,11 +257,11 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	if rep.Seq <= s.Seq {
 		return
 	}
-	s.Seq, s.Frozen, s.Keys, s.NoDevice = rep.Seq, rep.Frozen, rep.Keys, noDeviceAs(rep.NoDevice)
 	for _, c := range s.newCertificates(rep) {
 		s.Certificates = slices.DeleteFunc(s.Certificates, func(x session.Certificate) bool { return x.Service == c.Service })
 		s.Certificates = append(s.Certificates, c)
 	}
+	s.Seq, s.Frozen, s.Keys, s.NoDevice, s.Critical = rep.Seq, rep.Frozen, rep.Keys, noDeviceAs(rep.NoDevice), criticalAs(rep.Critical)
 	if s.Service == "" {
 		s.Service, s.Protocol = rep.Service, rep.Protocol
 	}
@@ -299,6 +308,12 @@ func (a *Access) plausible(r record, rep link.SessionReport) (_ link.SessionRepo
 			within(&stuck.Since, now)
 			x.Stuck = &stuck
 		}
+	}
+	if rep.Critical != nil {
+		section := *rep.Critical
+		within(&section.Began, now)
+		within(&section.Until, section.Began.Add(grant.MaxCritical))
+		rep.Critical = &section
 	}
 	if rep.NoDevice != nil {
 		none := *rep.NoDevice

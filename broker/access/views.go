@@ -99,10 +99,21 @@ type Session struct {
 	Site       string             `json:"site"`
 	WorkOrder  string             `json:"work_order"`
 	Keys       int                `json:"keys"` // that may open connections; 0 when the agent did not say
+	// Critical is null while no critical section is on.
+	Critical *Critical `json:"critical"`
 	// NoDevice is null while the device that was dialled last answered.
 	NoDevice *NoDevice `json:"no_device"`
 	// Certificates are how its consoles proved who they are, as the agent says; one of a service.
 	Certificates []session.Certificate `json:"certificates"`
+}
+
+// Critical is a critical section of a session: while firmware is written, the scanner's
+// state raises an alarm in place of a freeze.
+type Critical struct {
+	Began time.Time `json:"began"`
+	Until time.Time `json:"until"`
+	Why   string    `json:"why"`   // the engineer's words
+	Alarm bool      `json:"alarm"` // a patient may be at the scanner
 }
 
 // NoDevice says why the agent got no connection to a device, or could not log in there.
@@ -192,9 +203,10 @@ type Asset struct {
 	Channels []session.Channel `json:"channels"`
 	Accept   session.Accept    `json:"accept"`
 	Services []session.Service `json:"services"`
-	Window   int64             `json:"window_seconds"` // widest not-before to not-after
-	Zone     string            `json:"zone"`           // the site's time zone, as in Europe/Berlin
-	Quorum   []session.Quorum  `json:"quorum"`         // who the approvers must be; none: anyone who may approve
+	Critical int64             `json:"critical_seconds"` // of critical sections in one session; 0: none
+	Window   int64             `json:"window_seconds"`   // widest not-before to not-after
+	Zone     string            `json:"zone"`             // the site's time zone, as in Europe/Berlin
+	Quorum   []session.Quorum  `json:"quorum"`           // who the approvers must be; none: anyone who may approve
 
 	Agent string `json:"agent"` // fingerprint of its agent's identity key, which a grant names
 	Typical
@@ -331,7 +343,7 @@ func (r record) session(now time.Time) Session {
 		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Frozen: []string{}, Keys: r.Session.Keys, Certificates: list(r.Session.Certificates), Site: r.doc.Site, WorkOrder: r.doc.Ref,
 	}
 	if s.State != session.Ended {
-		s.NoDevice = r.Session.NoDevice
+		s.NoDevice, s.Critical = r.Session.NoDevice, r.Session.Critical
 	}
 	if s.State == session.Frozen {
 		s.Frozen = list(r.Session.Frozen)
@@ -363,8 +375,9 @@ func (x scanner) view(now time.Time) Asset {
 	}
 	return Asset{Target: x.full("").String(), Name: x.Name, Site: x.Site, Label: x.Label, Modality: x.Modality, Online: x.Online, Needed: p.Approvals,
 		Longest: int64(p.Longest / time.Second), Channels: list(p.Channels), Services: list(x.Services),
-		Accept: session.Accept{Engineer: list(p.Accept.Engineer), Approver: list(p.Accept.Approver)},
-		Window: int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}, Standing: x.state(now)}
+		Accept:   session.Accept{Engineer: list(p.Accept.Engineer), Approver: list(p.Accept.Approver)},
+		Critical: int64(p.Critical / time.Second),
+		Window:   int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}, Standing: x.state(now)}
 }
 
 func (s standing) view() Engineer {

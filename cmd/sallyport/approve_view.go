@@ -126,7 +126,7 @@ func (m *requestUnderDecision) wants(g grant.Grant) []string {
 	if begin := time.Unix(g.NBF, 0); begin.After(m.now()) {
 		start = "starting when they connect, not before " + m.clock(begin)
 	}
-	return []string{work, fmt.Sprintf("for up to %s, %s, not after %s", display.Span(time.Duration(g.MaxS)*time.Second), start, m.clock(time.Unix(g.EXP, 0))), files}
+	return append([]string{work, fmt.Sprintf("for up to %s, %s, not after %s", display.Span(time.Duration(g.MaxS)*time.Second), start, m.clock(time.Unix(g.EXP, 0))), files}, critical(g)...)
 }
 
 // extends says what an extension comes to at most, from the bytes that are signed and from
@@ -170,4 +170,12 @@ func keyWords(line string) string {
 		return session.Fingerprint(key)
 	}
 	return cmp.Or(line, "none yet")
+}
+
+// critical says what critical sections the grant allows.
+func critical(g grant.Grant) []string {
+	if g.Crit == 0 {
+		return nil
+	}
+	return wording.Critical(display.Span(time.Duration(g.Crit) * time.Second))
 }

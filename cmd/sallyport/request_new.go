@@ -30,6 +30,7 @@ type newRequest struct {
 	from      string
 	until     string
 	carry     carried
+	critical  time.Duration
 	wait      bool
 	timeout   time.Duration
 	noBrowser bool
@@ -81,6 +82,7 @@ scanner, "out" is from it. With --observe you ask to look only.`,
 	f.StringSliceVar(&w.carry.clipboard, "clipboard", nil, "copy text into a console, or out of it: in, out or in,out")
 	f.BoolFunc("observe", "look only: the same as --class observe", func(string) error { w.class = string(session.Observe); return nil })
 	c.MarkFlagsMutuallyExclusive("class", "observe")
+	f.DurationVar(&w.critical, "critical", 0, "how long the session may be in critical sections, as in 15m; see sallyport critical")
 	f.BoolVar(&w.wait, "wait", false, "wait for the hospital's answer")
 	f.DurationVar(&w.timeout, "timeout", 15*time.Minute, "how long --wait waits")
 	f.BoolVar(&w.noBrowser, "no-browser", false, "print the address instead of opening a browser")
@@ -180,6 +182,10 @@ func compose(w newRequest, scanner api.Asset, services []session.Service, now ti
 		return grant.Request{}, err
 	}
 	r.NBF, r.EXP, r.MaxS = begin.Unix(), end.Unix(), int64(longest.Seconds())
+	if w.critical < 0 || w.critical%time.Second != 0 {
+		return grant.Request{}, usage("A critical section lasts whole seconds").WithNext("As in: --critical 15m")
+	}
+	r.Crit = int64(w.critical / time.Second)
 	if err := offer.Admits(r.Terms(), now); err != nil {
 		return grant.Request{}, inFlags(err, offer)
 	}
@@ -193,7 +199,7 @@ func compose(w newRequest, scanner api.Asset, services []session.Service, now ti
 // offering is a scanner of the catalogue as the rules read it.
 func offering(a api.Asset) session.Asset {
 	return session.Asset{Name: a.Name, Services: a.Services, Policy: session.Policy{Channels: a.Channels,
-		Longest: time.Duration(a.Longest) * time.Second, Window: time.Duration(a.Window) * time.Second}}
+		Longest: time.Duration(a.Longest) * time.Second, Window: time.Duration(a.Window) * time.Second, Critical: time.Duration(a.Critical) * time.Second}}
 }
 
 // inFlags says in this command's words what to do about terms that are not offered.

@@ -112,7 +112,7 @@ func noteKind(stream uint32, kind session.NoteKind) Kind {
 		return ""
 	}
 	marker, known := map[session.NoteKind]Kind{session.NoteFrozen: Freeze, session.NoteThawed: Thaw, session.NoteModality: Stood,
-		session.NoteWarning: Warning, session.NoteExtended: Note, session.NoteWatching: Note}[kind]
+		session.NoteWarning: Warning, session.NoteExtended: Note, session.NoteCritical: Warning, session.NoteWatching: Note}[kind]
 	switch {
 	case !known:
 		return Note

@@ -41,6 +41,7 @@ const (
 	SessionEnded      = "session-ended"
 	CertificateShown  = "console-certificate"
 	SessionKilled     = "kill"
+	CriticalSection   = "critical-section"
 	RecordingSealed   = "recording-sealed"
 	RecordingFetched  = "recording-fetched"
 	JoinTokenMade     = "join-token"

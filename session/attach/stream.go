@@ -82,14 +82,33 @@ func (c *Client) Begin(key crypto.Signer, p Proof) (Welcome, error) {
 			return Welcome{}, ErrFrame
 		}
 		return w, nil
-	case f.Type == TypeRefused:
-		var r Refused
-		if err := json.Unmarshal(f.Payload, &r); err != nil {
-			return Welcome{}, ErrFrame
-		}
-		return Welcome{}, &session.Error{Kind: r.Kind, Message: wording.Line(r.Message, maxTold), Next: wording.Line(r.Next, maxTold)}
 	}
-	return Welcome{}, ErrFrame
+	return Welcome{}, f.refusal()
+}
+
+// Ask proves a key for a question that is answered by one notice, and returns its words.
+func (c *Client) Ask(key crypto.Signer, p Proof) (string, error) {
+	if err := c.Prove(key, p); err != nil {
+		return "", err
+	}
+	f, err := c.Read()
+	if err != nil {
+		return "", err
+	}
+	if f.Type != TypeNotice {
+		return "", f.refusal()
+	}
+	n, err := ParseNotice(f.Payload)
+	return n.Text, err
+}
+
+// refusal is a frame that says why not, as a *session.Error in the agent's words.
+func (f Frame) refusal() error {
+	var r Refused
+	if f.Type != TypeRefused || json.Unmarshal(f.Payload, &r) != nil {
+		return ErrFrame
+	}
+	return &session.Error{Kind: r.Kind, Message: wording.Line(r.Message, maxTold), Next: wording.Line(r.Next, maxTold)}
 }
 
 // ParseNotice reads the payload of an N. Its words are legible.

@@ -20,6 +20,10 @@ type Role string
 const (
 	RoleOperate Role = "operate" // to work
 	RoleWatch   Role = "watch"   // to see who works
+
+	// RoleCritical is for one question about a critical section, in the inner TLS alone: the
+	// opening is a Critical, and the answer a notice "said" or a refusal.
+	RoleCritical Role = "critical"
 )
 
 // Challenge is the agent's first frame.
@@ -124,7 +128,7 @@ func (p Proof) check() error {
 	switch {
 	case p.V != Version:
 		return bad("a proof of another version")
-	case p.Role != RoleOperate && p.Role != RoleWatch:
+	case p.Role != RoleOperate && p.Role != RoleWatch && p.Role != RoleCritical:
 		return bad("a proof for an unknown role")
 	case len(p.Opening) > maxOpening || len(p.Opening) == 0 || p.Opening[0] != '{':
 		return bad("an opening that is none")

@@ -11,6 +11,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sallyport/sallyport/session"
@@ -186,16 +187,20 @@ type Terms struct {
 	Class          session.Class
 	Channels       []session.Channel
 	NBF, EXP, MaxS int64
+	// Crit is how many seconds of a session may be a critical section, in all, in which the
+	// interlock raises an alarm in place of a freeze, and which may outlast the session's
+	// end. Zero, none, is not written.
+	Crit int64
 }
 
 // Terms are what a request asks for.
 func (r Request) Terms() Terms {
-	return Terms{r.Site, r.Asset, r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS}
+	return Terms{r.Site, r.Asset, r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS, r.Crit}
 }
 
 // Terms are what a grant allows.
 func (g Grant) Terms() Terms {
-	return Terms{g.Site, g.Asset, g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS}
+	return Terms{g.Site, g.Asset, g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS, g.Crit}
 }
 
 func (t Terms) check(noun string) error {
@@ -213,6 +218,10 @@ func (t Terms) check(noun string) error {
 		return invalid(noun, "does not end after it begins", "Give a window whose end lies after its beginning.")
 	case t.MaxS < 1 || t.MaxS > math.MaxInt32:
 		return invalid(noun, "does not say how long a session may be", "")
+	case t.Crit < 0 || t.Crit > int64(MaxCritical/time.Second):
+		return invalid(noun, "has a critical section of an impossible length", "A critical section is at most "+span(MaxCritical)+" long.")
+	case t.Crit > 0 && t.Class != session.Disruptive:
+		return invalid(noun, "has a critical section in a class that is not disruptive", "Only disruptive work has critical sections.")
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ type Less struct {
 	EXP      int64             `json:"exp,omitempty"`
 	Class    session.Class     `json:"class,omitempty"`
 	Channels []session.Channel `json:"channels,omitempty"` // nil: those that were asked for
+	NoCrit   bool              `json:"no_crit,omitempty"`  // no critical section
 }
 
 // Draft is the grant that answers a request's bytes at an agent: as asked, or less. The web
@@ -27,6 +28,7 @@ func Draft(request []byte, agent string, less Less) (Grant, error) {
 	g := NewGrant()
 	g.Req, g.Site, g.Agent, g.Asset = hex.EncodeToString(qh[:]), r.Site, agent, r.Asset
 	g.Services, g.Class, g.Channels, g.NBF, g.EXP, g.MaxS = r.Services, r.Class, r.Channels, r.NBF, r.EXP, r.MaxS
+	g.Crit = r.Crit
 	if less.MaxS != 0 {
 		g.MaxS = less.MaxS
 	}
@@ -35,6 +37,9 @@ func Draft(request []byte, agent string, less Less) (Grant, error) {
 	}
 	if less.Class != "" {
 		g.Class = less.Class
+	}
+	if less.NoCrit || g.Class != session.Disruptive {
+		g.Crit = 0
 	}
 	if less.Channels != nil {
 		g.Channels = slices.Compact(slices.Sorted(slices.Values(less.Channels)))
@@ -54,7 +59,7 @@ func Draft(request []byte, agent string, less Less) (Grant, error) {
 
 // Narrows reports whether a grant that is Within its request allows less than it asked for.
 func (g Grant) Narrows(r Request) bool {
-	return g.MaxS < r.MaxS || g.NBF > r.NBF || g.EXP < r.EXP || g.Class != r.Class || len(g.Channels) < len(r.Channels) || len(g.Services) < len(r.Services)
+	return g.MaxS < r.MaxS || g.NBF > r.NBF || g.EXP < r.EXP || g.Class != r.Class || g.Crit < r.Crit || len(g.Channels) < len(r.Channels) || len(g.Services) < len(r.Services)
 }
 
 // Answers checks that a grant which somebody approved before is the answer to a request's

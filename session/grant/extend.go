@@ -32,6 +32,8 @@ func Prolongs(r Request, p Grant, eng session.Identity) error {
 		return refused("An extension adds no channels.", next)
 	case !r.Class.Within(p.Class):
 		return refused("An extension raises no service class.", next)
+	case r.Crit != 0:
+		return refused("An extension brings no critical section; the session keeps its own.", next)
 	}
 	return nil
 }

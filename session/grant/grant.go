@@ -25,6 +25,7 @@ type Request struct {
 	NBF      int64             `json:"nbf"`
 	EXP      int64             `json:"exp"`
 	MaxS     int64             `json:"maxs"`
+	Crit     int64             `json:"crit,omitempty"` // see Terms
 	Eng      session.Identity  `json:"eng"`
 	Key      string            `json:"key"`
 	Reason   string            `json:"reason"`
@@ -46,6 +47,7 @@ type Grant struct {
 	NBF      int64             `json:"nbf"`
 	EXP      int64             `json:"exp"`
 	MaxS     int64             `json:"maxs"`
+	Crit     int64             `json:"crit,omitempty"` // see Terms
 	Obl      []string          `json:"obl"`
 }
 

@@ -24,6 +24,7 @@ type Offer struct {
 	Channels []session.Channel // sorted: the policy allows it and one of them has it
 	Longest  time.Duration     // session
 	Window   time.Duration     // not-before to not-after
+	Critical time.Duration     // critical section; 0: none
 }
 
 // Why is the rule by which something is not offered. It stands in the error's chain.
@@ -39,6 +40,7 @@ const (
 	TooLong       Why = "too-long"   // session
 	Over          Why = "over"
 	TooFarAhead   Why = "too-far-ahead"
+	TooCritical   Why = "too-critical" // critical section
 )
 
 func (w Why) Error() string { return "not offered: " + string(w) }
@@ -53,7 +55,7 @@ func WhyNot(err error) Why {
 // Offers is what a scanner offers on some of its services, which share one class and
 // one list of channels: each channel is for those of them whose protocol has it.
 func Offers(a session.Asset, services []string) (Offer, error) {
-	o := Offer{Asset: a.Name, Class: session.Disruptive, Longest: a.Policy.Longest, Window: a.Policy.Window}
+	o := Offer{Asset: a.Name, Class: session.Disruptive, Longest: a.Policy.Longest, Window: a.Policy.Window, Critical: a.Policy.Critical}
 	for _, name := range services {
 		s, ok := a.Service(name)
 		switch {
@@ -95,6 +97,12 @@ func (o Offer) Admits(t Terms, now time.Time) error {
 	}
 	if t.MaxS > int64(o.Longest/time.Second) {
 		return not(TooLong, "Ask for a shorter session.", "%s allows sessions of at most %s.", o.Asset, span(o.Longest))
+	}
+	switch {
+	case t.Crit > 0 && o.Critical == 0:
+		return not(TooCritical, "Ask without one.", "%s allows no critical section.", o.Asset)
+	case t.Crit > int64(o.Critical/time.Second):
+		return not(TooCritical, "Ask for a shorter one.", "%s allows critical sections of at most %s.", o.Asset, span(o.Critical))
 	}
 	return o.Opens(t.NBF, t.EXP, now)
 }

@@ -232,7 +232,7 @@ func TestTheVerifierTakesWhatIsOffered(t *testing.T) {
 		}
 	})
 	t.Logf("%d taken, %d not", taken, not)
-	if taken < 5 || not < 5 {
+	if !testing.Short() && (taken < 5 || not < 5) { // a short run draws too few to count
 		t.Errorf("%d were taken and %d not: nothing is shown by that", taken, not)
 	}
 }

@@ -28,6 +28,8 @@ func Within(g Grant, r Request) error {
 		return wider("end")
 	case got.MaxS > asked.MaxS:
 		return wider("session length")
+	case got.Crit > asked.Crit:
+		return wider("critical section")
 	}
 	return nil
 }

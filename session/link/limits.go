@@ -4,18 +4,21 @@ import "time"
 
 // Of what the wire carries; both sides hold to them.
 const (
-	MaxPart      = 64 << 20       // bytes of one Put
-	MaxStreams   = 256            // streams of one agent at a time
-	MaxSpares    = 4              // idle spares of one agent at one node
-	MaxNodes     = 2              // nodes to which an agent holds a control connection
-	maxQuestions = 16             // of these, streams on which issuers are asked
-	maxCalls     = 64             // unanswered questions of one side of a connection
-	maxUrgent    = 16             // and of those that end or stop something, beside them
-	MaxWork      = 16             // questions of one connection in work at a time, and as many urgent ones
-	maxUploads   = 4              // upload connections of one agent
-	maxRelays    = 4              // relay connections of one agent
-	MaxStandings = 50             // scanners of one report of how they stand
-	maxUnsaid    = 2 * MaxStreams // connections of one agent that have not said their role
+	MaxPart      = 64 << 20 // bytes of one Put
+	MaxStreams   = 256      // streams of one agent at a time
+	MaxSpares    = 4        // idle spares of one agent at one node
+	MaxNodes     = 2        // nodes to which an agent holds a control connection
+	maxQuestions = 16       // of these, streams on which issuers are asked
+	maxCalls     = 64       // unanswered questions of one side of a connection
+	maxUrgent    = 16       // and of those that end or stop something, beside them
+	MaxWork      = 16       // questions of one connection in work at a time, and as many urgent ones
+	maxUploads   = 4        // upload connections of one agent
+	maxRelays    = 4        // relay connections of one agent
+	MaxStandings = 50       // scanners of one report of how they stand
+
+	maxCritical    = 24 * time.Hour // of a critical section; the grant says how long
+	maxCriticalWhy = 200            // bytes of why there is one
+	maxUnsaid      = 2 * MaxStreams // connections of one agent that have not said their role
 
 	handshakeTime = 10 * time.Second // from accept to the end of the first frame
 	writeTime     = 10 * time.Second // for one frame to leave

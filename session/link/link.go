@@ -265,11 +265,21 @@ type SessionReport struct {
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []RecordingReport `json:"recordings,omitempty"`
 	NoDevice   *NoDevice         `json:"no_device,omitempty"` // nil: the last device that was dialled answered
+	Critical   *Critical         `json:"critical,omitempty"`  // nil: none is on
 
 	// Certificates are how the consoles of the session proved who they are, one of a service.
 	Certificates []session.Certificate `json:"certificates,omitempty"`
 
 	Assets []session.AssetStanding `json:"assets,omitempty"`
+}
+
+// Critical is a critical section that is on: the scanner's state raises an alarm in place of
+// a freeze.
+type Critical struct {
+	Began time.Time `json:"began"`
+	Until time.Time `json:"until"`
+	Why   string    `json:"why"` // the engineer's words
+	Alarm bool      `json:"alarm,omitempty"`
 }
 
 // NoDevice says why the agent got no connection to a device, or could not log in there.

@@ -111,3 +111,8 @@ func List(parts []string) string {
 	}
 	return strings.Join(parts[:last], ", ") + " and " + parts[last]
 }
+
+// Critical says what critical sections of so long in all come to.
+func Critical(span string) []string {
+	return []string{fmt.Sprintf("may declare critical sections of at most %[1]s in all, in which a patient's arrival raises an alarm in place of a freeze; past its end the session may run on in one, for at most %[1]s", span)}
+}

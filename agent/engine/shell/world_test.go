@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/rand"
-	"crypto/tls"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -14,6 +13,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -52,7 +53,8 @@ type world struct {
 	modality   func() session.ModalityState // nil: no interlock
 	lamp       func(context.Context, string) (func(), error)
 	consent    session.Consent
-	asking     time.Duration // 0: the usual
+	asking     time.Duration          // 0: the usual
+	shut       atomic.Pointer[string] // why nothing opens on the scanner
 }
 
 // fakeRights stand for the ledger and the devices.
@@ -251,8 +253,10 @@ func (w *world) furnish() {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	w.line, err = New(Config{Identity: identity, Devices: w.rights, Log: log})
 	must(w.t, err)
+	inner, err := attach.InnerServer(identity)
+	must(w.t, err)
 	cfg := engine.Config{
-		Inner:   new(tls.Config),
+		Inner:   inner,
 		Tickets: cmp.Or[engine.Tickets](w.tickets, w.rights), Lines: []engine.Line{w.line}, Protocol: func(string, string) session.Protocol { return session.SSH },
 		Agent: session.Fingerprint(identity.Public().(ed25519.PublicKey)), Site: "NGH", Log: log, Now: time.Now,
 		Recordings: func(h recordings.Header, _ recordings.Picture) (session.Recorder, error) {
@@ -279,7 +283,11 @@ func (w *world) furnish() {
 			if w.modality == nil {
 				return engine.Modality{}, false
 			}
-			return engine.Modality{State: w.modality(), Says: "the operator"}, true
+			m := engine.Modality{State: w.modality(), Says: "the operator"}
+			if why := w.shut.Load(); why != nil {
+				m.Shut = *why
+			}
+			return m, true
 		},
 		Asking: w.asking,
 		Consent: func(string) session.Consent {

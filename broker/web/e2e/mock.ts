@@ -24,7 +24,7 @@ export function me(role: T.Role): T.Me {
 
 export function asset(over: Partial<T.Asset> = {}): T.Asset {
   return {
-    target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, window_seconds: 86400,
+    target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, critical_seconds: 0, window_seconds: 86400,
     zone: 'Europe/London', channels: ['exec', 'files-in', 'files-out', 'shell'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] },
     services: [{ name: 'recon-ssh', endpoint: 'recon', protocol: 'ssh', port: 22, class: 'non-disruptive' }], quorum: [], agent: 'SHA256:' + 'A'.repeat(43),
     typical_seconds: 420, decided: 12, live: [], standing: standing(), ...over,
@@ -57,7 +57,7 @@ export function session(over: Partial<T.Session> = {}): T.Session {
   return {
     target: `${scanner(over)}/${over.service ?? 'recon-ssh'}`, id: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'live', reason: null, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh',
     engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', opened: at(-8), deadline: at(22), ended: null,
-    recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], frozen: [], keys: 1, no_device: null, certificates: [], ...over,
+    recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], frozen: [], keys: 1, critical: null, no_device: null, certificates: [], ...over,
   };
 }
 

@@ -72,13 +72,13 @@ func pages() []page {
 			"Site":   {asked, "as typed, or the one site with that scanner; its bundle names the agent"}, "Asset": {asked, "as typed"}, "Services": {asked, "as typed; an extension's: the first grant's"},
 			"Class": {asked, "as typed; an extension's: the first grant's"}, "Channels": {asked, "as typed; an extension's: the first grant's"},
 			"NBF": {asked, ""}, "EXP": {asked, "an extension's: the present end by the broker's word, refused beyond what this engineer signed before, and the time that was typed"},
-			"MaxS": {asked, "an extension's: from the session's beginning, refused before the first grant's"}, "Eng.Iss": {bundle, ""}, "Eng.Sub": {idp, "the token names no other"},
+			"MaxS": {asked, "an extension's: from the session's beginning, refused before the first grant's"}, "Crit": {asked, "shown as a line of its own; none where it is not written"}, "Eng.Iss": {bundle, ""}, "Eng.Sub": {idp, "the token names no other"},
 			"Key": {asked, "made on the engineer's machine"}, "Reason": {typed, ""}, "Ref": {typed, ""},
 		}},
 		{"The approver signs a grant", grant.Grant{}, map[string]word{
 			"V": {given, ""}, "Typ": {given, ""}, "GID": {given, "made on the approver's machine, or an earlier approver's verified bytes"}, "Req": {checked, "the hash of the request's bytes"},
 			"Site": {asked, ""}, "Agent": {bundle, "the fingerprint of its identity key"}, "Asset": {asked, ""}, "Services": {asked, ""}, "Class": {asked, ""},
-			"Channels": {given, "the request's, or fewer"}, "NBF": {asked, ""}, "EXP": {asked, ""}, "MaxS": {given, "the request's, or less"}, "Obl": {given, "recording is always among them"},
+			"Channels": {given, "the request's, or fewer"}, "NBF": {asked, ""}, "EXP": {asked, ""}, "MaxS": {given, "the request's, or less"}, "Crit": {given, "the request's, or none"}, "Obl": {given, "recording is always among them"},
 		}},
 		{"The engineer signs an activation (`sallyport activate`)", api.Activation{}, map[string]word{
 			"Key": {checked, "made on the engineer's machine; the nonce covers it and the hash of the grant's bytes"}, "Token": {idp, "of the request's own engineer, or nothing is handed in"}, "Salt": {checked, ""},

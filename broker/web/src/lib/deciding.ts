@@ -22,6 +22,7 @@ interface Asked {
   nbf: number; // Unix seconds
   exp: number;
   maxs: number;
+  crit?: number; // seconds of critical sections
 }
 
 /** 16:05, 16:05 in Berlin where the reader's clock says something else. */
@@ -49,10 +50,16 @@ export function carried(channels: Channel[]): string {
   return list(chosen(carries, channels).map((c) => channelWords[c])) || words.phrases.nothing;
 }
 
-/** The three plain lines. */
+/** What a critical section comes to, by the bytes that are signed; nothing where there is none. */
+export function critical(g: Pick<Asked, 'crit'>): string[] {
+  if (!g.crit) return [];
+  return [`may declare critical sections of at most ${span(g.crit)} in all, in which a patient's arrival raises an alarm in place of a freeze; past its end the session may run on in one, for at most ${span(g.crit)}`];
+}
+
+/** The three plain lines, and one more where there may be critical sections. */
 export function wants(g: Asked, zone: string, now: number): string[] {
   const start = g.nbf * 1000 > now ? `starting when they connect, not before ${clockWords(g.nbf * 1000, zone, now)}` : 'starting when they connect';
-  return [work(g), `for up to ${span(g.maxs)}, ${start}, not after ${clockWords(g.exp * 1000, zone, now)}`, carried(g.channels)];
+  return [work(g), `for up to ${span(g.maxs)}, ${start}, not after ${clockWords(g.exp * 1000, zone, now)}`, carried(g.channels), ...critical(g)];
 }
 
 /** The same of an extension: where the end moves at most, by the bytes that are signed; it began before now. */

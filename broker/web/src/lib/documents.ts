@@ -27,6 +27,7 @@ interface Terms {
   from: number; // Unix seconds
   until: number; // Unix seconds
   longest: number; // seconds
+  critical?: number; // seconds of critical sections in all; 0 and none are one
 }
 export interface RequestTerms extends Terms {
   id?: string; // rid; drawn where it is not given
@@ -80,8 +81,16 @@ function checkTerms(t: Terms): void {
   need(ascending(t.channels) && t.channels.every((c) => channels.includes(c)), 'The channels are not listed properly.');
   const whole = [t.from, t.until, t.longest].every(Number.isSafeInteger);
   need(whole && t.from >= 0 && t.until > t.from && t.until <= 253402300799, 'Give a window whose end lies after its beginning.');
+  const critical = t.critical ?? 0;
+  need(Number.isSafeInteger(critical) && critical >= 0 && critical <= maxCritical, 'A critical section is at most 30 minutes long.');
+  need(critical === 0 || t.class === 'disruptive', 'Only disruptive work has critical sections.');
   need(t.longest >= 1 && t.longest <= 0x7fffffff, 'Say how long a session may be.');
 }
+
+/** The longest critical section that any hospital allows, in seconds. */
+export const maxCritical = 1800;
+/** A document names a critical section only where there is one. */
+const crit = (seconds: number | undefined) => (seconds ? { crit: seconds } : {});
 
 function written(doc: object): Uint8Array<ArrayBuffer> {
   const bytes = utf8.encode(JSON.stringify(doc));
@@ -102,7 +111,7 @@ export function requestDocument(terms: RequestTerms): Uint8Array<ArrayBuffer> {
   checkTerms(t);
   return written({
     v: 1, typ: 'sallyport-request', rid, kind: t.kind, parent: t.parent, site: t.site, asset: t.asset, services: t.services, class: t.class,
-    channels: t.channels, nbf: t.from, exp: t.until, maxs: t.longest, eng: { iss: t.engineer.iss, sub: t.engineer.sub }, key: t.key,
+    channels: t.channels, nbf: t.from, exp: t.until, maxs: t.longest, ...crit(t.critical), eng: { iss: t.engineer.iss, sub: t.engineer.sub }, key: t.key,
     reason: t.reason, ref: t.workOrder,
   });
 }
@@ -118,7 +127,7 @@ export function grantDocument(terms: GrantTerms): Uint8Array<ArrayBuffer> {
   checkTerms(t);
   return written({
     v: 1, typ: 'sallyport-grant', gid, req: t.request, site: t.site, agent: t.agent, asset: t.asset, services: t.services, class: t.class,
-    channels: t.channels, nbf: t.from, exp: t.until, maxs: t.longest, obl: t.obl,
+    channels: t.channels, nbf: t.from, exp: t.until, maxs: t.longest, ...crit(t.critical), obl: t.obl,
   });
 }
 
@@ -134,6 +143,7 @@ interface Said {
   nbf: number; // Unix seconds
   exp: number; // Unix seconds
   maxs: number; // seconds
+  crit?: number; // seconds of critical sections
 }
 export interface RequestDoc extends Said {
   rid: string;
@@ -151,13 +161,17 @@ export interface GrantDoc extends Said {
   obl: string[];
 }
 
+const properCrit = (d: { crit?: number; class: ServiceClass }) =>
+  d.crit === undefined || (Number.isSafeInteger(d.crit) && d.crit > 0 && d.crit <= maxCritical && d.class === 'disruptive');
+
 /** Reads a request's exact bytes. */
 export function readRequest(bytes: Uint8Array): RequestDoc {
   const d = parsed<RequestDoc>(bytes);
   const again = {
     v: 1, typ: 'sallyport-request', rid: d.rid, kind: d.kind, parent: d.parent, site: d.site, asset: d.asset, services: d.services, class: d.class,
-    channels: d.channels, nbf: d.nbf, exp: d.exp, maxs: d.maxs, eng: { iss: d.eng?.iss, sub: d.eng?.sub }, key: d.key, reason: d.reason, ref: d.ref,
+    channels: d.channels, nbf: d.nbf, exp: d.exp, maxs: d.maxs, ...crit(d.crit), eng: { iss: d.eng?.iss, sub: d.eng?.sub }, key: d.key, reason: d.reason, ref: d.ref,
   };
+  need(properCrit(d), 'The request has a critical section that none can have. Do not approve it.');
   need(same(again, bytes), 'The request is not written as it must be. Do not approve it.');
   return d;
 }
@@ -167,8 +181,9 @@ export function readGrant(bytes: Uint8Array): GrantDoc {
   const d = parsed<GrantDoc>(bytes);
   const again = {
     v: 1, typ: 'sallyport-grant', gid: d.gid, req: d.req, site: d.site, agent: d.agent, asset: d.asset, services: d.services, class: d.class,
-    channels: d.channels, nbf: d.nbf, exp: d.exp, maxs: d.maxs, obl: d.obl,
+    channels: d.channels, nbf: d.nbf, exp: d.exp, maxs: d.maxs, ...crit(d.crit), obl: d.obl,
   };
+  need(properCrit(d), 'The grant has a critical section that none can have. Do not approve it.');
   need(same(again, bytes), 'The grant is not written as it must be. Do not approve it.');
   return d;
 }

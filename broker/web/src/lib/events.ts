@@ -57,7 +57,7 @@ export function readEntry(index: number, entry: string): Entry | undefined {
 
 export const kinds: { name: string; events: string[] }[] = [
   { name: 'Requests and decisions', events: ['request', 'approval', 'denial', 'withdrawal', 'grant-admitted', 'activation', 'proposal', 'revocation'] },
-  { name: 'Sessions', events: ['session-opened', 'session-ended', 'console-certificate', 'kill', 'freeze', 'thaw'] },
+  { name: 'Sessions', events: ['session-opened', 'session-ended', 'console-certificate', 'critical-section', 'kill', 'freeze', 'thaw'] },
   { name: 'Recordings', events: ['recording-sealed', 'recording-fetched', 'recording-viewed', 'recording-reviewed', 'review'] },
   { name: 'People', events: ['login', 'login-refused', 'logout', 'engineer-disabled', 'engineer-enabled'] },
   { name: 'The broker itself', events: ['join-token', 'agent-enrolled', 'agent-revoked', 'configuration', 'broker-started'] },
@@ -116,6 +116,8 @@ export function sentence(e: Entry): Piece[] {
         `The console ${d('service')}${on} showed ${certificateWords(e.details.known ?? '')}, `, s,
         d('old-tls') ? `, over TLS of the past (${d('old-tls')})` : '', `: sha256:${d('sha256')}`,
       ];
+    case 'critical-section':
+      return [{ began: 'A critical section began in ', alarm: 'A patient may be at the scanner in the critical section of ', 'alarm-over': 'The alarm is over in the critical section of ', over: 'The critical section is over in ' }[d('what')] ?? 'A critical section changed in ', s, on, d('why') ? `: ${d('why')}` : ''];
     case 'kill':
       return [by, ' ended ', s, on];
     case 'freeze':

@@ -3,7 +3,7 @@
 import { classes, grantDocument, grantHash, hex, newId, readGrant, readRequest, requestHash, shown, sorted, unbase64, Unfit, type GrantDoc, type RequestDoc } from './documents';
 import type { Channel, Documents, ServiceClass } from './types';
 
-type Terms = Pick<RequestDoc, 'site' | 'asset' | 'services' | 'class' | 'channels' | 'nbf' | 'exp' | 'maxs'>;
+type Terms = Pick<RequestDoc, 'site' | 'asset' | 'services' | 'class' | 'channels' | 'nbf' | 'exp' | 'maxs' | 'crit'>;
 /** What an approver allows instead of what was asked; never more. */
 export interface Less {
   maxs?: number;
@@ -34,12 +34,13 @@ export function beyond(g: Terms, r: Terms): string {
   if (g.nbf < r.nbf) return 'beginning';
   if (g.exp > r.exp || g.exp <= g.nbf) return 'end';
   if (g.maxs > r.maxs || g.maxs < 1) return 'session length';
+  if ((g.crit ?? 0) > (r.crit ?? 0)) return 'critical section';
   return '';
 }
 
 /** Whether a grant allows less than its request asked. */
 export function narrower(g: Terms, r: Terms): boolean {
-  return g.maxs < r.maxs || g.exp < r.exp || g.class !== r.class || g.channels.length < r.channels.length;
+  return g.maxs < r.maxs || g.exp < r.exp || g.class !== r.class || (g.crit ?? 0) < (r.crit ?? 0) || g.channels.length < r.channels.length;
 }
 
 /** Builds the grant that answers a request at an agent. Throws Refused for what goes beyond the request. */
@@ -50,13 +51,14 @@ export async function draft(requestBytes: Uint8Array, agent: string, less: Less 
     gid, req: hex(await requestHash(requestBytes)), site: r.site, agent, asset: r.asset, services: r.services, class: less.class ?? r.class, channels,
     nbf: r.nbf, exp: less.exp ?? r.exp, maxs: less.maxs ?? r.maxs, obl: ['record'],
   };
+  if (r.crit && g.class === 'disruptive') g.crit = r.crit;
   if (!/^SHA256:[A-Za-z0-9+/]{43}$/.test(agent)) refuse("The hospital's agent is not known here, so no grant can name it.");
   if (channels.length === 0) refuse('A grant without any channel opens nothing. Leave one, or decline.');
   const wider = beyond(g, r);
   if (wider) refuse(`The grant's ${wider} goes beyond what the engineer asked for.`);
   if (narrower(g, r) && r.kind === 'extension') refuse('An extension is approved as it was asked, or declined.');
   const bytes = grantDocument({
-    id: gid, request: g.req, site: g.site, agent, asset: g.asset, services: g.services, class: g.class, channels, from: g.nbf, until: g.exp, longest: g.maxs,
+    id: gid, request: g.req, site: g.site, agent, asset: g.asset, services: g.services, class: g.class, channels, from: g.nbf, until: g.exp, longest: g.maxs, critical: g.crit,
   });
   return { grant: g, bytes, hash: hex(await grantHash(bytes)) };
 }

@@ -101,6 +101,7 @@ export interface Asset {
   online: boolean;
   needed: number; // approvals
   longest_seconds: number;
+  critical_seconds: number; // of critical sections in one session; 0: none
   window_seconds: number;
   zone: string; // Europe/Berlin
   channels: Channel[];
@@ -246,6 +247,7 @@ export interface Session {
   recordings: string[];
   frozen: string[]; // causes: broker, local, interlock
   keys: number;
+  critical: Critical | null; // null while no critical section is on
   no_device: NoDevice | null; // null while the device that was dialled last answered
   certificates: Certificate[]; // how its consoles proved who they are, one of a service
 }
@@ -255,6 +257,13 @@ export interface Certificate {
   sha256: string;
   known: 'pinned' | 'held' | 'first' | 'refused';
   old_tls?: string; // what of its TLS is of the past
+}
+/** While firmware is written the scanner's state raises an alarm in place of a freeze. */
+export interface Critical {
+  began: string;
+  until: string;
+  why: string;
+  alarm: boolean;
 }
 /** Why the agent got no connection to a device, in its words. */
 export interface NoDevice {
