@@ -52,6 +52,7 @@ func (a *Agent) board() page.Board {
 	barred := a.ledger.Bars()
 	b.Frozen = slices.ContainsFunc(barred, func(s ledger.Scope) bool { return s.All })
 	b.Waits = a.waits(entries)
+	b.Requests = requested(entries, a.rules.Load().Assets, a.deliveries.Load().verifier.Needed)
 	for _, asset := range a.rules.Load().Assets {
 		zone := asset.Policy.zone()
 		shown := page.Asset{Name: asset.Name, Label: asset.Label}

@@ -136,13 +136,16 @@ type Entry struct {
 // Why is what an engineer signed of the reason, and of what for.
 type Why struct {
 	Reason, WorkOrder string
-	Class             session.Class     // the grant's, once there is one
-	Channels          []session.Channel // likewise
-	Longest           time.Duration     // the session's, likewise
+	Class             session.Class       // the grant's, once there is one
+	Channels          []session.Channel   // likewise
+	Longest           time.Duration       // the session's, likewise
+	Begins            time.Time           // from when on it was asked for
+	Client            session.ClientClass // in which kind of program they signed
 }
 
 func (e *entry) why() Why {
-	w := Why{Reason: e.request.Reason, WorkOrder: e.request.Ref, Class: e.request.Class, Channels: slices.Clone(e.request.Channels), Longest: time.Duration(e.request.MaxS) * time.Second}
+	w := Why{Reason: e.request.Reason, WorkOrder: e.request.Ref, Class: e.request.Class, Channels: slices.Clone(e.request.Channels), Longest: time.Duration(e.request.MaxS) * time.Second,
+		Begins: time.Unix(e.request.NBF, 0).UTC(), Client: e.rec.Engineer.Client}
 	if e.admitted() {
 		w.Class, w.Channels, w.Longest = e.granted.Class, slices.Clone(e.granted.Channels), time.Duration(e.granted.MaxS)*time.Second
 	}

@@ -12,12 +12,13 @@ import (
 // Board is how the hospital's scanners stand at a moment. Times are in the zone in which
 // people there read them.
 type Board struct {
-	Site   string
-	Broker bool // can be reached
-	Frozen bool // everything is: nothing opens anywhere
-	Assets []Asset
-	Waits  []Waiting // for the operator's consent, the oldest first
-	Past   []Past    // sessions of today that are over, the last first
+	Site     string
+	Broker   bool // can be reached
+	Frozen   bool // everything is: nothing opens anywhere
+	Assets   []Asset
+	Waits    []Waiting // for the operator's consent, the oldest first
+	Requests []Request // for the hospital's approval, the oldest first
+	Past     []Past    // sessions of today that are over, the last first
 }
 
 // Asset is one scanner.

@@ -1,5 +1,6 @@
 // Package page is the agent's own page for the people at the scanner: who is on which
-// scanner and why, how long still, and STOP. It is served from the agent, in the hospital's
+// scanner and why, how long still, and STOP. It shows what waits for the hospital's approval
+// as it was signed; nothing is approved here. It is served from the agent, in the hospital's
 // own network and nowhere else, and needs neither broker nor identity provider.
 //
 // What narrows needs no proof: STOP and freeze work for whoever reaches the page, at once

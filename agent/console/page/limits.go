@@ -14,6 +14,7 @@ const (
 	maxFromOne     = 24  // of one address; the idle, and then the longest, makes room
 	maxStreams     = 64  // boards that follow; a page without one is read again by hand
 	maxSignIns     = 128 // at a time; the oldest makes room
+	maxRequests    = 24  // shown with what was signed; the oldest first
 	maxCertificate = 64 << 10
 )
 

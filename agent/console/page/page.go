@@ -31,13 +31,14 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-//go:embed page.html consent.html page.css page.js
+//go:embed page.html consent.html asked.html page.css page.js
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
 	"clock": func(t time.Time) string { return t.Format("15:04") },
 	"left":  left,
 	"ago":   ago,
+	"shown": firstOf,
 	"both": func(v view, a Asset) any {
 		return struct {
 			View  view
@@ -50,7 +51,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 			Waiting Waiting
 		}{v, w}
 	},
-}).ParseFS(files, "page.html", "consent.html"))
+}).ParseFS(files, "page.html", "consent.html", "asked.html"))
 
 // page is one that is being served.
 type page struct {
