@@ -71,7 +71,21 @@ func tellStatus(out io.Writer, st console.Status) {
 		}
 	}
 	_ = table.Flush() // into a buffer
+	showReadings(out, st.Readings)
 	showAdmitted(out, st.Admitted)
+}
+
+// showReadings lists what each source of a scanner's state says, and how its lamp does.
+func showReadings(out io.Writer, all []console.Reading) {
+	if len(all) == 0 {
+		return
+	}
+	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(table, "\nSOURCE\tASSET\tSTATE\tSAYS\tSAID")
+	for _, r := range all {
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", r.Source, r.Asset, r.State, wording.Line(r.Says, 120), clock(r.At))
+	}
+	_ = table.Flush()
 }
 
 // showAdmitted lists what could be opened at any moment.

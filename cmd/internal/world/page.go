@@ -31,7 +31,7 @@ func (w *world) page(out io.Writer) error {
 	if err := text.Execute(&b, map[string]any{
 		"Site": site, "Scanners": len(w.agent.Assets), "Service": of, "Host": of.Host(), "Console": w.shown(session.Protocol.Shows), "NoWindows": w.shown(isRDP) == "", "Patient": w.minded(), "People": devidp.Personas(),
 		"Web": w.url(), "SSH": w.ssh, "Vendor": w.peers.vendor, "Hospital": w.peers.hospital, "Socket": w.agent.Socket,
-		"Page": w.agent.Console.URL(), "PIN": demoPIN,
+		"Page": w.agent.Console.URL(), "PIN": demoPIN, "Key": w.wire(keyFile), "Lamp": w.wire(lampFile),
 		"Bin": filepath.Dir(w.o.Exe), "Homes": w.path("personas"), "Config": w.path("agent.yaml"), "Logs": w.path("logs"), "Mail": w.path("mail"),
 	}); err != nil {
 		return err
@@ -50,6 +50,14 @@ func (w *world) minded() string {
 		}
 	}
 	return ""
+}
+
+// wire is the file of a wire of the simulated scanner; empty where that is not there.
+func (w *world) wire(name string) string {
+	if w.o.AgentConfig != "" {
+		return ""
+	}
+	return w.path(name)
 }
 
 // shown is the first console whose protocol is as is says; empty if there is none.

@@ -125,7 +125,18 @@ func (w *world) declare(ctx context.Context) error {
 			continue
 		}
 		s := console.Switch{Asset: a.Name, State: session.InService, For: serviceTime}
-		if _, err := (console.Client{Socket: w.agent.Socket}).Set(ctx, s); err != nil {
+		operator := console.Client{Socket: w.agent.Socket}
+		if _, err := operator.Set(ctx, s); err != nil {
+			return err
+		}
+		err := await(ctx, "the simulated scanner does not come into service", func(ctx context.Context) error { // its key switch settles first
+			all, err := operator.States(ctx)
+			if err == nil && !slices.ContainsFunc(all, func(x console.State) bool { return x.Asset == a.Name && x.State == session.InService }) {
+				err = fmt.Errorf("its state is %+v", all)
+			}
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
@@ -231,7 +242,9 @@ func (w *world) simulatedAssets() ([]agent.Asset, error) {
 			Endpoints: []agent.Endpoint{{Name: s.endpoint, Address: loopback, Services: []agent.Service{recon}}},
 		}
 		if s.console != "" {
-			a.Modality.Sources = []agent.StateSource{{Operator: true}}
+			if err := w.addWires(&a); err != nil {
+				return nil, err
+			}
 			if err := w.addConsole(&a, s.console); err != nil {
 				return nil, err
 			}
@@ -240,6 +253,24 @@ func (w *world) simulatedAssets() ([]agent.Asset, error) {
 	}
 	return all, nil
 }
+
+// addWires gives a scanner the operator's switch, and a key switch and a lamp that are files.
+func (w *world) addWires(a *agent.Asset) error {
+	a.Modality.Sources = []agent.StateSource{{Operator: true}, {KeySwitch: "file:" + w.path(keyFile)}}
+	a.Lamp = &agent.Lamp{Line: "file:" + w.path(lampFile)}
+	for name, says := range map[string]string{keyFile: "1\n", lampFile: "0\n"} {
+		if err := os.WriteFile(w.path(name), []byte(says), 0o600); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The wires of the simulated scanner, in the state's directory.
+const (
+	keyFile  = "key"
+	lampFile = "lamp"
+)
 
 const loopback = "127.0.0.1"
 
