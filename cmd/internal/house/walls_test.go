@@ -37,7 +37,7 @@ var floors = []struct {
 }{
 	{name: "ground", whole: []string{"session"}},
 	{name: "half", rooms: plumbing},
-	{name: "first", rooms: append([]string{"recordings", "session/attach"}, shared...)},
+	{name: "first", rooms: append([]string{"recordings", "session/attach", "session/passkey"}, shared...)},
 	{name: "second", rooms: append([]string{"broker/store", "broker/turns"}, protocols...)},
 	{name: "third", rooms: []string{
 		"broker/identity", "broker/access", "broker/fleet", "broker/notify", "broker/audit",
