@@ -120,18 +120,17 @@ func (f *flash) goesOn(letter byte) {
 // session, or a question to the agent, shows that time goes by.
 func (f *flash) still(letter byte, why string, meanwhile func()) {
 	f.t.Helper()
-	var frozen int
-	f.until("the device has all that was sent", func() bool {
-		before := f.typed(letter)
-		time.Sleep(20 * time.Millisecond)
-		frozen = f.typed(letter)
-		return frozen == before
+	what, frozen := string(letter), 0
+	f.until("the device has all that passed", func() bool {
+		// Recorded before it is forwarded: nothing is on its way where both say the same.
+		frozen = f.onRecord()[what]
+		return f.o.reachedDevice()[what] == frozen && f.onRecord()[what] == frozen
 	})
 	for range 5 {
 		meanwhile()
 	}
 	if now := f.typed(letter); now != frozen {
-		f.t.Fatalf("%s: the device had %d, and now %d", why, frozen, now)
+		f.t.Fatalf("%s: the device had %d, and now %d; on record %d; the session is frozen by %v", why, frozen, now, f.onRecord()[what], f.engine.Live())
 	}
 }
 
