@@ -33,6 +33,7 @@ import (
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/durable"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/held"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/proxy"
@@ -187,15 +188,16 @@ func (a *Agent) makeEngine() error {
 	if a.devices, err = device.New(a.cfg.targets(), a.log); err != nil {
 		return err
 	}
-	ssh, err := shell.New(shell.Config{Identity: a.identity, Devices: a.devices, Log: a.log})
+	memory := held.NewMemory(maxHeld - shell.Aside)
+	ssh, err := shell.New(shell.Config{Identity: a.identity, Devices: a.devices, Memory: memory, Log: a.log})
 	if err != nil {
 		return err
 	}
-	vnc, err := screen.New(screen.Config{Protocol: session.VNC, Dial: a.dialVNC, Masks: a.devices.Masks, Log: a.log})
+	vnc, err := screen.New(screen.Config{Protocol: session.VNC, Dial: a.dialVNC, Masks: a.devices.Masks, Memory: memory, Log: a.log})
 	if err != nil {
 		return err
 	}
-	rdp, err := screen.New(screen.Config{Protocol: session.RDP, Dial: a.dialRDP, Masks: a.devices.Masks, Log: a.log})
+	rdp, err := screen.New(screen.Config{Protocol: session.RDP, Dial: a.dialRDP, Masks: a.devices.Masks, Memory: memory, Log: a.log})
 	if err != nil {
 		return err
 	}

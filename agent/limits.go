@@ -14,6 +14,11 @@ const (
 	recentEnough = 7 * 24 * time.Hour
 )
 
+// maxHeld is what all sessions hold of what is large, in bytes. It leaves a part of the
+// unit's GOMEMLIMIT to everything else: configuration, identity providers, what is recorded
+// and drawn, and whatever freezes, kills and seals, which asks nobody for room.
+const maxHeld = 1200 << 20
+
 const keepTimeEvery = 30 * time.Second // the highest time that was seen goes to the disk
 
 const askTime = 10 * time.Second // for all identity providers of a new configuration to answer

@@ -14,6 +14,9 @@ const (
 	maxPerAsset    = maxTotal / 3
 	maxPerEngineer = 32
 
+	// MostBrowsers are the streams of browsers of one agent.
+	MostBrowsers = maxTotal
+
 	maxStrangers     = 48 // streams on which no key was proven yet
 	maxStrangersEach = 16 // of them, for one person, as the broker says
 

@@ -31,6 +31,9 @@ const (
 	maxAheadEach   = 16 << 20 // bytes that the downloads of one session ask for ahead of its browsers
 	maxAhead       = 64 << 20 // and those of all sessions; one chunk of each beside
 
+	// MostHeld is what the files of all sessions of an agent hold.
+	MostHeld = maxHeld + maxAhead
+
 	maxMessage   = 16 << 10     // bytes of a browser's JSON message, either way
 	maxSize      = 1 << 50      // bytes of a file; far below what JavaScript counts exactly
 	maxOps       = 64           // operations of one browser, waiting ones among them

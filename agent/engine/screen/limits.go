@@ -11,11 +11,11 @@ const (
 	maxViewers = 8 // at a time, of the engineer
 	maxSays    = 8 // remarks on a connection that who comes later is told
 
-	// Pixels of consoles, each of which takes up to 12 bytes: what is drawn, what is shown, and
-	// the picture for the recording.
+	// Pixels of a protocol's consoles; of all protocols, the agent's memory is the bound.
 	maxSessionPixels = screen.MaxPixels
 	maxVendorPixels  = 24 << 20
 	maxAllPixels     = 40 << 20
+	pixelCost        = 12 // bytes: what is drawn, what is shown, and the picture for the recording
 
 	graceTime    = 60 * time.Second       // its viewers may all be away this long
 	stallTime    = 10 * time.Second       // a viewer may take nothing this long

@@ -15,6 +15,7 @@ import (
 	"github.com/sallyport/sallyport/recordings/frames"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/held"
 	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/screen/rfb"
 	"github.com/sallyport/sallyport/session/wording"
@@ -35,8 +36,9 @@ type Config struct {
 	// Dial connects to a console and logs in.
 	Dial func(ctx context.Context, t ledger.Ticket, service string, use Use) (Client, error)
 	// Masks are what is hidden of a service's console.
-	Masks func(asset, service string) screen.Masks
-	Log   *slog.Logger
+	Masks  func(asset, service string) screen.Masks
+	Memory *held.Memory // of all sessions of the agent, whatever their protocol
+	Log    *slog.Logger
 }
 
 // Use is what a console's client draws on, and which texts it carries.
@@ -70,10 +72,10 @@ var _ engine.Line = (*Line)(nil)
 
 // New makes a line. It refuses an incomplete Config.
 func New(cfg Config) (*Line, error) {
-	if cfg.Protocol == "" || cfg.Dial == nil || cfg.Masks == nil || cfg.Log == nil {
-		return nil, errors.New("line needs a protocol, a way to its devices, masks and a log")
+	if cfg.Protocol == "" || cfg.Dial == nil || cfg.Masks == nil || cfg.Memory == nil || cfg.Log == nil {
+		return nil, errors.New("line needs a protocol, a way to its devices, masks, memory and a log")
 	}
-	return &Line{cfg: cfg, room: newRoom(), consoles: map[place]*console{}}, nil
+	return &Line{cfg: cfg, room: newRoom(cfg.Memory), consoles: map[place]*console{}}, nil
 }
 
 // Protocol is what this line speaks.

@@ -5,18 +5,22 @@ import (
 
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // room counts the pixels of all consoles, because a device says how large it is: of a
-// session, and of a vendor.
+// session, and of a vendor. Their bytes are the agent's, which other protocols share.
 type room struct {
+	memory   *held.Memory
 	mu       sync.Mutex
 	all      int
 	sessions map[session.ID]int
 	vendors  map[string]int
 }
 
-func newRoom() *room { return &room{sessions: map[session.ID]int{}, vendors: map[string]int{}} }
+func newRoom(m *held.Memory) *room {
+	return &room{memory: m, sessions: map[session.ID]int{}, vendors: map[string]int{}}
+}
 
 // change gives a console other room than it had, unless one of those whose it is has too
 // much then.
@@ -34,6 +38,9 @@ func (r *room) change(of *engine.Ticket, was, now int) error {
 		case r.all+more > maxAllPixels:
 			return session.Errorf(session.Refused, "The hospital's agent shows as many consoles as it can.").WithNext(next)
 		}
+	}
+	if err := r.memory.Change(held.Owner{Session: of.ID, Who: of.Engineer.Identity}, was*pixelCost, now*pixelCost); err != nil {
+		return err
 	}
 	r.all += more
 	if r.sessions[of.ID] += more; r.sessions[of.ID] == 0 {

@@ -25,6 +25,7 @@ import (
 	"github.com/sallyport/sallyport/recordings/frames"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/held"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/screen/rfb"
@@ -203,7 +204,7 @@ func newWorld(t *testing.T, size image.Point, masks screen.Masks, class session.
 	}
 	log := slog.New(slog.DiscardHandler)
 	var err error
-	w.line, err = New(Config{Protocol: session.VNC, Dial: w.dial, Masks: func(string, string) screen.Masks { return masks }, Log: log})
+	w.line, err = New(Config{Protocol: session.VNC, Dial: w.dial, Masks: func(string, string) screen.Masks { return masks }, Memory: held.NewMemory(1 << 30), Log: log})
 	must(t, err)
 	_, identity, _ := ed25519.GenerateKey(rand.Reader)
 	inner, err := attach.InnerServer(identity)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 // channels are what runs on one connection: shells, commands, transfers.
@@ -114,14 +115,16 @@ func (c *channels[T]) whoLeft() session.EndReason {
 // tally counts the channels of all connections, because each holds up to what x/crypto
 // lets wait in it, either way: of a session, of a person over all of theirs, and of a vendor.
 type tally struct {
+	memory *held.Memory // the agent's
+
 	mu       sync.Mutex
 	all      int
 	sessions map[session.ID]int
 	people   map[session.Identity]int // a vendor's are under its issuer alone
 }
 
-func newTally() tally {
-	return tally{sessions: map[session.ID]int{}, people: map[session.Identity]int{}}
+func newTally(m *held.Memory) tally {
+	return tally{memory: m, sessions: map[session.ID]int{}, people: map[session.Identity]int{}}
 }
 
 // take counts a channel in, unless one of those whose it is has too many; give counts it out.
@@ -131,6 +134,9 @@ func (t *tally) take(of *engine.Ticket) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.sessions[of.ID] >= maxSessionChannels || t.people[who] >= maxPersonChannels || t.people[vendor] >= maxVendorChannels || t.all >= maxAllChannels {
+		return false
+	}
+	if t.memory.Change(held.Owner{Session: of.ID, Who: who}, 0, channelCost) != nil {
 		return false
 	}
 	t.sessions[of.ID]++
@@ -144,6 +150,7 @@ func (t *tally) give(of *engine.Ticket) {
 	who := of.Engineer.Identity
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	_ = t.memory.Change(held.Owner{Session: of.ID, Who: who}, channelCost, 0) // less is always given
 	t.all--
 	if t.sessions[of.ID]--; t.sessions[of.ID] == 0 {
 		delete(t.sessions, of.ID)

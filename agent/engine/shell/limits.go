@@ -1,6 +1,11 @@
 package shell
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/agent/engine"
+	"github.com/sallyport/sallyport/session/files"
+)
 
 // Bounds of one connection, and of one browser.
 const (
@@ -9,6 +14,7 @@ const (
 	maxPersonChannels  = maxAllChannels / 4 // of all sessions of one engineer
 	maxVendorChannels  = maxAllChannels / 2 // of all engineers of one vendor
 	maxAllChannels     = 192                // of all sessions
+	channelCost        = 4 << 20            // bytes of the agent's memory
 	maxRejected        = 10                 // refused channels, then the connection is closed
 	maxAnswers         = 12                 // to the question for the operator's code, of one connection
 	maxTries           = 3                  // keys that may fail
@@ -24,6 +30,10 @@ const (
 	maxWaiting        = 64 << 20
 
 	inputRoom = 1 << 20 // bytes typed that may wait for a frozen session or a slow device
+
+	// Aside is what a Line may hold beside its channels, with bounds of its own: files out of
+	// order and ahead of browsers, what waits for browsers, and what they type.
+	Aside = files.MostHeld + maxWaiting + engine.MostBrowsers*inputRoom
 
 	drawMost  = 128 << 10              // bytes of a screen that wait to be drawn for who may watch
 	drawEvery = 250 * time.Millisecond // then they are drawn

@@ -32,6 +32,7 @@ type Devices interface {
 type Config struct {
 	Identity ed25519.PrivateKey // the agent's long-lived key: the SSH host key, and what another is made from
 	Devices  Devices
+	Memory   *held.Memory // of all sessions of the agent, whatever their protocol
 	Log      *slog.Logger
 }
 
@@ -58,8 +59,8 @@ var _ engine.Line = (*Line)(nil)
 
 // New makes a line. It refuses an incomplete Config.
 func New(cfg Config) (*Line, error) {
-	if len(cfg.Identity) != ed25519.PrivateKeySize || cfg.Devices == nil || cfg.Log == nil {
-		return nil, errors.New("line needs the agent's identity key, devices and a log")
+	if len(cfg.Identity) != ed25519.PrivateKeySize || cfg.Devices == nil || cfg.Memory == nil || cfg.Log == nil {
+		return nil, errors.New("line needs the agent's identity key, devices, memory and a log")
 	}
 	second, err := session.HostKeyEC(cfg.Identity)
 	if err != nil {
@@ -73,7 +74,7 @@ func New(cfg Config) (*Line, error) {
 		}
 		signers = append(signers, signer)
 	}
-	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewBudget(), ahead: files.NewAhead(), waiting: held.New(maxWaitingSession, maxWaiting), open: newTally(), terminals: map[place]*browserTerminal{}, stages: map[place]*stage{}}, nil
+	return &Line{cfg: cfg, signers: signers, patience: patience{graceTime, stallTime}, held: files.NewBudget(), ahead: files.NewAhead(), waiting: held.New(maxWaitingSession, maxWaiting), open: newTally(cfg.Memory), terminals: map[place]*browserTerminal{}, stages: map[place]*stage{}}, nil
 }
 
 // Protocol is what this line speaks.

@@ -26,6 +26,7 @@ import (
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/held"
 	"github.com/sallyport/sallyport/session/link"
 )
 
@@ -251,7 +252,7 @@ func (w *world) furnish() {
 	must(w.t, err)
 	w.make = func(h recordings.Header) (*tape, error) { return newTape(h), nil }
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	w.line, err = New(Config{Identity: identity, Devices: w.rights, Log: log})
+	w.line, err = New(Config{Identity: identity, Devices: w.rights, Memory: held.NewMemory(1 << 30), Log: log})
 	must(w.t, err)
 	inner, err := attach.InnerServer(identity)
 	must(w.t, err)
