@@ -6,11 +6,16 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"log/slog"
+	"sync"
+	"sync/atomic"
 	"time"
 
+	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/broker/identity"
 	"github.com/sallyport/sallyport/broker/notify"
+	"github.com/sallyport/sallyport/broker/turns"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
@@ -49,6 +54,42 @@ func mails() bound {
 			}
 		}
 	}, tell}
+}
+
+// looks is the row of what an agent looks at: it has begun with as much of ada's as it does
+// for one person at once and ends none of it, and as much of hers waits as may.
+func looks() bound {
+	ask := func(w *world, who string) error {
+		r := accesstest.Request(w.doors.people[who].Identity, "NGH", "NGH-PETCT1", w.clock())
+		_, err := w.access.Submit(w.t.Context(), w.doors.people[who], accesstest.Bytes(r), accesstest.Proof(who))
+		return err
+	}
+	return bound{"what an agent looks at", func(w *world) {
+		const each = 3 // that an agent looks at for one person
+		var inside atomic.Int32
+		began, open := make(chan struct{}, each), make(chan struct{})
+		w.agent.During = func(string) {
+			if inside.Add(1) <= each {
+				began <- struct{}{}
+				<-open
+			}
+		}
+		var asking sync.WaitGroup
+		w.t.Cleanup(func() { close(open); asking.Wait() })
+		for range each {
+			asking.Go(func() { _ = ask(w, "ada") })
+			<-began
+		}
+		full := make(chan struct{}, 64)
+		for range cap(full) {
+			asking.Go(func() {
+				if errors.Is(ask(w, "ada"), turns.ErrBusy) {
+					full <- struct{}{}
+				}
+			})
+		}
+		<-full
+	}, func(w *world, who string) bool { return ask(w, who) == nil }}
 }
 
 // vouching takes any token for what it says.

@@ -40,6 +40,7 @@ func bounds() []bound {
 		crowded("event streams", func(w *world) *crowd { return w.live.streams }),
 		crowded("web sockets", func(w *world) *crowd { return w.live.sockets }),
 		mails(),
+		looks(),
 		signIns(),
 	}
 	for _, x := range works() {
@@ -166,7 +167,7 @@ func TestEveryBoundHasARow(t *testing.T) {
 	for _, b := range bounds() {
 		rows += b.name + "\n"
 	}
-	for _, name := range []string{"mails", "sign-ins"} {
+	for _, name := range []string{"mails", "sign-ins", "what an agent looks at"} {
 		if !strings.Contains(rows, name) {
 			t.Errorf("no row for %s", name)
 		}
