@@ -357,6 +357,7 @@ func (s Service) target(a Asset, e Endpoint) device.Target {
 // Public is the asset as everybody may know it: no address, no login.
 func (a Asset) Public() session.Asset {
 	pub := session.Asset{Name: a.Name, Label: a.Label, Modality: a.Modality.Kind, Policy: a.Policy.rules()}
+	pub.Policy.Consent = a.asks()
 	for _, e := range a.Endpoints {
 		for _, s := range e.Services {
 			pub.Services = append(pub.Services, session.Service{Name: s.Name, Endpoint: e.Name, Protocol: s.Protocol, Port: s.Port, Class: s.class(), LegacyTLS: s.LegacyTLS})

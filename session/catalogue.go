@@ -127,6 +127,7 @@ type Policy struct {
 	Idle      time.Duration // a connection without a byte for this long ends; 0: never
 	Sessions  int           // live sessions of one engineer on the asset at a time; 0: no limit
 	Critical  time.Duration // longest critical section of a session; 0: none
+	Consent   Consent       // what the operator is asked before a session opens; empty: nothing
 	Zone      string        // the site's time zone, "Europe/Berlin"; empty: UTC
 }
 

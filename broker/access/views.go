@@ -1,6 +1,7 @@
 package access
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -203,10 +204,11 @@ type Asset struct {
 	Channels []session.Channel `json:"channels"`
 	Accept   session.Accept    `json:"accept"`
 	Services []session.Service `json:"services"`
-	Critical int64             `json:"critical_seconds"` // of critical sections in one session; 0: none
-	Window   int64             `json:"window_seconds"`   // widest not-before to not-after
-	Zone     string            `json:"zone"`             // the site's time zone, as in Europe/Berlin
-	Quorum   []session.Quorum  `json:"quorum"`           // who the approvers must be; none: anyone who may approve
+	Critical int64             `json:"critical_seconds"`                  // of critical sections in one session; 0: none
+	Consent  session.Consent   `json:"consent" enum:"none,operator,code"` // what the operator is asked before a session opens
+	Window   int64             `json:"window_seconds"`                    // widest not-before to not-after
+	Zone     string            `json:"zone"`                              // the site's time zone, as in Europe/Berlin
+	Quorum   []session.Quorum  `json:"quorum"`                            // who the approvers must be; none: anyone who may approve
 
 	Agent string `json:"agent"` // fingerprint of its agent's identity key, which a grant names
 	Typical
@@ -376,8 +378,8 @@ func (x scanner) view(now time.Time) Asset {
 	return Asset{Target: x.full("").String(), Name: x.Name, Site: x.Site, Label: x.Label, Modality: x.Modality, Online: x.Online, Needed: p.Approvals,
 		Longest: int64(p.Longest / time.Second), Channels: list(p.Channels), Services: list(x.Services),
 		Accept:   session.Accept{Engineer: list(p.Accept.Engineer), Approver: list(p.Accept.Approver)},
-		Critical: int64(p.Critical / time.Second),
-		Window:   int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}, Standing: x.state(now)}
+		Critical: int64(p.Critical / time.Second), Consent: cmp.Or(p.Consent, session.ConsentNone),
+		Window: int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}, Standing: x.state(now)}
 }
 
 func (s standing) view() Engineer {

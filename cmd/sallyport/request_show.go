@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func (p *program) requestShowCommand() *cobra.Command {
@@ -43,7 +44,7 @@ func (p *program) requestFacts(r api.Request, on api.Asset) [][2]string {
 		{"Request", r.ID}, {"Scanner", fullName(r.Site, r.Asset, "")}, {"Services", strings.Join(r.Services, ", ")}, {"Class", string(r.Class)},
 		{"May", may(r.Channels, r.Class)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
 		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
-		{"Scanner is", standing}, {"The class", strings.Join(classMeans(on, r.Class), " ")}, {"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
+		{"Scanner is", standing}, {"Operator", wording.Consent(on.Consent)}, {"The class", strings.Join(classMeans(on, r.Class), " ")}, {"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
 		{"Engineer", called(r.Engineer)},
 		{"Reason", r.Reason}, {"Work order", r.WorkOrder}, {"Asked", p.local(r.Created)}, {"Grant", started},
 	}

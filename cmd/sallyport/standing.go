@@ -74,6 +74,9 @@ func (p *program) patients(a api.Asset, class session.Class) []string {
 		lines = []string{wording.NoInterlock}
 	}
 	lines = append(lines, classMeans(a, class)...)
+	if asked := wording.Consent(a.Consent); asked != "" {
+		lines = append(lines, asked)
+	}
 	if now := couldWork(a, class); now != "" {
 		lines = append(lines, now)
 	}

@@ -92,6 +92,8 @@ func Settle(a session.Asset) (session.Asset, error) {
 		return a, misconfigured("%s has a longest session or window of no length", a.Name)
 	case p.Critical < 0 || p.Critical > MaxCritical || p.Critical%time.Second != 0:
 		return a, misconfigured("%s allows a critical section of %s; whole seconds up to %s are possible", a.Name, p.Critical, MaxCritical)
+	case p.Consent != "" && !p.Consent.Known():
+		return a, misconfigured("%s asks the operator for %.40q; none, operator and code are possible", a.Name, p.Consent)
 	case !subset(p.Accept.Engineer, engineerClasses()) || !subset(p.Accept.Approver, approverClasses()):
 		return a, misconfigured("%s accepts a client class that does not fit: engineers use cli or web, approvers console or web", a.Name)
 	}

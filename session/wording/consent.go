@@ -4,14 +4,11 @@ import "github.com/sallyport/sallyport/session"
 
 // Consent is what somebody reads, before they ask or approve, of what the operator at a
 // scanner is asked before a session opens there; empty: nothing.
-func Consent(c session.Consent, asset string) string {
-	switch c {
-	case session.ConsentOperator:
-		return "The operator at " + asset + " is asked when the session is to open, and has to accept."
-	case session.ConsentCode:
-		return "The operator at " + asset + " is asked when the session is to open, and reads out a code that the engineer has to type."
+func Consent(c session.Consent) string {
+	if !c.Asked() {
+		return ""
 	}
-	return ""
+	return phrases()["consent-"+string(c)]
 }
 
 // Awaits is what an engineer reads who waits for the operator.

@@ -19,15 +19,17 @@ func readOrder() []session.Channel {
 // phrases are the words beside those of channels and classes.
 func phrases() map[string]string {
 	return map[string]string{
-		"connect":    "connect",
-		"see":        "see the console",
-		"nothing":    "copy no files",
-		"shell":      "A shell or a command can do whatever the scanner's service account may do, and can carry files in and out whatever the line about files says. All of it is recorded.",
-		"disruptive": "This work can stop an examination. Make sure that no patient depends on this scanner now.",
-		"takes":      "A Windows 7 has one session: connecting by RDP takes the console from whoever works at the scanner.",
-		"together":   "To look together with whoever is there, use the console that speaks VNC:",
-		"legacy":     "TLS of the past is allowed between agent and console: who taps the hospital's network there could read what passes.",
-		"web":        "The engineer signed on the broker's web page. If the broker were taken over, it could have stood in for them.",
+		"connect":          "connect",
+		"see":              "see the console",
+		"nothing":          "copy no files",
+		"shell":            "A shell or a command can do whatever the scanner's service account may do, and can carry files in and out whatever the line about files says. All of it is recorded.",
+		"disruptive":       "This work can stop an examination. Make sure that no patient depends on this scanner now.",
+		"takes":            "A Windows 7 has one session: connecting by RDP takes the console from whoever works at the scanner.",
+		"together":         "To look together with whoever is there, use the console that speaks VNC:",
+		"legacy":           "TLS of the past is allowed between agent and console: who taps the hospital's network there could read what passes.",
+		"consent-operator": "The operator at the scanner is asked when the session is to open, and has to accept.",
+		"consent-code":     "The operator at the scanner is asked when the session is to open, and reads out a code that the engineer types in ssh; or they accept.",
+		"web":              "The engineer signed on the broker's web page. If the broker were taken over, it could have stood in for them.",
 	}
 }
 

@@ -24,7 +24,7 @@ export function me(role: T.Role): T.Me {
 
 export function asset(over: Partial<T.Asset> = {}): T.Asset {
   return {
-    target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, critical_seconds: 0, window_seconds: 86400,
+    target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, critical_seconds: 0, consent: 'none', window_seconds: 86400,
     zone: 'Europe/London', channels: ['exec', 'files-in', 'files-out', 'shell'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] },
     services: [{ name: 'recon-ssh', endpoint: 'recon', protocol: 'ssh', port: 22, class: 'non-disruptive' }], quorum: [], agent: 'SHA256:' + 'A'.repeat(43),
     typical_seconds: 420, decided: 12, live: [], standing: standing(), ...over,

@@ -80,3 +80,18 @@ test('what an agent says stays text', async ({ page }) => {
   await page.setViewportSize({ width: 320, height: 700 });
   expect(await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth)).toBeLessThanOrEqual(0);
 });
+
+test('who asks and who decides read what the operator will be asked', async ({ page }) => {
+  const p = papers(1);
+  const says = 'The operator at the scanner is asked when the session is to open, and has to accept.';
+  await mock(page, 'engineer', { 'GET /assets': [asset({ consent: 'operator' })] });
+  await page.goto('/assets/NGH/NGH-PETCT1');
+  await everyLook(page, 'consent-ask', async () => expect(page.getByText(says)).toBeVisible());
+  await mock(page, 'approver', { [`GET /requests/${p.request.id}`]: p.request, [`GET /requests/${p.request.id}/documents`]: p.documents, [`GET /requests/${p.request.id}/context`]: context, 'GET /assets': [asset({ consent: 'operator' })] });
+  await page.goto(`/requests/${p.request.id}`);
+  await expect(page.getByText(says)).toBeVisible();
+  await mock(page, 'engineer', { 'GET /assets': [asset()] });
+  await page.goto('/assets/NGH/NGH-PETCT1');
+  await expect(page.getByLabel('Reason')).toBeVisible();
+  await expect(page.getByText('The operator at the scanner is asked')).toHaveCount(0);
+});

@@ -4,7 +4,7 @@ import { full } from './mine';
 import { city, differs, moment, span } from './time.svelte';
 import { channelWords, className, list } from './words';
 import words from './words.json';
-import type { Channel, ClientClass, Request, Service, ServiceClass } from './types';
+import type { Asset, Channel, ClientClass, Request, Service, ServiceClass } from './types';
 import type { Less } from './grants';
 
 /** What one does on a device, beside what is carried to it or from it. */
@@ -89,6 +89,11 @@ export function takes(chosen: string[], all: Service[]): string[] {
   }
   if (picked.some((s) => s.legacy_tls)) list.push(words.phrases.legacy);
   return list;
+}
+
+/** What the operator at the scanner is asked before a session opens; nothing where that is nothing. */
+export function consents(asset: Pick<Asset, 'consent'> | undefined): string[] {
+  return asset && asset.consent !== 'none' ? [words.phrases[`consent-${asset.consent}`]] : [];
 }
 
 /** In what kind of program the engineer signed, and what that means. */

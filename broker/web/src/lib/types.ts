@@ -102,6 +102,7 @@ export interface Asset {
   needed: number; // approvals
   longest_seconds: number;
   critical_seconds: number; // of critical sections in one session; 0: none
+  consent: 'none' | 'operator' | 'code'; // what the operator is asked before a session opens
   window_seconds: number;
   zone: string; // Europe/Berlin
   channels: Channel[];
