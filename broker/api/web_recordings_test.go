@@ -74,7 +74,7 @@ func TestReplayShapes(t *testing.T) {
 	x := w.sealed()
 	w.look("ben", x)
 	for path, want := range map[string]string{
-		"/replay":            `{"recording":"` + x.recording + `","duration":9000000,"started":"2026-05-04T12:00:00Z","zone":"UTC","parts":2,"read":8000000,"whole":false,"channels":[{"stream":1,"kind":"shell","text":"shell","terminal":true,"at":1,"end":-1}],"markers":[{"at":1,"kind":"shell","text":"shell"}],"activity":[5],"inputs":[]}`,
+		"/replay":            `{"recording":"` + x.recording + `","duration":9000000,"started":"2026-05-04T12:00:00Z","zone":"UTC","parts":2,"read":8000000,"whole":false,"channels":[{"stream":1,"kind":"shell","text":"shell","terminal":true,"at":1,"end":-1}],"markers":[{"at":1,"kind":"shell","text":"shell"}],"states":[{"at":2,"is":"scanning"}],"activity":[5],"inputs":[]}`,
 		"/replay/0":          `{"n":0,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"consoles":[{"stream":4,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="],[3,4,"t","aGk="]]}`,
 		"/replay/at/7000000": `{"n":1,"from":1,"to":5000000,"complete":true,"screens":[{"stream":3,"cols":80,"rows":24,"draw":"dXA="}],"consoles":[{"stream":4,"draw":"dXA="}],"events":[[1,1,"c","80x24"],[2,1,"o","aGk="],[3,4,"t","aGk="]]}`,
 	} {

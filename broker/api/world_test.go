@@ -191,7 +191,8 @@ func (p *projector) Replay(_ context.Context, site, recording string) (replay.Ov
 	}
 	return replay.Overview{Started: start, Length: recordings.Length{Segments: 2, At: 9e6}, Index: replay.Index{Read: 8e6, Activity: []int64{5},
 		Channels: []replay.Channel{{Stream: 1, Kind: session.Shell, Text: "shell", Terminal: true, At: 1, End: -1}},
-		Markers:  []replay.Marker{{At: 1, Kind: replay.Shell, Text: "shell"}}}}, tag, p.wrong
+		Markers:  []replay.Marker{{At: 1, Kind: replay.Shell, Text: "shell"}},
+		States:   []replay.State{{At: 2, Is: session.Scanning}}}}, tag, p.wrong
 }
 
 func (p *projector) Part(_ context.Context, site, recording string, n int) (replay.Part, error) {
