@@ -219,7 +219,7 @@ func (g *ground) kept(sessions []api.Session, recs []api.Recording) {
 	for _, was := range sessions {
 		is, ok := now[was.ID]
 		if !ok || is.Asset != was.Asset || is.Engineer != was.Engineer || is.Request != was.Request || is.Service != was.Service ||
-			!is.Opened.Equal(was.Opened) || !is.Deadline.Equal(was.Deadline) || was.Ended != nil && (is.Ended == nil || !is.Ended.Equal(*was.Ended) || *is.Reason != *was.Reason) {
+			!is.Opened.Equal(was.Opened) || !is.Deadline.Equal(was.Deadline) || !endsAs(was, is) {
 			g.t.Errorf("session %s was %+v and is %+v", was.ID, was, is)
 		}
 		for _, v := range was.Recordings {
@@ -238,4 +238,18 @@ func (g *ground) kept(sessions []api.Session, recs []api.Recording) {
 			g.t.Errorf("recording %s was %+v and is %+v", was.ID, was, is)
 		}
 	}
+}
+
+// endsAs reports whether what ended stayed so. A session whose time is over ends at its
+// deadline until the agent tells, a moment later, when it did: that may lie in between.
+func endsAs(was, is api.Session) bool {
+	switch {
+	case was.Ended == nil:
+		return true
+	case is.Ended == nil || *is.Reason != *was.Reason:
+		return false
+	case *was.Reason == session.OutOfTime && was.Ended.Equal(was.Deadline):
+		return !is.Ended.After(was.Deadline.Add(2 * time.Second))
+	}
+	return is.Ended.Equal(*was.Ended)
 }
