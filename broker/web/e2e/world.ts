@@ -25,15 +25,17 @@ export interface World {
   agent(...args: string[]): string;
 }
 
+/** A port where nobody listens, of those that no system gives to outgoing connections: one of the others could be taken before it is listened on. */
 export async function freePort(): Promise<number> {
-  return new Promise((done, fail) => {
-    const s = createServer();
-    s.on('error', fail);
-    s.listen(0, '127.0.0.1', () => {
-      const a = s.address();
-      s.close(() => (a && typeof a === 'object' ? done(a.port) : fail(new Error('no port'))));
+  for (;;) {
+    const port = 15_000 + Math.floor(Math.random() * 17_000);
+    const free = await new Promise<boolean>((done) => {
+      const s = createServer();
+      s.on('error', () => done(false));
+      s.listen(port, '127.0.0.1', () => s.close(() => done(true)));
     });
-  });
+    if (free) return port;
+  }
 }
 
 function run(program: string, args: string[], env: Record<string, string>): string {

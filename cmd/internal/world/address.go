@@ -1,7 +1,9 @@
 package world
 
 import (
+	"math/rand/v2"
 	"net"
+	"strconv"
 
 	"github.com/sallyport/sallyport/session"
 )
@@ -28,8 +30,24 @@ func settle(flag, named, usual string) (string, error) {
 	return addr, nil
 }
 
-// reserve finds out whether an address can be listened on, and its real port.
+// reserve finds out whether an address can be listened on, and its real port. For port 0
+// that is one of those which no system gives to outgoing connections: between now and the
+// moment when a child listens there, a connection of anybody could take one of those others.
 func reserve(addr string) (string, error) {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil || port != "0" {
+		return listened(addr)
+	}
+	for range 100 {
+		port := strconv.Itoa(firstPort + rand.IntN(lastPort-firstPort))
+		if addr, err = listened(net.JoinHostPort(host, port)); err == nil {
+			return addr, nil
+		}
+	}
+	return "", err
+}
+
+func listened(addr string) (string, error) {
 	ln, err := net.Listen("tcp", addr)
 	if err != nil {
 		return "", err

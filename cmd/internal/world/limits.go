@@ -9,3 +9,10 @@ const (
 	stopPatience  = 8 * time.Second  // for a child to stop by itself
 	patience      = 90 * time.Second // for a part to come up on a slow machine
 )
+
+// Ports of a demonstration that may choose: below those which Linux (32768) and others
+// (49152) give to outgoing connections.
+const (
+	firstPort = 15_000
+	lastPort  = 32_000
+)
