@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/sallyport/sallyport/cmd/internal/world"
 )
 
 // deviceScript is the program on the device: numbered lines out, everything that
@@ -80,12 +82,11 @@ func asset(name, port, dir, finger string) string {
 }
 
 func freePort(g *ground) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := world.FreeAddress()
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	defer ln.Close()
-	return ln.Addr().String()
+	return addr
 }
 
 func (g *ground) write(name, text string) {

@@ -252,11 +252,10 @@ func (h *hospital) keep(t *testing.T, name string, args ...string) {
 
 func freePort(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := world.FreeAddress()
 	must(t, err)
-	_, port, err := net.SplitHostPort(l.Addr().String())
+	_, port, err := net.SplitHostPort(addr)
 	must(t, err)
-	must(t, l.Close())
 	return port
 }
 

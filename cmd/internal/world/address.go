@@ -16,7 +16,7 @@ func settle(flag, named, usual string) (string, error) {
 		if addr, err := reserve(usual); err == nil {
 			return addr, nil
 		}
-		return reserve("127.0.0.1:0")
+		return FreeAddress()
 	}
 	host, _, err := net.SplitHostPort(named)
 	if err != nil || !session.Loopback(host) {
@@ -29,6 +29,9 @@ func settle(flag, named, usual string) (string, error) {
 	}
 	return addr, nil
 }
+
+// FreeAddress is one of loopback where nobody listens, and which nobody's connection takes.
+func FreeAddress() (string, error) { return reserve("127.0.0.1:0") }
 
 // reserve finds out whether an address can be listened on, and its real port. For port 0
 // that is one of those which no system gives to outgoing connections: between now and the
