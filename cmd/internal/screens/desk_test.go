@@ -44,7 +44,7 @@ func startDesk(t *testing.T, size string) *desk {
 	d := &desk{t: t, home: t.TempDir()}
 	r, w, err := os.Pipe()
 	must(t, err)
-	d.begin("Xvfb", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-screen", "0", size+"x24", "-nolisten", "tcp")
+	d.begin("Xvfb", []*os.File{w}, freeDisplay(t), "-noreset", "-displayfd", "3", "-screen", "0", size+"x24", "-nolisten", "tcp")
 	w.Close()
 	var number int
 	if _, err := fmt.Fscan(r, &number); err != nil {
