@@ -263,7 +263,19 @@ func (s *liveSession) tell(n attach.Notice) {
 func (s *liveSession) freezeChanged() {
 	s.telling.Lock()
 	defer s.telling.Unlock()
-	s.tell(s.frozenNotice())
+	n := s.frozenNotice()
+	if n.Text != "" {
+		s.tell(n)
+		return
+	}
+	for _, c := range s.connected() {
+		n.Text = frozenBy(c.protocol)
+		c.side.Tell(n)
+	}
+	n.Text = frozenWatched
+	for _, side := range s.views() {
+		side.Tell(n)
+	}
 }
 
 func (s *liveSession) connected() []*Conn {

@@ -122,10 +122,11 @@ func (m Modality) note() session.Note {
 // words are a state as a person reads it, after "the scanner is".
 func (m Modality) words() string { return m.State.Words() + " (" + m.Says + ")" }
 
-// frozenNotice says how the freeze stands.
+// frozenNotice says how the freeze stands; without a text where each is to read what becomes of
+// what they do themselves.
 func (s *liveSession) frozenNotice() attach.Notice {
 	causes := s.gate.frozen()
-	n := attach.Notice{Type: attach.NoticeFrozen, Causes: causes, Text: frozenWords}
+	n := attach.Notice{Type: attach.NoticeFrozen, Causes: causes}
 	m, works := s.works()
 	switch {
 	case len(causes) == 0:

@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -25,12 +26,28 @@ func Words(err error) string {
 // unrecordedWords begin what an engineer reads whose session's recording has no room.
 const unrecordedWords = "This session can no longer be recorded, so it is over."
 
-// What an engineer reads when a session is frozen and when it is not any more.
+// What is read when a session is frozen and when it is not any more.
 const (
-	frozenWords = "The hospital froze this session. What you type waits; the time runs on."
+	frozenWords = "The hospital froze this session."
 	thawedWords = "The hospital lifted the freeze."
 	waitWords   = "This session goes on when the hospital lifts its freeze."
 )
+
+// What a freeze by hand makes of what somebody does, by a stream of bytes or by hand at a
+// console, or who only watches: bytes wait for the thaw, what is done by hand does not.
+const (
+	frozenBytes   = frozenWords + " What you type or send waits; the time runs on."
+	frozenHands   = frozenWords + " You can look; keys, clicks and pasted text are dropped, not kept for later. The time runs on."
+	frozenWatched = frozenWords + " Nothing of its engineer's goes to the device; the time runs on."
+)
+
+// frozenBy is what is read of a freeze by who works with a protocol.
+func frozenBy(p session.Protocol) string {
+	if slices.Contains(p.Channels(), session.Control) {
+		return frozenHands
+	}
+	return frozenBytes
+}
 
 // unseenWords are what somebody reads whose leave to watch is over.
 const unseenWords = "Your leave to watch this session is over. Sign in again to go on; the session itself is not affected."

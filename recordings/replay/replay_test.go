@@ -288,7 +288,7 @@ func TestMarkersAndDigest(t *testing.T) {
 	x.rec(session.NotAllowed, 0, session.Refusal{What: "channel direct-tcpip", Detail: "10.0.0.1:80"})
 	x.wait(time.Second)
 	x.rec(session.Marker, 0, session.Note{Kind: session.NoteFrozen, Cause: "broker", Text: "Frozen (broker) by ben@hospital: nothing goes to the device."})
-	x.rec(session.Marker, 1, session.Note{Kind: session.NoteFrozen, Text: "The hospital froze this session. What you type waits; the time runs on."})
+	x.rec(session.Marker, 1, session.Note{Kind: session.NoteFrozen, Text: "The hospital froze this session. What you type or send waits; the time runs on."})
 	x.wait(time.Second)
 	x.rec(session.Marker, 0, session.Note{Kind: session.NoteThawed, Cause: "broker", Text: "Freeze (broker) lifted by ben@hospital."})
 	for _, stream := range []uint32{0, 1, 3} { // what happened, and said on both channels

@@ -83,9 +83,10 @@ func TestAFreezeLetsGo(t *testing.T) {
 		}
 	}
 	w.until("both are told", func() bool {
-		_, one := first.told(attach.NoticeFrozen)
-		_, two := second.told(attach.NoticeFrozen)
-		return one && two
+		one, both := first.told(attach.NoticeFrozen)
+		two, told := second.told(attach.NoticeFrozen)
+		const words = "The hospital froze this session. You can look; keys, clicks and pasted text are dropped, not kept for later. The time runs on."
+		return both && told && one.Text == words && two.Text == words
 	})
 	must(t, first.Press(screen.Key{Sym: 'c', Down: true}))
 	must(t, first.Press(screen.Key{Sym: 'c'}))

@@ -48,6 +48,13 @@ func TestWatchingAConsole(t *testing.T) {
 		t.Errorf("device %v, recording %v", got, w.tape().inputs(t))
 	}
 	t.Logf("ATTACK | who watches a console presses, points and pastes | nothing reaches the device | %d | holds", len(w.device.all())-1)
+	if _, err := w.engine.Freeze(w.ticket.ID, "local", "the operator"); err != nil {
+		t.Fatal(err)
+	}
+	w.until("who watches reads whose keys are stopped", func() bool {
+		n, told := viewer.told(attach.NoticeFrozen)
+		return told && n.Text == "The hospital froze this session. Nothing of its engineer's goes to the device; the time runs on."
+	})
 	must(t, w.engine.End(w.ticket.ID, session.KilledLocal, "the operator"))
 	w.until("who watches reads why it is over", func() bool {
 		n, told := viewer.told(attach.NoticeEnded)

@@ -236,7 +236,7 @@ func TestBrowserStory(t *testing.T) {
 	// Freeze: told at once, input waits, output goes on; thaw: input passes, once.
 	_, err := w.engine.Freeze(p.ID, "local", "the operator")
 	must(t, err)
-	if n := d.notice(attach.NoticeFrozen); !slices.Equal(n.Causes, []string{"local"}) || n.Text == "" {
+	if n := d.notice(attach.NoticeFrozen); !slices.Equal(n.Causes, []string{"local"}) || n.Text != "The hospital froze this session. What you type or send waits; the time runs on." {
 		t.Errorf("%+v", n)
 	}
 	_, before := o.seen()

@@ -16,6 +16,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/home"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/recordings/exchange"
+	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/grant"
 )
 
@@ -109,6 +110,11 @@ func pages() []page {
 		}},
 		{"The operator reads what a freeze or a thaw did (`sallyport-agent freeze`, `thaw`)", local.Frozen{}, map[string]word{
 			"Session": {proven, ""}, "Asset": {seen, "as it was typed"}, "Engineer": {seen, "as it was typed"}, "All": {seen, ""}, "Frozen": {seen, ""}, "Sessions": {proven, ""},
+		}},
+		{"The engineer, and who watches, reads what changes in a session (page, `ssh`, `sallyport connect`)", attach.Notice{}, map[string]word{
+			"Type": {seen, ""}, "Deadline": {proven, "counted from the opening"}, "LeftSeconds": {seen, "by the agent's clock"}, "Causes": {seen, "a cause that came from the broker is called so"},
+			"Status": {seen, "as the device told it"}, "Reason": {seen, ""}, "Masked": {ruled, ""}, "People": {idp, "who watch, by the tokens that the agent verified"}, "Shells": {seen, ""}, "Shown": {seen, ""},
+			"Text": {seen, "of a freeze by hand it says what becomes of what is typed, which differs: bytes wait for the thaw, keys and clicks at a console are dropped"},
 		}},
 		{"The auditor reads a recording's head (`recordings play`, `export`, `verify`)", recordings.Header{}, map[string]word{
 			"Recording": {agent, "and it is the one that was asked for"}, "Session": {agent, ""}, "Request": {agent, ""}, "GrantHash": {agent, "and of the grant in the evidence pack"},
