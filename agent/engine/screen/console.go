@@ -2,6 +2,7 @@ package screen
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -58,6 +59,7 @@ type consoleState struct {
 	says     []string            // of the connection; who looks is told
 	begun    bool                // it is on record
 	shown    session.Certificate // the zero one: the console proves nothing
+	why      string              // the device ended it, where it said so
 }
 
 func newConsole(l *Line, at place, t *engine.Ticket) *console {
@@ -147,6 +149,7 @@ func (c *console) begin() error {
 	ok := c.c.Go(func() {
 		err := c.client.Run()
 		c.line.cfg.Log.Info("console gone", "session", c.t.ID.Session(), "err", err)
+		c.parted(err)
 		close(c.gone)
 		c.screen.Close(engine.ErrOver)
 	})
@@ -154,6 +157,19 @@ func (c *console) begin() error {
 		return engine.ErrOver
 	}
 	return nil
+}
+
+// parted keeps why the device ended it, where it said so, for the recording and for who looks:
+// a refused login and a console that somebody else took are no plain hang-up.
+func (c *console) parted(err error) {
+	if why := (*session.Error)(nil); !errors.As(err, &why) || c.c.Stopped() {
+		return
+	}
+	words := engine.Words(err)
+	c.c.Note(session.Note{Kind: session.NoteSaid, Text: words})
+	c.mu.Lock()
+	c.state.why = words
+	c.mu.Unlock()
 }
 
 // device is the console as the engine knows devices.
@@ -241,6 +257,11 @@ func (c *console) title() string { return c.t.Asset + "/" + c.at.service }
 
 // Farewell says the last words and gives viewers a moment to take them.
 func (c *console) Farewell(reason session.EndReason, words string) {
+	c.mu.Lock()
+	if reason == session.DeviceClosed && c.state.why != "" {
+		words = c.state.why
+	}
+	c.mu.Unlock()
 	all := c.viewers()
 	for _, w := range all {
 		w.sock.Notice(attach.Notice{Type: attach.NoticeEnded, Reason: reason, Text: words})

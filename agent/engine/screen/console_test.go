@@ -1,7 +1,9 @@
 package screen
 
 import (
+	"context"
 	"encoding/json"
+	"fmt"
 	"image"
 	"image/color"
 	"io"
@@ -10,9 +12,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
 	"github.com/sallyport/sallyport/session/screen"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func noteOf(e session.Event) (n session.Note, ok bool) {
@@ -264,6 +268,46 @@ func TestAConsoleEnds(t *testing.T) {
 		<-w.tape().done
 		if w.tape().closed != reason {
 			t.Errorf("%s: closed for %s", name, w.tape().closed)
+		}
+	}
+}
+
+// parting is a console that says why it ends.
+type parting struct {
+	Client
+	why error
+}
+
+func (p parting) Run() error {
+	_ = p.Client.Run()
+	return p.why
+}
+
+// What a console says as it ends is what its viewers read, and stands on the recording.
+func TestAConsoleSaysWhyItEnds(t *testing.T) {
+	taken := session.Errorf(session.Refused, "Somebody else connected to the console.").WithNext("Ask who works there.")
+	for name, c := range map[string]struct {
+		why  error
+		says string
+	}{
+		"it says why": {fmt.Errorf("status 5: %w", taken), "Somebody else connected to the console. Ask who works there."},
+		"it hangs up": {io.EOF, wording.Farewell(session.DeviceClosed)},
+	} {
+		w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+		w.line.cfg.Dial = func(ctx context.Context, t ledger.Ticket, service string, use Use) (Client, error) {
+			client, err := w.dial(ctx, t, service, use)
+			return parting{client, c.why}, err
+		}
+		v := w.look(false)
+		w.device.Screen.Close(io.EOF)
+		w.until(name+" is told", func() bool {
+			n, ok := v.told(attach.NoticeEnded)
+			return ok && n.Reason == session.DeviceClosed && n.Text == c.says
+		})
+		<-w.tape().done
+		said := w.tape().notes(session.NoteSaid)
+		if known := c.why != io.EOF; known != (len(said) == 1 && said[0].Text == c.says) || !known && len(said) > 0 {
+			t.Errorf("%s: the recording says %+v", name, said)
 		}
 	}
 }
