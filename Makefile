@@ -82,7 +82,7 @@ everything: lint test attacks
 
 bench: peers ## the table of ratios against OpenSSH; takes a few quiet minutes
 	$(GO) test -tags bench -count=1 -timeout 30m -run '^TestTable$$' -v ./cmd/internal/bench $(BENCHARGS)
-	$(if $(BENCHARGS),,$(GO) test -tags bench -count=1 -timeout 30m -run '^TestFigures$$' -v ./cmd/internal/attached)
+	$(if $(BENCHARGS),,$(GO) test -tags bench -count=1 -timeout 30m -p 1 -run '^TestFigures$$' -v ./cmd/internal/attached ./cmd/internal/screens)
 
 fuzz: ## every fuzz target for FUZZTIME, or the ones that ONLY names; the hours are kept in .ci/fuzz.tsv
 	$(GO) run ./cmd/internal/prove fuzz -time $(FUZZTIME) $(if $(ONLY),-only '$(ONLY)')

@@ -26,6 +26,12 @@ type hospital struct {
 // raise starts it, with a console that is this service and may be used in these ways.
 func raise(t *testing.T, service, channels string) *hospital {
 	t.Helper()
+	return raiseMasked(t, service, channels, "")
+}
+
+// raiseMasked is raise, with rules of what is hidden.
+func raiseMasked(t *testing.T, service, channels, masks string) *hospital {
+	t.Helper()
 	dir := t.TempDir()
 	h := &hospital{t: t, dir: filepath.Join(dir, "state"), program: filepath.Join(dir, "sallyport")}
 	if out, err := exec.Command("go", "build", "-o", h.program, "../../sallyport").CombinedOutput(); err != nil {
@@ -35,8 +41,9 @@ func raise(t *testing.T, service, channels string) *hospital {
 	must(t, os.WriteFile(assets, fmt.Appendf(nil, `assets:
 - name: NGH-PETCT1
   policy: {approvals: 1, accept: {engineer: [cli, web], approver: [console, web]}, longest: 8h, channels: [%s]}
+  masks: [%s]
   endpoints: [{name: console, address: 127.0.0.1, services: [%s]}]
-`, channels, service), 0o600))
+`, channels, masks, service), 0o600))
 	h.keep("engineer", "demo", "--state", h.dir, "--ready", ready, "--web", "127.0.0.1:0", "--ssh", "127.0.0.1:0", "--agent-config", assets)
 	until(t, "the demonstration is ready", func() bool {
 		raw, err := os.ReadFile(ready)
@@ -104,18 +111,24 @@ func (h *hospital) door(persona string, args ...string) (d door) {
 // startXvnc is TigerVNC's server with something on it, and its port.
 func startXvnc(t *testing.T) (device *desk, port int) {
 	t.Helper()
+	device, port = startXvncOf(t, "640x480")
+	device.begin("xlogo", nil, "-geometry", "300x200+40+40")
+	return device, port
+}
+
+func startXvncOf(t *testing.T, size string) (device *desk, port int) {
+	t.Helper()
 	port = freePort(t)
 	device = &desk{t: t, home: t.TempDir()}
 	r, w, err := os.Pipe()
 	must(t, err)
-	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
+	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
 	w.Close()
 	var number int
 	if _, err := fmt.Fscan(r, &number); err != nil {
 		t.Fatalf("Xvnc says no display: %v", err)
 	}
 	device.display = fmt.Sprintf(":%d", number)
-	device.begin("xlogo", nil, "-geometry", "300x200+40+40")
 	return device, port
 }
 
