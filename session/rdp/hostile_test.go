@@ -92,6 +92,10 @@ func hostileStarts() map[string][]byte {
 		"a licence of an unknown kind":         join(o, on(1003, 0x80, 0, 0, 0, 0x55, 3, 4, 0)),
 		"a licence of nothing":                 join(o, on(1003, 0x80, 0, 0, 0)),
 		"licences without end":                 join(o, bytes.Repeat(licensed(), maxRounds+1)),
+		"questions for a licence without end":  join(o, bytes.Repeat(on(1003, 0x80, 0, 0, 0, 1, 3, 8, 0, 1, 2, 3, 4), maxRounds+1)),
+		"a storm of ends and starts":           join(opening(8, 8), bytes.Repeat(join(control(deactivateAll, nil), demand(8, 8), finished()), maxStarts+1)),
+		"a storm of sizes":                     join(opening(8, 8), bytes.Repeat(join(demand(8, 8), demand(9, 9)), maxStarts)),
+		"a licence after the start":            join(opening(8, 8), licensed()),
 		"half an error of licences":            join(o, on(1003, 0x80, 0, 0, 0, 0xff, 3, 16, 0, 7)),
 		"share control cut":                    join(l, on(1003, 1)),
 		"share control of nothing":             join(l, on(1003, 0, 0, 0x11, 0)),
@@ -256,7 +260,7 @@ func TestHostileConsolesAreLeft(t *testing.T) {
 	if err := says(response(channels(1004)), keeper(forget), Config{}); !errors.Is(err, ErrWire) {
 		t.Errorf("a clipboard that nobody asked for: %v", err)
 	}
-	t.Logf("ATTACK | %d consoles that break RDP: oversize, cut, out of order, packed, redirected | each is left, at the first thing that cannot be | %d left | holds", len(all), len(all))
+	t.Logf("ATTACK | %d consoles that break RDP: oversize, cut, out of order, packed, redirected, in storms | each is left, at the first thing that cannot be | %d left | holds", len(all), len(all))
 }
 
 // seeds are consoles that say something of every kind.
