@@ -96,10 +96,10 @@ func startDisplay(t *testing.T, size string, vnc bool) *display {
 		t.Fatal(err)
 	}
 	d := &display{t: t}
-	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", size+"x24", "-nolisten", "tcp")
+	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", size+"x24", "-noreset", "-nolisten", "tcp")
 	if vnc {
 		d.port = freePort(t)
-		c = exec.Command("Xvnc", freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(d.port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
+		c = exec.Command("Xvnc", freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(d.port), "-localhost", "-SecurityTypes", "None", "-noreset", "-nolisten", "tcp")
 	}
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer

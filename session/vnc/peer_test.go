@@ -41,7 +41,7 @@ func startXvnc(t *testing.T, args ...string) *xvnc {
 		t.Fatal(err)
 	}
 	port := freePort(t)
-	c := exec.Command("Xvnc", append([]string{freeDisplay(t), "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-NeverShared=0", "-nolisten", "tcp"}, args...)...)
+	c := exec.Command("Xvnc", append([]string{freeDisplay(t), "-displayfd", "3", "-geometry", "640x480", "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-NeverShared=0", "-noreset", "-nolisten", "tcp"}, args...)...)
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer
 	c.Stderr = &said

@@ -29,7 +29,7 @@ func startX11vnc(t *testing.T, args ...string) *xvnc {
 		}
 		t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })
 	}
-	start("Xvfb", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-screen", "0", "640x480x24", "-nolisten", "tcp")
+	start("Xvfb", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-screen", "0", "640x480x24", "-noreset", "-nolisten", "tcp")
 	w.Close()
 	var number int
 	if _, err := fmt.Fscan(r, &number); err != nil {

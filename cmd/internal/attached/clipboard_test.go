@@ -33,7 +33,7 @@ func startDesk(t *testing.T) *desk {
 	must(t, err)
 	defer r.Close()
 	// A display of its own: two servers that look for one at the same time take each other's.
-	c := exec.Command("Xvnc", fmt.Sprintf(":%d", 1000+free()%20000), "-displayfd", "3", "-geometry", "320x240", "-depth", "24", "-rfbport", port, "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
+	c := exec.Command("Xvnc", fmt.Sprintf(":%d", 1000+free()%20000), "-displayfd", "3", "-geometry", "320x240", "-depth", "24", "-rfbport", port, "-localhost", "-SecurityTypes", "None", "-noreset", "-nolisten", "tcp")
 	c.Env, c.ExtraFiles = append(os.Environ(), "HOME="+t.TempDir()), []*os.File{w}
 	must(t, c.Start())
 	t.Cleanup(func() { _ = c.Process.Kill(); _ = c.Wait() })

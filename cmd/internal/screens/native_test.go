@@ -122,7 +122,7 @@ func startXvncOf(t *testing.T, size string) (device *desk, port int) {
 	device = &desk{t: t, home: t.TempDir()}
 	r, w, err := os.Pipe()
 	must(t, err)
-	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-nolisten", "tcp")
+	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-noreset", "-nolisten", "tcp")
 	w.Close()
 	var number int
 	if _, err := fmt.Fscan(r, &number); err != nil {

@@ -45,7 +45,7 @@ func startDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", "480x360x24", "-nolisten", "tcp")
+	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", "480x360x24", "-noreset", "-nolisten", "tcp")
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer
 	c.Stderr = &said

@@ -32,7 +32,7 @@ export interface Device {
 export async function device(): Promise<Device> {
   const port = await freePort();
   const all: ChildProcess[] = [];
-  const xvnc = spawn('Xvnc', [`:${1000 + (port % 20000)}`, '-displayfd', '3', '-geometry', '640x480', '-depth', '24', '-rfbport', String(port), '-localhost', '-SecurityTypes', 'None', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
+  const xvnc = spawn('Xvnc', [`:${1000 + (port % 20000)}`, '-displayfd', '3', '-geometry', '640x480', '-depth', '24', '-rfbport', String(port), '-localhost', '-SecurityTypes', 'None', '-noreset', '-nolisten', 'tcp'], { stdio: ['ignore', 'ignore', 'ignore', 'pipe'] });
   all.push(xvnc);
   const display = await new Promise<string>((done, fail) => {
     xvnc.stdio[3]!.once('data', (d: Buffer) => done(':' + d.toString().trim()));
