@@ -261,7 +261,7 @@ func (v *checker) policy(path string, p Policy) {
 	v.duration(path+".idle", p.Idle)
 	v.duration(path+".critical_section", p.Critical)
 	critical, _ := time.ParseDuration(p.Critical)
-	v.require(path+".critical_section", critical <= grant.MaxCritical && critical%time.Second == 0, "whole seconds, at most "+grant.MaxCritical.String())
+	v.require(path+".critical_section", critical <= session.MaxCritical && critical%time.Second == 0, "whole seconds, at most "+session.MaxCritical.String())
 	v.require(path+".sessions", p.Sessions >= 0, "a number of sessions, or 0 for no limit")
 	_, err := time.LoadLocation(p.Zone)
 	v.require(path+".zone", err == nil && p.Zone != "Local", `a time zone looks like "Europe/Berlin"`)

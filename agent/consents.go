@@ -58,6 +58,9 @@ func askingOf(a engine.Asked, e ledger.Entry) console.Asking {
 	if e.Asset != "" {
 		out.Reason, out.WorkOrder = wording.Clean(e.Why.Reason), wording.Clean(e.Why.WorkOrder)
 		out.Work = wording.Sentence(wording.Clean(a.Engineer.Shown()) + " may " + wording.Work(targetsOf(e), e.Why.Class, e.Why.Channels))
+		for _, words := range criticalOf(e) {
+			out.Work += " They " + words + "."
+		}
 		out.Longest = fmt.Sprintf("%d min", int(min(e.Why.Longest, e.Facts.NotAfter.Sub(a.Since)).Minutes()))
 	}
 	return out

@@ -39,11 +39,30 @@ func requestOf(e ledger.Entry, zone *time.Location, needed int) page.Request {
 	if !r.Longer {
 		r.Work += " They may " + wording.Carries(e.Why.Channels) + "."
 	}
+	for _, words := range criticalOf(e) {
+		r.Work += " They " + words + "."
+	}
 	r.When = whenOf(e, zone)
 	if len(by) > 0 {
 		r.Approved = fmt.Sprintf("Approved by %s; %d needed.", wording.List(by), needed)
 	}
 	return r
+}
+
+// criticalOf is what was signed of critical sections, in words after "they".
+func criticalOf(e ledger.Entry) []string {
+	if e.Why.Critical == 0 {
+		return nil
+	}
+	return wording.Critical(lasting(e.Why.Critical))
+}
+
+// lasting is a time that was signed, in whole minutes where it is that.
+func lasting(d time.Duration) string {
+	if d%time.Minute == 0 {
+		return fmt.Sprintf("%d min", d/time.Minute)
+	}
+	return fmt.Sprintf("%d s", d/time.Second)
 }
 
 // whenOf is how long a session may be, and in which window it may be.
@@ -52,5 +71,5 @@ func whenOf(e ledger.Entry, zone *time.Location) string {
 	if e.Kind == grant.KindExtension {
 		return "The session would go on until " + to.Format("2 Jan 15:04") + " at the latest."
 	}
-	return fmt.Sprintf("For %d min at the most, between %s and %s.", int(e.Why.Longest.Minutes()), from.Format("2 Jan 15:04"), to.Format("2 Jan 15:04"))
+	return fmt.Sprintf("For %s at the most, between %s and %s.", lasting(e.Why.Longest), from.Format("2 Jan 15:04"), to.Format("2 Jan 15:04"))
 }

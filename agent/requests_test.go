@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 )
@@ -33,6 +34,9 @@ func TestWhatWaitsForTheHospitalIsShownAsItWasSigned(t *testing.T) {
 		}
 	}
 	_, first := ask("CT", "Tube arcs")
+	if words := criticalOf(ledger.Entry{Why: ledger.Why{Critical: 90 * time.Second}}); len(words) != 1 || !strings.Contains(words[0], "critical sections of at most 90 s in all") {
+		t.Errorf("a critical section reads %q", words)
+	}
 	s.now = s.now.Add(time.Minute)
 	_, second := ask("MR", "Coil")
 	seen := func() string {

@@ -24,5 +24,11 @@ const (
 	MaxFresh     = 5 * time.Minute
 )
 
+// Of critical sections: what a grant gives, an agent declares and the link takes.
+const (
+	MaxCritical    = 30 * time.Minute // of one session in all: what a device takes for its firmware
+	MaxCriticalWhy = 200              // bytes of why there is one
+)
+
 // MaxSaid bounds what an agent tells and what the link takes, in one.
 const MaxSaid = 256 // bytes of what a source of a scanner's state adds: one line

@@ -46,8 +46,8 @@ func (d *Devices) DialRDP(ctx context.Context, t ledger.Ticket, service string, 
 	}
 	var shown session.Certificate
 	tls, err := target.proves(func(c session.Certificate) {
-		if shown = c; c.Known == session.KnownRefused {
-			use.Proved(c)
+		if shown = c; c.Known == session.KnownRefused || c.Known == session.KnownFirst {
+			use.Proved(c) // whatever becomes of the login
 		}
 	})
 	if err != nil {

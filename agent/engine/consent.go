@@ -135,25 +135,35 @@ func (cs *consents) grant(t *Ticket, now time.Time) *consent {
 	return c
 }
 
-// room refuses one asking too many: of one grant ever, of one engineer and of all at a time.
+// room refuses one asking too many: of one grant ever, of one engineer, of one vendor, at one
+// asset and of all at a time.
 func (cs *consents) room(t *Ticket, of *consent) error {
-	all, theirs := 0, 0
+	all, theirs, vendors, assets := 0, 0, 0, 0
 	for _, c := range cs.of {
 		if c.asking == nil {
 			continue
 		}
-		if all++; c.asking.t.Engineer.Identity == t.Engineer.Identity {
-			theirs++
-		}
+		all++
+		of := c.asking.t
+		theirs += count(of.Engineer.Identity == t.Engineer.Identity)
+		vendors += count(of.Engineer.Iss == t.Engineer.Iss)
+		assets += count(of.Asset == t.Asset)
 	}
 	switch {
 	case of.failed >= maxAskings:
 		return session.Errorf(session.Refused, "The operator at %s was asked %d times and has not let this session open.", t.Asset, of.failed).
 			WithNext("Call the hospital, and request access again.")
-	case theirs >= maxAskingEach || all >= maxAsking:
+	case theirs >= maxAskingEach || vendors >= maxAsking/2 || assets >= maxAsking/4 || all >= maxAsking:
 		return session.Errorf(session.Refused, "The operators are asked about other sessions already.").WithNext("Connect again when they have answered.")
 	}
 	return nil
+}
+
+func count(one bool) int {
+	if one {
+		return 1
+	}
+	return 0
 }
 
 func newCode() (string, error) {

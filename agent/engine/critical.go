@@ -320,7 +320,7 @@ func (s *liveSession) critical() *link.Critical {
 	if !on {
 		return nil
 	}
-	return &link.Critical{Began: c.began.UTC(), Until: c.until.deadline.UTC(), Why: wording.Line(c.why, 200), Alarm: c.alarm}
+	return &link.Critical{Began: c.began.UTC(), Until: c.until.deadline.UTC(), Why: wording.Line(c.why, session.MaxCriticalWhy), Alarm: c.alarm}
 }
 
 // deadline is when the session ends: its own end, or that of the critical section which

@@ -26,7 +26,7 @@ const (
 
 	maxAskings    = 8  // of one grant, ever, that end without consent
 	maxAskingEach = 8  // at a time, of one engineer
-	maxAsking     = 64 // of all
+	maxAsking     = 64 // of all; of one vendor half, and of one asset a quarter
 	maxWrong      = 3  // codes, until another is asked for
 
 	maxName = 100 // bytes of the name of somebody who watches

@@ -65,7 +65,7 @@ func (e *entry) mayCritical(length time.Duration, why string, now time.Time) err
 		return denied("The hospital granted no critical section in this session.", "Ask for a session with one: sallyport request new --critical 15m.")
 	case !e.critical.IsZero():
 		return refused("A critical section of this session is on.", "End it first, with sallyport critical --end.", nil)
-	case length < time.Second || !wording.Plain(why) || len(why) < 1 || len(why) > maxSectionWhy:
+	case length < time.Second || !wording.Plain(why) || len(why) < 1 || len(why) > session.MaxCriticalWhy:
 		return refused("A critical section has a length, and a reason of one line.", "Say how long it takes, and what for.", nil)
 	case length > left:
 		return denied(fmt.Sprintf("Of the critical section that was granted, %s in all, %s are left.", granted, left), "Ask for less, or for a new session.")

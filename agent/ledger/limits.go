@@ -11,7 +11,6 @@ const (
 	maxPending    = 2 * grant.MaxVendorWaiting // requests that wait for an answer; extensions beside them
 	maxExtensions = 64                         // of one grant
 	maxSections   = 64                         // critical ones, of one session
-	maxSectionWhy = 200                        // bytes of an engineer's reason for one
 	maxCauses     = 8                          // that freeze one session at a time
 	maxConsenter  = 400                        // bytes of who let a session open
 	maxBars       = 256                        // scopes that are frozen by name; everything can be, beside them

@@ -139,15 +139,17 @@ type Why struct {
 	Class             session.Class       // the grant's, once there is one
 	Channels          []session.Channel   // likewise
 	Longest           time.Duration       // the session's, likewise
+	Critical          time.Duration       // of critical sections in all, likewise
 	Begins            time.Time           // from when on it was asked for
 	Client            session.ClientClass // in which kind of program they signed
 }
 
 func (e *entry) why() Why {
-	w := Why{Reason: e.request.Reason, WorkOrder: e.request.Ref, Class: e.request.Class, Channels: slices.Clone(e.request.Channels), Longest: time.Duration(e.request.MaxS) * time.Second,
+	w := Why{Reason: e.request.Reason, WorkOrder: e.request.Ref, Class: e.request.Class, Channels: slices.Clone(e.request.Channels), Longest: time.Duration(e.request.MaxS) * time.Second, Critical: time.Duration(e.request.Crit) * time.Second,
 		Begins: time.Unix(e.request.NBF, 0).UTC(), Client: e.rec.Engineer.Client}
 	if e.admitted() {
 		w.Class, w.Channels, w.Longest = e.granted.Class, slices.Clone(e.granted.Channels), time.Duration(e.granted.MaxS)*time.Second
+		w.Critical = time.Duration(e.granted.Crit) * time.Second
 	}
 	return w
 }

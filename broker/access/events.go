@@ -66,12 +66,21 @@ func (r record) reported(rep link.SessionReport) []witness.Event {
 		add(witness.SessionOpened, map[string]string{"service": rep.Service,
 			"opened": rep.Opened.UTC().Format(time.RFC3339), "deadline": rep.Deadline.UTC().Format(time.RFC3339)})
 	}
+	told := r.Session.Told
+	often := func(what string, details map[string]string) { // an agent could tell it without end
+		if told++; told == maxTold {
+			details["more"] = "is not written down of this session"
+		}
+		if told <= maxTold {
+			add(what, details)
+		}
+	}
 	for _, c := range r.Session.newCertificates(rep) {
-		add(witness.CertificateShown, map[string]string{"service": c.Service, "sha256": c.SHA256, "known": string(c.Known), "old-tls": c.Old})
+		often(witness.CertificateShown, map[string]string{"service": c.Service, "sha256": c.SHA256, "known": string(c.Known), "old-tls": c.Old})
 	}
 	if what, details := criticalNews(r.Session.Critical, rep.Critical); what != "" {
 		details["what"] = what
-		add(witness.CriticalSection, details)
+		often(witness.CriticalSection, details)
 	}
 	if r.Session.Ended.IsZero() && !rep.Ended.IsZero() || !rep.Ended.IsZero() && rep.Reason != r.Session.Reason {
 		add(witness.SessionEnded, map[string]string{"reason": string(rep.Reason), "ended": rep.Ended.UTC().Format(time.RFC3339)})

@@ -101,10 +101,18 @@ func TestEveryStepIsWrittenDown(t *testing.T) {
 		rep.Seq++
 	}
 	w.wrote(b, witness.CertificateShown)
+	for i := range 600 { // and what changes for ever is not written down for ever
+		rep.Certificates[0].Known = []session.Known{session.KnownHeld, session.KnownFirst}[i%2]
+		w.must(w.ReportSession(ctx, "NGH", "main", rep))
+		rep.Seq++
+	}
+	if got := b.kinds(); len(got) != 499 {
+		t.Errorf("%d certificates are written down", len(got))
+	}
 	_, err := w.Kill(ctx, ben, sid(r))
 	w.must(err)
 	w.wrote(b, witness.SessionKilled, witness.SessionEnded)
-	rep.Seq, rep.Ended, rep.Reason = 9, w.clock(), session.KilledRemote
+	rep.Seq, rep.Ended, rep.Reason = rep.Seq+1, w.clock(), session.KilledRemote
 	w.must(w.ReportSession(ctx, "NGH", "main", rep))
 	w.wrote(b)
 

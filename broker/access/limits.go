@@ -27,6 +27,7 @@ const (
 	mostRead   = 5000             // documents that one answer looks at; it says where to go on
 	maxToken   = idtoken.MaxToken // bytes
 	maxDenial  = 500              // bytes
+	maxTold    = 500              // events of one session's certificates and critical sections
 	maxWhy     = 500              // bytes of why a recording is looked at
 	saltBytes  = 32
 	maxComment = 1000 // characters of a review

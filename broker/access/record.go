@@ -87,6 +87,7 @@ type sessionFacts struct {
 	Critical   *Critical         `json:"critical,omitempty"`
 
 	Certificates []session.Certificate `json:"certificates,omitempty"` // one of a service
+	Told         int                   `json:"told,omitempty"`         // events of what may change and change again
 }
 
 // debt is what the agent still has to be told.

@@ -10,7 +10,6 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
-	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -257,7 +256,11 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	if rep.Seq <= s.Seq {
 		return
 	}
+	if what, _ := criticalNews(s.Critical, rep.Critical); what != "" {
+		s.Told = min(s.Told+1, maxTold)
+	}
 	for _, c := range s.newCertificates(rep) {
+		s.Told = min(s.Told+1, maxTold)
 		s.Certificates = slices.DeleteFunc(s.Certificates, func(x session.Certificate) bool { return x.Service == c.Service })
 		s.Certificates = append(s.Certificates, c)
 	}
@@ -312,7 +315,7 @@ func (a *Access) plausible(r record, rep link.SessionReport) (_ link.SessionRepo
 	if rep.Critical != nil {
 		section := *rep.Critical
 		within(&section.Began, now)
-		within(&section.Until, section.Began.Add(grant.MaxCritical))
+		within(&section.Until, section.Began.Add(session.MaxCritical))
 		rep.Critical = &section
 	}
 	if rep.NoDevice != nil {

@@ -59,27 +59,34 @@ func (p *program) connect(ctx context.Context, who signedIn, target, listen stri
 	if err := showsScreen(ctx, who, of); err != nil {
 		return err
 	}
-	if err := keyed(who, access.Request); err != nil {
-		return err
-	}
-	bundle, err := who.bundle(of.Site)
-	if err != nil {
-		return err
-	}
-	identity, err := session.ParseKeyLine(bundle.Identity)
-	if err != nil {
-		return err
-	}
-	key, err := who.home.PrivateKey(access.Request)
+	inner, key, err := both(who, of.Site, access.Request)
 	if err != nil {
 		return err
 	}
 	d := &distant{p: p, who: who, to: api.Attach{Site: of.Site, Asset: of.Asset, Service: of.Service, Inside: true},
-		inner: attach.InnerClient(identity), proof: attach.Proof{Session: access.Session, Opening: attach.ConsoleOpening()}, key: key}
+		inner: inner, proof: attach.Proof{Session: access.Session, Opening: attach.ConsoleOpening()}, key: key}
 	return p.serveViewers(ctx, d, listen, of.String(), func(ctx context.Context) error {
 		_, _, err := p.entry(ctx, who, of)
 		return err
 	})
+}
+
+// both are how the agent of a site is known, and the key of a request by which it knows the
+// engineer.
+func both(who signedIn, site, request string) (inner *tls.Config, key crypto.Signer, err error) {
+	if err := keyed(who, request); err != nil {
+		return nil, nil, err
+	}
+	bundle, err := who.bundle(site)
+	if err != nil {
+		return nil, nil, err
+	}
+	identity, err := session.ParseKeyLine(bundle.Identity)
+	if err != nil {
+		return nil, nil, err
+	}
+	key, err = who.home.PrivateKey(request)
+	return attach.InnerClient(identity), key, err
 }
 
 // showsScreen refuses a service that shows no screen.
@@ -189,11 +196,25 @@ func (d *distant) open(ctx context.Context) (io.ReadWriteCloser, error) {
 
 // attach proves the key to the agent itself.
 func (d *distant) attach(ctx context.Context) (net.Conn, *attach.Client, error) {
-	raw, err := d.who.broker.Attach(ctx, d.to)
+	conn, client, err := inside(ctx, d.who, d.to, d.inner)
 	if err != nil {
 		return nil, nil, err
 	}
-	conn := tls.Client(raw, d.inner)
+	client.Told = func(n attach.Notice) { d.p.warn("%s", n.Text) }
+	if _, err := client.Begin(d.key, d.proof); err != nil {
+		_ = conn.Close()
+		return nil, nil, err
+	}
+	return conn, client, nil
+}
+
+// inside reaches the agent itself, which is known by its key, and is challenged there.
+func inside(ctx context.Context, who signedIn, to api.Attach, inner *tls.Config) (net.Conn, *attach.Client, error) {
+	raw, err := who.broker.Attach(ctx, to)
+	if err != nil {
+		return nil, nil, err
+	}
+	conn := tls.Client(raw, inner)
 	within, cancel := context.WithTimeout(ctx, innerTime)
 	defer cancel()
 	if err := conn.HandshakeContext(within); err != nil {
@@ -202,15 +223,10 @@ func (d *distant) attach(ctx context.Context) (net.Conn, *attach.Client, error) 
 			WithNext("Try again; if it stays so, ask the hospital for its trust bundle again, and tell whoever runs the broker.")
 	}
 	client, err := attach.NewClient(conn)
-	if err == nil {
-		client.Told = func(n attach.Notice) { d.p.warn("%s", n.Text) }
-		_, err = client.Begin(d.key, d.proof)
-	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, nil, err
 	}
-	return conn, client, nil
+	return conn, client, err
 }
 
 // told passes on what the agent says while a viewer looks.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"time"
 
@@ -62,18 +61,7 @@ func (p *program) critical(ctx context.Context, who signedIn, typed string, ask 
 	if err != nil {
 		return err
 	}
-	if err := keyed(who, s.Request); err != nil {
-		return err
-	}
-	bundle, err := who.bundle(s.Site)
-	if err != nil {
-		return err
-	}
-	identity, err := session.ParseKeyLine(bundle.Identity)
-	if err != nil {
-		return err
-	}
-	key, err := who.home.PrivateKey(s.Request)
+	inner, key, err := both(who, s.Site, s.Request)
 	if err != nil {
 		return err
 	}
@@ -81,23 +69,14 @@ func (p *program) critical(ctx context.Context, who signedIn, typed string, ask 
 	if err != nil {
 		return err
 	}
-	raw, err := who.broker.Attach(ctx, api.Attach{Site: s.Site, Asset: s.Asset, Service: s.Service, Inside: true})
-	if err != nil {
-		return err
-	}
-	conn := tls.Client(raw, attach.InnerClient(identity))
-	defer conn.Close()
 	within, cancel := context.WithTimeout(ctx, innerTime)
 	defer cancel()
-	if err := conn.HandshakeContext(within); err != nil {
-		return session.Errorf(session.Unreachable, "The hospital's agent could not be reached safely: %w", err).
-			WithNext("Try again; if it stays so, tell whoever runs the broker.")
-	}
-	defer context.AfterFunc(within, func() { _ = conn.Close() })()
-	agent, err := attach.NewClient(conn)
+	conn, agent, err := inside(within, who, api.Attach{Site: s.Site, Asset: s.Asset, Service: s.Service, Inside: true}, inner)
 	if err != nil {
 		return err
 	}
+	defer conn.Close()
+	defer context.AfterFunc(within, func() { _ = conn.Close() })()
 	words, err := agent.Ask(key, attach.Proof{Role: attach.RoleCritical, Session: id.Session(), Opening: opening})
 	if err == nil {
 		p.print("%s", words)

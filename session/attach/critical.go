@@ -1,6 +1,11 @@
 package attach
 
-import "github.com/sallyport/sallyport/session/wording"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
+)
 
 // Critical is the opening of a proof for a critical section: begin one, or end it.
 type Critical struct {
@@ -11,7 +16,7 @@ type Critical struct {
 
 // Check refuses what is neither a section nor the end of one.
 func (c Critical) Check() error {
-	begins := c.Seconds > 0 && c.Seconds <= maxCritical && len(c.Why) > 0 && len(c.Why) <= maxWhy && wording.Plain(c.Why)
+	begins := c.Seconds > 0 && c.Seconds <= int(session.MaxCritical/time.Second) && len(c.Why) > 0 && len(c.Why) <= session.MaxCriticalWhy && wording.Plain(c.Why)
 	if c.End && c.Seconds == 0 && c.Why == "" || !c.End && begins {
 		return nil
 	}

@@ -2,14 +2,12 @@ package attach
 
 // Bounds of frames in bytes.
 const (
-	MaxPayload  = 64 << 10
-	MaxJSON     = 16 << 10
-	maxOpening  = 4 << 10
-	maxPing     = 8
-	header      = 5
-	maxCritical = 24 * 3600 // seconds of a critical section; the grant says how many
-	maxWhy      = 200       // of why it is
-	maxTold     = 400       // of a sentence that a person is shown
+	MaxPayload = 64 << 10
+	MaxJSON    = 16 << 10
+	maxOpening = 4 << 10
+	maxPing    = 8
+	header     = 5
+	maxTold    = 400 // of a sentence that a person is shown
 )
 
 // Bounds of a terminal. Its screen is kept by the agent, so it cannot be any size.

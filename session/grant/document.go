@@ -218,8 +218,8 @@ func (t Terms) check(noun string) error {
 		return invalid(noun, "does not end after it begins", "Give a window whose end lies after its beginning.")
 	case t.MaxS < 1 || t.MaxS > math.MaxInt32:
 		return invalid(noun, "does not say how long a session may be", "")
-	case t.Crit < 0 || t.Crit > int64(MaxCritical/time.Second):
-		return invalid(noun, "has a critical section of an impossible length", "A critical section is at most "+span(MaxCritical)+" long.")
+	case t.Crit < 0 || t.Crit > int64(session.MaxCritical/time.Second):
+		return invalid(noun, "has a critical section of an impossible length", "A critical section is at most "+span(session.MaxCritical)+" long.")
 	case t.Crit > 0 && t.Class != session.Disruptive:
 		return invalid(noun, "has a critical section in a class that is not disruptive", "Only disruptive work has critical sections.")
 	}

@@ -26,10 +26,6 @@ const (
 	MaxVendorWaiting = 128 // requests of one vendor's engineers, at one hospital: half of what its agent takes
 )
 
-// MaxCritical is the longest critical section that any policy allows: what a device takes
-// to write its firmware, and no more.
-const MaxCritical = 30 * time.Minute
-
 // Of times. An asset's policy narrows the first two.
 const (
 	defaultLongest = 8 * time.Hour       // of a session: a shift

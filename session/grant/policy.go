@@ -90,8 +90,8 @@ func Settle(a session.Asset) (session.Asset, error) {
 		return a, misconfigured("%s has an idle time or a number of sessions below zero", a.Name)
 	case p.Longest < time.Second || p.Window < time.Second:
 		return a, misconfigured("%s has a longest session or window of no length", a.Name)
-	case p.Critical < 0 || p.Critical > MaxCritical || p.Critical%time.Second != 0:
-		return a, misconfigured("%s allows a critical section of %s; whole seconds up to %s are possible", a.Name, p.Critical, MaxCritical)
+	case p.Critical < 0 || p.Critical > session.MaxCritical || p.Critical%time.Second != 0:
+		return a, misconfigured("%s allows a critical section of %s; whole seconds up to %s are possible", a.Name, p.Critical, session.MaxCritical)
 	case p.Consent != "" && !p.Consent.Known():
 		return a, misconfigured("%s asks the operator for %.40q; none, operator and code are possible", a.Name, p.Consent)
 	case !subset(p.Accept.Engineer, engineerClasses()) || !subset(p.Accept.Approver, approverClasses()):

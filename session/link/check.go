@@ -110,7 +110,7 @@ func (r SessionReport) check() error {
 	if r.Protocol != "" && !r.Protocol.Known() {
 		return invalid("a report about a session of an unknown protocol")
 	}
-	if c := r.Critical; c != nil && (c.Began.IsZero() || !c.Until.After(c.Began) || c.Until.Sub(c.Began) > maxCritical || len(c.Why) > maxCriticalWhy) {
+	if c := r.Critical; c != nil && (c.Began.IsZero() || !c.Until.After(c.Began) || c.Until.Sub(c.Began) > session.MaxCritical || len(c.Why) > session.MaxCriticalWhy) {
 		return invalid("a report about a critical section that is none")
 	}
 	for _, rec := range r.Recordings {

@@ -16,9 +16,7 @@ const (
 	maxRelays    = 4        // relay connections of one agent
 	MaxStandings = 50       // scanners of one report of how they stand
 
-	maxCritical    = 24 * time.Hour // of a critical section; the grant says how long
-	maxCriticalWhy = 200            // bytes of why there is one
-	maxUnsaid      = 2 * MaxStreams // connections of one agent that have not said their role
+	maxUnsaid = 2 * MaxStreams // connections of one agent that have not said their role
 
 	handshakeTime = 10 * time.Second // from accept to the end of the first frame
 	writeTime     = 10 * time.Second // for one frame to leave

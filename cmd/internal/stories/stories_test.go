@@ -66,7 +66,7 @@ func TestStories(t *testing.T) {
 			"terminal": cmdTerminal, "type": cmdType, "shows": cmdShows, "hangs-up": cmdHangsUp, "running": cmdRunning,
 			"clock": cmdClock, "passed": cmdPassed, "by": cmdBy, "each-line": cmdEachLine, "await": cmdAwait, "flips": cmdFlips, "wait-torn": cmdWaitTorn, "agent-back": cmdAgentBack,
 			"seeks": cmdSeeks, "looks": cmdLooks, "says": cmdSays,
-			"free-port": cmdFreePort, "stands": cmdStands, "scans": cmdScans, "writes": cmdWrites, "reads": cmdReads,
+			"free-port": cmdFreePort, "stands": cmdStands, "outlives": cmdOutlives, "scans": cmdScans, "writes": cmdWrites, "reads": cmdReads,
 			"take": func(ts *testscript.TestScript, _ bool, args []string) { take(ts, args[0], args[1]) },
 		},
 		Setup: func(env *testscript.Env) error {
