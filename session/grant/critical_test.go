@@ -56,7 +56,7 @@ func TestACriticalSectionIsBounded(t *testing.T) {
 	if err != nil || g.Crit != 900 {
 		t.Fatalf("%+v, %v", g, err)
 	}
-	for name, less := range map[string]Less{"none": {NoCrit: true}, "a milder class": {Class: session.NonDisruptive}} {
+	for name, less := range map[string]Less{"a milder class": {Class: session.NonDisruptive}} {
 		if g, err := Draft(doc, agent, less); err != nil || g.Crit != 0 || !g.Narrows(r) {
 			t.Errorf("%s: %+v, %v", name, g, err)
 		}
@@ -74,7 +74,7 @@ func TestACriticalSectionIsBounded(t *testing.T) {
 			t.Errorf("%s: %v", critical, err)
 		}
 	}
-	if _, err := Settle(scanner(MaxCritical + time.Second)); err == nil {
+	if _, err := Settle(scanner(session.MaxCritical + time.Second)); err == nil {
 		t.Error("a policy beyond the bound")
 	}
 	x := criticalRequest()

@@ -102,8 +102,10 @@ func webRequests(t *testing.T, key string) []requestVector {
 	longer := now
 	longer.Kind, longer.Parent, longer.Key = grant.KindExtension, ids()[1].Text, ""
 	longer.Reason = strings.Repeat("ü", 500)
+	flashing := ahead
+	flashing.Crit = 900
 	var out []requestVector
-	for i, r := range []grant.Request{now, ahead, longer} {
+	for i, r := range []grant.Request{now, ahead, longer, flashing} {
 		doc, salt := marshal(t, r), saltOf(byte(i))
 		sum := grant.RequestHash(doc)
 		out = append(out, requestVector{r, string(doc), hex.EncodeToString(sum[:]), salt[:], grant.RequestNonce(doc, salt)})
@@ -119,8 +121,10 @@ func webGrants(t *testing.T, key string) []grantVector {
 	}
 	bound := plain
 	bound.Obl, bound.Channels = []string{grant.Consent, grant.Record, grant.ViewOnly}, []session.Channel{}
+	flashing := plain
+	flashing.Class, flashing.Crit = session.Disruptive, 900
 	var out []grantVector
-	for i, g := range []grant.Grant{plain, bound} {
+	for i, g := range []grant.Grant{plain, bound, flashing} {
 		doc, salt, token := marshal(t, g), saltOf(byte(100+i)), "e30.e30.c2ln"
 		sum := grant.GrantHash(doc)
 		out = append(out, grantVector{g, string(doc), hex.EncodeToString(sum[:]), salt[:], token,

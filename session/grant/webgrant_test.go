@@ -40,6 +40,8 @@ func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 	wide.Reason, wide.Ref = `Röhre "B" \ <tube> & 冷却 🩻 / é`, ""
 	longer := asked
 	longer.Kind, longer.Parent, longer.Key = grant.KindExtension, session.ID{15: 9}.Text(), ""
+	flashing := wide
+	flashing.Crit = 900
 	all := webGrantVectors{Refused: []map[string]any{
 		{"maxs": asked.MaxS + 1}, {"exp": asked.EXP + 1}, {"exp": asked.NBF}, {"class": "disruptive"}, {"channels": []string{"shell", "control"}}, {"maxs": 0},
 	}}
@@ -52,6 +54,8 @@ func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 		{"shorter", asked, map[string]any{"maxs": 300}},
 		{"everything less", wide, map[string]any{"maxs": 600, "exp": asked.NBF + 3600, "class": "observe", "channels": []string{"files-out", "shell"}}},
 		{"an extension", longer, map[string]any{}},
+		{"with critical sections", flashing, map[string]any{}},
+		{"of a class that has none", flashing, map[string]any{"class": "non-disruptive"}},
 	} {
 		raw := marshal(t, c.request)
 		g, err := grant.Draft(raw, draftsAgent, changed(t, grant.Less{}, c.less))

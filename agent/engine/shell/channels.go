@@ -128,22 +128,34 @@ func newTally(m *held.Memory) tally {
 }
 
 // take counts a channel in, unless one of those whose it is has too many; give counts it out.
-func (t *tally) take(of *engine.Ticket) bool {
+// Its error says whose share is full.
+func (t *tally) take(of *engine.Ticket) error {
 	who := of.Engineer.Identity
 	vendor := session.Identity{Iss: who.Iss}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.sessions[of.ID] >= maxSessionChannels || t.people[who] >= maxPersonChannels || t.people[vendor] >= maxVendorChannels || t.all >= maxAllChannels {
-		return false
+	full := ""
+	switch {
+	case t.sessions[of.ID] >= maxSessionChannels:
+		full = "This session has"
+	case t.people[who] >= maxPersonChannels:
+		full = "Your sessions have"
+	case t.people[vendor] >= maxVendorChannels:
+		full = "The sessions of your company have"
+	case t.all >= maxAllChannels:
+		full = "The sessions at this agent have"
 	}
-	if t.memory.Change(held.Owner{Session: of.ID, Who: who}, 0, channelCost) != nil {
-		return false
+	if full != "" {
+		return session.Errorf(session.Refused, "%s too many shells and transfers open.", full).WithNext("Close some of them, or try again when others have.")
+	}
+	if err := t.memory.Change(held.Owner{Session: of.ID, Who: who}, 0, channelCost); err != nil {
+		return err
 	}
 	t.sessions[of.ID]++
 	t.people[who]++
 	t.people[vendor]++
 	t.all++
-	return true
+	return nil
 }
 
 func (t *tally) give(of *engine.Ticket) {

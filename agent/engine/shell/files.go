@@ -117,8 +117,8 @@ func (t *browserTerminal) sftp(browser context.Context, work func(files.Config) 
 		return session.Errorf(session.Refused, "This terminal has too much open already.").WithNext("Reload the page.")
 	}
 	defer t.channels.give()
-	if !t.line.open.take(t.t) {
-		return session.Errorf(session.Refused, "This session has too many shells and transfers open.").WithNext("Close some of them.")
+	if err := t.line.open.take(t.t); err != nil {
+		return err
 	}
 	defer t.line.open.give(t.t)
 	return t.c.Do(func() error { return t.transfer(browser, work) })

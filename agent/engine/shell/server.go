@@ -180,9 +180,9 @@ func (s *sshClient) channel(ctx context.Context, t *engine.Ticket, nc gossh.NewC
 		return
 	}
 	defer s.channels.give()
-	if !s.line.open.take(t) {
-		s.conn.Refuse("channel session", "too many in the session")
-		s.reject(nc, gossh.ResourceShortage, "This session has too many channels: close some of its shells and transfers.")
+	if err := s.line.open.take(t); err != nil {
+		s.conn.Refuse("channel session", "a share is full")
+		s.reject(nc, gossh.ResourceShortage, engine.Words(err))
 		return
 	}
 	defer s.line.open.give(t)

@@ -23,32 +23,32 @@ func TestOnesShareOfTheChannelsLeavesOthersTheirs(t *testing.T) {
 	}
 	busy := of("vendor", "eva")
 	for range maxSessionChannels {
-		if !w.line.open.take(busy) {
+		if w.line.open.take(busy) != nil {
 			t.Fatal("refused within its share")
 		}
 	}
-	if w.line.open.take(busy) {
+	if w.line.open.take(busy) == nil {
 		t.Error("one channel too many")
 	}
 	w.line.open.give(busy)
-	if !w.line.open.take(busy) {
+	if w.line.open.take(busy) != nil {
 		t.Error("what was given back is not there")
 	}
 	t.Logf("ATTACK | one session's channels take all of an agent's %d | others go on | %d are opened | holds", maxAllChannels, maxSessionChannels)
-	for w.line.open.take(of("vendor", "eva")) { // in one session after another
+	for w.line.open.take(of("vendor", "eva")) == nil { // in one session after another
 	}
 	if w.line.open.all != maxPersonChannels {
 		t.Errorf("one engineer has %d channels", w.line.open.all)
 	}
-	for n := 0; w.line.open.take(of("vendor", string(rune('f'+n)))); n++ {
+	for n := 0; w.line.open.take(of("vendor", string(rune('f'+n)))) == nil; n++ {
 	}
 	if w.line.open.all != maxVendorChannels {
 		t.Errorf("one vendor has %d channels", w.line.open.all)
 	}
-	if !w.line.open.take(of("north", "ina")) {
+	if w.line.open.take(of("north", "ina")) != nil {
 		t.Error("another vendor has none left")
 	}
-	for n := 0; w.line.open.take(of(string(rune('a'+n)), "x")); n++ {
+	for n := 0; w.line.open.take(of(string(rune('a'+n)), "x")) == nil; n++ {
 	}
 	if w.line.open.all != maxAllChannels {
 		t.Errorf("%d channels in all", w.line.open.all)

@@ -10,7 +10,7 @@ const text = (b: Uint8Array) => new TextDecoder().decode(b);
 function asked(r: any): d.RequestTerms {
   return {
     id: r.rid, kind: r.kind, parent: r.parent, site: r.site, asset: r.asset, services: r.services, class: r.class, channels: r.channels,
-    from: r.nbf, until: r.exp, longest: r.maxs, engineer: r.eng, key: r.key, reason: r.reason, workOrder: r.ref,
+    from: r.nbf, until: r.exp, longest: r.maxs, critical: r.crit, engineer: r.eng, key: r.key, reason: r.reason, workOrder: r.ref,
   };
 }
 
@@ -30,7 +30,7 @@ test('grants: bytes, hashes, the nonces of approvals and activations', async () 
     const g = v.document;
     const doc = d.grantDocument({
       id: g.gid, request: g.req, site: g.site, agent: g.agent, asset: g.asset, services: g.services, class: g.class, channels: g.channels,
-      from: g.nbf, until: g.exp, longest: g.maxs, obligations: g.obl,
+      from: g.nbf, until: g.exp, longest: g.maxs, critical: g.crit, obligations: g.obl,
     });
     expect(text(doc)).toBe(v.bytes);
     expect(d.hex(await d.grantHash(doc))).toBe(v.hash);
