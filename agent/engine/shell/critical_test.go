@@ -70,7 +70,7 @@ func newFlash(t *testing.T, longest time.Duration) *flash {
 	w.furnish()
 	w.listen()
 	f.key, f.ticket = f.engineer(session.Disruptive)
-	b.left[f.ticket.ID] = time.Hour
+	b.left[f.ticket.ID] = 25 * time.Minute
 	return f
 }
 
@@ -257,13 +257,13 @@ func TestWhoDeclaresNoCriticalSection(t *testing.T) {
 		}
 		must(t, f.engine.End(p.ID, session.Completed, "Tom"))
 	}
-	if err := f.declare(3601); session.KindOf(err) != session.Denied {
+	if err := f.declare(1501); session.KindOf(err) != session.Denied {
 		t.Errorf("longer than granted: %v", err)
 	}
 	if c := f.section(); c != nil {
 		t.Fatalf("%+v", c)
 	}
-	must(t, f.declare(3000))
+	must(t, f.declare(1400))
 	if err := f.declare(10); session.KindOf(err) != session.Refused {
 		t.Errorf("a second one: %v", err)
 	}

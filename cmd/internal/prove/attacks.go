@@ -93,6 +93,8 @@ func control() []attack {
 		{"critical sections, states and freezes at random, while two sessions type", "in a section it goes on, all else is frozen, and so is it after", "agent/engine/shell", "^TestRandomSectionsAndStates$|^TestACriticalSectionIsNotCutByTheState$"},
 		{"a broker, another class, another key, a second or longer one claims a critical section", "refused by the agent, in words", "agent/engine/shell", "^TestWhoDeclaresNoCriticalSection$"},
 		{"a session that goes on past its deadline by a critical section", "ends with the section; a restart inside gives nothing", "agent/engine/shell", "^TestASectionOutlastsTheDeadlineAndNoMore$"},
+		{"an engineer guesses the operator's code", "24 tries of one grant", "agent/engine/shell", "^TestOnlyTheRightCodeOpens$"},
+		{"one engineer, vendor or scanner takes all that operators are asked", "8, a half and a quarter of 64; others are let in", "agent/engine", "^TestAskingsAreShared$"},
 		{"keys and clicks without end at a console whose scanner's state forbids it", "0 reach it, the picture goes on", "agent/engine/screen", "^TestNoKeyReachesAConsoleWhoseStateForbidsIt$"},
 		{"a scanner's device, a silent source or a restart that would permit what nobody declared", "only a person's word relaxes, and it ends", "agent/modality", "^TestADeviceNeverPermits$|^TestOneMoreSourceNeverRelaxes$|^TestTimeAloneNeverRelaxes$"},
 		{"a line of the agent that forgets the gate", "its connection sends nothing", "agent/device", "^TestNothingIsSentPastTheGate$"},

@@ -213,9 +213,22 @@ func TestAConsoleWithNLAThroughConnect(t *testing.T) {
 	must(t, exec.Command("xsetroot", "-display", d.display, "-solid", "#204060").Run())
 	port := startShadow(t, d)
 	password := filepath.Join(t.TempDir(), "password")
-	must(t, os.WriteFile(password, []byte(secret+"\n"), 0o600))
+	must(t, os.WriteFile(password, []byte("a guess\n"), 0o600))
 	h := raise(t, fmt.Sprintf(`{name: console-rdp, protocol: rdp, port: %d, login: {user: svc, domain: "", password: "file:%s"}}`, port, password), "control")
 	id := h.grant(h.granted("console-rdp"))
+	h.fails("console-rdp", "refused the login")
+	known := func(as session.Known) {
+		t.Helper()
+		until(t, "the hospital is told that the certificate is "+string(as), func() bool {
+			all := h.session(id).Certificates
+			return len(all) == 1 && all[0].Known == as
+		})
+	}
+	known(session.KnownFirst) // the agent holds it, though nobody was let in
+	h.run("approver", "sessions", "kill", id)
+
+	must(t, os.WriteFile(password, []byte(secret+"\n"), 0o600))
+	id = h.grant(h.granted("console-rdp"))
 	engineer := lend(t, h.door("engineer", "connect", "NGH-PETCT1/console-rdp", "-o", "json"))
 	for _, colour := range []string{"#406020", "#602040"} {
 		must(t, exec.Command("xsetroot", "-display", d.display, "-solid", colour).Run())
@@ -224,10 +237,7 @@ func TestAConsoleWithNLAThroughConnect(t *testing.T) {
 			return engineer.sees(size, pix)
 		})
 	}
+	known(session.KnownHeld)
 	h.run("approver", "sessions", "kill", id)
-
-	must(t, os.WriteFile(password, []byte("a guess\n"), 0o600))
-	h.granted("console-rdp")
-	h.fails("console-rdp", "refused the login")
 	h.never(secret)
 }
