@@ -67,6 +67,16 @@ func Follow(dir string) (*Reader, error) {
 	return r, nil
 }
 
+// Again is another Reader of the same recording, from its beginning, for another goroutine: it
+// opens what this one was given the key for. It is closed first.
+func (r *Reader) Again() (*Reader, error) {
+	x, err := newReader(r.source.again())
+	if err == nil {
+		x.input = r.input
+	}
+	return x, err
+}
+
 func newReader(s source) (*Reader, error) {
 	part, err := s.header()
 	if err != nil {
@@ -135,7 +145,7 @@ func (r *Reader) Locked() (length int, locked bool) {
 // Close frees what the Reader holds.
 func (r *Reader) Close() error {
 	r.unpack.zstd.Close()
-	if f, ok := r.source.(folder); ok {
+	if f, ok := r.source.(folder); ok && !f.lent {
 		return f.dir.close()
 	}
 	return nil

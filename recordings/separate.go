@@ -57,6 +57,8 @@ func (s *separate) locate(n uint32) ([]byte, error) {
 	return headFrom(n, part)
 }
 
+func (s *separate) again() source { return &separate{from: s.from} }
+
 func (s *separate) open(uint32) ([]byte, error) { return nil, io.EOF }
 
 func (s *separate) part(name string) ([]byte, error) {

@@ -32,6 +32,8 @@ type source interface {
 	inOrder
 	// locate makes a segment the next one and returns its head.
 	locate(n uint32) (head []byte, err error)
+	// again is the same parts for somebody else, from the beginning.
+	again() source
 }
 
 type inOrder interface {
@@ -138,12 +140,19 @@ func (s *stream) locate(n uint32) ([]byte, error) {
 	}
 }
 
+func (s *stream) again() source { return &stream{r: s.r, size: s.size} }
+
 func ended(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
 // folder is a recording in the directory in which it is, or was, written.
-type folder struct{ dir *directory }
+type folder struct {
+	dir  *directory
+	lent bool // another one closes it
+}
+
+func (f folder) again() source { return folder{dir: f.dir, lent: true} }
 
 func (f folder) header() ([]byte, error) { return f.dir.read(HeaderPart) }
 

@@ -45,7 +45,8 @@ A file that was fetched, or a recording's directory in a vault, is played withou
 account. Replaying does not verify: see "recordings verify".
 
 A console is shown in the browser by a player on this machine alone: nothing is asked of
-the broker, and it ends with Ctrl-C. With --with-input the pointer is drawn where it was.
+the broker, and it ends with Ctrl-C. However long it was, it opens at once: what is looked
+at is read first, and marks and activity appear as the rest is read. With --with-input the pointer is drawn where it was.
 With -o json one line is printed: {"listen": "127.0.0.1:N", "url": "http://..."}.`,
 		Example: `  sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason "Complaint 12" --speed 4
   sallyport recordings play V-aaaaaaaaaaaaaaaaaaaaaaaaaa --reason "Complaint 12" --plain | grep swversion

@@ -41,10 +41,19 @@ type Player struct {
 
 	cfg      Config
 	pages    *web.Pages
-	overview replay.Overview
+	length   recordings.Length
 	listener net.Listener
-	root     string     // "/" + token
-	mu       sync.Mutex // guards the recording, which is read by one at a time
+	root     string // "/" + token
+	parts    turn
+	thumbs   turn
+	index    index
+}
+
+// turn is a reader of the recording, for one at a time: nobody who jumps waits for who looks
+// along the time line.
+type turn struct {
+	sync.Mutex
+	r *recordings.Reader
 }
 
 // whole is a replay with what the page says beside it.
@@ -54,58 +63,84 @@ type whole struct {
 	Signer string `json:"signer"`
 }
 
-// Open reads a recording from its beginning and opens its port.
+// Open opens its port. Of the recording it reads how much there is, which heads alone tell: a
+// long one opens as quickly as a short one. Serve reads the rest, beside what is asked for.
 func Open(ctx context.Context, cfg Config) (*Player, error) {
-	p := &Player{cfg: cfg, root: "/" + strings.ToLower(rand.Text())}
-	var err error
-	if p.overview, err = read(ctx, cfg.Recording); err != nil {
-		return nil, err
-	}
-	var lc net.ListenConfig
-	if p.listener, err = lc.Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
-		return nil, session.Errorf(session.Internal, "No port on 127.0.0.1 can be opened for the player: %w", err).
-			WithNext("Take pictures instead: sallyport recordings export --format contact-sheet.")
+	p := &Player{cfg: cfg, root: "/" + strings.ToLower(rand.Text()), parts: turn{r: cfg.Recording}}
+	err := p.prepare(ctx)
+	if err != nil {
+		return nil, errors.Join(err, p.letGo())
 	}
 	p.URL = "http://" + p.Address() + p.root + "/"
-	if p.pages, err = web.New("http://" + p.Address()); err != nil {
-		return nil, errors.Join(err, p.listener.Close())
-	}
 	return p, nil
 }
 
-// read is what a player knows before its first part.
-func read(ctx context.Context, r *recordings.Reader) (replay.Overview, error) {
-	all := replay.Begin(r)
-	for more := true; more; {
-		if ctx.Err() != nil {
-			return replay.Overview{}, ctx.Err()
-		}
-		var err error
-		if more, err = all.On(segmentsAtOnce); err != nil {
-			return replay.Overview{}, err
+func (p *Player) prepare(ctx context.Context) (err error) {
+	if p.length, err = p.cfg.Recording.Length(); err != nil {
+		return err
+	}
+	if p.thumbs.r, err = p.cfg.Recording.Again(); err != nil {
+		return err
+	}
+	if p.index.src, err = p.cfg.Recording.Again(); err != nil {
+		return err
+	}
+	var lc net.ListenConfig
+	if p.listener, err = lc.Listen(ctx, "tcp", "127.0.0.1:0"); err != nil {
+		return session.Errorf(session.Internal, "No port on 127.0.0.1 can be opened for the player: %w", err).
+			WithNext("Take pictures instead: sallyport recordings export --format contact-sheet.")
+	}
+	p.pages, err = web.New("http://" + p.Address())
+	return err
+}
+
+// letGo frees what was opened here; the recording itself is its owner's.
+func (p *Player) letGo() (err error) {
+	for _, r := range []*recordings.Reader{p.thumbs.r, p.index.src} {
+		if r != nil {
+			err = errors.Join(err, r.Close())
 		}
 	}
-	length, err := r.Length()
-	x := replay.Overview{Started: r.Header().Started, Length: length, Index: all.Index()}
-	if x.Broken != "" {
+	if p.listener != nil {
+		if e := p.listener.Close(); !errors.Is(e, net.ErrClosed) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// overview is what a page knows now.
+func (p *Player) overview() replay.Overview {
+	x := replay.Overview{Started: p.cfg.Recording.Header().Started, Length: p.length, Index: p.index.now()}
+	switch {
+	case x.Broken != "":
 		x.Segments, x.At = x.Parts, x.Read
+	case x.Whole: // where it is written meanwhile, more was there than there had been
+		x.Segments, x.At = max(x.Segments, x.Parts), max(x.At, x.Read)
 	}
-	x.Whole = true // nothing is read meanwhile
-	return x, err
+	return x
 }
 
 // Address is where the player listens.
 func (p *Player) Address() string { return p.listener.Addr().String() }
 
-// Serve plays until ctx ends.
-func (p *Player) Serve(ctx context.Context) error {
+// Serve plays until ctx ends. It is called once.
+func (p *Player) Serve(ctx context.Context) (err error) {
+	reading, cancel := context.WithCancel(ctx)
+	var read sync.WaitGroup
+	read.Go(func() { p.index.read(reading) })
+	defer func() {
+		cancel()
+		read.Wait()
+		err = errors.Join(err, p.letGo())
+	}()
 	s := &http.Server{Handler: p.handler(), ReadHeaderTimeout: headerTime, ReadTimeout: headerTime, MaxHeaderBytes: maxHeader}
 	over := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(over)
 		_ = s.Close() // a page that is left open has nothing to lose
 	})
-	err := s.Serve(p.listener)
+	err = s.Serve(p.listener)
 	if !stop() {
 		<-over
 	}
@@ -121,7 +156,7 @@ func (p *Player) handler() http.Handler {
 	mux.HandleFunc("GET "+p.root+"/replay", func(w http.ResponseWriter, _ *http.Request) {
 		h := p.cfg.Recording.Header()
 		target := session.Target{Site: h.Site, Asset: h.Asset, Service: h.Service}
-		answer(w, whole{api.ReplayOf(h.Recording, p.overview, "UTC"), target.String(), p.cfg.Signer}, nil)
+		answer(w, whole{api.ReplayOf(h.Recording, p.overview(), "UTC"), target.String(), p.cfg.Signer}, nil)
 	})
 	mux.HandleFunc("GET "+p.root+"/replay/{n}", func(w http.ResponseWriter, r *http.Request) { p.part(w, r.PathValue("n"), false) })
 	mux.HandleFunc("GET "+p.root+"/replay/at/{n}", func(w http.ResponseWriter, r *http.Request) { p.part(w, r.PathValue("n"), true) })
@@ -146,23 +181,24 @@ func (p *Player) handler() http.Handler {
 
 // part answers with a segment, or with the one at which a player begins that shows a moment.
 func (p *Player) part(w http.ResponseWriter, which string, moment bool) {
+	known := p.overview()
 	at, err := strconv.ParseInt(which, 10, 64)
-	if err != nil || at < 0 || !moment && at >= int64(p.overview.Segments) {
+	if err != nil || at < 0 || !moment && at >= int64(known.Segments) {
 		http.Error(w, "there is no such part", http.StatusNotFound)
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
+	p.parts.Lock()
+	defer p.parts.Unlock()
 	n, back := uint32(at), 1
 	if moment {
-		if n, err = p.cfg.Recording.Find(at); err != nil {
+		if n, err = p.parts.r.Find(at); err != nil {
 			answer(w, nil, err)
 			return
 		}
-		n, back = min(n, max(p.overview.Segments, 1)-1), maxBack
+		n, back = min(n, max(known.Segments, 1)-1), maxBack
 	}
-	scene, err := replay.SceneFrom(p.cfg.Recording, n, back)
-	part := replay.PartOf(scene, p.overview.Channels)
+	scene, err := replay.SceneFrom(p.parts.r, n, back)
+	part := replay.PartOf(scene, known.Channels)
 	if p.cfg.Typed {
 		part.Events = slices.Concat(part.Events, pointed(scene.Events))
 		slices.SortStableFunc(part.Events, func(a, b replay.Event) int { return cmp.Compare(a.At, b.At) })
@@ -189,9 +225,9 @@ func (p *Player) thumb(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "there is no such moment", http.StatusNotFound)
 		return
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	b, err := screen.ThumbAt(p.cfg.Recording, at, thumbSide)
+	p.thumbs.Lock()
+	defer p.thumbs.Unlock()
+	b, err := screen.ThumbAt(p.thumbs.r, at, thumbSide)
 	if err != nil {
 		http.Error(w, "nothing was shown then", http.StatusNotFound)
 		return

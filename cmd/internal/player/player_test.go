@@ -97,20 +97,26 @@ func TestThePointerIsShownWhereTypedInputWasOpened(t *testing.T) {
 func opened(t *testing.T, typed bool) *Player {
 	t.Helper()
 	r := recorded(t, typed)
-	ctx, cancel := context.WithCancel(t.Context())
-	p, err := Open(ctx, Config{Recording: r, Signer: "Signed by nobody.", Typed: typed})
+	p, err := Open(t.Context(), Config{Recording: r, Signer: "Signed by nobody.", Typed: typed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	served := make(chan error, 1)
-	go func() { served <- p.Serve(ctx) }()
+	served(t, p)
+	return p
+}
+
+// served plays until the test is over.
+func served(t *testing.T, p *Player) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	over := make(chan error, 1)
+	go func() { over <- p.Serve(ctx) }()
 	t.Cleanup(func() {
 		cancel()
-		if err := <-served; err != nil {
+		if err := <-over; err != nil {
 			t.Error(err)
 		}
 	})
-	return p
 }
 
 func recorded(t *testing.T, unlock bool) *recordings.Reader {
@@ -166,6 +172,15 @@ func recorded(t *testing.T, unlock bool) *recordings.Reader {
 // single is a recording in the one file that is fetched.
 func single(t *testing.T, dir string) *recordings.Reader {
 	t.Helper()
+	r, err := recordings.Open(assembled(t, dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func assembled(t *testing.T, dir string) (io.ReaderAt, int64) {
+	t.Helper()
 	part := func(name string) (io.ReadCloser, error) { return os.Open(filepath.Join(dir, name)) }
 	all, err := recordings.TakeInventory(part, func(name string) (int64, error) {
 		info, err := os.Stat(filepath.Join(dir, name))
@@ -181,9 +196,5 @@ func single(t *testing.T, dir string) *recordings.Reader {
 	if err := all.Assemble(&b, part); err != nil {
 		t.Fatal(err)
 	}
-	r, err := recordings.Open(bytes.NewReader(b.Bytes()), int64(b.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return bytes.NewReader(b.Bytes()), int64(b.Len())
 }
