@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"iter"
 	"log/slog"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -78,13 +77,9 @@ type peers struct {
 }
 
 func openPeers(p *peers) (*peers, error) {
-	p.kept = map[string]peer{}
 	p.mine = bulletin{Node: p.log.Node(), Seen: map[string]sighting{}}
-	raw, err := durable.Read(p.file, maxPeersFile)
-	if err == nil {
-		err = json.Unmarshal(raw, &p.kept)
-	}
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
+	var err error
+	if p.kept, err = keptPeers(p.file); err != nil {
 		return nil, fmt.Errorf("read what is kept of the other nodes' audit logs in %s: %w", p.file, err)
 	}
 	return p, nil

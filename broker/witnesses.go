@@ -26,6 +26,8 @@ import (
 
 func auditDir(cfg Config) string { return filepath.Join(cfg.State, "audit") }
 
+func peersFile(cfg Config) string { return filepath.Join(cfg.State, "peers.json") }
+
 // origin names this node's audit log among those of all nodes behind one address.
 func (c Config) origin() (string, error) {
 	u, err := url.Parse(c.URL)
@@ -73,7 +75,7 @@ func (b *Broker) openAudit() (*audit.Log, error) {
 // openAmongPeers is this node among the others that share its store.
 func (b *Broker) openAmongPeers() error {
 	var err error
-	b.peers, err = openPeers(&peers{board: b.store, log: b.audit, files: b.vault, file: filepath.Join(b.cfg.State, "peers.json"), now: time.Now, out: b.log,
+	b.peers, err = openPeers(&peers{board: b.store, log: b.audit, files: b.vault, file: peersFile(b.cfg), now: time.Now, out: b.log,
 		sign: func(c witness.Checkpoint, at time.Time) ([]byte, error) {
 			return witness.Cosign(c, b.audit.Node().Origin, b.signer, at)
 		}})

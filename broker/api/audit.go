@@ -57,18 +57,17 @@ func (d *door) registerAudit(api huma.API) {
 		return answer(d.auditLogs(ctx)), nil
 	})
 	handle(d, api, "list-audit-events", func(ctx context.Context, who signedIn, in *eventsQuery) (*of[AuditEvents], error) {
-		log, _, size, err := d.auditLog(ctx, in.Log)
+		log, node, size, err := d.auditLog(ctx, in.Log)
 		if err != nil {
 			return nil, err
 		}
+		var v AuditEvents
 		if in.Last > 0 {
-			v, err := lastEvents(log, size, who, in.Last)
-			return answer(v), err
+			v, err = lastEvents(log, size, who, in.Last)
+		} else if err = in.Log.within(in.After, size); err == nil {
+			v, err = eventsAfter(log, size, who, in.After)
 		}
-		if err := in.Log.within(in.After, size); err != nil {
-			return nil, err
-		}
-		v, err := eventsAfter(log, size, who, in.After)
+		v.Log, v.LeftOut = node.Origin, d.besides(in.Log)
 		return answer(v), err
 	})
 	handle(d, api, "prove-audit-event", func(ctx context.Context, who signedIn, in *byIndex) (*of[AuditProof], error) {
@@ -133,6 +132,16 @@ func (d *door) auditLog(ctx context.Context, in ofLog) (AuditLog, session.Node, 
 	}
 	return nil, node, 0, (&session.Error{Kind: session.Unreachable, Message: "The audit log " + node.Origin + " cannot be read here: " + whyUnread(err) + ".",
 		Err: err}).WithNext("Ask again in a minute; if it stays so, ask the broker's operators.")
+}
+
+// besides are the logs that an answer leaves out which was asked for none by name.
+func (d *door) besides(in ofLog) (names []string) {
+	if in == "" {
+		for _, node := range d.Audit.Nodes()[1:] {
+			names = append(names, node.Origin)
+		}
+	}
+	return names
 }
 
 func whyUnread(err error) string {

@@ -115,6 +115,12 @@ func TestTheLogsOfOtherNodes(t *testing.T) {
 	if page := get[AuditEvents](w, "ben", "GET", "/api/v1/audit/events?last=5&log=broker.example.org/b", nil); len(page.Events) != 3 || page.Size != 3 {
 		t.Errorf("%+v", page)
 	}
+	if page := get[AuditEvents](w, "ben", "GET", "/api/v1/audit/events?last=5", nil); page.Log != "broker.example.org" || strings.Join(page.LeftOut, " ") != "broker.example.org/b broker.example.org/c" {
+		t.Errorf("what this node's log alone answers: %+v", page)
+	}
+	if page := get[AuditEvents](w, "ben", "GET", "/api/v1/audit/events?last=5&log=broker.example.org/b", nil); page.Log != "broker.example.org/b" || page.LeftOut != nil {
+		t.Errorf("what was asked for: %+v", page)
+	}
 	if page := get[AuditEvents](w, "ben", "GET", "/api/v1/audit/events?after=9&log=broker.example.org/b", nil); len(page.Events) != 0 || page.Next != 9 {
 		t.Errorf("a copy that is behind: %+v", page)
 	}

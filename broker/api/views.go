@@ -148,6 +148,10 @@ type AuditEvents struct {
 	From   int64        `json:"from"` // the first entry that was looked at
 	Next   int64        `json:"next"` // where to go on: the first after it that was not
 	Events []AuditEvent `json:"events"`
+	Log    string       `json:"log"` // whose entries these are
+	// LeftOut are the logs of the broker's other nodes, where none was named: nothing of
+	// theirs is here.
+	LeftOut []string `json:"left_out,omitempty"`
 }
 
 // AuditEvent is one entry.

@@ -156,6 +156,9 @@ func (c *Copy) Find(fits func(entry []byte) bool) (index int64, found bool, err 
 	return find(c.at.Size, c.tree.entries, fits)
 }
 
+// Reading is the copy as a log that is only read.
+func (c *Copy) Reading() *Reading { return &Reading{c.tree} }
+
 // Prove is Log.Prove.
 func (c *Copy) Prove(index int64) (witness.Inclusion, error) {
 	return c.tree.prove(index, c.note, c.at)

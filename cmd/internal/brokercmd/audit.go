@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 
@@ -18,59 +20,91 @@ import (
 	"github.com/sallyport/sallyport/session/wording"
 )
 
-// eventsView is events as audit shows them. Before goes on with older ones; 0: there are none.
+// eventsView is events as audit shows them, and the logs of all nodes.
 type eventsView struct {
-	Log    string          `json:"log"`
-	Events []witness.Event `json:"events"`
-	Before int64           `json:"before"`
+	Events []eventView `json:"events"`
+	Logs   []logView   `json:"logs"`
+}
+
+type eventView struct {
+	Log string `json:"log"`
+	witness.Event
+}
+
+// logView is how far a log was read. Before goes on with older ones; 0: there are none.
+// LeftOut is why nothing of it is shown.
+type logView struct {
+	Log     string `json:"log"`
+	Before  int64  `json:"before"`
+	LeftOut string `json:"left_out,omitempty"`
 }
 
 func auditCommand() *cobra.Command {
-	var last int
-	var before int64
+	var q broker.OperatorQuestion
 	cmd := &cobra.Command{
 		Use:   "audit",
-		Short: "Show the newest events of this node's audit log that belong to no hospital",
-		Long: `Show the newest events of this node's audit log that belong to no hospital: starts and
+		Short: "Show the newest events of the audit logs that belong to no hospital",
+		Long: `Show the newest events of the audit logs that belong to no hospital: starts and
 reloads, sign-ins and refused sign-ins of vendors and strangers, and what is no site's. No page and
 no call of the broker shows them to anybody; a hospital reads its own with sallyport audit.
 
-It reads the log where it lies, beside the running broker, and holds it against the last
-signed checkpoint. Each node has a log of its own: run it on each. When root runs it, it
-acts as the state directory's owner.`,
-		Example: "  sallyport-broker audit --last 100\n  sallyport-broker audit -o json --before 4711",
+It reads this node's log where it lies, beside the running broker, and those of the other nodes
+that this one has seen from their copies in the vault, a second or two behind. Each is held against
+its last signed checkpoint. A log of which nothing is shown is named, with the reason. When root
+runs it, it acts as the state directory's owner.`,
+		Example: "  sallyport-broker audit --last 100\n  sallyport-broker audit -o json --log broker.example.org/b --before 4711",
 	}
-	cmd.Flags().IntVar(&last, "last", 20, "how many, at most 500")
-	cmd.Flags().Int64Var(&before, "before", 0, "only events before this number")
-	for _, name := range []string{"last", "before"} {
+	cmd.Flags().IntVar(&q.Last, "last", 20, "how many, at most 500")
+	cmd.Flags().StringVar(&q.Log, "log", "", "only of the log of this name")
+	cmd.Flags().Int64Var(&q.Before, "before", 0, "only events before this number of the log")
+	for _, name := range []string{"last", "log", "before"} {
 		_ = cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions)
 	}
 	cmd.PreRunE = func(*cobra.Command, []string) error {
-		if last < 1 || last > maxEvents || before < 0 {
+		if q.Last < 1 || q.Last > maxEvents || q.Before < 0 {
 			return session.Errorf(session.Invalid, "The number of events is between 1 and %d, and they are before a number of the log", maxEvents).
 				WithNext("Example: sallyport-broker audit --last 100")
 		}
 		return nil
 	}
-	return operator.Configured(cmd, func(_ *cobra.Command, cfg broker.Config, _ []string) (eventsView, error) {
-		found, err := broker.ReadOperatorEvents(cfg, last, before)
-		return eventsView{found.Log, append([]witness.Event{}, found.Events...), found.Older}, err
+	return operator.Configured(cmd, func(cmd *cobra.Command, cfg broker.Config, _ []string) (eventsView, error) {
+		found, err := broker.ReadOperatorEvents(cmd.Context(), cfg, q)
+		v := eventsView{Events: []eventView{}, Logs: []logView{}}
+		for _, e := range found.Events {
+			v.Events = append(v.Events, eventView(e))
+		}
+		for _, l := range found.Logs {
+			v.Logs = append(v.Logs, logView{Log: l.Log, Before: l.Older, LeftOut: l.LeftOut})
+		}
+		return v, err
 	}, tellEvents)
 }
 
 func tellEvents(out io.Writer, v eventsView) {
+	several := len(v.Logs) > 1
 	if len(v.Events) == 0 {
-		fmt.Fprintf(out, "The audit log %s has no event here that belongs to no hospital.\n", wording.Clean(v.Log))
+		fmt.Fprintln(out, "There is no event here that belongs to no hospital.")
 	} else {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "NUMBER\tTIME\tEVENT\tWHO\tABOUT")
 		for _, e := range v.Events {
-			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\n", e.Seq, e.Time.UTC().Format("2006-01-02 15:04:05Z"), wording.Clean(e.Event), wording.Clean(whoOf(e)), wording.Clean(aboutOf(e)))
+			number := strconv.FormatInt(e.Seq, 10)
+			if several {
+				number = path.Base(e.Log) + "/" + number
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", wording.Clean(number), e.Time.UTC().Format("2006-01-02 15:04:05Z"), wording.Clean(e.Event.Event), wording.Clean(whoOf(e.Event)), wording.Clean(aboutOf(e.Event)))
 		}
 		_ = w.Flush()
 	}
-	if v.Before > 0 {
-		fmt.Fprintf(out, "There are older ones: sallyport-broker audit --before %d\n", v.Before)
+	for _, l := range v.Logs {
+		switch of := " --log " + wording.Clean(l.Log); {
+		case l.LeftOut != "":
+			fmt.Fprintf(out, "LEFT OUT: the audit log %s, because %s.\n", wording.Clean(l.Log), wording.Clean(l.LeftOut))
+		case l.Before > 0 && several:
+			fmt.Fprintf(out, "There are older ones: sallyport-broker audit%s --before %d\n", of, l.Before)
+		case l.Before > 0:
+			fmt.Fprintf(out, "There are older ones: sallyport-broker audit --before %d\n", l.Before)
+		}
 	}
 }
 

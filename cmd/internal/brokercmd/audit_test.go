@@ -54,8 +54,8 @@ func TestOperatorsReadWhatIsNoHospitals(t *testing.T) {
 		}
 	}
 	v := x.events()
-	if len(v.Events) != 2 || v.Events[0].Event != witness.BrokerStarted || v.Events[1].Event != witness.LoginRefused ||
-		v.Events[1].Details["count"] != "1" || v.Events[1].Details["network"] != "127.0.0.0/24" || v.Before != 0 {
+	if len(v.Events) != 2 || v.Events[0].Event.Event != witness.BrokerStarted || v.Events[1].Event.Event != witness.LoginRefused ||
+		v.Events[1].Details["count"] != "1" || v.Events[1].Details["network"] != "127.0.0.0/24" || len(v.Logs) != 1 || v.Logs[0].Before != 0 || v.Events[0].Log != v.Logs[0].Log {
 		t.Errorf("beside the broker: %+v", v)
 	}
 	if words := x.run(0, "audit", "--last", "1"); !strings.Contains(words, "login-refused") || strings.Contains(words, "broker-started") ||
@@ -67,10 +67,10 @@ func TestOperatorsReadWhatIsNoHospitals(t *testing.T) {
 	}
 	r.stop()
 	v = x.events("--last", "1")
-	if len(v.Events) != 1 || v.Events[0].Event != witness.LoginRefused || v.Events[0].Details["count"] != "3" || v.Before != v.Events[0].Seq {
+	if len(v.Events) != 1 || v.Events[0].Event.Event != witness.LoginRefused || v.Events[0].Details["count"] != "3" || v.Logs[0].Before != v.Events[0].Seq {
 		t.Errorf("after it stopped: %+v", v)
 	}
-	for _, bad := range [][]string{{"--last", "0"}, {"--last", "501"}, {"--before", "-1"}, {"more"}} {
+	for _, bad := range [][]string{{"--last", "0"}, {"--last", "501"}, {"--before", "-1"}, {"--log", "broker/nobody"}, {"more"}} {
 		if err := x.command(0, append([]string{"audit"}, bad...)...).Run(); err == nil {
 			t.Errorf("%v is taken", bad)
 		}

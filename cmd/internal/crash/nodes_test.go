@@ -379,6 +379,7 @@ func TestANodeIsLost(t *testing.T) {
 	c.proves(c.tapes(nil), worker)
 	c.proves(c.tapes(nil), again)
 	c.audited("a", "b")
+	c.operatorsRead(b, "a", "b")
 
 	third := c.raiseNode("c", b)
 	c.raiseAgent(third, b)
@@ -409,6 +410,43 @@ func TestANodeIsLost(t *testing.T) {
 	out, err = c.try("auditor", "sallyport", "audit", "verify")
 	if err == nil || !strings.Contains(out, "NOT CHECKED: the audit log "+c.web.addr()+"/a") || !strings.Contains(out, "The audit log of "+c.web.addr()+"/b has ") {
 		t.Errorf("a log that cannot be reached: %s %v", out, err)
+	}
+	c.operatorsMiss(b, "a")
+}
+
+// operatorsRead: whoever runs a node reads there what no hospital's is of all of them.
+func (c *cluster) operatorsRead(at *node, names ...string) {
+	c.t.Helper()
+	read := func(more ...string) string {
+		return c.as("auditor", "sallyport-broker", append([]string{"audit", "--config", at.config}, more...)...)
+	}
+	all := read("--last", "500")
+	for _, name := range names {
+		origin := c.web.addr() + "/" + name
+		if !strings.Contains(all, "\n"+name+"/0 ") || strings.Contains(all, "LEFT OUT") {
+			c.t.Errorf("the start of %s is not shown to operators:\n%s", name, all)
+		}
+		if one := read("--log", origin, "--before", "1"); !strings.Contains(one, "broker-started") || strings.Count(one, "LEFT OUT: the audit log "+c.web.addr()+"/") != len(names)-1 {
+			c.t.Errorf("of %s alone:\n%s", name, one)
+		}
+	}
+	last := read("--last", "1")
+	for _, name := range names {
+		if !strings.Contains(last, "audit --log "+c.web.addr()+"/"+name+" --before ") {
+			c.t.Errorf("it is not said where %s goes on:\n%s", name, last)
+		}
+	}
+	if out, err := c.try("auditor", "sallyport-broker", "audit", "--config", at.config, "--before", "1"); err == nil {
+		c.t.Errorf("a number of no log: %s", out)
+	}
+}
+
+// operatorsMiss: what cannot be read is said to be left out.
+func (c *cluster) operatorsMiss(at *node, name string) {
+	c.t.Helper()
+	all := c.as("auditor", "sallyport-broker", "audit", "--config", at.config)
+	if !strings.Contains(all, "LEFT OUT: the audit log "+c.web.addr()+"/"+name+", because there is no copy of it") || !strings.Contains(all, at.name+"/") {
+		c.t.Errorf("a log that cannot be reached, by its operators:\n%s", all)
 	}
 }
 

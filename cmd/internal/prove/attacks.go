@@ -68,6 +68,7 @@ func evidence() []attack {
 		{"a full or hanging disk of the audit log, and then a kill", "kill, freeze, revoke and deny wait for no disk; their events come, once and in order", "broker/audit", "^TestWhatIsOwed|^TestAFullDiskTakesWhatIsOwed$"},
 		{"the same, asked by an approver", "the agent is told", "broker/access", "^TestKillFreezeRevokeAndDenyWaitForNoLog$"},
 		{"a log that was rewritten, an older copy, a fork", "the agent finds it", "cmd/internal/hostile", "^TestTheAgentFindsARewrittenLog$|^TestAnOlderCopyOfTheLogIsFound$|^TestAForkOfAnAcceptedLogIsNamed$"},
+		{"a node is lost with its disk, or its log's copy is; auditors and operators ask another", "its log is shown and proved from the copy; what is left out is named", "cmd/internal/crash", "^TestANodeIsLost$"},
 		{"a full disk at the agent", "no byte unrecorded", "cmd/internal/hostile", "^TestDiskFull$"},
 		{"the disk of an agent takes no byte any more while people work, and when it starts", "cut off, frozen, killed <= 1 s; no byte unrecorded; nothing opens", "cmd/internal/crash", "^TestTheAgentsDiskBreaks$"},
 	}

@@ -384,6 +384,8 @@ export interface AuditEvents {
   from: number; // the first entry that was looked at
   next: number;
   events: { index: number; entry: string }[];
+  log: string; // whose they are
+  left_out?: string[]; // the other nodes' logs, where none was named
 }
 /** The log of one of the broker's nodes. */
 export interface AuditLogState {
