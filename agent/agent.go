@@ -18,7 +18,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/sallyport/sallyport/agent/console"
-	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/agent/device"
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/engine/screen"
@@ -78,12 +77,13 @@ type counting struct {
 	rules      atomic.Pointer[Config]     // with what counts now of what Reload can change
 	vouch      atomic.Pointer[vouch.Desk] // where the broker asks some of the identity providers
 	deliveries atomic.Pointer[deliveries]
+	turned     chan struct{} // holds one: the page's settings may be others
 }
 
 // New checks the configuration against the state on disk and returns an agent that
 // can run. It takes the ledger's lock, so that no two agents share one state.
 func New(cfg Config, log *slog.Logger) (*Agent, error) {
-	a := &Agent{cfg: cfg, log: log, self: self{state: state{cfg.State}}, counting: counting{wall: time.Now}}
+	a := &Agent{cfg: cfg, log: log, self: self{state: state{cfg.State}}, counting: counting{wall: time.Now, turned: make(chan struct{}, 1)}}
 	a.rules.Store(&cfg)
 	var err error
 	if a.identity, err = a.state.identity(); err != nil {
@@ -289,9 +289,7 @@ func (a *Agent) Run(ctx context.Context) error {
 	group.Go(func() error { return a.unsealed.run(gctx) })
 	group.Go(func() error { return console.Serve(gctx, a.cfg.Socket, controls{a}, controls{a}, controls{a}) })
 	group.Go(func() error { return a.lamps.run(gctx) })
-	if a.cfg.Console.Listen != "" {
-		group.Go(func() error { return page.Serve(gctx, a.page()) })
-	}
+	group.Go(func() error { return a.keepPage(gctx) })
 	group.Go(func() error { return a.states.Run(gctx) })
 	group.Go(func() error { return a.keys.Ask(gctx) })
 	group.Go(func() error { return a.keepTime(gctx) })

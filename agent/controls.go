@@ -27,8 +27,8 @@ func (c controls) Status() console.Status {
 	if by := c.a.ledger.Behind(); by > 0 {
 		s.Clock = ledger.ClockWords(by) + " Set it. If it was ahead before and is right now, stop the agent, remove ledger/" + ledger.ClockName + " from its state directory, and start it again."
 	}
-	if u := c.a.cfg.Console.URL(); u != "" {
-		fingerprint, err := c.a.cfg.Console.Fingerprint(c.a.state.path(pageCertificate))
+	if u := c.a.rules.Load().Console.URL(); u != "" {
+		fingerprint, err := c.a.rules.Load().Console.Fingerprint(c.a.state.path(pageCertificate))
 		if err != nil {
 			fingerprint = "which cannot be read: " + err.Error()
 		}

@@ -28,6 +28,8 @@ const (
 	standingsEvery = time.Minute // they are told again: sources speak again, too
 )
 
+const pageAgain = 2 * time.Second // after a page with new settings could not open
+
 const maxLooked = 100_000 // names in the state directory that check looks at
 
 const (

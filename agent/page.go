@@ -20,7 +20,7 @@ const pageCertificate = "console.pem" // which the agent makes, in its state dir
 
 func (a *Agent) page() page.Config {
 	return page.Config{
-		Settings: a.cfg.Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, States: controls{a}, Consents: controls{a}, Board: a.board,
+		Settings: a.rules.Load().Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, States: controls{a}, Consents: controls{a}, Board: a.board,
 		Picture: a.picture, Now: a.now, Log: a.log,
 	}
 }

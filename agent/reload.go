@@ -4,12 +4,15 @@ import (
 	"context"
 	"encoding/json"
 
+	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/agent/vouch"
 	"github.com/sallyport/sallyport/session/grant"
 )
 
 // Live are the parts of a configuration that Reload takes; the others wait for a restart.
-func Live() []string { return []string{"issuers", "sessions", "acr", "jwks_max_stale", "assets"} }
+func Live() []string {
+	return []string{"issuers", "sessions", "acr", "jwks_max_stale", "assets", "console"}
+}
 
 // Reload takes the rules of another configuration, who may ask and approve and which
 // devices there are, while everything goes on: what was admitted stays admitted, what is
@@ -18,6 +21,7 @@ func Live() []string { return []string{"issuers", "sessions", "acr", "jwks_max_s
 func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	next := a.cfg
 	next.Issuers, next.Sessions, next.ACR, next.JWKSMaxStale, next.Assets = cfg.Issuers, cfg.Sessions, cfg.ACR, cfg.JWKSMaxStale, cfg.Assets
+	next.Console = cfg.Console
 	keys, err := a.keySets(next)
 	if err != nil {
 		return err
@@ -36,6 +40,9 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	if err := page.Try(asking, next.Console, a.rules.Load().Console, a.state.path(pageCertificate), a.now()); err != nil {
+		return err
+	}
 	d := *a.deliveries.Load()
 	d.verifier = verifier
 	was := a.rules.Swap(&next)
@@ -48,6 +55,7 @@ func (a *Agent) Reload(ctx context.Context, cfg Config) error {
 	a.lamps.configure(next.Assets)
 	a.ledger.LimitSessions(next.limits(policy.Assets))
 	a.deliveries.Store(&d)
+	a.turnPage()
 	a.vouch.Store(vouch.New(next.Issuers, a.reach(next), a.log))
 	if !was.announcesLike(next) {
 		a.client.Reintroduce() // the broker is told on a new control connection; streams stay

@@ -47,6 +47,16 @@ func (s Settings) Fingerprint(kept string) (string, error) {
 	return fmt.Sprintf("SHA-256 %X", sha256.Sum256(c.Leaf.Raw)), nil
 }
 
+// Given is the fingerprint of the certificate that the settings lead to, which a new one may
+// have replaced; empty where the agent makes its own.
+func (s Settings) Given() string {
+	if s.TLS.Certificate == "" {
+		return ""
+	}
+	fingerprint, _ := s.Fingerprint("")
+	return fingerprint
+}
+
 func (s Settings) given() (tls.Certificate, error) {
 	chain, err := durable.Read(s.TLS.Certificate, maxCertificate)
 	if err != nil {

@@ -73,10 +73,9 @@ func (p *page) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", cfg.Settings.Listen)
+	l, err := cfg.Settings.listen(ctx)
 	if err != nil {
-		return &session.Error{Kind: session.Invalid, Message: "The agent's page cannot listen at " + cfg.Settings.Listen, Next: "See console.listen in the configuration.", Err: err}
+		return err
 	}
 	server := &http.Server{
 		Handler: p.handler(), ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second,

@@ -132,6 +132,7 @@ func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	ts.Setenv("STATE", state)
 	ts.Setenv("AGENT_SOCKET", st.ready.AgentSocket)
+	ts.Setenv("PAGE", strings.TrimPrefix(st.ready.Console, "https://"))
 	if secret, err := os.ReadFile(filepath.Join(state, "agent/secrets/svc_meridian")); err == nil {
 		ts.Setenv("DEVICE_PASSWORD", string(secret))
 	}
