@@ -5,7 +5,7 @@ import (
 	"errors"
 	"io"
 
-	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/flate"
 
 	"github.com/sallyport/sallyport/session/screen/rfb"
 )
@@ -57,13 +57,27 @@ func (f *inflater) open(in *bufio.Reader, n int) (io.Reader, error) {
 	f.src.in, f.src.n = in, n
 	if f.z == nil {
 		f.buf = bufio.NewReaderSize(&f.src, unpackAhead)
-		z, err := zlib.NewReader(f.buf)
-		if err != nil {
-			return nil, rfb.ErrWire
+		if err := zlibHead(f.buf); err != nil {
+			return nil, err
 		}
-		f.z = z
+		f.z = flate.NewReader(f.buf)
 	}
 	return f.z, nil
+}
+
+// zlibHead reads how a zlib stream begins (RFC 1950 section 2.2); one that wants a dictionary
+// is refused. What follows is read without zlib's checksum: it stands at the end of a stream,
+// and these have none before the connection's.
+func zlibHead(in io.Reader) error {
+	var b [2]byte
+	if _, err := io.ReadFull(in, b[:]); err != nil {
+		return rfb.ErrWire
+	}
+	const deflate, largest, dictionary = 8, 7, 0x20
+	if b[0]&15 != deflate || b[0]>>4 > largest || b[1]&dictionary != 0 || (int(b[0])<<8|int(b[1]))%31 != 0 {
+		return rfb.ErrWire
+	}
+	return nil
 }
 
 // shut keeps what the rectangle did not need for the next one.

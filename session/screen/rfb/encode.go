@@ -5,27 +5,29 @@ import (
 	"encoding/binary"
 	"image"
 
-	"github.com/klauspost/compress/zlib"
+	"github.com/klauspost/compress/flate"
 
 	"github.com/sallyport/sallyport/session/palette"
 	"github.com/sallyport/sallyport/session/screen"
 )
 
-// deflater is one zlib stream that lasts as long as the connection.
+// deflater is one zlib stream that lasts as long as the connection. It has no end, and so
+// its checksum, which would stand there, is not made.
 type deflater struct {
-	out  bytes.Buffer
-	zlib *zlib.Writer
+	out   bytes.Buffer
+	flate *flate.Writer
 }
 
 // pack compresses b, so that all of it can be unpacked at once. The result is valid until
 // the next call.
 func (d *deflater) pack(b []byte) []byte {
-	if d.zlib == nil {
-		d.zlib, _ = zlib.NewWriterLevel(&d.out, zlib.BestSpeed)
-	}
 	d.out.Reset()
-	_, _ = d.zlib.Write(b)
-	_ = d.zlib.Flush()
+	if d.flate == nil {
+		d.flate, _ = flate.NewWriter(&d.out, flate.BestSpeed)
+		d.out.Write([]byte{0x78, 0x01}) // RFC 1950 section 2.2: a window of 32 KiB, fastest
+	}
+	_, _ = d.flate.Write(b)
+	_ = d.flate.Flush()
 	return d.out.Bytes()
 }
 
