@@ -224,26 +224,44 @@ func FuzzScreen(f *testing.F) {
 	})
 }
 
-// BenchmarkTiles is a full change of a screen of 1920 x 1080, drawn as a console draws.
+// BenchmarkTiles is a full change of a screen of 1920 x 1080: bars, rows of words as a console
+// draws them, and pictures in greys.
 func BenchmarkTiles(b *testing.B) {
 	size := image.Pt(1920, 1080)
-	pix := make([]uint32, size.X*size.Y)
 	var tiles []image.Point
 	for y := range (size.Y + frames.Tile - 1) / frames.Tile {
 		for x := range (size.X + frames.Tile - 1) / frames.Tile {
 			tiles = append(tiles, image.Pt(x, y))
 		}
 	}
-	e := frames.NewEncoder()
-	bytes := 0
-	for n := range b.N {
-		for i := range pix {
-			pix[i] = uint32((i/9+n)%20) * 0x0b0703
-		}
-		if err := e.Tiles(size, nil, pix, tiles, func(d []byte) error { bytes += len(d); return nil }); err != nil {
-			b.Fatal(err)
-		}
+	for name, draw := range map[string]func(x, y, n int) uint32{
+		"bars": func(x, y, n int) uint32 { return uint32((y*size.X+x)/9+n) % 20 * 0x0b0703 },
+		"words": func(x, y, n int) uint32 {
+			if h := uint32(x/3+y*7919+n*104729) * 2654435761; y%18 < 12 && x > 20 && h>>28 < 5 {
+				return []uint32{0x1d2733, 0x5b6b7c, 0x8fa3b7}[h>>8%3]
+			}
+			return []uint32{0xffffff, 0xf4f6f8, 0xd9e6f4}[(y/90+n)%3]
+		},
+		"greys": func(x, y, n int) uint32 {
+			x, y = x%128-64, y%128-64
+			return uint32(n*3+(x*x+y*y)/64) & 0xff * 0x10101
+		},
+	} {
+		b.Run(name, func(b *testing.B) {
+			var pix [2][]uint32
+			for n := range pix {
+				for i := range size.X * size.Y {
+					pix[n] = append(pix[n], draw(i%size.X, i/size.X, n))
+				}
+			}
+			e, bytes := frames.NewEncoder(), 0
+			for n := 0; b.Loop(); n++ {
+				if err := e.Tiles(size, pix[n&1], pix[1-n&1], tiles, func(d []byte) error { bytes += len(d); return nil }); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N)*float64(size.X*size.Y)/1e6/b.Elapsed().Seconds(), "Mpx/s")
+			b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")
+		})
 	}
-	b.ReportMetric(float64(b.N)*float64(len(pix))/1e6/b.Elapsed().Seconds(), "Mpx/s")
-	b.ReportMetric(float64(bytes)/float64(b.N), "bytes/op")
 }

@@ -39,23 +39,53 @@ func pixels(out []uint32, size image.Point, pix []uint32, r image.Rectangle) []u
 }
 
 // changed is the smallest box in r outside of which two screens are the same; it is empty
-// where they are the same in all of r.
-func changed(size image.Point, was, pix []uint32, r image.Rectangle) (box image.Rectangle) {
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		a, b := was[y*size.X+r.Min.X:y*size.X+r.Max.X], pix[y*size.X+r.Min.X:y*size.X+r.Max.X]
-		if slices.Equal(a, b) {
-			continue
-		}
-		from, to := 0, len(a)
-		for a[from] == b[from] {
-			from++
-		}
-		for a[to-1] == b[to-1] {
-			to--
-		}
-		box = box.Union(image.Rect(r.Min.X+from, y, r.Min.X+to, y+1))
+// where they are the same in all of r. Rows are looked through from both ends, and what is
+// known to be inside the box is not looked at.
+func changed(size image.Point, was, pix []uint32, r image.Rectangle) image.Rectangle {
+	rows := func(y, from, to int) (a, b []uint32) {
+		at := y*size.X + r.Min.X
+		return was[at+from : at+to], pix[at+from : at+to]
 	}
-	return box
+	same := func(y int) bool {
+		a, b := rows(y, 0, r.Dx())
+		if len(a) == Tile { // compared at once
+			return *(*[Tile]uint32)(a) == *(*[Tile]uint32)(b)
+		}
+		return slices.Equal(a, b)
+	}
+	top, bottom := r.Min.Y, r.Max.Y
+	for top < bottom && same(top) {
+		top++
+	}
+	if top == bottom {
+		return image.Rectangle{}
+	}
+	for same(bottom - 1) {
+		bottom--
+	}
+	left, right := r.Dx(), 0
+	for y := top; y < bottom && (left > 0 || right < r.Dx()); y++ {
+		if a, b := rows(y, 0, left); !slices.Equal(a, b) {
+			left = differ(a, b)
+		}
+		a, b := rows(y, right, r.Dx())
+		for n := len(a); n > 0; n-- {
+			if a[n-1] != b[n-1] {
+				right += n
+				break
+			}
+		}
+	}
+	return image.Rect(r.Min.X+left, top, r.Min.X+right, bottom)
+}
+
+// differ is the first place where two rows that are not the same differ.
+func differ(a, b []uint32) int {
+	at := 0
+	for a[at] == b[at] {
+		at++
+	}
+	return at
 }
 
 // bits are those of an index into so many colours.
