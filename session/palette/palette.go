@@ -2,6 +2,8 @@
 // them, and which of it each pixel has.
 package palette
 
+import "encoding/binary"
+
 // Most is how many colours a palette can have.
 const Most = 256
 
@@ -73,16 +75,31 @@ func (p *Palette) Indexes(b []byte, wide, bits int) []byte {
 		return append(b, p.at...)
 	}
 	for rows := p.at; len(rows) > 0; rows = rows[wide:] {
-		acc, have := uint(0), 0
-		for _, n := range rows[:wide] {
-			acc = acc<<bits | uint(n)
-			if have += bits; have == 8 {
-				b, acc, have = append(b, byte(acc)), 0, 0
-			}
+		row := rows[:wide]
+		for ; len(row) >= 8; row = row[8:] {
+			b = eight(b, binary.LittleEndian.Uint64(row), bits)
 		}
-		if have > 0 {
-			b = append(b, byte(acc<<(8-have)))
+		if len(row) > 0 { // padded to whole bytes
+			var rest [8]byte
+			copy(rest[:], row)
+			whole := len(b) + (len(row)*bits+7)/8
+			b = eight(b, binary.LittleEndian.Uint64(rest[:]), bits)[:whole]
 		}
 	}
 	return b
+}
+
+// eight appends eight numbers, the first in the lowest byte of x, in 1, 2 or 4 bits each. They
+// are moved together all at once.
+func eight(b []byte, x uint64, bits int) []byte {
+	switch bits {
+	case 1: // each to the place that is its own in the highest byte
+		return append(b, byte(x*0x8040201008040201>>56))
+	case 2:
+		x = (x<<2 | x>>8) & 0x00ff00ff00ff00ff  // two in every second byte
+		x = (x<<4 | x>>16) & 0x000000ff000000ff // four in every fourth
+		return append(b, byte(x), byte(x>>32))
+	}
+	x = (x<<4 | x>>8) & 0x00ff00ff00ff00ff
+	return append(b, byte(x), byte(x>>16), byte(x>>32), byte(x>>48))
 }

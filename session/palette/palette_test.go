@@ -1,6 +1,7 @@
 package palette
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -57,16 +58,21 @@ func TestEveryPixelIsFoundAgain(t *testing.T) {
 	}
 }
 
+// BenchmarkOf is a picture of so few colours that an index takes 1, 2, 4 or 8 bits.
 func BenchmarkOf(b *testing.B) {
-	pix := make([]uint32, 64<<10)
-	for i := range pix {
-		pix[i] = uint32(i/3%50) * 0x10203
-	}
-	var p Palette
-	var out []byte
-	b.SetBytes(int64(4 * len(pix)))
-	for b.Loop() {
-		p.Of(pix, 64)
-		out = p.Indexes(out[:0], 256, 8)
+	for bits, few := range map[int]int{1: 2, 2: 4, 4: 13, 8: 50} {
+		b.Run(fmt.Sprintf("%d bits", bits), func(b *testing.B) {
+			pix := make([]uint32, 64<<10)
+			for i := range pix {
+				pix[i] = uint32(i/3%few) * 0x10203
+			}
+			var p Palette
+			var out []byte
+			b.SetBytes(int64(4 * len(pix)))
+			for b.Loop() {
+				p.Of(pix, 64)
+				out = p.Indexes(out[:0], 256, bits)
+			}
+		})
 	}
 }
