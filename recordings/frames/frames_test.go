@@ -265,3 +265,28 @@ func BenchmarkTiles(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkDraw is a player that draws a full change of a console's words.
+func BenchmarkDraw(b *testing.B) {
+	s := &frames.Screen{Size: image.Pt(1920, 1080)}
+	var tiles []image.Point
+	for i := range s.Size.X * s.Size.Y {
+		x, y := i%s.Size.X, i/s.Size.X
+		s.Pix = append(s.Pix, []uint32{0xffffff, 0x1d2733, 0x5b6b7c, 0xffffff, 0x8fa3b7, 0xf4f6f8}[(x*x/7+y*5)%11%6])
+		if x%frames.Tile == 0 && y%frames.Tile == 0 {
+			tiles = append(tiles, image.Pt(x, y).Div(frames.Tile))
+		}
+	}
+	var all [][]byte
+	if err := frames.NewEncoder().Tiles(s.Size, nil, s.Pix, tiles, func(d []byte) error { all = append(all, slices.Clone(d)); return nil }); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		for _, d := range all {
+			if _, err := s.Draw(d); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	b.ReportMetric(float64(b.N)*float64(len(s.Pix))/1e6/b.Elapsed().Seconds(), "Mpx/s")
+}

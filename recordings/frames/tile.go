@@ -185,6 +185,14 @@ func indexed(row []uint32, b []byte, each int, colours *[256]uint32) (largest in
 		return largest
 	}
 	mask := byte(1<<each - 1)
+	if each == 4 { // the most of a console's tiles: two of a byte at once
+		most := byte(0)
+		for ; len(row) >= 2; row, b = row[2:], b[1:] {
+			left, right := b[0]>>4, b[0]&15
+			row[0], row[1], most = colours[left], colours[right], max(most, left, right)
+		}
+		largest = int(most)
+	}
 	shift := 8
 	for x := range row {
 		shift -= each
