@@ -211,7 +211,7 @@ func (a *Agent) makeEngine() error {
 		a.engine.ModalityChanged(asset)
 		a.reporter.restate()
 	})
-	a.lamps = newLamps(a.cfg.Assets, a.log)
+	a.lamps = newLamps(a.cfg.Assets, func(asset string) bool { return a.engine.Alarm(asset) }, a.log)
 	a.engine, err = engine.New(engine.Config{
 		Tickets: engine.FromLedger(a.ledger), Lines: []engine.Line{ssh, vnc, rdp}, Inner: inner, Protocol: a.devices.Protocol,
 		Site: a.cfg.Site, Agent: a.fingerprint(),

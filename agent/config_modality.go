@@ -21,6 +21,10 @@ type Modality struct {
 	Sources []StateSource `yaml:"sources,omitempty"`
 	// Stale is for how long a source may say nothing until it counts as unknown ("2m").
 	Stale string `yaml:"stale,omitempty"`
+	// Longest is for how long the operator's switch permits something at the most ("2h").
+	Longest string `yaml:"longest,omitempty"`
+	// Shifts are when they end, in the asset's zone ("14:00"): the agent's page offers to hold until then.
+	Shifts []string `yaml:"shifts,omitempty"`
 }
 
 // UnmarshalYAML reads the long form or the short one.
@@ -36,7 +40,7 @@ func (m *Modality) UnmarshalYAML(read func(any) error) error {
 // MarshalYAML writes what UnmarshalYAML reads.
 func (m Modality) MarshalYAML() (any, error) {
 	type long Modality
-	if len(m.Sources) == 0 && m.Stale == "" {
+	if len(m.Sources) == 0 && m.Stale == "" && m.Longest == "" && len(m.Shifts) == 0 {
 		return m.Kind, nil
 	}
 	return long(m), nil
@@ -116,6 +120,7 @@ func (v *checker) modality(path string, a Asset) {
 	v.require(path+".modality.stale", m.Stale == "" || stale >= modality.MinStale && stale <= modality.MaxStale,
 		fmt.Sprintf("between %s and %s", modality.MinStale, modality.MaxStale))
 	v.require(path+".modality.stale", m.Stale == "" || len(m.Sources) > 0, "without sources nothing gets stale")
+	v.holding(path+".modality", m)
 	var has []modality.Kind
 	for i, s := range m.Sources {
 		at := fmt.Sprintf("%s.modality.sources[%d]", path, i)
@@ -135,6 +140,28 @@ func (v *checker) modality(path string, a Asset) {
 	}
 }
 
+// holding checks for how long the operator's switch may permit something.
+func (v *checker) holding(path string, m Modality) {
+	operator := slices.ContainsFunc(m.Sources, func(s StateSource) bool { return s.Operator })
+	longest := v.duration(path+".longest", m.Longest)
+	v.require(path+".longest", m.Longest == "" || longest >= time.Minute && longest <= modality.MaxFor, fmt.Sprintf("between %s and %s", time.Minute, modality.MaxFor))
+	v.require(path+".longest", m.Longest == "" || operator, "it bounds the operator's switch, which is no source here")
+	v.require(path+".shifts", len(m.Shifts) == 0 || operator, "they are offered with the operator's switch, which is no source here")
+	v.require(path+".shifts", len(m.Shifts) <= maxShifts, fmt.Sprintf("at most %d", maxShifts))
+	for i, s := range m.Shifts {
+		_, err := time.Parse("15:04", s)
+		v.require(fmt.Sprintf("%s.shifts[%d]", path, i), err == nil && len(s) == 5, `the end of a shift looks like "14:00"`)
+	}
+}
+
+// longest is for how long the operator's switch permits something at the most.
+func (m Modality) longest() time.Duration {
+	if d, err := time.ParseDuration(m.Longest); err == nil && m.Longest != "" {
+		return min(d, modality.MaxFor)
+	}
+	return modality.MaxFor
+}
+
 // states are the rules by which the assets' states are found.
 func (c *Config) states(now func() time.Time) map[string]modality.Rule {
 	all, ports := map[string]modality.Rule{}, &mpps.Ports{}
@@ -142,7 +169,7 @@ func (c *Config) states(now func() time.Time) map[string]modality.Rule {
 		if len(a.Modality.Sources) == 0 {
 			continue
 		}
-		rule := modality.Rule{Stale: modality.DefaultStale, Live: map[modality.Kind]modality.Source{}}
+		rule := modality.Rule{Stale: modality.DefaultStale, Longest: a.Modality.longest(), Live: map[modality.Kind]modality.Source{}}
 		if d, err := time.ParseDuration(a.Modality.Stale); err == nil {
 			rule.Stale = d
 		}

@@ -35,6 +35,8 @@ modality:
   kind: PT/CT
   sources: [operator, {schedule: ["Mon-Fri 07:00-18:00"]}]
   stale: 30s
+  longest: 45m
+  shifts: ["06:00", "14:00"]
 interlock: {non-disruptive: [in-service]}
 policy: {zone: Europe/Berlin}
 `)
@@ -43,7 +45,7 @@ policy: {zone: Europe/Berlin}
 	}
 	c := &Config{Assets: []Asset{a}}
 	rule := c.states(nil)["CT"]
-	if len(rule.Sources) != 2 || rule.Sources[0] != modality.Operator || rule.Live[modality.Timetable] == nil || rule.Stale.Seconds() != 30 {
+	if len(rule.Sources) != 2 || rule.Sources[0] != modality.Operator || rule.Live[modality.Timetable] == nil || rule.Stale.Seconds() != 30 || rule.Longest.Minutes() != 45 {
 		t.Errorf("%+v", rule)
 	}
 	if works := c.interlock("CT").Works(session.NonDisruptive); len(works) != 1 || works[0] != session.InService {
@@ -55,7 +57,7 @@ policy: {zone: Europe/Berlin}
 			t.Fatal(err)
 		}
 		var back Asset
-		if err := yaml.UnmarshalWithOptions(text, &back, yaml.Strict()); err != nil || len(back.Modality.Sources) != len(m.Sources) || back.Modality.Kind != m.Kind {
+		if err := yaml.UnmarshalWithOptions(text, &back, yaml.Strict()); err != nil || len(back.Modality.Sources) != len(m.Sources) || back.Modality.Kind != m.Kind || back.Modality.Longest != m.Longest || len(back.Modality.Shifts) != len(m.Shifts) {
 			t.Errorf("%s\n%+v, %v", text, back.Modality, err)
 		}
 	}
@@ -67,6 +69,8 @@ func TestAStateThatCannotBeIsRefused(t *testing.T) {
 		"modality: {kind: CT, sources: [operator, operator]}", "modality: {kind: CT, sources: [{}]}", "modality: {sources: [operator], stale: 1s}",
 		"modality: {sources: [operator], stale: 1h}", "modality: {kind: CT, stale: 1m}", "modality: {sources: [{schedule: [all day]}]}",
 		"modality: {sources: [operator]}\ninterlock: {disruptive: [idle]}", "modality: {sources: [operator]}\ninterlock: {observe: [fine]}",
+		"modality: {sources: [operator], longest: 13h}", "modality: {sources: [operator], longest: 1s}", "modality: {sources: [{schedule: [\"Mon 07:00-08:00\"]}], longest: 1h}",
+		"modality: {sources: [operator], shifts: [\"24:00\"]}", "modality: {sources: [operator], shifts: [\"6:00\"]}", "modality: {kind: CT, shifts: [\"06:00\"]}",
 		"modality: CT\ninterlock: {disruptive: [in-service]}", "modality: {sources: [{schedule: [Mon 07:00-08:00], key_switch_: x}]}",
 	} {
 		if a, err := scanner(t, bad+"\n"); err == nil {

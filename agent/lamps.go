@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/agent/modality/contact"
@@ -32,15 +33,16 @@ func (v *checker) lamp(path string, l *Lamp) {
 // lamps are those of the assets. Assets may share one.
 type lamps struct {
 	log   *slog.Logger
-	renew chan struct{} // there are others
+	rings func(asset string) bool // an alarm does, of a critical section there; it must not block
+	renew chan struct{}           // there are others
 
 	mu    sync.Mutex // never held across I/O
 	rules map[string]Lamp
 	lines map[string]*lamp.Lamp // all that there ever were: one goes out with its last connection
 }
 
-func newLamps(assets []Asset, log *slog.Logger) *lamps {
-	l := &lamps{log: log, renew: make(chan struct{}, 1), lines: map[string]*lamp.Lamp{}}
+func newLamps(assets []Asset, rings func(asset string) bool, log *slog.Logger) *lamps {
+	l := &lamps{log: log, rings: rings, renew: make(chan struct{}, 1), lines: map[string]*lamp.Lamp{}}
 	l.configure(assets)
 	return l
 }
@@ -78,7 +80,7 @@ func (l *lamps) run(ctx context.Context) error {
 		for line, one := range l.lines {
 			if !driven[line] {
 				driven[line] = true
-				all.Go(func() { _ = one.Run(ctx) })
+				all.Go(func() { _ = one.Run(ctx, func() bool { return l.alarm(line) }) })
 			}
 		}
 		l.mu.Unlock()
@@ -88,6 +90,19 @@ func (l *lamps) run(ctx context.Context) error {
 		case <-l.renew:
 		}
 	}
+}
+
+// alarm reports whether an alarm rings at a scanner whose lamp is at a line.
+func (l *lamps) alarm(line string) bool {
+	l.mu.Lock()
+	var at []string
+	for asset, rule := range l.rules {
+		if rule.Line == line {
+			at = append(at, asset)
+		}
+	}
+	l.mu.Unlock()
+	return slices.ContainsFunc(at, l.rings)
 }
 
 // of is the lamp of an asset; nil where it has none.

@@ -32,7 +32,7 @@ func TestLampsShineForTheirScanners(t *testing.T) {
 		}
 	}
 	assets := []Asset{asset("CT", "one", true), asset("PT", "one", false), {Name: "MR"}}
-	l := newLamps(assets, slog.New(slog.DiscardHandler))
+	l := newLamps(assets, func(string) bool { return false }, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.run(ctx) }()

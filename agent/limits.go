@@ -34,6 +34,7 @@ const maxLooked = 100_000 // names in the state directory that check looks at
 
 const (
 	maxPast      = 50  // sessions of today on the agent's page
+	maxShifts    = 12  // ends of shifts of a scanner
 	pageWidth    = 960 // pixels of a picture there
 	pictureEvery = 5   // seconds
 )

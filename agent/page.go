@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/engine/screen"
 	"github.com/sallyport/sallyport/agent/ledger"
+	"github.com/sallyport/sallyport/agent/modality"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/wording"
 )
@@ -92,6 +93,9 @@ func (a *Agent) standing(asset Asset, zone *time.Location) *page.State {
 		return nil
 	}
 	out := &page.State{Is: s.State, Says: wording.Clean(s.Words()), Switch: slices.ContainsFunc(asset.Modality.Sources, func(s StateSource) bool { return s.Operator })}
+	if out.Switch {
+		out.Holds = page.Holds(a.now().In(zone), modality.DefaultFor, asset.Modality.longest(), asset.Modality.Shifts)
+	}
 	if !s.At.IsZero() {
 		out.At = s.At.In(zone)
 	}
@@ -107,6 +111,9 @@ func visitOf(l engine.LiveSession, e ledger.Entry, zone *time.Location) page.Ses
 		ID: l.ID.Session(), Service: l.Service, Who: shownName(l.Engineer), Company: company(l.Engineer),
 		Reason: wording.Clean(e.Why.Reason), WorkOrder: wording.Clean(e.Why.WorkOrder),
 		Opened: l.Opened.In(zone), Deadline: l.Deadline.In(zone), Connections: l.Connections,
+	}
+	if x := l.Critical; x != nil {
+		s.Critical = &page.Critical{Why: wording.Clean(x.Why), Until: x.Until.In(zone), Alarm: x.Alarm}
 	}
 	if e.Asset != "" {
 		s.Work = wording.Sentence(wording.Clean(l.Engineer.Shown()) + " may " + wording.Work(targetsOf(e), e.Why.Class, e.Why.Channels))

@@ -314,6 +314,9 @@ func (e *Engine) alarm(asset string) (news bool) {
 	return true
 }
 
+// Alarm reports whether the alarm of a critical section rings at a scanner.
+func (e *Engine) Alarm(asset string) bool { return e.sections.at(asset).alarm }
+
 // critical is a section as the broker is told of it.
 func (s *liveSession) critical() *link.Critical {
 	c, on := s.e.sections.of(s)

@@ -23,6 +23,7 @@ type Source interface {
 type Rule struct {
 	Sources []Kind
 	Stale   time.Duration
+	Longest time.Duration   // that the operator permits something; 0: MaxFor
 	Live    map[Kind]Source // of those, all that have to be run; the operator has not
 }
 

@@ -253,3 +253,16 @@ func TestSourcesAreRunAndRulesReplaced(t *testing.T) {
 	cancel()
 	<-done
 }
+
+// A scanner's bound holds for the usual time, too.
+func TestTheOperatorPermitsNoLongerThanTheScannerAllows(t *testing.T) {
+	now := time.Date(2026, 3, 4, 9, 0, 0, 0, time.UTC)
+	b := Open(filepath.Join(t.TempDir(), "s"), map[string]Rule{"CT": {Sources: []Kind{Operator}, Stale: time.Minute, Longest: 40 * time.Minute}},
+		func() time.Time { return now }, slog.New(slog.DiscardHandler), func(string, Standing) {})
+	if _, err := b.Set("CT", session.InService, time.Hour, "x"); session.KindOf(err) != session.Invalid {
+		t.Errorf("an hour: %v", err)
+	}
+	if s, err := b.Set("CT", session.InService, 0, "x"); err != nil || !s.Until.Equal(now.Add(40*time.Minute)) {
+		t.Errorf("until %v, %v", s.Until, err)
+	}
+}

@@ -2,6 +2,7 @@ package modality
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (b *Book) Set(asset string, state session.ModalityState, hold time.Duration
 	}
 	if relaxes(state) {
 		if hold == 0 {
-			hold = DefaultFor
+			hold = min(DefaultFor, b.longest(asset))
 		}
 		r.Until = now.Add(hold)
 	}
@@ -72,6 +73,13 @@ func (b *Book) relax(asset string, r Reading) error {
 	return errors.Join(err, b.keep("", r))
 }
 
+// longest is for how long the operator permits something at the most.
+func (b *Book) longest(asset string) time.Duration {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return min(cmp.Or(b.rules[asset].Longest, MaxFor), MaxFor)
+}
+
 func (b *Book) settable(asset string, state session.ModalityState, hold time.Duration) error {
 	b.mu.Lock()
 	rule, ok := b.rules[asset]
@@ -86,8 +94,8 @@ func (b *Book) settable(asset string, state session.ModalityState, hold time.Dur
 		return session.Errorf(session.Invalid, "%.32q is no state of a scanner.", state).WithNext(fmt.Sprintf("The states are %v.", session.ModalityStates()))
 	case !relaxes(state) && hold != 0:
 		return session.Errorf(session.Invalid, "%s permits nothing, so it holds until something else is set.", state).WithNext("Leave out for how long.")
-	case hold < 0 || hold > MaxFor:
-		return session.Errorf(session.Invalid, "A switch holds for %s at the most.", MaxFor).WithNext("Set it again when it has run out.")
+	case hold < 0 || hold > b.longest(asset):
+		return session.Errorf(session.Invalid, "A switch holds for %s at the most here.", b.longest(asset)).WithNext("Set it again when it has run out.")
 	}
 	return nil
 }

@@ -38,6 +38,7 @@ type State struct {
 	At     time.Time // when it was said last; zero: never
 	Until  time.Time // when it stops to hold, if nobody says it again; zero: that is not known
 	Switch bool      // the operator's switch is asked
+	Holds  []Hold    // for how long what it permits can hold; the usual one is marked
 }
 
 // Choices are what people at the scanner can say of it, what restricts most first.
@@ -73,7 +74,8 @@ type Session struct {
 	Connections       int
 	Frozen            []string // by what, in words
 	Thaws             bool     // can be thawed here, as a session
-	Picture           string   // changes with the picture of the screen; empty: there is none
+	Critical          *Critical
+	Picture           string // changes with the picture of the screen; empty: there is none
 }
 
 // Past is a session that is over.

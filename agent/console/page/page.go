@@ -31,7 +31,7 @@ type Config struct {
 	Log     *slog.Logger
 }
 
-//go:embed page.html consent.html asked.html page.css page.js
+//go:embed page.html consent.html asked.html critical.html page.css page.js
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
@@ -51,7 +51,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 			Waiting Waiting
 		}{v, w}
 	},
-}).ParseFS(files, "page.html", "consent.html", "asked.html"))
+}).ParseFS(files, "page.html", "consent.html", "asked.html", "critical.html"))
 
 // page is one that is being served.
 type page struct {
@@ -155,15 +155,18 @@ func (p *page) act(done string, signed bool, do func(console.Target) error) http
 // setState is the operator's switch. To say what restricts as much as before, or more, needs
 // no sign-in.
 func (p *page) setState(w http.ResponseWriter, r *http.Request) {
-	fields, err := form(r, "asset", "state")
+	fields, err := form(r, "asset", "state", "for")
 	to := console.Switch{Asset: fields["asset"], State: session.ModalityState(fields["state"])}
 	if err == nil && p.loosens(to) && !p.signIns.known(r, true) {
 		err = session.Errorf(session.Denied, "To say that more is allowed needs a sign-in.").WithNext("Sign in with the PIN and press again.")
 	}
 	if err == nil {
+		to.For, err = p.holds(to, fields["for"])
+	}
+	if err == nil {
 		_, err = p.cfg.States.Set(to)
 	}
-	p.cfg.Log.Info("pressed on the agent's page", "what", "state", "asset", to.Asset, "state", string(to.State), "from", r.RemoteAddr, "err", err)
+	p.cfg.Log.Info("pressed on the agent's page", "what", "state", "asset", to.Asset, "state", string(to.State), "for", to.For, "from", r.RemoteAddr, "err", err)
 	if err != nil {
 		p.show(w, r, err)
 		return

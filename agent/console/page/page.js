@@ -22,16 +22,23 @@ function put(html) {
     img.replaceWith(old);
     if (old.src !== img.src) img.decode().then(() => { if (wanted.get(of) === img.src) pictureOf(of)?.replaceWith(img); }, () => {});
   }
+  for (const chosen of board.querySelectorAll("input:checked")) { // what somebody chose and did not press yet
+    const same = chosen.id && next.querySelector("#" + CSS.escape(chosen.id));
+    if (same) same.checked = true;
+  }
   board.replaceChildren(...next.childNodes);
   if (at) document.getElementById(at)?.focus();
   ask();
 }
 
-// Who cannot see the card hears once that somebody waits.
+// Who cannot see the card hears once that somebody waits, and that an alarm rings.
 function ask() {
   const text = [...board.querySelectorAll("[data-asks]")].map((card) => "A session at " + card.dataset.asks + " waits for your answer.").join(" ");
   const says = document.getElementById("asks");
   if (says.textContent !== text) says.textContent = text;
+  const alarm = [...board.querySelectorAll("[data-alarm]")].map((x) => x.dataset.alarm).join(" ");
+  const rings = document.getElementById("alarms");
+  if (rings.textContent !== alarm) rings.textContent = alarm;
 }
 ask();
 

@@ -66,7 +66,7 @@ func (c *pressed) list() []string {
 
 func (c *pressed) States() []console.State { return nil }
 func (c *pressed) Set(s console.Switch) (console.State, error) {
-	return console.State{}, c.press("set "+string(s.State), console.Target{Asset: s.Asset})
+	return console.State{}, c.press("set "+string(s.State)+s.For, console.Target{Asset: s.Asset})
 }
 func (c *pressed) Status() console.Status { return console.Status{} }
 func (c *pressed) Kill(t console.Target) (console.Killed, error) {

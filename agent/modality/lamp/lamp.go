@@ -1,5 +1,6 @@
 // Package lamp lights a lamp at the agent's host while anybody is connected to a scanner: on
-// before the first byte goes to the device, off after the last connection. A lamp that does
+// before the first byte goes to the device, off after the last connection. While an alarm
+// rings it blinks: half a second on, half a second off. A lamp that does
 // not light is told; whether anything opens without it is its caller's to say. It knows
 // neither sessions nor scanners.
 package lamp
@@ -109,11 +110,14 @@ func (l *Lamp) settle(lit bool, err error) {
 }
 
 // Run drives the lamp until ctx ends, and puts it out then. It sets it again from time to
-// time: a lamp that was unplugged lights when it is back.
-func (l *Lamp) Run(ctx context.Context) error {
+// time: a lamp that was unplugged lights when it is back. While somebody is connected it asks
+// whether an alarm rings, which must not block.
+func (l *Lamp) Run(ctx context.Context, rings func() bool) error {
 	var out output
-	tick := time.NewTicker(againEvery)
+	tick, blink := time.NewTicker(againEvery), time.NewTicker(blinkEvery)
 	defer tick.Stop()
+	defer blink.Stop()
+	dark := false // of a lamp that blinks
 	for {
 		ending := ctx.Err() != nil
 		l.mu.Lock()
@@ -124,7 +128,7 @@ func (l *Lamp) Run(ctx context.Context) error {
 			out, err = l.open()
 		}
 		if err == nil {
-			err = out.Set(on)
+			err = out.Set(on && !dark)
 		}
 		if err != nil && out != nil {
 			_ = out.Close()
@@ -137,10 +141,24 @@ func (l *Lamp) Run(ctx context.Context) error {
 			}
 			return ctx.Err()
 		}
+		dark = l.rest(ctx, tick.C, blink.C, on, dark, rings)
+	}
+}
+
+// rest waits until the lamp is to be set again, and says whether it is dark for a blink then.
+func (l *Lamp) rest(ctx context.Context, tick, blink <-chan time.Time, on, dark bool, rings func() bool) bool {
+	for {
 		select {
 		case <-l.wake:
-		case <-tick.C:
+			return dark && on
+		case <-tick:
+			return dark && on
 		case <-ctx.Done():
+			return false
+		case <-blink:
+			if next := on && !dark && rings(); next != dark {
+				return next
+			}
 		}
 	}
 }

@@ -17,6 +17,8 @@ type bulb struct {
 	on    bool
 	err   error
 	stuck chan struct{}
+	alarm bool
+	sets  int
 }
 
 func (b *bulb) Set(on bool) error {
@@ -29,11 +31,12 @@ func (b *bulb) Set(on bool) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.err == nil {
-		b.on = on
+		b.on, b.sets = on, b.sets+1
 	}
 	return b.err
 }
 
+func (b *bulb) rings() bool           { b.mu.Lock(); defer b.mu.Unlock(); return b.alarm }
 func (b *bulb) Close() error          { return nil }
 func (b *bulb) shines() bool          { synctest.Wait(); b.mu.Lock(); defer b.mu.Unlock(); return b.on }
 func (b *bulb) move(f func(*bulb))    { b.mu.Lock(); defer b.mu.Unlock(); f(b) }
@@ -48,7 +51,7 @@ func run(t *testing.T, b *bulb) *Lamp {
 	l.wake, l.settled = make(chan struct{}, 1), make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
+	go func() { done <- l.Run(ctx, b.rings) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; !errors.Is(err, context.Canceled) {
@@ -153,7 +156,7 @@ func TestALampOfAFile(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
-	go func() { defer close(done); _ = l.Run(ctx) }()
+	go func() { defer close(done); _ = l.Run(ctx, func() bool { return false }) }()
 	says := func() string { raw, _ := os.ReadFile(path); return string(raw) }
 	off, err := l.Light(ctx)
 	if err != nil || says() != "1\n" {
@@ -168,4 +171,54 @@ func TestALampOfAFile(t *testing.T) {
 	if _, err := New("serial:/dev/ttyS0:cts"); err == nil {
 		t.Error("an input is no lamp")
 	}
+}
+
+// While an alarm rings it is on for half a second and off for half a second, and it counts as
+// lit all the same; without one it is set when something changes, and no more.
+func TestALampBlinksWhileAnAlarmRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := &bulb{}
+		l := run(t, b)
+		off, err := l.Light(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		calm := b.sets
+		time.Sleep(againEvery - time.Second)
+		if !b.shines() || b.sets != calm {
+			t.Errorf("a lamp without an alarm was set %d times more", b.sets-calm)
+		}
+		b.move(func(b *bulb) { b.alarm = true })
+		time.Sleep(time.Minute + blinkEvery/2)
+		before, lit := b.sets, 0
+		for range 20 {
+			if b.shines() {
+				lit++
+			}
+			time.Sleep(blinkEvery)
+		}
+		if lit != 10 || b.sets-before < 20 {
+			t.Errorf("of 20 half seconds it is lit in %d, and was set %d times", lit, b.sets-before)
+		}
+		for range 2 { // whoever comes while it is dark for a blink does not wait
+			other, err := l.Light(t.Context())
+			if err != nil {
+				t.Error("a blinking lamp is taken for a broken one:", err)
+			}
+			other()
+			time.Sleep(blinkEvery)
+		}
+		b.move(func(b *bulb) { b.alarm = false })
+		time.Sleep(2 * blinkEvery)
+		for range 4 {
+			if !b.shines() {
+				t.Error("dark after the alarm")
+			}
+			time.Sleep(blinkEvery)
+		}
+		off()
+		if b.shines() {
+			t.Error("it shines after the last one")
+		}
+	})
 }
