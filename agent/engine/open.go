@@ -123,6 +123,16 @@ func (c *Conn) noDevice(err error) *link.NoDevice {
 	return &link.NoDevice{Service: c.visit.Service, At: c.e.cfg.Now().UTC(), Message: wording.Sentence(wording.Line(e.Message, maxWords)), Next: wording.Line(e.Next, maxWords)}
 }
 
+// Parted tells the hospital why a device that was open ended the connection, where it said so.
+func (c *Conn) Parted(err error) {
+	c.mu.Lock()
+	s := c.state.session
+	c.mu.Unlock()
+	if no := c.noDevice(err); s != nil && no != nil {
+		s.dialled(no)
+	}
+}
+
 // record begins the recording of the device connection that is about to be made.
 func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 	id, now := session.NewID().Recording(), c.e.cfg.Now().UTC().Truncate(time.Microsecond)

@@ -41,7 +41,7 @@ type liveState struct {
 	facts      session.SessionFacts // Opened is zero until the first device connection
 	service    string               // of the first connection
 	recordings []link.RecordingReport
-	noDevice   *link.NoDevice        // why the last attempt to reach a device failed
+	noDevice   *link.NoDevice        // why the last attempt to reach a device failed, or why it ended
 	proofs     []session.Certificate // how consoles proved who they are, one of a service
 	leaves     map[string]*leave     // to watch, by key
 	watchers   []string              // who watches, as it was told last
@@ -140,7 +140,7 @@ func (s *liveSession) recording(r link.RecordingReport) {
 	s.report()
 }
 
-// dialled notes how the last attempt to reach a device went.
+// dialled notes how the last attempt to reach a device went, or why the device ended it.
 func (s *liveSession) dialled(no *link.NoDevice) {
 	s.mu.Lock()
 	news := no != nil || s.state.noDevice != nil

@@ -102,7 +102,7 @@ type Session struct {
 	Keys       int                `json:"keys"` // that may open connections; 0 when the agent did not say
 	// Critical is null while no critical section is on.
 	Critical *Critical `json:"critical"`
-	// NoDevice is null while the device that was dialled last answered.
+	// NoDevice is null while the device that was dialled last answered, and did not say why it ended.
 	NoDevice *NoDevice `json:"no_device"`
 	// Certificates are how its consoles proved who they are, as the agent says; one of a service.
 	Certificates []session.Certificate `json:"certificates"`
@@ -117,7 +117,8 @@ type Critical struct {
 	Alarm bool      `json:"alarm"` // a patient may be at the scanner
 }
 
-// NoDevice says why the agent got no connection to a device, or could not log in there.
+// NoDevice says why the agent got no connection to a device, could not log in there, or why
+// the device ended it.
 type NoDevice struct {
 	Service string    `json:"service"`
 	At      time.Time `json:"at"`

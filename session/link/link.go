@@ -264,7 +264,7 @@ type SessionReport struct {
 	Ended      time.Time         `json:"ended,omitzero"`
 	Reason     session.EndReason `json:"reason,omitempty"`
 	Recordings []RecordingReport `json:"recordings,omitempty"`
-	NoDevice   *NoDevice         `json:"no_device,omitempty"` // nil: the last device that was dialled answered
+	NoDevice   *NoDevice         `json:"no_device,omitempty"` // nil: the last device that was dialled answered, and did not say why it ended
 	Critical   *Critical         `json:"critical,omitempty"`  // nil: none is on
 
 	// Certificates are how the consoles of the session proved who they are, one of a service.
@@ -282,7 +282,8 @@ type Critical struct {
 	Alarm bool      `json:"alarm,omitempty"`
 }
 
-// NoDevice says why the agent got no connection to a device, or could not log in there.
+// NoDevice says why the agent got no connection to a device, could not log in there, or why
+// the device ended it.
 type NoDevice struct {
 	Service string    `json:"service"`
 	At      time.Time `json:"at"`

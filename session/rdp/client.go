@@ -160,7 +160,7 @@ func (c *Client) draw() error {
 				if unkept := c.screen.Show(); unkept != nil {
 					return unkept
 				}
-				return c.ended(err)
+				return c.parted(err)
 			}
 			if !c.waiting() {
 				break

@@ -2,16 +2,12 @@ package rdp
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/sallyport/sallyport/session"
 )
 
 // joined are the channels of a connection.
 type joined struct{ user, main, clip int }
-
-// errOver is a console that says that it ends.
-var errOver = errors.New("the console ended the connection")
 
 // userBase is what MCS counts users from.
 const userBase = 1001
@@ -66,7 +62,7 @@ func (c *Client) answer() ([]byte, error) {
 		return nil, ErrWire
 	}
 	if b = b[3:]; len(b) > 0 && b[0]&^3 == 0x20 {
-		return nil, errOver
+		return nil, ultimatum(b)
 	}
 	return b, nil
 }
@@ -79,7 +75,7 @@ func indication(b []byte) (channel int, payload []byte, err error) {
 	f := fields{b: b[3:]}
 	switch f.u8() &^ 3 {
 	case 0x20:
-		return 0, nil, errOver
+		return 0, nil, ultimatum(b[3:])
 	case 0x68:
 	default:
 		return 0, nil, ErrWire
@@ -89,6 +85,15 @@ func indication(b []byte) (channel int, payload []byte, err error) {
 	f.take(1)
 	payload = f.take(f.per())
 	return channel, payload, f.err()
+}
+
+// ultimatum is T.125's DisconnectProviderUltimatum: three bits of reason over two bytes.
+func ultimatum(b []byte) error {
+	reason := int(b[0]&3) << 1
+	if len(b) > 1 {
+		reason |= int(b[1] >> 7)
+	}
+	return over{reason}
 }
 
 // under is what stands under a tag of the basic encoding rules.

@@ -277,7 +277,8 @@ func TestRefusalsHaveWords(t *testing.T) {
 		"too large":           {join(begun, licensed(), demand(0xffff, 0xffff)), "cannot be shown"},
 		"no size":             {join(begun, licensed(), demand(0, 0)), "cannot be shown"},
 		"before XP":           {join(begun, licensed(), control(demandActive, append(le16(le32(nil, 1), 4, 40), join([]byte("RDP\x00"), le16(nil, 2, 0), block(2, le16(nil, 32, 1, 1, 1, 8, 8, 0, 1, 1, 0, 1, 0)), block(13, []byte{1, 0, 0, 0}))...))), "before Windows XP"},
-		"ended":               {fault(1), "administrator"},
+		"ended":               {fault(1), "administrator ended"},
+		"signed out by it":    {fault(2), "administrator signed"},
 		"idle":                {fault(3), "Nobody worked"},
 		"too long":            {fault(4), "as long as"},
 		"taken over":          {fault(5), "Somebody else"},
@@ -286,12 +287,21 @@ func TestRefusalsHaveWords(t *testing.T) {
 		"no rights, early":    {join(begun, licensed(), share(dataErrorInfo, 9, 0, 0, 0)), "may not sign in"},
 		"no rights":           {fault(9), "may not sign in"},
 		"fresh":               {fault(0xa), "typed"},
-		"signed out":          {fault(0xc), "signed out"},
+		"left":                {fault(0xb), "Somebody at the console disconnected"},
+		"signed out":          {fault(0xc), "Somebody at the console signed out"},
 		"driver":              {fault(0xf), "driver"},
-		"shutting down":       {fault(0x1a), "shutting down"},
+		"driver, later":       {fault(0x11), "driver"},
+		"windows":             {fault(0x10), "draws the console's windows"},
+		"sign-in":             {fault(0x17), "A part of Windows"},
+		"shutting down":       {fault(0x19), "shutting down"},
+		"restarting":          {fault(0x1a), "restarting"},
 		"licences":            {fault(0x102), "licences"},
 		"a farm":              {fault(0x401), "broker"},
-		"something":           {fault(0x10c9), "0x10c9"},
+		"a mistake":           {fault(0x10c9), "a mistake of the protocol (error 0x10c9)"},
+		"something":           {fault(0x7777), "0x7777"},
+		"asked for there":     {fault(0), "signed out there, took it over, or closed it"},
+		"by itself":           {join(opening(8, 8), data([]byte{0x20, 0x80})), "does not say why"},
+		"half a reason":       {join(opening(8, 8), data([]byte{0x20})), "does not say why"},
 	} {
 		err := says(c.says, keeper(forget), Config{})
 		var e *session.Error
@@ -299,8 +309,10 @@ func TestRefusalsHaveWords(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := says(fault(0), keeper(forget), Config{}); !errors.Is(err, errOver) {
-		t.Errorf("all well: %v", err)
+	// before anything is shown there is nothing that somebody could have left
+	err := says(join(begun, data([]byte{0x21, 0x80})), keeper(forget), Config{})
+	if o := (over{}); session.KindOf(err) != session.Internal || !errors.As(err, &o) || o.reason != asked {
+		t.Errorf("over at once: %v", err)
 	}
 }
 

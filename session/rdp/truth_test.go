@@ -119,7 +119,7 @@ func TestWindowsAsItWasCaptured(t *testing.T) {
 			s := newSeen()
 			err := says(script, s, Config{})
 			t.Logf("%d of %d messages, a screen of %v, ends with %v", kept, len(messages), s.size, err)
-			if s.size.X < 640 || !errors.Is(err, io.EOF) && !errors.Is(err, errOver) && session.KindOf(err) == session.Internal {
+			if s.size.X < 640 || !errors.Is(err, io.EOF) && !errors.As(err, new(over)) && session.KindOf(err) == session.Internal {
 				t.Errorf("a screen of %v, ends with %v", s.size, err)
 			}
 		})

@@ -159,8 +159,8 @@ func (c *console) begin() error {
 	return nil
 }
 
-// parted keeps why the device ended it, where it said so, for the recording and for who looks:
-// a refused login and a console that somebody else took are no plain hang-up.
+// parted keeps why the device ended it, where it said so, for the recording, for who looks and
+// for the hospital: a refused login and a console that somebody else took are no plain hang-up.
 func (c *console) parted(err error) {
 	if why := (*session.Error)(nil); !errors.As(err, &why) || c.c.Stopped() {
 		return
@@ -170,6 +170,7 @@ func (c *console) parted(err error) {
 	c.mu.Lock()
 	c.state.why = words
 	c.mu.Unlock()
+	c.c.Parted(err)
 }
 
 // device is the console as the engine knows devices.

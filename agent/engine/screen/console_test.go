@@ -309,5 +309,11 @@ func TestAConsoleSaysWhyItEnds(t *testing.T) {
 		if known := c.why != io.EOF; known != (len(said) == 1 && said[0].Text == c.says) || !known && len(said) > 0 {
 			t.Errorf("%s: the recording says %+v", name, said)
 		}
+		w.until(name+" is told to the hospital, or is nothing to tell", func() bool {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			no := w.told.NoDevice
+			return c.why == io.EOF && no == nil || no != nil && no.Message+" "+no.Next == c.says
+		})
 	}
 }

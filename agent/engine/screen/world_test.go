@@ -59,6 +59,13 @@ type world struct {
 	mu    sync.Mutex
 	facts session.SessionFacts
 	tapes []*tape
+	told  link.SessionReport // last
+}
+
+func (w *world) report(r link.SessionReport) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.told = r
 }
 
 // desk is the device: what it shows, and what was done at it.
@@ -211,7 +218,7 @@ func newWorld(t *testing.T, size image.Point, masks screen.Masks, class session.
 	must(t, err)
 	w.engine, err = engine.New(engine.Config{
 		Tickets: w, Lines: []engine.Line{w.line}, Protocol: func(string, string) session.Protocol { return session.VNC },
-		Agent: "SHA256:x", Site: "NGH", Inner: inner, Log: log, Now: time.Now, Report: func(link.SessionReport) {},
+		Agent: "SHA256:x", Site: "NGH", Inner: inner, Log: log, Now: time.Now, Report: w.report,
 		Modality: func(string) (engine.Modality, bool) {
 			state, some := w.state.Load().(session.ModalityState)
 			return engine.Modality{State: state, Says: "the operator", Shut: w.shut}, some

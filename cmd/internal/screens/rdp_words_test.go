@@ -235,6 +235,8 @@ func TestWhatARefusingConsoleSaysThroughConnect(t *testing.T) {
 		{"an expired password, without NLA", signIn(0xc0000071), "The password of the login has expired at the console. Change it at the console, and in the agent's secrets."},
 		{"taken by another", errorInfo(5), "Somebody else connected to the console, and it has one session. Ask who works there before you take it back."},
 		{"ended by its administrator", errorInfo(1), "The console's administrator ended the session. Ask who serves the console before you try again."},
+		{"signed out by its operator", errorInfo(0xc), "Somebody at the console signed out, and its programs were closed. Ask who works there before you begin again."},
+		{"idle for too long", errorInfo(3), "Nobody worked at the console for as long as it allows. Begin again."},
 	} {
 		at, said := h.serves("console-rdp")
 		engineer := lend(t, at)
@@ -244,6 +246,10 @@ func TestWhatARefusingConsoleSaysThroughConnect(t *testing.T) {
 		})
 		must(t, front.tells(c.b))
 		until(t, c.name+" is read by the engineer", func() bool { return said.has(c.says) })
+		until(t, c.name+" is told to the hospital", func() bool {
+			no := h.session(id).NoDevice
+			return no != nil && no.Message+" "+no.Next == c.says
+		})
 		said.mu.Lock()
 		all = append(all, said.b.Bytes()...)
 		said.mu.Unlock()
