@@ -153,6 +153,7 @@ func (d *display) start(name string, args ...string) *bytes.Buffer {
 	c.Env = append(os.Environ(), "DISPLAY="+d.name, "HOME="+home, "XDG_CONFIG_HOME="+home)
 	var said bytes.Buffer
 	c.Stdout, c.Stderr = &said, &said
+	c.WaitDelay = time.Second // for its children
 	if err := c.Start(); err != nil {
 		d.t.Fatal(err)
 	}
@@ -239,7 +240,15 @@ type xrdp struct {
 
 func startXrdp(t *testing.T, size string) *xrdp {
 	t.Helper()
-	x := &xrdp{display: startDisplay(t, size, true), at: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
+	d := startDisplay(t, size, true)
+	return frontOf(d, fmt.Sprintf("lib=libvnc.so\nusername=na\npassword=na\nip=127.0.0.1\nport=%d\n", d.port))
+}
+
+// frontOf puts xrdp before a display, which it reaches in this way.
+func frontOf(d *display, way string) *xrdp {
+	t := d.t
+	t.Helper()
+	x := &xrdp{display: d, at: fmt.Sprintf("127.0.0.1:%d", freePort(t))}
 	dir := t.TempDir()
 	cert, key, pin := certificate(t, dir, newRSA(t), x509.SHA256WithRSA)
 	x.pin = pin
@@ -272,12 +281,7 @@ cliprdr=true
 
 [console]
 name=console
-lib=libvnc.so
-username=na
-password=na
-ip=127.0.0.1
-port=%d
-`, x.at, cert, key, filepath.Join(dir, "xrdp.log"), x.port)
+%s`, x.at, cert, key, filepath.Join(dir, "xrdp.log"), way)
 	config := filepath.Join(dir, "xrdp.ini")
 	if err := os.WriteFile(config, []byte(ini), 0o644); err != nil {
 		t.Fatal(err)

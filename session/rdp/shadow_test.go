@@ -97,8 +97,11 @@ func TestRefusalsOfAShadow(t *testing.T) {
 }
 
 // A direct client of another maker shows the same, pixel by pixel, at every depth.
-func TestAsFreeRDPShowsIt(t *testing.T) {
-	x := startXrdp(t, "640x480")
+func TestAsFreeRDPShowsIt(t *testing.T) { asFreeRDPShows(t, startXrdp(t, "640x480")) }
+
+// asFreeRDPShows compares one console as it is shown by this client, by FreeRDP's after it, and
+// by itself.
+func asFreeRDPShows(t *testing.T, x *xrdp) {
 	x.run("xsetroot", "-solid", "#204060")
 	x.start("xlogo", "-geometry", "300x200+10+10")
 	x.start("xmag", "-source", "40x40+0+0", "-geometry", "+320+20")
@@ -109,8 +112,11 @@ func TestAsFreeRDPShowsIt(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			go func() { _ = c.Run() }()
+			ended := make(chan error, 1)
+			go func() { ended <- c.Run() }()
 			x.shown(shown, depth)
+			c.Close() // one after another: a console may have one session
+			<-ended
 			theirs := startDisplay(t, "640x480", false)
 			theirs.start("xfreerdp", "/v:"+x.at, "/cert:ignore", "/u:na", "/p:na", "/w:640", "/h:480", fmt.Sprintf("/bpp:%d", depth), "/sec:tls", "-decorations", "-wallpaper")
 			exact := 32
@@ -118,7 +124,6 @@ func TestAsFreeRDPShowsIt(t *testing.T) {
 				exact = 16 // FreeRDP makes six bits of green eight in its own way: 0x10 is 0x42 there, and 0x41 here
 			}
 			theirs.shown(shown, exact)
-			c.Close()
 		})
 	}
 }
