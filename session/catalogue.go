@@ -118,17 +118,18 @@ type Accept struct {
 // Policy is what a hospital allows on one asset. The agent enforces its own copy;
 // the broker's is for display.
 type Policy struct {
-	Approvals int           // distinct approvers needed, >= 1
-	Accept    Accept        //
-	Longest   time.Duration // longest session
-	Window    time.Duration // widest not-before to not-after
-	Channels  []Channel     //
-	Quorum    []Quorum      // who the approvers must be; empty: anyone with the approvers' group
-	Idle      time.Duration // a connection without a byte for this long ends; 0: never
-	Sessions  int           // live sessions of one engineer on the asset at a time; 0: no limit
-	Critical  time.Duration // longest critical section of a session; 0: none
-	Consent   Consent       // what the operator is asked before a session opens; empty: nothing
-	Zone      string        // the site's time zone, "Europe/Berlin"; empty: UTC
+	Approvals   int           // distinct approvers needed, >= 1
+	Accept      Accept        //
+	Longest     time.Duration // longest session
+	Window      time.Duration // widest not-before to not-after
+	Channels    []Channel     //
+	Quorum      []Quorum      // who the approvers must be; empty: anyone with the approvers' group
+	Idle        time.Duration // a connection without a byte for this long ends; 0: never
+	Sessions    int           // live sessions of one engineer on the asset at a time; 0: no limit
+	Critical    time.Duration // longest critical section of a session; 0: none
+	Consent     Consent       // what the operator is asked before a session opens; empty: nothing
+	ConsoleKeys ConsoleKeys   // what passkeys of the agent's page count for; empty: nothing
+	Zone        string        // the site's time zone, "Europe/Berlin"; empty: UTC
 }
 
 // Quorum asks for a number of distinct approvers of one group.

@@ -22,6 +22,8 @@ type Trust struct {
 	HostKeyEC string   `json:"host_key_ec,omitempty"`
 	Issuers   []Issuer `json:"issuers"`
 	Nodes     Nodes    `json:"nodes,omitempty"` // the broker's, as the hospital accepted them
+	// ConsoleKeys are the passkeys of the agent's page, those that were revoked too.
+	ConsoleKeys []ConsoleKey `json:"console_keys,omitempty"`
 }
 
 // KeyLine is an ed25519 public key as one line of OpenSSH: "ssh-ed25519 AAAA...".

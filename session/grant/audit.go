@@ -14,10 +14,10 @@ import (
 // a token's identity provider: the token is then neither right nor wrong.
 var ErrNotPinned = errors.New("the trust bundle does not name this identity provider")
 
-// Finding is what an audit found out about one token.
+// Finding is what an audit found out about one person's proof.
 type Finding struct {
 	Receipt Receipt // as it was kept
-	Err     error   // nil: the token holds, for these documents, with the key that was kept
+	Err     error   // nil: the token holds, for these documents, with the key that was kept, and so does the passkey's answer
 }
 
 // Audited is what an audit found out about a grant.
@@ -60,8 +60,11 @@ func Audit(ctx context.Context, t session.Trust, requestDoc []byte, engineer Rec
 	})
 	for _, a := range approvals {
 		f := Finding{Receipt: a.clone(), Err: set.signedBy(a)}
-		if f.Err == nil {
+		if f.Err == nil && a.Proof.Token != "" {
 			f.Receipt.Person, f.Err = auditOne(ctx, t, a, question{role: RoleApprove, issuer: a.Person.Iss, subject: set.gh, nonce: set.approveNonce, at: a.Received})
+		}
+		if a.Passkey != nil {
+			f.Err = worse(f.Err, auditKey(t, grantDoc, a))
 		}
 		out.Approvers = append(out.Approvers, f)
 	}

@@ -59,6 +59,7 @@ type Proof struct {
 
 // Receipt is a proof that was checked as it was minted: what it said, which key
 // verified it and when it came in. Later checks use the receipt, never the token again.
+// An approval may stand on a passkey of the agent's page beside the token, or on that alone.
 type Receipt struct {
 	Role     Role                `json:"role"`
 	Proof    Proof               `json:"proof"`
@@ -71,6 +72,7 @@ type Receipt struct {
 	KeyID    string              `json:"kid"`
 	Key      []byte              `json:"jwk"`
 	Subject  [32]byte            `json:"subject"` // qh or gh that the nonce covers
+	Passkey  *Assertion          `json:"passkey,omitempty"`
 }
 
 // SignedIn is when the person proved who they are, as near as the token says: Entra ID

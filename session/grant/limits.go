@@ -16,7 +16,7 @@ const (
 	maxIss       = 512                // bytes of an issuer's URL
 	maxSub       = idtoken.MaxSubject // bytes
 	maxListed    = 8                  // of a person's groups, in a refusal
-	maxApprovers = 16                 // that an asset's policy can want
+	maxApprovers = 16                 // that an asset's policy can want, and that give some proof for one grant
 )
 
 // Shares of what waits for an answer. Broker and agent hold people to them, so that

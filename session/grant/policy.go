@@ -9,6 +9,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/passkey"
 )
 
 // Policy is what one agent holds true, from its own configuration.
@@ -18,6 +19,8 @@ type Policy struct {
 	Issuers []session.Issuer         // engineers' and approvers'
 	ACR     []string                 // when set, an approver's acr must be one of these
 	Assets  map[string]session.Asset // by name
+	Keyring Keyring                  // passkeys that count where an asset says so; nil: none are there
+	Page    passkey.Page             // on which they are used; the agent's own
 }
 
 // Verifier checks requests, approvals and quorums against a policy. It never
@@ -25,6 +28,8 @@ type Policy struct {
 type Verifier struct {
 	site, agent string
 	pins        pins
+	keyring     Keyring
+	page        passkey.Page
 	assets      map[string]session.Asset
 }
 
@@ -41,13 +46,16 @@ func NewVerifier(p Policy, keys *idtoken.KeySets) (*Verifier, error) {
 		return nil, err
 	}
 	pinned.acr = slices.Clone(p.ACR)
-	v := &Verifier{site: p.Site, agent: p.Agent, pins: pinned, assets: make(map[string]session.Asset, len(p.Assets))}
+	v := &Verifier{site: p.Site, agent: p.Agent, pins: pinned, keyring: p.Keyring, page: p.Page, assets: make(map[string]session.Asset, len(p.Assets))}
 	folded := map[string]bool{}
 	for name, asset := range p.Assets {
 		if name != asset.Name || !session.ValidName(name) || folded[strings.ToLower(name)] {
 			return nil, misconfigured("the asset %.80q has no proper name of its own", name)
 		}
 		folded[strings.ToLower(name)] = true
+		if asset.Policy.ConsoleKeys.Used() && (p.Keyring == nil || p.Page.Host() == "") {
+			return nil, misconfigured("%s counts passkeys of the agent's page, and there is no page with a host name of its own", name)
+		}
 		if v.assets[name], err = Settle(asset); err != nil {
 			return nil, err
 		}
@@ -94,6 +102,10 @@ func Settle(a session.Asset) (session.Asset, error) {
 		return a, misconfigured("%s allows a critical section of %s; whole seconds up to %s are possible", a.Name, p.Critical, session.MaxCritical)
 	case p.Consent != "" && !p.Consent.Known():
 		return a, misconfigured("%s asks the operator for %.40q; none, operator and code are possible", a.Name, p.Consent)
+	case p.ConsoleKeys != "" && !p.ConsoleKeys.Known():
+		return a, misconfigured("%s counts passkeys of the agent's page for %.40q; none, instead and both are possible", a.Name, p.ConsoleKeys)
+	case p.ConsoleKeys.Used() && !slices.Contains(p.Accept.Approver, session.Console):
+		return a, misconfigured("%s counts passkeys of the agent's page, and accepts no approvers at the hospital's console", a.Name)
 	case !subset(p.Accept.Engineer, engineerClasses()) || !subset(p.Accept.Approver, approverClasses()):
 		return a, misconfigured("%s accepts a client class that does not fit: engineers use cli or web, approvers console or web", a.Name)
 	}

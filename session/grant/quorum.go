@@ -32,22 +32,37 @@ func sumUp(asset string, p *session.Policy) error {
 // person fills one place, whatever their groups.
 func (v *Verifier) Covered(asset string, approvals []Receipt) int {
 	p := v.assets[asset].Policy
+	approvals = v.counting(asset, approvals)
 	if len(p.Quorum) == 0 {
 		return len(approvals)
 	}
-	var places []string // the group of each
-	for _, q := range p.Quorum {
+	return fill(placesOf(p.Quorum), approvals)
+}
+
+// placesOf is the group of each place.
+func placesOf(quorum []session.Quorum) (places []string) {
+	for _, q := range quorum {
 		for range q.Count {
 			places = append(places, q.Group)
 		}
 	}
-	return fill(places, approvals)
+	return places
 }
 
 // Helps reports whether one more approver fills a place that the others leave open,
-// perhaps by letting them change places. Whoever does not help now never will.
+// perhaps by letting them change places. Whoever does not help now never will. One who
+// still has to use the passkey, or to sign in, helps as if that were done.
 func (v *Verifier) Helps(asset string, approvals []Receipt, r Receipt) bool {
-	return v.Covered(asset, append(slices.Clone(approvals), r)) > v.Covered(asset, approvals)
+	p := v.assets[asset].Policy
+	whole := v.counting(asset, approvals)
+	if len(approvals) >= maxApprovers {
+		return false
+	}
+	if len(p.Quorum) == 0 {
+		return true
+	}
+	places := placesOf(p.Quorum)
+	return fill(places, append(slices.Clone(whole), r)) > fill(places, whole)
 }
 
 // fill is the size of a largest matching between places and people (Kuhn).
@@ -86,8 +101,11 @@ func (v *Verifier) places(asset string, a Receipt) error {
 		"Ask somebody of "+strings.Join(groupsOf(p.Quorum), " or ")+".")
 }
 
-func (v *Verifier) waitFor(asset string) string {
+func (v *Verifier) waitFor(asset string, approvals []Receipt) string {
 	p := v.assets[asset].Policy
+	if p.ConsoleKeys == session.KeysBoth && len(v.counting(asset, approvals)) < len(approvals) {
+		return "Each approver signs in and also uses a passkey on the agent's own page; one of the two is missing."
+	}
 	if len(p.Quorum) == 0 {
 		return "Wait for the other approvers."
 	}

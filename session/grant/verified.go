@@ -91,5 +91,6 @@ func (g Grant) clone() Grant {
 
 func (r Receipt) clone() Receipt {
 	r.Proof.Salt, r.Key, r.Groups = slices.Clone(r.Proof.Salt), slices.Clone(r.Key), slices.Clone(r.Groups)
+	r.Passkey = r.Passkey.clone()
 	return r
 }

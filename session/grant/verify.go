@@ -90,11 +90,11 @@ func (v *Verifier) Verify(requestDoc []byte, engineer Receipt, grantDoc []byte, 
 		return Verified{}, &session.Error{
 			Kind:    session.Refused,
 			Message: fmt.Sprintf("%d of %d approvals are there.", have, needed),
-			Next:    v.waitFor(set.grant.Asset),
+			Next:    v.waitFor(set.grant.Asset, approvals),
 			Err:     ErrMoreApprovals,
 		}
 	}
-	return set.verified(approvals), nil
+	return set.verified(v.counting(set.grant.Asset, approvals)), nil
 }
 
 // documentSet is a request, a grant and an engineer that belong together.
@@ -178,7 +178,7 @@ func (v *Verifier) approver(s documentSet, a Receipt) error {
 // signedBy checks that a receipt approves this grant and is not the engineer's own.
 // With one shared issuer nothing else would stop people from approving themselves.
 func (s documentSet) signedBy(a Receipt) error {
-	if !a.fits(RoleApprove, s.gh, s.approveNonce) {
+	if !s.proves(a) {
 		return notFor("approver")
 	}
 	if a.Person.Identity == s.engineer.Person.Identity {

@@ -49,3 +49,34 @@ func TestWhatABrowserAnswers(t *testing.T) {
 		}
 	}
 }
+
+// The example of recordings/exchange/FORMAT.md: an approval of a whole grant, for readers
+// in other languages.
+func TestVector(t *testing.T) {
+	text, err := os.ReadFile("testdata/approval.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var v struct {
+		Page      string
+		Grant     string // exact bytes
+		Challenge []byte
+		Key       Key
+		Answer    Answer
+		Count     uint32
+	}
+	if err := json.Unmarshal(text, &v); err != nil {
+		t.Fatal(err)
+	}
+	p, err := At(v.Page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := Challenge([]byte(v.Grant))
+	if string(challenge[:]) != string(v.Challenge) {
+		t.Errorf("challenge %x", challenge)
+	}
+	if n, err := p.Check(v.Key, challenge, v.Answer); err != nil || n != v.Count {
+		t.Errorf("%d, %v", n, err)
+	}
+}

@@ -49,6 +49,9 @@ func goodName(host string) bool {
 	return true
 }
 
+// Origin is the address of the page, as browsers write it.
+func (p Page) Origin() string { return p.origin }
+
 // Host is the name that keys are bound to (the relying party's id).
 func (p Page) Host() string { return p.host }
 

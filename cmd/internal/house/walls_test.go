@@ -62,7 +62,8 @@ var levelPaths = []struct {
 	from, to []string
 	why      string
 }{
-	{[]string{"session/grant"}, []string{"session/idtoken"}, "a proof is a token; strict checking lives once"},
+	{[]string{"session/grant"}, []string{"session/idtoken", "session/passkey"}, "a proof is a token or a passkey's; strict checking lives once"},
+	{[]string{"session/passkey"}, []string{"session/passkey"}, "a key for tests stands beside what checks it"},
 	{[]string{"recordings/exchange"}, []string{"session/grant"}, "a pack's papers are judged by the code that judged the grant"},
 	{[]string{"recordings"}, []string{"recordings"}, "the container and its edges are one room with a witness"},
 	{[]string{"session/vnc", "session/rdp"}, []string{"session/screen"}, "both draw into the one screen"},

@@ -1,0 +1,34 @@
+package session
+
+import "time"
+
+// ConsoleKeys is what the passkeys of the agent's own page count for at an asset.
+type ConsoleKeys string
+
+const (
+	KeysNone    ConsoleKeys = "none"    // nothing
+	KeysInstead ConsoleKeys = "instead" // a passkey may stand for its owner's sign-in
+	KeysBoth    ConsoleKeys = "both"    // an approval is a sign-in and a passkey of one person
+)
+
+// Known reports whether it is one of these.
+func (k ConsoleKeys) Known() bool { return k == KeysNone || k.Used() }
+
+// Used reports whether passkeys count for anything.
+func (k ConsoleKeys) Used() bool { return k == KeysInstead || k == KeysBoth }
+
+// ConsoleKey is a passkey that somebody registered on the agent's page, as the agent's trust
+// bundle vouches for it. None of it is secret.
+type ConsoleKey struct {
+	ID     []byte    `json:"id"`
+	Public []byte    `json:"public"` // PKIX
+	Host   string    `json:"host"`   // of the page that it is bound to
+	Owner  Identity  `json:"owner"`
+	Since  time.Time `json:"since"`
+	Until  time.Time `json:"until,omitzero"` // it was revoked then
+}
+
+// Counts reports whether the key was its owner's to use at a time.
+func (k ConsoleKey) Counts(at time.Time) bool {
+	return !at.Before(k.Since) && (k.Until.IsZero() || at.Before(k.Until))
+}

@@ -1,0 +1,59 @@
+package grant
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/passkey"
+)
+
+// ErrNoKey is in the chain of a Finding's error when the bundle names no such passkey:
+// what it said is then neither right nor wrong.
+var ErrNoKey = errors.New("the trust bundle does not name this passkey")
+
+// Open reports whether a finding leaves something open that the bundle does not say,
+// rather than that something is wrong.
+func (f Finding) Open() bool {
+	return f.Err != nil && (errors.Is(f.Err, ErrNotPinned) || errors.Is(f.Err, ErrNoKey))
+}
+
+// auditKey checks a passkey's answer with the key that the bundle names, and that it was
+// its owner's to use. That the owner had the group then is the agent's word.
+func auditKey(t session.Trust, grantDoc []byte, a Receipt) error {
+	i := slices.IndexFunc(t.ConsoleKeys, func(k session.ConsoleKey) bool { return bytes.Equal(k.ID, a.Passkey.Key.ID) })
+	if i < 0 {
+		return ErrNoKey
+	}
+	known := t.ConsoleKeys[i]
+	page, err := passkey.At(a.Passkey.Page)
+	switch {
+	case err != nil:
+		return err
+	case known.Owner != a.Person.Identity:
+		return fmt.Errorf("the passkey is another person's")
+	case !bytes.Equal(known.Public, a.Passkey.Key.Public):
+		return fmt.Errorf("the passkey has another public key in the trust bundle")
+	case known.Host != page.Host():
+		return fmt.Errorf("the passkey belongs to another page")
+	case !known.Counts(a.Passkey.At):
+		return fmt.Errorf("the passkey did not count on %s", a.Passkey.At.UTC().Format("2006-01-02 15:04 UTC"))
+	}
+	hospital := slices.ContainsFunc(t.Issuers, func(i session.Issuer) bool {
+		return i.URL == a.Person.Iss && i.Side == session.HospitalSide && slices.Contains(a.Groups, i.Group(session.Approver))
+	})
+	if !hospital {
+		return fmt.Errorf("the passkey's owner is not one of the hospital's approvers")
+	}
+	return a.Passkey.check(grantDoc)
+}
+
+// worse is the error that says more against an approval: what is wrong before what is open.
+func worse(a, b error) error {
+	if a == nil || b != nil && (Finding{Err: a}).Open() && !(Finding{Err: b}).Open() {
+		return b
+	}
+	return a
+}
