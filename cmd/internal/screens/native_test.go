@@ -118,11 +118,16 @@ func startXvnc(t *testing.T) (device *desk, port int) {
 
 func startXvncOf(t *testing.T, size string) (device *desk, port int) {
 	t.Helper()
+	return startXvncAs(t, size, "-SecurityTypes", "None")
+}
+
+func startXvncAs(t *testing.T, size string, security ...string) (device *desk, port int) {
+	t.Helper()
 	port = freePort(t)
 	device = &desk{t: t, home: t.TempDir()}
 	r, w, err := os.Pipe()
 	must(t, err)
-	device.begin("Xvnc", []*os.File{w}, freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-SecurityTypes", "None", "-noreset", "-nolisten", "tcp")
+	device.begin("Xvnc", []*os.File{w}, append(security, freeDisplay(t), "-displayfd", "3", "-geometry", size, "-depth", "24", "-rfbport", fmt.Sprint(port), "-localhost", "-noreset", "-nolisten", "tcp")...)
 	w.Close()
 	var number int
 	if _, err := fmt.Fscan(r, &number); err != nil {
