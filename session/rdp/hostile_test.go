@@ -313,7 +313,7 @@ func TestConsolesThatHangUpAnywhere(t *testing.T) {
 }
 
 func FuzzConsole(f *testing.F) {
-	for _, all := range []map[string][]byte{seeds(), hostile()} {
+	for _, all := range []map[string][]byte{seeds(), windows(), hostile()} {
 		for _, b := range all {
 			f.Add(b)
 		}
@@ -339,6 +339,8 @@ func FuzzUpdates(f *testing.F) {
 			f.Add(b[len(o):])
 		}
 	}
+	f.Add(windowsWork())
+	f.Add(windowsEnds(0xb))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if bytes.Contains(b, []byte{demandActive | 0x10, 0}) {
 			return // growing costs time, and finds nothing
@@ -353,6 +355,8 @@ func FuzzNegotiation(f *testing.F) {
 	for _, kind := range []byte{2, 3, 7} {
 		f.Add(tpkt([]byte{14, 0xd0, 0, 0, 0, 0, 0, kind, 0, 8, 0, 1, 0, 0, 0}))
 	}
+	f.Add(tpkt([]byte{14, 0xd0, 0, 0, 0x12, 0x34, 0, 2, 0x1f, 8, 0, 1, 0, 0, 0})) // as Windows chooses TLS,
+	f.Add(tpkt([]byte{14, 0xd0, 0, 0, 0x12, 0x34, 0, 3, 0, 8, 0, 2, 0, 0, 0}))    // and refuses it
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c, _ := client(b, keeper(forget), Config{Login: Login{User: "doctor"}})
 		if selected, err := c.negotiate(); err == nil && selected != protocolTLS && selected != protocolNLA {

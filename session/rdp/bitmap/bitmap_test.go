@@ -133,6 +133,13 @@ func FuzzDecode(f *testing.F) {
 	for _, head := range []byte{0, planesRLE, planesOpaque, planesRLE | planesOpaque, planesRLE | planesOpaque | halfChroma | 3} {
 		f.Add(uint8(20), uint8(10), uint8(4), true, planes(drawing(20, 10, 24, r), 20, head, r))
 	}
+	// the tiles in which Windows sends, and pictures of other makers': rows that are odd, too
+	f.Add(uint8(64), uint8(64), uint8(2), true, pack(drawing(64, 64, 16, r), 64, 16, r))
+	for _, size := range [][2]int{{64, 64}, {64, 24}, {64, 35}} {
+		for _, head := range []byte{planesRLE, planesRLE | planesOpaque, planesRLE | planesOpaque | 1, planesRLE | planesOpaque | halfChroma | 1, planesOpaque | halfChroma | 1} {
+			f.Add(uint8(size[0]), uint8(size[1]), uint8(4), true, planes(drawing(size[0], size[1], 24, r), size[0], head, r))
+		}
+	}
 	f.Add(uint8(2), uint8(2), uint8(3), false, make([]byte, 16))
 	f.Fuzz(func(t *testing.T, w, h, depth uint8, packed bool, src []byte) {
 		var d Decoder

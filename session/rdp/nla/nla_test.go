@@ -257,7 +257,38 @@ func TestHostileConsolesAreLeft(t *testing.T) {
 	}
 }
 
+// windowsChallenge has the shape of a Windows Server's: a name of its own, and who it is by all
+// the names that it has, with the time.
+func windowsChallenge() []byte {
+	var pairs []byte
+	add := func(kind int, b []byte) {
+		pairs = append(append(pairs, byte(kind), 0, byte(len(b)), 0), b...)
+	}
+	for kind, name := range map[int]string{1: "CONSOLE-PC", 2: "CONSOLE", 3: "CONSOLE-PC.ad.hospital.example", 4: "ad.hospital.example", 5: "ad.hospital.example"} {
+		add(kind, wide(name))
+	}
+	add(7, []byte{1, 2, 3, 4, 5, 6, 0xda, 1})
+	add(0, nil)
+	name := wide("CONSOLE")
+	b := append([]byte("NTLMSSP\x00\x02\x00\x00\x00"), byte(len(name)), 0, byte(len(name)), 0, 56, 0, 0, 0, 0x35, 0x82, 0x89, 0xe2, 1, 2, 3, 4, 5, 6, 7, 8)
+	b = append(b, make([]byte, 8)...)
+	b = append(b, byte(len(pairs)), byte(len(pairs)>>8), byte(len(pairs)), byte(len(pairs)>>8), byte(56+len(name)), 0, 0, 0)
+	return append(append(append(b, 10, 0, 0x7c, 0x4f, 0, 0, 0, 15), name...), pairs...)
+}
+
+// What has the shape of Windows is answered, and its refusal has words.
+func TestWindowsShapesAreUnderstood(t *testing.T) {
+	b := append(message(t, request{version: 6, token: windowsChallenge()}), 0x30, 13, 0xa0, 3, 2, 1, 6, 0xa4, 6, 2, 4, 0x80, 9, 3, 2)
+	heard, err := lie(b)
+	if session.KindOf(err) != session.Refused || !bytes.Contains(heard, []byte("NTLMSSP\x00\x03")) {
+		t.Errorf("%v", err)
+	}
+}
+
 func FuzzProve(f *testing.F) {
+	f.Add(message(f, request{version: 6, token: windowsChallenge()}))
+	f.Add(append(message(f, request{version: 6, token: windowsChallenge()}), message(f, request{version: 6, key: make([]byte, 48)})...))
+	f.Add(append(message(f, request{version: 6, token: windowsChallenge()}), 0x30, 13, 0xa0, 3, 2, 1, 6, 0xa4, 6, 2, 4, 0x80, 9, 3, 2))
 	for _, b := range hostile(f) {
 		f.Add(b)
 	}
