@@ -2,7 +2,6 @@ package crash
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -18,10 +17,7 @@ import (
 // ended, and all that reached somebody is on record.
 func TestTheAgentsDiskBreaks(t *testing.T) {
 	t.Parallel()
-	patient := time.Duration(20) // times as long as promised, beside other tests
-	if os.Getenv("SALLYPORT_PROVE") != "" {
-		patient = 1
-	}
+	patient := promisedTimes()
 	c := found(t)
 	a := c.raiseNode("a", nil)
 	c.turn(a)

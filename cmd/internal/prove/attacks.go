@@ -70,6 +70,8 @@ func evidence() []attack {
 		{"a log that was rewritten, an older copy, a fork", "the agent finds it", "cmd/internal/hostile", "^TestTheAgentFindsARewrittenLog$|^TestAnOlderCopyOfTheLogIsFound$|^TestAForkOfAnAcceptedLogIsNamed$"},
 		{"a node is lost with its disk, or its log's copy is; auditors and operators ask another", "its log is shown and proved from the copy; what is left out is named", "cmd/internal/crash", "^TestANodeIsLost$"},
 		{"a full disk at the agent", "no byte unrecorded", "cmd/internal/hostile", "^TestDiskFull$"},
+		{"the file system of an agent is really full while people work", "sessions end <= 1 s with the reason; kill and freeze get onto it and hold over a restart; no byte unrecorded", "cmd/internal/crash", "^TestTheAgentsDiskIsFull$"},
+		{"the file system of a broker is really full, and whoever fills it takes its reserve too", "kill, freeze, revoke and deny are answered and done; not ready meanwhile; the log mends itself and has them once, in order", "cmd/internal/crash", "^TestTheBrokersDiskIsFull$"},
 		{"the disk of an agent takes no byte any more while people work, and when it starts", "cut off, frozen, killed <= 1 s; no byte unrecorded; nothing opens", "cmd/internal/crash", "^TestTheAgentsDiskBreaks$"},
 	}
 }
