@@ -27,6 +27,7 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/files/packet"
+	"github.com/sallyport/sallyport/session/held"
 )
 
 func TestMain(m *testing.M) {
@@ -584,7 +585,7 @@ func TestDigestProperty(t *testing.T) {
 			once = left.at == from || left.at+int64(len(left.data)) == from+int64(len(content)) // an end that is missing is none
 			moved = slices.Delete(slices.Clone(moved), which, which+1)
 		}
-		d := newDigest(NewBudget().By(session.ID{}))
+		d := newDigest(NewBudget().By(held.Owner{}))
 		var all []byte
 		for _, c := range moved {
 			d.add(c.at, c.data)
@@ -611,7 +612,7 @@ func TestDigestProperty(t *testing.T) {
 // is none.
 func TestDigestCovers(t *testing.T) {
 	block := make([]byte, 32<<10)
-	far := newDigest(NewBudget().By(session.ID{}))
+	far := newDigest(NewBudget().By(held.Owner{}))
 	for i := range 3 * hashAhead / len(block) { // the first one comes last
 		far.add(int64(i+1)*int64(len(block)), block)
 	}
@@ -623,7 +624,7 @@ func TestDigestCovers(t *testing.T) {
 	if got := far.result(); got.Order != session.AsMoved || got.SHA256 != sum(append(whole, block...)) {
 		t.Errorf("%+v", got)
 	}
-	hole := newDigest(NewBudget().By(session.ID{}))
+	hole := newDigest(NewBudget().By(held.Owner{}))
 	hole.add(0, []byte("a"))
 	for i := range hashAhead/len(block) + 2 {
 		hole.add(int64(i+1)*int64(len(block)), block)
@@ -631,7 +632,7 @@ func TestDigestCovers(t *testing.T) {
 	if got := hole.result(); got.Order != session.AsMoved || hole.ahead != nil {
 		t.Errorf("%+v, %d held", got, hole.held)
 	}
-	appended := newDigest(NewBudget().By(session.ID{}))
+	appended := newDigest(NewBudget().By(held.Owner{}))
 	appended.unordered()
 	appended.add(0, []byte("one "))
 	appended.add(0, []byte("two"))

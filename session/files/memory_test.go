@@ -70,23 +70,23 @@ func TestReadsOutOfOrderAreBounded(t *testing.T) {
 		}
 		return packet.Says(packet.OK)
 	})
-	held := NewBudget()
-	hostile, honest := held.By(session.NewID()), held.By(session.NewID())
+	all := NewBudget()
+	hostile, honest := all.By(someone()), all.By(someone())
 	before := living()
 	type opened struct {
 		c      *client
 		handle string
 	}
-	var all []opened
+	var every []opened
 	for range clients {
 		c := through(t, Config{Recorder: &forgetful{}, Out: true, Device: piped(device), Share: hostile})
 		for i := range open {
-			all = append(all, opened{c, c.open(fmt.Sprintf("/f%d", i), packet.ForReading)})
+			every = append(every, opened{c, c.open(fmt.Sprintf("/f%d", i), packet.ForReading)})
 		}
 	}
 	for i := range reads {
 		var answers []<-chan packet.Response
-		for _, f := range all {
+		for _, f := range every {
 			answers = append(answers, f.c.send(packet.Request{Op: packet.ReadAt, Handle: f.handle, Offset: uint64(2*i+1) * size, Length: size}))
 		}
 		for _, a := range answers {
@@ -107,38 +107,38 @@ func TestReadsOutOfOrderAreBounded(t *testing.T) {
 	if got := d.result(); got.Order != "" {
 		t.Errorf("another session has no room left: %+v", got)
 	}
-	for _, f := range all {
+	for _, f := range every {
 		if a := f.c.ask(packet.Request{Op: packet.Close, Handle: f.handle}); a.Code != packet.OK {
 			t.Errorf("close: %v", a.Code)
 		}
 	}
-	if !empty(held, maxHeldSession, maxHeld) {
+	if !empty(all, maxHeldSession, maxHeld) {
 		t.Error("not all was given back")
 	}
 }
 
 // Single bytes cost what they cost, not what they carry.
 func TestSingleBytesOutOfOrderAreBounded(t *testing.T) {
-	held := NewBudget()
+	all := NewBudget()
 	before := living()
-	var all []*digest
+	var every []*digest
 	const files, each = 16, 25_000
 	for range files {
-		d := newDigest(held.By(session.ID{}))
+		d := newDigest(all.By(held.Owner{}))
 		for i := range int64(each) {
 			d.add(2*i+1, []byte{0})
 		}
-		all = append(all, d)
+		every = append(every, d)
 	}
 	got := living() - before
 	t.Logf("ATTACK | a client reads %d single bytes out of order | %d MiB are held for its session | %.1f MiB | holds", files*each, mostOfASession>>20, float64(got)/(1<<20))
 	if got > mostOfASession {
 		t.Errorf("%d bytes are held", got)
 	}
-	for _, d := range all {
+	for _, d := range every {
 		d.result()
 	}
-	if !empty(held, maxHeldSession, maxHeld) {
+	if !empty(all, maxHeldSession, maxHeld) {
 		t.Error("not all was given back")
 	}
 }
@@ -197,7 +197,7 @@ func entriesOf(n int, name, long string) []packet.Entry {
 func empty(b *held.Budget, each, most int) bool {
 	var all []*held.Share
 	for range most / each {
-		s := b.By(session.NewID())
+		s := b.By(someone())
 		s.Take(each)
 		all = append(all, s)
 	}
@@ -206,6 +206,53 @@ func empty(b *held.Budget, each, most int) bool {
 		s.Give(each)
 	}
 	return !full
+}
+
+// someone is an owner who shares nothing with others.
+func someone() held.Owner {
+	id := session.NewID()
+	return held.Owner{Session: id, Who: session.Identity{Iss: id.Session(), Sub: "x"}}
+}
+
+// One engineer with many sessions, and then a whole vendor, hold their share of what files
+// may hold out of order and ahead; a colleague, and another vendor's engineer, have theirs.
+func TestOnesShareOfWhatFilesHold(t *testing.T) {
+	for what, b := range map[string]*held.Budget{"out of order": NewBudget(), "ahead of browsers": NewAhead()} {
+		var taken []*held.Share
+		most := 0
+		fill := func(sub string, sessions int) {
+			for range sessions {
+				s := b.By(held.Owner{Session: session.NewID(), Who: session.Identity{Iss: "loud", Sub: sub}})
+				for !s.Full() {
+					s.Take(64 << 10)
+					taken, most = append(taken, s), most+64<<10
+				}
+			}
+		}
+		fill("eva", 20)
+		one := most
+		if s := b.By(held.Owner{Session: session.NewID(), Who: session.Identity{Iss: "loud", Sub: "colleague"}}); s.Full() {
+			t.Errorf("%s: a colleague has no room", what)
+		}
+		for n := range 20 {
+			fill(fmt.Sprint(n), 3)
+		}
+		d := newDigest(b.By(someone()))
+		chunk := make([]byte, 1<<20)
+		for _, at := range []int64{1 << 20, 0, 3 << 20, 2 << 20} {
+			d.add(at, chunk)
+		}
+		if got := d.result(); got.Order != "" {
+			t.Errorf("%s: another vendor's engineer has no room: %+v", what, got)
+		}
+		t.Logf("ATTACK | an engineer with 20 sessions, and 20 more of their vendor, fill what files hold %s | a half, five eighths of %d MiB; others have theirs | %d and %d MiB | holds", what, maxHeld>>20, one>>20, most>>20)
+		for _, s := range taken {
+			s.Give(64 << 10)
+		}
+		if !empty(b, maxHeldSession, maxHeld) {
+			t.Error("not all was given back")
+		}
+	}
 }
 
 // stuck is a browser that gives all credit and takes nothing.
@@ -235,7 +282,7 @@ func TestDownloadsThatNobodyTakesAreBounded(t *testing.T) {
 	ahead := NewAhead()
 	before := living()
 	gone := make(chan struct{})
-	hostile := ahead.By(session.NewID())
+	hostile := ahead.By(someone())
 	var panels []*Panel
 	for range browsers {
 		p := NewPanel(PanelConfig{Out: true, To: stuck{deaf{t}, gone}, Ahead: hostile, Serve: func(work func(Config) error) error {
@@ -255,7 +302,7 @@ func TestDownloadsThatNobodyTakesAreBounded(t *testing.T) {
 	}
 	const most = maxAheadEach + 2*browsers*maxTransfers*(chunkSize+chunkCost)
 	b := newBrowser(t, false, true, nil)
-	b.cfg.Ahead = ahead.By(session.NewID())
+	b.cfg.Ahead = ahead.By(someone())
 	if err := os.WriteFile(b.at("honest"), make([]byte, 4<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}

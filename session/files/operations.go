@@ -87,7 +87,7 @@ type step struct {
 // Dial opens the device's sftp subsystem.
 func Dial(cfg Config) (*Operations, error) {
 	if cfg.Share == nil {
-		cfg.Share = NewBudget().By(session.ID{})
+		cfg.Share = NewBudget().By(held.Owner{})
 	}
 	o := &Operations{cfg: cfg, open: map[string]*file{}}
 	o.answered = sync.NewCond(&o.mu)

@@ -77,7 +77,7 @@ type Panel struct {
 // NewPanel makes a panel. Nothing happens before its first operation; Close ends it.
 func NewPanel(cfg PanelConfig) *Panel {
 	if cfg.Ahead == nil {
-		cfg.Ahead = NewAhead().By(session.ID{})
+		cfg.Ahead = NewAhead().By(held.Owner{})
 	}
 	return &Panel{
 		cfg: cfg, small: make(chan *op, maxOps), slots: make(chan struct{}, maxTransfers),

@@ -71,3 +71,48 @@ func TestMemoryIsNeverOver(t *testing.T) {
 		}
 	})
 }
+
+// What waits is counted for its session, its person and their vendor, and all is given back;
+// whoever has nothing is full only where all have taken all.
+func TestABudgetIsShared(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const each, most = 60, 240
+		b := New(each, most)
+		var owners [6]Owner
+		for i := range owners {
+			owners[i] = Owner{session.NewID(), session.Identity{Iss: fmt.Sprint("v", i/4), Sub: fmt.Sprint("p", i/2)}}
+		}
+		var took [len(owners)]int
+		for range rapid.IntRange(1, 80).Draw(t, "steps") {
+			i := rapid.IntRange(0, len(owners)-1).Draw(t, "owner")
+			n := rapid.IntRange(-took[i], 50).Draw(t, "bytes")
+			if took[i] += n; n < 0 {
+				b.By(owners[i]).Give(-n)
+			} else {
+				b.By(owners[i]).Take(n)
+			}
+			for j, o := range owners {
+				person, vendor, all := 0, 0, 0
+				for k, n := range took {
+					all += n
+					if k/2 == j/2 {
+						person += n
+					}
+					if k/4 == j/4 {
+						vendor += n
+					}
+				}
+				want := took[j] > each || person > most*personParts/allParts || vendor > most*vendorParts/allParts || all > most
+				if got := b.By(o).Full(); got != want {
+					t.Fatalf("%d: full is %v of %d, %d of the person, %d of the vendor, %d in all", j, got, took[j], person, vendor, all)
+				}
+			}
+		}
+		for i, n := range took {
+			b.By(owners[i]).Give(n)
+		}
+		if b.all != 0 || len(b.sessions)+len(b.people) != 0 {
+			t.Fatalf("not all is given back: %+v", b)
+		}
+	})
+}

@@ -22,7 +22,7 @@ func (l *Line) Attach(ctx context.Context, e *engine.Engine, v engine.Visit, b e
 	if err != nil {
 		return err
 	}
-	sock := newWindow(b.Conn, l.patience.stall, l.waiting.By(b.Ticket.ID))
+	sock := newWindow(b.Conn, l.patience.stall, l.waiting.By(ownerOf(b.Ticket)))
 	t, err := l.terminal(ctx, e, v, visitor{b.Ticket, wants, sock})
 	if err != nil {
 		return err

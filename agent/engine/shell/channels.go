@@ -127,6 +127,11 @@ func newTally(m *held.Memory) tally {
 	return tally{memory: m, sessions: map[session.ID]int{}, people: map[session.Identity]int{}}
 }
 
+// ownerOf is whose it is what a ticket's session holds.
+func ownerOf(of *engine.Ticket) held.Owner {
+	return held.Owner{Session: of.ID, Who: of.Engineer.Identity}
+}
+
 // take counts a channel in, unless one of those whose it is has too many; give counts it out.
 // Its error says whose share is full.
 func (t *tally) take(of *engine.Ticket) error {
@@ -148,7 +153,7 @@ func (t *tally) take(of *engine.Ticket) error {
 	if full != "" {
 		return session.Errorf(session.Refused, "%s too many shells and transfers open.", full).WithNext("Close some of them, or try again when others have.")
 	}
-	if err := t.memory.Change(held.Owner{Session: of.ID, Who: who}, 0, channelCost); err != nil {
+	if err := t.memory.Change(ownerOf(of), 0, channelCost); err != nil {
 		return err
 	}
 	t.sessions[of.ID]++
@@ -162,7 +167,7 @@ func (t *tally) give(of *engine.Ticket) {
 	who := of.Engineer.Identity
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	_ = t.memory.Change(held.Owner{Session: of.ID, Who: who}, channelCost, 0) // less is always given
+	_ = t.memory.Change(ownerOf(of), channelCost, 0) // less is always given
 	t.all--
 	if t.sessions[of.ID]--; t.sessions[of.ID] == 0 {
 		delete(t.sessions, of.ID)

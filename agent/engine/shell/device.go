@@ -39,7 +39,7 @@ func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on interfa
 		}
 		d := &device{
 			ssh: ssh, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) },
-			hung: make(chan struct{}), gone: make(chan struct{}), share: l.held.By(t.ID),
+			hung: make(chan struct{}), gone: make(chan struct{}), share: l.held.By(ownerOf(t)),
 		}
 		var leave func()
 		d.stage, leave = l.stage(place{t.ID, service})

@@ -55,7 +55,7 @@ func (t *browserTerminal) openFiles(sock *window) *fileOperations {
 	ctx, leave := context.WithCancel(context.Background())
 	d := &fileOperations{sock: sock, gone: ctx.Done(), leave: leave}
 	d.panel = files.NewPanel(files.PanelConfig{
-		Ahead: t.line.ahead.By(t.t.ID),
+		Ahead: t.line.ahead.By(ownerOf(t.t)),
 		In:    t.t.May(session.FilesIn), Out: t.t.May(session.FilesOut), To: d,
 		Serve: func(work func(files.Config) error) error { return t.sftp(ctx, work) },
 	})

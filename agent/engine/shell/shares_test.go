@@ -99,13 +99,19 @@ func TestARecordingWithoutRoomSaysSo(t *testing.T) {
 	}
 }
 
+// someone is an owner who shares nothing with others.
+func someone() held.Owner {
+	id := session.NewID()
+	return held.Owner{Session: id, Who: session.Identity{Iss: id.Session(), Sub: "x"}}
+}
+
 // Browsers that ask and ask and take nothing make the agent hold their session's share, and
 // those of many sessions what all have together. Who takes what comes has room beside them.
 func TestBrowsersThatTakeNothingHoldTheirShare(t *testing.T) {
 	const each, room = 32, 256 << 10 // browsers of a session, and what each has for itself
 	l := &Line{waiting: held.New(maxWaitingSession, maxWaiting)}
 	var all []*window
-	flood := func(id session.ID) {
+	flood := func(id held.Owner) {
 		answer := make([]byte, 16<<10)
 		for range each {
 			ours, theirs := net.Pipe()
@@ -118,10 +124,10 @@ func TestBrowsersThatTakeNothingHoldTheirShare(t *testing.T) {
 		}
 	}
 	before := living()
-	flood(session.NewID())
+	flood(someone())
 	one := living() - before
 	for range 7 {
-		flood(session.NewID())
+		flood(someone())
 	}
 	many := living() - before
 	if most := int64(maxWaitingSession + (each+1)*room); one > most {
@@ -132,7 +138,7 @@ func TestBrowsersThatTakeNothingHoldTheirShare(t *testing.T) {
 	}
 	ours, theirs := net.Pipe()
 	t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
-	honest := newWindow(ours, time.Hour, l.waiting.By(session.NewID()))
+	honest := newWindow(ours, time.Hour, l.waiting.By(someone()))
 	for range 12 {
 		honest.Send(attach.TypeOutput, make([]byte, 16<<10))
 	}
@@ -143,7 +149,7 @@ func TestBrowsersThatTakeNothingHoldTheirShare(t *testing.T) {
 		w.Kill()
 	}
 	for range maxWaiting / maxWaitingSession { // all of it is there again
-		id := session.NewID()
+		id := someone()
 		l.waiting.By(id).Take(maxWaitingSession)
 		if l.waiting.By(id).Full() {
 			t.Error("not all was given back")

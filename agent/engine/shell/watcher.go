@@ -11,6 +11,7 @@ import (
 	"github.com/sallyport/sallyport/agent/engine/socket"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
+	"github.com/sallyport/sallyport/session/held"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -33,7 +34,7 @@ func (l *Line) watch(ctx context.Context, v engine.Visit, b engine.Browser) erro
 	}
 	stage, free := l.stage(place{b.Watch.ID(), v.Service})
 	defer free()
-	w := &watcher{sock: socket.New(b.Conn, l.patience.stall).Within(l.waiting.By(b.Watch.ID())), stage: stage, again: make(chan struct{}, 1)}
+	w := &watcher{sock: socket.New(b.Conn, l.patience.stall).Within(l.waiting.By(held.Owner{Session: b.Watch.ID(), Who: b.Watch.Person.Identity})), stage: stage, again: make(chan struct{}, 1)}
 	w.sock.Document(attach.TypeWelcome, b.Watch.Welcome())
 	leave, err := b.Watch.Enter(w)
 	if err != nil {
