@@ -10,25 +10,24 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Picture draws the console of a recording from its events, and leaves it as snapshots. A
+// Picture follows the console of a recording by its events, and leaves it as snapshots. A
 // connection shows one. Not safe for concurrent use.
 type Picture struct {
-	stream  uint32 // of the console; 0 while none is open
-	screen  Screen
-	failed  bool // something could not be drawn: nothing stands until the next size
-	encoder *Encoder
-	zstd    *zstd.Encoder
+	stream uint32 // of the console; 0 while none is open
+	shelf  shelf
+	failed bool // something could not be read: nothing stands until the next size
+	zstd   *zstd.Encoder
 }
 
 var _ recordings.Picture = (*Picture)(nil)
 
 // NewPicture makes one. Close it.
 func NewPicture() *Picture {
-	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedDefault), zstd.WithWindowSize(1<<20))
+	z, err := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithWindowSize(1<<20), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 	if err != nil {
 		panic(fmt.Sprintf("options of zstd: %v", err)) // they are constants
 	}
-	return &Picture{encoder: NewEncoder(), zstd: z}
+	return &Picture{shelf: newShelf(), zstd: z}
 }
 
 // Take follows one event.
@@ -41,19 +40,24 @@ func (p *Picture) Take(e session.Event) {
 		}
 	case session.ChannelClosed:
 		if e.Stream == p.stream {
-			p.stream, p.screen, p.failed = 0, Screen{}, false
+			p.stream, p.shelf, p.failed = 0, newShelf(), false
 		}
 	case session.ScreenSize, session.ScreenTiles, session.ScreenCursor:
 		if e.Stream == p.stream && p.stream != 0 {
-			p.draw(e)
+			p.keep(e)
 		}
 	}
 }
 
-func (p *Picture) draw(e session.Event) {
-	err := p.screen.Take(e)
-	if e.Kind == session.ScreenSize {
-		p.failed = false
+func (p *Picture) keep(e session.Event) {
+	var err error
+	switch e.Kind {
+	case session.ScreenSize:
+		err, p.failed = p.shelf.resize(e.Data), false
+	case session.ScreenTiles:
+		err = p.shelf.tiles(e.Data)
+	case session.ScreenCursor:
+		err = p.shelf.shape.Shape(e.Data)
 	}
 	p.failed = p.failed || err != nil
 }
@@ -77,10 +81,15 @@ func (p *Picture) Snapshots() (all []session.Snapshot, complete bool) {
 	switch {
 	case p.stream == 0:
 		return nil, true
-	case p.failed || p.screen.Size.X == 0:
+	case p.failed || p.shelf.shape.Size.X == 0:
 		return nil, false
 	}
-	data := p.zstd.EncodeAll(p.encoder.Screen(nil, &p.screen), nil)
+	plain, err := p.shelf.screen()
+	if err != nil {
+		p.failed = true
+		return nil, false
+	}
+	data := p.zstd.EncodeAll(plain, nil)
 	return []session.Snapshot{{Stream: p.stream, Kind: session.ConsoleSnapshot, Data: data}}, true
 }
 

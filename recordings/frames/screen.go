@@ -172,15 +172,23 @@ func ParseScreen(b []byte) (*Screen, error) {
 
 // Resize takes the data of an event that gives a size.
 func (s *Screen) Resize(b []byte) error {
-	if len(b) != 5 || b[4] > 1 {
-		return session.Errorf(session.Invalid, "the size of a screen is malformed")
+	size, hidden, err := parseSize(b)
+	if err != nil {
+		return err
 	}
-	size := image.Pt(int(binary.BigEndian.Uint16(b)), int(binary.BigEndian.Uint16(b[2:])))
-	if !Fits(size) {
-		return session.Errorf(session.Invalid, "a screen of %d x %d cannot be", size.X, size.Y)
-	}
-	s.Size, s.Hidden, s.Pix = size, b[4] == 1, make([]uint32, size.X*size.Y)
+	s.Size, s.Hidden, s.Pix = size, hidden, make([]uint32, size.X*size.Y)
 	return nil
+}
+
+func parseSize(b []byte) (size image.Point, hidden bool, err error) {
+	if len(b) != 5 || b[4] > 1 {
+		return size, false, session.Errorf(session.Invalid, "the size of a screen is malformed")
+	}
+	size = image.Pt(int(binary.BigEndian.Uint16(b)), int(binary.BigEndian.Uint16(b[2:])))
+	if !Fits(size) {
+		return size, false, session.Errorf(session.Invalid, "a screen of %d x %d cannot be", size.X, size.Y)
+	}
+	return size, b[4] == 1, nil
 }
 
 // Shape takes the data of an event that changes the cursor.
