@@ -13,6 +13,7 @@ import (
 
 	"github.com/sallyport/sallyport/recordings/frames"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/palette"
 )
 
 // scribble changes a screen and returns the tiles that it touched.
@@ -31,6 +32,40 @@ func scribble(r *rand.Rand, s *frames.Screen) (tiles []image.Point) {
 		}
 	}
 	return tiles
+}
+
+// sheet are a screen's pixels as who looks at it shares them.
+func sheet(pix []uint32, size image.Point) *palette.Sheet {
+	if pix == nil {
+		return nil
+	}
+	s, p := &palette.Sheet{Size: size, Side: frames.Tile}, palette.Palette{}
+	for y := 0; y < size.Y; y += frames.Tile {
+		for x := 0; x < size.X; x += frames.Tile {
+			s.Stills = append(s.Stills, p.Still(pix, size.X, image.Rect(x, y, x+frames.Tile, y+frames.Tile).Intersect(image.Rectangle{Max: size})))
+		}
+	}
+	return s
+}
+
+// boxes are where tiles changed, in squares of 16 pixels; all of them where was is nil.
+func boxes(size image.Point, was, pix []uint32, tiles []image.Point) (all []image.Rectangle) {
+	for _, at := range tiles {
+		r := image.Rectangle{Min: at.Mul(frames.Tile), Max: at.Add(image.Pt(1, 1)).Mul(frames.Tile)}.Intersect(image.Rectangle{Max: size})
+		box := r
+		if was != nil {
+			box = image.Rectangle{}
+			for y := r.Min.Y; y < r.Max.Y; y++ {
+				for x := r.Min.X; x < r.Max.X; x++ {
+					if was[y*size.X+x] != pix[y*size.X+x] {
+						box = box.Union(image.Rect(x&^15, y&^15, x&^15+16, y&^15+16).Intersect(r))
+					}
+				}
+			}
+		}
+		all = append(all, box.Sub(r.Min))
+	}
+	return all
 }
 
 // What a console showed, the recording's screen shows, change by change, and whoever begins
@@ -66,7 +101,14 @@ func TestAScreenComesBack(t *testing.T) {
 			if r.IntN(3) == 0 {
 				was = nil
 			}
-			if err := e.Tiles(shown.Size, was, shown.Pix, tiles, func(b []byte) error { return say(session.ScreenTiles, b) }); err != nil {
+			put := func(b []byte) error { return say(session.ScreenTiles, b) }
+			err := error(nil)
+			if r.IntN(2) == 0 {
+				err = e.Tiles(shown.Size, was, shown.Pix, tiles, put)
+			} else {
+				err = e.Sheets(sheet(was, shown.Size), sheet(shown.Pix, shown.Size), tiles, boxes(shown.Size, was, shown.Pix, tiles), put)
+			}
+			if err != nil {
 				t.Fatal(err)
 			}
 		}

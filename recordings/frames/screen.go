@@ -73,10 +73,74 @@ func NewEncoder() *Encoder { return &Encoder{seen: map[uint64]int{}, seed: mapha
 // screen was was, that is said alone; was is nil where nothing of it holds. The data is valid
 // until each returns.
 func (e *Encoder) Tiles(size image.Point, was, pix []uint32, tiles []image.Point, each func([]byte) error) error {
+	return e.all(tiles, each, func(b []byte, _ int, at image.Point) []byte { return e.tile(b, size, was, pix, at) })
+}
+
+// Sheets is Tiles for a screen of stills, which were looked at already. Outside of its box,
+// which is counted in pixels of the tile, each tile is as it was.
+func (e *Encoder) Sheets(was, now *palette.Sheet, tiles []image.Point, boxes []image.Rectangle, each func([]byte) error) error {
+	return e.all(tiles, each, func(b []byte, n int, at image.Point) []byte {
+		start, still := len(b), now.Still(at)
+		whole := still.Size
+		if box := boxes[n]; was != nil && small(box, whole) {
+			if box = e.changed(was.Still(at), still, box); small(box, whole) {
+				b = append(b, formBox, byte(box.Min.X), byte(box.Min.Y), byte(box.Dx()), byte(box.Dy()))
+				e.pix = now.Pixels(e.pix[:0], box.Add(at.Mul(Tile)))
+				b = put(b, &e.palette, e.pix, box.Dx())
+				e.at = append(e.at, [2]int{start, len(b)})
+				return b
+			}
+		}
+		return e.once(e.still(b, still), start, whole)
+	})
+}
+
+// small reports whether a box is said with fewer bytes than the tile that it is in.
+func small(box image.Rectangle, tile image.Point) bool {
+	return !box.Empty() && box.Dx()*box.Dy() < tile.X*tile.Y*3/4
+}
+
+// changed is the smallest box in another outside of which two stills are the same.
+func (e *Encoder) changed(was, now *palette.Still, in image.Rectangle) image.Rectangle {
+	var rows [2][Tile * Tile]uint32
+	size := in.Size()
+	for y := range size.Y {
+		was.Row(rows[0][y*size.X:(y+1)*size.X], in.Min.X, in.Min.Y+y)
+		now.Row(rows[1][y*size.X:(y+1)*size.X], in.Min.X, in.Min.Y+y)
+	}
+	return changed(size, rows[0][:], rows[1][:], image.Rectangle{Max: size}).Add(in.Min)
+}
+
+// still appends a tile that is a still.
+func (e *Encoder) still(b []byte, s *palette.Still) []byte {
+	n := len(s.Colours)
+	if n == 0 || n > mostColours {
+		b = append(b, formPixels)
+		for y := range s.Size.Y {
+			var row [Tile]uint32
+			s.Row(row[:s.Size.X], 0, y)
+			for _, c := range row[:s.Size.X] {
+				b = colour(b, c)
+			}
+		}
+		return b
+	}
+	b = append(b, byte(n))
+	for _, c := range s.Colours {
+		b = colour(b, c)
+	}
+	if n == 1 {
+		return b
+	}
+	return s.Indexes(b, bits(n))
+}
+
+// all lays tiles out in events.
+func (e *Encoder) all(tiles []image.Point, each func([]byte) error, tile func(b []byte, n int, at image.Point) []byte) error {
 	b := e.data[:0]
 	defer func() { e.data = b }()
 	e.begin()
-	for _, at := range tiles {
+	for n, at := range tiles {
 		if len(b)+2+mostTile > session.MaxEventData {
 			if err := each(b); err != nil {
 				return err
@@ -84,7 +148,7 @@ func (e *Encoder) Tiles(size image.Point, was, pix []uint32, tiles []image.Point
 			b = b[:0]
 			e.begin()
 		}
-		b = e.tile(append(b, byte(at.X), byte(at.Y)), size, was, pix, at)
+		b = tile(append(b, byte(at.X), byte(at.Y)), n, at)
 	}
 	if len(b) == 0 {
 		return nil
@@ -101,7 +165,7 @@ func (e *Encoder) begin() {
 func (e *Encoder) tile(b []byte, size image.Point, was, pix []uint32, at image.Point) []byte {
 	r, start := tileAt(size, at), len(b)
 	if was != nil {
-		if box := changed(size, was, pix, r); !box.Empty() && box.Dx()*box.Dy() < r.Dx()*r.Dy()*3/4 {
+		if box := changed(size, was, pix, r); small(box, r.Size()) {
 			in := box.Sub(r.Min)
 			b = append(b, formBox, byte(in.Min.X), byte(in.Min.Y), byte(in.Dx()), byte(in.Dy()))
 			e.pix = pixels(e.pix, size, pix, box)
@@ -111,10 +175,14 @@ func (e *Encoder) tile(b []byte, size image.Point, was, pix []uint32, at image.P
 		}
 	}
 	e.pix = pixels(e.pix, size, pix, r)
-	b = put(b, &e.palette, e.pix, r.Dx())
-	// Two tiles of other sizes may have the same bytes, and are told apart by who reads: so
-	// only whole tiles are ever "as another".
-	if r.Size() == image.Pt(Tile, Tile) && len(b)-start > 3 {
+	return e.once(put(b, &e.palette, e.pix, r.Dx()), start, r.Size())
+}
+
+// once says of a tile whose bytes begin at start that it is as one before it, where it is.
+// Two tiles of other sizes may have the same bytes, and are told apart by who reads: so only
+// whole tiles are ever "as another".
+func (e *Encoder) once(b []byte, start int, size image.Point) []byte {
+	if size == image.Pt(Tile, Tile) && len(b)-start > 3 {
 		key := maphash.Bytes(e.seed, b[start:])
 		if n, ok := e.seen[key]; ok && slices.Equal(b[e.at[n][0]:e.at[n][1]], b[start:]) {
 			b = append(b[:start], formSame, byte(n>>8), byte(n))

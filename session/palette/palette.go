@@ -25,27 +25,40 @@ type Palette struct {
 // Of collects the colours and returns how many there are; 0 if more than most, and then the
 // palette says nothing. Colours are of 24 bits.
 func (p *Palette) Of(pix []uint32, most int) int {
+	p.begin(len(pix))
+	if !p.number(p.at, pix, min(most, Most)) {
+		return 0
+	}
+	return len(p.Colours)
+}
+
+// begin forgets the last picture; the next one has so many pixels.
+func (p *Palette) begin(pixels int) {
 	p.Colours = p.Colours[:0]
 	if p.round++; p.round == 0 {
 		p.slots, p.round = [slots]uint64{}, 1
 	}
-	if cap(p.at) < len(pix) {
-		p.at = make([]uint8, len(pix))
+	if cap(p.at) < pixels {
+		p.at = make([]uint8, pixels)
 	}
-	p.at = p.at[:len(pix)]
-	most = min(most, Most)
-	base, at := uint64(p.round)<<24, p.at
+	p.at = p.at[:pixels]
+}
+
+// number looks the colours of some pixels up.
+func (p *Palette) number(at []uint8, pix []uint32, most int) bool {
+	base := uint64(p.round) << 24
+	at = at[:len(pix)]
 	for i, c := range pix {
 		key := base | uint64(c&0xffffff)
 		slot := p.slots[hash(c)]
 		if slot>>8 != key { // seldom: the loop has no other branch that depends on the picture
 			if slot = p.find(key, most); slot == 0 {
-				return 0
+				return false
 			}
 		}
 		at[i] = uint8(slot)
 	}
-	return len(p.Colours)
+	return true
 }
 
 func hash(c uint32) uint32 { return c << 8 * 0x9e3779b1 >> shift }
@@ -70,11 +83,13 @@ func (p *Palette) find(key uint64, most int) uint64 {
 
 // Indexes appends which colour each pixel has, in 1, 2, 4 or 8 bits, the first pixel in the
 // highest; each row, of so many pixels, begins a byte.
-func (p *Palette) Indexes(b []byte, wide, bits int) []byte {
+func (p *Palette) Indexes(b []byte, wide, bits int) []byte { return indexes(b, p.at, wide, bits) }
+
+func indexes(b []byte, at []uint8, wide, bits int) []byte {
 	if bits == 8 {
-		return append(b, p.at...)
+		return append(b, at...)
 	}
-	for rows := p.at; len(rows) > 0; rows = rows[wide:] {
+	for rows := at; len(rows) > 0; rows = rows[wide:] {
 		row := rows[:wide]
 		for ; len(row) >= 8; row = row[8:] {
 			b = eight(b, binary.LittleEndian.Uint64(row), bits)

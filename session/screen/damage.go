@@ -50,19 +50,6 @@ func (c *cells) empty() bool {
 	return true
 }
 
-// has reports whether any cell that r touches is marked.
-func (c *cells) has(r image.Rectangle) bool {
-	r = r.Intersect(image.Rectangle{Max: c.size})
-	for y := r.Min.Y / cell; y < columns(r.Max.Y) && !r.Empty(); y++ {
-		for x := r.Min.X / cell; x < columns(r.Max.X); x++ {
-			if c.bits[y*c.words+x/64]&(1<<(x%64)) != 0 {
-				return true
-			}
-		}
-	}
-	return false
-}
-
 // each calls f with the pixels of every marked cell; one that f says false of loses its mark.
 func (c *cells) each(f func(image.Rectangle) bool) {
 	for i, w := range c.bits {
@@ -119,14 +106,28 @@ func runs(row []uint64) (out [][2]int) {
 	return out
 }
 
-// tiles are the marked cells as the tiles that they are in, row by row.
-func (c *cells) tiles() (out []image.Point) {
+// tiles are the marked cells as the tiles that they are in, row by row, and of each tile the
+// box that they are in.
+func (c *cells) tiles() (out []image.Point, boxes []image.Rectangle) {
 	for y := 0; y < c.size.Y; y += Tile {
 		for x := 0; x < c.size.X; x += Tile {
-			if c.has(image.Rect(x, y, x+Tile, y+Tile)) {
-				out = append(out, image.Pt(x/Tile, y/Tile))
+			if box := c.box(image.Rect(x, y, x+Tile, y+Tile)); !box.Empty() {
+				out, boxes = append(out, image.Pt(x/Tile, y/Tile)), append(boxes, box.Sub(image.Pt(x, y)))
 			}
 		}
 	}
-	return out
+	return out, boxes
+}
+
+// box is the smallest that all marked cells in r are in; r ends where cells end.
+func (c *cells) box(r image.Rectangle) (box image.Rectangle) {
+	r = r.Intersect(image.Rectangle{Max: c.size})
+	for y := r.Min.Y / cell; y < columns(r.Max.Y); y++ {
+		for x := r.Min.X / cell; x < columns(r.Max.X); x++ {
+			if c.bits[y*c.words+x/64]&(1<<(x%64)) != 0 {
+				box = box.Union(image.Rect(x*cell, y*cell, min((x+1)*cell, c.size.X), min((y+1)*cell, c.size.Y)))
+			}
+		}
+	}
+	return box
 }

@@ -1,34 +1,34 @@
 package screen
 
-import (
-	"image"
-	"slices"
-)
+import "image"
 
 // Picture is what the screen shows, made smaller by a whole factor until it is at most so
 // wide; nil for a screen of no size.
 func (s *Screen) Picture(widest int) *image.RGBA {
 	s.mu.RLock()
-	size, pix := s.size, slices.Clone(s.front)
+	shown := s.front
 	s.mu.RUnlock()
+	size := shown.Size
 	if size.X == 0 || size.Y == 0 {
 		return nil
 	}
 	by := max(1, (size.X+widest-1)/widest)
 	small := image.NewRGBA(image.Rect(0, 0, max(1, size.X/by), max(1, size.Y/by)))
+	var rows []uint32
 	for y := range small.Rect.Dy() {
+		rows = shown.Pixels(rows[:0], image.Rect(0, y*by, size.X, min((y+1)*by, size.Y)))
 		for x := range small.Rect.Dx() {
-			copy(small.Pix[small.PixOffset(x, y):], average(pix, size, image.Pt(x*by, y*by), by))
+			copy(small.Pix[small.PixOffset(x, y):], average(rows, size.X, x*by, by))
 		}
 	}
 	return small
 }
 
-// average is one pixel of what stands in a square.
-func average(pix []uint32, size, at image.Point, by int) []byte {
+// average is one pixel of what stands in so many columns of some rows.
+func average(rows []uint32, wide, x, by int) []byte {
 	var r, g, b, n uint32
-	for y := at.Y; y < min(at.Y+by, size.Y); y++ {
-		for _, p := range pix[y*size.X+at.X : y*size.X+min(at.X+by, size.X)] {
+	for ; len(rows) > 0; rows = rows[wide:] {
+		for _, p := range rows[x:min(x+by, wide)] {
 			r, g, b, n = r+p>>16&0xff, g+p>>8&0xff, b+p&0xff, n+1
 		}
 	}

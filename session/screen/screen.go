@@ -2,10 +2,10 @@ package screen
 
 import (
 	"image"
-	"slices"
 	"sync"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/palette"
 )
 
 // Keeper keeps what the screen is about to show. What it returns an error for is shown to
@@ -14,15 +14,17 @@ type Keeper interface {
 	Keep(c Change) error
 }
 
-// Change is what is about to be shown. Was and Pix are valid until Keep returns.
+// Change is what is about to be shown. Pix is valid until Keep returns.
 type Change struct {
 	Size    image.Point
-	Resized bool          // all that was kept before is of another size
-	Was     []uint32      // what was kept before, as Pix; nil if Resized
-	Pix     []uint32      // 0x00RRGGBB, row by row, all of it
-	Tiles   []image.Point // those that changed, in tiles from the left top
-	Cursor  *Cursor       // the new one; nil as before
-	Hidden  bool          // masks hide some or all of it
+	Resized bool              // all that was kept before is of another size
+	Was     *palette.Sheet    // what was kept before; nil if Resized
+	Now     *palette.Sheet    // what will be shown, in stills of a tile
+	Pix     []uint32          // the same: 0x00RRGGBB, row by row, all of it
+	Tiles   []image.Point     // those that changed, in tiles from the left top
+	Boxes   []image.Rectangle // for each tile, in pixels of it: what is outside is as it was
+	Cursor  *Cursor           // the new one; nil as before
+	Hidden  bool              // masks hide some or all of it
 }
 
 // Cursor is the picture of the pointer. Pix is 0xAARRGGBB, row by row; a cursor of no size
@@ -50,10 +52,10 @@ type Screen struct {
 	moved   *move // the one that came before all else since Show
 	resized bool
 	shape   *Cursor
+	palette palette.Palette
 
 	mu    sync.RWMutex // guards what follows
-	size  image.Point
-	front []uint32
+	front *palette.Sheet
 	shown Cursor
 	over  error
 	views map[*View]struct{}
@@ -67,7 +69,7 @@ type Housed interface {
 
 // New is a screen of a console. Everything that it shows is kept first.
 func New(m Masks, k Keeper) *Screen {
-	return &Screen{masks: m, keeper: k, views: map[*View]struct{}{}}
+	return &Screen{masks: m, keeper: k, front: newSheet(image.Point{}), views: map[*View]struct{}{}}
 }
 
 // Fits reports whether a console of this size can be shown, in words.
@@ -190,8 +192,12 @@ func (s *Screen) Show() error {
 		return s.err()
 	}
 	err := s.err()
+	var next *palette.Sheet
 	if err == nil {
-		c := Change{Size: s.drawn.size, Resized: s.resized, Was: s.front, Pix: s.back, Tiles: changed.tiles(), Cursor: s.shape, Hidden: len(s.hidden) > 0}
+		c := Change{Size: s.drawn.size, Resized: s.resized, Was: s.front, Pix: s.back, Cursor: s.shape, Hidden: len(s.hidden) > 0}
+		c.Tiles, c.Boxes = changed.tiles()
+		next = s.next(c.Tiles)
+		c.Now = next
 		if s.resized {
 			c.Was = nil
 		}
@@ -201,7 +207,7 @@ func (s *Screen) Show() error {
 		s.Close(err)
 		return err
 	}
-	s.turn(changed)
+	s.turn(next, changed)
 	s.drawn.clear()
 	s.moved, s.resized, s.shape = nil, false, nil
 	return nil
@@ -215,54 +221,80 @@ func (s *Screen) changed() cells {
 		return changed
 	}
 	// The front changes in Show alone, which is of this goroutine: it is read without a lock.
-	changed.each(s.differs)
+	changed.each(func(r image.Rectangle) bool {
+		still := s.front.Still(r.Min.Div(Tile))
+		x, y := r.Min.X%Tile, r.Min.Y%Tile
+		for n := range r.Dy() {
+			if !still.Same(x, y+n, s.row(r.Min.Y + n)[r.Min.X:r.Max.X]) {
+				return true
+			}
+		}
+		return false
+	})
 	return changed
 }
 
-// differs compares back and front.
-func (s *Screen) differs(r image.Rectangle) bool {
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		at := y * s.drawn.size.X
-		a, b := s.back[at+r.Min.X:at+r.Max.X], s.front[at+r.Min.X:at+r.Max.X]
-		if len(a) == cell { // compared at once
-			if *(*[cell]uint32)(a) != *(*[cell]uint32)(b) {
-				return true
-			}
-		} else if !slices.Equal(a, b) {
-			return true
-		}
+// next is what the front will be: each tile that changed is looked at once, for the recorder
+// and all who look.
+func (s *Screen) next(tiles []image.Point) *palette.Sheet {
+	next := newSheet(s.drawn.size)
+	if !s.resized {
+		copy(next.Stills, s.front.Stills)
 	}
-	return false
+	for _, at := range tiles {
+		next.Stills[at.Y*next.Across()+at.X] = s.palette.Still(s.back, s.drawn.size.X, tileAt(at, s.drawn.size))
+	}
+	return next
 }
 
-// turn makes the front what the back is, and tells every view.
-func (s *Screen) turn(changed cells) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.resized {
-		s.size = s.drawn.size
-		s.front = make([]uint32, len(s.back))
-	}
+func newSheet(size image.Point) *palette.Sheet {
+	sheet := &palette.Sheet{Size: size, Side: Tile}
+	sheet.Stills = make([]*palette.Still, sheet.Across()*((size.Y+Tile-1)/Tile))
+	return sheet
+}
+
+func tileAt(at, size image.Point) image.Rectangle {
+	corner := at.Mul(Tile)
+	return image.Rectangle{Min: corner, Max: corner.Add(image.Pt(Tile, Tile))}.Intersect(image.Rectangle{Max: size})
+}
+
+// turn makes next the front, and tells every view.
+func (s *Screen) turn(next *palette.Sheet, changed cells) {
 	rest := changed
 	if s.moved != nil {
-		shift(s.front, s.size.X, s.moved.to, s.moved.from)
-		rest = newCells(s.size)
-		rest.join(changed)
-		rest.mark(s.moved.to)
-		rest.each(s.differs)
+		rest = s.beside(changed, *s.moved)
 	}
-	for _, r := range rest.rects() { // long rows are copied faster than cells
-		for y := r.Min.Y; y < r.Max.Y; y++ {
-			at := y * s.size.X
-			copy(s.front[at+r.Min.X:at+r.Max.X], s.back[at+r.Min.X:at+r.Max.X])
-		}
-	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.front = next
 	if s.shape != nil {
 		s.shown = *s.shape
 	}
 	for v := range s.views {
 		v.learn(s, changed, rest)
 	}
+}
+
+// beside are the cells that are not right yet for who moves a part of the front.
+func (s *Screen) beside(changed cells, m move) cells {
+	rest := newCells(s.drawn.size)
+	rest.join(changed)
+	rest.mark(m.to)
+	rest.each(func(r image.Rectangle) bool {
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			left, right := r.Min.X, r.Min.X // of what moved here
+			if y >= m.to.Min.Y && y < m.to.Max.Y {
+				left, right = min(max(m.to.Min.X, r.Min.X), r.Max.X), max(min(m.to.Max.X, r.Max.X), r.Min.X)
+			}
+			row, by := s.row(y), m.from.Sub(m.to.Min)
+			if !s.front.Same(r.Min.X, y, row[r.Min.X:left]) || !s.front.Same(left+by.X, y+by.Y, row[left:right]) ||
+				!s.front.Same(right, y, row[right:r.Max.X]) {
+				return true
+			}
+		}
+		return false
+	})
+	return rest
 }
 
 // Close ends the screen: every view learns why.

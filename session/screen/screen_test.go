@@ -52,9 +52,10 @@ func (w *watcher) take(t require, r image.Rectangle) {
 	if u.Moved {
 		shift(w.pix, w.size.X, u.To, u.From)
 	}
-	for _, p := range u.Patches {
-		for y := p.Rect.Min.Y; y < p.Rect.Max.Y; y++ {
-			copy(w.pix[y*w.size.X+p.Rect.Min.X:y*w.size.X+p.Rect.Max.X], p.Pix[(y-p.Rect.Min.Y)*p.Rect.Dx():])
+	for _, r := range u.Parts {
+		pix := u.Shown.Pixels(nil, r)
+		for y := r.Min.Y; y < r.Max.Y; y++ {
+			copy(w.pix[y*w.size.X+r.Min.X:y*w.size.X+r.Max.X], pix[(y-r.Min.Y)*r.Dx():])
 		}
 	}
 }

@@ -4,13 +4,13 @@ import (
 	"image"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/palette"
 )
 
 // View is one who looks. It is of one goroutine; it learns of changes by Changed.
 type View struct {
 	screen *Screen
 	rung   chan struct{}
-	pix    []uint32 // of the last update
 
 	// guarded by the screen's mu
 	stale   cells
@@ -18,12 +18,6 @@ type View struct {
 	resized bool
 	cursor  bool
 	copies  bool
-}
-
-// Patch is a part of the screen. Pix is row by row.
-type Patch struct {
-	Rect image.Rectangle
-	Pix  []uint32
 }
 
 // Update is what a view did not know. Its parts are to be applied in this order.
@@ -34,12 +28,13 @@ type Update struct {
 	Moved   bool // From stands at To now
 	To      image.Rectangle
 	From    image.Point
-	Patches []Patch
+	Shown   *palette.Sheet    // all that is shown
+	Parts   []image.Rectangle // of it, that are news
 }
 
 // Empty reports whether there is nothing to tell.
 func (u Update) Empty() bool {
-	return !u.Resized && u.Cursor == nil && !u.Moved && len(u.Patches) == 0
+	return !u.Resized && u.Cursor == nil && !u.Moved && len(u.Parts) == 0
 }
 
 // Join begins to look: everything is news. Leave ends it.
@@ -50,8 +45,8 @@ func (s *Screen) Join() (*View, error) {
 		return nil, session.Errorf(session.Refused, "%d people look at this screen already.", MaxViews).WithNext("Wait until one of them leaves.")
 	}
 	v := &View{screen: s, rung: make(chan struct{}, 1), resized: true, cursor: true}
-	v.stale = newCells(s.size)
-	v.stale.mark(image.Rectangle{Max: s.size})
+	v.stale = newCells(s.front.Size)
+	v.stale.mark(image.Rectangle{Max: s.front.Size})
 	s.views[v] = struct{}{}
 	v.ring()
 	return v, nil
@@ -61,7 +56,7 @@ func (s *Screen) Join() (*View, error) {
 func (v *View) Size() image.Point {
 	v.screen.mu.RLock()
 	defer v.screen.mu.RUnlock()
-	return v.screen.size
+	return v.screen.front.Size
 }
 
 // Copies says whether the view can take it that a part moved; at first it cannot.
@@ -96,8 +91,8 @@ func (v *View) learn(s *Screen, changed, rest cells) {
 	switch {
 	case s.resized:
 		v.resized, v.moved = true, nil
-		v.stale = newCells(s.size)
-		v.stale.mark(image.Rectangle{Max: s.size})
+		v.stale = newCells(s.front.Size)
+		v.stale.mark(image.Rectangle{Max: s.front.Size})
 	case s.moved != nil && v.copies && v.moved == nil && !v.resized && v.stale.empty():
 		v.moved = s.moved
 		v.stale.join(rest)
@@ -117,7 +112,7 @@ func (v *View) Repeat(r image.Rectangle) {
 }
 
 // Take returns what of r the view does not know yet, and counts it as known. Size and cursor
-// come whatever r is. The pixels are the view's own until the next Take.
+// come whatever r is. Nothing is copied: what is shown never changes.
 func (v *View) Take(r image.Rectangle) (Update, error) {
 	s := v.screen
 	s.mu.Lock()
@@ -125,20 +120,20 @@ func (v *View) Take(r image.Rectangle) (Update, error) {
 	if s.over != nil {
 		return Update{}, s.over
 	}
-	u := Update{Size: s.size, Resized: v.resized}
+	u := Update{Size: s.front.Size, Resized: v.resized, Shown: s.front}
 	if v.cursor {
 		shown := s.shown
 		u.Cursor = &shown
 	}
 	if v.resized {
-		r = image.Rectangle{Max: s.size}
+		r = image.Rectangle{Max: u.Size}
 	}
 	v.resized, v.cursor = false, false
 	if v.moved != nil {
 		u.Moved, u.To, u.From = true, v.moved.to, v.moved.from
 		v.moved = nil
 	}
-	taken := newCells(s.size)
+	taken := newCells(u.Size)
 	v.stale.each(func(c image.Rectangle) bool {
 		if !c.Overlaps(r) {
 			return true
@@ -146,25 +141,6 @@ func (v *View) Take(r image.Rectangle) (Update, error) {
 		taken.mark(c)
 		return false
 	})
-	rects, area := taken.rects(), 0
-	for _, part := range rects {
-		area += part.Dx() * part.Dy()
-	}
-	if cap(v.pix) < area || area > 0 && cap(v.pix) > 16*area { // the room of a large picture is not kept for small ones
-		v.pix = make([]uint32, 0, area)
-	}
-	v.pix = v.pix[:0]
-	for _, part := range rects {
-		u.Patches = append(u.Patches, v.patch(part))
-	}
+	u.Parts = taken.rects()
 	return u, nil
-}
-
-// patch copies a part of the front into the view's pixels, which have room for it.
-func (v *View) patch(r image.Rectangle) Patch {
-	s, start := v.screen, len(v.pix)
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		v.pix = append(v.pix, s.front[y*s.size.X+r.Min.X:y*s.size.X+r.Max.X]...)
-	}
-	return Patch{r, v.pix[start:len(v.pix):len(v.pix)]}
 }

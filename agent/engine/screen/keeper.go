@@ -57,7 +57,7 @@ func (k *keeper) Keep(ch screen.Change) error {
 		}
 		k.c.hide(k.masked(ch))
 	}
-	err := k.encoder.Tiles(ch.Size, ch.Was, ch.Pix, ch.Tiles, func(data []byte) error { return k.record(session.ScreenTiles, data) })
+	err := k.encoder.Sheets(ch.Was, ch.Now, ch.Tiles, ch.Boxes, func(data []byte) error { return k.record(session.ScreenTiles, data) })
 	if err != nil || ch.Cursor == nil {
 		return err
 	}

@@ -250,7 +250,7 @@ func recorded(t *testing.T, said []byte, ends []int) float64 {
 		if c.Resized {
 			must(t, say(session.ScreenSize, frames.SizeData(c.Size, false)))
 		}
-		must(t, e.Tiles(c.Size, c.Was, c.Pix, c.Tiles, func(b []byte) error { return say(session.ScreenTiles, b) }))
+		must(t, e.Sheets(c.Was, c.Now, c.Tiles, c.Boxes, func(b []byte) error { return say(session.ScreenTiles, b) }))
 	})
 	before := worked(t) - at
 	must(t, rec.Close(session.Completed))

@@ -89,7 +89,7 @@ func (d *day) Keep(c screen.Change) error {
 	if c.Resized {
 		d.record(session.ScreenSize, frames.SizeData(c.Size, c.Hidden))
 	}
-	err := d.encoder.Tiles(c.Size, c.Was, c.Pix, c.Tiles, func(b []byte) error { d.record(session.ScreenTiles, b); return nil })
+	err := d.encoder.Sheets(c.Was, c.Now, c.Tiles, c.Boxes, func(b []byte) error { d.record(session.ScreenTiles, b); return nil })
 	if err == nil && c.Cursor != nil {
 		d.record(session.ScreenCursor, frames.CursorData(frames.Cursor{Size: c.Cursor.Size, Hot: c.Cursor.Hot, Pix: c.Cursor.Pix}))
 	}

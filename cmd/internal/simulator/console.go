@@ -232,13 +232,7 @@ func (c *Console) Picture() (image.Point, []uint32, error) {
 	if err != nil {
 		return image.Point{}, nil, err
 	}
-	pix := make([]uint32, u.Size.X*u.Size.Y)
-	for _, p := range u.Patches {
-		for y := range p.Rect.Dy() {
-			copy(pix[(p.Rect.Min.Y+y)*u.Size.X+p.Rect.Min.X:], p.Pix[y*p.Rect.Dx():(y+1)*p.Rect.Dx()])
-		}
-	}
-	return u.Size, pix, nil
+	return u.Size, u.Shown.Pixels(nil, image.Rectangle{Max: u.Size}), nil
 }
 
 // Typed is the command line, as it stands there.

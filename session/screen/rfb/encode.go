@@ -8,7 +8,6 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/sallyport/sallyport/session/palette"
-	"github.com/sallyport/sallyport/session/screen"
 )
 
 // deflater is one zlib stream that lasts as long as the connection. It has no end, and so
@@ -38,6 +37,7 @@ type encoder struct {
 	zrle     deflater
 	tight    [3]deflater // of pixels, of two colours, of indexes
 	raw      []byte
+	pix      []uint32
 	palette  palette.Palette
 }
 
@@ -50,79 +50,69 @@ func head(b []byte, r image.Rectangle, encoding int32) []byte {
 	return binary.BigEndian.AppendUint32(b, uint32(encoding))
 }
 
-// parts are a patch as rectangles that the encoding can have.
-func (e *encoder) parts(p screen.Patch) (out []screen.Patch) {
-	if p.Rect.Empty() {
+// parts are a part of the screen as rectangles that the encoding can have.
+func (e *encoder) parts(p image.Rectangle) (out []image.Rectangle) {
+	if p.Empty() {
 		return nil
 	}
-	wide, most := p.Rect.Dx(), strip
+	wide, most := p.Dx(), strip
 	if e.encoding == Tight {
 		wide, most = min(wide, tightSide), 64<<10
 	}
 	high := max(1, most/wide)
-	for y := 0; y < p.Rect.Dy(); y += high {
-		for x := 0; x < p.Rect.Dx(); x += wide {
-			r := image.Rect(x, y, min(x+wide, p.Rect.Dx()), min(y+high, p.Rect.Dy()))
-			out = append(out, cut(p, r))
+	for y := p.Min.Y; y < p.Max.Y; y += high {
+		for x := p.Min.X; x < p.Max.X; x += wide {
+			out = append(out, image.Rect(x, y, min(x+wide, p.Max.X), min(y+high, p.Max.Y)))
 		}
 	}
 	return out
 }
 
-// cut is a part of a patch, r counted from its left top. Whole rows need no copy.
-func cut(p screen.Patch, r image.Rectangle) screen.Patch {
-	wide := p.Rect.Dx()
-	part := screen.Patch{Rect: r.Add(p.Rect.Min)}
-	if r.Dx() == wide {
-		part.Pix = p.Pix[r.Min.Y*wide : r.Max.Y*wide]
-		return part
-	}
-	for y := r.Min.Y; y < r.Max.Y; y++ {
-		part.Pix = append(part.Pix, p.Pix[y*wide+r.Min.X:y*wide+r.Max.X]...)
-	}
-	return part
-}
-
-// rectangle appends a patch, head and all.
-func (e *encoder) rectangle(b []byte, p screen.Patch) []byte {
-	b = head(b, p.Rect, e.encoding)
+// rectangle appends a part of what is shown, head and all.
+func (e *encoder) rectangle(b []byte, shown *palette.Sheet, r image.Rectangle) []byte {
+	b = head(b, r, e.encoding)
 	switch e.encoding {
 	case Tight:
-		return e.putTight(b, p)
+		return e.putTight(b, shown, r)
 	case ZRLE:
-		data := e.zrle.pack(e.tiles(p))
+		data := e.zrle.pack(e.tiles(shown, r))
 		b = binary.BigEndian.AppendUint32(b, uint32(len(data)))
 		return append(b, data...)
 	}
-	for _, c := range p.Pix {
+	for _, c := range e.pixels(shown, r) {
 		b = e.format.Put(b, c)
 	}
 	return b
 }
 
-// tiles is a patch as ZRLE's tiles, not compressed (RFC 6143 section 7.7.6): of one colour,
+// pixels are valid until the next call.
+func (e *encoder) pixels(shown *palette.Sheet, r image.Rectangle) []uint32 {
+	e.pix = shown.Pixels(e.pix[:0], r)
+	return e.pix
+}
+
+// tiles is a part as ZRLE's tiles, not compressed (RFC 6143 section 7.7.6): of one colour,
 // of a palette, or as they are.
-func (e *encoder) tiles(p screen.Patch) []byte {
-	b, wide := e.raw[:0], p.Rect.Dx()
-	for y := 0; y < p.Rect.Dy(); y += 64 {
-		for x := 0; x < wide; x += 64 {
-			t := cut(p, image.Rect(x, y, min(x+64, wide), min(y+64, p.Rect.Dy())))
-			b = e.tile(b, t)
+func (e *encoder) tiles(shown *palette.Sheet, r image.Rectangle) []byte {
+	b := e.raw[:0]
+	for y := r.Min.Y; y < r.Max.Y; y += 64 {
+		for x := r.Min.X; x < r.Max.X; x += 64 {
+			b = e.tile(b, shown, image.Rect(x, y, min(x+64, r.Max.X), min(y+64, r.Max.Y)))
 		}
 	}
 	e.raw = b
 	return b
 }
 
-func (e *encoder) tile(b []byte, t screen.Patch) []byte {
-	switch n := e.palette.Of(t.Pix, 16); {
+func (e *encoder) tile(b []byte, shown *palette.Sheet, r image.Rectangle) []byte {
+	switch n := e.palette.Part(shown, r, 16); {
 	case n == 0:
 		b = append(b, 0)
-		for _, c := range t.Pix {
+		for _, c := range e.pixels(shown, r) {
 			b = e.format.PutShort(b, c)
 		}
 	case n == 1:
-		b = e.format.PutShort(append(b, 1), t.Pix[0])
+		b = e.format.PutShort(append(b, 1), e.palette.Colours[0])
 	default:
 		b = append(b, byte(n))
 		for _, c := range e.palette.Colours {
@@ -134,21 +124,21 @@ func (e *encoder) tile(b []byte, t screen.Patch) []byte {
 		} else if n > 2 {
 			bits = 2
 		}
-		b = e.palette.Indexes(b, t.Rect.Dx(), bits)
+		b = e.palette.Indexes(b, r.Dx(), bits)
 	}
 	return b
 }
 
-// putTight appends a patch's content as rfbproto's Tight has it, without loss.
-func (e *encoder) putTight(b []byte, p screen.Patch) []byte {
+// putTight appends a part's content as rfbproto's Tight has it, without loss.
+func (e *encoder) putTight(b []byte, shown *palette.Sheet, r image.Rectangle) []byte {
 	const explicitFilter, paletteFilter, fill = 0x40, 1, 0x80
-	n := e.palette.Of(p.Pix, mostColours)
+	n := e.palette.Part(shown, r, mostColours)
 	if n == 1 {
-		return e.tightPixel(append(b, fill), p.Pix[0])
+		return e.tightPixel(append(b, fill), e.palette.Colours[0])
 	}
 	if n == 0 {
 		data := e.raw[:0]
-		for _, c := range p.Pix {
+		for _, c := range e.pixels(shown, r) {
 			data = e.tightPixel(data, c)
 		}
 		e.raw = data
@@ -162,7 +152,7 @@ func (e *encoder) putTight(b []byte, p screen.Patch) []byte {
 	for _, c := range e.palette.Colours {
 		b = e.tightPixel(b, c)
 	}
-	e.raw = e.palette.Indexes(e.raw[:0], p.Rect.Dx(), bits)
+	e.raw = e.palette.Indexes(e.raw[:0], r.Dx(), bits)
 	return e.stream(b, stream, e.raw)
 }
 

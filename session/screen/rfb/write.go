@@ -221,9 +221,10 @@ func (w *writer) update() ([]byte, error) {
 		b = binary.BigEndian.AppendUint16(b, uint16(u.From.X))
 		b = binary.BigEndian.AppendUint16(b, uint16(u.From.Y))
 	}
-	for _, p := range u.Patches {
-		for _, part := range w.enc.parts(w.clip(p)) {
-			b, count = w.enc.rectangle(b, part), count+1
+	for _, p := range u.Parts {
+		// what a viewer that cannot be told of a new size has no place for is left out
+		for _, part := range w.enc.parts(p.Intersect(image.Rectangle{Max: w.known})) {
+			b, count = w.enc.rectangle(b, u.Shown, part), count+1
 		}
 	}
 	if count == 0 {
@@ -235,18 +236,6 @@ func (w *writer) update() ([]byte, error) {
 		w.buf = nil
 	}
 	return b, nil
-}
-
-// clip leaves out what a viewer that cannot be told of a new size has no place for.
-func (w *writer) clip(p screen.Patch) screen.Patch {
-	in := p.Rect.Intersect(image.Rectangle{Max: w.known})
-	switch {
-	case in == p.Rect:
-		return p
-	case in.Empty():
-		return screen.Patch{}
-	}
-	return cut(p, in.Sub(p.Rect.Min))
 }
 
 // resize tells the size, where the viewer does not know it and can be told. A size that the
