@@ -34,14 +34,31 @@ func (p *Palette) Still(pix []uint32, stride int, r image.Rectangle) *Still {
 	return s
 }
 
+// rows looks the colours of r up. A row like the one above it, which is what most of a console
+// consists of, is compared and no more.
 func (p *Palette) rows(pix []uint32, stride int, r image.Rectangle) int {
+	wide := r.Dx()
+	var above []uint32
 	for y := range r.Dy() {
 		from := (r.Min.Y+y)*stride + r.Min.X
-		if !p.number(p.at[y*r.Dx():(y+1)*r.Dx()], pix[from:from+r.Dx()], Most) {
+		row, at := pix[from:from+wide], p.at[y*wide:(y+1)*wide]
+		if y > 0 && equal(row, above) {
+			copy(at, p.at[(y-1)*wide:])
+		} else if !p.number(at, row, Most) {
 			return 0
 		}
+		above = row
 	}
 	return len(p.Colours)
+}
+
+// equal compares the rows of most stills at once.
+func equal(a, b []uint32) bool {
+	const most = 64
+	if len(a) == most && len(b) == most {
+		return *(*[most]uint32)(a) == *(*[most]uint32)(b)
+	}
+	return slices.Equal(a, b)
 }
 
 // Same reports whether some pixels of a row, from x on, are these.
