@@ -107,7 +107,10 @@ type Policy struct {
 	// Critical is how long a session may declare that it must not be frozen by the scanner's
 	// state, because firmware is being written; "" or absent: never.
 	Critical string `yaml:"critical_section,omitempty"`
-	Zone     string `yaml:"zone"` // time zone in which people here read times, "Europe/Berlin"
+	// ConsoleKeys is what passkeys of the agent's page count for: "none", "instead" of a sign-in
+	// at the identity provider, or "both".
+	ConsoleKeys session.ConsoleKeys `yaml:"console_keys,omitempty"`
+	Zone        string              `yaml:"zone"` // time zone in which people here read times, "Europe/Berlin"
 }
 
 // Endpoint is one host of an asset.
@@ -180,6 +183,7 @@ func (c *Config) Validate() error {
 		v.errs = append(v.errs, err)
 	}
 	v.assets(c.Assets)
+	v.passkeys(c)
 	return errors.Join(v.errs...)
 }
 
@@ -376,7 +380,7 @@ func (p Policy) rules() session.Policy {
 	idle, _ := time.ParseDuration(p.Idle)
 	critical, _ := time.ParseDuration(p.Critical)
 	return session.Policy{Approvals: p.Approvals, Accept: p.Accept, Longest: longest, Window: window, Channels: p.Channels,
-		Quorum: p.Quorum, Idle: idle, Sessions: p.Sessions, Critical: critical, Zone: p.Zone}
+		Quorum: p.Quorum, Idle: idle, Sessions: p.Sessions, Critical: critical, ConsoleKeys: p.ConsoleKeys, Zone: p.Zone}
 }
 
 func (c *Config) catalogue() []session.Asset {
@@ -425,8 +429,9 @@ func (c *Config) targets() []device.Target {
 func (c *Config) policy(fingerprint string) grant.Policy {
 	p := grant.Policy{
 		Site: c.Site, Agent: fingerprint, Issuers: c.Issuers, ACR: c.ACR,
-		Assets: map[string]session.Asset{},
+		Assets: map[string]session.Asset{}, Keyring: c.keyring(),
 	}
+	p.Page, _ = c.Console.Passkeys() // without a name there are none
 	for _, a := range c.catalogue() {
 		p.Assets[a.Name] = a
 	}

@@ -95,10 +95,19 @@ func Trust(cfg Config) (session.Trust, error) {
 	if err != nil {
 		return session.Trust{}, err
 	}
+	registered, err := Passkeys(cfg)
+	if err != nil {
+		return session.Trust{}, err
+	}
+	var passkeys []session.ConsoleKey
+	for _, k := range registered {
+		passkeys = append(passkeys, k.Public())
+	}
 	return session.Trust{
-		HostKeyEC: second,
-		Nodes:     nodes,
-		V:         1, Site: cfg.Site, Agent: cfg.Agent,
+		ConsoleKeys: passkeys,
+		HostKeyEC:   second,
+		Nodes:       nodes,
+		V:           1, Site: cfg.Site, Agent: cfg.Agent,
 		Identity: session.KeyLine(key.Public().(ed25519.PublicKey)), Issuers: cfg.Issuers,
 	}, nil
 }

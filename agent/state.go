@@ -24,6 +24,7 @@ import (
 //	input.recipient   age recipient to which typed input is sealed; the identity is the hospital's
 //	link.json         certificate and key of the link, the broker's CA
 //	nodes.json        the broker's nodes that the hospital accepts: log names and keys
+//	passkeys.json     the passkeys of the agent's page
 //	switches.json     how the operator said that scanners stand
 //	checkpoints.json  the newest checkpoint of each one's audit log
 //	ledger/ spool/    see their packages

@@ -1,6 +1,10 @@
 package session
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 // ConsoleKeys is what the passkeys of the agent's own page count for at an asset.
 type ConsoleKeys string
@@ -31,4 +35,30 @@ type ConsoleKey struct {
 // Counts reports whether the key was its owner's to use at a time.
 func (k ConsoleKey) Counts(at time.Time) bool {
 	return !at.Before(k.Since) && (k.Until.IsZero() || at.Before(k.Until))
+}
+
+// Name is the key's name in lists and evidence: K- and twelve digits of its id's hash.
+func (k ConsoleKey) Name() string {
+	sum := sha256.Sum256(k.ID)
+	return "K-" + hex.EncodeToString(sum[:6])
+}
+
+// CheckConsoleKeys refuses keys that stand twice, or of which something is missing.
+func CheckConsoleKeys(all []ConsoleKey) error {
+	if len(all) > MaxConsoleKeys {
+		return Errorf(Invalid, "there are %d passkeys; %d are possible", len(all), MaxConsoleKeys)
+	}
+	seen := map[string]bool{}
+	for _, k := range all {
+		switch {
+		case len(k.ID) == 0 || len(k.Public) == 0 || k.Host == "" || k.Owner.Iss == "" || k.Owner.Sub == "" || k.Since.IsZero():
+			return Errorf(Invalid, "the passkey %s is not whole", k.Name())
+		case !k.Until.IsZero() && k.Until.Before(k.Since):
+			return Errorf(Invalid, "the passkey %s was revoked before it was registered", k.Name())
+		case seen[string(k.ID)]:
+			return Errorf(Invalid, "the passkey %s stands twice", k.Name())
+		}
+		seen[string(k.ID)] = true
+	}
+	return nil
 }

@@ -3,8 +3,9 @@ package session
 import "time"
 
 const (
-	MaxNodes     = 16       // of the broker, that a hospital accepts
-	MaxEventData = 32 << 10 // bytes of Event.Data; longer data is split by whoever records it
+	MaxConsoleKeys = 2048     // passkeys of an agent's page in a trust bundle, those that were revoked too
+	MaxNodes       = 16       // of the broker, that a hospital accepts
+	MaxEventData   = 32 << 10 // bytes of Event.Data; longer data is split by whoever records it
 	// LargestConsole and LargestConsoleSide bound a console's pixels, and each of its sides;
 	// ConsoleTile is the side of the squares in which recordings keep them.
 	LargestConsole     = 3840 * 2400

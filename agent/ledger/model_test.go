@@ -28,7 +28,11 @@ func prepare(t *testing.T, s *site, n int) []*prepared {
 	for i := range n {
 		a := s.ask(t, func(r *grant.Request) { r.EXP, r.MaxS = r.NBF+int64(1800*(i+1)), int64(600*(i+1)) })
 		g := s.grant(t, a, nil)
-		all = append(all, &prepared{asked: a, verified: s.verify(t, a, g, s.approve(t, a, g, "anna"))})
+		approval := s.approve(t, a, g, "anna")
+		if i%2 == 1 { // every other one by a passkey alone
+			approval = s.press(t, a, g, "anna")
+		}
+		all = append(all, &prepared{asked: a, verified: s.verify(t, a, g, approval)})
 	}
 	return all
 }
@@ -134,6 +138,9 @@ func (m *machine) begin(t *rapid.T) {
 	if byKey, err := m.l.ByKey(r.request.Key, m.now); err == nil {
 		m.mayOpen(t, i)
 		ticket = byKey
+		if is, was := ticket.Grant().Approvers()[0], r.verified.Approvers()[0]; (is.Passkey == nil) != (was.Passkey == nil) || is.Proof.Token != was.Proof.Token {
+			t.Fatal("it was approved by something else")
+		}
 	}
 	facts, err := m.l.Begin(ticket, m.now)
 	if err == nil {

@@ -60,12 +60,16 @@ type during struct {
 }
 
 // approve adds a receipt; changed is false when the person already approved this
-// very document.
+// very document, by the same proofs.
 func (e *entry) approve(grantDoc []byte, r grant.Receipt) (next record, changed bool, err error) {
 	same := bytes.Equal(e.rec.Grant, grantDoc)
-	by := slices.ContainsFunc(e.rec.Approvals, func(a grant.Receipt) bool { return a.Person.Identity == r.Person.Identity })
+	by := slices.IndexFunc(e.rec.Approvals, func(a grant.Receipt) bool { return a.Person.Identity == r.Person.Identity })
+	joined, more := grant.Receipt{}, false // with what else the same person gave
+	if same && by >= 0 {
+		joined, more = e.rec.Approvals[by].With(r)
+	}
 	switch {
-	case !e.shut && same && by && e.rec.State != closed:
+	case !e.shut && same && by >= 0 && e.rec.State != closed && (!more || e.rec.State != pending):
 		return e.rec, false, nil
 	case e.shut || e.rec.State != pending:
 		return record{}, false, e.used()
@@ -77,6 +81,11 @@ func (e *entry) approve(grantDoc []byte, r grant.Receipt) (next record, changed 
 		return record{}, false, refused("The approval is for another grant.", "Approve again.", nil)
 	}
 	next = e.rec
+	if more {
+		next.Approvals = slices.Clone(next.Approvals)
+		next.Approvals[by] = joined
+		return next, true, nil
+	}
 	if same {
 		next.Approvals = append(slices.Clone(next.Approvals), r)
 	} else {

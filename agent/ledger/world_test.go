@@ -25,6 +25,8 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
+	"github.com/sallyport/sallyport/session/passkey"
+	"github.com/sallyport/sallyport/session/passkey/passkeytest"
 )
 
 var testKey = sync.OnceValue(func() *rsa.PrivateKey {
@@ -41,11 +43,22 @@ type site struct {
 	url      string
 	agent    string
 	verifier *grant.Verifier
+	keys     ring
 }
+
+// ring is who registered which passkey.
+type ring map[string]grant.Registered
+
+func (r ring) Find(id []byte) (grant.Registered, bool) {
+	k, ok := r[string(id)]
+	return k, ok
+}
+
+const console = "https://console.ngh.example:8443"
 
 func newSite(t testing.TB) *site {
 	t.Helper()
-	s := &site{now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)}
+	s := &site{now: time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC), keys: ring{}}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header()["Date"] = nil
 		_ = json.NewEncoder(w).Encode(map[string]any{"keys": []any{
@@ -70,13 +83,21 @@ func newSite(t testing.TB) *site {
 		t.Fatal(err)
 	}
 	assets := map[string]session.Asset{}
-	for name, approvals := range map[string]int{"PETCT1": 1, "MR2": 2} {
+	for name, approvals := range map[string]int{"PETCT1": 1, "MR2": 2, "CT3": 1} {
+		count := session.KeysInstead
+		if name == "CT3" {
+			count = session.KeysBoth
+		}
 		assets[name] = session.Asset{
-			Name: name, Policy: session.Policy{Approvals: approvals, Critical: 15 * time.Minute},
+			Name: name, Policy: session.Policy{Approvals: approvals, Critical: 15 * time.Minute, ConsoleKeys: count},
 			Services: []session.Service{{Name: "recon-ssh", Protocol: session.SSH, Class: session.Disruptive}, {Name: "vnc", Protocol: session.SSH, Class: session.Disruptive}},
 		}
 	}
-	s.verifier, err = grant.NewVerifier(grant.Policy{Site: "NGH", Agent: s.agent, Issuers: issuers, Assets: assets}, keys)
+	page, err := passkey.At(console)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.verifier, err = grant.NewVerifier(grant.Policy{Site: "NGH", Agent: s.agent, Issuers: issuers, Assets: assets, Keyring: s.keys, Page: page}, keys)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +167,28 @@ func (s *site) approve(t fataler, a asked, grantDoc []byte, who string) grant.Re
 	nonce := grant.ApproveNonce(grantDoc, a.receipt.Proof.Token, salt)
 	proof := grant.Proof{Token: s.token(s.url+"/hospital", "console", nonce, who, session.GroupApprovers), Salt: salt[:]}
 	_, receipt, err := s.verifier.CheckApproval(ctx.Background(), a.doc, a.receipt, grantDoc, proof, s.now)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	return receipt
+}
+
+// press approves by a passkey that somebody has registered.
+func (s *site) press(t fataler, a asked, grantDoc []byte, who string) grant.Receipt {
+	page, err := passkey.At(console)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	d := passkeytest.New(page.Host(), console)
+	challenge := grant.NewSalt()
+	client, attested := d.Register(challenge)
+	key, err := page.Register(challenge, client, attested)
+	if err != nil {
+		t.Fatalf("%v", err)
+	}
+	s.keys[string(key.ID)] = grant.Registered{Key: key, Groups: []string{session.GroupApprovers}, Since: s.now,
+		Person: session.Person{Identity: session.Identity{Iss: s.url + "/hospital", Sub: who}}}
+	_, receipt, err := s.verifier.CheckPasskey(a.doc, a.receipt, grantDoc, d.Answer(passkey.Challenge(grantDoc)), s.now)
 	if err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -1,7 +1,9 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -45,7 +47,13 @@ func (c *check) whoAllowed() []string {
 	var lines []string
 	g := c.audited.Grant
 	for _, a := range c.audited.Approvers {
-		lines = append(lines, fmt.Sprintf("Who allowed it: %q, on %s.", a.Receipt.Person.Shown(), stamp(a.Receipt.Received)), "  "+proven(a, "grant"))
+		lines = append(lines, fmt.Sprintf("Who allowed it: %q, on %s, %s.", a.Receipt.Person.Shown(), stamp(a.Receipt.Received), by(a.Receipt)))
+		if a.Receipt.Proof.Token != "" {
+			lines = append(lines, "  "+proven(a, "grant"))
+		}
+		if a.Receipt.Passkey != nil {
+			lines = append(lines, "  "+provenByKey(a))
+		}
 	}
 	return append(lines, fmt.Sprintf("What was allowed: %s of %s, %s, %s, between %s and %s, at most %s.", strings.Join(g.Services, ", "), g.Asset,
 		g.Class, channels(g.Channels), stamp(time.Unix(g.NBF, 0)), stamp(time.Unix(g.EXP, 0)), time.Duration(g.MaxS)*time.Second))
@@ -74,10 +82,31 @@ func channels(all []session.Channel) string {
 
 // proven says what was found out about a token.
 func proven(f grant.Finding, document string) string {
-	if f.Err != nil {
+	if errors.Is(f.Err, grant.ErrNotPinned) {
 		return fmt.Sprintf("Not verified: no trust bundle names the identity provider %q.", f.Receipt.Person.Iss)
 	}
 	return fmt.Sprintf("Verified again: the token of %s is signed with its key %q and was made for exactly this %s.", f.Receipt.Person.Iss, f.Receipt.KeyID, document)
+}
+
+// by is with what somebody allowed it.
+func by(r grant.Receipt) string {
+	switch {
+	case r.Passkey == nil:
+		return "by signing in"
+	case r.Proof.Token == "":
+		return "by a passkey, without signing in"
+	}
+	return "by signing in and by a passkey"
+}
+
+// provenByKey says what was found out about a passkey's answer.
+func provenByKey(f grant.Finding) string {
+	name := session.ConsoleKey{ID: f.Receipt.Passkey.Key.ID}.Name()
+	if errors.Is(f.Err, grant.ErrNoKey) {
+		return fmt.Sprintf("Not verified: no trust bundle names the passkey %s; the hospital's newest may (sallyport-agent trust export).", name)
+	}
+	return fmt.Sprintf("Verified again: the passkey %s, which the trust bundle names as theirs, recognised its user on %s and signed exactly this grant, on the agent's own page %s.",
+		name, stamp(f.Receipt.Passkey.At), f.Receipt.Passkey.Page)
 }
 
 func (c *check) countersigned() []string {
@@ -150,7 +179,7 @@ func (c *check) unproven() []string {
 	if c.papers == nil {
 		say("who asked and who allowed it: the papers have not arrived.")
 	} else if c.trust != nil {
-		say("that the identity providers published the keys that the agent kept, and how many approvals its policy asked for: both are the agent's word.")
+		say("%s", "that the identity providers published the keys that the agent kept, and how many approvals its policy asked for: both are the agent's word."+c.groupsWord())
 	}
 	if c.logged == nil {
 		say("an entry in the audit log: the pack holds no proof of one.")
@@ -159,6 +188,14 @@ func (c *check) unproven() []string {
 		say("%s.", c.recording.Reason)
 	}
 	return lines
+}
+
+// groupsWord is what else the agent alone says where passkeys were used.
+func (c *check) groupsWord() string {
+	if c.audited != nil && slices.ContainsFunc(c.audited.Approvers, func(f grant.Finding) bool { return f.Receipt.Passkey != nil }) {
+		return " So is that the owner of a passkey was an approver when it was registered."
+	}
+	return ""
 }
 
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }

@@ -132,11 +132,22 @@ func (c *check) checkPapers(ctx context.Context) *recordings.Damage {
 	}
 	c.audited = &audited
 	for _, f := range append([]grant.Finding{audited.Engineer}, audited.Approvers...) {
-		if f.Err != nil && !errors.Is(f.Err, grant.ErrNotPinned) {
-			return c.damaged(papersSection, "the sign-in token of %q does not hold: %v", f.Receipt.Person.Shown(), f.Err)
+		if f.Err != nil && !f.Open() {
+			return c.damaged(papersSection, "the %s of %q does not hold: %v", proofOf(f.Receipt), f.Receipt.Person.Shown(), f.Err)
 		}
 	}
 	return nil
+}
+
+// proofOf is what somebody proved their word with.
+func proofOf(r grant.Receipt) string {
+	switch {
+	case r.Passkey == nil:
+		return "sign-in token"
+	case r.Proof.Token == "":
+		return "passkey"
+	}
+	return "sign-in token or passkey"
 }
 
 // checkReceipts checks every countersignature against the recording.

@@ -52,8 +52,12 @@ func auditKey(t session.Trust, grantDoc []byte, a Receipt) error {
 
 // worse is the error that says more against an approval: what is wrong before what is open.
 func worse(a, b error) error {
-	if a == nil || b != nil && (Finding{Err: a}).Open() && !(Finding{Err: b}).Open() {
+	open := Finding{Err: a}.Open()
+	switch {
+	case a == nil || b != nil && open && !(Finding{Err: b}).Open():
 		return b
+	case b != nil && open:
+		return errors.Join(a, b)
 	}
 	return a
 }

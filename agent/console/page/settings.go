@@ -10,13 +10,17 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/lobby"
+	"github.com/sallyport/sallyport/session/passkey"
 	"github.com/sallyport/sallyport/session/secret"
 )
 
 // Settings are what the hospital says of the page. Without Listen there is none.
 type Settings struct {
-	Listen   string   `yaml:"listen,omitempty"`   // an address of the hospital's own network, with its port
-	Names    []string `yaml:"names,omitempty"`    // host names by which it is called, too
+	Listen string   `yaml:"listen,omitempty"` // an address of the hospital's own network, with its port
+	Names  []string `yaml:"names,omitempty"`  // host names by which it is called, too
+	// Host is the name to which browsers bind passkeys that people register on the page, such
+	// as console.northfield.example; without it there are none. Passkeys of another name are void.
+	Host     string   `yaml:"host,omitempty"`
 	Networks []string `yaml:"networks,omitempty"` // from which it is answered; left out: its own, /24 or /64
 	TLS      TLS      `yaml:"tls,omitempty"`
 	// PIN leads to what `sallyport-agent pin` made of the PIN. Without it nobody signs in:
@@ -51,7 +55,7 @@ func own(p netip.Prefix) bool {
 // Check reports what cannot be used, as *session.BadField below at.
 func (s Settings) Check(at string) error {
 	if s.Listen == "" {
-		if len(s.Names)+len(s.Networks) > 0 || s.TLS != (TLS{}) || !s.PIN.IsZero() {
+		if len(s.Names)+len(s.Networks) > 0 || s.Host != "" || s.TLS != (TLS{}) || !s.PIN.IsZero() {
 			return &session.BadField{Path: at + ".listen", Problem: "a page needs an address of the hospital's own network to listen at"}
 		}
 		return nil
@@ -70,6 +74,7 @@ func (s Settings) Check(at string) error {
 	for i, n := range s.Names {
 		refuse(fmt.Sprintf(".names[%d]", i), hostName(n), "a host name in lower case, such as console.northfield.example")
 	}
+	refuse(".host", s.Host == "" || hostName(s.Host), "a host name in lower case, such as console.northfield.example; browsers bind passkeys to names, never to an address such as 10.40.1.5")
 	refuse(".networks", len(s.Networks) <= maxNetworks, fmt.Sprintf("at most %d networks", maxNetworks))
 	for i, n := range s.Networks {
 		p, err := netip.ParsePrefix(n)
@@ -121,7 +126,15 @@ func (s Settings) hosts() []string {
 		return nil
 	}
 	hosts := []string{addr.Addr().String()}
-	return append(hosts, s.Names...)
+	if s.Host != "" {
+		hosts = append(hosts, s.Host)
+	}
+	for _, n := range s.Names {
+		if n != s.Host {
+			hosts = append(hosts, n)
+		}
+	}
+	return hosts
 }
 
 // URL is where people find the page; empty where there is none.
@@ -136,6 +149,15 @@ func (s Settings) URL() string {
 		host = hosts[1]
 	}
 	return "https://" + at(host, addr.Port())
+}
+
+// Passkeys is the page as passkeys know it; an error where it has no host name.
+func (s Settings) Passkeys() (passkey.Page, error) {
+	addr, err := s.address()
+	if err != nil {
+		return passkey.Page{}, err
+	}
+	return passkey.At("https://" + at(s.Host, addr.Port()))
 }
 
 // at is a host with a port as browsers write them.

@@ -1,6 +1,6 @@
 // Package agentcmd is the hospital operator's command. Each verb is in the file of its
 // name. status, kill, freeze, thaw, state and consent speak to the running agent over its unix socket, so
-// they work with the broker gone; trust reads and writes the agent's state.
+// they work with the broker gone; trust and keys read and write the agent's state.
 package agentcmd
 
 import (
@@ -23,7 +23,7 @@ func New() *cobra.Command {
 	root := operator.Root("sallyport-agent", "The hospital's side of Sallyport: verifies, logs in, records, ends", "/etc/sallyport/agent.yaml")
 	root.PersistentFlags().String("socket", "", "the running agent's socket (default: from the configuration)")
 	root.AddCommand(serveCommand(), checkCommand(), enrolCommand(), trustCommand(), statusCommand(), killCommand(),
-		freezeCommand(), thawCommand(), stateCommand(), consentCommand(), doctorCommand(), setupCommand(), pinCommand())
+		freezeCommand(), thawCommand(), stateCommand(), consentCommand(), keysCommand(), doctorCommand(), setupCommand(), pinCommand())
 	return root
 }
 

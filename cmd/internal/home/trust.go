@@ -41,6 +41,9 @@ func ParseTrust(data []byte) (session.Trust, error) {
 	if err := t.Nodes.Check(); err != nil {
 		return refuse(err.Error())
 	}
+	if err := session.CheckConsoleKeys(t.ConsoleKeys); err != nil {
+		return refuse(err.Error())
+	}
 	if len(t.Issuers) == 0 {
 		return refuse("it pins no identity provider")
 	}

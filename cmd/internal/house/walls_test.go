@@ -41,7 +41,7 @@ var floors = []struct {
 	{name: "second", rooms: append([]string{"broker/store", "broker/turns"}, protocols...)},
 	{name: "third", rooms: []string{
 		"broker/identity", "broker/access", "broker/fleet", "broker/notify", "broker/audit",
-		"agent/ledger", "agent/spool", "agent/device", "agent/modality", "agent/vouch"}},
+		"agent/ledger", "agent/keyring", "agent/spool", "agent/device", "agent/modality", "agent/vouch"}},
 	{name: "fourth", rooms: []string{"broker/api", "broker/web", "broker/sshd", "agent/engine", "agent/console", "agent/doctor"}},
 	{name: "fifth", whole: []string{"broker", "agent"}},
 	{name: "roof", rooms: []string{"cmd"}},
