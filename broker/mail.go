@@ -148,6 +148,12 @@ func (n notices) Notify(ctx context.Context, x access.Notice) {
 		out.Event = notify.Denied
 	case access.NoticeRevoked:
 		out.Event = notify.Revoked
+	case access.NoticeAlarm:
+		if x.Section == nil {
+			return // over in the meantime
+		}
+		out.Event = notify.Alarm
+		out.Terms.From, out.Terms.Until = x.Section.Began.In(x.Now.Location()), x.Section.Until
 	case access.NoticeProposed:
 		if r.Proposal == nil {
 			return // answered in the meantime

@@ -15,6 +15,7 @@ const (
 	NoticeDenied   = "denied"
 	NoticeProposed = "proposed"
 	NoticeRevoked  = "revoked"
+	NoticeAlarm    = "alarm" // to approvers: of a critical section
 )
 
 // Notice is something that somebody should hear of.
@@ -24,6 +25,7 @@ type Notice struct {
 	Request Request
 	By      session.Person // who decided; zero for a request
 	Now     time.Time      // in the site's zone
+	Section *Critical      // whose alarm rings
 }
 
 // Notifier tells people. It may be told twice of the same thing, and cannot fail.
@@ -74,5 +76,9 @@ func (a *Access) notify(ctx context.Context, what string, r record, by session.P
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeTime)
 	defer cancel()
-	a.notifier.Notify(ctx, Notice{What: what, ID: r.id, Request: r.view(a.now()), By: by, Now: a.at(ctx, r.doc)})
+	n := Notice{What: what, ID: r.id, Request: r.view(a.now()), By: by, Now: a.at(ctx, r.doc)}
+	if what == NoticeAlarm {
+		n.Section = r.Session.Critical
+	}
+	a.notifier.Notify(ctx, n)
 }

@@ -190,15 +190,21 @@ func (a *Access) ReportSession(ctx context.Context, site, agent string, rep link
 			return err
 		}
 	}
+	alarm := false
 	r, err = a.edit(ctx, r.id, func(r *record) error {
 		if r.sessionID() != id {
 			return unknown("session", id.Session())
 		}
+		was := r.Session.Critical
 		r.take(rep, a.utc())
+		alarm = r.Session.Critical.rangSince(was)
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if alarm {
+		a.notify(ctx, NoticeAlarm, r, session.Person{})
 	}
 	a.settle(ctx, r) // an agent that reports can be told what it missed
 	for _, x := range rep.Recordings {
@@ -245,6 +251,11 @@ func criticalAs(x *link.Critical) *Critical {
 		return nil
 	}
 	return &Critical{Began: x.Began.UTC(), Until: x.Until.UTC(), Why: wording.Line(x.Why, maxText), Alarm: x.Alarm}
+}
+
+// rangSince reports whether the alarm of a section rings, and did not when it was so.
+func (x *Critical) rangSince(was *Critical) bool {
+	return x != nil && x.Alarm && (was == nil || !was.Alarm || !was.Began.Equal(x.Began))
 }
 
 // take merges a report into the facts.

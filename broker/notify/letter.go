@@ -15,8 +15,8 @@ import (
 // mailID names a mail: what it tells whom.
 func mailID(n Notice, to string) string {
 	parts := []string{string(n.Event), n.Request.Text(), strings.ToLower(to)}
-	if n.Event == Proposed { // each window is news
-		parts = append(parts, n.Terms.From.UTC().Format(time.RFC3339), n.Terms.Until.UTC().Format(time.RFC3339))
+	if n.Event == Proposed || n.Event == Alarm { // each window is news, and each section once
+		parts = append(parts, n.Terms.From.UTC().Format(time.RFC3339Nano), n.Terms.Until.UTC().Format(time.RFC3339Nano))
 	}
 	return digest(parts...)
 }
@@ -45,7 +45,11 @@ func letter(n Notice, broker string) string {
 	line("%s", reason(n.Event))
 	line("")
 	link := broker + "/requests/" + n.Request.Request()
-	if n.Event.ForApprovers() {
+	if n.Event == Alarm {
+		line("  Freeze it, or end it       %s/live", broker)
+		line("  Or at your own console     sallyport sessions ls")
+		line("  The request it came from   %s", link)
+	} else if n.Event.ForApprovers() {
 		line("  Look at it and decide    %s", link)
 		line("  Or at your own console   sallyport approve %s", n.Request.Request())
 		line("")
@@ -73,6 +77,7 @@ func opening(n Notice) string {
 		Extended:       "The hospital granted you more time on " + asset + ".",
 		Denied:         "The hospital declined your request for " + asset + ".",
 		Proposed:       "The hospital proposes another window for " + asset + ".",
+		Alarm:          "A patient may be at " + asset + ", and a remote session there goes on: its engineer declared a critical section.",
 		Revoked:        "The hospital took back its approval for " + asset + ".",
 	}[n.Event]
 }
@@ -84,6 +89,8 @@ func reason(e Event) string {
 		return "The hospital's reason is on the page. You can ask again."
 	case Proposed:
 		return "What the hospital says about it is on the page. To take the window, ask again for it."
+	case Alarm:
+		return "What is being done must not be cut off; until the section is over, the scanner's state does not\nfreeze this session. Everything else there is frozen. Call the people at the scanner. Freeze, end\nand STOP work at once, and may leave the scanner unusable."
 	case Revoked:
 		return "The hospital's reason is on the page. What was open has been ended."
 	case Approved:
@@ -127,6 +134,9 @@ func when(n Notice) string {
 	t := n.Terms
 	layout := "2 Jan 15:04"
 	until := t.Until.In(t.Now.Location())
+	if n.Event == Alarm {
+		return "critical section until " + until.Format(layout+" MST")
+	}
 	from, first := t.From.In(t.Now.Location()), layout
 	if from.Format("MST") != until.Format("MST") { // the clocks are changed in between
 		first += " MST"

@@ -8,6 +8,7 @@ const (
 	perHour   = 600              // taken for a site of each of the two; more is a flood and is dropped
 	ofPerson  = 12               // requests of one engineer in an hour of which a site is told one by one
 	ofVendor  = 40               // the same, of all of a vendor's engineers
+	ofAlarms  = 12               // alarms of one engineer's sections in an hour that a site is told of; more is a flood and is dropped
 	gather    = 10 * time.Minute // in which what is beyond that goes into one mail
 
 	mostTogether = 500 // requests of such a mail

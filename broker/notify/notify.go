@@ -38,6 +38,7 @@ const (
 	Denied         Event = "denied"
 	Proposed       Event = "proposed"
 	Revoked        Event = "revoked"
+	Alarm          Event = "alarm" // to the site's approvers: of a critical section
 )
 
 // Notice is something that somebody should hear of. It has no room for free text.
@@ -57,7 +58,7 @@ type Notice struct {
 
 // Terms are the times of a notice, in the site's zone.
 type Terms struct {
-	From, Until time.Time // the window: asked for, granted, or proposed
+	From, Until time.Time // the window: asked for, granted, or proposed; of an alarm, the critical section
 	Longest     time.Duration
 	Now         time.Time
 }
@@ -148,8 +149,11 @@ func (o *Office) Notify(ctx context.Context, n Notice) {
 	if len(to) == 0 {
 		o.miss(ctx, about, "no address of this site's approvers is configured at the broker")
 	}
+	if n.Event == Alarm && len(to) > 0 && !o.alarming(ctx, n, to[0], about) {
+		return
+	}
 	var beyond *crowd
-	if n.Event.ForApprovers() && len(to) > 0 {
+	if n.Event.ForApprovers() && n.Event != Alarm && len(to) > 0 {
 		var err error
 		if beyond, err = o.crowded(ctx, n, to[0]); err != nil {
 			o.cfg.Log.Warn("it is not known how much somebody asked", "request", n.Request.Request(), "err", err)
@@ -178,7 +182,7 @@ func (o *Office) Notify(ctx context.Context, n Notice) {
 }
 
 // ForApprovers reports whether the site's approvers are told, and not the engineer.
-func (e Event) ForApprovers() bool { return e == Asked || e == ExtensionAsked }
+func (e Event) ForApprovers() bool { return e == Asked || e == ExtensionAsked || e == Alarm }
 
 func (o *Office) wake() {
 	select {
@@ -197,7 +201,7 @@ func ValidAddress(s string) bool { return len(s) <= maxAddress && address.MatchS
 func subject(n Notice) string {
 	what := map[Event]string{
 		Asked: "access asked for", ExtensionAsked: "more time asked for", Approved: "approved", Extended: "more time granted",
-		Denied: "declined", Proposed: "another window proposed", Revoked: "approval taken back",
+		Denied: "declined", Proposed: "another window proposed", Revoked: "approval taken back", Alarm: "ALARM in a critical section",
 	}[n.Event]
 	return fmt.Sprintf("%s: %s (%s)", scanner(n), what, n.Request.Request())
 }

@@ -47,6 +47,25 @@ func (o *Office) crowded(ctx context.Context, n Notice, to string) (*crowd, erro
 	return nil, nil
 }
 
+// alarming reports whether a site is told of an alarm: of each section once, and of one
+// engineer's sections no more than their share. Alarms take nothing from what is asked.
+func (o *Office) alarming(ctx context.Context, n Notice, to string, about Missed) bool {
+	for _, kind := range []string{sentKind, waitingKind} {
+		if _, err := o.cfg.Documents.Get(ctx, kind, mailID(n, to)); err == nil {
+			return false
+		}
+	}
+	ok, _, err := o.cfg.Queue.Count(ctx, "mail-alarm:"+digest(n.Site, n.Engineer.Iss, n.Engineer.Sub), time.Hour, ofAlarms)
+	switch {
+	case err != nil: // rather once too often
+		o.cfg.Log.Warn("it is not known how many alarms a site was told of", "request", n.Request.Request(), "err", err)
+	case !ok:
+		o.miss(ctx, about, "this engineer's sections rang too often within the hour")
+		return false
+	}
+	return true
+}
+
 func host(issuer string) string {
 	if u, err := url.Parse(issuer); err == nil && u.Host != "" {
 		return wording.Line(u.Host, maxHost)
@@ -98,9 +117,12 @@ Sallyport wrote this. Nobody reads answers to it.
 }
 
 // counted is the name under which a site's mails are counted: what it decides does not wait
-// behind what others ask of it.
+// behind what others ask of it, and an alarm behind nothing.
 func counted(site string, e Event) string {
-	if e.ForApprovers() {
+	switch {
+	case e == Alarm:
+		return site + ":alarms"
+	case e.ForApprovers():
 		return site
 	}
 	return site + ":decided"

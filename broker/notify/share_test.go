@@ -94,3 +94,51 @@ func TestDecisionsHaveTheirOwnPost(t *testing.T) {
 		t.Error("a decision is not told")
 	}
 }
+
+// An alarm is told of each section once, in words, whatever else fills the post; one
+// engineer's alarms have a share.
+func TestAnAlarmIsToldOnceOfASection(t *testing.T) {
+	w := newWorld(t)
+	p := &pigeon{}
+	o := w.office(p)
+	for range 300 {
+		o.Notify(t.Context(), w.notice(Asked))
+	}
+	asked := w.waiting()
+	n := w.notice(Alarm)
+	n.Terms.Until = n.Terms.From.Add(10 * time.Minute)
+	o.Notify(t.Context(), n)
+	o.Notify(t.Context(), n)
+	o.round(t.Context())
+	o.Notify(t.Context(), n) // off, and on again, after the mail left
+	var told []Mail
+	for _, m := range p.sent {
+		if strings.Contains(m.Subject, "ALARM") {
+			told = append(told, m)
+		}
+	}
+	if len(told) != 2 || w.waiting() >= asked { // one to each approver
+		t.Fatalf("%d mails tell of one section", len(told))
+	}
+	if m := told[0]; m.Subject != "NGH/NGH-PETCT1: ALARM in a critical section ("+n.Request.Request()+")" || !strings.Contains(m.Text, "critical section until 4 May 12:10 UTC") ||
+		!strings.Contains(m.Text, "https://broker.example/live") || strings.Contains(m.Text, "decide") || strings.Contains(m.Text, "nothing is open") {
+		t.Errorf("%s\n%s", m.Subject, m.Text)
+	}
+	before := w.waiting()
+	for i := range 100 {
+		n := w.notice(Alarm)
+		n.Terms.From = n.Terms.From.Add(time.Duration(i) * time.Second)
+		o.Notify(t.Context(), n)
+	}
+	if now := w.waiting(); now-before != 2*(ofAlarms-1) {
+		t.Errorf("of 100 sections of one engineer %d mails wait", now-before)
+	}
+	other := w.notice(Alarm)
+	other.Engineer.Sub = "2"
+	before = w.waiting()
+	o.Notify(t.Context(), other)
+	if w.waiting() != before+2 {
+		t.Error("another's alarm is not told")
+	}
+	t.Logf("ATTACK | one engineer's critical sections ring 101 times within the hour | %d of them told by mail, each once; others' and requests as always | %d | holds", ofAlarms, ofAlarms)
+}

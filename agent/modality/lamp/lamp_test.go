@@ -183,22 +183,23 @@ func TestALampBlinksWhileAnAlarmRings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		calm := b.sets
+		sets := func() int { b.mu.Lock(); defer b.mu.Unlock(); return b.sets }
+		calm := sets()
 		time.Sleep(againEvery - time.Second)
-		if !b.shines() || b.sets != calm {
-			t.Errorf("a lamp without an alarm was set %d times more", b.sets-calm)
+		if !b.shines() || sets() != calm {
+			t.Errorf("a lamp without an alarm was set %d times more", sets()-calm)
 		}
 		b.move(func(b *bulb) { b.alarm = true })
 		time.Sleep(time.Minute + blinkEvery/2)
-		before, lit := b.sets, 0
+		before, lit := sets(), 0
 		for range 20 {
 			if b.shines() {
 				lit++
 			}
 			time.Sleep(blinkEvery)
 		}
-		if lit != 10 || b.sets-before < 20 {
-			t.Errorf("of 20 half seconds it is lit in %d, and was set %d times", lit, b.sets-before)
+		if lit != 10 || sets()-before < 20 {
+			t.Errorf("of 20 half seconds it is lit in %d, and was set %d times", lit, sets()-before)
 		}
 		for range 2 { // whoever comes while it is dark for a blink does not wait
 			other, err := l.Light(t.Context())
