@@ -24,6 +24,7 @@ import (
 type approval struct {
 	longest   time.Duration
 	channels  []string
+	calm      bool // no critical sections
 	yes       bool
 	noBrowser bool
 }
@@ -37,17 +38,20 @@ func (p *program) approveCommand() *cobra.Command {
 your trust bundle; what you read is what was signed, not what the broker says. A page
 opens that this machine serves to itself; --yes reads and approves in the terminal.
 
-You may allow less: a shorter session, fewer ways for bytes to pass. Never more.
+You may allow less: a shorter session, fewer ways for bytes to pass, no critical
+sections. Never more.
 Then you sign in afresh at your hospital; that signature covers exactly the grant you
 read, and the hospital's agent checks it. The command returns when the agent has
 admitted the grant, or says how many approvers are still needed; both are status 0.
 A denial on the page is status 4.`,
 		Example: `  sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa
-  sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 15m --channels shell --yes`,
+  sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 15m --channels shell --yes
+  sallyport approve R-aaaaaaaaaaaaaaaaaaaaaaaaaa --no-critical`,
 	}, func(ctx context.Context, who signedIn, id string) error { return p.approve(ctx, who, id, how) })
 	f := c.Flags()
 	f.DurationVar(&how.longest, "for", 0, "allow a shorter session than was asked, as in 15m")
 	f.StringSliceVar(&how.channels, "channels", nil, "allow fewer: "+strings.Join(everyChannel(), ", "))
+	f.BoolVar(&how.calm, "no-critical", false, "allow no critical sections: a patient's arrival always freezes the session")
 	f.BoolVar(&how.yes, "yes", false, "show the request in the terminal and approve it")
 	f.BoolVar(&how.noBrowser, "no-browser", false, "print addresses instead of opening a browser")
 	_ = c.RegisterFlagCompletionFunc("channels", cobra.FixedCompletions(everyChannel(), cobra.ShellCompDirectiveNoFileComp))
@@ -71,7 +75,7 @@ func (p *program) approve(ctx context.Context, who signedIn, id string, how appr
 		return err
 	}
 	m.standing = standing
-	d, err := m.draft(how.longest, channelsOf(how.channels))
+	d, err := m.draft(how.longest, channelsOf(how.channels), how.calm)
 	if err != nil {
 		return err
 	}
@@ -204,7 +208,7 @@ func (p *program) approveOnPage(ctx context.Context, who signedIn, m *requestUnd
 		return v
 	}
 	page, err := console.Open(ctx, console.Config{View: keep(first), Narrow: func(l console.Limits) (console.View, error) {
-		d, err := m.draft(l.Longest, orNoChannel(l.Channels))
+		d, err := m.draft(l.Longest, orNoChannel(l.Channels), l.NoCritical)
 		if err != nil {
 			return console.View{}, err
 		}

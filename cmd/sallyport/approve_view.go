@@ -18,7 +18,7 @@ import (
 
 // draft builds what would be granted. Nothing said means: what was asked, or the
 // very bytes that another approver signed already. Channels nil means unsaid.
-func (m *requestUnderDecision) draft(longest time.Duration, channels []session.Channel) (draft, error) {
+func (m *requestUnderDecision) draft(longest time.Duration, channels []session.Channel, calm bool) (draft, error) {
 	r := m.request
 	identity, err := session.ParseKeyLine(m.trust.Identity)
 	if err != nil {
@@ -28,7 +28,7 @@ func (m *requestUnderDecision) draft(longest time.Duration, channels []session.C
 		return draft{}, usage("A session lasts whole seconds, at least one").WithNext("Leave out --for to allow what was asked.")
 	}
 	agent := session.Fingerprint(identity)
-	g, err := grant.Draft(m.docs.Request, agent, grant.Less{MaxS: int64(longest / time.Second), Channels: channels})
+	g, err := grant.Draft(m.docs.Request, agent, grant.Less{MaxS: int64(longest / time.Second), Channels: channels, NoCrit: calm})
 	var e *session.Error
 	if errors.As(err, &e) {
 		return draft{}, usage("%s", strings.TrimSuffix(e.Message, ".")).WithNext(e.Next)
@@ -41,8 +41,8 @@ func (m *requestUnderDecision) draft(longest time.Duration, channels []session.C
 		if err != nil {
 			return draft{}, err
 		}
-		same := before.MaxS == g.MaxS && slices.Equal(before.Channels, g.Channels)
-		if same || longest == 0 && channels == nil {
+		same := before.MaxS == g.MaxS && slices.Equal(before.Channels, g.Channels) && before.Crit == g.Crit
+		if same || longest == 0 && channels == nil && !calm {
 			return draft{grant: before, bytes: m.docs.Grant, joined: true, narrowed: before.Narrows(r)}, nil
 		}
 	}
@@ -81,6 +81,9 @@ func (m *requestUnderDecision) view(d draft) console.View {
 	}
 	for _, c := range r.Channels {
 		v.Channels = append(v.Channels, console.Choice{Value: string(c), Words: wording.Does(c, g.Class), On: slices.Contains(g.Channels, c)})
+	}
+	if r.Crit != 0 {
+		v.Critical = []console.Choice{{Value: "yes", Words: strings.Join(wording.Critical(display.Span(time.Duration(r.Crit)*time.Second)), ""), On: g.Crit != 0}}
 	}
 	if len(m.standing.Missing) > 0 {
 		v.Count = fmt.Sprintf("This scanner needs %d approvers; the broker says %d answered before you. Still needed: %s.", m.standing.Needed, m.standing.Approvals, strings.Join(m.standing.Missing, ", "))

@@ -13,6 +13,7 @@ type Less struct {
 	EXP      int64             `json:"exp,omitempty"`
 	Class    session.Class     `json:"class,omitempty"`
 	Channels []session.Channel `json:"channels,omitempty"` // nil: those that were asked for
+	NoCrit   bool              `json:"nocrit,omitempty"`   // no critical sections
 }
 
 // Draft is the grant that answers a request's bytes at an agent: as asked, or less. The web
@@ -37,7 +38,7 @@ func Draft(request []byte, agent string, less Less) (Grant, error) {
 	if less.Class != "" {
 		g.Class = less.Class
 	}
-	if g.Class != session.Disruptive {
+	if g.Class != session.Disruptive || less.NoCrit {
 		g.Crit = 0
 	}
 	if less.Channels != nil {

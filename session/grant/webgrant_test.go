@@ -55,6 +55,7 @@ func TestGrantsThatTheApproversPageBuilds(t *testing.T) {
 		{"everything less", wide, map[string]any{"maxs": 600, "exp": asked.NBF + 3600, "class": "observe", "channels": []string{"files-out", "shell"}}},
 		{"an extension", longer, map[string]any{}},
 		{"with critical sections", flashing, map[string]any{}},
+		{"without critical sections", flashing, map[string]any{"nocrit": true}},
 		{"of a class that has none", flashing, map[string]any{"class": "non-disruptive"}},
 	} {
 		raw := marshal(t, c.request)

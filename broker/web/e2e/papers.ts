@@ -16,14 +16,14 @@ export interface Papers {
 }
 
 /** A request together with its exact bytes; the number makes its id. */
-export function papers(n: number, over: Partial<T.Request> = {}): Papers {
+export function papers(n: number, over: Partial<T.Request> = {}, crit = 0): Papers {
   const id = Buffer.alloc(16, 7);
   id.writeUInt32BE(n + 1, 12);
   const rid = id.toString('base64url');
   const r = request({ ...over, id: shown('R', rid) });
   const bytes = JSON.stringify({
     v: 1, typ: 'sallyport-request', rid, kind: r.kind, parent: r.kind === 'extension' ? rid : '', site: r.site, asset: r.asset, services: r.services, class: r.class,
-    channels: r.channels, nbf: seconds(r.not_before), exp: seconds(r.not_after), maxs: r.max_seconds, eng: { iss: r.engineer.iss, sub: r.engineer.sub }, key: '',
+    channels: r.channels, nbf: seconds(r.not_before), exp: seconds(r.not_after), maxs: r.max_seconds, ...(crit ? { crit } : {}), eng: { iss: r.engineer.iss, sub: r.engineer.sub }, key: '',
     reason: r.reason, ref: r.work_order,
   });
   return { request: r, bytes, documents: { request: b64(bytes), token, salt: '', received: r.created, approvals: [] } };

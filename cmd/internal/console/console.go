@@ -36,6 +36,8 @@ type Decision struct {
 type Limits struct {
 	Longest  time.Duration
 	Channels []session.Channel
+	// NoCritical allows no critical sections.
+	NoCritical bool
 }
 
 // Outcome ends the page's story.
@@ -236,6 +238,7 @@ func (c *Console) takeNarrow(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		l.Longest = seconds
 	}
+	l.NoCritical = r.PostForm.Get("critical") == ""
 	view, err := c.narrow(l)
 	c.mu.Lock()
 	if c.now.decided {

@@ -114,12 +114,14 @@ func TestOneDecisionAndNoSecond(t *testing.T) {
 }
 
 func TestNarrowingShowsWhatWouldBeSigned(t *testing.T) {
+	calm := false
 	c := open(t, func(l Limits) (View, error) {
+		calm = l.NoCritical
 		if len(l.Channels) == 0 {
 			return View{}, session.Errorf(session.Invalid, "A grant without any channel opens nothing").WithNext("Leave one.")
 		}
 		v := sample()
-		v.GrantHash, v.Narrowed = "def", true
+		v.GrantHash, v.Narrowed, v.Critical = "def", true, []Choice{{Value: "yes", Words: "may declare critical sections", On: true}}
 		return v, nil
 	})
 	post(t, c.URL+"narrow", url.Values{"grant": {"abc"}, "longest": {"60"}})
@@ -129,6 +131,15 @@ func TestNarrowingShowsWhatWouldBeSigned(t *testing.T) {
 	post(t, c.URL+"narrow", url.Values{"grant": {"abc"}, "longest": {"60"}, "channel": {"shell"}})
 	if c.Shown().GrantHash != "def" {
 		t.Fatal("the page does not show the narrower grant")
+	}
+	if body := func() string { _, b := get(t, c.URL); return b }(); !strings.Contains(body, `name="critical" value="yes" checked> <span>may declare`) {
+		t.Errorf("critical sections cannot be left out alone: %s", body)
+	}
+	for _, kept := range []string{"yes", ""} {
+		post(t, c.URL+"narrow", url.Values{"grant": {"def"}, "longest": {"60"}, "channel": {"shell"}, "critical": {kept}})
+		if calm != (kept == "") {
+			t.Errorf("critical sections %q: %v", kept, calm)
+		}
 	}
 	// A tab that still shows the wider grant cannot approve it.
 	post(t, c.URL+"decide", url.Values{"grant": {"abc"}, "decision": {"approve"}})

@@ -30,6 +30,7 @@ type View struct {
 
 	Longest  []Choice
 	Channels []Choice
+	Critical []Choice // critical sections, one choice; none: none were asked for
 	Narrowed bool
 
 	Checked   [][2]string // what was checked, and how

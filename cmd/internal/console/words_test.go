@@ -63,6 +63,7 @@ func pages() []page {
 			"Reason":   {typed, ""}, "WorkOrder": {typed, ""}, "Count": {claimed, "how many have answered"},
 			"Longest.Value": {given, "never longer than asked"}, "Longest.Words": {checked, ""}, "Longest.On": {given, ""},
 			"Channels.Value": {given, "none that was not asked for"}, "Channels.Words": {checked, ""}, "Channels.On": {given, ""},
+			"Critical.Value": {checked, ""}, "Critical.Words": {asked, "how long in all, as the engineer signed"}, "Critical.On": {given, ""},
 			"Narrowed": {checked, "grant against request, field by field"}, "Checked": {checked, "each line says by what"}, "SignIn": {bundle, ""},
 			"Documents.Title": {checked, ""}, "Documents.Hash": {checked, "of the bytes below it"}, "Documents.Text": {given, "the request's and the grant's exact bytes"},
 			"GrantHash": {checked, "of the bytes that the approver's nonce covers"}, "Problem": {checked, ""},

@@ -45,6 +45,25 @@ test('it says what the command line says', async ({ page }) => {
   }
 });
 
+test('critical sections can be left out alone', async ({ page }) => {
+  const p = papers(90, { channels: ['files-out', 'shell'], class: 'disruptive' }, 900);
+  let sent: T.ProofStart | undefined;
+  const panel = await show(page, p, { 'POST /auth/proofs': (_u: URL, _m: string, b: unknown) => ((sent = b as T.ProofStart), { url: '/done/F-1' }) });
+  const wants = panel.getByRole('region', { name: 'wants to' }).getByRole('listitem');
+  await expect(wants.filter({ hasText: 'critical sections of at most 15 minutes in all' })).toBeVisible();
+  await panel.getByText('Allow less').click();
+  const sections = panel.getByRole('switch', { name: /^may declare critical sections/ });
+  await sections.press('Space');
+  await expect(panel).toContainText("You allow less: no critical sections: a patient's arrival always freezes the session.");
+  await expect(wants.filter({ hasText: 'critical' })).toHaveCount(0);
+  await everyLook(page, 'decision-no-critical', async () => expect(sections).not.toBeChecked());
+  await panel.getByRole('button', { name: 'Approve less' }).click();
+  await page.waitForURL('**/done/F-1');
+  const g = JSON.parse(Buffer.from(sent!.document!, 'base64').toString());
+  expect(g).toMatchObject({ class: 'disruptive', channels: ['files-out', 'shell'] });
+  expect(g.crit).toBeUndefined();
+});
+
 test('less can be allowed, and what is approved is exactly that', async ({ page }) => {
   const p = papers(2, { channels: ['files-in', 'files-out', 'shell'], class: 'disruptive', max_seconds: 3600 });
   let sent: T.ProofStart | undefined;

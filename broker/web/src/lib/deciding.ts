@@ -121,6 +121,7 @@ export function lessWords(l: Less, r: Asked, zone: string, now: number): string 
   if (l.class !== undefined && l.class !== r.class) parts.push(`${className[l.class]} instead of ${className[r.class]}`);
   const gone = l.channels ? r.channels.filter((c) => !l.channels!.includes(c)) : [];
   if (gone.length) parts.push(`not ${list(gone.map((c) => channelWords[c]))}`);
+  if (l.nocrit && r.crit && (l.class ?? r.class) === 'disruptive') parts.push("no critical sections: a patient's arrival always freezes the session");
   return parts.length ? `You allow less: ${parts.join('; ')}.` : '';
 }
 

@@ -10,6 +10,7 @@ export interface Less {
   exp?: number;
   class?: ServiceClass;
   channels?: Channel[];
+  nocrit?: boolean; // no critical sections
 }
 /** A grant that could be approved: what it says, its bytes and their hash in hex. */
 export interface Draft {
@@ -51,7 +52,7 @@ export async function draft(requestBytes: Uint8Array, agent: string, less: Less 
     gid, req: hex(await requestHash(requestBytes)), site: r.site, agent, asset: r.asset, services: r.services, class: less.class ?? r.class, channels,
     nbf: r.nbf, exp: less.exp ?? r.exp, maxs: less.maxs ?? r.maxs, obl: ['record'],
   };
-  if (r.crit && g.class === 'disruptive') g.crit = r.crit;
+  if (r.crit && g.class === 'disruptive' && !less.nocrit) g.crit = r.crit;
   if (!/^SHA256:[A-Za-z0-9+/]{43}$/.test(agent)) refuse("The hospital's agent is not known here, so no grant can name it.");
   if (channels.length === 0) refuse('A grant without any channel opens nothing. Leave one, or decline.');
   const wider = beyond(g, r);
