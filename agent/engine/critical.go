@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -134,13 +133,10 @@ func (s *liveSession) spared(m Modality) bool {
 	return on && m.Shut == ""
 }
 
-// declared does what a proof for a critical section asks, and answers in words. It counts
-// only inside of the inner TLS: what is asked for stands beside the signature, not below it.
+// declared does what a proof for a critical section asks, and answers in words. What is
+// asked stands below the signature, over a challenge that is used once: whoever carries it,
+// a broker with a browser's, can neither say it, nor change it, nor say it again.
 func (e *Engine) declared(v Visit, b Browser) error {
-	if _, inside := b.Conn.(*tls.Conn); !inside {
-		return session.Errorf(session.Denied, "A critical section is declared to the agent itself, and not by way of the broker.").
-			WithNext("Use sallyport critical.")
-	}
 	ask, err := attach.ParseCritical(b.Proof.Opening)
 	if err != nil {
 		return session.Errorf(session.Invalid, "The agent cannot read what is asked of the critical section.").WithNext("Bring sallyport up to date.")

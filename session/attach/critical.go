@@ -1,6 +1,7 @@
 package attach
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
@@ -12,6 +13,15 @@ type Critical struct {
 	Seconds int    `json:"seconds"`
 	Why     string `json:"why"` // one line, which the hospital reads
 	End     bool   `json:"end"`
+}
+
+// statement is what is asked, as the key signs it: nobody on the way can make it longer, or
+// an end of it. What Check has passed holds no zero byte.
+func (c Critical) statement() []string {
+	if c.End {
+		return []string{"end"}
+	}
+	return []string{"declare", strconv.Itoa(c.Seconds), c.Why}
 }
 
 // Check refuses what is neither a section nor the end of one.

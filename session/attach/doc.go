@@ -40,7 +40,7 @@
 //	"sallyport/v1/attach" 0x00 | SHA-256(payload of the challenge) | SHA-256(
 //	    role 0x00 protocol 0x00 session 0x00 site 0x00 asset 0x00 service 0x00 key line)
 //
-// where the role is "operate" or "watch", session is the S-... that the engineer means,
+// where the role is "operate", "watch" or "critical", session is the S-... that the engineer means,
 // protocol, site, asset and service are those of the challenge, and the key line is OpenSSH's
 // without a comment. ssh-ed25519 signs that message; ecdsa-sha2-nistp256 signs its
 // SHA-256, and the signature is r and s, 32 bytes each. So a proof is good for one connection, one session, one service, and
@@ -53,6 +53,16 @@
 // The proof also carries an opening, an object of at most 4 KiB, which is the protocol's
 // own. For ssh it is the terminal: {"cols","rows","term","shell"}. For consoles (vnc) it is
 // empty: {}.
+//
+// # Critical sections
+//
+// With the role "critical" the opening is {"seconds","why","end"}: a critical section of the
+// session begins, or is over. What is signed then goes on behind the key line, with
+//
+//	0x00 "declare" 0x00 seconds in decimal 0x00 why      or      0x00 "end"
+//
+// so that a broker can neither declare one, nor make it longer, nor end it. The answer is a
+// notice "said", or R; then the end.
 //
 // # Consoles
 //

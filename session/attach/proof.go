@@ -29,7 +29,11 @@ func NewChallenge(agent string, protocol session.Protocol, of session.Target) Ch
 
 // SigningMessage is what a proof signs: challenge is the payload of the C as it came.
 func (p Proof) SigningMessage(challenge []byte, of session.Target) []byte {
-	about := sha256.Sum256([]byte(strings.Join([]string{string(p.Role), string(p.Protocol), p.Session, of.Site, of.Asset, of.Service, p.Key}, "\x00")))
+	signed := []string{string(p.Role), string(p.Protocol), p.Session, of.Site, of.Asset, of.Service, p.Key}
+	if ask, err := ParseCritical(p.Opening); err == nil && p.Role == RoleCritical { // what cannot be read is refused
+		signed = append(signed, ask.statement()...)
+	}
+	about := sha256.Sum256([]byte(strings.Join(signed, "\x00")))
 	what := sha256.Sum256(challenge)
 	message := append([]byte("sallyport/v1/attach\x00"), what[:]...)
 	return append(message, about[:]...)

@@ -21,8 +21,8 @@ const (
 	RoleOperate Role = "operate" // to work
 	RoleWatch   Role = "watch"   // to see who works
 
-	// RoleCritical is for one question about a critical section, in the inner TLS alone: the
-	// opening is a Critical, and the answer a notice "said" or a refusal.
+	// RoleCritical is for one question about a critical section: the opening is a Critical,
+	// which is signed, too, and the answer a notice "said" or a refusal.
 	RoleCritical Role = "critical"
 )
 

@@ -55,6 +55,21 @@ type flash struct {
 	key    ed25519.PrivateKey
 	ticket *engine.Ticket
 	typing sync.WaitGroup
+
+	onTheWay *strings.Replacer // what a broker makes of what it carries; nil: nothing
+}
+
+// meddler is a broker that changes what it carries.
+type meddler struct {
+	net.Conn
+	r *strings.Replacer
+}
+
+func (m meddler) Write(p []byte) (int, error) {
+	if _, err := m.Conn.Write([]byte(m.r.Replace(string(p)))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }
 
 func newFlash(t *testing.T, longest time.Duration) *flash {
@@ -144,6 +159,9 @@ func (f *flash) ask(door link.Door, key ed25519.PrivateKey, of *engine.Ticket, c
 		f.engine.Serve(context.Background(), engine.Visit{Door: door, Asset: "NGH-PETCT1", Service: "recon-ssh"}, far)
 	}()
 	var conn net.Conn = near
+	if f.onTheWay != nil {
+		conn = meddler{near, f.onTheWay}
+	}
 	if door == link.DoorTLS {
 		conn = tls.Client(near, attach.InnerClient(f.agent.(gossh.CryptoPublicKey).CryptoPublicKey().(ed25519.PublicKey)))
 	}
@@ -241,9 +259,14 @@ func TestWhoDeclaresNoCriticalSection(t *testing.T) {
 	}
 	f.shell(f.key, 'a')
 	f.goesOn('a')
-	if err := f.ask(link.DoorAttach, f.key, f.ticket, ask); session.KindOf(err) != session.Denied {
-		t.Errorf("through the broker: %v", err)
+	for what, change := range map[string][2]string{"made longer": {`"seconds":60`, `"seconds":90`}, "with other words": {"firmware 4.2", "firmware 4.3"},
+		"made an end": {`"seconds":60,"why":"firmware 4.2","end":false`, `"seconds":0,"why":"","end":true              `}} {
+		f.onTheWay = strings.NewReplacer(change[0], change[1])
+		if err := f.ask(link.DoorAttach, f.key, f.ticket, ask); session.KindOf(err) != session.Denied || !strings.Contains(err.Error(), "did not prove") {
+			t.Errorf("%s on the way: %v", what, err)
+		}
 	}
+	f.onTheWay = nil
 	_, stranger, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	if err := f.ask(link.DoorTLS, stranger, f.ticket, ask); session.KindOf(err) != session.Denied {
@@ -263,6 +286,13 @@ func TestWhoDeclaresNoCriticalSection(t *testing.T) {
 	if c := f.section(); c != nil {
 		t.Fatalf("%+v", c)
 	}
+	if err := f.ask(link.DoorAttach, f.key, f.ticket, ask); err != nil || f.section() == nil { // as a browser does
+		t.Errorf("by the session's key, by way of the broker: %v", err)
+	}
+	if err := f.ask(link.DoorAttach, stranger, f.ticket, attach.Critical{End: true}); err == nil || f.section() == nil {
+		t.Errorf("the broker ended it: %v", err)
+	}
+	must(t, f.over())
 	must(t, f.declare(1400))
 	if err := f.declare(10); session.KindOf(err) != session.Refused {
 		t.Errorf("a second one: %v", err)
@@ -287,7 +317,7 @@ func TestWhoDeclaresNoCriticalSection(t *testing.T) {
 		t.Error("after a kill")
 	}
 	f.typing.Wait()
-	t.Log("ATTACK | a broker, another class, another key, a second or longer one, a killed session claims a critical section | refused by the agent | all refused | holds")
+	t.Log("ATTACK | a broker, another class, another key, a second or longer one, a killed session claims a critical section, or changes one that it carries | refused by the agent | all refused | holds")
 }
 
 // A session whose time is up inside a section goes on until the section's end and no

@@ -30,11 +30,11 @@ export function papers(n: number, over: Partial<T.Request> = {}, crit = 0): Pape
 }
 
 /** The grant that a first approver fixed. */
-export function fixedBy(p: Papers, over: object = {}): string {
+export function fixedBy(p: Papers, over: object = {}, crit = 0): string {
   const r = JSON.parse(p.bytes);
   return b64(JSON.stringify({
     v: 1, typ: 'sallyport-grant', gid: Buffer.alloc(16, 9).toString('base64url'), req: sha256('sallyport/request/v1\0', p.bytes).toString('hex'), site: r.site,
-    agent: asset().agent, asset: r.asset, services: r.services, class: r.class, channels: r.channels, nbf: r.nbf, exp: r.exp, maxs: r.maxs, obl: ['record'], ...over,
+    agent: asset().agent, asset: r.asset, services: r.services, class: r.class, channels: r.channels, nbf: r.nbf, exp: r.exp, maxs: r.maxs, ...(crit ? { crit } : {}), obl: ['record'], ...over,
   }));
 }
 

@@ -95,7 +95,7 @@ func control() []attack {
 		{"connections that type on through a freeze and a kill, at a device that counts", "0 bytes after it is acknowledged; all on record", "agent/engine/shell", "^TestACountingDevice"},
 		{"connections that type on while the scanner's state forbids it, over random states", "0 bytes at the device, stopped within 1 s, lifted by hand alone", "agent/engine/shell", "^TestNoInputReachesADeviceWhoseStateForbidsIt$"},
 		{"critical sections, states and freezes at random, while two sessions type", "in a section it goes on, all else is frozen, and so is it after", "agent/engine/shell", "^TestRandomSectionsAndStates$|^TestACriticalSectionIsNotCutByTheState$"},
-		{"a broker, another class, another key, a second or longer one claims a critical section", "refused by the agent, in words", "agent/engine/shell", "^TestWhoDeclaresNoCriticalSection$"},
+		{"a broker, another class, another key, a second or longer one claims a critical section, or changes one on the way", "refused by the agent, in words", "agent/engine/shell", "^TestWhoDeclaresNoCriticalSection$"},
 		{"a session that goes on past its deadline by a critical section", "ends with the section; a restart inside gives nothing", "agent/engine/shell", "^TestASectionOutlastsTheDeadlineAndNoMore$"},
 		{"an engineer guesses the operator's code", "24 tries of one grant", "agent/engine/shell", "^TestOnlyTheRightCodeOpens$"},
 		{"one engineer, vendor or scanner takes all that operators are asked", "8, a half and a quarter of 64; others are let in", "agent/engine", "^TestAskingsAreShared$"},

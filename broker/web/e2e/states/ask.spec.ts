@@ -11,6 +11,24 @@ test('asking: the form', async ({ page }) => {
   });
 });
 
+test('asking: critical sections, where the scanner has them and the work is disruptive', async ({ page }) => {
+  const flashed = asset({ critical_seconds: 900, services: asset().services.map((s) => ({ ...s, class: 'disruptive' as const })) });
+  await mock(page, 'engineer', { 'GET /assets': [flashed] });
+  await page.goto('/assets/NGH/NGH-PETCT1');
+  const sections = page.getByRole('group', { name: 'Critical sections' });
+  await page.getByRole('radio', { name: /^Work that may stop/ }).check();
+  await expect(sections.getByRole('radio', { name: 'None' })).toBeChecked();
+  await expect(sections.getByRole('radio')).toHaveCount(4);
+  await sections.getByText('10 minutes').click();
+  await everyLook(page, 'ask-critical', async (p) => {
+    await expect(p.getByText('This hospital allows at most 15 minutes in all in one session.')).toBeVisible();
+    await expect(p.getByRole('complementary').getByText('declare critical sections of at most 10 minutes in all')).toBeVisible();
+  });
+  await page.getByRole('radio', { name: /^Work without/ }).check();
+  await expect(sections).toHaveCount(0);
+  await expect(page.getByRole('complementary').getByText('critical')).toHaveCount(0);
+});
+
 test('asking: what is missing is said at the field', async ({ page }) => {
   await mock(page, 'engineer', { 'GET /assets': [asset()] });
   await page.goto('/assets/NGH/NGH-PETCT1');

@@ -19,6 +19,35 @@ test('a session that lives, for its engineer', async ({ page }) => {
   });
 });
 
+test('a critical section is declared where the hospital granted one, and ended', async ({ page }) => {
+  const firm = request({ ...r, class: 'disruptive' });
+  const papersOf = (crit: number) => ({ ['GET /requests/' + r.id]: firm, ['GET /requests/' + r.id + '/documents']: { ...papers(1).documents, grant: fixedBy(papers(1), { class: 'disruptive' }, crit) } });
+  await mock(page, 'engineer', { ...base, ...papersOf(600) });
+  await page.goto('/sessions/' + s.id);
+  const offer = page.getByRole('region', { name: 'Critical section' });
+  await everyLook(page, 'session-declare', async (p) => {
+    await expect(p.getByText('You may declare critical sections of at most 10 minutes in all')).toBeVisible();
+    await expect(p.getByRole('radio', { name: '15 minutes' })).toHaveCount(0);
+  });
+  await offer.getByRole('button', { name: 'Declare it, for 5 minutes' }).click();
+  await expect(offer.getByRole('alert')).toContainText('Say in one line what is being done');
+  await offer.getByLabel('What is being done').fill('firmware 4.2');
+  await offer.getByRole('button', { name: 'Declare it' }).click();
+  await expect(page.getByRole('alert')).toContainText('Use the machine where you connected: sallyport critical ' + s.id);
+  // While one is on it counts down, and its alarm is said.
+  await mock(page, 'engineer', { ...base, ...papersOf(600), ['GET /sessions/' + s.id]: { ...s, critical: { began: at(-1), until: at(4), why: 'firmware 4.2', alarm: true } } });
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-critical', async (p) => {
+    await expect(p.getByRole('timer')).toContainText(/\d:\d\d left, until/);
+    await expect(p.getByRole('button', { name: 'End the critical section' })).toBeVisible();
+  });
+  // Without a grant of one, nothing of it is there.
+  await mock(page, 'engineer', { ...base, ...papersOf(0) });
+  await page.goto('/sessions/' + s.id);
+  await expect(page.getByRole('button', { name: 'Ask for more time' })).toBeVisible();
+  await expect(page.getByText('critical section', { exact: false })).toHaveCount(0);
+});
+
 test('how the consoles of a session proved who they are', async ({ page }) => {
   const shown = { ...s, protocol: 'rdp' as const, service: 'console-rdp', certificates: [
     { service: 'console-rdp', sha256: '3f'.repeat(32), known: 'first' as const, old_tls: 'TLS 1.0, RSA key exchange' }, { service: 'console-2', sha256: 'c0'.repeat(32), known: 'refused' as const },

@@ -23,8 +23,9 @@ export interface Written {
   from: string;
   until: string;
   minutes: number;
+  critical: number; // minutes of critical sections in all; 0: none
 }
-export type Field = 'services' | 'class' | 'channels' | 'reason' | 'workOrder' | 'window' | 'minutes';
+export type Field = 'services' | 'class' | 'channels' | 'reason' | 'workOrder' | 'window' | 'minutes' | 'critical';
 
 const line = (text: string) => text.replace(/\s+/g, ' ').trim();
 
@@ -40,6 +41,7 @@ export class Ask {
   from = $state('');
   until = $state('');
   minutes = $state(30);
+  critical = $state(0);
 
   constructor(asset: Asset, kept: Partial<Written>, now: number) {
     this.asset = asset;
@@ -56,11 +58,12 @@ export class Ask {
     this.from = kept.from || start.time;
     this.until = kept.until || end.time;
     this.minutes = kept.minutes ?? Math.min(30, Math.floor(asset.longest_seconds / 60));
+    this.critical = Math.min(kept.critical ?? 0, this.mostCritical);
   }
 
   get written(): Written {
-    const { services, class: c, channels, reason, workOrder, when, date, from, until, minutes } = this;
-    return { services: [...services], class: c, channels: [...channels], reason, workOrder, when, date, from, until, minutes };
+    const { services, class: c, channels, reason, workOrder, when, date, from, until, minutes, critical } = this;
+    return { services: [...services], class: c, channels: [...channels], reason, workOrder, when, date, from, until, minutes, critical };
   }
 
   /** What the hospital allows on the chosen services, or why nothing. */
@@ -81,6 +84,14 @@ export class Ask {
     this.services = on ? [...this.services, name] : this.services.filter((s) => s !== name);
     const now = this.offered;
     this.channels = [...this.channels.filter((c) => now.includes(c)), ...now.filter((c) => hands.includes(c) && !before.includes(c))];
+  }
+  /** How many minutes of critical sections the hospital allows here in all. */
+  get mostCritical(): number {
+    return Math.floor(this.asset.critical_seconds / 60);
+  }
+  /** Seconds of critical sections that are asked for: only disruptive work has them. */
+  get sections(): number {
+    return this.class === 'disruptive' ? this.critical * 60 : 0;
   }
   /** What is asked for, of what is offered now. */
   get asked(): Channel[] {
@@ -119,6 +130,7 @@ export class Ask {
     w.workOrder = textWrong(this.workOrder, maxWorkOrder, "Give the work order's number.", "Give the work order's number alone, at most 64 characters.");
     if (this.when === 'later') w.window = this.#windowWrong(why);
     w.minutes = this.#minutesWrong(now, why);
+    if (this.sections && (!Number.isInteger(this.critical) || this.critical < 0 || this.critical > this.mostCritical)) w.critical = `The hospital allows critical sections of at most ${span(this.mostCritical * 60)} in all here.`;
     return Object.fromEntries(Object.entries(w).filter(([, v]) => v)) as typeof w;
   }
   #windowWrong(why: Why[]): string {
@@ -147,7 +159,7 @@ export class Ask {
     const { from, until } = this.window(now);
     return {
       id, kind: 'session', parent: '', site: this.asset.site, asset: this.asset.name, services: this.services, class: this.class, channels: this.asked,
-      from: from / 1000, until: until / 1000, longest: this.minutes * 60, engineer: { iss: engineer.iss, sub: engineer.sub }, key,
+      from: from / 1000, until: until / 1000, longest: this.minutes * 60, critical: this.sections, engineer: { iss: engineer.iss, sub: engineer.sub }, key,
       reason: line(this.reason), workOrder: line(this.workOrder),
     };
   }
@@ -168,6 +180,7 @@ export class Ask {
       ways('clipboard') ? `--clipboard ${ways('clipboard')}` : '',
       this.when === 'later' ? `--from ${quoted(`${this.date} ${this.from}`)} --until ${this.until}` : '',
       `--for ${this.minutes || 30}m`,
+      this.sections ? `--critical ${this.critical}m` : '',
     ].filter(Boolean).join(' ');
   }
 }

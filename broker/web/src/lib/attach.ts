@@ -115,11 +115,11 @@ const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'en
 const hidden = ['nothing', 'some', 'all'];
 const utf8 = new TextEncoder();
 
-/** What the key signs: this challenge, in this role, this session by this protocol, this service, this key. */
-export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, of: Of & Pick<Options, 'session' | 'role'> & { protocol: Protocol }, line: string): Promise<Uint8Array<ArrayBuffer>> {
+/** What the key signs: this challenge, in this role, this session by this protocol, this service, this key, and what is asked of a critical section. */
+export async function signingMessage(challenge: Uint8Array<ArrayBuffer>, of: Of & Pick<Options, 'session'> & { role: Role | 'critical'; protocol: Protocol }, line: string, asked: readonly string[] = []): Promise<Uint8Array<ArrayBuffer>> {
   const domain = utf8.encode('sallyport/v1/attach\0');
   const first = new Uint8Array(await crypto.subtle.digest('SHA-256', challenge));
-  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode([of.role, of.protocol, of.session, of.site, of.asset, of.service, line].join('\0'))));
+  const second = new Uint8Array(await crypto.subtle.digest('SHA-256', utf8.encode([of.role, of.protocol, of.session, of.site, of.asset, of.service, line, ...asked].join('\0'))));
   const m = new Uint8Array(domain.length + 64);
   m.set(domain);
   m.set(first, domain.length);
@@ -441,7 +441,7 @@ function strings(v: unknown): v is string[] {
 }
 
 /** The broker names a path of its own; nothing else is dialled. */
-function wsURL(path: string): string {
+export function wsURL(path: string): string {
   const here = typeof location === 'undefined' ? 'http://broker.example' : location.href;
   const url = new URL(path, here);
   if (url.host !== new URL(here).host) throw new Error('a ticket for another host');
