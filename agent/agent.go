@@ -225,7 +225,7 @@ func (a *Agent) makeEngine() error {
 		return err
 	}
 	d := a.deliveries.Load()
-	d.live, d.extend, d.allow = a.engine, a.engine.Extend, a.engine.AllowWatch
+	d.live, d.extend, d.allow, d.say = a.engine, a.engine.Extend, a.engine.AllowWatch, a.engine.Say
 	d.holds = &holds{ledger: a.ledger, live: a.engine}
 	return nil
 }

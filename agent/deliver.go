@@ -22,6 +22,7 @@ type deliveries struct {
 	holds       *holds
 	extend      func(id session.ID, deadline time.Time) bool
 	allow       func(id session.ID, key string, who session.Person, until time.Time) error // to watch
+	say         func(id session.ID, words string)                                          // to the engineer of a live session
 	changed     func(session.ID)                                                           // tells the broker how a grant stands now
 	now         func() time.Time
 	log         *slog.Logger
@@ -101,8 +102,14 @@ func (d *deliveries) request(ctx context.Context, in link.Deliver) (link.Verdict
 	if err := d.extendable(req, now); err != nil {
 		return link.Verdict{}, err
 	}
+	_, unknown := d.ledger.PendingRequest(idOf(req.RID)) // said once, however often it is delivered
 	if err := d.ledger.Pend(in.Request, receipt); err != nil {
 		return link.Verdict{}, err
+	}
+	if unknown != nil {
+		d.longer(req, func(now, then string) string {
+			return "The hospital was asked for more time, until " + then + " at the latest. Without its yes this session ends at " + now + "."
+		})
 	}
 	d.log.Info("request taken", "request", idOf(req.RID).Request(), "asset", req.Asset, "services", req.Services, "engineer", receipt.Person.Sub)
 	return link.Verdict{OK: true, Needed: d.verifier.Needed(req.Asset), Received: &receipt.Received}, nil
@@ -179,8 +186,14 @@ func (d *deliveries) withdraw(_ context.Context, in link.Deliver) (link.Verdict,
 	if err != nil {
 		return link.Verdict{}, err
 	}
+	was, unknown := d.ledger.PendingRequest(rid)
 	if err := d.ledger.Withdraw(rid, d.now()); err != nil {
 		return link.Verdict{}, err
+	}
+	if req, err := grant.ParseRequest(was.Request); unknown == nil && err == nil {
+		d.longer(req, func(now, _ string) string {
+			return "More time was declined, or is no longer asked for: this session ends at " + now + "."
+		})
 	}
 	d.log.Info("request withdrawn", "request", in.ID, "kind", in.Kind)
 	return link.Verdict{OK: true}, nil

@@ -85,6 +85,21 @@ func (d *deliveries) extendable(r grant.Request, now time.Time) error {
 	return d.verifier.CheckExtension(r, parent)
 }
 
+// longer tells the session that an extension is about what becomes of it: when that ends
+// now, and when it would then, by the bytes that its engineer signed.
+func (d *deliveries) longer(r grant.Request, words func(now, then string) string) {
+	parent, err := session.ParseText(r.Parent)
+	if r.Kind != grant.KindExtension || err != nil || d.say == nil {
+		return
+	}
+	facts, known := d.ledger.Facts(parent)
+	if !known || facts.Opened.IsZero() {
+		return
+	}
+	clock := func(t time.Time) string { return t.UTC().Format("15:04:05 MST") }
+	d.say(parent, words(clock(facts.Deadline), clock(session.Deadline(facts.Opened, time.Duration(r.MaxS)*time.Second, time.Unix(r.EXP, 0)))))
+}
+
 // useful refuses an approval that cannot help: of an extension whose session is over,
 // or by somebody whose group's places are taken.
 func (d *deliveries) useful(named grant.Request, p ledger.Pending, doc []byte, r grant.Receipt, now time.Time) error {

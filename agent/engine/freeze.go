@@ -197,6 +197,13 @@ func (e *Engine) Extend(id session.ID, deadline time.Time) bool {
 	return true
 }
 
+// Say tells the engineer of a live session something.
+func (e *Engine) Say(id session.ID, words string) {
+	if s, err := e.one(id); err == nil {
+		s.tell(attach.Notice{Type: attach.NoticeSaid, Text: words})
+	}
+}
+
 // Announce reports a live session once more; false when there is none.
 func (e *Engine) Announce(id session.ID) bool {
 	s, err := e.one(id)

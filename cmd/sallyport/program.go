@@ -90,7 +90,7 @@ An auditor looks and checks:   recordings, verify`,
 		}
 	}
 	add("you", p.loginCommand(), p.logoutCommand(), p.statusCommand())
-	add("access", p.assetsCommand(), p.requestCommand(), p.approveCommand(), p.denyCommand(), p.proposeCommand(), p.revokeCommand(), p.activateCommand(), p.sshCommand(), p.connectCommand(), p.criticalCommand(), p.sshConfigCommand())
+	add("access", p.assetsCommand(), p.requestCommand(), p.approveCommand(), p.denyCommand(), p.proposeCommand(), p.revokeCommand(), p.activateCommand(), p.sshCommand(), p.connectCommand(), p.criticalCommand(), p.extendCommand(), p.sshConfigCommand())
 	add("work", p.sessionsCommand(), p.engineersCommand(), p.recordingsCommand(), p.verifyCommand(), p.auditCommand())
 	add("setup", p.trustCommand(), p.versionCommand())
 	add("setup", p.demoCommand())

@@ -34,16 +34,38 @@ func (p *program) requestExtendCommand() *cobra.Command {
 nothing drops when it says yes. Without an answer the session ends when it would have.`,
 		Example: `  sallyport request extend S-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 30m --reason "Calibration takes longer" --wait`,
 	}, func(ctx context.Context, who signedIn, id string) error { return p.extend(ctx, who, id, m) })
+	m.flags(c, "reason")
+	return c
+}
+
+// extendCommand is the same where one looks for it in the middle of the work.
+func (p *program) extendCommand() *cobra.Command {
+	var m extension
+	c := about(p, session.ParseSessionID, p.sessions(true), &cobra.Command{
+		Use:   "extend SESSION --for TIME --why TEXT",
+		Short: "Ask for more time in your live session",
+		Long: `Ask for more time in your live session. An approver of the hospital decides as about any
+request, in the same ways; the session goes on meanwhile, and nothing drops when they say
+yes. What becomes of it is said in the session. Without an answer it ends when it would have.
+
+It is sallyport request extend.`,
+		Example: `  sallyport extend S-aaaaaaaaaaaaaaaaaaaaaaaaaa --for 15m --why "Calibration takes longer"`,
+	}, func(ctx context.Context, who signedIn, id string) error { return p.extend(ctx, who, id, m) })
+	m.flags(c, "why")
+	return c
+}
+
+// flags are those of an extension; its reason is asked for by a name.
+func (m *extension) flags(c *cobra.Command, reason string) {
 	f := c.Flags()
 	f.DurationVar(&m.longer, "for", 0, "how much longer, as in 30m")
-	f.StringVar(&m.reason, "reason", "", "why, in your words; the approver reads it")
+	f.StringVar(&m.reason, reason, "", "why, in your words; the approver reads it")
 	f.StringVar(&m.workOrder, "work-order", "", "the work order (default: the session's)")
 	f.BoolVar(&m.wait, "wait", false, "wait for the hospital's answer")
 	f.DurationVar(&m.timeout, "timeout", 15*time.Minute, "how long --wait waits")
 	f.BoolVar(&m.noBrowser, "no-browser", false, "print the address instead of opening a browser")
 	_ = c.MarkFlagRequired("for")
-	_ = c.MarkFlagRequired("reason")
-	return c
+	_ = c.MarkFlagRequired(reason)
 }
 
 func (p *program) extend(ctx context.Context, who signedIn, id string, m extension) error {
