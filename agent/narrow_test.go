@@ -173,8 +173,8 @@ func (p *typist) Close() error                       { p.once.Do(func() { close(
 
 type silent struct{ engine.Line }
 
-func (silent) Protocol() session.Protocol  { return session.SSH }
-func (silent) Picture() recordings.Picture { return nil }
+func (silent) Protocol() session.Protocol                { return session.SSH }
+func (silent) Picture(*engine.Ticket) recordings.Picture { return nil }
 
 type blank struct{}
 

@@ -107,8 +107,8 @@ func (d *console) Release() error {
 // undrawn is a line of which nothing can be drawn.
 type undrawn struct{ Line }
 
-func (undrawn) Protocol() session.Protocol  { return session.SSH }
-func (undrawn) Picture() recordings.Picture { return nil }
+func (undrawn) Protocol() session.Protocol         { return session.SSH }
+func (undrawn) Picture(*Ticket) recordings.Picture { return nil }
 
 // held runs a session of an engineer with a device that holds keys.
 func held(t *testing.T, longest time.Duration, stuck chan struct{}, do func(e *Engine, id session.ID, d *console, p *person, r *tape)) {

@@ -16,8 +16,9 @@ import (
 // for each below this one, and Config.Lines is the list of them.
 type Line interface {
 	Protocol() session.Protocol
-	// Picture draws what a recording of this protocol shows; nil: nothing that can be drawn.
-	Picture() recordings.Picture
+	// Picture draws what a recording of a ticket's session and this protocol shows; nil:
+	// nothing that can be drawn.
+	Picture(of *Ticket) recordings.Picture
 	// Serve serves an engineer's own client until it is gone. Who it is shows there.
 	Serve(ctx context.Context, e *Engine, v Visit, nc net.Conn)
 	// Attach serves the browser of an engineer, or of somebody who watches, which proved
@@ -102,10 +103,10 @@ func (e *Engine) line(v Visit) Line {
 }
 
 // picture draws what recordings of a protocol show.
-func (e *Engine) picture(p session.Protocol) recordings.Picture {
+func (e *Engine) picture(p session.Protocol, of *Ticket) recordings.Picture {
 	for _, l := range e.cfg.Lines {
 		if l.Protocol() == p {
-			return l.Picture()
+			return l.Picture(of)
 		}
 	}
 	return nil

@@ -141,7 +141,7 @@ func (c *Conn) record(s *liveSession, t *Ticket) (*tap, error) {
 		Site: c.e.cfg.Site, Agent: c.e.cfg.Agent,
 		Asset: c.visit.Asset, Service: c.visit.Service, Protocol: c.protocol,
 		Engineer: t.Engineer, Approvers: t.Approvers, WorkOrder: t.WorkOrder, Started: now,
-	}, c.e.picture(c.protocol))
+	}, c.e.picture(c.protocol, t))
 	if err != nil {
 		no := &session.Error{Kind: session.Unreachable, Message: "The session cannot be recorded, so it was not opened.",
 			Next: "Tell the hospital to look at the disk of its agent.", Err: err}

@@ -48,7 +48,7 @@ func newHall(t *testing.T) *hall {
 type noTickets struct{ Tickets }
 
 func (h *hall) Protocol() session.Protocol                                 { return session.SSH }
-func (h *hall) Picture() recordings.Picture                                { return nil }
+func (h *hall) Picture(*Ticket) recordings.Picture                         { return nil }
 func (h *hall) Attach(context.Context, *Engine, Visit, Browser) error      { return nil }
 func (h *hall) Serve(ctx context.Context, e *Engine, v Visit, nc net.Conn) { h.serve(ctx, v, nc) }
 

@@ -6,10 +6,10 @@ import (
 	"github.com/sallyport/sallyport/session"
 )
 
-// Memory is what all sessions of an agent may hold of what is large, whatever that is: each
-// kind has bounds of its own beside, which together are more than an agent has. It is asked
-// when something opens or changes its size. What narrows or ends never asks. Safe for
-// concurrent use.
+// Memory is what all sessions of an agent may hold of what is large: consoles, channels,
+// terminals that are drawn. Each kind has bounds of its own beside, which together are more
+// than an agent has. It is asked when something opens or changes its size. What narrows or
+// ends never asks. Safe for concurrent use.
 type Memory struct {
 	most bounds
 

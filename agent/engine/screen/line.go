@@ -82,7 +82,7 @@ func New(cfg Config) (*Line, error) {
 func (l *Line) Protocol() session.Protocol { return l.cfg.Protocol }
 
 // Picture draws the console of a recording.
-func (l *Line) Picture() recordings.Picture { return frames.NewPicture() }
+func (l *Line) Picture(*engine.Ticket) recordings.Picture { return frames.NewPicture() }
 
 // Serve refuses what comes without the words of package attach: no console is reached so.
 func (l *Line) Serve(_ context.Context, _ *engine.Engine, v engine.Visit, _ net.Conn) {

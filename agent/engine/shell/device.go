@@ -24,7 +24,8 @@ type device struct {
 	gone    chan struct{} // closed when all that it said is passed on, too
 	streams atomic.Uint32 // channel and file numbers given out
 	share   *held.Share   // of what the session's files hold
-	stage   *stage        // where its shells can be watched
+	room    func(was, now int) bool
+	stage   *stage // where its shells can be watched
 }
 
 // dial logs in to the device of a ticket, for a connection on which runs what runs.
@@ -39,7 +40,7 @@ func (l *Line) dial(t *engine.Ticket, service string, c *engine.Conn, on interfa
 		}
 		d := &device{
 			ssh: ssh, passes: func(v string) bool { return l.cfg.Devices.Passes(t.Asset, service, v) },
-			hung: make(chan struct{}), gone: make(chan struct{}), share: l.held.By(ownerOf(t)),
+			hung: make(chan struct{}), gone: make(chan struct{}), share: l.held.By(ownerOf(t)), room: l.room(t),
 		}
 		var leave func()
 		d.stage, leave = l.stage(place{t.ID, service})
@@ -91,7 +92,7 @@ func (d *device) channel(gate engine.Gate) (gossh.Channel, <-chan *gossh.Request
 func relayConfig(gone <-chan struct{}, c *engine.Conn, t *engine.Ticket, d *device) terminal.Config {
 	stream, gate := d.streams.Add(1), c.Gate(gone, d.hung)
 	return terminal.Config{
-		Recorder: &seen{Recorder: c.Recorder(), stage: d.stage}, Gate: gate, Stream: stream, May: t.May, Passes: d.passes,
+		Recorder: &seen{Recorder: c.Recorder(), stage: d.stage, room: d.room}, Gate: gate, Stream: stream, May: t.May, Passes: d.passes,
 		Device: func() (gossh.Channel, <-chan *gossh.Request, error) { return d.channel(gate) },
 		Files: func(engineer gossh.Channel) error {
 			return files.Serve(engineer, filesConfig(gone, c, t, d, stream))

@@ -80,5 +80,12 @@ func New(cfg Config) (*Line, error) {
 // Protocol is what this line speaks.
 func (l *Line) Protocol() session.Protocol { return session.SSH }
 
-// Picture draws the terminals of a recording.
-func (l *Line) Picture() recordings.Picture { return mirror.NewStreams() }
+// Picture draws the terminals of a recording, for which there is room.
+func (l *Line) Picture(of *engine.Ticket) recordings.Picture {
+	return mirror.NewStreamsWithin(l.room(of))
+}
+
+// room asks for the agent's memory, of which less is always given.
+func (l *Line) room(of *engine.Ticket) func(was, now int) bool {
+	return func(was, now int) bool { return l.cfg.Memory.Change(ownerOf(of), was, now) == nil }
+}

@@ -2,6 +2,7 @@ package shell
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"runtime"
 	"strings"
@@ -166,3 +167,68 @@ func living() int64 {
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
 }
+
+// People of one vendor open terminals that are dear to draw, for the recording, for who may
+// watch and for browsers. What is drawn stays within the vendor's share of the agent's memory;
+// another vendor's terminal is drawn, nobody is refused for it, and all is given back.
+func TestTerminalsThatAreDrawnTakeTheirShare(t *testing.T) {
+	const most = 96 << 20
+	l := &Line{cfg: Config{Memory: held.NewMemory(most)}, stages: map[place]*stage{}}
+	shell := []byte(`{"type":"shell","term":"xterm","cols":80,"rows":24}`)
+	size := session.WindowSize{Cols: 80, Rows: 24}
+	type opened struct {
+		drawn recordings.Picture
+		leave func()
+		page  *picture
+	}
+	open := func(iss, sub string) (x opened) {
+		ticket := &engine.Ticket{ID: session.NewID(), Engineer: session.Person{Identity: session.Identity{Iss: iss, Sub: sub}}}
+		stage, leave := l.stage(place{ticket.ID, "recon-ssh"})
+		x = opened{drawn: l.Picture(ticket), leave: leave, page: &picture{room: l.room(ticket)}}
+		x.page.begin(size)
+		var dear bytes.Buffer
+		for i := range 80 * 230 {
+			fmt.Fprintf(&dear, "\x1b[38;2;%d;%d;7;48;2;%d;9;1mé\u0301\u0301\u0301\u0301", i%256, i/256, i%251)
+		}
+		see := &seen{Recorder: discards{}, stage: stage, room: l.room(ticket)}
+		for n := range uint32(4) {
+			for _, e := range []session.Event{{Kind: session.ChannelOpened, Stream: n, Data: shell}, {Kind: session.Output, Stream: n, Data: dear.Bytes()}} {
+				x.drawn.Take(e)
+				must(t, see.Record(e))
+			}
+		}
+		must(t, x.page.write(size, dear.Bytes()))
+		return x
+	}
+	var all []opened
+	before := living()
+	for n := range 8 {
+		all = append(all, open("loud", string(rune('a'+n))))
+	}
+	took := living() - before
+	if vendor := int64(most * 15 / 24); took > vendor+8<<20 { // and what waits to be drawn, and lines
+		t.Errorf("%d MiB are held for one vendor", took>>20)
+	}
+	other := open("other", "ina")
+	all = append(all, other)
+	if _, complete := other.drawn.Snapshots(); !complete || other.page.screen == nil {
+		t.Error("another vendor's terminals are not drawn")
+	}
+	t.Logf("ATTACK | 8 people of one vendor open 32 terminals, each column with a style and marks of its own | five eighths of %d MiB; others' are drawn | %d MiB | holds", most>>20, took>>20)
+	for _, x := range all {
+		x.drawn.Close()
+		x.page.close()
+		x.leave()
+	}
+	for n := range 3 { // all of it is there again
+		if err := l.cfg.Memory.Change(held.Owner{Session: session.NewID(), Who: session.Identity{Iss: string(rune('a' + n)), Sub: "x"}}, 0, most/3); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// discards is a recorder of nothing.
+type discards struct{}
+
+func (discards) Record(session.Event) error    { return nil }
+func (discards) Close(session.EndReason) error { return nil }

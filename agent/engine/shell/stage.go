@@ -45,18 +45,33 @@ func (l *Line) stage(at place) (s *stage, leave func()) {
 		defer l.mu.Unlock()
 		if s.used--; s.used == 0 {
 			delete(l.stages, at)
+			s.clear()
 		}
 	}
 }
 
+// clear gives back what screens take whose end was not put on record.
+func (s *stage) clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, x := range s.screens {
+		x.give()
+	}
+}
+
+// give gives back what a screen takes of the agent's memory. The stage's mu is held.
+func (x *screen) give() {
+	x.room(x.cost, 0)
+	x.cost = 0
+}
+
 // open begins a screen.
-func (s *stage) open(size session.WindowSize) *screen {
+func (s *stage) open(size session.WindowSize, room func(was, now int) bool) *screen {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.count++
-	cols, rows := s.fit(size)
-	s.cells += cols * rows
-	x := &screen{number: s.count, cells: cols * rows, mirror: mirror.New(cols, rows), viewers: map[*watcher]bool{}}
+	x := &screen{number: s.count, room: room, viewers: map[*watcher]bool{}}
+	x.mirror = mirror.NewScreen(s.fit(x, size))
 	s.screens[x.number] = x
 	s.last.Store(int64(x.number))
 	s.changed()
@@ -68,6 +83,7 @@ func (s *stage) close(x *screen) {
 	defer s.mu.Unlock()
 	delete(s.screens, x.number)
 	s.cells -= x.cells
+	x.give()
 	s.last.CompareAndSwap(int64(x.number), int64(s.newest()))
 	s.changed()
 	x.close()
@@ -101,20 +117,29 @@ func (s *stage) changed() {
 func (s *stage) resize(x *screen, size session.WindowSize) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.cells -= x.cells
-	cols, rows := s.fit(size)
-	x.cells = cols * rows
-	s.cells += x.cells
-	x.resize(cols, rows)
+	x.resize(s.fit(x, size))
 }
 
-// fit is the size in which a terminal is drawn. s.mu is held.
-func (s *stage) fit(size session.WindowSize) (cols, rows int) {
+// fit is the size in which a terminal is drawn: its own, the usual, or a line of it. s.mu is
+// held.
+func (s *stage) fit(x *screen, size session.WindowSize) (cols, rows int) {
+	s.cells -= x.cells
 	cols, rows = int(min(size.Cols, attach.MaxCols)), int(min(size.Rows, attach.MaxRows))
 	if cols < 1 || rows < 1 || attach.CheckSize(cols, rows) != nil || s.cells+cols*rows > drawCells {
-		return 80, 24
+		cols, rows = 80, 24
 	}
-	return cols, rows
+	for _, try := range [][2]int{{cols, rows}, {80, 24}} {
+		cols, rows = try[0], try[1]
+		if cost := mirror.ScreenCost(cols, rows); x.room(x.cost, cost) {
+			x.cells, x.cost = cols*rows, cost
+			s.cells += x.cells
+			return cols, rows
+		}
+	}
+	x.give()
+	x.cells = 80
+	s.cells += x.cells
+	return 80, 1
 }
 
 // seen is a recorder that lets who watches see what it has recorded: nobody sees a byte
@@ -124,6 +149,7 @@ type seen struct {
 	stage  *stage
 	screen atomic.Pointer[screen] // nil: what runs has none
 	bare   bool                   // it named no terminal; set before screen is
+	room   func(was, now int) bool
 }
 
 // terminated is what a device said as a terminal has it. Of a shell whose client named no
@@ -146,7 +172,7 @@ func (r *seen) Record(e session.Event) error {
 		var c session.ChannelOpen
 		if json.Unmarshal(e.Data, &c) == nil && (c.Term != "" || c.Type == session.Shell) {
 			r.bare = c.Term == ""
-			r.screen.Store(r.stage.open(session.WindowSize{Cols: c.Cols, Rows: c.Rows}))
+			r.screen.Store(r.stage.open(session.WindowSize{Cols: c.Cols, Rows: c.Rows}, r.room))
 		}
 	case x == nil:
 	case e.Kind == session.Output, e.Kind == session.ErrorOutput:
@@ -170,7 +196,9 @@ func (r *seen) Record(e session.Event) error {
 // than a mirror draws in that time only the end is drawn.
 type screen struct {
 	number uint32
-	cells  int // the stage's mu guards it
+	room   func(was, now int) bool // of the agent's memory
+	cells  int                     // the stage's mu guards it, as what follows
+	cost   int                     // of the agent's memory
 
 	drawing sync.Mutex // before mu; guards mirror
 	mirror  *mirror.Mirror

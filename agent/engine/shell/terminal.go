@@ -60,7 +60,8 @@ func newTerminal(l *Line, at place, who visitor) *browserTerminal {
 	t := &browserTerminal{line: l, at: at, t: who.ticket, term: who.wants.Term, ready: make(chan struct{})}
 	size := sizeOf(who.wants.Cols, who.wants.Rows)
 	t.state.size.Store(&size)
-	t.picture.screen, t.picture.size = mirror.New(who.wants.Cols, who.wants.Rows), size
+	t.picture.room = l.room(who.ticket)
+	t.picture.begin(size)
 	return t
 }
 
@@ -281,36 +282,69 @@ func (t *browserTerminal) Close() error {
 // holds mu decides what is shown next, so only output and newcomers wait for it:
 // neither what is typed nor what we tell does.
 type picture struct {
+	room func(was, now int) bool // of the agent's memory
+
 	mu     sync.Mutex
-	screen *mirror.Mirror // nil once the terminal is over
+	screen *mirror.Mirror // nil where there was no room for it
 	size   session.WindowSize
+	over   bool
 }
+
+// begin makes a blank one of a size, if there is room.
+func (p *picture) begin(size session.WindowSize) {
+	if p.size = size; p.room(0, costOf(size)) {
+		p.screen = mirror.New(int(size.Cols), int(size.Rows))
+	}
+}
+
+func costOf(size session.WindowSize) int { return mirror.Cost(int(size.Cols), int(size.Rows)) }
 
 // write and send are called with mu held.
 func (p *picture) write(size session.WindowSize, b []byte) error {
-	if p.screen == nil {
+	if p.over {
 		return io.ErrClosedPipe
 	}
-	p.resize(size)
-	p.screen.Write(b)
+	if p.resize(size); p.screen != nil {
+		p.screen.Write(b)
+	}
 	return nil
 }
 
-// resize follows the terminal's size when something is drawn or looked at.
+// resize follows the terminal's size when something is drawn or looked at. A size for which
+// there is no room is not drawn, until another is.
 func (p *picture) resize(size session.WindowSize) {
-	if p.size != size {
+	was := p.size
+	switch {
+	case was == size:
+	case p.screen == nil:
+		p.begin(size)
+	case p.room(costOf(was), costOf(size)):
 		p.size = size
 		p.screen.Resize(int(size.Cols), int(size.Rows))
+	default:
+		p.forget()
+		p.size = size
+	}
+}
+
+// forget gives the picture up.
+func (p *picture) forget() {
+	if p.screen != nil {
+		p.room(costOf(p.size), 0)
+		p.screen = nil
 	}
 }
 
 // send shows a newcomer what there is; what does not fit into the frame follows as output.
 func (p *picture) send(sock *window, size session.WindowSize) {
-	if p.screen == nil {
+	if p.over {
 		return
 	}
 	p.resize(size)
-	cols, rows, data := p.screen.Snapshot()
+	cols, rows, data := int(size.Cols), int(size.Rows), mirror.Lost(int(size.Cols), int(size.Rows))
+	if p.screen != nil {
+		cols, rows, data = p.screen.Snapshot()
+	}
 	n := min(len(data), attach.MaxPayload-4)
 	sock.Send(attach.TypeSnapshot, attach.AppendSize(nil, cols, rows), data[:n])
 	for data = data[n:]; len(data) > 0; data = data[n:] {
@@ -322,5 +356,6 @@ func (p *picture) send(sock *window, size session.WindowSize) {
 func (p *picture) close() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.screen = nil
+	p.forget()
+	p.over = true
 }

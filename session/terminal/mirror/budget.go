@@ -5,6 +5,9 @@ const (
 	scrollback = 200 // lines of the past that a snapshot brings back
 	cellBytes  = 32  // of a character with all its marks
 
+	// cellCost is what a column of a line takes that has marks and a style of its own, in bytes.
+	cellCost = 208
+
 	// What a byte earns, in cells that may be touched for it beside its own, and how much
 	// of it is kept: 64 KiB of the worst are drawn within 50 ms of a processor.
 	earned = 24

@@ -32,7 +32,7 @@ func (s *standing) resize(cols, rows int) {
 			}
 			lines = append(lines, make([]line, rows-s.rows-moved)...)
 		}
-		past := scrollback * (1 - n)
+		past := s.past * (1 - n)
 		lines = slices.Clone(lines[max(0, len(lines)-rows-past):])
 		for i := range lines {
 			lines[i].resize(s.cols, cols)

@@ -32,17 +32,30 @@ type Mirror struct {
 }
 
 // New makes a mirror of a blank terminal.
-func New(cols, rows int) *Mirror {
+func New(cols, rows int) *Mirror { return blank(cols, rows, scrollback) }
+
+// NewScreen makes one that keeps nothing of the past.
+func NewScreen(cols, rows int) *Mirror { return blank(cols, rows, 0) }
+
+// Cost is how many bytes a mirror of New takes at the most, whatever the device sends, and
+// ScreenCost one of NewScreen.
+func Cost(cols, rows int) int { return ScreenCost(cols, rows) + scrollback*max(1, cols)*cellCost }
+
+// ScreenCost is of both screens.
+func ScreenCost(cols, rows int) int { return 2 * max(1, cols) * max(1, rows) * cellCost }
+
+func blank(cols, rows, past int) *Mirror {
 	m := &Mirror{parser: ansi.NewParser(), budget: budget{credit: burst}}
 	m.parser.SetDataSize(1) // what strings say is not shown
 	m.parser.SetHandler(ansi.Handler{Print: m.print, Execute: m.execute, HandleCsi: m.control, HandleEsc: m.escape})
+	m.past = past
 	m.begin(max(1, cols), max(1, rows))
 	return m
 }
 
 // begin makes it blank.
 func (m *Mirror) begin(cols, rows int) {
-	m.standing = standing{cols: cols, rows: rows, modes: map[ansi.Mode]bool{}}
+	m.standing = standing{cols: cols, rows: rows, past: m.past, modes: map[ansi.Mode]bool{}}
 	m.lines[0] = make([]line, rows)
 	m.last = ""
 	m.defaultTabs()
@@ -99,6 +112,13 @@ func (m *Mirror) Snapshot() (cols, rows int, data []byte) {
 		data = s.draw()
 	})
 	return m.cols, m.rows, append(data, m.scan.rest()...)
+}
+
+// Lost is a snapshot of a terminal whose picture nobody has: it says so.
+func Lost(cols, rows int) []byte {
+	m := NewScreen(min(cols, 4*len(lost)), min(rows, 2))
+	m.lose()
+	return m.draw()
 }
 
 // guard survives a panic of the emulation.

@@ -23,6 +23,7 @@ type line struct {
 // standing is all that a terminal shows, and what decides how it goes on.
 type standing struct {
 	cols, rows int
+	past       int            // lines before the main screen that are kept
 	lines      [2][]line      // of each screen; the main one's with those of the past before
 	pos        [2]uv.Position // where each one's cursor is
 	pens       [2]*uv.Style   // as cells share them, and never changed
@@ -188,7 +189,7 @@ func (m *Mirror) scroll() {
 		return
 	}
 	lines, room := m.lines[0], []cell(nil)
-	if len(lines) >= m.rows+scrollback {
+	if len(lines) >= m.rows+m.past {
 		room = lines[0].cells[:0]
 		lines = lines[1:]
 	}

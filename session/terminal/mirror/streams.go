@@ -19,10 +19,17 @@ const (
 // a terminal is none. Not safe for concurrent use.
 type Streams struct {
 	open map[uint32]*Mirror // nil: it is open and not drawn
+	room func(was, now int) bool
 }
 
 // NewStreams makes the mirrors of a recording that begins. Close them.
-func NewStreams() *Streams { return &Streams{open: map[uint32]*Mirror{}} }
+func NewStreams() *Streams { return NewStreamsWithin(func(int, int) bool { return true }) }
+
+// NewStreamsWithin makes them where there is room: it is asked when a mirror changes its size
+// to so many bytes, and always gives less. What finds no room is known and not drawn.
+func NewStreamsWithin(room func(was, now int) bool) *Streams {
+	return &Streams{open: map[uint32]*Mirror{}, room: room}
+}
 
 // Take follows one event.
 func (s *Streams) Take(e session.Event) {
@@ -33,6 +40,7 @@ func (s *Streams) Take(e session.Event) {
 	one := s.open[e.Stream]
 	switch {
 	case e.Kind == session.ChannelClosed:
+		s.leave(e.Stream)
 		delete(s.open, e.Stream)
 	case one == nil:
 	case e.Kind == session.Output, e.Kind == session.ErrorOutput:
@@ -40,10 +48,12 @@ func (s *Streams) Take(e session.Event) {
 	case e.Kind == session.Resize:
 		var w session.WindowSize
 		if json.Unmarshal(e.Data, &w) == nil {
-			one.Resize(side(w.Cols, 80), side(w.Rows, 24))
-			if s.cells() > mostCells {
-				s.open[e.Stream] = nil
+			cols, rows := side(w.Cols, 80), side(w.Rows, 24)
+			if s.cells()-one.cols*one.rows+cols*rows > mostCells || !s.room(Cost(one.cols, one.rows), Cost(cols, rows)) {
+				s.leave(e.Stream)
+				return
 			}
+			one.Resize(cols, rows)
 		}
 	}
 }
@@ -57,8 +67,16 @@ func (s *Streams) opened(e session.Event) {
 		return
 	}
 	s.open[e.Stream] = nil
-	if cols, rows := side(c.Cols, 80), side(c.Rows, 24); len(s.open) <= mostOpen && s.cells()+cols*rows <= mostCells {
+	if cols, rows := side(c.Cols, 80), side(c.Rows, 24); len(s.open) <= mostOpen && s.cells()+cols*rows <= mostCells && s.room(0, Cost(cols, rows)) {
 		s.open[e.Stream] = New(cols, rows)
+	}
+}
+
+// leave draws a terminal no more.
+func (s *Streams) leave(stream uint32) {
+	if one := s.open[stream]; one != nil {
+		s.room(Cost(one.cols, one.rows), 0)
+		s.open[stream] = nil
 	}
 }
 
@@ -99,12 +117,15 @@ func (s *Streams) Snapshots() (all []session.Snapshot, complete bool) {
 // Forget draws what is open no more.
 func (s *Streams) Forget() {
 	for n := range s.open {
-		s.open[n] = nil
+		s.leave(n)
 	}
 }
 
 // Close forgets everything.
-func (s *Streams) Close() { clear(s.open) }
+func (s *Streams) Close() {
+	s.Forget()
+	clear(s.open)
+}
 
 // Checked compares the snapshots of a recording with what a replay from its beginning
 // draws. Hand it all events, and at each segment's end what is said to have stood at its
