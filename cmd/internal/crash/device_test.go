@@ -50,7 +50,7 @@ func (g *ground) device() {
 	_, port, _ := net.SplitHostPort(addr)
 	g.write("sshd/authorized_keys", string(pub))
 	g.write("sshd/device.sh", deviceScript)
-	g.write("sshd/config", fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nMaxStartups 100\n", port, dir, dir))
+	g.write("sshd/config", fmt.Sprintf("Port %s\nListenAddress 127.0.0.1\nHostKey %s/host\nAuthorizedKeysFile %s/authorized_keys\nStrictModes no\nUsePAM no\nPermitRootLogin yes\nPidFile none\nMaxStartups 100\nSubsystem sftp %s/%s\n", port, dir, dir, dir, liarProgram))
 	_ = os.MkdirAll("/run/sshd", 0o755)
 	cmd := exec.Command("/usr/sbin/sshd", "-D", "-e", "-f", filepath.Join(dir, "config"))
 	p, err := launch(cmd)
