@@ -100,6 +100,7 @@ func control() []attack {
 		{"an engineer guesses the operator's code", "24 tries of one grant", "agent/engine/shell", "^TestOnlyTheRightCodeOpens$"},
 		{"one engineer, vendor or scanner takes all that operators are asked", "8, a half and a quarter of 64; others are let in", "agent/engine", "^TestAskingsAreShared$"},
 		{"keys and clicks without end at a console whose scanner's state forbids it", "0 reach it, the picture goes on", "agent/engine/screen", "^TestNoKeyReachesAConsoleWhoseStateForbidsIt$"},
+		{"two people type and click at a real VNC console while the scanner's state forbids it", "0 keys or clicks heard by its X server", "agent/engine/screen", "^TestNoKeyReachesARealConsoleWhoseStateForbidsIt$"},
 		{"a scanner's device, a silent source or a restart that would permit what nobody declared", "only a person's word relaxes, and it ends", "agent/modality", "^TestADeviceNeverPermits$|^TestOneMoreSourceNeverRelaxes$|^TestTimeAloneNeverRelaxes$"},
 		{"a line of the agent that forgets the gate", "its connection sends nothing", "agent/device", "^TestNothingIsSentPastTheGate$"},
 		{"the same at a console", "no key, no movement, no text", "agent/engine/screen", "^TestNothingIsDonePastTheGate$"},
