@@ -86,7 +86,7 @@ func (t Target) meets(shown [sha256.Size]byte) (session.Known, error) {
 	}
 	if *held != shown {
 		return session.KnownRefused, session.Errorf(session.Refused, "the console shows another certificate than before: sha256:%x, and sha256:%x is held. Nothing was sent to it.", shown, *held).
-			WithNext(fmt.Sprintf("Ask who serves the console whether it was renewed: else somebody may stand in between. If it was, the hospital writes tls: {pin: \"sha256:%x\"} into its agent's configuration and reloads it.", shown))
+			WithNext("Ask who serves the console whether it was renewed: else somebody may stand in between. If it was, the hospital writes the new one as the service's pin (tls: {pin: …}) and reloads its agent.")
 	}
 	return session.KnownHeld, nil
 }
