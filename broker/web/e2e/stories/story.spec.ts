@@ -85,7 +85,7 @@ for (const [i, { look, asset, engineer }] of scenes.entries()) {
     await vendor.page.getByRole('button', { name: 'Extend', exact: true }).click();
     await vendor.page.getByLabel('Reason').fill('Fifteen minutes to watch the flow.');
     await vendor.page.getByRole('button', { name: /Ask to go on until/ }).click();
-    await expect(vendor.page.getByText('The hospital was asked for more time.').first()).toBeVisible();
+    await expect(vendor.page.getByText('The hospital was asked for more time', { exact: false }).first()).toBeVisible();
     await hospital.page.goto('/inbox');
     await hospital.page.getByRole('link', { name: new RegExp(engineer) }).first().click();
     const back = hospital.page.waitForURL(/\/done\//, { waitUntil: 'commit' });
