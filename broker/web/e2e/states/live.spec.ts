@@ -41,6 +41,17 @@ test('who is on which scanner', async ({ page }) => {
   });
 });
 
+test('who asks for more time is said at their session', async ({ page }) => {
+  const more = request({ id: 'R-' + 'd'.repeat(26), kind: 'extension', extends: session().id });
+  await mock(page, 'approver', { 'GET /assets': assets, 'GET /sessions': [session(), second], 'GET /requests': [...requests, more] });
+  await page.goto('/live');
+  await everyLook(page, 'live-longer', async () => {
+    await expect(page.getByText('asks for more time.')).toHaveCount(1);
+    await expect(page.getByRole('link', { name: 'Decide' })).toHaveAttribute('href', '/requests/' + more.id);
+    await expect(page.getByText(/Without an answer it ends at /)).toBeVisible();
+  });
+});
+
 test('a device that the agent cannot log in to is said in its words', async ({ page }) => {
   const no = { service: 'recon-ssh', at: at(-2), message: 'The device at recon-ssh of NGH-PETCT1 does not accept the login.', next: 'Ask the hospital to look at the password in the agent.' };
   await mock(page, 'approver', { 'GET /assets': assets, 'GET /sessions': [session({ no_device: no })], 'GET /requests': requests });
