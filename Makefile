@@ -71,6 +71,8 @@ everything: lint test attacks
 	CGO_ENABLED=1 $(GO) test -race -count=5 -shuffle=on -timeout 60m ./session/... ./agent/... ./broker/... ./recordings/...
 	SALLYPORT_PROVE=1 CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 60m ./recordings ./recordings/exchange ./recordings/replay/... ./broker/audit ./session/files
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -timeout 60m -run '^TestClients$$' ./cmd/internal/stories
+	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 30m -run '^TestALongRecordingOpensAtOnce$$' ./cmd/internal/player
+	cd broker/web && SALLYPORT_PROVE=1 npx playwright test --project=stories seek
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 60m ./cmd/internal/scale
 	SALLYPORT_PROVE=1 $(GO) test -count=1 -v -timeout 10m -run '^TestCallsBesideMuch$$' ./broker/access
 	$(GO) test -count=1 -timeout 60m -run '^TestLifeOfAGrant$$' ./agent -rapid.checks=2000

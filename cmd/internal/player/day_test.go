@@ -1,12 +1,16 @@
 package player
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
+	"crypto/sha256"
+	"fmt"
 	"image"
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +35,16 @@ type day struct {
 	rec     *recordings.Writer
 	encoder *frames.Encoder
 	client  *vnc.Client
+	began   time.Time
+	looks   []look // that are still to come
+	seen    []look
+	now     []byte // what the screen shows, as a canvas has it
+}
+
+// look is what the framebuffer held at a moment, while it was live.
+type look struct {
+	At     int64  `json:"at"` // microseconds from the beginning
+	SHA256 string `json:"sha256"`
 }
 
 const dayStream = 1
@@ -39,13 +53,14 @@ const dayStream = 1
 // so many between.
 type pace struct{ work, rest int }
 
-// recordDay records so long a session into dir. It is called in a bubble.
-func recordDay(t *testing.T, dir string, head recordings.Header, long time.Duration, how pace) {
+// recordDay records so long a session into dir, and tells what its screen showed at so many
+// moments. It is called in a bubble.
+func recordDay(t *testing.T, dir string, head recordings.Header, long time.Duration, how pace, looks int) []look {
 	_, key, err := ed25519.GenerateKey(nil)
 	must(t, err)
 	input, err := age.GenerateX25519Identity()
 	must(t, err)
-	d := &day{t: t, encoder: frames.NewEncoder()}
+	d := &day{t: t, encoder: frames.NewEncoder(), began: time.Now(), looks: looksInto(long, looks)}
 	d.rec, err = recordings.Create(dir, head, recordings.Options{Signer: key, InputRecipient: input.Recipient().String(), Picture: frames.NewPicture()})
 	must(t, err)
 	d.record(session.ChannelOpened, []byte(`{"type":"control"}`))
@@ -67,8 +82,38 @@ func recordDay(t *testing.T, dir string, head recordings.Header, long time.Durat
 	<-ran
 	cancel()
 	must(t, <-served)
+	d.looked(long)
 	d.record(session.ChannelClosed, nil)
 	must(t, d.rec.Close(session.Completed))
+	return d.seen
+}
+
+// looksInto are moments of a session, anywhere in it, in their order. They are between two
+// milliseconds, at which things happen, and after the first picture.
+func looksInto(long time.Duration, n int) []look {
+	r := rand.New(rand.NewPCG(1, 8))
+	all := make([]look, n)
+	for i := range all {
+		all[i].At = 1_000_000 + 1000*r.Int64N(long.Milliseconds()-2000) + 500
+	}
+	slices.SortFunc(all, func(a, b look) int { return cmp.Compare(a.At, b.At) })
+	return all
+}
+
+// looked keeps what the screen has shown at the moments until now.
+func (d *day) looked(until time.Duration) {
+	for ; len(d.looks) > 0 && d.looks[0].At < until.Microseconds(); d.looks = d.looks[1:] {
+		d.seen = append(d.seen, look{d.looks[0].At, fmt.Sprintf("%x", sha256.Sum256(d.now))})
+	}
+}
+
+// canvas is what a browser's canvas holds of pixels.
+func canvas(to []byte, pix []uint32) []byte {
+	to = to[:0]
+	for _, p := range pix {
+		to = append(to, byte(p>>16), byte(p>>8), byte(p), 0xff)
+	}
+	return to
 }
 
 func must(t testing.TB, err error) {
@@ -86,6 +131,7 @@ func (d *day) record(kind session.EventKind, data []byte) {
 
 // Keep implements screen.Keeper, as the agent's does.
 func (d *day) Keep(c screen.Change) error {
+	d.looked(time.Since(d.began))
 	if c.Resized {
 		d.record(session.ScreenSize, frames.SizeData(c.Size, c.Hidden))
 	}
@@ -93,6 +139,7 @@ func (d *day) Keep(c screen.Change) error {
 	if err == nil && c.Cursor != nil {
 		d.record(session.ScreenCursor, frames.CursorData(frames.Cursor{Size: c.Cursor.Size, Hot: c.Cursor.Hot, Pix: c.Cursor.Pix}))
 	}
+	d.now = canvas(d.now, c.Pix)
 	return err
 }
 

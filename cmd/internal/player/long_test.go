@@ -39,7 +39,7 @@ func TestALongRecordingOpensAtOnce(t *testing.T) {
 	if os.Getenv("SALLYPORT_PROVE") != "" {
 		long = 8 * time.Hour
 	}
-	synctest.Test(t, func(t *testing.T) { recordDay(t, dir, dayHeader(), long, pace{1, 8}) })
+	synctest.Test(t, func(t *testing.T) { recordDay(t, dir, dayHeader(), long, pace{1, 8}, 0) })
 	file, size := assembled(t, dir)
 	src := &counted{ReaderAt: file}
 	r, err := recordings.Open(src, size)

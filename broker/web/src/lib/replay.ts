@@ -4,7 +4,8 @@
 import type { Kind, ModalityState, Replay, ReplayPart } from './types';
 
 const held = 48 << 20; // characters of parts in memory
-const apart = 80; // milliseconds between two that are fetched: the broker answers so many calls
+const apart = 80; // milliseconds between two that are fetched: the broker answers so many calls,
+const atOnce = 6; // and as many more as this where nothing was asked before
 const far = 16; // parts between the beginning of a command and a moment of it
 const idleFrom = 2e6;
 const idleTo = 0.5e6;
@@ -63,7 +64,7 @@ export class Parts {
     if (!asked) {
       asked = this.turn()
         .then(() => {
-          this.#free = performance.now() + apart;
+          this.#free = Math.max(this.#free, performance.now() - atOnce * apart) + apart;
           return this.#fetch(which);
         })
         .then((p) => this.#keep(p));
