@@ -312,7 +312,6 @@ test('a jump into what full-screen programs drew: the same as from the beginning
     return 1000 * Math.floor((from + share * (to - from)) / 1000);
   };
   const moments = worked.parts.flatMap((_, n) => [inside(n, 0), inside(n, 0.3), inside(n, 0.9)]);
-  expect(moments.length).toBe(30);
   expect(worked.parts.length).toBeGreaterThan(7);
   const seen: string[][] = [];
   for (const parts of [[through], worked.parts]) {
@@ -327,7 +326,7 @@ test('a jump into what full-screen programs drew: the same as from the beginning
     }).all);
     await page.goto('about:blank');
     await page.goto(`/recordings/${vid}#t=5`);
-    await expect(shown(page)).toContainText('bunzip2');
+    await expect(shown(page)).toContainText('Also: cat cd date');
     const all = [];
     for (const t of [...moments].reverse()) all.push(await picture(page, t)); // backwards: each begins anew
     seen.push(all);

@@ -7,6 +7,8 @@ import type { Kind, ReplayPart } from './types';
 const slice = 8 << 10; // bytes written at once
 const queue = 128 << 10; // bytes that wait to be written
 
+const cursor = '\x1b[?47l'; // on the screen that is there: this terminal shows no cursor before it was asked for a screen once
+
 const side = (n: number, least: number) => Math.min(1000, Math.max(least, n));
 function size(data: string): [number, number] {
   const m = /^(\d{1,4})x(\d{1,4})$/.exec(data);
@@ -38,7 +40,7 @@ export class Feed implements Stage {
     }
     if (kind !== 'c' && kind !== 'r') return 0;
     await this.flush();
-    if (kind === 'c') this.#term.reset();
+    if (kind === 'c') this.#begin();
     if (data) refit(this.#term, ...size(data));
     return 0;
   }
@@ -47,10 +49,15 @@ export class Feed implements Stage {
   async stand(p: ReplayPart, stream: number | null): Promise<void> {
     const s = p.screens.find((x) => x.stream === stream);
     await this.flush();
-    this.#term.reset();
+    this.#begin();
     if (!s) return;
     refit(this.#term, side(s.cols, 2), side(s.rows, 1));
     await write(this.#term, decode(s.draw));
+  }
+
+  #begin(): void {
+    this.#term.reset();
+    this.#term.write(cursor);
   }
 
   async flush(): Promise<void> {
