@@ -1,6 +1,7 @@
 package recordings
 
 import (
+	"bufio"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/sha256"
@@ -9,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"hash/crc32"
+	"io"
 
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
@@ -214,4 +216,37 @@ func (s *scanner) headed(f frame) error {
 		s.heads(h)
 	}
 	return nil
+}
+
+// eachFrame calls f with one whole frame after another, which is valid until f returns.
+func eachFrame(in io.Reader, f func(b []byte) error) error {
+	r := bufio.NewReaderSize(in, frameHead+maxFrameData+frameCheck)
+	for {
+		head, err := r.Peek(frameHead)
+		if err == io.EOF && len(head) == 0 {
+			return nil
+		}
+		if err != nil {
+			return orShort(err)
+		}
+		n := binary.BigEndian.Uint32(head)
+		if n > maxFrameData {
+			return errShort
+		}
+		b, err := r.Peek(frameHead + int(n) + frameCheck)
+		if err != nil {
+			return orShort(err)
+		}
+		if err := f(b); err != nil {
+			return err
+		}
+		_, _ = r.Discard(len(b))
+	}
+}
+
+func orShort(err error) error {
+	if err == io.EOF {
+		return errShort
+	}
+	return err
 }

@@ -14,7 +14,8 @@ import (
 // Picture draws what the streams of a recording look like, from what was recorded. The
 // Writer calls it from one goroutine, which no Record waits for.
 type Picture interface {
-	// Take draws an event; typed input and other sealed events are left out.
+	// Take draws an event, whose data is valid until it returns; typed input and other
+	// sealed events are left out.
 	Take(session.Event)
 	// Snapshots are what stands. complete tells whether that is everything that who
 	// begins here has to know. While there are none, and it is complete, nothing is
@@ -164,30 +165,26 @@ func (p *painter) take(d disk, index uint32, behind bool) error {
 	if err != nil {
 		return fmt.Errorf("draw segment %d: %w", index, err)
 	}
-	plain, err := p.unpack.unpack(desc, part[segmentHead:])
-	if err != nil {
-		return err
-	}
 	if behind {
 		p.picture.Forget()
 	}
-	for len(plain) >= frameHead+frameCheck {
-		n := frameHead + uint64(binary.BigEndian.Uint32(plain))
-		if n+frameCheck > uint64(len(plain)) {
-			return errShort
+	in, err := p.unpack.stream(desc, part[segmentHead:])
+	if err != nil {
+		return err
+	}
+	defer func() { _ = p.unpack.zstd.Reset(nil) }()
+	return eachFrame(in, func(b []byte) error {
+		if isEvent(b[4]) && b[5] == 0 {
+			p.picture.Take(session.Event{Kind: session.EventKind(b[4]), Stream: binary.BigEndian.Uint32(b[6:]),
+				At: int64(binary.BigEndian.Uint64(b[10:])), Data: b[frameHead : len(b)-frameCheck]})
 		}
-		if isEvent(plain[4]) && plain[5] == 0 {
-			p.picture.Take(session.Event{Kind: session.EventKind(plain[4]), Stream: binary.BigEndian.Uint32(plain[6:]),
-				At: int64(binary.BigEndian.Uint64(plain[10:])), Data: plain[frameHead:n]})
-		}
-		plain = plain[n+frameCheck:]
 		select {
 		case <-p.stop:
 			return errors.New("the recording is over")
 		default:
+			return nil
 		}
-	}
-	return nil
+	})
 }
 
 // frames are what stands now.

@@ -111,6 +111,9 @@ func (b *binder) packed(s *openSegment) (descriptor, error) {
 		return descriptor{}, errors.New("the open segment on disk is not what was written")
 	}
 	_, d, err := b.packer.pack(b.signer, s.closed, plain)
+	if cap(plain) > 2*segmentBytes { // bulk: the next one may be small
+		b.packer.read = nil
+	}
 	return d, err
 }
 

@@ -1,6 +1,7 @@
 package recordings
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ed25519"
 	"crypto/sha256"
@@ -224,4 +225,15 @@ func (u unpacker) unpack(d descriptor, stored []byte) ([]byte, error) {
 		return nil, errors.New("it unpacks to another length than was signed")
 	}
 	return plain, nil
+}
+
+// stream is unpack without a place for all of it at once.
+func (u unpacker) stream(d descriptor, stored []byte) (io.Reader, error) {
+	if d.codec == codecRaw {
+		return bytes.NewReader(stored), nil
+	}
+	if err := u.zstd.Reset(bytes.NewReader(stored)); err != nil {
+		return nil, fmt.Errorf("it does not unpack: %w", err)
+	}
+	return io.LimitReader(u.zstd, int64(d.plain)), nil
 }

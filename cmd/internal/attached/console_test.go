@@ -32,9 +32,14 @@ type console struct {
 // done to it alone.
 func startConsole(t *testing.T, cfg simulator.ConsoleConfig) *console {
 	t.Helper()
+	return startConsoleAt(t, cfg, func() time.Time { return time.Date(2026, 11, 23, 12, 4, 51, 0, time.UTC) })
+}
+
+func startConsoleAt(t *testing.T, cfg simulator.ConsoleConfig, now func() time.Time) *console {
+	t.Helper()
 	s, err := simulator.New(simulator.Config{
 		Asset: session.Asset{Name: scanner, Label: "Helion 64", Modality: "PT/CT"}, Dir: t.TempDir(), Pace: -1, Seed: 7, Password: "not used here",
-		Now: func() time.Time { return time.Date(2026, 11, 23, 12, 4, 51, 0, time.UTC) },
+		Now: now,
 	})
 	must(t, err)
 	c, err := s.Console(cfg)

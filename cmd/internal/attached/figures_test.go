@@ -159,9 +159,12 @@ func processor(t *testing.T, pid int) float64 {
 	return (ticks[0] + ticks[1]) / second
 }
 
-// hours is what an hour of the demonstration's console costs on record: idle, and worked at.
+// hours is what an hour of a console costs on record: idle, and worked at. Its clock runs, and
+// says that it is night: a scanner that scans is not idle.
 func hours(t *testing.T) {
-	ready := demo(t)
+	night, began := time.Date(2026, 11, 23, 2, 4, 51, 0, time.UTC), time.Now()
+	c := startConsoleAt(t, simulator.ConsoleConfig{}, func() time.Time { return night.Add(time.Since(began)) })
+	ready := demo(t, "--agent-config", assets(t, "", map[string]string{scanner: "port: " + c.port}))
 	engineer, approver := signIn(t, ready.Web, "engineer"), signIn(t, ready.Web, "approver")
 	key, id := agreedOn(engineer, approver, scanner, "console-vnc", session.Control)
 	w := engineer.look(key, id, scanner, "console-vnc")
