@@ -54,7 +54,7 @@ const (
 	// was, so that drawing costs little where little happens, and after so many segments at
 	// the latest, which is what a player reads at the most to begin.
 	consoleEvery    = 4
-	consoleSegments = 60
+	consoleSegments = 120
 
 	probeBytes = 16 << 10 // of a segment that are packed, at three places, to see whether it shrinks
 )
