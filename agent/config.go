@@ -182,6 +182,7 @@ func (c *Config) Validate() error {
 	if err := c.Console.Check("$.console"); err != nil {
 		v.errs = append(v.errs, err)
 	}
+	v.signIn(c)
 	v.assets(c.Assets)
 	v.passkeys(c)
 	return errors.Join(v.errs...)

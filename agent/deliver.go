@@ -116,6 +116,14 @@ func (d *deliveries) request(ctx context.Context, in link.Deliver) (link.Verdict
 }
 
 func (d *deliveries) approval(ctx context.Context, in link.Deliver) (link.Verdict, error) {
+	return d.approve(ctx, in, d.ledger.AddApproval)
+}
+
+// keep puts a receipt beside the others of a grant: package ledger's AddApproval, or ApproveHere.
+type keep func(rid session.ID, grantDoc []byte, r grant.Receipt) ([]grant.Receipt, error)
+
+// approve takes an approval, wherever it was given.
+func (d *deliveries) approve(ctx context.Context, in link.Deliver, keep keep) (link.Verdict, error) {
 	// The bytes only say which request is meant; what counts is what we stored.
 	named, err := grant.ParseRequest(in.Request)
 	if err != nil {
@@ -137,7 +145,7 @@ func (d *deliveries) approval(ctx context.Context, in link.Deliver) (link.Verdic
 	if err := d.useful(named, pending, in.Grant, receipt, now); err != nil {
 		return link.Verdict{}, err
 	}
-	approvals, err := d.ledger.AddApproval(rid, in.Grant, receipt)
+	approvals, err := keep(rid, in.Grant, receipt)
 	if err != nil {
 		return link.Verdict{}, err
 	}

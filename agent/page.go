@@ -20,10 +20,14 @@ import (
 const pageCertificate = "console.pem" // which the agent makes, in its state directory
 
 func (a *Agent) page() page.Config {
-	return page.Config{
+	c := page.Config{
 		Settings: a.rules.Load().Console, Kept: a.state.path(pageCertificate), Controls: controls{a}, States: controls{a}, Consents: controls{a}, Board: a.board,
 		Picture: a.picture, Now: a.now, Log: a.log,
 	}
+	if c.Settings.SignIn.Client != "" {
+		c.Provider, c.Decisions = decisions{a}, decisions{a}
+	}
+	return c
 }
 
 // picture is what a session's console shows, with its masks, as PNG; nil where none is open.

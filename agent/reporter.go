@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -26,6 +27,7 @@ type reporter struct {
 	send      func(context.Context, link.SessionReport) error
 	stuck     func() []spool.Trouble         // what cannot be stored; nil: nothing is uploaded
 	standings func() []session.AssetStanding // of all scanners; nil: there are none to tell of
+	answers   answers                        // that were given here; nil: none are
 	log       *slog.Logger
 	wake      chan struct{}
 
@@ -39,6 +41,12 @@ type reporter struct {
 type book interface {
 	Report(id session.ID) (uint64, error)
 	Keys(id session.ID) int
+}
+
+// answers are what people said to requests at the agent, until the broker has heard it.
+type answers interface {
+	owed() ([]link.Answer, error)
+	told(link.Answer) error
 }
 
 func newReporter(b book, protocol func(asset, service string) session.Protocol, send func(context.Context, link.SessionReport) error, log *slog.Logger) *reporter {
@@ -127,7 +135,33 @@ func (r *reporter) run(ctx context.Context) error {
 	}
 }
 
+// answer tells what people said here, before what came of it: the broker knows a grant that
+// was approved here by that alone. What it will never take is not told again.
+func (r *reporter) answer(ctx context.Context) {
+	if r.answers == nil {
+		return
+	}
+	owed, err := r.answers.owed()
+	for _, x := range owed {
+		err2 := r.send(ctx, link.SessionReport{Answer: &x})
+		switch session.KindOf(err2) {
+		case session.Unreachable, session.Internal:
+			if err2 != nil {
+				r.log.Debug("an answer is not delivered yet", "request", x.Request, "err", err2)
+				return
+			}
+		case session.Invalid, session.Refused, session.Denied, session.Expired:
+			r.log.Warn("the broker does not take an answer that was given here", "request", x.Request, "err", err2)
+		}
+		err = errors.Join(err, r.answers.told(x))
+	}
+	if err != nil {
+		r.log.Error("answers that were given here cannot be read or crossed out", "err", err)
+	}
+}
+
 func (r *reporter) flush(ctx context.Context) {
+	r.answer(ctx)
 	for _, rep := range r.pending() {
 		if err := r.deliver(ctx, rep); err != nil {
 			r.log.Debug("report not delivered yet", "session", rep.Session, "err", err)

@@ -18,7 +18,9 @@ func requested(entries []ledger.Entry, assets []Asset, needed func(asset string)
 	for _, e := range slices.Backward(entries) {
 		i := slices.IndexFunc(assets, func(x Asset) bool { return x.Name == e.Asset })
 		if e.Status == session.Pending && i >= 0 {
-			all = append(all, requestOf(e, assets[i].Policy.zone(), needed(e.Asset)))
+			r := requestOf(e, assets[i].Policy.zone(), needed(e.Asset))
+			r.Here = len(assets[i].Policy.Accept.Approver) == 0 || slices.Contains(assets[i].Policy.Accept.Approver, session.Console)
+			all = append(all, r)
 		}
 	}
 	return all

@@ -110,6 +110,9 @@ func (b *Broker) awaitOnline(ctx context.Context, a arrival) bool {
 }
 
 func (b *Broker) Report(ctx context.Context, site, agent string, r link.SessionReport) error {
+	if r.Answer != nil {
+		return b.access.ReportAnswer(ctx, site, agent, *r.Answer)
+	}
 	if len(r.Assets) > 0 {
 		return b.access.ReportStandings(ctx, site, agent, r.Assets)
 	}

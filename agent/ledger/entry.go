@@ -105,7 +105,7 @@ func (r record) check() error {
 	case !open && len(r.Sections) > 0:
 		return errRecord("critical sections without a session")
 	}
-	return errors.Join(r.checkFrozen(), r.checkConsent())
+	return errors.Join(r.checkFrozen(), r.checkConsent(), r.checkHere())
 }
 
 func (r record) pendingView() Pending {

@@ -119,17 +119,27 @@ func (l *Ledger) PendingRequest(rid session.ID) (Pending, error) {
 // AddApproval keeps the receipt that grant.Verifier.CheckApproval gave, and returns
 // all receipts for this grant document, in the order in which they came. A person
 // counts once. Another grant document for the same request takes the place of the
-// earlier one and starts the count anew.
+// earlier one and starts the count anew, unless that was given here.
 func (l *Ledger) AddApproval(rid session.ID, grantDoc []byte, r grant.Receipt) ([]grant.Receipt, error) {
+	return l.addApproval(rid, grantDoc, r, false)
+}
+
+func (l *Ledger) addApproval(rid session.ID, grantDoc []byte, r grant.Receipt, atAgent bool) ([]grant.Receipt, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	e, err := l.find(rid)
 	if err != nil {
 		return nil, err
 	}
+	if err := e.sameTerms(grantDoc, r.Received, atAgent); err != nil {
+		return nil, err
+	}
 	next, changed, err := e.approve(grantDoc, r)
 	if err != nil {
 		return nil, err
+	}
+	if changed && atAgent {
+		next.Here = append(slices.Clone(next.Here), here{By: r.Person.Identity})
 	}
 	if changed {
 		if err := l.gidFree(next.Grant, rid); err != nil {

@@ -49,8 +49,15 @@ type record struct {
 	Activations []activation `json:"activations,omitempty"`
 	Extensions  []extension  `json:"extensions,omitempty"`
 	during
+	said
+}
+
+// said is what people of the hospital said at the agent itself; see here.go.
+type said struct {
 	// Consent is the operator's, with which the session was opened.
 	Consent *session.Consented `json:"consent,omitempty"`
+	Here    []here             `json:"here,omitempty"`
+	Denied  *denial            `json:"denied,omitempty"`
 }
 
 // during is what happens while a session lives.
@@ -89,7 +96,7 @@ func (e *entry) approve(grantDoc []byte, r grant.Receipt) (next record, changed 
 	if same {
 		next.Approvals = append(slices.Clone(next.Approvals), r)
 	} else {
-		next.Grant, next.Approvals = slices.Clone(grantDoc), []grant.Receipt{r}
+		next.Grant, next.Approvals, next.Here = slices.Clone(grantDoc), []grant.Receipt{r}, nil
 	}
 	return next, true, nil
 }

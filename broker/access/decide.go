@@ -68,7 +68,7 @@ func (a *Access) Approve(ctx context.Context, c Caller, id string, raw []byte, p
 		}
 		return Request{}, false, said(v)
 	}
-	return a.approved(ctx, c, r.id, raw, p, v)
+	return a.approved(ctx, c.Who(), r.id, raw, proof{Token: p.Token, Salt: p.Salt}, v)
 }
 
 // mayDecide loads a request for somebody who decides about it.
@@ -156,9 +156,9 @@ func (a *Access) unpin(ctx context.Context, id session.ID, raw []byte) error {
 
 // approved records the agent's yes. If the request was denied or withdrawn in the
 // meantime, that wins: the agent is told to take the grant back.
-func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []byte, p grant.Proof, v link.Verdict) (Request, bool, error) {
+func (a *Access) approved(ctx context.Context, by session.Person, id session.ID, raw []byte, p proof, v link.Verdict) (Request, bool, error) {
 	ctx = context.WithoutCancel(ctx) // the agent said yes; a caller that hangs up does not undo it
-	if err := a.enterApproval(ctx, c, id, raw, v); err != nil {
+	if err := a.enterApproval(ctx, by, id, raw, p, v); err != nil {
 		return Request{}, false, err // the pin stays: approving again finds the agent's yes
 	}
 	if g, err := grant.ParseGrant(raw); err != nil {
@@ -171,16 +171,17 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 		if string(r.Answer.Grant) != string(raw) {
 			return session.Errorf(session.Internal, "the pinned grant of %s changed under an approval", id.Request())
 		}
-		if late = false; r.approvedWith(raw, p) {
+		if late = false; r.approvedWith(raw, grant.Proof{Token: p.Token, Salt: p.Salt}) {
 			return nil
 		}
 		r.Answer.InFlight--
 		late = !r.Answer.Denied.IsZero() || !r.Answer.Withdrawn.IsZero()
 		if late {
-			r.Owed = &debt{By: c.Who()}
+			r.Owed = &debt{By: by}
 			return nil
 		}
-		r.Answer.Approvals = append(r.Answer.Approvals, proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v), Class: a.classOf(p.Token)})
+		p.By, p.Received, p.Class = by, a.received(v), a.classOf(p.Token)
+		r.Answer.Approvals = append(r.Answer.Approvals, p)
 		r.Answer.Count = max(r.Answer.Count, v.Count)
 		r.Answer.Needed = max(v.Needed, 1)
 		if v.Admitted && r.Answer.Granted.IsZero() {
@@ -204,14 +205,14 @@ func (a *Access) approved(ctx context.Context, c Caller, id session.ID, raw []by
 		a.extended(ctx, r)
 	}
 	if v.Admitted && !r.Answer.Granted.IsZero() {
-		a.notify(ctx, NoticeApproved, r, c.Who())
+		a.notify(ctx, NoticeApproved, r, by)
 	}
-	a.log.Info("approval", "request", id.Request(), "user", c.Who().Sub, "target", r.target(), "admitted", v.Admitted)
+	a.log.Info("approval", "request", id.Request(), "user", by.Sub, "target", r.target(), "admitted", v.Admitted)
 	return r.view(a.now()), !r.Answer.Granted.IsZero(), nil
 }
 
 // enterApproval writes an approval into the audit log, and the grant that it completed.
-func (a *Access) enterApproval(ctx context.Context, c Caller, id session.ID, raw []byte, v link.Verdict) error {
+func (a *Access) enterApproval(ctx context.Context, by session.Person, id session.ID, raw []byte, p proof, v link.Verdict) error {
 	r, err := a.fetch(ctx, id)
 	if err != nil {
 		return err
@@ -221,7 +222,10 @@ func (a *Access) enterApproval(ctx context.Context, c Caller, id session.ID, raw
 		return err
 	}
 	details := map[string]string{"document": hashed(string(raw)), "approvals": strconv.Itoa(v.Count), "needed": strconv.Itoa(v.Needed)}
-	events := []witness.Event{r.event(witness.Approved, c.Who(), details)}
+	if p.Here {
+		details["told-by"], details["where"] = "the agent's report", "the agent's own page"
+	}
+	events := []witness.Event{r.event(witness.Approved, by, details)}
 	if v.Admitted {
 		events = append(events, r.event(witness.Granted, session.Person{}, details))
 	}
@@ -242,7 +246,7 @@ func (a *Access) Deny(ctx context.Context, c Caller, id string, reason string) (
 	if err := explained(reason); err != nil {
 		return Request{}, err
 	}
-	r, err = a.close(ctx, r.id, c, witness.Denied, a.denial(c, reason))
+	r, err = a.close(ctx, r.id, c.Who(), witness.Denied, a.denial(c.Who(), reason))
 	if err != nil {
 		return Request{}, err
 	}
@@ -260,12 +264,12 @@ func explained(reason string) error {
 }
 
 // denial is what saying no changes of a request.
-func (a *Access) denial(c Caller, reason string) func(*record) error {
+func (a *Access) denial(by session.Person, reason string) func(*record) error {
 	return func(r *record) error {
 		if err := stillOpen(*r, a.now()); err != nil {
 			return err
 		}
-		r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), c.Who(), reason
+		r.Answer.Denied, r.Answer.DeniedBy, r.Answer.DenyReason = a.utc(), by, reason
 		return nil
 	}
 }
@@ -279,7 +283,7 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id string) (Request, er
 	if c.Who().Identity != r.Engineer.Identity {
 		return Request{}, refusal(session.Denied, "Deny it instead.", "Only its engineer takes a request back.")
 	}
-	r, err = a.close(ctx, r.id, c, witness.Withdrawn, func(r *record) error {
+	r, err = a.close(ctx, r.id, c.Who(), witness.Withdrawn, func(r *record) error {
 		switch s := r.status(a.now()); {
 		case s == session.Pending, s == session.Approved && r.Session.Opened.IsZero():
 			r.Answer.Withdrawn = a.utc()
@@ -298,8 +302,8 @@ func (a *Access) Withdraw(ctx context.Context, c Caller, id string) (Request, er
 }
 
 // close records that a request is over and tells the agent, now or later.
-func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string, change func(*record) error) (record, error) {
-	r, err := a.conclude(ctx, id, c, what, change)
+func (a *Access) close(ctx context.Context, id session.ID, by session.Person, what string, change func(*record) error) (record, error) {
+	r, err := a.conclude(ctx, id, by, what, change)
 	if err == nil {
 		a.settle(ctx, r)
 	}
@@ -307,12 +311,12 @@ func (a *Access) close(ctx context.Context, id session.ID, c Caller, what string
 }
 
 // conclude records that a request is over; the agent is owed the news.
-func (a *Access) conclude(ctx context.Context, id session.ID, c Caller, what string, change func(*record) error) (record, error) {
+func (a *Access) conclude(ctx context.Context, id session.ID, by session.Person, what string, change func(*record) error) (record, error) {
 	before, err := a.fetch(ctx, id)
 	if err != nil {
 		return record{}, err
 	}
-	event := before.event(what, c.Who(), nil)
+	event := before.event(what, by, nil)
 	if err := change(&before); err != nil { // what is refused anyway is no event
 		return record{}, err
 	}
@@ -321,7 +325,7 @@ func (a *Access) conclude(ctx context.Context, id session.ID, c Caller, what str
 		if err := change(r); err != nil {
 			return err
 		}
-		r.Owed = &debt{By: c.Who()}
+		r.Owed = &debt{By: by}
 		return nil
 	})
 	if err == nil {

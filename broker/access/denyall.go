@@ -41,7 +41,7 @@ func (a *Access) DenyAll(ctx context.Context, c Caller, site string, who session
 	ctx = context.WithoutCancel(ctx) // a caller that hangs up does not keep the door open
 	out, denied := Denied{Requests: []string{}}, make([]record, 0, len(waiting))
 	for _, r := range waiting {
-		r, err := a.conclude(ctx, r.id, c, witness.Denied, a.denial(c, reason))
+		r, err := a.conclude(ctx, r.id, c.Who(), witness.Denied, a.denial(c.Who(), reason))
 		switch {
 		case err == nil:
 			denied = append(denied, r)

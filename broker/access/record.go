@@ -53,6 +53,7 @@ type proof struct {
 	Received time.Time      `json:"received"` // by the agent
 
 	Class session.ClientClass `json:"class,omitempty"` // of the client that its audience names
+	Here  bool                `json:"here,omitempty"`  // given on the agent's own page, which told of it
 }
 
 // answer is what came of a request.

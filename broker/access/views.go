@@ -52,7 +52,8 @@ type Request struct {
 type Approved struct {
 	By    session.Person      `json:"by"`
 	Class session.ClientClass `json:"class"`
-	At    time.Time           `json:"at"` // received by the agent
+	At    time.Time           `json:"at"`             // received by the agent
+	Page  bool                `json:"page,omitempty"` // on the agent's own page, in the hospital
 }
 
 // Proposal is another window for a request, by an approver.
@@ -317,7 +318,7 @@ func (r record) view(now time.Time) Request {
 		}
 	}
 	for _, p := range r.Answer.Approvals {
-		v.Approved = append(v.Approved, Approved{By: p.By, Class: p.Class, At: p.Received.UTC()})
+		v.Approved = append(v.Approved, Approved{By: p.By, Class: p.Class, At: p.Received.UTC(), Page: p.Here})
 	}
 	if r.extension() {
 		if id, err := session.ParseText(q.Parent); err == nil {

@@ -44,8 +44,17 @@ func (p *program) requestFacts(r api.Request, on api.Asset) [][2]string {
 		{"Request", r.ID}, {"Scanner", fullName(r.Site, r.Asset, "")}, {"Services", strings.Join(r.Services, ", ")}, {"Class", string(r.Class)},
 		{"May", may(r.Channels, r.Class)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
 		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
-		{"Scanner is", standing}, {"Operator", wording.Consent(on.Consent)}, {"The class", strings.Join(classMeans(on, r.Class), " ")}, {"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends},
+		{"Scanner is", standing}, {"Operator", wording.Consent(on.Consent)}, {"The class", strings.Join(classMeans(on, r.Class), " ")}, {"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends}, {"Approved by", p.approvedBy(r)},
 		{"Engineer", called(r.Engineer)},
 		{"Reason", r.Reason}, {"Work order", r.WorkOrder}, {"Asked", p.local(r.Created)}, {"Grant", started},
 	}
+}
+
+// approvedBy says who approved, when and where.
+func (p *program) approvedBy(r api.Request) string {
+	var all []string
+	for _, x := range r.Approved {
+		all = append(all, fmt.Sprintf("%s, %s, %s", called(x.By), p.local(x.At), wording.ApprovedOn(x.Class, x.Page)))
+	}
+	return strings.Join(all, "; ")
 }

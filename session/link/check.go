@@ -101,6 +101,9 @@ func (h Hello) checkFor(p Peer) error {
 }
 
 func (r SessionReport) check() error {
+	if r.Answer != nil {
+		return r.checkAnswer()
+	}
 	if len(r.Assets) > 0 {
 		return r.checkAssets()
 	}
@@ -120,6 +123,28 @@ func (r SessionReport) check() error {
 		if !rec.Protocol.Known() {
 			return invalid("a report about a recording of an unknown protocol")
 		}
+	}
+	return nil
+}
+
+// checkAnswer refuses what says more than one answer, or neither yes nor no.
+func (r SessionReport) checkAnswer() error {
+	x := *r.Answer
+	if r.Session != "" || r.Request != "" || r.Seq != 0 || r.Asset != "" || r.Service != "" || len(r.Recordings)+len(r.Assets) > 0 {
+		return invalid("a report about an answer and about something else")
+	}
+	if _, err := session.ParseRequestID(x.Request); err != nil {
+		return invalid("an answer to something that is not a request")
+	}
+	by := len(x.By.Iss) <= maxIdentity && len(x.By.Sub) <= maxIdentity && len(x.By.Email) <= maxIdentity && len(x.By.Name) <= maxIdentity && x.By.Sub != ""
+	approves, denies := len(x.Grant) > 0, x.Reason != ""
+	switch {
+	case !by || x.At.IsZero():
+		return invalid("an answer of nobody, or at no time")
+	case approves == denies || approves != (len(x.Salt) == 32) || approves != (x.Token != "") || !approves && x.Admitted:
+		return invalid("an answer that is neither yes nor no")
+	case len(x.Grant) > maxAnswer || len(x.Reason) > maxAnswer || len(x.Token) > maxAnswerToken || x.Count < 0 || x.Needed < 0:
+		return invalid("an overlong answer")
 	}
 	return nil
 }

@@ -36,18 +36,20 @@ const (
 
 // Of one side.
 const (
-	maxJoin      = 4 << 10                // bytes of a join token
-	maxHead      = 1 << 10                // bytes of a put that is a recording's head
-	maxIdentity  = 512                    // bytes of an issuer, and of its name for somebody
-	maxNetworks  = 4096                   // that are counted apart; a flood from more begins anew
-	copyBuffer   = 64 << 10               // bytes of a part that are moved at a time
-	Backdate     = time.Minute            // by which certificates begin early: brokers' clocks differ a little
-	backoffFirst = 250 * time.Millisecond // before the second attempt to reach a node
-	backoffMost  = 30 * time.Second       // before any
-	stableAfter  = time.Minute            // of a connection: then the back-off begins anew
-	renewLook    = time.Minute            // between two looks at the certificate's age
-	renewRetry   = 5 * time.Minute        // after a renewal that failed
-	renewTime    = 10 * time.Second       // for the answer: pings wait meanwhile
+	maxJoin        = 4 << 10                // bytes of a join token
+	maxHead        = 1 << 10                // bytes of a put that is a recording's head
+	maxIdentity    = 512                    // bytes of an issuer, and of its name for somebody
+	maxAnswer      = 4 << 10                // bytes of a grant, or of a reason, in an answer
+	maxAnswerToken = 32 << 10               // bytes of the token that approves
+	maxNetworks    = 4096                   // that are counted apart; a flood from more begins anew
+	copyBuffer     = 64 << 10               // bytes of a part that are moved at a time
+	Backdate       = time.Minute            // by which certificates begin early: brokers' clocks differ a little
+	backoffFirst   = 250 * time.Millisecond // before the second attempt to reach a node
+	backoffMost    = 30 * time.Second       // before any
+	stableAfter    = time.Minute            // of a connection: then the back-off begins anew
+	renewLook      = time.Minute            // between two looks at the certificate's age
+	renewRetry     = 5 * time.Minute        // after a renewal that failed
+	renewTime      = 10 * time.Second       // for the answer: pings wait meanwhile
 
 	// alertWait is how long a probe listens before it speaks. A node judges our certificate
 	// after our side of the handshake is done; what we say too early makes its connection

@@ -249,7 +249,8 @@ const (
 )
 
 // SessionReport is what the agent tells of one session. Reports are idempotent;
-// the highest Seq wins. With Assets it tells how scanners stand, and of no session.
+// the highest Seq wins. With Assets it tells how scanners stand, and of no session; with
+// Answer what somebody said to a request.
 type SessionReport struct {
 	Session    string            `json:"session"` // S-...
 	Request    string            `json:"request"` // R-...
@@ -271,6 +272,24 @@ type SessionReport struct {
 	Certificates []session.Certificate `json:"certificates,omitempty"`
 
 	Assets []session.AssetStanding `json:"assets,omitempty"`
+
+	// Answer, alone, tells what somebody said to a request at the agent itself.
+	Answer *Answer `json:"answer,omitempty"`
+}
+
+// Answer is what somebody of the hospital said to a request on the agent's own page. The
+// agent has checked it and holds it; it tells the broker until the broker has it.
+type Answer struct {
+	Request  string         `json:"request"` // R-...
+	By       session.Person `json:"by"`
+	At       time.Time      `json:"at"`
+	Reason   string         `json:"reason,omitempty"` // of a denial
+	Grant    []byte         `json:"grant,omitempty"`  // exact bytes that were approved; none: a denial
+	Token    string         `json:"token,omitempty"`  // that approves them
+	Salt     []byte         `json:"salt,omitempty"`
+	Count    int            `json:"count,omitempty"` // distinct approvers, this one included
+	Needed   int            `json:"needed,omitempty"`
+	Admitted bool           `json:"admitted,omitempty"` // it completed the quorum
 }
 
 // Critical is a critical section that is on: the scanner's state raises an alarm in place of

@@ -97,6 +97,19 @@ func Cautions(class session.Class, channels []session.Channel, engineer session.
 	return all
 }
 
+// ApprovedOn says where somebody approved.
+func ApprovedOn(c session.ClientClass, page bool) string {
+	switch {
+	case page:
+		return "on the hospital's own page, at its agent"
+	case c == session.Console:
+		return "at a hospital console"
+	case c == session.Web:
+		return "on the broker's web page"
+	}
+	return "in a way that is not known here"
+}
+
 // Signed says in which kind of program somebody signed: "signed ...".
 func Signed(c session.ClientClass) string {
 	if words, ok := signed()[c]; ok {

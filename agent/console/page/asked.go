@@ -11,6 +11,7 @@ type Request struct {
 	Signed            string // where, when and in which kind of program they signed in
 	Approved          string // by whom so far, and by how many it has to be
 	Longer            bool   // a session that runs is to go on
+	Here              bool   // it can be approved on this page
 }
 
 // some are as many as a page shows, the oldest first, and how many more wait.

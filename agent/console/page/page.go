@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"embed"
-	"errors"
 	"html/template"
 	"log/slog"
 	"net"
@@ -27,11 +26,14 @@ type Config struct {
 	Board    func() Board
 	// Picture is a session's screen as PNG, with its masks; nil: there is none.
 	Picture func(session string) []byte
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Provider and Decisions are for people who sign in by name; nil: nobody does.
+	Provider  Provider
+	Decisions Decisions
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
-//go:embed page.html consent.html asked.html critical.html page.css page.js
+//go:embed page.html consent.html asked.html critical.html decide.html step.html page.css page.js
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
@@ -51,13 +53,14 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 			Waiting Waiting
 		}{v, w}
 	},
-}).ParseFS(files, "page.html", "consent.html", "asked.html", "critical.html"))
+}).ParseFS(files, "page.html", "consent.html", "asked.html", "critical.html", "decide.html", "step.html"))
 
 // page is one that is being served.
 type page struct {
 	cfg     Config
 	hosts   []string // as browsers write them
 	signIns *signIns
+	trips   *trips
 	boards  *boards
 	streams chan struct{}
 	drawing chan struct{}
@@ -91,7 +94,7 @@ func (p *page) serve(ctx context.Context) error {
 
 func newPage(ctx context.Context, cfg Config) *page {
 	p := &page{cfg: cfg, streams: make(chan struct{}, maxStreams), drawing: make(chan struct{}, 1), boards: &boards{make: cfg.Board, now: cfg.Now}, over: ctx.Done(),
-		signIns: newSignIns(cfg.Settings.right, cfg.Now)}
+		signIns: newSignIns(cfg.Settings.right, cfg.Now), trips: newTrips(cfg.Now)}
 	if addr, err := cfg.Settings.address(); err == nil {
 		for _, h := range cfg.Settings.hosts() {
 			p.hosts = append(p.hosts, net.JoinHostPort(h, strconv.Itoa(int(addr.Port()))))
@@ -125,6 +128,14 @@ func (p *page) handler() http.Handler {
 	mux.HandleFunc("POST /consent", p.consent)
 	mux.HandleFunc("POST /signin", p.signIn)
 	mux.HandleFunc("POST /signout", p.signOut)
+	if p.cfg.Provider != nil {
+		mux.HandleFunc("POST /enter", p.enter)
+		mux.HandleFunc("GET "+redirectPath, p.back)
+		mux.HandleFunc("GET /decide", p.decide)
+		mux.HandleFunc("POST /narrow", p.narrow)
+		mux.HandleFunc("POST /approve", p.approve)
+		mux.HandleFunc("POST /deny", p.deny)
+	}
 	return p.guarded(mux)
 }
 
@@ -197,7 +208,7 @@ func (p *page) signIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	p.cfg.Log.Info("signed in at the agent's page", "from", r.RemoteAddr)
-	http.SetCookie(w, &http.Cookie{Name: cookie, Value: token, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteStrictMode, MaxAge: int(signedLongest.Seconds())})
+	p.welcome(w, token)
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 
@@ -232,13 +243,16 @@ type view struct {
 	Board
 	Signed  bool
 	SignsIn bool // there is a PIN
+	ByName  bool // people can sign in at the identity provider
+	Visitor *Visitor
 	Now     time.Time
 	Done    string
 	Problem *session.Error
 }
 
 func (p *page) viewOf(r *http.Request, act bool) view {
-	v := view{Board: p.boards.fresh(liveEvery / 2), Signed: p.signIns.known(r, act), SignsIn: !p.cfg.Settings.PIN.IsZero(), Now: p.cfg.Now()}
+	who, _, signed := p.signIns.whose(r, act)
+	v := view{Board: p.boards.fresh(liveEvery / 2), Signed: signed, Visitor: who, ByName: p.cfg.Provider != nil, SignsIn: !p.cfg.Settings.PIN.IsZero(), Now: p.cfg.Now()}
 	if act {
 		v.Board = p.boards.fresh(0) // what was pressed shows
 	}
@@ -250,15 +264,10 @@ func (p *page) show(w http.ResponseWriter, r *http.Request, err error) {
 	v := p.viewOf(r, true)
 	status := http.StatusOK
 	if err != nil {
-		v.Problem = &session.Error{Kind: session.Internal, Message: "It could not be done.", Next: "The agent's log has the details. Press again."}
-		_ = errors.As(err, &v.Problem)
+		v.Problem = sentence(err)
 		status = v.Problem.Kind.Status()
 	} else {
-		v.Done = map[string]string{"stopped": "Stopped. The connections to the scanner are closed.", "frozen": "Frozen. Nothing more goes to the scanner.", "thawed": "Thawed.", "accept": "Accepted. The session opens.", "refuse": "Refused. Nothing was connected.", "said": "Said. What is frozen stays so until it is thawed."}[r.URL.Query().Get("done")]
+		v.Done = map[string]string{"stopped": "Stopped. The connections to the scanner are closed.", "frozen": "Frozen. Nothing more goes to the scanner.", "thawed": "Thawed.", "accept": "Accepted. The session opens.", "refuse": "Refused. Nothing was connected.", "said": "Said. What is frozen stays so until it is thawed.", "denied": "Refused. The engineer reads your reason."}[r.URL.Query().Get("done")]
 	}
-	w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	w.WriteHeader(status)
-	if err := templates.ExecuteTemplate(w, "page", v); err != nil {
-		p.cfg.Log.Debug("the agent's page was not read to its end", "err", err)
-	}
+	p.draw(w, status, "page", v)
 }

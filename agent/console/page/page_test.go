@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -127,7 +128,14 @@ func busy(now time.Time) Board {
 }
 
 // serve opens a page. To compare PINs as they are kept is slow on purpose; cheap does not.
-func serve(t *testing.T, cheap bool) *stand {
+func serve(t *testing.T, cheap bool) *stand { return serveFor(t, cheap, nil) }
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
+// serveFor opens a page for people of a hospital who sign in by name, where there is one.
+func serveFor(t *testing.T, cheap bool, h *hospital) *stand {
 	t.Helper()
 	dir := t.TempDir()
 	file := filepath.Join(dir, "pin")
@@ -141,6 +149,9 @@ func serve(t *testing.T, cheap bool) *stand {
 	s := &stand{t: t, agent: &pressed{}, now: time.Date(2026, 3, 4, 9, 0, 0, 0, time.UTC)}
 	s.board = busy(s.now)
 	settings := Settings{Listen: free(t), PIN: where, Names: []string{"console.ngh.example"}}
+	if h != nil {
+		settings.Names, settings.SignIn = nil, SignIn{Client: "console"} // people come back to its address
+	}
 	if err := settings.Check("$"); err != nil {
 		t.Fatal(err)
 	}
@@ -149,8 +160,12 @@ func serve(t *testing.T, cheap bool) *stand {
 	done := make(chan error, 1)
 	kept := filepath.Join(dir, "console.pem")
 	go func() {
-		p := newPage(ctx, Config{Settings: settings, Kept: kept, Controls: s.agent, States: s.agent, Consents: s.agent, Board: s.look,
-			Picture: func(id string) []byte { return map[string][]byte{"S-x": []byte("png")}[id] }, Now: s.clock, Log: slog.New(slog.DiscardHandler)})
+		cfg := Config{Settings: settings, Kept: kept, Controls: s.agent, States: s.agent, Consents: s.agent, Board: s.look,
+			Picture: func(id string) []byte { return map[string][]byte{"S-x": []byte("png")}[id] }, Now: s.clock, Log: quiet()}
+		if h != nil {
+			cfg.Provider, cfg.Decisions = h, h
+		}
+		p := newPage(ctx, cfg)
 		if cheap {
 			p.signIns.right = func(typed string) (bool, error) { return typed == pin, nil }
 		}
@@ -565,10 +580,10 @@ func TestGuessesOfAllTogether(t *testing.T) {
 	if _, err := s.try(t.Context(), netip.MustParseAddr("10.1.99.1"), pin); err != nil {
 		t.Errorf("%v", err)
 	}
-	first := s.enter()
-	for range maxSignIns {
+	first := s.enter("10.1.0.0/24", nil)
+	for i := range maxSignIns {
 		now = now.Add(time.Millisecond)
-		s.enter()
+		s.enter(fmt.Sprintf("10.%d.0.0/24", i), nil)
 	}
 	if len(s.who) != maxSignIns {
 		t.Errorf("%d sign-ins", len(s.who))

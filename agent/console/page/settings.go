@@ -26,6 +26,18 @@ type Settings struct {
 	// PIN leads to what `sallyport-agent pin` made of the PIN. Without it nobody signs in:
 	// the page shows that somebody is connected, freezes and stops.
 	PIN secret.Reference `yaml:"pin,omitempty"`
+	// SignIn is how people sign in here by name, who then may approve. Without it nobody does.
+	SignIn SignIn `yaml:"sign_in,omitempty"`
+}
+
+// SignIn is a sign-in by the hospital's identity provider. The redirect URI that has to be
+// registered there is the page's URL with /cb.
+type SignIn struct {
+	Client string           `yaml:"client,omitempty"` // id of a client of the class console, of one of the issuers
+	Issuer string           `yaml:"issuer,omitempty"` // whose it is; left out: of the hospital's only one
+	Secret secret.Reference `yaml:"secret,omitempty"` // of the client, where the provider wants one
+	// Operators is a group whose people may do here what the PIN lets people do. Approvers may.
+	Operators string `yaml:"operators,omitempty"`
 }
 
 // TLS is the page's certificate. Left out, the agent makes its own at the first start.
@@ -55,7 +67,7 @@ func own(p netip.Prefix) bool {
 // Check reports what cannot be used, as *session.BadField below at.
 func (s Settings) Check(at string) error {
 	if s.Listen == "" {
-		if len(s.Names)+len(s.Networks) > 0 || s.Host != "" || s.TLS != (TLS{}) || !s.PIN.IsZero() {
+		if len(s.Names)+len(s.Networks) > 0 || s.Host != "" || s.TLS != (TLS{}) || !s.PIN.IsZero() || s.SignIn != (SignIn{}) {
 			return &session.BadField{Path: at + ".listen", Problem: "a page needs an address of the hospital's own network to listen at"}
 		}
 		return nil
@@ -81,8 +93,14 @@ func (s Settings) Check(at string) error {
 		refuse(fmt.Sprintf(".networks[%d]", i), err == nil && p == p.Masked() && own(p), `a network of the hospital's own, such as "10.40.0.0/16"`)
 	}
 	refuse(".tls", (s.TLS.Certificate == "") == s.TLS.Key.IsZero(), "certificate and key go together")
+	refuse(".sign_in.client", s.SignIn.Client != "" || s.SignIn == (SignIn{}), "the id of the page's client at the hospital's identity provider")
 	return errors.Join(bad...)
 }
+
+// Redirect is where the identity provider sends people back to.
+func (s Settings) Redirect() string { return s.URL() + redirectPath }
+
+const redirectPath = "/cb"
 
 func (s Settings) address() (netip.AddrPort, error) {
 	addr, err := netip.ParseAddrPort(s.Listen)

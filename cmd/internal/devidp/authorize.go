@@ -231,6 +231,9 @@ func (c Client) mayRedirect(raw string) bool {
 	if !c.Native {
 		return slices.Contains(c.Redirects, raw)
 	}
+	if strings.HasPrefix(raw, "https://") {
+		return slices.Contains(c.Redirects, raw)
+	}
 	path, ok := loopbackPath(raw)
 	return ok && (len(c.Redirects) == 0 || slices.Contains(c.Redirects, path))
 }

@@ -33,8 +33,9 @@ import (
 type Client struct {
 	ID string
 	// Native clients redirect to any port of http://127.0.0.1 or http://[::1]; their
-	// Redirects are paths ("/callback"), and with none any path is right. Of other
-	// clients each redirect is a whole URL, compared byte by byte.
+	// Redirects are paths ("/callback"), and with none any path is right; one that is a whole
+	// https URL is for a page beside the program. Of other clients each redirect is a whole
+	// URL. Whole ones are compared byte by byte.
 	Native    bool
 	Redirects []string
 }
@@ -208,7 +209,7 @@ func (p *Provider) checkClients() error {
 		if !c.Native && len(c.Redirects) == 0 {
 			return fmt.Errorf("client %q is not native and needs its redirects", c.ID)
 		}
-		if c.Native && slices.ContainsFunc(c.Redirects, func(s string) bool { return !strings.HasPrefix(s, "/") }) {
+		if c.Native && slices.ContainsFunc(c.Redirects, func(s string) bool { return !strings.HasPrefix(s, "/") && !strings.HasPrefix(s, "https://") }) {
 			return fmt.Errorf("client %q is native: its redirects are paths", c.ID)
 		}
 		p.clients[c.ID] = c

@@ -124,6 +124,7 @@ func control() []attack {
 		{"consoles that lie about what they know, in CredSSP", "left; none hears the password", "session/rdp/nla", "^TestHostileConsolesAreLeft$|^TestEveryVersion$"},
 		{"STOP on the agent's page with broker, Redis and identity providers all stopped", "device connection closed <= 300 ms", "cmd/internal/crash", "^TestStopWithEverythingElseStopped$"},
 		{"another site, host or network presses on the agent's page", "nothing is done", "agent/console/page", "^TestNobodyPressesFromElsewhere$|^TestOnlyTheHospitalsOwnNetworkIsListenedTo$"},
+		{"an approval on the agent's page by a PIN, from another origin, with another's answer, or twice", "nothing is approved", "agent/console/page", "^TestATripEndsWhereItBegan$|^TestNobodyElseDecidesOnThePage$"},
 		{"guesses of the page's PIN, and connections held, to lock STOP", "few guesses; STOP always", "agent/console/page", "^TestWhatNarrowsNeedsNoSignIn$|^TestGuessesOfAllTogether$|^TestConnectionsOfOthersAndOfTooMany$"},
 		{"devices that misbehave, flood, hang and lie", "the session ends, and nothing else", "cmd/internal/hostile", "^TestDevices|^TestKillDuringLogin$"},
 	}

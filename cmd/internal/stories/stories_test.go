@@ -65,7 +65,7 @@ func TestStories(t *testing.T) {
 			"each-recording-intact": cmdEachIntact, "agent-idle": cmdAgentIdle, "edit": cmdEdit,
 			"terminal": cmdTerminal, "type": cmdType, "shows": cmdShows, "hangs-up": cmdHangsUp, "running": cmdRunning,
 			"clock": cmdClock, "passed": cmdPassed, "by": cmdBy, "each-line": cmdEachLine, "await": cmdAwait, "flips": cmdFlips, "wait-torn": cmdWaitTorn, "agent-back": cmdAgentBack,
-			"seeks": cmdSeeks, "looks": cmdLooks, "says": cmdSays,
+			"seeks": cmdSeeks, "looks": cmdLooks, "says": cmdSays, "page": cmdPage, "tells": cmdTells,
 			"free-port": cmdFreePort, "stands": cmdStands, "outlives": cmdOutlives, "scans": cmdScans, "writes": cmdWrites, "reads": cmdReads,
 			"take": func(ts *testscript.TestScript, _ bool, args []string) { take(ts, args[0], args[1]) },
 		},
@@ -85,6 +85,8 @@ type stage struct {
 	running map[string]*exec.Cmd
 	done    map[string]chan error
 	screens map[string]*screen
+
+	visitors map[string]*visitor // of the agent's own page, by persona
 }
 
 func stageOf(ts *testscript.TestScript) *stage { return ts.Value("stage").(*stage) }

@@ -13,6 +13,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 	"golang.org/x/crypto/ssh"
 
+	"github.com/sallyport/sallyport/agent/console/page"
 	"github.com/sallyport/sallyport/cmd/internal/devidp"
 	"github.com/sallyport/sallyport/cmd/internal/simulator"
 	"github.com/sallyport/sallyport/session"
@@ -92,8 +93,12 @@ func (w *world) vendorClients() []devidp.Client {
 }
 
 func (w *world) hospitalClients() []devidp.Client {
-	return append(w.vendorClients(), devidp.Client{ID: "sallyport-console", Native: true})
+	return append(w.vendorClients(), devidp.Client{ID: consoleClient, Native: true, Redirects: []string{"/cb", page.Settings{Listen: w.console}.Redirect()}})
 }
+
+// consoleClient is the hospital's console at its identity provider: the approvers' command,
+// and the agent's page.
+const consoleClient = "sallyport-console"
 
 const webClient = "sallyport-web"
 

@@ -39,7 +39,7 @@ func (w *world) issuers() (vendor, hospital session.Issuer) {
 	}
 	hospital = session.Issuer{
 		URL: w.peers.hospital, Side: session.HospitalSide, Domains: []string{"northfield.example"},
-		Clients: map[string]session.ClientClass{"sallyport-console": session.Console, "sallyport-web": session.Web},
+		Clients: map[string]session.ClientClass{consoleClient: session.Console, "sallyport-web": session.Web},
 		Login:   "sallyport-cli", Reach: "direct", InsecureLoopback: true,
 	}
 	return vendor, hospital
@@ -208,7 +208,7 @@ func (w *world) consolePage() error {
 	if err != nil {
 		return err
 	}
-	w.agent.Console = page.Settings{Listen: w.console, PIN: pin}
+	w.agent.Console = page.Settings{Listen: w.console, PIN: pin, SignIn: page.SignIn{Client: consoleClient}}
 	return nil
 }
 

@@ -27,7 +27,7 @@ function signed(r: Request, zone: string): Station {
 function answered(r: Request, zone: string): Station[] {
   const given: Station[] = r.approved.map((a, i) => ({
     name: r.approved.length > 1 ? `Approval ${i + 1}, ${called(a.by)}` : `${houseOf(a.by)} approved`,
-    detail: `${hour(a.at, zone)}, ${short[a.class]}`,
+    detail: `${hour(a.at, zone)}, ${a.page ? 'hospital’s page' : short[a.class]}`,
     state: 'done',
     proof: `${called(a.by)} signed in afresh at ${a.by.iss} for exactly this grant; the agent checked it at ${hour(a.at, zone)}. ${reach[a.class]}`,
   }));
@@ -88,7 +88,7 @@ export interface Happened {
 /** What happened so far, oldest first. */
 export function happened(r: Request, s?: Session): Happened[] {
   const all: Happened[] = [{ at: r.created, text: `${called(r.engineer)} asked${r.engineer_class ? `, by ${clientWords[r.engineer_class]}` : ''}` }];
-  for (const a of r.approved) all.push({ at: a.at, text: `${called(a.by)} approved, by ${clientWords[a.class]}` });
+  for (const a of r.approved) all.push({ at: a.at, text: `${called(a.by)} approved, ${a.page ? 'on the hospital’s own page, at its agent' : `by ${clientWords[a.class]}`}` });
   if (r.proposal) all.push({ at: r.proposal.at, text: `${r.proposal.by || 'The hospital'} proposed another window`, ...(r.proposal.reason ? { reason: r.proposal.reason } : {}) });
   if (s?.opened) all.push({ at: s.opened, text: `The session began on ${s.service}` });
   if (s?.ended) all.push({ at: s.ended, text: endWords(s.reason) || 'The session ended' });

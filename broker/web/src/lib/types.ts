@@ -138,6 +138,7 @@ export interface Approved {
   by: Person;
   class: ClientClass;
   at: string; // received by the agent
+  page?: boolean; // on the agent's own page, in the hospital
 }
 /** GET /api/v1/requests, /requests/{id} */
 export interface Request {
