@@ -39,7 +39,7 @@ async function reads(browser: Browser, world: World, stranger: Page, request: st
   expect(await stranger.content()).not.toMatch(/Brandt|Gantry|meridian|WO-2026/);
   const page = await atTheScanner(browser, world);
   await page.getByLabel('PIN').fill('271828');
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   const asked = page.getByRole('article', { name: 'Jana Brandt (meridian.example) asks to work at NGH-PETCT1' });
   for (const said of ['Gantry <tilt> drifts', 'WO-2026-11873', 'work on the console', 'Approved by nobody yet; 1 needed.', `sallyport approve ${request}`]) await expect(asked).toContainText(said);
   await shown(page, 'asked');
@@ -71,10 +71,10 @@ test('the page at the scanner: nobody, somebody and why, frozen, stopped', async
   await expect(scanner).toContainText('Connected');
   expect(await page.content()).not.toMatch(/Brandt|Gantry|meridian|WO-2026|Thaw/);
   await page.getByLabel('PIN').fill('123456');
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await expect(page.getByRole('alert')).toContainText('That is not the PIN.');
   await page.getByLabel('PIN').fill('271828');
-  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign in', exact: true }).click();
   await expect(scanner).toContainText('Jana Brandt');
   await expect(scanner).toContainText('Gantry <tilt> drifts');
   await expect(scanner).toContainText('WO-2026-11873');
