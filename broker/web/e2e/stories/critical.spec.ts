@@ -76,7 +76,7 @@ test('a critical section in the browser, its alarm at the scanner, and more time
   await expect(scanner.getByRole('region', { name: 'NGH-PETCT1', exact: true })).toContainText('Frozen for the patient');
   await expect(alarm).toHaveCount(0);
   await scanner.getByLabel('PIN').fill('271828');
-  await scanner.getByRole('button', { name: 'Sign in' }).click();
+  await scanner.getByRole('button', { name: 'Sign in', exact: true }).click();
   const two = scanner.getByText('2 h', { exact: true });
   await two.click();
   await scanner.screenshot({ path: '../../build/screens/scanner-holds.png', fullPage: true });
