@@ -345,3 +345,40 @@ func TestNegotiationsThatFail(t *testing.T) {
 		}
 	}
 }
+
+// Nothing is offered that is not drawn: no codecs (RemoteFX is one), no surfaces, no frames to
+// acknowledge, no orders, no caches of pictures; and so a console sends pictures and pointers alone.
+func TestNothingIsOfferedThatIsNotDrawn(t *testing.T) {
+	c, heard := client(opening(8, 8), keeper(forget), Config{})
+	if err := c.begin(protocolTLS); err != nil {
+		t.Fatal(err)
+	}
+	confirmed := 0
+	for _, m := range heardOn(heard.Bytes(), 1003) {
+		if len(m) < 20 || m[2] != confirmActive|0x10 {
+			continue
+		}
+		confirmed++
+		f := fields{b: m[6:]}
+		f.take(6) // share, who says it
+		name, _ := f.u16(), f.u16()
+		f.take(name)
+		for n, _ := f.u16(), f.u16(); n > 0; n-- {
+			kind, size := f.u16(), f.u16()
+			body := f.take(size - 4)
+			switch {
+			case f.bad:
+				t.Fatalf("%d is cut", kind)
+			case kind == 28 || kind == 29 || kind == 30 || kind == 23 || kind == 24:
+				t.Errorf("%d is offered", kind)
+			case kind == 3 && !bytes.Equal(body[32:64], zeros(32)):
+				t.Errorf("orders are offered: % x", body)
+			case (kind == 4 || kind == 16) && !bytes.Equal(body, zeros(len(body))):
+				t.Errorf("caches are offered: % x", body)
+			}
+		}
+	}
+	if confirmed != 1 {
+		t.Errorf("confirmed %d times", confirmed)
+	}
+}

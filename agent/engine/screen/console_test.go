@@ -317,3 +317,24 @@ func TestAConsoleSaysWhyItEnds(t *testing.T) {
 		})
 	}
 }
+
+// A connection that broke is dialled again while the session may work, and not while it is
+// frozen, nor when it is over.
+func TestABrokenConsoleIsDialledAgainInsideTheSessionAlone(t *testing.T) {
+	w := newWorld(t, size, screen.Masks{}, session.NonDisruptive, session.Control)
+	w.look(false)
+	c := w.console()
+	must(t, c.again())
+	_, err := w.engine.Freeze(w.ticket.ID, "local", "Tom")
+	must(t, err)
+	if err := c.again(); session.KindOf(err) != session.Refused {
+		t.Errorf("frozen: %v", err)
+	}
+	_, err = w.engine.Thaw(w.ticket.ID, "local", "Tom")
+	must(t, err)
+	must(t, c.again())
+	must(t, w.engine.End(w.ticket.ID, session.OutOfTime, "")) // as its deadline does
+	if err := c.again(); err == nil {
+		t.Errorf("over: %v", err)
+	}
+}
