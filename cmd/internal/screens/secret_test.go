@@ -103,9 +103,9 @@ func TestPasswordsStayAtTheAgent(t *testing.T) {
 		for range 20 {
 			engineer.taps('a', 0x1e)
 		}
-		h.staysAtTheAgent(password, 5) // the demonstration, broker, agent, and two commands
+		h.staysAtTheAgent(password, 5, true) // the demonstration, broker, agent, and two commands
 		h.run("approver", "sessions", "kill", id)
-		h.staysAtTheAgent(password, 3)
+		h.staysAtTheAgent(password, 3, false)
 	}
 
 	h.run("auditor", "login", "--hint", "s.adeyemi@northfield.example")
@@ -127,9 +127,9 @@ func TestPasswordsStayAtTheAgent(t *testing.T) {
 	}
 }
 
-// staysAtTheAgent looks for a password in all processes of ours. In the agent it must be found:
-// else this would find it nowhere.
-func (h *hospital) staysAtTheAgent(password string, least int) {
+// staysAtTheAgent looks for a password in all processes of ours. In the agent it must be found
+// during a session: else this would find it nowhere. What is left of it there later is chance.
+func (h *hospital) staysAtTheAgent(password string, least int, live bool) {
 	h.t.Helper()
 	all := h.processes()
 	if len(all) < least {
@@ -139,7 +139,7 @@ func (h *hospital) staysAtTheAgent(password string, least int) {
 	for _, p := range all {
 		is := p.pid == fmt.Sprint(h.ready.PIDs["agent"])
 		agent = agent || is
-		if p.holds(h.t, password) != is {
+		if has := p.holds(h.t, password); has != is && (live || has) {
 			h.t.Errorf("the password is in the memory of %s: %v, and should be: %v", p.args, !is, is)
 		}
 	}
