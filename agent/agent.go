@@ -22,6 +22,7 @@ import (
 	"github.com/sallyport/sallyport/agent/engine"
 	"github.com/sallyport/sallyport/agent/engine/screen"
 	"github.com/sallyport/sallyport/agent/engine/shell"
+	"github.com/sallyport/sallyport/agent/keyring"
 	"github.com/sallyport/sallyport/agent/ledger"
 	"github.com/sallyport/sallyport/agent/modality"
 	"github.com/sallyport/sallyport/agent/spool"
@@ -67,7 +68,8 @@ type self struct {
 	identity    ed25519.PrivateKey
 	recipient   string // to which typed input is sealed
 	creds       *credentials
-	checkpoints *checkpoints // of the broker's audit log
+	checkpoints *checkpoints  // of the broker's audit log
+	ring        *keyring.Ring // the passkeys of its page
 }
 
 // counting is whose word counts and for what, of which Reload replaces all but the first.
@@ -85,6 +87,7 @@ type counting struct {
 func New(cfg Config, log *slog.Logger) (*Agent, error) {
 	a := &Agent{cfg: cfg, log: log, self: self{state: state{cfg.State}}, counting: counting{wall: time.Now, turned: make(chan struct{}, 1)}}
 	a.rules.Store(&cfg)
+	a.ring = cfg.keyring()
 	var err error
 	if a.identity, err = a.state.identity(); err != nil {
 		return nil, err

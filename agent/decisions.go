@@ -97,14 +97,24 @@ func (d decisions) Draft(request string, less grant.Less, who page.Visitor) (*pa
 	if who.Person.Identity == w.pending.Engineer.Person.Identity {
 		return nil, session.Errorf(session.Denied, "You asked for this yourself.").WithNext("Somebody else of the hospital has to decide.")
 	}
-	if slices.ContainsFunc(w.pending.Approvals, func(r grant.Receipt) bool { return r.Person.Identity == who.Person.Identity }) {
+	keys, err := passkeys{d}.Of(who.Person.Identity)
+	if err != nil {
+		return nil, err
+	}
+	proofs := page.Proofs{Host: d.a.cfg.Console.Host, Keys: keys, Both: w.public.Policy.ConsoleKeys == session.KeysBoth}
+	proofs.ByToken, proofs.ByKey = provable(w.public.Policy.ConsoleKeys, len(keys) > 0, w.pending.Approvals, who.Person.Identity)
+	if !proofs.ByToken && !proofs.ByKey && !proofs.Both {
 		return nil, session.Errorf(session.Refused, "You have approved this already.").WithNext("Another approver has to approve it too.")
 	}
 	doc, before, err := w.grant(d.a.fingerprint(), less, now)
 	if err != nil {
 		return nil, err
 	}
-	return d.draft(w, doc, before, now)
+	x, err := d.draft(w, doc, before, now)
+	if err == nil {
+		x.Proofs = proofs
+	}
+	return x, err
 }
 
 // waiting is a request that can be decided, and its scanner.
@@ -257,22 +267,31 @@ func (d decisions) Approve(ctx context.Context, x *page.Draft, who page.Visitor,
 	if err != nil {
 		return page.Outcome{}, err
 	}
-	deliveries, by := d.a.deliveries.Load(), session.Person{}
-	keep := func(rid session.ID, doc []byte, r grant.Receipt) ([]grant.Receipt, error) {
-		if by = r.Person; by.Identity != who.Person.Identity {
-			return nil, session.Errorf(session.Denied, "%s is signed in on this page, and %s signed.", who.Name, shownName(by)).WithNext("Sign out here first, so that each decides under their own name.")
-		}
-		if again, err := d.a.ledger.PendingRequest(rid); err == nil && slices.ContainsFunc(again.Approvals, func(o grant.Receipt) bool { return o.Person.Identity == by.Identity }) {
-			return nil, session.Errorf(session.Refused, "You have approved this already.").WithNext("Another approver has to approve it too.")
-		}
-		return d.a.ledger.ApproveHere(rid, doc, r)
-	}
-	v, err := deliveries.approve(ctx, link.Deliver{Kind: link.DeliverApproval, Request: pending.Request, Grant: x.Grant, Token: proof.Token, Salt: proof.Salt}, keep)
+	v, err := d.a.deliveries.Load().approve(ctx, link.Deliver{Kind: link.DeliverApproval, Request: pending.Request, Grant: x.Grant, Token: proof.Token, Salt: proof.Salt}, d.keepOf(who))
 	if err != nil {
 		return page.Outcome{}, err
 	}
 	d.a.reporter.kick()
 	return d.outcome(x, v), nil
+}
+
+// keepOf keeps an approval that was given here, of whoever is signed in here, where it adds
+// something.
+func (d decisions) keepOf(who page.Visitor) keep {
+	return func(rid session.ID, doc []byte, r grant.Receipt) ([]grant.Receipt, error) {
+		if r.Person.Identity != who.Person.Identity {
+			return nil, session.Errorf(session.Denied, "%s is signed in on this page, and %s signed.", who.Name, shownName(r.Person)).WithNext("Sign out here first, so that each decides under their own name.")
+		}
+		again, err := d.a.ledger.PendingRequest(rid)
+		known := func(o grant.Receipt) bool {
+			_, more := o.With(r)
+			return o.Person.Identity == r.Person.Identity && !more
+		}
+		if err == nil && bytes.Equal(again.Grant, doc) && slices.ContainsFunc(again.Approvals, known) {
+			return nil, session.Errorf(session.Refused, "You have approved this already.").WithNext("Another approver has to approve it too.")
+		}
+		return d.a.ledger.ApproveHere(rid, doc, r)
+	}
 }
 
 func (d decisions) outcome(x *page.Draft, v link.Verdict) page.Outcome {
@@ -315,6 +334,9 @@ func (t toTell) owed() (all []link.Answer, err error) {
 		if n := len(a.Approvals); n > 0 {
 			mine, v := a.Approvals[n-1], t.a.deliveries.Load().verifier
 			x.Grant, x.Token, x.Salt = bytes.Clone(a.Grant), mine.Proof.Token, mine.Proof.Salt
+			if mine.Passkey != nil {
+				x.Passkey = session.ConsoleKey{ID: mine.Passkey.Key.ID}.Name()
+			}
 			x.Count, x.Needed, x.Admitted = v.Covered(a.Asset, a.Approvals), v.Needed(a.Asset), a.Admitted
 		}
 		all = append(all, x)

@@ -122,7 +122,14 @@ func (d *deliveries) approval(ctx context.Context, in link.Deliver) (link.Verdic
 // keep puts a receipt beside the others of a grant: package ledger's AddApproval, or ApproveHere.
 type keep func(rid session.ID, grantDoc []byte, r grant.Receipt) ([]grant.Receipt, error)
 
-// approve takes an approval, wherever it was given.
+// signed is an approval that was checked.
+type signed struct {
+	grant   grant.Grant
+	doc     []byte // exact bytes
+	receipt grant.Receipt
+}
+
+// approve takes an approval by a token, wherever it was given.
 func (d *deliveries) approve(ctx context.Context, in link.Deliver, keep keep) (link.Verdict, error) {
 	// The bytes only say which request is meant; what counts is what we stored.
 	named, err := grant.ParseRequest(in.Request)
@@ -142,15 +149,21 @@ func (d *deliveries) approve(ctx context.Context, in link.Deliver, keep keep) (l
 	if err != nil {
 		return link.Verdict{}, err
 	}
-	if err := d.useful(named, pending, in.Grant, receipt, now); err != nil {
+	return d.take(rid, pending, signed{g, in.Grant, receipt}, keep, now)
+}
+
+// take counts an approval that was checked, and admits the grant with the last that it needs.
+func (d *deliveries) take(rid session.ID, pending ledger.Pending, s signed, keep keep, now time.Time) (link.Verdict, error) {
+	g, receipt := s.grant, s.receipt
+	if err := d.useful(pending, s.doc, receipt, now); err != nil {
 		return link.Verdict{}, err
 	}
-	approvals, err := keep(rid, in.Grant, receipt)
+	approvals, err := keep(rid, s.doc, receipt)
 	if err != nil {
 		return link.Verdict{}, err
 	}
 	v := link.Verdict{OK: true, Count: d.verifier.Covered(g.Asset, approvals), Needed: d.verifier.Needed(g.Asset), Received: &receipt.Received}
-	verified, err := d.verifier.Verify(pending.Request, pending.Engineer, in.Grant, approvals, now)
+	verified, err := d.verifier.Verify(pending.Request, pending.Engineer, s.doc, approvals, now)
 	if errors.Is(err, grant.ErrMoreApprovals) {
 		d.log.Info("approval taken, more are needed", "request", rid.Request(), "have", v.Count, "need", v.Needed)
 		return v, nil

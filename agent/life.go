@@ -102,7 +102,7 @@ func (d *deliveries) longer(r grant.Request, words func(now, then string) string
 
 // useful refuses an approval that cannot help: of an extension whose session is over,
 // or by somebody whose group's places are taken.
-func (d *deliveries) useful(named grant.Request, p ledger.Pending, doc []byte, r grant.Receipt, now time.Time) error {
+func (d *deliveries) useful(p ledger.Pending, doc []byte, r grant.Receipt, now time.Time) error {
 	stored, err := grant.ParseRequest(p.Request)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (d *deliveries) useful(named grant.Request, p ledger.Pending, doc []byte, r
 		others = p.Approvals
 	}
 	again := slices.ContainsFunc(others, func(o grant.Receipt) bool { return o.Person.Identity == r.Person.Identity })
-	if again || d.verifier.Helps(named.Asset, others, r) {
+	if again || d.verifier.Helps(stored.Asset, others, r) {
 		return nil
 	}
 	return session.Errorf(session.Refused, "Enough people of this approver's groups have approved.").

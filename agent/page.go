@@ -26,6 +26,9 @@ func (a *Agent) page() page.Config {
 	}
 	if c.Settings.SignIn.Client != "" {
 		c.Provider, c.Decisions = decisions{a}, decisions{a}
+		if _, err := a.cfg.Console.Passkeys(); err == nil {
+			c.Keys = &page.Keys{Kept: passkeys{decisions{a}}, Used: passkeys{decisions{a}}}
+		}
 	}
 	return c
 }

@@ -63,8 +63,12 @@ func (r *Ring) Of(who session.Identity) (own []Key, err error) {
 	return own, err
 }
 
-// All are the keys, those that were revoked too, in the order of their registration.
+// All are the keys, those that were revoked too, in the order of their registration. No ring
+// has none.
 func (r *Ring) All() ([]Key, error) {
+	if r == nil {
+		return nil, nil
+	}
 	raw, err := durable.Read(r.path, maxFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil

@@ -43,6 +43,22 @@ func (l *Ledger) ApproveHere(rid session.ID, grantDoc []byte, r grant.Receipt) (
 	return l.addApproval(rid, grantDoc, r, true)
 }
 
+// stillHere are those who approved here and count: a half whose other half never came does not.
+func (r record) stillHere() (all []here) {
+	for _, h := range r.Here {
+		if slices.ContainsFunc(r.Approvals, func(a grant.Receipt) bool { return a.Person.Identity == h.By }) {
+			all = append(all, h)
+		}
+	}
+	return all
+}
+
+// approvedHere marks somebody's approval as given here, of which the broker has not heard.
+func (r record) approvedHere(who session.Identity) []here {
+	others := slices.DeleteFunc(slices.Clone(r.Here), func(h here) bool { return h.By == who })
+	return append(others, here{By: who})
+}
+
 // sameTerms keeps people from undoing each other's approval unseen: who approves here joins
 // what was approved, and nobody replaces what was approved here, while it could be used.
 func (e *entry) sameTerms(grantDoc []byte, now time.Time, atAgent bool) error {

@@ -139,7 +139,7 @@ func (l *Ledger) addApproval(rid session.ID, grantDoc []byte, r grant.Receipt, a
 		return nil, err
 	}
 	if changed && atAgent {
-		next.Here = append(slices.Clone(next.Here), here{By: r.Person.Identity})
+		next.Here = next.approvedHere(r.Person.Identity)
 	}
 	if changed {
 		if err := l.gidFree(next.Grant, rid); err != nil {

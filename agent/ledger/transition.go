@@ -116,6 +116,7 @@ func (e *entry) admit(v grant.Verified, now time.Time) (record, error) {
 	next := e.rec
 	next.State, next.Admitted = admitted, plain(now)
 	next.Grant, next.Approvals = v.GrantBytes(), v.Approvers()
+	next.Here = next.stillHere()
 	return next, nil
 }
 

@@ -107,6 +107,29 @@ func stillOpen(r record, now time.Time) error {
 }
 
 // approvedWith reports whether this very approval is on record.
+// approvedBy reports whether this very proof is among those of the grant.
+func (r record) approvedBy(raw []byte, p proof) bool {
+	return string(r.Answer.Grant) == string(raw) && slices.ContainsFunc(r.Answer.Approvals, func(o proof) bool {
+		return o.Token == p.Token && string(o.Salt) == string(p.Salt) && o.Passkey == p.Passkey && (p.Token != "" || o.By.Identity == p.By.Identity)
+	})
+}
+
+// keep puts a proof beside the others; what the same person gave beside a passkey is one.
+func (x *answer) keep(p proof) {
+	i := slices.IndexFunc(x.Approvals, func(o proof) bool { return o.By.Identity == p.By.Identity })
+	if i < 0 || p.Passkey == "" && x.Approvals[i].Passkey == "" {
+		x.Approvals = append(x.Approvals, p)
+		return
+	}
+	if p.Token == "" {
+		p.Token, p.Salt, p.Class = x.Approvals[i].Token, x.Approvals[i].Salt, x.Approvals[i].Class
+	}
+	if p.Passkey == "" {
+		p.Passkey, p.Here = x.Approvals[i].Passkey, x.Approvals[i].Here
+	}
+	x.Approvals[i] = p
+}
+
 func (r record) approvedWith(raw []byte, p grant.Proof) bool {
 	return string(r.Answer.Grant) == string(raw) &&
 		slices.ContainsFunc(r.Answer.Approvals, func(x proof) bool { return x.Token == p.Token })
@@ -171,7 +194,7 @@ func (a *Access) approved(ctx context.Context, by session.Person, id session.ID,
 		if string(r.Answer.Grant) != string(raw) {
 			return session.Errorf(session.Internal, "the pinned grant of %s changed under an approval", id.Request())
 		}
-		if late = false; r.approvedWith(raw, grant.Proof{Token: p.Token, Salt: p.Salt}) {
+		if late = false; r.approvedBy(raw, p) {
 			return nil
 		}
 		r.Answer.InFlight--
@@ -180,8 +203,11 @@ func (a *Access) approved(ctx context.Context, by session.Person, id session.ID,
 			r.Owed = &debt{By: by}
 			return nil
 		}
-		p.By, p.Received, p.Class = by, a.received(v), a.classOf(p.Token)
-		r.Answer.Approvals = append(r.Answer.Approvals, p)
+		p.By, p.Received, p.Class = by, a.received(v), session.Console
+		if p.Token != "" {
+			p.Class = a.classOf(p.Token)
+		}
+		r.Answer.keep(p)
 		r.Answer.Count = max(r.Answer.Count, v.Count)
 		r.Answer.Needed = max(v.Needed, 1)
 		if v.Admitted && r.Answer.Granted.IsZero() {
@@ -222,6 +248,9 @@ func (a *Access) enterApproval(ctx context.Context, by session.Person, id sessio
 		return err
 	}
 	details := map[string]string{"document": hashed(string(raw)), "approvals": strconv.Itoa(v.Count), "needed": strconv.Itoa(v.Needed)}
+	if p.Passkey != "" {
+		details["passkey"], details["signed-in"] = p.Passkey, strconv.FormatBool(p.Token != "")
+	}
 	if p.Here {
 		details["told-by"], details["where"] = "the agent's report", "the agent's own page"
 	}

@@ -35,8 +35,8 @@ func (a *Access) ReportAnswer(ctx context.Context, site, agent string, x link.An
 	if len(x.Grant) == 0 {
 		return a.deniedHere(ctx, r, by, x.Reason)
 	}
-	p := proof{Token: x.Token, Salt: x.Salt, Here: true}
-	if r.approvedWith(x.Grant, grant.Proof{Token: x.Token, Salt: x.Salt}) {
+	p := proof{Token: x.Token, Salt: x.Salt, By: by, Passkey: x.Passkey, Here: true}
+	if r.approvedBy(x.Grant, p) {
 		return nil // it was told before
 	}
 	g, err := grant.ParseGrant(x.Grant)
@@ -87,15 +87,24 @@ func (a *Access) answers(r record, x link.Answer) (by session.Person, err error)
 		err = grant.Answers(g, r.Request, r.Identity)
 	}
 	if err == nil {
-		err = checkProof(grant.Proof{Token: x.Token, Salt: x.Salt})
+		err = checkHere(x)
 	}
 	if err != nil {
 		return by, err
 	}
-	if t, err := idtoken.Peek(x.Token); err != nil || t.Issuer != by.Iss {
+	if t, err := idtoken.Peek(x.Token); x.Token != "" && (err != nil || t.Issuer != by.Iss) {
 		return by, wrong("where they signed in")
 	}
 	return by, nil
+}
+
+// checkHere checks the proof of an answer as far as it can be here: a passkey is known to the
+// agent alone.
+func checkHere(x link.Answer) error {
+	if x.Token == "" && x.Passkey != "" {
+		return nil
+	}
+	return checkProof(grant.Proof{Token: x.Token, Salt: x.Salt})
 }
 
 // pinHere makes a grant that the agent holds the only one of its request.

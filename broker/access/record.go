@@ -52,8 +52,9 @@ type proof struct {
 	Salt     []byte         `json:"salt"`
 	Received time.Time      `json:"received"` // by the agent
 
-	Class session.ClientClass `json:"class,omitempty"` // of the client that its audience names
-	Here  bool                `json:"here,omitempty"`  // given on the agent's own page, which told of it
+	Class   session.ClientClass `json:"class,omitempty"`   // of the client that its audience names
+	Passkey string              `json:"passkey,omitempty"` // its name, where one was used
+	Here    bool                `json:"here,omitempty"`    // given on the agent's own page, which told of it
 }
 
 // answer is what came of a request.

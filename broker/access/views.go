@@ -50,10 +50,12 @@ type Request struct {
 
 // Approved is one approver of a request, and in which kind of program they approved it.
 type Approved struct {
-	By    session.Person      `json:"by"`
-	Class session.ClientClass `json:"class"`
-	At    time.Time           `json:"at"`             // received by the agent
-	Page  bool                `json:"page,omitempty"` // on the agent's own page, in the hospital
+	By      session.Person      `json:"by"`
+	Class   session.ClientClass `json:"class"`
+	At      time.Time           `json:"at"`                // received by the agent
+	Page    bool                `json:"page,omitempty"`    // on the agent's own page, in the hospital
+	Passkey string              `json:"passkey,omitempty"` // K-..., where one was used, as the agent says
+	Signed  bool                `json:"signed,omitempty"`  // they signed in beside the passkey
 }
 
 // Proposal is another window for a request, by an approver.
@@ -318,7 +320,7 @@ func (r record) view(now time.Time) Request {
 		}
 	}
 	for _, p := range r.Answer.Approvals {
-		v.Approved = append(v.Approved, Approved{By: p.By, Class: p.Class, At: p.Received.UTC(), Page: p.Here})
+		v.Approved = append(v.Approved, Approved{By: p.By, Class: p.Class, At: p.Received.UTC(), Passkey: p.Passkey, Signed: p.Passkey != "" && p.Token != "", Page: p.Here})
 	}
 	if r.extension() {
 		if id, err := session.ParseText(q.Parent); err == nil {

@@ -54,7 +54,7 @@ func (p *program) requestFacts(r api.Request, on api.Asset) [][2]string {
 func (p *program) approvedBy(r api.Request) string {
 	var all []string
 	for _, x := range r.Approved {
-		all = append(all, fmt.Sprintf("%s, %s, %s", called(x.By), p.local(x.At), wording.ApprovedOn(x.Class, x.Page)))
+		all = append(all, fmt.Sprintf("%s, %s, %s", called(x.By), p.local(x.At), wording.ApprovedOn(x.Class, x.Page)+", "+wording.ApprovedBy(x.Passkey, x.Signed)))
 	}
 	return strings.Join(all, "; ")
 }

@@ -69,6 +69,9 @@ func (v *Verifier) CheckPasskey(requestDoc []byte, engineer Receipt, grantDoc []
 	return set.grant, r, nil
 }
 
+// Owns checks that the owner of a passkey may approve here today.
+func (v *Verifier) Owns(known Registered) error { return v.owns(known) }
+
 // owns checks that the owner of a passkey may approve today: their identity provider is
 // the hospital's, and its group for approvers is among those they had.
 func (v *Verifier) owns(known Registered) error {

@@ -141,8 +141,10 @@ func (r SessionReport) checkAnswer() error {
 	switch {
 	case !by || x.At.IsZero():
 		return invalid("an answer of nobody, or at no time")
-	case approves == denies || approves != (len(x.Salt) == 32) || approves != (x.Token != "") || !approves && x.Admitted:
+	case approves == denies || (x.Token != "") != (len(x.Salt) == 32) || approves != (x.Token != "" || x.Passkey != "") || !approves && x.Admitted:
 		return invalid("an answer that is neither yes nor no")
+	case x.Passkey != "" && !session.ConsoleKeyName(x.Passkey):
+		return invalid("an answer by something that is no passkey")
 	case len(x.Grant) > maxAnswer || len(x.Reason) > maxAnswer || len(x.Token) > maxAnswerToken || x.Count < 0 || x.Needed < 0:
 		return invalid("an overlong answer")
 	}

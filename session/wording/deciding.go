@@ -97,6 +97,17 @@ func Cautions(class session.Class, channels []session.Channel, engineer session.
 	return all
 }
 
+// ApprovedBy says with what somebody approved, beside where: a passkey has a name.
+func ApprovedBy(passkey string, signed bool) string {
+	switch {
+	case passkey == "":
+		return "by signing in"
+	case signed:
+		return "by signing in and by the passkey " + passkey
+	}
+	return "by the passkey " + passkey
+}
+
 // ApprovedOn says where somebody approved.
 func ApprovedOn(c session.ClientClass, page bool) string {
 	switch {

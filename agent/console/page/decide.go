@@ -38,7 +38,16 @@ type Draft struct {
 	Cautions []string
 	Patients []string // what its class may do in each state of the scanner
 	Before   string   // who approved the same already
+	Proofs
 	Choices
+}
+
+// Proofs are with what its reader can still approve.
+type Proofs struct {
+	ByToken, ByKey bool
+	Both           bool      // one alone is no approval
+	Host           string    // to which their passkeys are bound
+	Keys           []Passkey // theirs
 }
 
 // Choices are what an approver can allow instead; none where it is as it was asked, or not

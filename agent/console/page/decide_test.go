@@ -23,6 +23,7 @@ type hospital struct {
 	down  bool
 	nonce string
 	did   []string
+	safe  *safe // passkeys; nil: there are none
 }
 
 func newHospital(t *testing.T) *hospital {
@@ -76,6 +77,7 @@ func (h *hospital) Draft(id string, less grant.Less, _ Visitor) (*Draft, error) 
 		return nil, session.Errorf(session.Refused, "That goes beyond what was asked for.")
 	}
 	d := &Draft{Request: Request{ID: id, Asset: "NGH-PETCT1", Who: "<b>Jana</b>"}, Grant: []byte(`{"maxs":` + string(rune('0'+less.MaxS%10)) + `}`), Allows: []string{"work"}}
+	d.ByToken, d.ByKey = true, true
 	d.Longest = []Option{{Value: "600", Words: "10 min"}}
 	return d, nil
 }
@@ -116,7 +118,7 @@ func (s *stand) goes(h *hospital, path string, fields url.Values, token string) 
 	if q.Get("code_challenge_method") != "S256" || q.Get("code_challenge") == "" || len(q.Get("nonce")) != 43 || len(q.Get("state")) < 20 || q.Get("redirect_uri") != s.url+"/cb" {
 		s.t.Errorf("it asks %v", q)
 	}
-	if fresh := q.Get("max_age") == "0" && q.Get("prompt") == "login"; fresh != (path == "/approve") {
+	if fresh := q.Get("max_age") == "0" && q.Get("prompt") == "login"; fresh != (path == "/approve" || path == "/keys/fresh") {
 		s.t.Errorf("a fresh login at %s: %v", path, fresh)
 	}
 	h.set(func() { h.nonce = q.Get("nonce") })

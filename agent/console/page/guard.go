@@ -35,7 +35,11 @@ func (p *page) guarded(next http.Handler) http.Handler {
 		case r.Method != http.MethodGet && !fromHere(r):
 			p.refuse(w, session.Errorf(session.Denied, "This did not come from the page itself, so nothing was done.").WithNext("Open the page and press there."))
 		default:
-			r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+			most := int64(maxForm)
+			if byKey(r.URL.Path) {
+				most = maxKeyForm
+			}
+			r.Body = http.MaxBytesReader(w, r.Body, most)
 			next.ServeHTTP(w, r)
 		}
 	})

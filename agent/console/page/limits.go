@@ -3,7 +3,8 @@ package page
 import "time"
 
 const (
-	maxForm        = 4 << 10 // bytes of a form: a name and a PIN
+	maxForm        = 4 << 10  // bytes of a form: a name and a PIN
+	maxKeyForm     = 32 << 10 // of one with what a passkey answered
 	maxHeader      = 16 << 10
 	maxPIN         = 64      // characters
 	minPIN         = 6       // digits

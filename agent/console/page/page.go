@@ -29,11 +29,12 @@ type Config struct {
 	// Provider and Decisions are for people who sign in by name; nil: nobody does.
 	Provider  Provider
 	Decisions Decisions
+	Keys      *Keys // nil: there are no passkeys
 	Now       func() time.Time
 	Log       *slog.Logger
 }
 
-//go:embed page.html consent.html asked.html critical.html decide.html step.html page.css page.js
+//go:embed page.html consent.html asked.html critical.html decide.html step.html passkeys.html page.css page.js passkey.js
 var files embed.FS
 
 var templates = template.Must(template.New("").Funcs(template.FuncMap{
@@ -53,7 +54,7 @@ var templates = template.Must(template.New("").Funcs(template.FuncMap{
 			Waiting Waiting
 		}{v, w}
 	},
-}).ParseFS(files, "page.html", "consent.html", "asked.html", "critical.html", "decide.html", "step.html"))
+}).ParseFS(files, "page.html", "consent.html", "asked.html", "critical.html", "decide.html", "step.html", "passkeys.html"))
 
 // page is one that is being served.
 type page struct {
@@ -61,6 +62,7 @@ type page struct {
 	hosts   []string // as browsers write them
 	signIns *signIns
 	trips   *trips
+	asks    *asks // for passkeys that sign in
 	boards  *boards
 	streams chan struct{}
 	drawing chan struct{}
@@ -94,7 +96,7 @@ func (p *page) serve(ctx context.Context) error {
 
 func newPage(ctx context.Context, cfg Config) *page {
 	p := &page{cfg: cfg, streams: make(chan struct{}, maxStreams), drawing: make(chan struct{}, 1), boards: &boards{make: cfg.Board, now: cfg.Now}, over: ctx.Done(),
-		signIns: newSignIns(cfg.Settings.right, cfg.Now), trips: newTrips(cfg.Now)}
+		signIns: newSignIns(cfg.Settings.right, cfg.Now), trips: newTrips(cfg.Now), asks: newAsks(cfg.Now)}
 	if addr, err := cfg.Settings.address(); err == nil {
 		for _, h := range cfg.Settings.hosts() {
 			p.hosts = append(p.hosts, net.JoinHostPort(h, strconv.Itoa(int(addr.Port()))))
@@ -136,7 +138,21 @@ func (p *page) handler() http.Handler {
 		mux.HandleFunc("POST /approve", p.approve)
 		mux.HandleFunc("POST /deny", p.deny)
 	}
+	if p.cfg.Keys != nil {
+		p.handleKeys(mux)
+	}
 	return p.guarded(mux)
+}
+
+func (p *page) handleKeys(mux *http.ServeMux) {
+	mux.Handle("GET /passkey.js", http.FileServerFS(files))
+	mux.HandleFunc("GET /keyin", p.keyIn)
+	mux.HandleFunc("POST /keyin", p.keyEnter)
+	mux.HandleFunc("POST /press", p.press)
+	mux.HandleFunc("GET /keys", p.keys)
+	mux.HandleFunc("POST /keys/fresh", p.fresh)
+	mux.HandleFunc("POST /keys/register", p.register)
+	mux.HandleFunc("POST /keys/remove", p.remove)
 }
 
 // act is one press of a button. It is done before anything else is looked at.
@@ -244,6 +260,7 @@ type view struct {
 	Signed  bool
 	SignsIn bool // there is a PIN
 	ByName  bool // people can sign in at the identity provider
+	ByKey   bool // and by a passkey
 	Visitor *Visitor
 	Now     time.Time
 	Done    string
@@ -252,7 +269,7 @@ type view struct {
 
 func (p *page) viewOf(r *http.Request, act bool) view {
 	who, _, signed := p.signIns.whose(r, act)
-	v := view{Board: p.boards.fresh(liveEvery / 2), Signed: signed, Visitor: who, ByName: p.cfg.Provider != nil, SignsIn: !p.cfg.Settings.PIN.IsZero(), Now: p.cfg.Now()}
+	v := view{Board: p.boards.fresh(liveEvery / 2), Signed: signed, Visitor: who, ByName: p.cfg.Provider != nil, ByKey: p.cfg.Keys != nil, SignsIn: !p.cfg.Settings.PIN.IsZero(), Now: p.cfg.Now()}
 	if act {
 		v.Board = p.boards.fresh(0) // what was pressed shows
 	}

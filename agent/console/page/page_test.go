@@ -164,6 +164,9 @@ func serveFor(t *testing.T, cheap bool, h *hospital) *stand {
 			Picture: func(id string) []byte { return map[string][]byte{"S-x": []byte("png")}[id] }, Now: s.clock, Log: quiet()}
 		if h != nil {
 			cfg.Provider, cfg.Decisions = h, h
+			if h.safe != nil {
+				cfg.Keys = &Keys{Kept: h.safe, Used: h.safe}
+			}
 		}
 		p := newPage(ctx, cfg)
 		if cheap {

@@ -19,6 +19,7 @@ type Visitor struct {
 	Person   session.Person
 	Name     string // as people here are called
 	Approves bool   // is one of the hospital's approvers
+	Key      string // the passkey by which they signed in; empty: at the identity provider
 }
 
 // Provider is the hospital's identity provider; see package provider.
@@ -40,6 +41,8 @@ type trip struct {
 	salt    [32]byte // of that signature
 	signed  [32]byte // by whose sign-in
 	who     *Visitor
+	// registers: they come back to register a passkey.
+	registers bool
 }
 
 // trips are all who are there, by state.
@@ -160,6 +163,10 @@ func (p *page) back(w http.ResponseWriter, r *http.Request) {
 	}
 	http.SetCookie(w, &http.Cookie{Name: tripCookie, Path: "/", Secure: true, HttpOnly: true, SameSite: http.SameSiteLaxMode, MaxAge: -1})
 	token, err := x.Finish(r.Context(), url.Values(r.URL.Query()))
+	if x.registers {
+		p.mayRegister(w, r, x, token, err)
+		return
+	}
 	if x.draft != nil {
 		p.signed(w, r, x, token, err)
 		return

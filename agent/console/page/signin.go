@@ -33,6 +33,7 @@ type signedIn struct {
 	network      string
 	who          *Visitor // nil: they know the PIN
 	draft        *Draft   // that they read last
+	permit       *permit  // to register a passkey; nil: none
 }
 
 func newSignIns(right func(pin string) (bool, error), now func() time.Time) *signIns {

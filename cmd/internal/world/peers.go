@@ -93,12 +93,15 @@ func (w *world) vendorClients() []devidp.Client {
 }
 
 func (w *world) hospitalClients() []devidp.Client {
-	return append(w.vendorClients(), devidp.Client{ID: consoleClient, Native: true, Redirects: []string{"/cb", page.Settings{Listen: w.console}.Redirect()}})
+	return append(w.vendorClients(), devidp.Client{ID: consoleClient, Native: true, Redirects: []string{"/cb", page.Settings{Listen: w.console, Host: consoleHost}.Redirect()}})
 }
 
 // consoleClient is the hospital's console at its identity provider: the approvers' command,
 // and the agent's page.
 const consoleClient = "sallyport-console"
+
+// consoleHost is the name to which the passkeys of the agent's page are bound.
+const consoleHost = "localhost"
 
 const webClient = "sallyport-web"
 

@@ -208,7 +208,7 @@ func (w *world) consolePage() error {
 	if err != nil {
 		return err
 	}
-	w.agent.Console = page.Settings{Listen: w.console, PIN: pin, SignIn: page.SignIn{Client: consoleClient}}
+	w.agent.Console = page.Settings{Listen: w.console, Host: consoleHost, PIN: pin, SignIn: page.SignIn{Client: consoleClient}}
 	return nil
 }
 
@@ -235,7 +235,7 @@ func (w *world) simulatedAssets() ([]agent.Asset, error) {
 		a := agent.Asset{
 			Name: s.asset, Label: s.label, Modality: agent.Modality{Kind: s.modality},
 			Policy: agent.Policy{
-				Approvals: s.approvals, Longest: "8h", Zone: "Europe/London",
+				Approvals: s.approvals, Longest: "8h", Zone: "Europe/London", ConsoleKeys: session.KeysInstead,
 				Accept:   session.Accept{Engineer: []session.ClientClass{session.CLI, session.Web}, Approver: []session.ClientClass{session.Console, session.Web}},
 				Channels: []session.Channel{session.Exec, session.FilesIn, session.FilesOut, session.Shell},
 			},

@@ -88,7 +88,7 @@ export interface Happened {
 /** What happened so far, oldest first. */
 export function happened(r: Request, s?: Session): Happened[] {
   const all: Happened[] = [{ at: r.created, text: `${called(r.engineer)} asked${r.engineer_class ? `, by ${clientWords[r.engineer_class]}` : ''}` }];
-  for (const a of r.approved) all.push({ at: a.at, text: `${called(a.by)} approved, ${a.page ? 'on the hospital’s own page, at its agent' : `by ${clientWords[a.class]}`}` });
+  for (const a of r.approved) all.push({ at: a.at, text: `${called(a.by)} approved, ${a.page ? 'on the hospital’s own page, at its agent' : `by ${clientWords[a.class]}`}${a.passkey ? `, ${a.signed ? 'signed in and ' : ''}by the passkey ${a.passkey}` : ''}` });
   if (r.proposal) all.push({ at: r.proposal.at, text: `${r.proposal.by || 'The hospital'} proposed another window`, ...(r.proposal.reason ? { reason: r.proposal.reason } : {}) });
   if (s?.opened) all.push({ at: s.opened, text: `The session began on ${s.service}` });
   if (s?.ended) all.push({ at: s.ended, text: endWords(s.reason) || 'The session ended' });

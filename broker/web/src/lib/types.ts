@@ -139,6 +139,8 @@ export interface Approved {
   class: ClientClass;
   at: string; // received by the agent
   page?: boolean; // on the agent's own page, in the hospital
+  passkey?: string; // K-..., where one was used, as the agent says
+  signed?: boolean; // they signed in beside the passkey
 }
 /** GET /api/v1/requests, /requests/{id} */
 export interface Request {
