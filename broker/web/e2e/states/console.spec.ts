@@ -111,6 +111,17 @@ test('the pointer is shown by its picture, and drawn where somebody opened what 
   expect(await at(29, 39)).not.toEqual([0, 200, 0, 255]);
 });
 
+test('a strip shows when somebody typed or pointed, and a link names the moment', async ({ page, context }) => {
+  await context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await mock(page, 'auditor', answers().all);
+  await begin(page, '#t=5');
+  await expect.poll(() => shown(page), { timeout: 30_000 }).toBe(now(5));
+  const places = await page.locator('path.heat').evaluateAll((all) => all.flatMap((p) => [...p.getAttribute('d')!.matchAll(/M([\d.]+) /g)].map((m) => Number(m[1]))).sort((a, b) => a - b));
+  expect(places.map(Math.round)).toEqual(replay.inputs.flatMap((n, i) => (n ? [i] : [])));
+  await page.getByRole('button', { name: 'Copy link to this moment' }).click();
+  await expect.poll(() => page.evaluate(() => navigator.clipboard.readText())).toMatch(new RegExp(`/recordings/${vid}#t=5$`));
+});
+
 test('it plays from part to part, at any speed, and to its end', async ({ page }) => {
   await mock(page, 'auditor', answers().all);
   await begin(page, '#t=1');
@@ -161,17 +172,21 @@ test('pictures and a video are made in the browser', async ({ page }) => {
   await accessible(page);
 });
 
-test('a video is cancelled', async ({ page }) => {
+test('a contact sheet and a video say how far they are, and are cancelled', async ({ page }) => {
   const a = answers();
   let hold = true;
   await mock(page, 'auditor', { ...a.all, [`GET /recordings/${vid}/replay/*`]: (u: URL) => (hold && !u.pathname.endsWith('/5000000') ? new Promise(() => {}) : v.parts.findLast((p) => p.from <= Number(u.pathname.split('/').at(-1)))) });
   await begin(page, '#t=5');
   await expect.poll(() => shown(page), { timeout: 30_000 }).toBe(now(5));
-  await page.getByRole('button', { name: 'Contact sheet' }).click();
-  await expect(page.getByRole('progressbar')).toBeVisible();
-  await page.screenshot({ path: '../../build/screens/console-making.png' });
-  await page.getByRole('button', { name: 'Cancel' }).click();
-  await expect(page.getByText('Cancelled; nothing was saved.')).toBeVisible();
+  for (const [button, what] of [['Contact sheet', 'the contact sheet'], ['Video', 'the video']] as const) {
+    await page.getByRole('button', { name: button }).click();
+    await expect(page.getByRole('progressbar', { name: `Making ${what}` })).toBeVisible();
+    await expect(page.getByText(new RegExp(`^Making ${what}, \\d+ %$`))).toBeVisible();
+    await page.screenshot({ path: '../../build/screens/console-making.png' });
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await expect(page.getByText('Cancelled; nothing was saved.')).toBeVisible();
+    await expect(page.getByRole('progressbar')).toHaveCount(0);
+  }
   hold = false;
 });
 
