@@ -39,6 +39,7 @@ func (d *door) guard(next http.Handler) http.Handler {
 		}
 		defer d.recover(w, r)
 		if p := d.misdirected(r); p != nil {
+			h.Set("Connection", "close") // whoever sent twenty at once is answered once
 			p.write(w)
 			return
 		}

@@ -106,6 +106,22 @@ func TestOnlyTheBrokersOwnNameIsAnswered(t *testing.T) {
 	}
 }
 
+// Who sends many calls at once to another name gets one answer, and is hung up on: what is
+// not answered costs nothing, and those who have business here do not wait behind it.
+func TestAFloodByAnotherNameIsAnsweredOnce(t *testing.T) {
+	w := newWorld(t)
+	c, err := net.Dial("tcp", strings.TrimPrefix(w.url, "http://"))
+	w.must(err)
+	defer c.Close()
+	_, err = io.WriteString(c, strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 20))
+	w.must(err)
+	text, _ := io.ReadAll(c) // hung up on, perhaps before all was read
+	if n := strings.Count(string(text), "HTTP/1.1 421"); n != 1 {
+		t.Errorf("%d answers: %s", n, text)
+	}
+	t.Logf("ATTACK | 20 calls at once to a name that is not the broker's | one is answered | %d | holds", strings.Count(string(text), "HTTP/1.1"))
+}
+
 // The demonstration is on loopback and goes by all its names, and by no other.
 func TestADemonstrationGoesByLoopbacksNames(t *testing.T) {
 	d := &door{origin: "http://127.0.0.1:7080"}

@@ -49,13 +49,13 @@ func (f *flood) stranger(ctx context.Context, source, kind int, wait time.Durati
 			f.refused.Add(1)
 		} else {
 			f.made.Add(1)
-			hold(ctx, c, kind)
+			f.hold(ctx, c, kind)
 		}
 	}
 }
 
 // hold says as little as its kind does and waits to be hung up on.
-func hold(ctx context.Context, c net.Conn, kind int) {
+func (f *flood) hold(ctx context.Context, c net.Conn, kind int) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	switch kind {
@@ -65,8 +65,9 @@ func hold(ctx context.Context, c net.Conn, kind int) {
 			_, _ = io.Copy(io.Discard, t)
 		}
 		return
-	case 1, 2: // asks for pages and takes none
-		_, _ = io.WriteString(c, strings.Repeat("GET / HTTP/1.1\r\nHost: x\r\n\r\n", 20))
+	case 1, 2: // asks for pages and takes none; by another name, or by the broker's own
+		host := map[int]string{1: "x", 2: f.web}[kind]
+		_, _ = io.WriteString(c, strings.Repeat("GET / HTTP/1.1\r\nHost: "+host+"\r\n\r\n", 20))
 		<-ctx.Done()
 		return
 	case 3: // begins a hello

@@ -32,7 +32,7 @@ func ports() []attack {
 			"nobody of that network or account is kept out; one entry in ten minutes counts it", "broker/identity", "^TestAStrangerLocksNobodyOut$|^TestRefusalsOfManyNetworksHaveABound$|^TestRefusalsAreNotLostWithTheLog$|^TestTheOldestLoginsMakeRoom$"},
 		{"the same by browser at the real door", "people sign in beside it", "cmd/internal/roundtrip", "^TestStrangersWriteNothingAndLockNobodyOut$|^TestLoginsAreLimited$"},
 		{"silent connections to the port of procedure steps, strangers there, and what is no DICOM", "a scan that begins is heard; who is no scanner is not read", "agent/modality/mpps", "^TestAFloodKeepsTheScannerOfNobodyOut$|^TestStrangersAreNotRead$|^TestWhatIsNoDICOMIsAborted$|^TestWhoIsNotKnownChangesNothing$"},
-		{"another name in the Host header", "421", "broker/api", "^TestOnlyTheBrokersOwnNameIsAnswered$"},
+		{"another name in the Host header, and many calls by one at once", "421, once a connection", "broker/api", "^TestOnlyTheBrokersOwnNameIsAnswered$|^TestAFloodByAnotherNameIsAnsweredOnce$"},
 	}
 }
 
