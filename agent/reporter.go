@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -57,6 +58,7 @@ func newReporter(b book, protocol func(asset, service string) session.Protocol, 
 func (r *reporter) add(rep link.SessionReport) {
 	r.mu.Lock()
 	if old, ok := r.waiting[rep.Session]; !ok || old.Seq <= rep.Seq {
+		rep.Consent = cmp.Or(rep.Consent, old.Consent) // one that says nothing of it takes nothing back
 		r.waiting[rep.Session] = rep
 	}
 	r.mu.Unlock()

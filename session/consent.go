@@ -36,6 +36,27 @@ const (
 // Known reports whether m is one of the three.
 func (m Means) Known() bool { return m == ByPage || m == ByCommand || m == ByCode }
 
+// Outcome is what came of asking an operator.
+type Outcome string
+
+const (
+	Asking       Outcome = "" // they have not answered
+	ConsentGiven Outcome = "given"
+	ConsentNot   Outcome = "refused"
+	ConsentLate  Outcome = "timed-out"
+	ConsentWrong Outcome = "wrong-codes"
+	ConsentGone  Outcome = "gone" // the engineer went, or the session was over
+)
+
+// Known reports whether o is one of these.
+func (o Outcome) Known() bool {
+	switch o {
+	case Asking, ConsentGiven, ConsentNot, ConsentLate, ConsentWrong, ConsentGone:
+		return true
+	}
+	return false
+}
+
 // IsZero reports whether nobody consented.
 func (c Consented) IsZero() bool { return c.At.IsZero() }
 

@@ -58,9 +58,11 @@ func (f RequestFacts) Status(now time.Time) Status {
 type State string
 
 const (
-	Live   State = "live"
-	Frozen State = "frozen"
-	Ended  State = "ended"
+	AwaitingConsent State = "awaiting-consent" // the operator at the scanner is asked, and it has not begun
+	Unopened        State = "unopened"         // the operator was asked, and it has not begun
+	Live            State = "live"
+	Frozen          State = "frozen"
+	Ended           State = "ended"
 )
 
 // EndReason says why a session ended, or why a connection of it did.
@@ -81,6 +83,8 @@ const (
 
 // SessionFacts is what happened to a session. Zero times mean "did not happen".
 type SessionFacts struct {
+	Asked    time.Time // the operator, last
+	Asking   time.Time // and until when they are; zero once they answered
 	Opened   time.Time
 	Deadline time.Time
 	Frozen   bool
@@ -88,11 +92,18 @@ type SessionFacts struct {
 	Reason   EndReason
 }
 
-// State derives where an opened session stands at now. A session that nobody
+// State derives where a session stands at now that was opened, or about which the operator
+// was asked. A session that nobody
 // reported as ended is over at its deadline all the same.
 func (f SessionFacts) State(now time.Time) State {
 	switch {
-	case !f.Ended.IsZero(), !now.Before(f.Deadline):
+	case !f.Ended.IsZero():
+		return Ended
+	case f.Opened.IsZero() && now.Before(f.Asking):
+		return AwaitingConsent
+	case f.Opened.IsZero() && !f.Asked.IsZero():
+		return Unopened
+	case !now.Before(f.Deadline):
 		return Ended
 	case f.Frozen:
 		return Frozen

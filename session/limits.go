@@ -23,6 +23,8 @@ const (
 	// How old an approver's sign-in may be when its token comes in.
 	DefaultFresh = time.Minute
 	MaxFresh     = 5 * time.Minute
+
+	MaxAsking = 5 * time.Minute // an operator is asked at a time, at most: what an engineer waits for
 )
 
 // Of critical sections: what a grant gives, an agent declares and the link takes.

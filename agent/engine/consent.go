@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/subtle"
-	"errors"
 	"fmt"
 	"math/big"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -34,9 +34,12 @@ type consents struct {
 type consent struct {
 	asking *asking // that is going on
 	given  session.Consented
-	wrong  int       // codes, ever
-	failed int       // askings that ended without consent
-	until  time.Time // when the grant is over, and this forgotten
+	asked  int          // askings, ever
+	wrong  int          // codes, ever
+	failed int          // askings that ended without consent
+	told   link.Consent // what the broker knows: the last asking, and what came of it
+	seq    uint64       // of that
+	until  time.Time    // when the grant is over, and this forgotten
 }
 
 // asking is one question to the operator.
@@ -50,8 +53,7 @@ type asking struct {
 	waiting int    // connections
 	timer   *time.Timer
 	over    chan struct{} // closed with the answer
-	given   session.Consented
-	err     error // why there is no consent
+	err     error         // why there is no consent
 }
 
 // Question is an asking, as one connection waits for its answer. Who asked leaves.
@@ -112,8 +114,10 @@ func (e *Engine) Ask(t *Ticket, service string) (*Question, error) {
 			return nil, err
 		}
 		a := &asking{t: t, kind: kind, service: service, since: now, until: now.Add(e.cfg.Asking), code: code, over: make(chan struct{})}
-		a.timer = time.AfterFunc(e.cfg.Asking, func() { e.answer(t.ID, a, session.Consented{}, errNoAnswer(t.Asset)) })
-		c.asking, c.given = a, session.Consented{}
+		a.timer = time.AfterFunc(e.cfg.Asking, func() { e.answer(t.ID, a, outcome{what: session.ConsentLate, err: errNoAnswer(t.Asset)}) })
+		c.asking, c.given, c.asked = a, session.Consented{}, c.asked+1
+		c.told = link.Consent{Kind: kind, Service: service, Since: now.UTC(), Until: a.until.UTC(), Wrong: c.told.Wrong}
+		e.tellConsent(t, c)
 		e.cfg.Log.Info("consent asked", "session", t.ID.Session(), "asset", t.Asset, "service", service, "kind", string(kind))
 	}
 	c.asking.waiting++
@@ -150,8 +154,8 @@ func (cs *consents) room(t *Ticket, of *consent) error {
 		assets += count(of.Asset == t.Asset)
 	}
 	switch {
-	case of.failed >= maxAskings:
-		return session.Errorf(session.Refused, "The operator at %s was asked %d times and has not let this session open.", t.Asset, of.failed).
+	case of.failed >= maxAskings || of.asked >= maxAskingsEver:
+		return session.Errorf(session.Refused, "The operator at %s was asked %d times and has not let this session open.", t.Asset, max(of.failed, of.asked)).
 			WithNext("Call the hospital, and request access again.")
 	case theirs >= maxAskingEach || vendors >= maxAsking/2 || assets >= maxAsking/4 || all >= maxAsking:
 		return session.Errorf(session.Refused, "The operators are asked about other sessions already.").WithNext("Connect again when they have answered.")
@@ -175,23 +179,35 @@ func newCode() (string, error) {
 }
 
 // answer ends an asking, unless it is over.
-func (e *Engine) answer(id session.ID, a *asking, given session.Consented, err error) bool {
+func (e *Engine) answer(id session.ID, a *asking, o outcome) bool {
 	e.consents.mu.Lock()
 	defer e.consents.mu.Unlock()
-	return e.consents.answer(id, a, given, err)
+	return e.settle(id, a, o)
 }
 
-func (cs *consents) answer(id session.ID, a *asking, given session.Consented, err error) bool {
-	c := cs.of[id]
+// outcome is what came of an asking: a consent, or why there is none.
+type outcome struct {
+	what session.Outcome
+	by   session.Consented // who answered, if anybody did
+	err  error             // why there is no consent
+}
+
+// settle is answer with mu held.
+func (e *Engine) settle(id session.ID, a *asking, o outcome) bool {
+	c := e.consents.of[id]
 	if c == nil || c.asking != a {
 		return false
 	}
 	a.timer.Stop()
-	a.given, a.err, c.given, c.asking = given, err, given, nil
-	if err != nil && !errors.Is(err, ErrOver) {
+	a.err, c.asking = o.err, nil
+	c.told.Outcome, c.told.Answer = o.what, o.by
+	if o.what == session.ConsentGiven {
+		c.given = o.by
+	} else if o.what != session.ConsentGone {
 		c.failed++
 	}
 	close(a.over)
+	e.tellConsent(a.t, c)
 	return true
 }
 
@@ -211,7 +227,7 @@ func (q *Question) Leave() {
 		cs.mu.Lock()
 		defer cs.mu.Unlock()
 		if q.a.waiting--; q.a.waiting == 0 {
-			cs.answer(q.a.t.ID, q.a, session.Consented{}, ErrOver)
+			q.e.settle(q.a.t.ID, q.a, outcome{what: session.ConsentGone, err: ErrOver})
 		}
 	})
 }
@@ -232,17 +248,19 @@ func (q *Question) Try(typed string) error {
 	case typed == "":
 		return session.Errorf(session.Invalid, "The operator at %s has not answered yet.", q.Asset).WithNext("Type the code that they read out.")
 	case subtle.ConstantTimeCompare([]byte(typed), []byte(q.a.code)) == 1:
-		cs.answer(q.a.t.ID, q.a, session.Consented{By: "the operator at the scanner", How: session.ByCode, At: q.e.cfg.Now()}, nil)
+		q.e.settle(q.a.t.ID, q.a, outcome{what: session.ConsentGiven, by: session.Consented{By: "the operator at the scanner", How: session.ByCode, At: q.e.cfg.Now()}})
 		q.e.cfg.Log.Info("consent given", "session", q.a.t.ID.Session(), "how", string(session.ByCode))
 		return nil
 	}
 	c.wrong++
+	c.told.Wrong = min(c.wrong, link.MaxWrong)
 	q.e.cfg.Log.Warn("wrong consent code", "session", q.a.t.ID.Session(), "wrong", c.wrong)
 	if c.wrong%maxWrong == 0 {
-		cs.answer(q.a.t.ID, q.a, session.Consented{}, session.Errorf(session.Refused, "That was not the code, for the third time: it counts no more.").
-			WithNext("Connect again, and ask the operator for the new one."))
+		q.e.settle(q.a.t.ID, q.a, outcome{what: session.ConsentWrong, err: session.Errorf(session.Refused, "That was not the code, for the third time: it counts no more.").
+			WithNext("Connect again, and ask the operator for the new one.")})
 		return q.a.err
 	}
+	q.e.tellConsent(q.a.t, c)
 	return session.Errorf(session.Invalid, "That is not the code.").WithNext("Ask the operator at " + q.Asset + " to read it out again.")
 }
 
@@ -274,12 +292,12 @@ func (e *Engine) Consent(id session.ID, accept bool, how session.Means, by strin
 	if c == nil || c.asking == nil {
 		return session.Errorf(session.Invalid, "Nobody waits for an answer about %s.", id.Session()).WithNext("See who does with sallyport-agent consent ls.")
 	}
-	a := c.asking
-	if accept {
-		e.consents.answer(id, a, session.Consented{By: wording.Line(by, maxName), How: how, At: e.cfg.Now()}, nil)
-	} else {
-		e.consents.answer(id, a, session.Consented{}, session.Errorf(session.Denied, "The operator at %s refused.", a.t.Asset).WithNext("Call the hospital before you ask again."))
+	o := outcome{what: session.ConsentGiven, by: session.Consented{By: wording.Line(by, maxName), How: how, At: e.cfg.Now()}}
+	if !accept {
+		o.what = session.ConsentNot
+		o.err = session.Errorf(session.Denied, "The operator at %s refused.", c.asking.t.Asset).WithNext("Call the hospital before you ask again.")
 	}
+	e.settle(id, c.asking, o)
 	e.cfg.Log.Info("consent answered", "session", id.Session(), "accept", accept, "how", string(how), "user", wording.Line(by, 200))
 	return nil
 }
@@ -290,7 +308,7 @@ func (e *Engine) unask(covers func(*Ticket) bool) {
 	defer e.consents.mu.Unlock()
 	for id, c := range e.consents.of {
 		if c.asking != nil && covers(c.asking.t) {
-			e.consents.answer(id, c.asking, session.Consented{}, session.Errorf(session.Expired, "This session is over.").WithNext("Request access again."))
+			e.settle(id, c.asking, outcome{what: session.ConsentGone, err: session.Errorf(session.Expired, "This session is over.").WithNext("Request access again.")})
 		}
 		if c.asking == nil && covers(&Ticket{ID: id}) {
 			c.given = session.Consented{}

@@ -1,6 +1,10 @@
 package engine
 
-import "time"
+import (
+	"time"
+
+	"github.com/sallyport/sallyport/session"
+)
 
 // Bounds of one engine.
 const (
@@ -24,10 +28,11 @@ const (
 	maxLeaves = 96 // keys that may watch
 	maxViews  = 24 // streams of those who do
 
-	maxAskings    = 8  // of one grant, ever, that end without consent
-	maxAskingEach = 8  // at a time, of one engineer
-	maxAsking     = 64 // of all; of one vendor half, and of one asset a quarter
-	maxWrong      = 3  // codes, until another is asked for
+	maxAskings     = 8  // of one grant, ever, that end without consent
+	maxAskingsEver = 32 // of one grant, also of those whose engineer went
+	maxAskingEach  = 8  // at a time, of one engineer
+	maxAsking      = 64 // of all; of one vendor half, and of one asset a quarter
+	maxWrong       = 3  // codes, until another is asked for
 
 	maxName = 100 // bytes of the name of somebody who watches
 
@@ -36,7 +41,7 @@ const (
 	refusalsPerKind = 8   // of one kind that are on record one by one
 	refusalsKept    = 100 // of all kinds
 
-	askingTime = 5 * time.Minute        // an operator is asked
+	askingTime = session.MaxAsking      // an operator is asked
 	givenTime  = time.Minute            // their consent waits for the connection that opens
 	dialTime   = 15 * time.Second       // device, login included; the device's own limit is lower
 	proofTime  = 10 * time.Second       // from the challenge to the proof of a key

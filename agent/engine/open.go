@@ -47,6 +47,7 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	if err != nil {
 		return nil, err
 	}
+	s.askedOf(c.e.consentTold(t.ID))
 	if err := s.opened(facts, c.visit.Service); err != nil {
 		return nil, err
 	}

@@ -45,6 +45,7 @@ type liveState struct {
 	proofs     []session.Certificate // how consoles proved who they are, one of a service
 	leaves     map[string]*leave     // to watch, by key
 	watchers   []string              // who watches, as it was told last
+	consent    *link.Consent         // with which it opened, in this process
 	seq        uint64
 	closeErr   error
 }
@@ -337,7 +338,7 @@ func (s *liveSession) report() {
 		Session: s.id.Session(), Request: s.request, Seq: st.seq, Asset: s.asset, Service: st.service,
 		Opened: st.facts.Opened, Deadline: deadline, Ended: st.facts.Ended, Reason: st.facts.Reason,
 		Recordings: slices.Clone(st.recordings), Frozen: s.gate.frozen(),
-		NoDevice: s.state.noDevice, Certificates: slices.Clone(s.state.proofs), Critical: critical,
+		NoDevice: s.state.noDevice, Certificates: slices.Clone(s.state.proofs), Critical: critical, Consent: s.state.consent,
 	}
 	s.mu.Unlock()
 	s.e.cfg.Report(r)

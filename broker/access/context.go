@@ -91,7 +91,9 @@ func (a *Access) siteUsual(ctx context.Context, name string) (siteUsual, error) 
 		if err != nil {
 			return siteUsual{}, err
 		}
-		s.live[r.doc.Asset] = append(s.live[r.doc.Asset], r)
+		if !r.Session.Opened.IsZero() {
+			s.live[r.doc.Asset] = append(s.live[r.doc.Asset], r)
+		}
 	}
 	for asset, d := range took {
 		s.typic[asset] = median(d)

@@ -62,19 +62,23 @@ func (r record) reported(rep link.SessionReport) []witness.Event {
 	if r.Answer.Granted.IsZero() && r.Answer.Denied.IsZero() && r.Answer.Withdrawn.IsZero() {
 		add(witness.Granted, map[string]string{"told-by": "the agent's report"})
 	}
+	told, toldConsent := r.Session.Told, r.Session.ToldConsent
+	bounded := func(told *int, most int, what string, details map[string]string) { // an agent could tell it without end
+		if *told++; *told == most {
+			details["more"] = "is not written down of this session"
+		}
+		if *told <= most {
+			add(what, details)
+		}
+	}
+	for _, details := range consentNews(r.Session.Consent, rep.Consent) {
+		bounded(&toldConsent, maxToldConsent, witness.ConsentAsked, details)
+	}
 	if r.Session.Opened.IsZero() && !rep.Opened.IsZero() {
 		add(witness.SessionOpened, map[string]string{"service": rep.Service,
 			"opened": rep.Opened.UTC().Format(time.RFC3339), "deadline": rep.Deadline.UTC().Format(time.RFC3339)})
 	}
-	told := r.Session.Told
-	often := func(what string, details map[string]string) { // an agent could tell it without end
-		if told++; told == maxTold {
-			details["more"] = "is not written down of this session"
-		}
-		if told <= maxTold {
-			add(what, details)
-		}
-	}
+	often := func(what string, details map[string]string) { bounded(&told, maxTold, what, details) }
 	for _, c := range r.Session.newCertificates(rep) {
 		often(witness.CertificateShown, map[string]string{"service": c.Service, "sha256": c.SHA256, "known": string(c.Known), "old-tls": c.Old})
 	}

@@ -18,8 +18,8 @@ import (
 const (
 	pendingOf  = ":pending" // waits for an answer
 	grantedOf  = ":granted" // granted and not over, opened or not
-	sessionsOf = ":session" // was opened
-	liveOf     = ":live"    // is open
+	sessionsOf = ":session" // was opened, or waits for the operator's consent
+	liveOf     = ":live"    // is open, or waits for that
 	decidedOf  = ":decided" // granted or denied, the latest decision first
 	deniedOf   = ":denied"
 )
@@ -57,7 +57,8 @@ func (r record) under(now time.Time) []store.Under {
 	add(r.is(pendingOf, now), engineer+pendingOf, site+pendingOf, vendorAt(r.Engineer.Iss, r.doc.Site)+pendingOf)
 	add(r.is(grantedOf, now), engineer+grantedOf, site+grantedOf)
 	add(r.is(liveOf, now), engineer+liveOf, site+liveOf)
-	add(r.is(sessionsOf, now), engineer+sessionsOf, site+sessionsOf, on+sessionsOf)
+	add(r.is(sessionsOf, now), engineer+sessionsOf, site+sessionsOf)
+	add(!r.Session.Opened.IsZero(), on+sessionsOf)
 	_, decided := r.decision()
 	add(decided && !r.extension(), site+decidedOf)
 	add(!r.Answer.Denied.IsZero() && !r.extension(), on+deniedOf)
@@ -77,9 +78,9 @@ func (r record) is(index string, now time.Time) bool {
 	case grantedOf:
 		return r.status(now) == session.Approved && !r.extension()
 	case sessionsOf:
-		return !r.Session.Opened.IsZero()
+		return !r.Session.Opened.IsZero() || r.awaits(now)
 	case liveOf:
-		return !r.Session.Opened.IsZero() && r.sessionFacts().State(now) != session.Ended
+		return !r.Session.Opened.IsZero() && r.sessionFacts().State(now) != session.Ended || r.awaits(now)
 	}
 	return true
 }

@@ -21,18 +21,20 @@ const (
 
 // Bounds of what people get and give.
 const (
-	pageUsual  = 100              // entries of one answer when nobody says how many
-	pageMost   = 500              // and at the most
-	pageRead   = 250              // documents read at a time
-	mostRead   = 5000             // documents that one answer looks at; it says where to go on
-	maxToken   = idtoken.MaxToken // bytes
-	maxDenial  = 500              // bytes
-	maxTold    = 500              // events of one session's certificates and critical sections
-	maxWhy     = 500              // bytes of why a recording is looked at
-	saltBytes  = 32
-	maxComment = 1000 // characters of a review
-	maxText    = 200  // bytes of what a list is searched by
-	mostNamed  = 64   // sites at which a scanner's name is looked up one by one
+	pageUsual = 100              // entries of one answer when nobody says how many
+	pageMost  = 500              // and at the most
+	pageRead  = 250              // documents read at a time
+	mostRead  = 5000             // documents that one answer looks at; it says where to go on
+	maxToken  = idtoken.MaxToken // bytes
+	maxDenial = 500              // bytes
+	maxTold   = 500              // events of one session's certificates and critical sections
+
+	maxToldConsent = 200 // and of what the operator was asked about it; an agent that keeps its own bounds tells fewer
+	maxWhy         = 500 // bytes of why a recording is looked at
+	saltBytes      = 32
+	maxComment     = 1000 // characters of a review
+	maxText        = 200  // bytes of what a list is searched by
+	mostNamed      = 64   // sites at which a scanner's name is looked up one by one
 )
 
 // Bounds of what is kept of one session.

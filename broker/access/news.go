@@ -79,14 +79,15 @@ func (a *Access) Audience(ctx context.Context, kind, id string) (Audience, error
 	return n, nil
 }
 
-// audienceOfRequest is about the request and, once somebody connected, its session.
+// audienceOfRequest is about the request and, once somebody connected or the operator was
+// asked about that, its session.
 func audienceOfRequest(d store.Doc) (Audience, error) {
 	r, err := readRecord(d)
 	if err != nil {
 		return Audience{}, err
 	}
 	n := Audience{subjects: []Subject{{AboutRequest, r.id.Request()}}, seenBy: r.seenBy}
-	if !r.Session.Opened.IsZero() && !r.Answer.Granted.IsZero() && !r.extension() {
+	if (!r.Session.Opened.IsZero() || r.Session.Consent != nil) && !r.Answer.Granted.IsZero() && !r.extension() {
 		n.subjects = append(n.subjects, Subject{AboutSession, r.sessionID().Session()})
 	}
 	return n, nil

@@ -87,9 +87,11 @@ type sessionFacts struct {
 	Recordings []string          `json:"recordings,omitempty"`
 	NoDevice   *NoDevice         `json:"no_device,omitempty"`
 	Critical   *Critical         `json:"critical,omitempty"`
+	Consent    *Consent          `json:"consent,omitempty"`
 
 	Certificates []session.Certificate `json:"certificates,omitempty"` // one of a service
 	Told         int                   `json:"told,omitempty"`         // events of what may change and change again
+	ToldConsent  int                   `json:"told_consent,omitempty"` // and of what the operator was asked
 }
 
 // debt is what the agent still has to be told.
@@ -113,7 +115,14 @@ func (r record) facts() session.RequestFacts {
 
 func (r record) sessionFacts() session.SessionFacts {
 	s := r.Session
-	return session.SessionFacts{Opened: s.Opened, Deadline: s.Deadline, Frozen: len(s.Frozen) > 0, Ended: s.Ended, Reason: s.Reason}
+	f := session.SessionFacts{Opened: s.Opened, Deadline: s.Deadline, Frozen: len(s.Frozen) > 0, Ended: s.Ended, Reason: s.Reason}
+	if c := s.Consent; c != nil {
+		f.Asked = c.Since
+		if c.Outcome == session.Asking {
+			f.Asking = c.Until
+		}
+	}
+	return f
 }
 
 // status is where the request stands. A grant that was taken back is revoked from

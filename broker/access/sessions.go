@@ -29,10 +29,10 @@ func (a *Access) Sessions(ctx context.Context, c Caller, live bool, s Stretch) (
 	return all, next, err
 }
 
-// Session reads one session that was opened.
+// Session reads one session that was opened, or about which the operator was asked.
 func (a *Access) Session(ctx context.Context, c Caller, id string) (Session, error) {
 	r, err := a.granted(ctx, c, id)
-	if err == nil && r.Session.Opened.IsZero() {
+	if err == nil && r.Session.Opened.IsZero() && r.Session.Consent == nil {
 		err = unknown("session", id)
 	}
 	if err != nil {
@@ -267,6 +267,7 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 	if rep.Seq <= s.Seq {
 		return
 	}
+	s.takeConsent(rep)
 	if what, _ := criticalNews(s.Critical, rep.Critical); what != "" {
 		s.Told = min(s.Told+1, maxTold)
 	}
@@ -276,7 +277,7 @@ func (r *record) take(rep link.SessionReport, now time.Time) {
 		s.Certificates = append(s.Certificates, c)
 	}
 	s.Seq, s.Frozen, s.Keys, s.NoDevice, s.Critical = rep.Seq, rep.Frozen, rep.Keys, noDeviceAs(rep.NoDevice), criticalAs(rep.Critical)
-	if s.Service == "" {
+	if s.Service == "" || s.Opened.IsZero() && rep.Service != "" {
 		s.Service, s.Protocol = rep.Service, rep.Protocol
 	}
 	if s.Opened.IsZero() {
@@ -329,6 +330,13 @@ func (a *Access) plausible(r record, rep link.SessionReport) (_ link.SessionRepo
 		within(&section.Until, section.Began.Add(session.MaxCritical))
 		rep.Critical = &section
 	}
+	if rep.Consent != nil {
+		asked := *rep.Consent
+		within(&asked.Since, now)
+		within(&asked.Until, asked.Since.Add(session.MaxAsking))
+		within(&asked.Answer.At, now)
+		rep.Consent = &asked
+	}
 	if rep.NoDevice != nil {
 		none := *rep.NoDevice
 		within(&none.At, now)
@@ -374,6 +382,9 @@ func checkReport(r record, rep link.SessionReport) error {
 		return wrong("state")
 	case r.extension():
 		return wrong("request")
+	}
+	if rep.Consent != nil && !slices.Contains(g.Services, rep.Consent.Service) {
+		return wrong("consent")
 	}
 	if len(rep.Certificates) > len(g.Services) {
 		return wrong("certificates")

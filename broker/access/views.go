@@ -105,6 +105,8 @@ type Session struct {
 	Keys       int                `json:"keys"` // that may open connections; 0 when the agent did not say
 	// Critical is null while no critical section is on.
 	Critical *Critical `json:"critical"`
+	// Consent is null where the operator was asked nothing.
+	Consent *Consent `json:"consent"`
 	// NoDevice is null while the device that was dialled last answered, and did not say why it ended.
 	NoDevice *NoDevice `json:"no_device"`
 	// Certificates are how its consoles proved who they are, as the agent says; one of a service.
@@ -118,6 +120,20 @@ type Critical struct {
 	Until time.Time `json:"until"`
 	Why   string    `json:"why"`   // the engineer's words
 	Alarm bool      `json:"alarm"` // a patient may be at the scanner
+}
+
+// Consent is what the operator at the scanner was asked last before the session opens, and
+// what came of it, as the agent says.
+type Consent struct {
+	Kind    session.Consent `json:"kind" enum:"operator,code"`
+	Service string          `json:"service"` // that was connected to
+	Since   time.Time       `json:"since"`
+	Until   time.Time       `json:"until"`
+	Wrong   int             `json:"wrong"` // codes that were typed, ever
+	Outcome session.Outcome `json:"outcome" enum:",given,refused,timed-out,wrong-codes,gone"`
+	By      string          `json:"by"` // who answered; empty where nobody did
+	How     session.Means   `json:"how" enum:",page,command,code"`
+	At      *time.Time      `json:"at"`
 }
 
 // NoDevice says why the agent got no connection to a device, could not log in there, or why
@@ -346,7 +362,7 @@ func (r record) session(now time.Time) Session {
 	s := Session{
 		ID: r.sessionID().Session(), State: f.State(now), Target: r.target(r.Session.Service), Asset: r.doc.Asset, Service: r.Session.Service, Protocol: r.Session.Protocol,
 		Engineer: r.Engineer.Shown(), Opened: f.Opened.UTC(), Deadline: f.Deadline.UTC(), Ended: orNull(f.Ended),
-		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Frozen: []string{}, Keys: r.Session.Keys, Certificates: list(r.Session.Certificates), Site: r.doc.Site, WorkOrder: r.doc.Ref,
+		Recordings: list(r.Session.Recordings), Request: r.id.Request(), Consent: r.Session.Consent, Frozen: []string{}, Keys: r.Session.Keys, Certificates: list(r.Session.Certificates), Site: r.doc.Site, WorkOrder: r.doc.Ref,
 	}
 	if s.State != session.Ended {
 		s.NoDevice, s.Critical = r.Session.NoDevice, r.Session.Critical
@@ -361,6 +377,9 @@ func (r record) session(now time.Time) Session {
 		if s.Ended == nil {
 			s.Ended = orNull(f.Deadline)
 		}
+	}
+	if s.Consent != nil && f.Opened.IsZero() {
+		s.Target, s.Service = r.target(s.Consent.Service), s.Consent.Service
 	}
 	return s
 }

@@ -16,18 +16,19 @@ import (
 
 // What access answers is written as it is.
 type (
-	Request   = access.Request
-	Documents = access.Documents
-	Session   = access.Session
-	Recording = access.Recording
-	Verdict   = access.Verdict
-	Asset     = access.Asset
-	Engineer  = access.Engineer
-	Access    = access.Answer
-	Context   = access.Context
-	Proposal  = access.Proposal
-	Review    = access.Review
-	Denied    = access.Denied
+	Request        = access.Request
+	Documents      = access.Documents
+	Session        = access.Session
+	SessionConsent = access.Consent
+	Recording      = access.Recording
+	Verdict        = access.Verdict
+	Asset          = access.Asset
+	Engineer       = access.Engineer
+	Access         = access.Answer
+	Context        = access.Context
+	Proposal       = access.Proposal
+	Review         = access.Review
+	Denied         = access.Denied
 )
 
 // The JSON that people's scripts read, as package access says.

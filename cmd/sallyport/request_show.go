@@ -12,6 +12,7 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
@@ -24,7 +25,13 @@ func (p *program) requestShowCommand() *cobra.Command {
 		r, err := client.Request.Get(ctx, who.broker, id)
 		return p.toldFacts(r, err, func() [][2]string {
 			p.print("%s", p.whereItStands(r))
-			return p.requestFacts(r, p.assetOf(ctx, who, r.Site, r.Asset))
+			facts := p.requestFacts(r, p.assetOf(ctx, who, r.Site, r.Asset))
+			if r.Grant != nil && r.Kind == grant.KindSession { // it has none before somebody connected
+				if s, err := client.Session.Get(ctx, who.broker, *r.Grant); err == nil {
+					facts = append(facts, [2]string{"Consent", p.sessionConsent(s.Consent)})
+				}
+			}
+			return facts
 		})
 	})
 }

@@ -26,13 +26,36 @@ func (p *program) sessionState(s api.Session) string {
 	if s.State == session.Frozen && len(s.Frozen) > 0 {
 		return "frozen (" + strings.Join(s.Frozen, ", ") + ")"
 	}
+	if c := s.Consent; c != nil && s.State == session.AwaitingConsent {
+		return "awaiting consent (" + string(c.Kind) + ")"
+	}
 	return string(s.State)
+}
+
+// sessionConsent is what the operator was asked, and what came of it.
+func (p *program) sessionConsent(c *api.SessionConsent) string {
+	if c == nil {
+		return ""
+	}
+	words := wording.Asking(c.Kind, c.Outcome, c.How)
+	switch {
+	case c.Outcome == session.Asking:
+		words += fmt.Sprintf(" Asked since %s, until %s.", p.local(c.Since), p.local(c.Until))
+	case c.At != nil:
+		words = strings.TrimSuffix(words, ".") + ", " + p.local(*c.At) + "."
+	}
+	if c.Wrong == 1 {
+		words += " One wrong code was typed."
+	} else if c.Wrong > 1 {
+		words += fmt.Sprintf(" %d wrong codes were typed.", c.Wrong)
+	}
+	return words
 }
 
 // last is which of the last minutes a live session is in: 15, 5 or 1, as the
 // engineer is warned; 0 before.
 func (p *program) last(s api.Session) int {
-	if s.State == session.Ended {
+	if s.State == session.Ended || s.Opened.IsZero() {
 		return 0
 	}
 	left := s.Deadline.Sub(p.now())
@@ -45,8 +68,11 @@ func (p *program) last(s api.Session) int {
 }
 
 func (p *program) sessionEnd(s api.Session) string {
-	if s.Ended != nil {
+	switch {
+	case s.Ended != nil:
 		return p.local(*s.Ended)
+	case s.Opened.IsZero():
+		return ""
 	}
 	if n := p.last(s); n > 0 {
 		return fmt.Sprintf("%s, last %d min", p.local(s.Deadline), n)

@@ -12,7 +12,11 @@ func (p *program) sessionsListCommand() *cobra.Command {
 		none:   "Nobody has been on a scanner yet.",
 		header: []string{"SESSION", "STATE", "SITE/ASSET/SERVICE", "ENGINEER", "OPENED", "ENDS"},
 		row: func(s api.Session) []string {
-			return []string{s.ID, p.sessionState(s), fullName(s.Site, s.Asset, s.Service), s.Engineer, p.local(s.Opened), p.sessionEnd(s)}
+			opened := ""
+			if !s.Opened.IsZero() {
+				opened = p.local(s.Opened)
+			}
+			return []string{s.ID, p.sessionState(s), fullName(s.Site, s.Asset, s.Service), s.Engineer, opened, p.sessionEnd(s)}
 		},
 	})
 }

@@ -22,11 +22,14 @@ func (p *program) sessionsShowCommand() *cobra.Command {
 }
 
 func (p *program) sessionFacts(s api.Session) [][2]string {
-	ended, remaining, warning, keys := "", "", "", ""
+	ended, remaining, warning, keys, opened, must := "", "", "", "", "", ""
+	if !s.Opened.IsZero() {
+		opened, must = p.local(s.Opened), p.local(s.Deadline)
+	}
 	if s.Ended != nil {
 		ended = p.local(*s.Ended)
 	}
-	if s.State != session.Ended {
+	if s.State != session.Ended && !s.Opened.IsZero() {
 		remaining = display.Span(max(s.Deadline.Sub(p.now()), 0))
 		if n := p.last(s); n > 0 {
 			warning = fmt.Sprintf("the last %d min; its engineer asks for more with: sallyport request extend %s --for 30m --reason ...", n, s.ID)
@@ -40,8 +43,8 @@ func (p *program) sessionFacts(s api.Session) [][2]string {
 		shown = append(shown, c.Words())
 	}
 	return [][2]string{
-		{"Session", s.ID}, {"State", p.sessionState(s)}, {"Scanner", fullName(s.Site, s.Asset, s.Service)}, {"Engineer", s.Engineer}, {"Opened", p.local(s.Opened)},
-		{"Must end", p.local(s.Deadline)}, {"Remaining", remaining}, {"Warning", warning}, {"Keys", keys}, {"Ended", ended},
+		{"Session", s.ID}, {"State", p.sessionState(s)}, {"Scanner", fullName(s.Site, s.Asset, s.Service)}, {"Engineer", s.Engineer}, {"Operator", p.sessionConsent(s.Consent)}, {"Opened", opened},
+		{"Must end", must}, {"Remaining", remaining}, {"Warning", warning}, {"Keys", keys}, {"Ended", ended},
 		{"Console", strings.Join(shown, "; ")},
 		{"Recordings", strings.Join(s.Recordings, " ")}, {"Request", s.Request},
 	}

@@ -102,6 +102,8 @@ func (p *program) live(ctx context.Context, who signedIn, id string) (api.Sessio
 	switch {
 	case err != nil:
 		return s, err
+	case s.Opened.IsZero():
+		return s, session.Errorf(session.Refused, "%s has not begun", id).WithNext("See what it waits for: sallyport sessions show " + id)
 	case s.State == session.Ended:
 		next := "Look at its recordings."
 		if len(s.Recordings) > 0 {

@@ -42,6 +42,7 @@ const (
 	CertificateShown  = "console-certificate"
 	SessionKilled     = "kill"
 	CriticalSection   = "critical-section"
+	ConsentAsked      = "consent" // what: asked, wrong-code, or what came of it
 	RecordingSealed   = "recording-sealed"
 	RecordingFetched  = "recording-fetched"
 	JoinTokenMade     = "join-token"

@@ -116,6 +116,9 @@ func (r SessionReport) check() error {
 	if c := r.Critical; c != nil && (c.Began.IsZero() || !c.Until.After(c.Began) || c.Until.Sub(c.Began) > session.MaxCritical || len(c.Why) > session.MaxCriticalWhy) {
 		return invalid("a report about a critical section that is none")
 	}
+	if r.Consent != nil && !r.Consent.proper() {
+		return invalid("a report about a consent that is none")
+	}
 	for _, rec := range r.Recordings {
 		if _, err := session.ParseRecordingID(rec.Recording); err != nil {
 			return invalid("a report about something that is not a recording")
@@ -149,6 +152,13 @@ func (r SessionReport) checkAnswer() error {
 		return invalid("an overlong answer")
 	}
 	return nil
+}
+
+// proper refuses an asking that no operator is asked, and an answer that says nothing.
+func (c Consent) proper() bool {
+	answered := c.Outcome == session.ConsentGiven || c.Outcome == session.ConsentNot
+	return c.Kind.Asked() && session.ValidName(c.Service) && !c.Since.IsZero() && c.Until.After(c.Since) && c.Until.Sub(c.Since) <= session.MaxAsking &&
+		c.Wrong >= 0 && c.Wrong <= MaxWrong && c.Outcome.Known() && answered == c.Answer.How.Known() && answered != c.Answer.IsZero() && len(c.Answer.By) <= MaxConsenter
 }
 
 // checkAssets refuses what says more than how scanners stand, each once.

@@ -15,6 +15,8 @@ const (
 	maxUploads   = 4        // upload connections of one agent
 	maxRelays    = 4        // relay connections of one agent
 	MaxStandings = 50       // scanners of one report of how they stand
+	MaxWrong     = 1000     // codes that a report says were wrong
+	MaxConsenter = 400      // bytes of who let a session open, or refused
 
 	maxUnsaid = 2 * MaxStreams // connections of one agent that have not said their role
 

@@ -267,6 +267,7 @@ type SessionReport struct {
 	Recordings []RecordingReport `json:"recordings,omitempty"`
 	NoDevice   *NoDevice         `json:"no_device,omitempty"` // nil: the last device that was dialled answered, and did not say why it ended
 	Critical   *Critical         `json:"critical,omitempty"`  // nil: none is on
+	Consent    *Consent          `json:"consent,omitempty"`   // nil says nothing
 
 	// Certificates are how the consoles of the session proved who they are, one of a service.
 	Certificates []session.Certificate `json:"certificates,omitempty"`
@@ -300,6 +301,18 @@ type Critical struct {
 	Until time.Time `json:"until"`
 	Why   string    `json:"why"` // the engineer's words
 	Alarm bool      `json:"alarm,omitempty"`
+}
+
+// Consent is what the operator at the scanner was asked last before the session opens, and
+// what came of it.
+type Consent struct {
+	Kind    session.Consent   `json:"kind"`
+	Service string            `json:"service"`
+	Since   time.Time         `json:"since"`
+	Until   time.Time         `json:"until"`
+	Wrong   int               `json:"wrong,omitempty"` // codes that were typed for this session, ever
+	Outcome session.Outcome   `json:"outcome,omitempty"`
+	Answer  session.Consented `json:"answer,omitzero"` // by whom, where somebody answered, how and when
 }
 
 // NoDevice says why the agent got no connection to a device, could not log in there, or why

@@ -11,6 +11,18 @@ func Consent(c session.Consent) string {
 	return phrases()["consent-"+string(c)]
 }
 
+// Asking is what the hospital reads of an operator who is or was asked: how that is going, or
+// what came of it.
+func Asking(kind session.Consent, came session.Outcome, how session.Means) string {
+	switch came {
+	case session.Asking:
+		return phrases()["asked-"+string(kind)]
+	case session.ConsentGiven:
+		return phrases()["given-"+string(how)]
+	}
+	return phrases()[string(came)]
+}
+
 // Awaits is what an engineer reads who waits for the operator.
 func Awaits(c session.Consent, asset string) string {
 	if c == session.ConsentCode {

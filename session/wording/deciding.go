@@ -29,7 +29,18 @@ func phrases() map[string]string {
 		"legacy":           "TLS of the past is allowed between agent and console: who taps the hospital's network there could read what passes.",
 		"consent-operator": "The operator at the scanner is asked when the session is to open, and has to accept.",
 		"consent-code":     "The operator at the scanner is asked when the session is to open, and reads out a code that the engineer types in ssh; or they accept.",
-		"web":              "The engineer signed on the broker's web page. If the broker were taken over, it could have stood in for them.",
+
+		"asked-operator": "The operator at the scanner is asked, on the agent's page: the session opens when they accept.",
+		"asked-code":     "The operator at the scanner is asked: the session opens when the engineer types the code that they read out, or when they accept.",
+		"refused":        "The operator at the scanner refused.",
+		"timed-out":      "The operator at the scanner did not answer.",
+		"wrong-codes":    "A wrong code was typed for the third time.",
+		"gone":           "The engineer went before the operator at the scanner answered.",
+		"given-page":     session.Consented{How: session.ByPage}.Words(),
+		"given-command":  session.Consented{How: session.ByCommand}.Words(),
+		"given-code":     session.Consented{How: session.ByCode}.Words(),
+
+		"web": "The engineer signed on the broker's web page. If the broker were taken over, it could have stood in for them.",
 	}
 }
 

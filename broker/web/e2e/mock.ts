@@ -57,7 +57,7 @@ export function session(over: Partial<T.Session> = {}): T.Session {
   return {
     target: `${scanner(over)}/${over.service ?? 'recon-ssh'}`, id: 'S-7H2K9M4QXW3EVN5TBJ6CPA8DFR', request: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', state: 'live', reason: null, site: 'NGH', asset: 'NGH-PETCT1', service: 'recon-ssh', protocol: 'ssh',
     engineer: 'j.brandt@meridian.example', work_order: 'WO-2026-11873', opened: at(-8), deadline: at(22), ended: null,
-    recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], frozen: [], keys: 1, critical: null, no_device: null, certificates: [], ...over,
+    recordings: ['V-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], frozen: [], keys: 1, critical: null, consent: null, no_device: null, certificates: [], ...over,
   };
 }
 

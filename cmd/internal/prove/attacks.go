@@ -98,6 +98,7 @@ func control() []attack {
 		{"a broker, another class, another key, a second or longer one claims a critical section, or changes one on the way", "refused by the agent, in words", "agent/engine/shell", "^TestWhoDeclaresNoCriticalSection$"},
 		{"a session that goes on past its deadline by a critical section", "ends with the section; a restart inside gives nothing", "agent/engine/shell", "^TestASectionOutlastsTheDeadlineAndNoMore$"},
 		{"an engineer guesses the operator's code", "24 tries of one grant", "agent/engine/shell", "^TestOnlyTheRightCodeOpens$"},
+		{"an agent reports askings, wrong codes and consents without end, of other services and times", "200 events of one session; nothing that was answered changes, and nobody is let in", "broker/access", "^TestAHostileAgentsAskings$"},
 		{"one engineer, vendor or scanner takes all that operators are asked", "8, a half and a quarter of 64; others are let in", "agent/engine", "^TestAskingsAreShared$"},
 		{"keys and clicks without end at a console whose scanner's state forbids it", "0 reach it, the picture goes on", "agent/engine/screen", "^TestNoKeyReachesAConsoleWhoseStateForbidsIt$"},
 		{"two people type and click at a real VNC console while the scanner's state forbids it", "0 keys or clicks heard by its X server", "agent/engine/screen", "^TestNoKeyReachesARealConsoleWhoseStateForbidsIt$"},

@@ -66,6 +66,36 @@ test('a device that the agent cannot log in to is said in its words', async ({ p
   await fits(page);
 });
 
+const asked = (over: Partial<T.Consent> = {}): T.Consent => ({ kind: 'operator', service: 'recon-ssh', since: at(-1), until: at(4), wrong: 0, outcome: '', by: '', how: '', at: null, ...over });
+
+test('who waits for the operator at the scanner is on the board, and on no scanner', async ({ page }) => {
+  const waits = session({ state: 'awaiting-consent', opened: null, deadline: null, recordings: [], consent: asked({ kind: 'code', wrong: 1 }) });
+  let all: T.Session[] = [];
+  await mock(page, 'approver', { 'GET /assets': assets, 'GET /sessions': () => all, 'GET /requests': requests, [`POST /sessions/${waits.id}/kill`]: () => ((all = []), session({ state: 'ended', ended: at(0), reason: 'revoked', opened: null })) });
+  await page.goto('/live');
+  await expect(page.getByText('Nobody is on a scanner.')).toBeVisible();
+  all = [waits];
+  await happen(page, 'session', waits.id);
+  await everyLook(page, 'live-consent', async () => {
+    await expect(page.getByText('One waits for the operator at the scanner.')).toBeVisible();
+    await expect(page.getByText('Nobody is on a scanner.')).toBeVisible();
+    const note = page.getByRole('note').filter({ hasText: 'Awaiting consent.' });
+    await expect(note).toContainText('types the code that they read out');
+    await expect(note).toContainText('One wrong code was typed.');
+    await expect(page.getByRole('link', { name: 'Watch' })).toHaveCount(0);
+  });
+  await page.getByRole('button', { name: 'Take back the approval of Jana Brandt' }).click();
+  await page.getByRole('dialog', { name: 'Take the approval back?' }).getByRole('button', { name: 'Take it back' }).click();
+  await expect(page.getByText('Awaiting consent.')).toHaveCount(0);
+});
+
+test('what came of asking the operator is said in text that steers nothing', async ({ page }) => {
+  await mock(page, 'approver', { 'GET /assets': assets, 'GET /sessions': [session({ state: 'awaiting-consent', opened: null, deadline: null, consent: asked({ by: nasty }) })], 'GET /requests': requests });
+  await page.goto('/live');
+  await expect(page.getByText('Awaiting consent.')).toBeVisible();
+  await fits(page);
+});
+
 test('freezing holds when the agent says so, and thaws', async ({ page }) => {
   let s: T.Session = session();
   let answer: (v: unknown) => void = () => {};

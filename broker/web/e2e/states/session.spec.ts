@@ -48,6 +48,30 @@ test('a critical section is declared where the hospital granted one, and ended',
   await expect(page.getByText('critical section', { exact: false })).toHaveCount(0);
 });
 
+test('a session that waits for the operator says so to its engineer, and what came of it', async ({ page }) => {
+  const consent = { kind: 'operator' as const, service: 'recon-ssh', since: at(-1), until: at(4), wrong: 0, outcome: '' as const, by: '', how: '' as const, at: null };
+  const waits = { ...s, state: 'awaiting-consent' as const, opened: null, deadline: null, recordings: [], consent };
+  await mock(page, 'engineer', { ...base, ['GET /sessions/' + s.id]: waits, [`GET /requests/${r.id}/documents`]: problem(404, 'none', 'x', 'invalid') });
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-consent', async (p) => {
+    await expect(p.getByText('Awaiting consent', { exact: true })).toBeVisible();
+    await expect(p.getByRole('note')).toContainText('Call the people at the scanner if nobody answers; it opens by itself.');
+  });
+  await page.goto('/requests/' + r.id);
+  await everyLook(page, 'request-consent', async (p) => {
+    await expect(p.getByText('Approved, awaiting consent at the scanner')).toBeVisible();
+    await expect(p.getByRole('note').filter({ hasText: 'Awaiting consent.' })).toContainText('left');
+  });
+  await mock(page, 'approver', { ...base, ['GET /sessions/' + s.id]: { ...waits, state: 'unopened', consent: { ...consent, outcome: 'refused', by: "the operator at the agent's page", how: 'page', at: at(0) } } });
+  await page.goto('/sessions/' + s.id);
+  await everyLook(page, 'session-refused', async (p) => {
+    await expect(p.getByRole('note')).toContainText("The operator at the scanner refused. By the operator at the agent's page");
+  });
+  await mock(page, 'approver', { ...base, ['GET /sessions/' + s.id]: { ...s, consent: { ...consent, outcome: 'given', by: 'the operator at the scanner', how: 'code', at: at(-8) } } });
+  await page.goto('/sessions/' + s.id);
+  await expect(page.getByText('The engineer typed the code that the operator at the scanner read out.').first()).toBeVisible();
+});
+
 test('how the consoles of a session proved who they are', async ({ page }) => {
   const shown = { ...s, protocol: 'rdp' as const, service: 'console-rdp', certificates: [
     { service: 'console-rdp', sha256: '3f'.repeat(32), known: 'first' as const, old_tls: 'TLS 1.0, RSA key exchange' }, { service: 'console-2', sha256: 'c0'.repeat(32), known: 'refused' as const },

@@ -57,7 +57,7 @@ export function readEntry(index: number, entry: string): Entry | undefined {
 
 export const kinds: { name: string; events: string[] }[] = [
   { name: 'Requests and decisions', events: ['request', 'approval', 'denial', 'withdrawal', 'grant-admitted', 'activation', 'proposal', 'revocation'] },
-  { name: 'Sessions', events: ['session-opened', 'session-ended', 'console-certificate', 'critical-section', 'kill', 'freeze', 'thaw'] },
+  { name: 'Sessions', events: ['session-opened', 'session-ended', 'consent', 'console-certificate', 'critical-section', 'kill', 'freeze', 'thaw'] },
   { name: 'Recordings', events: ['recording-sealed', 'recording-fetched', 'recording-viewed', 'recording-reviewed', 'review'] },
   { name: 'People', events: ['login', 'login-refused', 'logout', 'engineer-disabled', 'engineer-enabled'] },
   { name: 'The broker itself', events: ['join-token', 'agent-enrolled', 'agent-revoked', 'configuration', 'broker-started'] },
@@ -118,6 +118,16 @@ export function sentence(e: Entry): Piece[] {
       ];
     case 'critical-section':
       return [{ began: 'A critical section began in ', alarm: 'A patient may be at the scanner in the critical section of ', 'alarm-over': 'The alarm is over in the critical section of ', over: 'The critical section is over in ' }[d('what')] ?? 'A critical section changed in ', s, on, d('why') ? `: ${d('why')}` : ''];
+    case 'consent': {
+      const what = e.details.what ?? '';
+      const how = { page: "on the agent's page", command: 'by command at the agent', code: 'by the code that they read out' }[e.details.how ?? ''];
+      const by = d('by') ? ` (${d('by')}${how ? `, ${how}` : ''})` : '';
+      const words: Record<string, string> = {
+        asked: `The operator${on} was asked to let `, given: `The operator${on} let `, refused: `The operator${on} refused `, 'timed-out': `The operator${on} did not answer about `,
+        'wrong-codes': `A third wrong code ended the asking${on} about `, 'wrong-code': `A wrong code was typed${on} for `, gone: `The engineer went before the operator${on} answered about `,
+      };
+      return [words[what] ?? `The operator${on} was asked about `, s, what === 'asked' ? ' open' : what === 'given' ? ` open${by}` : what === 'refused' ? by : what === 'wrong-code' && d('wrong') !== '1' ? `, ${d('wrong')} in all` : ''];
+    }
     case 'kill':
       return [by, ' ended ', s, on];
     case 'freeze':

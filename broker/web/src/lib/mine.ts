@@ -22,7 +22,7 @@ export function openRequest(asset: Asset, all: Request[]): Request | undefined {
 }
 /** My session on an asset that lives now. */
 export function liveSession(asset: Asset, all: Session[]): Session | undefined {
-  return all.find((s) => full(s) === full(asset) && s.state !== 'ended');
+  return all.find((s) => full(s) === full(asset) && (s.state === 'live' || s.state === 'frozen'));
 }
 /** The page on which to ask for a scanner. */
 export function asking(x: Named | Asset): string {

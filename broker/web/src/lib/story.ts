@@ -4,7 +4,7 @@ import type { DoorsState } from '../ui/Doors.svelte';
 import type { Station } from '../ui/Corridor.svelte';
 import { hour, moment } from './time.svelte';
 import type { ClientClass, Recording, Request, Session } from './types';
-import { called, clientWords, endWords, houseOf, list } from './words';
+import { called, clientWords, consentWords, endWords, houseOf, list } from './words';
 
 /** How far a proof reaches, by the kind of program it was given in. */
 const reach: Record<ClientClass, string> = {
@@ -90,6 +90,8 @@ export function happened(r: Request, s?: Session): Happened[] {
   const all: Happened[] = [{ at: r.created, text: `${called(r.engineer)} asked${r.engineer_class ? `, by ${clientWords[r.engineer_class]}` : ''}` }];
   for (const a of r.approved) all.push({ at: a.at, text: `${called(a.by)} approved, ${a.page ? 'on the hospital’s own page, at its agent' : `by ${clientWords[a.class]}`}${a.passkey ? `, ${a.signed ? 'signed in and ' : ''}by the passkey ${a.passkey}` : ''}` });
   if (r.proposal) all.push({ at: r.proposal.at, text: `${r.proposal.by || 'The hospital'} proposed another window`, ...(r.proposal.reason ? { reason: r.proposal.reason } : {}) });
+  if (s?.consent) all.push({ at: s.consent.since, text: 'The operator at the scanner was asked' });
+  if (s?.consent?.outcome && s.consent.at) all.push({ at: s.consent.at, text: consentWords(s.consent).replace(/\.$/, '') });
   if (s?.opened) all.push({ at: s.opened, text: `The session began on ${s.service}` });
   if (s?.ended) all.push({ at: s.ended, text: endWords(s.reason) || 'The session ended' });
   return all.sort((a, b) => a.at.localeCompare(b.at));

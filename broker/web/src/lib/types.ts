@@ -231,7 +231,8 @@ export interface Access {
   session?: string;
 }
 
-export type SessionState = 'live' | 'frozen' | 'ended';
+/** awaiting-consent: the operator is asked before it begins; unopened: they were asked, and it has not begun. */
+export type SessionState = 'awaiting-consent' | 'unopened' | 'live' | 'frozen' | 'ended';
 /** GET /api/v1/sessions */
 export interface Session {
   target: string; // SITE/ASSET/SERVICE
@@ -252,6 +253,7 @@ export interface Session {
   frozen: string[]; // causes: broker, local, interlock
   keys: number;
   critical: Critical | null; // null while no critical section is on
+  consent: Consent | null; // null where the operator was asked nothing
   no_device: NoDevice | null; // null while the device that was dialled last answered
   certificates: Certificate[]; // how its consoles proved who they are, one of a service
 }
@@ -268,6 +270,18 @@ export interface Critical {
   until: string;
   why: string;
   alarm: boolean;
+}
+/** What the operator at the scanner was asked last before the session opens, and what came of it. */
+export interface Consent {
+  kind: 'operator' | 'code';
+  service: string;
+  since: string;
+  until: string;
+  wrong: number; // codes that were typed
+  outcome: '' | 'given' | 'refused' | 'timed-out' | 'wrong-codes' | 'gone';
+  by: string;
+  how: '' | 'page' | 'command' | 'code';
+  at: string | null;
 }
 /** Why the agent got no connection to a device, in its words. */
 export interface NoDevice {

@@ -1,5 +1,5 @@
 // Sentences that several pages speak, and the command line too.
-import type { Channel, ClientClass, Person, Request, ServiceClass, Session } from './types';
+import type { Channel, ClientClass, Consent, Person, Request, ServiceClass, Session } from './types';
 import type { DoorsState } from '../ui/Doors.svelte';
 import { span } from './time.svelte';
 import words from './words.json'; // written by the tests of session/wording
@@ -43,7 +43,13 @@ export function requestDoors(r: Request): DoorsState {
 }
 
 export function sessionDoors(s: Session): DoorsState {
-  return s.state === 'live' ? 'live' : s.state === 'frozen' ? 'frozen' : 'ended';
+  return s.state === 'live' || s.state === 'frozen' || s.state === 'ended' ? s.state : 'ahead';
+}
+
+/** How it stands with the operator's consent, or what came of asking them. */
+export function consentWords(c: Consent): string {
+  const phrases: Record<string, string> = words.phrases;
+  return phrases[c.outcome === '' ? `asked-${c.kind}` : c.outcome === 'given' ? `given-${c.how}` : c.outcome] ?? '';
 }
 
 /** Where a request stands, as a sentence. */
