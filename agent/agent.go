@@ -224,6 +224,7 @@ func (a *Agent) makeEngine() error {
 		Consent:  func(asset string) session.Consent { return a.rules.Load().consent(asset) },
 		Idle:     func(asset string) time.Duration { return a.rules.Load().idle(asset) },
 		Lamp:     a.lamps.light,
+		Tries:    a.ledger,
 	})
 	if err != nil {
 		return err

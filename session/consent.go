@@ -36,6 +36,12 @@ const (
 // Known reports whether m is one of the three.
 func (m Means) Known() bool { return m == ByPage || m == ByCommand || m == ByCode }
 
+// Tries are what an engineer has had of an operator for one grant, ever.
+type Tries struct {
+	Asked int `json:"asked,omitempty"` // how often the operator was asked
+	Wrong int `json:"wrong,omitempty"` // codes that were typed
+}
+
 // Outcome is what came of asking an operator.
 type Outcome string
 

@@ -42,8 +42,10 @@ type Config struct {
 	// as long as Asking says; nil: nothing, and 0: five minutes, which is the most.
 	Consent func(asset string) session.Consent
 	Asking  time.Duration
-	Site    string
-	Agent   string // fingerprint of the agent's identity key
+	// Tries keep what engineers had of operators over restarts; nil: nothing does.
+	Tries Tries
+	Site  string
+	Agent string // fingerprint of the agent's identity key
 	// Lamp shows that somebody is connected to an asset, until off is called. It is lit before
 	// a device is reached; an error opens nothing. nil: there is none.
 	Lamp func(ctx context.Context, asset string) (off func(), err error)
@@ -100,6 +102,9 @@ func New(cfg Config) (*Engine, error) {
 	}
 	if cfg.Asking <= 0 || cfg.Asking > askingTime {
 		cfg.Asking = askingTime
+	}
+	if cfg.Tries == nil {
+		cfg.Tries = forgetful{}
 	}
 	if cfg.Lamp == nil {
 		cfg.Lamp = func(context.Context, string) (func(), error) { return func() {}, nil }

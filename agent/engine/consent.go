@@ -98,30 +98,46 @@ func (e *Engine) Ask(t *Ticket, service string) (*Question, error) {
 	if !kind.Asked() {
 		return nil, nil
 	}
+	q, had, err := e.begin(t, kind, service, e.cfg.Tries.Tries(t.ID))
+	if err != nil || q == nil || had == (session.Tries{}) {
+		return q, err
+	}
+	if err := e.cfg.Tries.KeepTries(t.ID, had); err != nil {
+		e.answer(t.ID, q.a, outcome{what: session.ConsentGone, err: untold(err)})
+		return nil, untold(err)
+	}
+	return q, nil
+}
+
+// begin makes an asking, or joins one. had is what is to be written down of one that is new,
+// before anything comes of it; known is what was.
+func (e *Engine) begin(t *Ticket, kind session.Consent, service string, known session.Tries) (q *Question, had session.Tries, err error) {
 	now := e.cfg.Now()
 	e.consents.mu.Lock()
 	defer e.consents.mu.Unlock()
 	c := e.consents.grant(t, now)
+	c.asked, c.wrong = max(c.asked, known.Asked), max(c.wrong, known.Wrong)
 	if c.asking == nil {
 		if now.Sub(c.given.At) <= givenTime && !now.Before(c.given.At) {
-			return nil, nil
+			return nil, had, nil
 		}
 		if err := e.consents.room(t, c); err != nil {
-			return nil, err
+			return nil, had, err
 		}
 		code, err := newCode()
 		if err != nil {
-			return nil, err
+			return nil, had, err
 		}
 		a := &asking{t: t, kind: kind, service: service, since: now, until: now.Add(e.cfg.Asking), code: code, over: make(chan struct{})}
 		a.timer = time.AfterFunc(e.cfg.Asking, func() { e.answer(t.ID, a, outcome{what: session.ConsentLate, err: errNoAnswer(t.Asset)}) })
 		c.asking, c.given, c.asked = a, session.Consented{}, c.asked+1
-		c.told = link.Consent{Kind: kind, Service: service, Since: now.UTC(), Until: a.until.UTC(), Wrong: c.told.Wrong}
+		c.told = link.Consent{Kind: kind, Service: service, Since: now.UTC(), Until: a.until.UTC(), Wrong: min(c.wrong, link.MaxWrong)}
+		had = session.Tries{Asked: c.asked, Wrong: c.wrong}
 		e.tellConsent(t, c)
 		e.cfg.Log.Info("consent asked", "session", t.ID.Session(), "asset", t.Asset, "service", service, "kind", string(kind))
 	}
 	c.asking.waiting++
-	return &Question{Kind: kind, Asset: t.Asset, Until: c.asking.until, e: e, a: c.asking}, nil
+	return &Question{Kind: kind, Asset: t.Asset, Until: c.asking.until, e: e, a: c.asking}, had, nil
 }
 
 // grant is what is remembered of a ticket's grant. It is called with mu held.
@@ -154,7 +170,7 @@ func (cs *consents) room(t *Ticket, of *consent) error {
 		assets += count(of.Asset == t.Asset)
 	}
 	switch {
-	case of.failed >= maxAskings || of.asked >= maxAskingsEver:
+	case of.failed >= maxAskings || of.asked >= maxAskingsEver || of.wrong >= maxAskings*maxWrong:
 		return session.Errorf(session.Refused, "The operator at %s was asked %d times and has not let this session open.", t.Asset, max(of.failed, of.asked)).
 			WithNext("Call the hospital, and request access again.")
 	case theirs >= maxAskingEach || vendors >= maxAsking/2 || assets >= maxAsking/4 || all >= maxAsking:
@@ -233,35 +249,48 @@ func (q *Question) Leave() {
 }
 
 // Try is a code that the engineer typed. The right one answers; the third wrong one ends
-// the asking. Nothing at all is no try.
+// the asking. Nothing at all is no try. A wrong one is on disk before they hear of it.
 func (q *Question) Try(typed string) error {
-	typed = strings.NewReplacer(" ", "", "-", "").Replace(typed)
+	had, err := q.try(strings.NewReplacer(" ", "", "-", "").Replace(strings.TrimSpace(typed)))
+	if had == (session.Tries{}) {
+		return err
+	}
+	if no := q.e.cfg.Tries.KeepTries(q.a.t.ID, had); no != nil {
+		q.e.answer(q.a.t.ID, q.a, outcome{what: session.ConsentGone, err: untold(no)})
+		return untold(no)
+	}
+	return err
+}
+
+// try returns what is to be written down of a wrong code.
+func (q *Question) try(typed string) (had session.Tries, err error) {
 	cs := &q.e.consents
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	c := cs.of[q.a.t.ID]
 	switch {
 	case c == nil || c.asking != q.a:
-		return q.a.err
+		return had, q.a.err
 	case q.Kind != session.ConsentCode:
-		return session.Errorf(session.Refused, "No code is asked for here: the operator at %s has to accept.", q.Asset)
+		return had, session.Errorf(session.Refused, "No code is asked for here: the operator at %s has to accept.", q.Asset)
 	case typed == "":
-		return session.Errorf(session.Invalid, "The operator at %s has not answered yet.", q.Asset).WithNext("Type the code that they read out.")
+		return had, session.Errorf(session.Invalid, "The operator at %s has not answered yet.", q.Asset).WithNext("Type the code that they read out.")
 	case subtle.ConstantTimeCompare([]byte(typed), []byte(q.a.code)) == 1:
 		q.e.settle(q.a.t.ID, q.a, outcome{what: session.ConsentGiven, by: session.Consented{By: "the operator at the scanner", How: session.ByCode, At: q.e.cfg.Now()}})
 		q.e.cfg.Log.Info("consent given", "session", q.a.t.ID.Session(), "how", string(session.ByCode))
-		return nil
+		return had, nil
 	}
 	c.wrong++
 	c.told.Wrong = min(c.wrong, link.MaxWrong)
+	had = session.Tries{Asked: c.asked, Wrong: c.wrong}
 	q.e.cfg.Log.Warn("wrong consent code", "session", q.a.t.ID.Session(), "wrong", c.wrong)
 	if c.wrong%maxWrong == 0 {
 		q.e.settle(q.a.t.ID, q.a, outcome{what: session.ConsentWrong, err: session.Errorf(session.Refused, "That was not the code, for the third time: it counts no more.").
 			WithNext("Connect again, and ask the operator for the new one.")})
-		return q.a.err
+		return had, q.a.err
 	}
 	q.e.tellConsent(q.a.t, c)
-	return session.Errorf(session.Invalid, "That is not the code.").WithNext("Ask the operator at " + q.Asset + " to read it out again.")
+	return had, session.Errorf(session.Invalid, "That is not the code.").WithNext("Ask the operator at " + q.Asset + " to read it out again.")
 }
 
 // Asked lists what the operators are asked, the oldest first.

@@ -8,6 +8,25 @@ import (
 // What the broker is told of an asking: who waits for an operator is seen by the people of
 // the hospital while it lasts. The broker answers nothing.
 
+// Tries keep what was had of an operator for a grant, so that a restart gives none anew.
+type Tries interface {
+	Tries(id session.ID) session.Tries
+	// KeepTries returns when it is on disk.
+	KeepTries(id session.ID, had session.Tries) error
+}
+
+// forgetful is no memory.
+type forgetful struct{}
+
+func (forgetful) Tries(session.ID) session.Tries            { return session.Tries{} }
+func (forgetful) KeepTries(session.ID, session.Tries) error { return nil }
+
+// untold is an asking, or a wrong code, that could not be written down: it counts for nothing.
+func untold(err error) error {
+	return session.Errorf(session.Unreachable, "The agent cannot write down that the operator was asked: %w", err).
+		WithNext("Tell the hospital to look at the disk of its agent.")
+}
+
 // tellConsent is called with mu of the consents held, which Report may not wait for.
 func (e *Engine) tellConsent(t *Ticket, c *consent) {
 	c.seq = max(c.seq+1, uint64(max(0, e.cfg.Now().UnixMicro())))

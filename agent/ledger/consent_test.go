@@ -46,3 +46,27 @@ func TestAConsentStaysWithItsSession(t *testing.T) {
 		}
 	}
 }
+
+// What was had of an operator outlives a restart, and only grows.
+func TestTriesOutliveARestart(t *testing.T) {
+	s := newSite(t)
+	l, dir := opened(t)
+	_, ticket := s.admitted(t, l)
+	must(t, l.KeepTries(ticket.ID(), session.Tries{Asked: 2, Wrong: 4}))
+	must(t, l.KeepTries(ticket.ID(), session.Tries{Asked: 1, Wrong: 5}))
+	if err := l.KeepTries(ticket.ID(), session.Tries{Asked: 1_000_000}); err == nil {
+		t.Error("without a bound")
+	}
+	if err := l.KeepTries(session.NewID(), session.Tries{Asked: 1}); err == nil {
+		t.Error("of nothing")
+	}
+	l = reopen(t, l, dir)
+	if got := l.Tries(ticket.ID()); got != (session.Tries{Asked: 2, Wrong: 5}) {
+		t.Errorf("%+v", got)
+	}
+	must(t, l.End(ticket.ID(), session.RevokedGrant, s.now))
+	if err := l.KeepTries(ticket.ID(), session.Tries{Asked: 3}); err == nil {
+		t.Error("of what is over")
+	}
+	must(t, l.Close())
+}

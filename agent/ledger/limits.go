@@ -13,6 +13,7 @@ const (
 	maxSections   = 64                         // critical ones, of one session
 	maxCauses     = 8                          // that freeze one session at a time
 	maxConsenter  = 400                        // bytes of who let a session open
+	maxTries      = 1000                       // askings of one grant, and wrong codes; the engine allows far fewer
 	maxBars       = 256                        // scopes that are frozen by name; everything can be, beside them
 	maxEngineer   = 320                        // bytes of an e-mail address or subject
 

@@ -60,10 +60,11 @@ type said struct {
 	Denied  *denial            `json:"denied,omitempty"`
 }
 
-// during is what happens while a session lives.
+// during is what happens while a session lives, or is about to.
 type during struct {
-	Frozen   []string  `json:"frozen,omitempty"`
-	Sections []section `json:"sections,omitempty"`
+	Tries    session.Tries `json:"tries,omitzero"` // see consent.go
+	Frozen   []string      `json:"frozen,omitempty"`
+	Sections []section     `json:"sections,omitempty"`
 }
 
 // approve adds a receipt; changed is false when the person already approved this

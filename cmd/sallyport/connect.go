@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto"
 	"crypto/tls"
@@ -8,6 +9,8 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -183,6 +186,8 @@ type distant struct {
 	proof attach.Proof
 	key   crypto.Signer
 	over  context.CancelCauseFunc
+	lines sync.Once   // of whoever sits at this machine
+	typed chan string // once they are read; nil where nobody was asked
 }
 
 // open attaches to the console, as often as a viewer comes.
@@ -200,12 +205,46 @@ func (d *distant) attach(ctx context.Context) (net.Conn, *attach.Client, error) 
 	if err != nil {
 		return nil, nil, err
 	}
-	client.Told = func(n attach.Notice) { d.p.warn("%s", n.Text) }
+	begun, cancel := context.WithCancel(ctx)
+	defer cancel()
+	client.Told = func(n attach.Notice) {
+		d.p.warn("%s", n.Text)
+		if n.Type == attach.NoticeCode {
+			go d.code(begun, client)
+		}
+	}
 	if _, err := client.Begin(d.key, d.proof); err != nil {
 		_ = conn.Close()
 		return nil, nil, err
 	}
 	return conn, client, nil
+}
+
+// code sends the agent what is typed here: the code that the operator reads out. The broker
+// sees none of it. Nothing is sent where nobody types, and the operator can accept instead.
+func (d *distant) code(ctx context.Context, agent *attach.Client) {
+	d.lines.Do(func() {
+		d.typed = make(chan string)
+		go func() {
+			lines := bufio.NewScanner(io.LimitReader(d.p.stdin, maxTyped))
+			for lines.Scan() {
+				d.typed <- lines.Text()
+			}
+		}()
+	})
+	d.p.warn("Code:")
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case code := <-d.typed:
+			if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
+				continue
+			}
+			_ = agent.Send(attach.TypeInput, []byte(code)) // whoever reads sees that it failed
+			return
+		}
+	}
 }
 
 // inside reaches the agent itself, which is known by its key, and is challenged there.

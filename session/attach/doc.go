@@ -48,7 +48,9 @@
 //
 // The agent then looks the key up as it does for ssh: the grant decides, not this page.
 // Where the operator at the scanner has to let the session open, notices say so before the
-// Welcome, and the browser sends nothing until then.
+// Welcome, and the browser sends nothing until then. Inside the TLS below a notice "code" asks
+// for the code that the operator reads out: an I of at most 64 bytes answers it, and another
+// such notice says that it was wrong. Elsewhere no code is asked for or taken.
 //
 // The proof also carries an opening, an object of at most 4 KiB, which is the protocol's
 // own. For ssh it is the terminal: {"cols","rows","term","shell"}. For consoles (vnc) it is

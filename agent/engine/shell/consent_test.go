@@ -1,13 +1,11 @@
 package shell
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -29,12 +27,16 @@ func (o *oracle) dialled() int {
 // asking makes a world whose operator is asked.
 func asking(t *testing.T, kind session.Consent, within time.Duration) (*world, *oracle) {
 	o := newOracle(t)
+	return askingAt(t, kind, within, o.dial), o
+}
+
+func askingAt(t *testing.T, kind session.Consent, within time.Duration, device func(context.Context) (*gossh.Client, error)) *world {
 	w := &world{t: t, consent: kind, asking: within, rights: &fakeRights{
-		keys: map[string]*engine.Ticket{}, facts: map[session.ID]session.SessionFacts{}, maxS: time.Hour, device: o.dial,
+		keys: map[string]*engine.Ticket{}, facts: map[session.ID]session.SessionFacts{}, maxS: time.Hour, device: device,
 	}}
 	w.furnish()
 	w.listen()
-	return w, o
+	return w
 }
 
 // asked waits until the operator is asked about one session.
@@ -281,26 +283,9 @@ func TestOpenSSHAsksForTheCode(t *testing.T) {
 		t.Errorf("%d: %s", status, said)
 	}
 	w.nothing(o, p)
-	ask := filepath.Join(c.dir, "ask")
-	file := filepath.Join(c.dir, "code")
-	must(t, os.WriteFile(ask, []byte("#!/bin/sh\nprintf '%s' \"$1\" >'"+file+".asked'\nwhile ! cat '"+file+"' 2>/dev/null; do sleep 0.02; done\n"), 0o700))
-	args := append([]string{"-o", "BatchMode=no"}, c.opts...)
-	for i, opt := range args {
-		if opt == "BatchMode=yes" {
-			args[i] = "BatchMode=no"
-		}
-	}
-	cmd := exec.Command("ssh", append(args, "127.0.0.1", "true")...)
-	cmd.Env = append(os.Environ(), "SSH_ASKPASS="+ask, "SSH_ASKPASS_REQUIRE=force", "DISPLAY=none")
-	out := make(chan string, 1)
-	go func() { b, _ := cmd.CombinedOutput(); out <- string(b) }()
-	code := w.asked().Code
-	must(t, os.WriteFile(file+".new", []byte(code+"\n"), 0o600))
-	must(t, os.Rename(file+".new", file))
-	said = <-out
-	prompt, _ := os.ReadFile(file + ".asked")
-	if cmd.ProcessState.ExitCode() != 0 || !strings.Contains(string(prompt), "Code that the operator at NGH-PETCT1 reads out: ") {
-		t.Errorf("%d, asked %q: %s", cmd.ProcessState.ExitCode(), prompt, said)
+	said, status, prompt := c.codes(w, "ssh", "127.0.0.1", "true")
+	if status != 0 || !strings.Contains(prompt, "Code that the operator at NGH-PETCT1 reads out: ") {
+		t.Errorf("%d, asked %q: %s", status, prompt, said)
 	}
 	if _, said, status := c.run(nil, "ssh", "127.0.0.1", "true"); status != 0 { // the session lives
 		t.Errorf("%d: %s", status, said)

@@ -69,6 +69,26 @@ type fakeRights struct {
 	asked     []string // keys that find was asked for
 	endErr    error
 	freezeErr error
+	tries     map[session.ID]session.Tries
+	triesErr  error
+}
+
+func (f *fakeRights) Tries(id session.ID) session.Tries {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tries[id]
+}
+
+func (f *fakeRights) KeepTries(id session.ID, had session.Tries) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tries == nil {
+		f.tries = map[session.ID]session.Tries{}
+	}
+	if f.triesErr == nil {
+		f.tries[id] = had
+	}
+	return f.triesErr
 }
 
 func (f *fakeRights) Find(line, asset, service string, now time.Time) (*engine.Ticket, error) {
@@ -290,7 +310,7 @@ func (w *world) furnish() {
 			}
 			return m, true
 		},
-		Asking: w.asking,
+		Asking: w.asking, Tries: w.rights,
 		Consent: func(string) session.Consent {
 			w.mu.Lock()
 			defer w.mu.Unlock()

@@ -97,6 +97,8 @@ func control() []attack {
 		{"critical sections, states and freezes at random, while two sessions type", "in a section it goes on, all else is frozen, and so is it after", "agent/engine/shell", "^TestRandomSectionsAndStates$|^TestACriticalSectionIsNotCutByTheState$"},
 		{"a broker, another class, another key, a second or longer one claims a critical section, or changes one on the way", "refused by the agent, in words", "agent/engine/shell", "^TestWhoDeclaresNoCriticalSection$"},
 		{"a session that goes on past its deadline by a critical section", "ends with the section; a restart inside gives nothing", "agent/engine/shell", "^TestASectionOutlastsTheDeadlineAndNoMore$"},
+		{"an engineer guesses the operator's code over restarts of the agent", "24 tries of one grant", "agent/engine/shell", "^TestARestartGivesNoNewTries$"},
+		{"an engineer connects and goes, again and again, while the operator is asked", "32 askings of one grant", "agent/engine/shell", "^TestTheBrokerIsToldOfConsents$"},
 		{"an engineer guesses the operator's code", "24 tries of one grant", "agent/engine/shell", "^TestOnlyTheRightCodeOpens$"},
 		{"an agent reports askings, wrong codes and consents without end, of other services and times", "200 events of one session; nothing that was answered changes, and nobody is let in", "broker/access", "^TestAHostileAgentsAskings$"},
 		{"one engineer, vendor or scanner takes all that operators are asked", "8, a half and a quarter of 64; others are let in", "agent/engine", "^TestAskingsAreShared$"},
