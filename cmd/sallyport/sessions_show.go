@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,13 +12,14 @@ import (
 	"github.com/sallyport/sallyport/cmd/internal/client"
 	"github.com/sallyport/sallyport/cmd/internal/display"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/wording"
 )
 
 func (p *program) sessionsShowCommand() *cobra.Command {
 	return about(p, session.ParseSessionID, p.sessions(false), &cobra.Command{Use: "show SESSION", Short: "Tell all about one session"},
 		func(ctx context.Context, who signedIn, id string) error {
 			s, err := client.Session.Get(ctx, who.broker, id)
-			return p.toldFacts(s, err, func() [][2]string { return p.sessionFacts(s) })
+			return p.toldFacts(s, err, func() [][2]string { return append(p.sessionFacts(s), p.stood(ctx, who, s)...) })
 		})
 }
 
@@ -48,4 +50,27 @@ func (p *program) sessionFacts(s api.Session) [][2]string {
 		{"Console", strings.Join(shown, "; ")},
 		{"Recordings", strings.Join(s.Recordings, " ")}, {"Request", s.Request},
 	}
+}
+
+// stood says of the recordings of a session that is over how the scanner stood meanwhile.
+func (p *program) stood(ctx context.Context, who signedIn, s api.Session) (rows [][2]string) {
+	if s.State != session.Ended {
+		return nil
+	}
+	for _, id := range s.Recordings[:min(len(s.Recordings), maxStood)] {
+		v, err := client.Recording.Get(ctx, who.broker, id)
+		if err != nil || v.Digest == nil || len(v.Digest.Stood) == 0 {
+			continue
+		}
+		var parts []string
+		for _, x := range v.Digest.Stood {
+			words := "in states that are not listed"
+			if x.State != "" {
+				words = x.State.Words()
+			}
+			parts = append(parts, words+" for "+display.Span(time.Duration(x.Seconds)*time.Second))
+		}
+		rows = append(rows, [2]string{"Scanner was", wording.List(parts) + " (" + v.Service + ")"})
+	}
+	return rows
 }

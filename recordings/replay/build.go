@@ -90,8 +90,27 @@ func (r *Reading) Index() Index {
 	x := r.ix
 	x.Channels, x.Markers, x.States = slices.Clone(x.Channels), slices.Clone(x.Markers), slices.Clone(x.States)
 	x.Activity, x.Inputs = r.histogram.over(x.Read), r.inputs.over(x.Read)
-	x.Digest.Seconds = x.Read / microsSecond
+	x.Digest.Seconds, x.Digest.Stood = x.Read/microsSecond, spells(x.States, x.Read)
 	return x
+}
+
+// spells sum up how long a scanner was in each state until a moment.
+func spells(all []State, until int64) (sums []Spell) {
+	for i, s := range all {
+		end := until
+		if i+1 < len(all) {
+			end = all[i+1].At
+		}
+		at := slices.IndexFunc(sums, func(x Spell) bool { return x.State == s.Is })
+		if at < 0 {
+			at, sums = len(sums), append(sums, Spell{State: s.Is})
+		}
+		sums[at].Seconds += max(end-s.At, 0)
+	}
+	for i := range sums {
+		sums[i].Seconds /= microsSecond
+	}
+	return sums
 }
 
 func (r *Reading) take(e session.Event) {

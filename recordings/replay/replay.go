@@ -67,6 +67,15 @@ type Digest struct {
 	Refused  int64 `json:"refused"`
 	Warnings int64 `json:"warnings"`
 	Freezes  int64 `json:"freezes"`
+	// Stood is how long the scanner was in each state, that first which it was in first; none:
+	// it has no interlock.
+	Stood []Spell `json:"stood,omitempty"`
+}
+
+// Spell is how long the scanner was in a state, in all. Without one it was not told.
+type Spell struct {
+	State   session.ModalityState `json:"state" enum:",idle,patient-on-table,scanning,in-service,down,unknown"`
+	Seconds int64                 `json:"seconds"`
 }
 
 // Part is what a player shows of one segment.

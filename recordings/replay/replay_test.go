@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -317,7 +318,7 @@ func TestMarkersAndDigest(t *testing.T) {
 	if strings.Join(got, "\n") != want {
 		t.Errorf("markers:\n%s", strings.Join(got, "\n"))
 	}
-	if ix.Digest != (replay.Digest{Seconds: 10, Lines: 3, FilesIn: 1, FilesOut: 1, Refused: 1, Warnings: 1, Freezes: 1}) {
+	if !reflect.DeepEqual(ix.Digest, replay.Digest{Seconds: 10, Lines: 3, FilesIn: 1, FilesOut: 1, Refused: 1, Warnings: 1, Freezes: 1}) {
 		t.Errorf("digest %+v", ix.Digest)
 	}
 	if len(ix.Channels) != 2 || ix.Channels[1].Text != "evlog -n 3" || !ix.Channels[0].Terminal || ix.Channels[0].End != 10e6 || ix.Channels[1].Terminal || ix.Channels[1].End != -1 {
@@ -355,6 +356,9 @@ func TestHowTheScannerStood(t *testing.T) {
 	if !slices.Equal(ix.States, want) {
 		t.Errorf("%+v", ix.States)
 	}
+	if sums := ix.Digest.Stood; len(sums) != 3 || sums[0] != (replay.Spell{State: session.InService, Seconds: 2}) || sums[1] != (replay.Spell{State: session.PatientOnTable}) || sums[2].State != session.ModalityUnknown {
+		t.Errorf("in all: %+v", sums)
+	}
 	if m := ix.Markers[0]; m.Kind != replay.Stood || m.Text != "The scanner is in service." {
 		t.Errorf("%+v", m)
 	}
@@ -364,6 +368,9 @@ func TestHowTheScannerStood(t *testing.T) {
 		stood(session.ModalityIdle)
 	}
 	x.end()
+	if sums := x.index().Digest.Stood; len(sums) != 3 || sums[2].State != "" {
+		t.Errorf("in all: %+v", sums)
+	}
 	if all := x.index().States; len(all) != 1000 || all[999].Is != "" || all[998].Is == "" {
 		t.Errorf("%d states, the last %+v", len(all), all[len(all)-1])
 	}

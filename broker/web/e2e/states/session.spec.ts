@@ -115,7 +115,7 @@ test('the report of a session that is over', async ({ page }) => {
   const verdict = { at: at(0), verdict: 'intact' as const, signer: 'known' as const, segments: 41, countersigned: true, logged: true, message: 'Intact: 41 segments, signed by the agent at NGH and countersigned.' };
   await mock(page, 'auditor', {
     ...base, ['GET /sessions/' + s.id]: over, ['GET /requests/' + r.id]: { ...r, status: 'closed' },
-    'GET /recordings/V-1': recording({ id: 'V-1', verdict, reviews: [{ by: 's.adeyemi@northfield.example', at: at(0), attestation: 'as-agreed', comment: 'Only the event log was read.' }] }),
+    'GET /recordings/V-1': recording({ id: 'V-1', verdict, digest: { seconds: 1320, lines: 214, files_in: 0, files_out: 1, refused: 0, warnings: 1, freezes: 1, stood: [{ state: 'in-service', seconds: 1280 }, { state: 'patient-on-table', seconds: 40 }] }, reviews: [{ by: 's.adeyemi@northfield.example', at: at(0), attestation: 'as-agreed', comment: 'Only the event log was read.' }] }),
     'GET /recordings/V-2': recording({ id: 'V-2', state: 'torn', verdict: { ...verdict, verdict: 'tampered', message: 'Tampered: segment 7 is not what the agent signed.' },
       stuck: { part: 'seg-000007', parts: 3, since: at(-60), message: 'The segment 000007 of this recording cannot be stored at the broker: the disk spoiled it.', next: 'Have the disk of the agent checked.' } }),
   });
@@ -123,6 +123,7 @@ test('the report of a session that is over', async ({ page }) => {
   await everyLook(page, 'session-over', async (p) => {
     await expect(p.getByText('Only the event log was read.')).toBeVisible();
     await expect(p.getByText('Torn: the agent')).toBeVisible();
+    await expect(p.getByText('The scanner was in service for 21 minutes and with a patient on the table for 40 seconds.')).toBeVisible();
     await expect(p.getByText('the disk spoiled it. The same holds for 2 other parts of it.')).toBeVisible();
     await expect(p.getByText('Have the disk of the agent checked.')).toBeVisible();
   });

@@ -1,6 +1,6 @@
 // How a scanner stands for its patients, and what a class of work means in each state: as its
 // agent says. Nothing is decided by it here.
-import { away, clock, moment } from './time.svelte';
+import { away, clock, moment, span } from './time.svelte';
 import type { ModalityState, ServiceClass, Standing } from './types';
 import { shownText } from './words';
 import words from './words.json';
@@ -43,4 +43,11 @@ export function classMeans(s: Standing, of: ServiceClass): string[] {
 /** Whether a class could work now. */
 export function couldWork(s: Standing, of: ServiceClass): boolean {
   return s.interlock === 'none' || (s.interlock === 'on' && !s.shut && s.works[of].includes(s.state));
+}
+
+/** How a scanner stood while it was recorded: "The scanner was idle for 12 minutes and scanning for 40 seconds." */
+export function stoodWords(all: { state: ModalityState | ''; seconds: number }[]): string {
+  if (all.length === 0) return '';
+  const parts = all.map((x) => `${x.state ? stateWords[x.state] : 'in states that are not listed'} for ${span(x.seconds)}`);
+  return `The scanner was ${parts.length < 2 ? parts[0] : parts.slice(0, -1).join(', ') + ' and ' + parts.at(-1)}.`;
 }

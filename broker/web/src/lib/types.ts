@@ -315,6 +315,7 @@ export interface Digest {
   refused: number;
   warnings: number;
   freezes: number;
+  stood?: { state: ModalityState | ''; seconds: number }[]; // how long the scanner was in each state; none: no interlock
 }
 /** GET /api/v1/recordings */
 export interface Recording {
