@@ -187,6 +187,30 @@ test('what is waited for is told before the welcome', async () => {
   expect(w.a.standing).toBe('open');
 });
 
+test('an operator may take longer than any greeting', async () => {
+  const real = globalThis.setTimeout;
+  globalThis.setTimeout = ((f: () => void, ms = 0) => real(f, ms / 200)) as typeof setTimeout; // what takes a quarter of a minute takes less than 0.1 s
+  try {
+    const [asked, silent] = [world(), world()];
+    for (const w of [asked, silent]) {
+      w.a.start();
+      await soon(() => w.sockets.length > 0);
+      w.sockets[0]!.opens();
+      w.sockets[0]!.says(agentFrame('C', challenge));
+      await soon(() => w.sockets[0]!.told('J').length === 1);
+    }
+    asked.sockets[0]!.says(agentFrame('N', { type: 'said', text: 'The operator is asked.' }));
+    await soon(() => silent.sockets.length > 2); // who hears nothing has given up twice meanwhile
+    expect(asked.sockets).toHaveLength(1);
+    expect(asked.sockets[0]!.told('P')).toEqual([]);
+    asked.sockets[0]!.says(agentFrame('W', welcome()));
+    expect(asked.a.standing).toBe('open');
+    for (const w of [asked, silent]) w.a.close();
+  } finally {
+    globalThis.setTimeout = real;
+  }
+});
+
 test('output before the welcome, unknown frames and text end it for good', async () => {
   for (const bad of [agentFrame('O', enc.encode('x')), agentFrame('Z', u16s(1, 1)), new Uint8Array([79, 0, 1, 0, 1])]) {
     const w = world();

@@ -104,6 +104,8 @@ export interface Options extends Of {
 
 export const protocol = 'sallyport-attach-1';
 const pingEvery = 10_000;
+/** An operator is asked for five minutes, in which the agent says nothing and is told nothing. */
+const asksWithin = 330_000;
 const deafAfter = 25_000; // nothing heard for so long: the line is dead
 const greetWithin = 15_000;
 const notUnderstood: Words = {
@@ -143,7 +145,7 @@ export class Attach {
   #run = 0; // grows with every connection; late news of an old one is dropped
   #heard = 0;
   #timers = new Set<ReturnType<typeof setTimeout>>();
-  #greeted: 'no' | 'challenged' | 'yes' = 'no';
+  #greeted: 'no' | 'challenged' | 'asks' | 'yes' = 'no';
   #wanted: 'shell' | 'none' = 'shell';
 
   constructor(o: Options) {
@@ -230,7 +232,7 @@ export class Attach {
     s.onmessage = (m) => run === this.#run && this.#receive(m.data, run);
     s.onclose = (e) => run === this.#run && this.#closed(e.code, e.reason);
     s.onerror = () => {}; // close follows
-    this.#later(greetWithin, () => run === this.#run && this.#greeted !== 'yes' && this.#lost());
+    this.#later(greetWithin, () => run === this.#run && this.#greeted !== 'yes' && this.#greeted !== 'asks' && this.#lost());
     this.#beat(run);
   }
 
@@ -244,7 +246,7 @@ export class Attach {
   #beat(run: number): void {
     this.#later(pingEvery, () => {
       if (run !== this.#run) return;
-      if (Date.now() - this.#heard > deafAfter) return this.#lost();
+      if (Date.now() - this.#heard > (this.#greeted === 'asks' ? asksWithin : deafAfter)) return this.#lost();
       if (this.#greeted === 'yes') this.#send(frame('P'));
       this.#beat(run);
     });
@@ -272,9 +274,12 @@ export class Attach {
       void this.#prove(f.payload, run);
       return;
     }
-    if (this.#greeted === 'challenged') {
+    if (this.#greeted === 'challenged' || this.#greeted === 'asks') {
       if (f.type === 'R') return this.#refused(object(f.payload));
-      if (f.type === 'N') return this.#notice(object(f.payload)); // what is waited for
+      if (f.type === 'N') { // what is waited for, longer than any greeting takes
+        this.#greeted = 'asks';
+        return this.#notice(object(f.payload));
+      }
       if (f.type !== 'W') throw new BadFrame('something before the welcome');
       return this.#welcome(object(f.payload));
     }
