@@ -40,6 +40,8 @@ var testKey = sync.OnceValue(func() *rsa.PrivateKey {
 type site struct {
 	url, agent string
 	now        time.Time
+	policy     grant.Policy
+	keys       *idtoken.KeySets
 	verifier   *grant.Verifier
 }
 
@@ -68,10 +70,11 @@ func newSite(t *testing.T) *site {
 	keys, err := idtoken.NewKeySets(issuers, nil)
 	must(t, err)
 	services := []session.Service{{Name: "ssh", Protocol: session.SSH, Class: session.Disruptive}}
-	s.verifier, err = grant.NewVerifier(grant.Policy{Site: "NGH", Agent: s.agent, Issuers: issuers, Assets: map[string]session.Asset{
+	s.keys, s.policy = keys, grant.Policy{Site: "NGH", Agent: s.agent, Issuers: issuers, Assets: map[string]session.Asset{
 		"CT": {Name: "CT", Services: services},
 		"MR": {Name: "MR", Services: services, Policy: session.Policy{Quorum: []session.Quorum{{Group: "it", Count: 1}, {Group: "modality", Count: 1}}}},
-	}}, keys)
+	}}
+	s.verifier, err = grant.NewVerifier(s.policy, keys)
 	must(t, err)
 	return s
 }
