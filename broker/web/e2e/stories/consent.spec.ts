@@ -18,7 +18,7 @@ async function atTheScanner(browser: Browser, world: World, signs: boolean): Pro
   await page.goto('/');
   if (signs) {
     await page.getByLabel('PIN').fill('271828');
-    await page.getByRole('button', { name: 'Sign in' }).click();
+    await page.getByRole('button', { name: 'Sign in', exact: true }).click();
     await expect(page.getByRole('button', { name: 'Sign out' })).toBeVisible();
   }
   return page;
@@ -95,7 +95,7 @@ test('the operator lets a session open, and refuses another', async ({ browser, 
     await expect(card).toHaveCount(0);
     for (const view of [page, stranger]) await expect(view.getByRole('region', { name: 'NGH-PETCT1' }).getByText('Connected', { exact: true })).toBeVisible();
     await stranger.getByLabel('PIN').fill('000000');
-    await stranger.getByRole('button', { name: 'Sign in' }).click();
+    await stranger.getByRole('button', { name: 'Sign in', exact: true }).click();
     await expect(stranger.getByRole('alert')).toContainText('That is not the PIN.');
     await expect(stranger.getByRole('region', { name: 'NGH-PETCT1' }).getByText('Connected', { exact: true })).toBeVisible();
 
