@@ -18,6 +18,9 @@ const ordinary = 400_000; // bytes of one jump: what a console that is worked at
 /** A session at the console that is over, and its recording's id. */
 async function session(vendor: Visitor, hospital: Visitor, world: World): Promise<string> {
   const { page } = vendor;
+  const vault = join(world.state, 'broker/vault/NGH');
+  const recorded = () => (existsSync(vault) ? readdirSync(vault) : []).filter((id) => id.startsWith('V-'));
+  const others = recorded(); // of other stories in this world
   await page.goto('/assets/NGH/NGH-PETCT1');
   await choose(page, 'console-vnc');
   await page.getByLabel('Reason').fill('The chiller warning comes back.');
@@ -28,8 +31,7 @@ async function session(vendor: Visitor, hospital: Visitor, world: World): Promis
   await page.getByRole('link', { name: 'Open the console' }).click();
   await expect(page.getByRole('img', { name: /^Picture of the console/ })).toBeVisible();
   world.agent('kill', '--all');
-  const vault = join(world.state, 'broker/vault/NGH');
-  const sealed = () => readdirSync(vault).filter((id) => id.startsWith('V-') && existsSync(join(vault, id, 'seal')));
+  const sealed = () => recorded().filter((id) => !others.includes(id) && existsSync(join(vault, id, 'seal')));
   await expect.poll(sealed).toHaveLength(1);
   return sealed()[0]!;
 }
