@@ -19,6 +19,7 @@ async function looked(page: Page, name: string): Promise<void> {
   await page.setViewportSize({ width: looks[0].width, height: looks[0].height });
   await page.emulateMedia({ colorScheme: looks[0].scheme, reducedMotion: 'reduce' });
 }
+
 /** Goes to pages, each of which shows what is told. */
 async function walk(page: Page, who: string, pages: Record<string, string | RegExp>): Promise<void> {
   for (const [path, told] of Object.entries(pages)) {
@@ -27,6 +28,7 @@ async function walk(page: Page, who: string, pages: Record<string, string | RegE
     await looked(page, `${who}${path.replace(/[/?=]+/g, '-').replace(/-[RSV]-[a-z0-9]+/i, '-one')}`);
   }
 }
+
 const sealed = (world: World) => (JSON.parse(world.cli('auditor', 'recordings', 'ls', '-o', 'json')) as { id: string }[]).map((r) => r.id);
 
 test('every page of each role', async ({ browser, world }) => {
@@ -82,6 +84,7 @@ test('every page of each role', async ({ browser, world }) => {
   await walk(auditor.page, 'auditor', {
     '/live': 'Luis Ortega', '/sessions': 'NGH-PETCT1', [session!]: /Session on/, '/recordings': 'NGH-CT2', [`/recordings/${sealed(world)[0]}`]: 'Why do you look?', '/audit': /session/i, '/account': 'Sam Adeyemi',
   });
+  world.agent('kill', '--all'); // other stories of this world find nobody at work
   await auditor.close();
   await hospital.close();
   await vendor.close();
