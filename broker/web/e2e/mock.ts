@@ -6,6 +6,9 @@ import type * as T from '../src/lib/types';
 export const now = Date.now();
 export const at = (minutes: number) => new Date(now + minutes * 60e3).toISOString();
 
+/** The same by the clock as it stands, for what must not be over when many tests came before. */
+export const soon = (minutes: number) => new Date(Date.now() + minutes * 60e3).toISOString();
+
 export const people = {
   brandt: { iss: 'https://idp.meridian.example', sub: 'u-1', email: 'j.brandt@meridian.example', name: 'Jana Brandt' },
   ortega: { iss: 'https://idp.meridian.example', sub: 'u-2', email: 'l.ortega@meridian.example', name: 'Luis Ortega' },

@@ -1,5 +1,5 @@
 import type * as T from '../../src/lib/types';
-import { asset, at, mock, people, problem, request, session, happen } from '../mock';
+import { asset, at, mock, people, problem, request, session, happen, soon } from '../mock';
 import { nasty } from '../papers';
 import { everyLook, expect, fits, test } from '../look';
 
@@ -66,7 +66,7 @@ test('a device that the agent cannot log in to is said in its words', async ({ p
   await fits(page);
 });
 
-const asked = (over: Partial<T.Consent> = {}): T.Consent => ({ kind: 'operator', service: 'recon-ssh', since: at(-1), until: at(4), wrong: 0, outcome: '', by: '', how: '', at: null, ...over });
+const asked = (over: Partial<T.Consent> = {}): T.Consent => ({ kind: 'operator', service: 'recon-ssh', since: soon(-1), until: soon(4), wrong: 0, outcome: '', by: '', how: '', at: null, ...over });
 
 test('who waits for the operator at the scanner is on the board, and on no scanner', async ({ page }) => {
   const waits = session({ state: 'awaiting-consent', opened: null, deadline: null, recordings: [], consent: asked({ kind: 'code', wrong: 1 }) });

@@ -1,4 +1,4 @@
-import { asset, at, mock, people, problem, recording, request, session } from '../mock';
+import { asset, at, mock, people, problem, recording, request, session, soon } from '../mock';
 import { everyLook, expect, test } from '../look';
 import { fixedBy, papers } from '../papers';
 
@@ -35,7 +35,7 @@ test('a critical section is declared where the hospital granted one, and ended',
   await offer.getByRole('button', { name: 'Declare it' }).click();
   await expect(page.getByRole('alert')).toContainText('Use the machine where you connected: sallyport critical ' + s.id);
   // While one is on it counts down, and its alarm is said.
-  await mock(page, 'engineer', { ...base, ...papersOf(600), ['GET /sessions/' + s.id]: { ...s, critical: { began: at(-1), until: at(4), why: 'firmware 4.2', alarm: true } } });
+  await mock(page, 'engineer', { ...base, ...papersOf(600), ['GET /sessions/' + s.id]: { ...s, critical: { began: soon(-1), until: soon(4), why: 'firmware 4.2', alarm: true } } });
   await page.goto('/sessions/' + s.id);
   await everyLook(page, 'session-critical', async (p) => {
     await expect(p.getByRole('timer')).toContainText(/\d:\d\d left, until/);
@@ -49,7 +49,7 @@ test('a critical section is declared where the hospital granted one, and ended',
 });
 
 test('a session that waits for the operator says so to its engineer, and what came of it', async ({ page }) => {
-  const consent = { kind: 'operator' as const, service: 'recon-ssh', since: at(-1), until: at(4), wrong: 0, outcome: '' as const, by: '', how: '' as const, at: null };
+  const consent = { kind: 'operator' as const, service: 'recon-ssh', since: soon(-1), until: soon(4), wrong: 0, outcome: '' as const, by: '', how: '' as const, at: null };
   const waits = { ...s, state: 'awaiting-consent' as const, opened: null, deadline: null, recordings: [], consent };
   await mock(page, 'engineer', { ...base, ['GET /sessions/' + s.id]: waits, [`GET /requests/${r.id}/documents`]: problem(404, 'none', 'x', 'invalid') });
   await page.goto('/sessions/' + s.id);
