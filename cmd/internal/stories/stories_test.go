@@ -134,7 +134,7 @@ func cmdDemo(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	ts.Setenv("STATE", state)
 	ts.Setenv("AGENT_SOCKET", st.ready.AgentSocket)
-	ts.Setenv("PAGE", strings.TrimPrefix(st.ready.Console, "https://"))
+	ts.Setenv("PAGE", st.ready.Console[strings.LastIndexByte(st.ready.Console, ':')+1:])
 	if secret, err := os.ReadFile(filepath.Join(state, "agent/secrets/svc_meridian")); err == nil {
 		ts.Setenv("DEVICE_PASSWORD", string(secret))
 	}
