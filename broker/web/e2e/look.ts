@@ -35,6 +35,12 @@ export async function fits(page: Page): Promise<void> {
   expect(over, 'pixels that stand out of the window').toBeLessThanOrEqual(0);
 }
 
+/** Leaves a picture. A headless Chromium that was just resized now and then draws no frame for one: it is asked once more. */
+export async function photograph(page: Page, name: string): Promise<void> {
+  const take = (timeout: number) => page.screenshot({ path: `../../build/screens/${name}.png`, fullPage: true, timeout });
+  await take(8000).catch(() => take(20_000));
+}
+
 /** Shows the page in every look, checks each, and leaves pictures build/screens/NAME-LOOK.png. */
 export async function everyLook(page: Page, name: string, arrived: (page: Page) => Promise<void>): Promise<void> {
   for (const l of looks) {
@@ -43,7 +49,7 @@ export async function everyLook(page: Page, name: string, arrived: (page: Page) 
     await arrived(page);
     await fits(page);
     await page.evaluate(() => scrollTo(0, 0));
-    await page.screenshot({ path: `../../build/screens/${name}-${l.name}.png`, fullPage: true });
+    await photograph(page, `${name}-${l.name}`);
     // Both lights and both sizes are checked once; the other two differ in nothing that axe reads.
     if (l.name === 'desktop-light' || l.name === 'phone-dark') await accessible(page);
   }

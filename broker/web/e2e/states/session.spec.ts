@@ -1,5 +1,5 @@
 import { asset, at, mock, people, problem, recording, request, session, soon } from '../mock';
-import { everyLook, expect, test } from '../look';
+import { everyLook, expect, photograph, test } from '../look';
 import { fixedBy, papers } from '../papers';
 
 const s = session();
@@ -128,7 +128,7 @@ test('the report of a session that is over', async ({ page }) => {
     await expect(p.getByText('Have the disk of the agent checked.')).toBeVisible();
   });
   await page.emulateMedia({ media: 'print' });
-  await page.screenshot({ path: '../../build/screens/session-over-print.png', fullPage: true });
+  await photograph(page, 'session-over-print');
   await expect(page.getByRole('navigation')).toBeHidden();
 });
 

@@ -3,7 +3,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Page } from '@playwright/test';
-import { accessible, fits } from '../look';
+import { accessible, fits, photograph } from '../look';
 import { expect as expects, test, visit, type World } from '../world';
 import { approve, ask, screen } from './people';
 
@@ -27,7 +27,7 @@ async function atTheScanner(browser: Browser, world: World, signs: boolean): Pro
 async function shown(page: Page, name: string): Promise<void> {
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
-    await page.screenshot({ path: `../../build/screens/scanner-${name}-${scheme}.png`, fullPage: true });
+    await photograph(page, `scanner-${name}-${scheme}`);
     await accessible(page);
   }
   await fits(page);

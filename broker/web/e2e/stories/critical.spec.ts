@@ -3,7 +3,7 @@
 // more time is asked for in the console, declined, asked for again and granted.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { accessible, fits } from '../look';
+import { accessible, fits, photograph } from '../look';
 import { expect as expects, test, visit, type World } from '../world';
 import { approve, choose } from './people';
 
@@ -62,7 +62,7 @@ test('a critical section in the browser, its alarm at the scanner, and more time
   await expect.poll(() => readFileSync(join(world.state, 'lamp'), 'utf8').trim(), { intervals: [170] }).toBe('1');
   for (const scheme of ['light', 'dark'] as const) {
     await scanner.emulateMedia({ colorScheme: scheme });
-    await scanner.screenshot({ path: `../../build/screens/scanner-alarm-${scheme}.png`, fullPage: true });
+    await photograph(scanner, `scanner-alarm-${scheme}`);
     await accessible(scanner);
   }
   await fits(scanner);
@@ -79,7 +79,7 @@ test('a critical section in the browser, its alarm at the scanner, and more time
   await scanner.getByRole('button', { name: 'Sign in', exact: true }).click();
   const two = scanner.getByText('2 h', { exact: true });
   await two.click();
-  await scanner.screenshot({ path: '../../build/screens/scanner-holds.png', fullPage: true });
+  await photograph(scanner, 'scanner-holds');
   await scanner.getByRole('button', { name: 'In service' }).click();
   await expect(scanner.getByRole('region', { name: 'NGH-PETCT1', exact: true })).toContainText('The scanner is in service.');
   expect(JSON.parse(world.agent('state', 'ls', '--json')).some((s: { asset: string; until?: string }) => s.asset === 'NGH-PETCT1' && Date.parse(s.until ?? '') - Date.now() > 110 * 60e3)).toBe(true);

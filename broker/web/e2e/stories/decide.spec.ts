@@ -1,6 +1,6 @@
 // An approver decides on the agent's own page, on a tablet at the scanner: signed in by name,
 // with what is signed read from its bytes.
-import { accessible, fits } from '../look';
+import { accessible, fits, photograph } from '../look';
 import { expect, test, visit } from '../world';
 import { ask } from './people';
 
@@ -16,7 +16,7 @@ test('an approver signs in by name at the scanner, allows less, and signs', asyn
   const shown = async (name: string) => {
     for (const scheme of ['light', 'dark'] as const) {
       await page.emulateMedia({ colorScheme: scheme });
-      await page.screenshot({ path: `../../build/screens/scanner-${name}-${scheme}.png`, fullPage: true });
+      await photograph(page, `scanner-${name}-${scheme}`);
       await accessible(page);
     }
     const small = await page.locator('button, select, .button, fieldset label').evaluateAll((all) => all.filter((e) => e.getBoundingClientRect().height < 48).map((e) => e.textContent));

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
-import { accessible } from '../look';
+import { accessible, photograph } from '../look';
 import { expect, test, visit } from '../world';
 
 /** Gives a page a passkey that recognises its user, or one that does not. */
@@ -36,7 +36,7 @@ test('a passkey approves with the identity providers stopped', async ({ browser,
   await expect(page.getByRole('button', { name: /^Remove K-/ })).toBeVisible();
   const key = (await page.getByRole('button', { name: /^Remove K-/ }).innerText()).replace('Remove ', '');
   expect(world.agent('keys', 'ls', '--config', join(world.state, 'agent.yaml'))).toContain(key);
-  await page.screenshot({ path: '../../build/screens/passkey-registered.png', fullPage: true });
+  await photograph(page, 'passkey-registered');
   await accessible(page);
 
   // The broker's page asks the browser for it in vain.
@@ -60,11 +60,11 @@ test('a passkey approves with the identity providers stopped', async ({ browser,
     await expect(page.getByText('Maya Okafor', { exact: true })).toBeVisible();
     await page.getByRole('button', { name: 'Read and decide' }).click();
     await expect(page.getByRole('heading', { name: 'What you would sign' })).toBeVisible();
-    await page.screenshot({ path: '../../build/screens/passkey-decide.png', fullPage: true });
+    await photograph(page, 'passkey-decide');
     await accessible(page);
     await page.getByRole('button', { name: 'Approve with my passkey' }).click();
     await expect(page.getByText('Approved and admitted')).toBeVisible();
-    await page.screenshot({ path: '../../build/screens/passkey-approved.png', fullPage: true });
+    await photograph(page, 'passkey-approved');
   } finally {
     for (const pid of [brokerPid, demo]) process.kill(pid, 'SIGCONT');
   }

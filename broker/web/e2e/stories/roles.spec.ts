@@ -1,7 +1,7 @@
 // The pages of each kind of people, with what a morning's work left on them: by day and by
 // night, on a desk and in a hand.
 import type { Page } from '@playwright/test';
-import { accessible, fits, looks } from '../look';
+import { accessible, fits, looks, photograph } from '../look';
 import { expect as expects, test, visit, type World } from '../world';
 import { approve, ask, choose, screen, work } from './people';
 
@@ -13,7 +13,7 @@ async function looked(page: Page, name: string): Promise<void> {
     await page.setViewportSize({ width: l.width, height: l.height });
     await page.emulateMedia({ colorScheme: l.scheme, reducedMotion: 'reduce' });
     await fits(page);
-    await page.screenshot({ path: `../../build/screens/role-${name}-${l.name}.png`, fullPage: true });
+    await photograph(page, `role-${name}-${l.name}`);
     if (l.scheme === 'dark') await test.step(`${name}, ${l.name}`, () => accessible(page));
   }
   await page.setViewportSize({ width: looks[0].width, height: looks[0].height });

@@ -1,7 +1,7 @@
 // The agent's own page, as the people at the scanner have it: on a tablet, with gloves, at
 // night, and with the broker gone.
 import type { Browser, Page } from '@playwright/test';
-import { accessible, fits } from '../look';
+import { accessible, fits, photograph } from '../look';
 import { expect, test, visit, type World } from '../world';
 import { choose } from './people';
 
@@ -21,7 +21,7 @@ async function atTheScanner(browser: Browser, world: World, scripts = true): Pro
 async function shown(page: Page, name: string): Promise<void> {
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
-    await page.screenshot({ path: `../../build/screens/scanner-${name}-${scheme}.png`, fullPage: true });
+    await photograph(page, `scanner-${name}-${scheme}`);
     await accessible(page);
   }
   // At one moment: the board follows the agent, and a button that goes has no size.
