@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -80,6 +81,9 @@ type counting struct {
 	vouch      atomic.Pointer[vouch.Desk] // where the broker asks some of the identity providers
 	deliveries atomic.Pointer[deliveries]
 	turned     chan struct{} // holds one: the page's settings may be others
+	// deciding is held shared while an approval is taken on the page: between the approval and
+	// what it admits there is nothing to tell the broker.
+	deciding sync.RWMutex
 }
 
 // New checks the configuration against the state on disk and returns an agent that

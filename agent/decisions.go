@@ -267,7 +267,9 @@ func (d decisions) Approve(ctx context.Context, x *page.Draft, who page.Visitor,
 	if err != nil {
 		return page.Outcome{}, err
 	}
+	d.a.deciding.RLock()
 	v, err := d.a.deliveries.Load().approve(ctx, link.Deliver{Kind: link.DeliverApproval, Request: pending.Request, Grant: x.Grant, Token: proof.Token, Salt: proof.Salt}, d.keepOf(who))
+	d.a.deciding.RUnlock()
 	if err != nil {
 		return page.Outcome{}, err
 	}
@@ -328,6 +330,8 @@ type toTell struct{ a *Agent }
 func (d decisions) toTell() toTell { return toTell(d) }
 
 func (t toTell) owed() (all []link.Answer, err error) {
+	t.a.deciding.Lock()
+	defer t.a.deciding.Unlock()
 	owed, err := t.a.ledger.Owed()
 	for _, a := range owed {
 		x := link.Answer{Request: a.Request.Request(), By: a.By, At: a.At, Reason: a.Reason}

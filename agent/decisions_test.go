@@ -95,6 +95,40 @@ func TestApprovalsOnThePage(t *testing.T) {
 	}
 }
 
+// The broker never hears of an approval before it is known what it admits: it would cross the
+// request out as one that waits.
+func TestNoHalfAnApprovalIsTold(t *testing.T) {
+	s := newSite(t)
+	desk := s.desk(t)
+	stop, looked := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(looked)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			owed, err := desk.toTell().owed()
+			for _, x := range owed {
+				if err != nil || !x.Admitted {
+					t.Errorf("told while it is taken: %+v %v", x, err)
+				}
+			}
+		}
+	}()
+	anna := s.visitor("anna")
+	for range 10 {
+		id, _ := s.ask(t, desk.a.deliveries.Load(), "CT")
+		x, err := desk.Draft(id, grant.Less{}, anna)
+		must(t, err)
+		_, err = desk.Approve(t.Context(), x, anna, s.signs(x, "anna"))
+		must(t, err)
+	}
+	close(stop)
+	<-looked
+}
+
 // Whatever is not the fresh word of an approver over the very grant opens nothing.
 func TestWhatIsNoApprovalOnThePage(t *testing.T) {
 	s := newSite(t)

@@ -122,7 +122,9 @@ func (p passkeys) Press(ctx context.Context, x *page.Draft, who page.Visitor, a 
 	if err := p.a.ring.Counted(receipt.Passkey.Key, receipt.Passkey.Count, now); err != nil {
 		return page.Outcome{}, err
 	}
+	p.a.deciding.RLock()
 	v, err := d.take(rid, pending, signed{g, x.Grant, receipt}, p.keepOf(who), now)
+	p.a.deciding.RUnlock()
 	if err != nil {
 		return page.Outcome{}, err
 	}

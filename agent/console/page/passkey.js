@@ -21,6 +21,7 @@ async function answer(form) {
 
 for (const form of document.querySelectorAll("form[data-passkey]")) {
   const said = form.querySelector("[role=alert]"), button = form.querySelector("button");
+  button.disabled = false; // a press before this would send nothing
   form.addEventListener("submit", async (e) => {
     e.preventDefault();
     said.hidden = true;
