@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http/httptest"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -279,6 +281,43 @@ func (c *cluster) status(what string, want func(console.Status) bool) {
 	})
 }
 
+// copied waits until the copy of a node's log in the vault has what the log has now.
+func (c *cluster) copied(node string) {
+	c.t.Helper()
+	size := func(note []byte) (n int) {
+		if lines := strings.Split(string(note), "\n"); len(lines) > 1 && strings.HasSuffix(lines[0], "/"+node) {
+			n, _ = strconv.Atoi(lines[1])
+		}
+		return n
+	}
+	most := func(dir string, in func([]byte) []byte) (n int) {
+		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, _ error) error {
+			if raw, err := os.ReadFile(path); err == nil {
+				n = max(n, size(in(raw)))
+			}
+			return nil
+		})
+		return n
+	}
+	has := most(c.path("nodes", node), func(raw []byte) []byte { return raw })
+	if has == 0 {
+		c.t.Fatalf("the log of %s has no checkpoint", node)
+	}
+	until(c.t, "the log of "+node+" is copied", patience, seldom, func() error {
+		head := func(raw []byte) []byte {
+			var h struct {
+				Checkpoint []byte `json:"checkpoint"`
+			}
+			_ = json.Unmarshal(raw, &h)
+			return h.Checkpoint
+		}
+		if n := most(c.path("vault", ".logs"), head); n < has {
+			return fmt.Errorf("%d of %d entries", n, has)
+		}
+		return nil
+	})
+}
+
 // pack is a recording's evidence as it is fetched now, checked offline with the bundle.
 func (c *cluster) pack(id, name string) string {
 	c.t.Helper()
@@ -354,6 +393,7 @@ func TestANodeIsLost(t *testing.T) {
 	worker := c.connect("worker", scanner, "drip")
 	c.shows(worker, "line 3\n")
 	tapes := []string{one, c.newest([]string{one})}
+	c.copied("a") // what was not, nobody proves any more
 
 	_ = a.cmd.Process.Signal(syscall.SIGKILL)
 	<-a.done
