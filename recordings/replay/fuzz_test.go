@@ -88,7 +88,7 @@ func FuzzReplay(f *testing.F) {
 		}
 		p := replay.PartOf(scene, nil)
 		for _, e := range p.Events {
-			if e.Kind == "o" {
+			if e.Kind == "o" || e.Kind == "w" || e.Kind == "t" || e.Kind == "k" { // what is shown, or drawn
 				data, err := base64.StdEncoding.DecodeString(e.Data)
 				if err != nil {
 					t.Fatal(err)
