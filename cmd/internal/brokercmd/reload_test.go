@@ -4,8 +4,11 @@ package brokercmd
 
 import (
 	"bufio"
+	"context"
 	"crypto/tls"
+	"errors"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -110,15 +113,24 @@ func TestARunningBrokerTakesANewCertificate(t *testing.T) {
 	at := x.listens()
 	r := x.start()
 	first := shown(t, at)
-	web := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	// By its name: to any other the broker answers before it has read a call.
+	web := &http.Client{Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, network, at)
+		},
+	}}
 	defer web.CloseIdleConnections()
 	// A call that goes on meanwhile is not cut off.
 	half, full := io.Pipe()
 	asked := make(chan error, 1)
 	go func() {
-		resp, err := web.Post("https://"+at+"/api/v1/login", "application/json", half)
+		resp, err := web.Post("https://broker.example.org/api/v1/login", "application/json", half)
 		if err == nil {
 			resp.Body.Close()
+			if resp.StatusCode == http.StatusMisdirectedRequest {
+				err = errors.New("it does not answer by its name")
+			}
 		}
 		asked <- err
 	}()
