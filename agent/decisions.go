@@ -339,8 +339,9 @@ func (t toTell) owed() (all []link.Answer, err error) {
 			mine, v := a.Approvals[n-1], t.a.deliveries.Load().verifier
 			x.Grant, x.Token, x.Salt = bytes.Clone(a.Grant), mine.Proof.Token, mine.Proof.Salt
 			if mine.Passkey != nil {
-				x.Passkey = session.ConsoleKey{ID: mine.Passkey.Key.ID}.Name()
+				x.Passkey = mine.Passkey.Bytes()
 			}
+			x.Groups = v.Wanted(a.Asset, mine)
 			x.Count, x.Needed, x.Admitted = v.Covered(a.Asset, a.Approvals), v.Needed(a.Asset), a.Admitted
 		}
 		all = append(all, x)

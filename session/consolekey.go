@@ -3,7 +3,6 @@ package session
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"strings"
 	"time"
 )
 
@@ -42,12 +41,6 @@ func (k ConsoleKey) Counts(at time.Time) bool {
 func (k ConsoleKey) Name() string {
 	sum := sha256.Sum256(k.ID)
 	return "K-" + hex.EncodeToString(sum[:6])
-}
-
-// ConsoleKeyName reports whether a text can be a key's name.
-func ConsoleKeyName(text string) bool {
-	digits, ok := strings.CutPrefix(text, "K-")
-	return ok && len(digits) == 12 && strings.Trim(digits, "0123456789abcdef") == ""
 }
 
 // CheckConsoleKeys refuses keys that stand twice, or of which something is missing.

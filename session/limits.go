@@ -4,6 +4,7 @@ import "time"
 
 const (
 	MaxConsoleKeys = 2048     // passkeys of an agent's page in a trust bundle, those that were revoked too
+	MaxAssertion   = 16 << 10 // bytes of what a passkey said to a grant, with its key; real ones have a tenth
 	MaxNodes       = 16       // of the broker, that a hospital accepts
 	MaxEventData   = 32 << 10 // bytes of Event.Data; longer data is split by whoever records it
 	// LargestConsole and LargestConsoleSide bound a console's pixels, and each of its sides;

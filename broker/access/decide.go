@@ -1,6 +1,7 @@
 package access
 
 import (
+	"bytes"
 	"context"
 	"slices"
 	"strconv"
@@ -106,30 +107,33 @@ func stillOpen(r record, now time.Time) error {
 	}
 }
 
-// approvedWith reports whether this very approval is on record.
 // approvedBy reports whether this very proof is among those of the grant.
 func (r record) approvedBy(raw []byte, p proof) bool {
 	return string(r.Answer.Grant) == string(raw) && slices.ContainsFunc(r.Answer.Approvals, func(o proof) bool {
-		return o.Token == p.Token && string(o.Salt) == string(p.Salt) && o.Passkey == p.Passkey && (p.Token != "" || o.By.Identity == p.By.Identity)
+		return o.Token == p.Token && string(o.Salt) == string(p.Salt) && bytes.Equal(o.Passkey, p.Passkey) && (p.Token != "" || o.By.Identity == p.By.Identity)
 	})
 }
 
 // keep puts a proof beside the others; what the same person gave beside a passkey is one.
 func (x *answer) keep(p proof) {
 	i := slices.IndexFunc(x.Approvals, func(o proof) bool { return o.By.Identity == p.By.Identity })
-	if i < 0 || p.Passkey == "" && x.Approvals[i].Passkey == "" {
+	if i < 0 || len(p.Passkey)+len(x.Approvals[i].Passkey) == 0 {
 		x.Approvals = append(x.Approvals, p)
 		return
 	}
 	if p.Token == "" {
 		p.Token, p.Salt, p.Class = x.Approvals[i].Token, x.Approvals[i].Salt, x.Approvals[i].Class
 	}
-	if p.Passkey == "" {
+	if len(p.Passkey) == 0 {
 		p.Passkey, p.Here = x.Approvals[i].Passkey, x.Approvals[i].Here
+	}
+	if len(p.Groups) == 0 {
+		p.Groups = x.Approvals[i].Groups
 	}
 	x.Approvals[i] = p
 }
 
+// approvedWith reports whether an approval by this token is on record.
 func (r record) approvedWith(raw []byte, p grant.Proof) bool {
 	return string(r.Answer.Grant) == string(raw) &&
 		slices.ContainsFunc(r.Answer.Approvals, func(x proof) bool { return x.Token == p.Token })
@@ -141,7 +145,9 @@ func (a *Access) pin(ctx context.Context, c Caller, id session.ID, raw []byte) e
 		if err := stillOpen(*r, a.now()); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(r.Answer.Approvals, func(p proof) bool { return p.By.Identity == c.Who().Identity }) {
+		if slices.ContainsFunc(r.Answer.Approvals, func(p proof) bool {
+			return p.By.Identity == c.Who().Identity && p.half(r.Passkeys) != "sign-in"
+		}) {
 			return refusal(session.Refused, "Another approver has to approve it too.", "You have approved this already.")
 		}
 		if pinned, ok := r.grant(); ok && string(r.Answer.Grant) != string(raw) {
@@ -248,8 +254,8 @@ func (a *Access) enterApproval(ctx context.Context, by session.Person, id sessio
 		return err
 	}
 	details := map[string]string{"document": hashed(string(raw)), "approvals": strconv.Itoa(v.Count), "needed": strconv.Itoa(v.Needed)}
-	if p.Passkey != "" {
-		details["passkey"], details["signed-in"] = p.Passkey, strconv.FormatBool(p.Token != "")
+	if name := p.passkey(); name != "" {
+		details["passkey"], details["signed-in"] = name, strconv.FormatBool(p.Token != "")
 	}
 	if p.Here {
 		details["told-by"], details["where"] = "the agent's report", "the agent's own page"

@@ -1,7 +1,9 @@
 package access_test
 
 import (
+	"bytes"
 	"encoding/base64"
+	"errors"
 	"log/slog"
 	"strings"
 	"testing"
@@ -11,7 +13,10 @@ import (
 	"github.com/sallyport/sallyport/broker/access/accesstest"
 	"github.com/sallyport/sallyport/recordings/witness"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/passkey"
+	"github.com/sallyport/sallyport/session/passkey/passkeytest"
 )
 
 // told is a hospital whose people answer on the agent's own page, of which the agent tells.
@@ -77,6 +82,91 @@ func TestAnApprovalThatTheAgentTellsOf(t *testing.T) {
 	}
 }
 
+// said is what a passkey of the agent's page says to a document.
+func said(t *testing.T, doc []byte) []byte {
+	const origin = "https://console.ngh.example"
+	page, err := passkey.At(origin)
+	d := passkeytest.New("console.ngh.example", origin)
+	client, attestation := d.Register([32]byte{1})
+	key, err2 := page.Register([32]byte{1}, client, attestation)
+	answer := d.Answer(passkey.Challenge(doc))
+	count, err3 := page.Check(key, passkey.Challenge(doc), answer)
+	if err := errors.Join(err, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	a := grant.Assertion{Page: origin, Key: key, Answer: answer, Count: count, At: time.Unix(1_800_000_000, 0).UTC()}
+	return a.Bytes()
+}
+
+// What a passkey said is handed on as it was said, to approvers' own machines alone, and its
+// name stands where people read who approved.
+func TestWhatAPasskeySaid(t *testing.T) {
+	w := newTold(t, 1)
+	r, raw := w.submit(ada)
+	g := accesstest.Bytes(w.agent.Grant(raw))
+	x := w.yes(r, ben, g)
+	x.Token, x.Salt, x.Passkey = "", nil, said(t, g)
+	w.must(w.tell(x))
+	w.must(w.tell(x))
+	a, err := grant.ParseAssertion(x.Passkey)
+	w.must(err)
+	if r = w.show(r); r.Status != session.Approved || len(r.Approved) != 1 || r.Approved[0].Passkey != a.Name() || r.Approved[0].Signed {
+		t.Errorf("%s by %+v", r.Status, r.Approved)
+	}
+	d, err := w.Documents(t.Context(), bea, r.ID)
+	w.must(err)
+	if len(d.Approvals) != 1 || !bytes.Equal(d.Approvals[0].Passkey, x.Passkey) || d.Approvals[0].Token != "" {
+		t.Errorf("%+v", d.Approvals)
+	}
+	if d, err := w.Documents(t.Context(), ada, r.ID); err != nil || len(d.Approvals) > 0 {
+		t.Errorf("its engineer reads %+v, %v", d.Approvals, err)
+	}
+}
+
+// Where both are asked for, half of an approval is told as half, its other half is taken in
+// either way, and it fills no place of a quorum before.
+func TestHalfAnApprovalIsToldAsHalf(t *testing.T) {
+	w := newTold(t, 2)
+	h := w.agent.Hello("NGH-PETCT1")
+	h.Assets[0].Policy.ConsoleKeys, h.Assets[0].Policy.Quorum = session.KeysBoth, []session.Quorum{{Group: "it", Count: 1}, {Group: "managers", Count: 1}}
+	w.must(w.Announce(t.Context(), h))
+	for _, first := range []string{"passkey", "sign-in"} {
+		r, raw := w.submit(ada)
+		g := accesstest.Bytes(w.agent.Grant(raw))
+		token, key := w.yes(r, ben, g), w.yes(r, ben, g)
+		token.Count, token.Needed, token.Admitted = 0, 2, false
+		key.Token, key.Salt, key.Passkey, key.Count, key.Needed, key.Admitted = "", nil, said(t, g), 0, 2, false
+		key.Groups = []string{"it"}
+		tells, lacks, then := key, "sign-in", token
+		if first == "sign-in" {
+			tells, lacks, then = token, "passkey", key
+		}
+		w.must(w.tell(tells))
+		if r = w.show(r); len(r.Halves) != 1 || r.Halves[0].Lacks != lacks || r.Halves[0].By.Sub != "ben" || len(r.Missing) != 2 {
+			t.Errorf("after the %s: %+v, missing %v", first, r.Halves, r.Missing)
+		}
+		if first == "passkey" { // the rest may come through here
+			if _, _, err := w.Approve(t.Context(), ben, r.ID, g, accesstest.Proof("ben")); err != nil {
+				t.Errorf("the sign-in beside a passkey: %v", err)
+			}
+		} else {
+			if _, _, err := w.Approve(t.Context(), ben, r.ID, g, accesstest.Proof("ben")); session.KindOf(err) != session.Refused {
+				t.Errorf("a second sign-in: %v", err)
+			}
+			w.must(w.tell(then))
+		}
+		if r = w.show(r); len(r.Halves) != 0 || len(r.Missing) != 1 || r.Missing[0] != "managers" || len(r.Approved) != 1 || !r.Approved[0].Signed {
+			t.Errorf("after both, the %s first: %+v, missing %v, by %+v", first, r.Halves, r.Missing, r.Approved)
+		}
+	}
+	r, raw := w.submit(ada)
+	x := w.yes(r, ben, accesstest.Bytes(w.agent.Grant(raw)))
+	x.Groups = []string{"nobody asked"}
+	if w.tell(x) == nil {
+		t.Error("a group that the scanner does not ask for is taken")
+	}
+}
+
 // What an agent cannot know, or may not say, is not taken.
 func TestAnswersThatAreNotTaken(t *testing.T) {
 	w := newTold(t, 1)
@@ -90,6 +180,8 @@ func TestAnswersThatAreNotTaken(t *testing.T) {
 		"another request's grant": func(x *link.Answer) { x.Grant = accesstest.Bytes(w.agent.Grant(raw2)) },
 		"no grant at all":         func(x *link.Answer) { x.Grant = []byte("{}") },
 		"no token":                func(x *link.Answer) { x.Token = "x" },
+		"no passkey":              func(x *link.Answer) { x.Passkey = []byte("{}") },
+		"a passkey's other words": func(x *link.Answer) { x.Token, x.Salt, x.Passkey = "", nil, said(t, []byte("another grant")) },
 		"another site's request":  func(x *link.Answer) { x.Request = session.NewID().Request() },
 		"a no without a reason":   func(x *link.Answer) { x.Grant, x.Reason = nil, " " },
 	} {

@@ -17,9 +17,24 @@ func (r record) missing() []string {
 	}
 	var people [][]string
 	for _, p := range r.Answer.Approvals {
-		people = append(people, groupsOf(p.Token))
+		if p.half(r.Passkeys) == "" {
+			people = append(people, append(groupsOf(p.Token), p.Groups...))
+		}
 	}
 	return vacant(r.Quorum, people)
+}
+
+// half is the proof that an approval lacks where the scanner asks for two; empty: none.
+func (p proof) half(asked session.ConsoleKeys) string {
+	switch {
+	case asked != session.KeysBoth:
+		return ""
+	case len(p.Passkey) == 0:
+		return "passkey"
+	case p.Token == "":
+		return "sign-in"
+	}
+	return ""
 }
 
 // vacant seats each person in one place at most, as many as possible, and returns

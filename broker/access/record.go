@@ -28,18 +28,19 @@ const (
 
 // record is everything known about a request, as it is stored.
 type record struct {
-	Request  []byte           `json:"request"` // exact bytes
-	Proof    proof            `json:"proof"`
-	Engineer session.Person   `json:"engineer"`
-	Agent    string           `json:"agent"`    // name of the agent that has it
-	Identity string           `json:"identity"` // fingerprint of that agent's key
-	Created  time.Time        `json:"created"`
-	Answer   answer           `json:"answer"`
-	Session  sessionFacts     `json:"session"`
-	Keys     []joined         `json:"keys,omitempty"` // that came after the request's own
-	Proposal *proposal        `json:"proposal,omitempty"`
-	Quorum   []session.Quorum `json:"quorum,omitempty"` // as the policy was when it was asked
-	Owed     *debt            `json:"owed,omitempty"`
+	Request  []byte              `json:"request"` // exact bytes
+	Proof    proof               `json:"proof"`
+	Engineer session.Person      `json:"engineer"`
+	Agent    string              `json:"agent"`    // name of the agent that has it
+	Identity string              `json:"identity"` // fingerprint of that agent's key
+	Created  time.Time           `json:"created"`
+	Answer   answer              `json:"answer"`
+	Session  sessionFacts        `json:"session"`
+	Keys     []joined            `json:"keys,omitempty"` // that came after the request's own
+	Proposal *proposal           `json:"proposal,omitempty"`
+	Quorum   []session.Quorum    `json:"quorum,omitempty"`       // as the policy was when it was asked
+	Passkeys session.ConsoleKeys `json:"console_keys,omitempty"` // so was this
+	Owed     *debt               `json:"owed,omitempty"`
 
 	doc grant.Request // of Request
 	id  session.ID
@@ -53,8 +54,17 @@ type proof struct {
 	Received time.Time      `json:"received"` // by the agent
 
 	Class   session.ClientClass `json:"class,omitempty"`   // of the client that its audience names
-	Passkey string              `json:"passkey,omitempty"` // its name, where one was used
+	Passkey []byte              `json:"passkey,omitempty"` // what one said, where one was used (grant.Assertion)
 	Here    bool                `json:"here,omitempty"`    // given on the agent's own page, which told of it
+	Groups  []string            `json:"groups,omitempty"`  // as the agent says, which the scanner wants; of a token, it says more
+}
+
+// passkey is the name of the one that was used; none: none was.
+func (p proof) passkey() string {
+	if a, err := grant.ParseAssertion(p.Passkey); err == nil {
+		return a.Name()
+	}
+	return ""
 }
 
 // answer is what came of a request.

@@ -58,7 +58,7 @@ func (a *Access) Submit(ctx context.Context, c Caller, raw []byte, p grant.Proof
 	return a.keep(ctx, c, raw, record{
 		Request: raw, Engineer: c.Who(), Agent: asset.Agent, Identity: asset.Identity, Created: a.utc(),
 		Proof:  proof{By: c.Who(), Token: p.Token, Salt: p.Salt, Received: a.received(v), Class: a.classOf(p.Token)},
-		Quorum: asset.Policy.Quorum,
+		Quorum: asset.Policy.Quorum, Passkeys: asset.Policy.ConsoleKeys,
 		Answer: answer{Needed: max(v.Needed, asset.Policy.Approvals, 1)}, doc: doc, id: id,
 	})
 }

@@ -38,6 +38,7 @@ type Request struct {
 	Kind       string            `json:"kind"`                    // session or extension
 	Extends    string            `json:"extends,omitempty"`       // S-... that an extension makes longer
 	Missing    []string          `json:"missing"`                 // groups that still have to approve, one entry a place
+	Halves     []Half            `json:"halves"`                  // approvals that lack one of two proofs
 	Proposal   *Proposal         `json:"proposal,omitempty"`      // another window, by an approver
 	RevokedBy  string            `json:"revoked_by,omitempty"`    // who took the approval back
 	RevokeWhy  string            `json:"revoke_reason,omitempty"` // and why
@@ -56,6 +57,13 @@ type Approved struct {
 	Page    bool                `json:"page,omitempty"`    // on the agent's own page, in the hospital
 	Passkey string              `json:"passkey,omitempty"` // K-..., where one was used, as the agent says
 	Signed  bool                `json:"signed,omitempty"`  // they signed in beside the passkey
+}
+
+// Half is an approval that does not count yet: the scanner asks each approver to sign in, and
+// to use a passkey on the agent's own page.
+type Half struct {
+	By    session.Person `json:"by"`
+	Lacks string         `json:"lacks" enum:"passkey,sign-in"`
 }
 
 // Proposal is another window for a request, by an approver.
@@ -77,10 +85,12 @@ type Documents struct {
 	Approvals []Approval `json:"approvals"`
 }
 
-// Approval is one approver's proof.
+// Approval is one approver's proof: a token with its salt, what a passkey of the agent's own
+// page said, or both.
 type Approval struct {
 	Token    string    `json:"token"`
 	Salt     []byte    `json:"salt"`
+	Passkey  []byte    `json:"passkey,omitempty"` // JSON: page, key, answer, count, at
 	Received time.Time `json:"received"`
 }
 
@@ -226,9 +236,11 @@ type Asset struct {
 	Services []session.Service `json:"services"`
 	Critical int64             `json:"critical_seconds"`                  // of critical sections in one session; 0: none
 	Consent  session.Consent   `json:"consent" enum:"none,operator,code"` // what the operator is asked before a session opens
-	Window   int64             `json:"window_seconds"`                    // widest not-before to not-after
-	Zone     string            `json:"zone"`                              // the site's time zone, as in Europe/Berlin
-	Quorum   []session.Quorum  `json:"quorum"`                            // who the approvers must be; none: anyone who may approve
+	// ConsoleKeys is what passkeys of the agent's own page count for in approvals.
+	ConsoleKeys session.ConsoleKeys `json:"console_keys" enum:"none,instead,both"`
+	Window      int64               `json:"window_seconds"` // widest not-before to not-after
+	Zone        string              `json:"zone"`           // the site's time zone, as in Europe/Berlin
+	Quorum      []session.Quorum    `json:"quorum"`         // who the approvers must be; none: anyone who may approve
 
 	Agent string `json:"agent"` // fingerprint of its agent's identity key, which a grant names
 	Typical
@@ -318,7 +330,7 @@ func (r record) view(now time.Time) Request {
 		Channels: list(q.Channels), NotBefore: time.Unix(q.NBF, 0).UTC(), NotAfter: time.Unix(q.EXP, 0).UTC(), MaxSeconds: q.MaxS,
 		Approvals: r.Answer.Count, Needed: r.Answer.Needed, Engineer: r.Engineer, Reason: q.Reason, WorkOrder: q.Ref,
 		Created: r.Created.UTC(), DeniedBy: r.Answer.DeniedBy.Shown(), DenyReason: r.Answer.DenyReason,
-		Kind: q.Kind, Missing: []string{}, EngineerClass: r.Proof.Class, Approved: []Approved{},
+		Kind: q.Kind, Missing: []string{}, Halves: []Half{}, EngineerClass: r.Proof.Class, Approved: []Approved{},
 	}
 	if g, ok := r.grant(); ok && !r.Answer.Granted.IsZero() {
 		id := r.sessionID().Session()
@@ -331,12 +343,17 @@ func (r record) view(now time.Time) Request {
 	}
 	if v.Status == session.Pending {
 		v.Missing = list(r.missing())
+		for _, p := range r.Answer.Approvals {
+			if lacks := p.half(r.Passkeys); lacks != "" {
+				v.Halves = append(v.Halves, Half{By: p.By, Lacks: lacks})
+			}
+		}
 		if p := r.Proposal; p != nil {
 			v.Proposal = &Proposal{From: p.From, Until: p.Until, Reason: p.Reason, By: p.By.Shown(), At: p.At}
 		}
 	}
 	for _, p := range r.Answer.Approvals {
-		v.Approved = append(v.Approved, Approved{By: p.By, Class: p.Class, At: p.Received.UTC(), Passkey: p.Passkey, Signed: p.Passkey != "" && p.Token != "", Page: p.Here})
+		v.Approved = append(v.Approved, Approved{By: p.By, Class: p.Class, At: p.Received.UTC(), Passkey: p.passkey(), Signed: len(p.Passkey) > 0 && p.Token != "", Page: p.Here})
 	}
 	if r.extension() {
 		if id, err := session.ParseText(q.Parent); err == nil {
@@ -351,7 +368,7 @@ func (r record) documents() Documents {
 	d := Documents{Request: r.Request, Grant: r.Answer.Grant, Received: r.Proof.Received.UTC(), Token: r.Proof.Token, Salt: r.Proof.Salt,
 		Approvals: []Approval{}}
 	for _, p := range r.Answer.Approvals {
-		d.Approvals = append(d.Approvals, Approval{Token: p.Token, Salt: p.Salt, Received: p.Received.UTC()})
+		d.Approvals = append(d.Approvals, Approval{Token: p.Token, Salt: p.Salt, Passkey: p.Passkey, Received: p.Received.UTC()})
 	}
 	return d
 }
@@ -401,7 +418,7 @@ func (x scanner) view(now time.Time) Asset {
 	return Asset{Target: x.full("").String(), Name: x.Name, Site: x.Site, Label: x.Label, Modality: x.Modality, Online: x.Online, Needed: p.Approvals,
 		Longest: int64(p.Longest / time.Second), Channels: list(p.Channels), Services: list(x.Services),
 		Accept:   session.Accept{Engineer: list(p.Accept.Engineer), Approver: list(p.Accept.Approver)},
-		Critical: int64(p.Critical / time.Second), Consent: cmp.Or(p.Consent, session.ConsentNone),
+		Critical: int64(p.Critical / time.Second), Consent: cmp.Or(p.Consent, session.ConsentNone), ConsoleKeys: cmp.Or(p.ConsoleKeys, session.KeysNone),
 		Window: int64(p.Window / time.Second), Zone: zone, Quorum: list(p.Quorum), Agent: x.Identity, Live: []string{}, Standing: x.state(now)}
 }
 

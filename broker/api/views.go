@@ -18,6 +18,7 @@ import (
 type (
 	Request        = access.Request
 	Documents      = access.Documents
+	Approval       = access.Approval
 	Session        = access.Session
 	SessionConsent = access.Consent
 	Recording      = access.Recording

@@ -285,8 +285,8 @@ func (p *program) admitted(a api.Decided, d draft, err error) error {
 			p.print("%s is admitted: the session goes on until %s at the latest.", r.ID, p.local(time.Unix(d.grant.EXP, 0)))
 		case a.Admitted:
 			p.print("%s is admitted: the hospital's agent checked everything and will let the engineer in.", r.ID)
-		case len(r.Missing) > 0:
-			p.print("%s has your approval; still needed: %s.", r.ID, strings.Join(r.Missing, ", "))
+		case len(missing(r)) > 0:
+			p.print("%s has your approval; still needed: %s.", r.ID, strings.Join(missing(r), ", "))
 		case more == 1:
 			p.print("%s has your approval; one more approval needed.", r.ID)
 		default:
@@ -307,8 +307,8 @@ func outcome(a api.Decided, err error, m *requestUnderDecision) console.Outcome 
 			Text: "The hospital's agent checked everything and will let the engineer on to " + fullName(m.request.Site, m.request.Asset, "") + ". You can end it at any time."}
 	default:
 		text := "One more is needed before anything opens."
-		if len(a.Request.Missing) > 0 {
-			text = "Still needed before anything opens: " + strings.Join(a.Request.Missing, ", ") + "."
+		if left := missing(a.Request); len(left) > 0 {
+			text = "Still needed before anything opens: " + strings.Join(left, ", ") + "."
 		}
 		return console.Outcome{Good: true, Title: "Your approval is in", Text: text}
 	}

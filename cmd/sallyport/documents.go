@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/cmd/internal/client"
@@ -66,14 +67,26 @@ func (v verified) granted() (grant.Grant, error) {
 	return g, err
 }
 
-// approvers are those whose sign-in for the pinned grant is verified here.
+// approvers are those whose sign-in, or passkey, for the pinned grant is verified here.
 func (v verified) approvers(ctx context.Context) (all []string) {
 	for _, a := range v.docs.Approvals {
 		if r, err := v.check.CheckApprovalAsMinted(ctx, v.engineer, v.docs.Grant, grant.Proof{Token: a.Token, Salt: a.Salt}); err == nil {
 			all = append(all, r.Person.Shown())
+		} else if by, ok := v.pressed(a); ok {
+			all = append(all, by)
 		}
 	}
 	return all
+}
+
+// pressed is whose passkey, by the trust bundle, signed the pinned grant on the agent's page.
+func (v verified) pressed(a api.Approval) (by string, ok bool) {
+	said, err := grant.ParseAssertion(a.Passkey)
+	if err != nil {
+		return "", false
+	}
+	owner, err := v.check.CheckPasskey(v.docs.Grant, said)
+	return fmt.Sprintf("%s (by the passkey %s, which your trust bundle names as theirs)", owner.Sub, said.Name()), err == nil
 }
 
 // bundle is the imported trust bundle of a site.

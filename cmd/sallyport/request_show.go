@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,10 +52,19 @@ func (p *program) requestFacts(r api.Request, on api.Asset) [][2]string {
 		{"Request", r.ID}, {"Scanner", fullName(r.Site, r.Asset, "")}, {"Services", strings.Join(r.Services, ", ")}, {"Class", string(r.Class)},
 		{"May", may(r.Channels, r.Class)}, {"For", "at most " + display.Span(time.Duration(r.MaxSeconds)*time.Second)},
 		{"Not before", p.both(r.NotBefore, zone)}, {"Not after", p.both(r.NotAfter, zone)}, {"Proposed", proposed},
-		{"Scanner is", standing}, {"Operator", wording.Consent(on.Consent)}, {"The class", strings.Join(classMeans(on, r.Class), " ")}, {"Still needed", strings.Join(r.Missing, ", ")}, {"Extends", r.Extends}, {"Approved by", p.approvedBy(r)},
+		{"Scanner is", standing}, {"Operator", wording.Consent(on.Consent)}, {"The class", strings.Join(classMeans(on, r.Class), " ")}, {"Passkeys", wording.Keys(on.ConsoleKeys)}, {"Still needed", strings.Join(missing(r), ", ")}, {"Extends", r.Extends}, {"Approved by", p.approvedBy(r)},
 		{"Engineer", called(r.Engineer)},
 		{"Reason", r.Reason}, {"Work order", r.WorkOrder}, {"Asked", p.local(r.Created)}, {"Grant", started},
 	}
+}
+
+// missing is what has to come before a request is granted, as far as it can be said.
+func missing(r api.Request) []string {
+	all := slices.Clone(r.Missing)
+	for _, h := range r.Halves {
+		all = append(all, wording.Lacks(called(h.By), h.Lacks))
+	}
+	return all
 }
 
 // approvedBy says who approved, when and where.

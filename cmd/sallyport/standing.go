@@ -77,6 +77,9 @@ func (p *program) patients(a api.Asset, class session.Class) []string {
 	if asked := wording.Consent(a.Consent); asked != "" {
 		lines = append(lines, asked)
 	}
+	if counts := wording.Keys(a.ConsoleKeys); counts != "" {
+		lines = append(lines, counts)
+	}
 	if now := couldWork(a, class); now != "" {
 		lines = append(lines, now)
 	}

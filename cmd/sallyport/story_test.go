@@ -16,9 +16,12 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/sallyport/sallyport/broker/access"
 	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
+	"github.com/sallyport/sallyport/session/passkey"
+	"github.com/sallyport/sallyport/session/passkey/passkeytest"
 )
 
 // TestMain lets scripts run the command: the test binary is "sallyport" to them.
@@ -38,6 +41,41 @@ func TestMain(m *testing.M) {
 type scene struct {
 	broker           *broker
 	vendor, hospital *provider
+	passkey          *passkeytest.Device // of the agent's page, approver2's by the trust bundle
+}
+
+// page is the agent's own.
+const page = "https://console.ngh.example:8443"
+
+// presses gives a request's pinned grant the approval of a passkey, in place of all others.
+func (w *scene) presses(s *stored, doc []byte) error {
+	at, err := passkey.At(page)
+	if err != nil {
+		return err
+	}
+	key, err := w.registered()
+	if err != nil {
+		return err
+	}
+	key.Count = w.passkey.Count
+	answer := w.passkey.Answer(passkey.Challenge(doc))
+	count, err := at.Check(key, passkey.Challenge(doc), answer)
+	if err != nil {
+		return err
+	}
+	said := grant.Assertion{Page: at.Origin(), Key: key, Answer: answer, Count: count, At: day(12, 15)}
+	s.docs.Approvals = []access.Approval{{Passkey: said.Bytes()}}
+	return nil
+}
+
+// registered is the key as the agent keeps it.
+func (w *scene) registered() (passkey.Key, error) {
+	at, err := passkey.At(page)
+	if err != nil {
+		return passkey.Key{}, err
+	}
+	client, attestation := w.passkey.Register([32]byte{1})
+	return at.Register([32]byte{1}, client, attestation)
 }
 
 type sceneKey struct{}
@@ -59,7 +97,7 @@ func TestStories(t *testing.T) {
 }
 
 func setup(env *testscript.Env) error {
-	w := &scene{broker: newBroker(), vendor: newProvider(), hospital: newProvider()}
+	w := &scene{broker: newBroker(), vendor: newProvider(), hospital: newProvider(), passkey: passkeytest.New("console.ngh.example", page)}
 	env.Defer(func() { w.broker.Close(); w.vendor.Close(); w.hospital.Close() })
 	env.Values[sceneKey{}] = w
 	agent := ed25519.NewKeyFromSeed([]byte("an agent's seed of 32 bytes, yes"))
@@ -69,6 +107,11 @@ func setup(env *testscript.Env) error {
 		{URL: w.hospital.URL, Side: session.HospitalSide, Domains: []string{"northfield.example"}, Login: "sallyport-cli", InsecureLoopback: true,
 			Clients: map[string]session.ClientClass{"sallyport-console": session.Console, "sallyport-web": session.Web}},
 	}}
+	key, err := w.registered()
+	if err != nil {
+		return err
+	}
+	bundle.ConsoleKeys = []session.ConsoleKey{{ID: key.ID, Public: key.Public, Host: "console.ngh.example", Owner: session.Identity{Iss: w.hospital.URL, Sub: "approver2"}, Since: day(8, 0)}}
 	data, err := json.MarshalIndent(bundle, "", "  ")
 	if err != nil {
 		return err
@@ -153,6 +196,14 @@ func tellBroker(ts *testscript.TestScript, _ bool, args []string) {
 		for i := range s.docs.Approvals {
 			s.docs.Approvals[i].Token = s.docs.Token
 		}
+	case "passkey-approves": // on the agent's page, and by nobody else: a request, or the words of another document
+		s, _ := b.broker.find(args[1])
+		s.approved = slices.Clone(s.docs.Approvals)
+		doc := s.docs.Grant
+		if len(args) > 2 {
+			doc = []byte(args[2])
+		}
+		ts.Check(b.presses(s, doc))
 	case "restores-approvals":
 		for _, s := range b.broker.requests {
 			if s.approved != nil {

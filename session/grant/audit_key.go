@@ -23,31 +23,42 @@ func (f Finding) Open() bool {
 // auditKey checks a passkey's answer with the key that the bundle names, and that it was
 // its owner's to use. That the owner had the group then is the agent's word.
 func auditKey(t session.Trust, grantDoc []byte, a Receipt) error {
-	i := slices.IndexFunc(t.ConsoleKeys, func(k session.ConsoleKey) bool { return bytes.Equal(k.ID, a.Passkey.Key.ID) })
-	if i < 0 {
-		return ErrNoKey
-	}
-	known := t.ConsoleKeys[i]
-	page, err := passkey.At(a.Passkey.Page)
+	owner, err := bundled(t.ConsoleKeys, grantDoc, a.Passkey)
 	switch {
-	case err != nil:
+	case errors.Is(err, ErrNoKey):
 		return err
-	case known.Owner != a.Person.Identity:
-		return fmt.Errorf("the passkey is another person's")
-	case !bytes.Equal(known.Public, a.Passkey.Key.Public):
-		return fmt.Errorf("the passkey has another public key in the trust bundle")
-	case known.Host != page.Host():
-		return fmt.Errorf("the passkey belongs to another page")
-	case !known.Counts(a.Passkey.At):
-		return fmt.Errorf("the passkey did not count on %s", a.Passkey.At.UTC().Format("2006-01-02 15:04 UTC"))
+	case err == nil && owner != a.Person.Identity:
+		err = fmt.Errorf("the passkey is another person's")
 	}
 	hospital := slices.ContainsFunc(t.Issuers, func(i session.Issuer) bool {
 		return i.URL == a.Person.Iss && i.Side == session.HospitalSide && slices.Contains(a.Groups, i.Group(session.Approver))
 	})
-	if !hospital {
-		return fmt.Errorf("the passkey's owner is not one of the hospital's approvers")
+	if err == nil && !hospital {
+		err = fmt.Errorf("the passkey's owner is not one of the hospital's approvers")
 	}
-	return a.Passkey.check(grantDoc)
+	return err
+}
+
+// bundled checks a passkey's answer to a grant with the key that a trust bundle names, and
+// returns whose it is.
+func bundled(keys []session.ConsoleKey, grantDoc []byte, a *Assertion) (owner session.Identity, err error) {
+	i := slices.IndexFunc(keys, func(k session.ConsoleKey) bool { return bytes.Equal(k.ID, a.Key.ID) })
+	if i < 0 {
+		return owner, ErrNoKey
+	}
+	known := keys[i]
+	page, err := passkey.At(a.Page)
+	switch {
+	case err != nil:
+		return owner, err
+	case !bytes.Equal(known.Public, a.Key.Public):
+		return owner, fmt.Errorf("the passkey has another public key in the trust bundle")
+	case known.Host != page.Host():
+		return owner, fmt.Errorf("the passkey belongs to another page")
+	case !known.Counts(a.At):
+		return owner, fmt.Errorf("the passkey did not count on %s", a.At.UTC().Format("2006-01-02 15:04 UTC"))
+	}
+	return known.Owner, a.Check(grantDoc)
 }
 
 // worse is the error that says more against an approval: what is wrong before what is open.

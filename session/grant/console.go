@@ -12,6 +12,7 @@ import (
 type Console struct {
 	site string
 	pins pins
+	keys []session.ConsoleKey
 }
 
 // NewConsole reads a trust bundle that came from the hospital, never from the broker.
@@ -29,7 +30,7 @@ func NewConsole(t session.Trust, keys *idtoken.KeySets) (*Console, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Console{site: t.Site, pins: pinned}, nil
+	return &Console{site: t.Site, pins: pinned, keys: t.ConsoleKeys}, nil
 }
 
 // CheckRequestAsMinted checks a request and its engineer's token like the agent, but
@@ -63,4 +64,15 @@ func (c *Console) CheckApprovalAsMinted(ctx context.Context, engineer Receipt, g
 	return c.pins.answer(ctx, question{
 		role: RoleApprove, issuer: token.Issuer, subject: GrantHash(grantDoc), nonce: set.approveNonce, asMinted: true,
 	}, p)
+}
+
+// CheckPasskey checks that a passkey of the agent's page which the trust bundle names, and
+// which was not revoked then, signed exactly this grant, and returns whose it is. When that
+// was is the agent's word.
+func (c *Console) CheckPasskey(grantDoc []byte, a *Assertion) (session.Identity, error) {
+	owner, err := bundled(c.keys, grantDoc, a)
+	if err == nil {
+		_, err = c.pins.pin(question{role: RoleApprove, issuer: owner.Iss})
+	}
+	return owner, err
 }

@@ -54,7 +54,7 @@ func NewGrant() Grant {
 // Errors are Invalid.
 func ParseRequest(doc []byte) (Request, error) {
 	var r Request
-	if err := decode(doc, &r); err != nil {
+	if err := decode(doc, MaxDocument, &r); err != nil {
 		return Request{}, unreadable("request", err)
 	}
 	again, err := r.Marshal()
@@ -70,7 +70,7 @@ func ParseRequest(doc []byte) (Request, error) {
 // ParseGrant reads a grant's exact bytes, as strictly as ParseRequest.
 func ParseGrant(doc []byte) (Grant, error) {
 	var g Grant
-	if err := decode(doc, &g); err != nil {
+	if err := decode(doc, MaxDocument, &g); err != nil {
 		return Grant{}, unreadable("grant", err)
 	}
 	again, err := g.Marshal()
@@ -108,8 +108,8 @@ func (g Grant) Marshal() ([]byte, error) {
 	return encode("grant", g)
 }
 
-func decode(doc []byte, into any) error {
-	if len(doc) > MaxDocument {
+func decode(doc []byte, most int, into any) error {
+	if len(doc) > most {
 		return fmt.Errorf("%d bytes", len(doc))
 	}
 	if !utf8.Valid(doc) {

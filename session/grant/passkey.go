@@ -2,23 +2,12 @@ package grant
 
 import (
 	"bytes"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/passkey"
 )
-
-// Assertion is what a passkey of the agent's own page said to a grant: its challenge is the
-// hash of the grant's exact bytes. All that is needed to check it again is in it.
-type Assertion struct {
-	Page   string         `json:"page"`   // where, as browsers write it
-	Key    passkey.Key    `json:"key"`    // as it was known before
-	Answer passkey.Answer `json:"answer"` //
-	Count  uint32         `json:"count"`  // how far it has counted since
-	At     time.Time      `json:"at"`
-}
 
 // Registered is a passkey as an agent keeps it. Its owner is who signed in by the identity
 // provider when it was registered, with the groups that they had.
@@ -126,20 +115,7 @@ func (s documentSet) proves(a Receipt) bool {
 	case !token && (a.Client != session.Console || !a.Received.Equal(a.Passkey.At) || len(a.Proof.Salt)+len(a.Key) > 0 || a.KeyID != ""):
 		return false
 	}
-	return a.Role == RoleApprove && a.Subject == s.gh && a.Person.Sub != "" && a.Passkey.check(s.grantDoc) == nil
-}
-
-// check checks once more that the key that was kept answered to this grant.
-func (a *Assertion) check(grantDoc []byte) error {
-	page, err := passkey.At(a.Page)
-	if err != nil {
-		return err
-	}
-	count, err := page.Check(a.Key, passkey.Challenge(grantDoc), a.Answer)
-	if err == nil && (count != a.Count || page.Origin() != a.Page || a.At.IsZero()) {
-		err = fmt.Errorf("the passkey did not say what was kept of it")
-	}
-	return err
+	return a.Role == RoleApprove && a.Subject == s.gh && a.Person.Sub != "" && a.Passkey.Check(s.grantDoc) == nil
 }
 
 // With is an approval with what the same person gave beside it for the same grant; false
@@ -160,15 +136,4 @@ func (r Receipt) With(o Receipt) (Receipt, bool) {
 		return r, true
 	}
 	return r, false
-}
-
-func (a *Assertion) clone() *Assertion {
-	if a == nil {
-		return nil
-	}
-	c := *a
-	c.Key.ID, c.Key.Public = bytes.Clone(a.Key.ID), bytes.Clone(a.Key.Public)
-	c.Answer = passkey.Answer{ID: bytes.Clone(a.Answer.ID), ClientData: bytes.Clone(a.Answer.ClientData),
-		Authenticator: bytes.Clone(a.Answer.Authenticator), Signature: bytes.Clone(a.Answer.Signature)}
-	return &c
 }

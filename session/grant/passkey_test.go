@@ -390,3 +390,82 @@ func TestAuditOfAPasskeyFindsWhatWasExchanged(t *testing.T) {
 		}
 	}
 }
+
+// An approver's own machine checks what another's passkey said as an audit does, with no word
+// of the broker's but when that was.
+func TestAConsoleChecksAPasskey(t *testing.T) {
+	k := newKeyed(t, session.KeysInstead)
+	annas, bernds := k.registers(anna), k.registers(bernd)
+	request, engineer := k.asked()
+	doc, elsewhere := marshal(t, k.grantFor(request)), marshal(t, k.grantFor(request))
+	good, other := k.pressed(request, engineer, doc, annas), k.pressed(request, engineer, doc, bernds)
+	for what, change := range map[string]func(a *grant.Assertion, doc *[]byte, b *session.Trust){
+		"":                   func(*grant.Assertion, *[]byte, *session.Trust) {},
+		"another grant":      func(_ *grant.Assertion, doc *[]byte, _ *session.Trust) { *doc = elsewhere },
+		"another's answer":   func(a *grant.Assertion, _ *[]byte, _ *session.Trust) { a.Answer = other.Passkey.Answer },
+		"another's key":      func(a *grant.Assertion, _ *[]byte, _ *session.Trust) { a.Key.Public = other.Passkey.Key.Public },
+		"another's passkey":  func(a *grant.Assertion, _ *[]byte, _ *session.Trust) { *a = *other.Passkey },
+		"another page":       func(a *grant.Assertion, _ *[]byte, _ *session.Trust) { a.Page = "https://sallyport.meridian.example" },
+		"how far it counted": func(a *grant.Assertion, _ *[]byte, _ *session.Trust) { a.Count++ },
+		"revoked before": func(_ *grant.Assertion, _ *[]byte, b *session.Trust) {
+			b.ConsoleKeys[0].Until = k.now.Add(-time.Second)
+		},
+		"registered after":  func(_ *grant.Assertion, _ *[]byte, b *session.Trust) { b.ConsoleKeys[0].Since = k.now.Add(time.Second) },
+		"not in the bundle": func(_ *grant.Assertion, _ *[]byte, b *session.Trust) { b.ConsoleKeys = nil },
+		"the bundle's page": func(_ *grant.Assertion, _ *[]byte, b *session.Trust) { b.ConsoleKeys[0].Host = "x.example" },
+		"the bundle's key": func(_ *grant.Assertion, _ *[]byte, b *session.Trust) {
+			b.ConsoleKeys[0].Public = other.Passkey.Key.Public
+		},
+		"no hospital's owner": func(_ *grant.Assertion, _ *[]byte, b *session.Trust) { b.ConsoleKeys[0].Owner.Iss = k.vendor },
+	} {
+		a, err := grant.ParseAssertion(good.Passkey.Bytes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle, shown := k.trust(), doc
+		bundle.ConsoleKeys = []session.ConsoleKey{{ID: annas.ID, Public: a.Key.Public, Host: console, Owner: good.Person.Identity, Since: k.now}}
+		change(a, &shown, &bundle)
+		c, err := grant.NewConsole(bundle, k.keys)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if by, err := c.CheckPasskey(shown, a); (err == nil) != (what == "") || err == nil && by != good.Person.Identity {
+			t.Errorf("%q: %+v, %v", what, by, err)
+		}
+	}
+}
+
+// FuzzParseAssertion: what is read has one form, and is safe to check and to name.
+func FuzzParseAssertion(f *testing.F) {
+	d := passkeytest.New(console, origin)
+	client, attestation := d.Register([32]byte{1})
+	page, err := passkey.At(origin)
+	if err != nil {
+		f.Fatal(err)
+	}
+	key, err := page.Register([32]byte{1}, client, attestation)
+	if err != nil {
+		f.Fatal(err)
+	}
+	doc := []byte("a grant")
+	said := &grant.Assertion{Page: page.Origin(), Key: key, Answer: d.Answer(passkey.Challenge(doc)), Count: 2, At: time.Unix(1_800_000_000, 0).UTC()}
+	if err := said.Check(doc); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(said.Bytes())
+	f.Add(append(said.Bytes(), ' '))
+	f.Add([]byte(`{"page":"","key":{"id":null,"public":null,"count":0},"answer":{"id":null,"client_data":null,"authenticator_data":null,"signature":null},"count":0,"at":"0001-01-01T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		a, err := grant.ParseAssertion(b)
+		if err != nil {
+			return
+		}
+		if string(a.Bytes()) != string(b) || len(b) > session.MaxAssertion {
+			t.Fatalf("%q is read as %q", b, a.Bytes())
+		}
+		_ = a.Name()
+		if a.Check([]byte("another grant")) == nil {
+			t.Fatal("it answers to what was never asked")
+		}
+	})
+}

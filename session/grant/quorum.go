@@ -39,6 +39,16 @@ func (v *Verifier) Covered(asset string, approvals []Receipt) int {
 	return fill(placesOf(p.Quorum), approvals)
 }
 
+// Wanted are the groups of an approver's that the asset wants approvers of.
+func (v *Verifier) Wanted(asset string, r Receipt) (groups []string) {
+	for _, g := range groupsOf(v.assets[asset].Policy.Quorum) {
+		if slices.Contains(r.Groups, g) {
+			groups = append(groups, g)
+		}
+	}
+	return groups
+}
+
 // placesOf is the group of each place.
 func placesOf(quorum []session.Quorum) (places []string) {
 	for _, q := range quorum {

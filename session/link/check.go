@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/sallyport/sallyport/session"
@@ -144,11 +145,11 @@ func (r SessionReport) checkAnswer() error {
 	switch {
 	case !by || x.At.IsZero():
 		return invalid("an answer of nobody, or at no time")
-	case approves == denies || (x.Token != "") != (len(x.Salt) == 32) || approves != (x.Token != "" || x.Passkey != "") || !approves && x.Admitted:
+	case approves == denies || (x.Token != "") != (len(x.Salt) == 32) || approves != (x.Token != "" || len(x.Passkey) > 0) || !approves && x.Admitted:
 		return invalid("an answer that is neither yes nor no")
-	case x.Passkey != "" && !session.ConsoleKeyName(x.Passkey):
-		return invalid("an answer by something that is no passkey")
-	case len(x.Grant) > maxAnswer || len(x.Reason) > maxAnswer || len(x.Token) > maxAnswerToken || x.Count < 0 || x.Needed < 0:
+	case len(x.Groups) > maxGroups || slices.ContainsFunc(x.Groups, func(g string) bool { return len(g) > maxIdentity }):
+		return invalid("an answer of too many groups")
+	case len(x.Passkey) > session.MaxAssertion || len(x.Grant) > maxAnswer || len(x.Reason) > maxAnswer || len(x.Token) > maxAnswerToken || x.Count < 0 || x.Needed < 0:
 		return invalid("an overlong answer")
 	}
 	return nil

@@ -288,7 +288,8 @@ type Answer struct {
 	Grant    []byte         `json:"grant,omitempty"`  // exact bytes that were approved; none: a denial
 	Token    string         `json:"token,omitempty"`  // that approves them
 	Salt     []byte         `json:"salt,omitempty"`
-	Passkey  string         `json:"passkey,omitempty"` // the name of the one that approves them, beside the token or without
+	Passkey  []byte         `json:"passkey,omitempty"` // what one said that approves them (grant.Assertion), beside the token or without
+	Groups   []string       `json:"groups,omitempty"`  // of them, those that the scanner wants approvers of
 	Count    int            `json:"count,omitempty"`   // distinct approvers, this one included
 	Needed   int            `json:"needed,omitempty"`
 	Admitted bool           `json:"admitted,omitempty"` // it completed the quorum

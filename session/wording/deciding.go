@@ -30,6 +30,11 @@ func phrases() map[string]string {
 		"consent-operator": "The operator at the scanner is asked when the session is to open, and has to accept.",
 		"consent-code":     "The operator at the scanner is asked when the session is to open, and reads out a code that the engineer types in ssh; or they accept.",
 
+		"keys-both":     "Each approver signs in, and also uses their passkey on the agent's own page at the hospital. Neither counts alone.",
+		"keys-instead":  "On the agent's own page at the hospital, a passkey stands for an approver's sign-in.",
+		"lacks-passkey": "their passkey, on the agent's own page at the hospital",
+		"lacks-sign-in": "their sign-in",
+
 		"asked-operator": "The operator at the scanner is asked, on the agent's page: the session opens when they accept.",
 		"asked-code":     "The operator at the scanner is asked: the session opens when the engineer types the code that they read out, or when they accept.",
 		"refused":        "The operator at the scanner refused.",
@@ -106,6 +111,19 @@ func Cautions(class session.Class, channels []session.Channel, engineer session.
 		all = append(all, phrases()["web"])
 	}
 	return all
+}
+
+// Keys says what passkeys of the agent's page count for where approvers read it; empty: nothing.
+func Keys(k session.ConsoleKeys) string {
+	if !k.Used() {
+		return ""
+	}
+	return phrases()["keys-"+string(k)]
+}
+
+// Lacks says which of two proofs somebody's approval still lacks: "passkey" or "sign-in".
+func Lacks(who, proof string) string {
+	return "of " + who + " " + phrases()["lacks-"+proof]
 }
 
 // ApprovedBy says with what somebody approved, beside where: a passkey has a name.

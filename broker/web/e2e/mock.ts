@@ -27,7 +27,7 @@ export function me(role: T.Role): T.Me {
 
 export function asset(over: Partial<T.Asset> = {}): T.Asset {
   return {
-    target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, critical_seconds: 0, consent: 'none', window_seconds: 86400,
+    target: `${over.site ?? 'NGH'}/${over.name ?? 'NGH-PETCT1'}`, name: 'NGH-PETCT1', site: 'NGH', label: 'Helion 64', modality: 'PT/CT', online: true, needed: 1, longest_seconds: 8 * 3600, critical_seconds: 0, consent: 'none', console_keys: 'none', window_seconds: 86400,
     zone: 'Europe/London', channels: ['exec', 'files-in', 'files-out', 'shell'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] },
     services: [{ name: 'recon-ssh', endpoint: 'recon', protocol: 'ssh', port: 22, class: 'non-disruptive' }], quorum: [], agent: 'SHA256:' + 'A'.repeat(43),
     typical_seconds: 420, decided: 12, live: [], standing: standing(), ...over,
@@ -52,7 +52,7 @@ export function request(over: Partial<T.Request> = {}): T.Request {
     target: `${scanner(over)}/${(over.services ?? ['recon-ssh']).join(',')}`, id: 'R-7H2K9M4QXW3EVN5TBJ6CPA8DFR', kind: 'session', status: 'pending', site: 'NGH', asset: 'NGH-PETCT1', services: ['recon-ssh'], class: 'non-disruptive',
     channels: ['files-out', 'shell'], not_before: at(-3), not_after: at(237), max_seconds: 1800, engineer: people.brandt, engineer_class: 'web',
     reason: 'Detector block 57 drifts; look at the event log and the temperatures.', work_order: 'WO-2026-11873', created: at(-3), approvals: 0, needed: 1,
-    missing: ['scanner-approvers'], approved: [], grant: null, ...over,
+    missing: ['scanner-approvers'], halves: [], approved: [], grant: null, ...over,
   };
 }
 

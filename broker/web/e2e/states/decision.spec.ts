@@ -141,6 +141,27 @@ test('an approval that is in already', async ({ page }) => {
   });
 });
 
+const both = { console_keys: 'both', needed: 1 } as const;
+
+test('where a passkey is asked for beside the sign-in, what is missing is named', async ({ page }) => {
+  const p = papers(14, { missing: [], approved: [{ by: people.okafor, class: 'console', at: at(-1) }], halves: [{ by: people.okafor, lacks: 'passkey' }] });
+  p.documents.grant = fixedBy(p);
+  const panel = await show(page, p, {}, both);
+  await everyLook(page, 'decision-half', async () => {
+    await expect(panel).toContainText('Each approver signs in, and also uses their passkey');
+    await expect(panel).toContainText('Half of your approval is in');
+    await expect(panel).toContainText(/Still needed: of .*Okafor their passkey, on the agent's own page/);
+    await expect(panel.getByRole('button', { name: /^Approve/ })).toHaveCount(0);
+  });
+});
+
+test('whoever used the passkey first signs in here', async ({ page }) => {
+  const p = papers(15, { missing: [], approved: [{ by: people.okafor, class: 'console', at: at(-1), page: true, passkey: 'K-0123456789ab' }], halves: [{ by: people.okafor, lacks: 'sign-in' }] });
+  p.documents.grant = fixedBy(p);
+  const panel = await show(page, p, {}, both);
+  await expect(panel.getByRole('button', { name: /^Approve/ })).toBeEnabled();
+});
+
 test('where only the hospital console counts, its command stands instead of the button', async ({ page }) => {
   const p = papers(8);
   const panel = await show(page, p, {}, { accept: { engineer: ['cli'], approver: ['console'] } });

@@ -2,7 +2,7 @@
 // sentences are those of session/wording, as on the command line's approval page.
 import { full } from './mine';
 import { city, differs, moment, span } from './time.svelte';
-import { channelWords, className, list } from './words';
+import { called, channelWords, className, list, shownText } from './words';
 import words from './words.json';
 import type { Asset, Channel, ClientClass, Request, Service, ServiceClass } from './types';
 import type { Less } from './grants';
@@ -94,6 +94,16 @@ export function takes(chosen: string[], all: Service[]): string[] {
 /** What the operator at the scanner is asked before a session opens; nothing where that is nothing. */
 export function consents(asset: Pick<Asset, 'consent'> | undefined): string[] {
   return asset && asset.consent !== 'none' ? [words.phrases[`consent-${asset.consent}`]] : [];
+}
+
+/** What passkeys of the agent's own page count for; nothing where that is nothing. */
+export function keys(asset: Pick<Asset, 'console_keys'> | undefined): string[] {
+  return asset && asset.console_keys !== 'none' ? [words.phrases[`keys-${asset.console_keys}`]] : [];
+}
+
+/** What still has to come before a request is granted, as far as it can be said. */
+export function stillNeeded(r: Pick<Request, 'missing' | 'halves'>): string[] {
+  return [...r.missing.map((g) => shownText(g, 64)), ...r.halves.map((h) => `of ${called(h.by)} ${words.phrases[`lacks-${h.lacks}`]}`)];
 }
 
 /** In what kind of program the engineer signed, and what that means. */

@@ -4,7 +4,8 @@ import type { DoorsState } from '../ui/Doors.svelte';
 import type { Station } from '../ui/Corridor.svelte';
 import { hour, moment } from './time.svelte';
 import type { ClientClass, Recording, Request, Session } from './types';
-import { called, clientWords, consentWords, endWords, houseOf, list } from './words';
+import { stillNeeded } from './deciding';
+import { called, clientWords, consentWords, endWords, houseOf, list, shownText } from './words';
 
 /** How far a proof reaches, by the kind of program it was given in. */
 const reach: Record<ClientClass, string> = {
@@ -24,17 +25,25 @@ function signed(r: Request, zone: string): Station {
   };
 }
 
+/** By what somebody approved. */
+function how(a: Request['approved'][number]): string {
+  const signs = `signed in afresh at ${a.by.iss}`;
+  if (!a.passkey) return signs;
+  const key = `used the passkey ${shownText(a.passkey, 20)} on the agent's own page`;
+  return a.signed ? `${signs} and ${key},` : key;
+}
+
 function answered(r: Request, zone: string): Station[] {
   const given: Station[] = r.approved.map((a, i) => ({
     name: r.approved.length > 1 ? `Approval ${i + 1}, ${called(a.by)}` : `${houseOf(a.by)} approved`,
     detail: `${hour(a.at, zone)}, ${a.page ? 'hospital’s page' : short[a.class]}`,
     state: 'done',
-    proof: `${called(a.by)} signed in afresh at ${a.by.iss} for exactly this grant; the agent checked it at ${hour(a.at, zone)}. ${reach[a.class]}`,
+    proof: `${called(a.by)} ${how(a)} for exactly this grant; the agent checked it at ${hour(a.at, zone)}. ${reach[a.class]}`,
   }));
   switch (r.status) {
     case 'pending': {
       const rest = Math.max(1, r.needed - r.approvals);
-      const from = r.missing.length ? ` Still needed: ${list(r.missing)}.` : '';
+      const from = stillNeeded(r).length ? ` Still needed: ${list(stillNeeded(r))}.` : '';
       return [...given, { name: rest === 1 ? `${r.site} has to answer` : `${rest} approvals to come`, detail: r.needed > 1 ? `${r.approvals} of ${r.needed}` : '', state: 'waiting', proof: `The hospital's approvers have been told. The agent opens nothing before ${r.needed === 1 ? 'one of them has' : `${r.needed} of them have`} signed in for exactly this.${from}` }];
     }
     case 'denied':

@@ -103,6 +103,7 @@ export interface Asset {
   longest_seconds: number;
   critical_seconds: number; // of critical sections in one session; 0: none
   consent: 'none' | 'operator' | 'code'; // what the operator is asked before a session opens
+  console_keys: 'none' | 'instead' | 'both'; // what passkeys of the agent's own page count for
   window_seconds: number;
   zone: string; // Europe/Berlin
   channels: Channel[];
@@ -164,6 +165,7 @@ export interface Request {
   approvals: number;
   needed: number;
   missing: string[]; // groups that still have to approve
+  halves: { by: Person; lacks: 'passkey' | 'sign-in' }[]; // approvals that lack one of two proofs
   approved: Approved[];
   grant: string | null; // S-..., once granted
   extends?: string; // S-...
