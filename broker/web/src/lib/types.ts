@@ -195,7 +195,7 @@ export interface Documents {
   salt: string;
   received: string;
   grant?: string;
-  approvals: { token: string; salt: string; received: string }[];
+  approvals: { token: string; salt: string; passkey?: string; received: string }[]; // a token, what a passkey said (JSON in base64), or both
 }
 /** GET /api/v1/requests/{id}/context: what a decision should know. */
 export interface Context {
