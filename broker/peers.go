@@ -48,7 +48,7 @@ type sighting struct {
 // peer is what a node keeps of another one's log; the key is pinned at first sight.
 type peer struct {
 	Key    string `json:"key"`
-	Note   []byte `json:"note"`
+	Note   []byte `json:"note"`             // empty before its first checkpoint was seen
 	Forked bool   `json:"forked,omitempty"` // it told two histories: never cosigned again
 }
 
@@ -196,9 +196,6 @@ func (p *peers) turn(ctx context.Context) error {
 
 // watch cosigns another node's checkpoint if its log goes on from what was seen before.
 func (p *peers) watch(b bulletin) error {
-	if len(b.Note) == 0 {
-		return nil
-	}
 	before, seen := p.kept[b.Node.Origin]
 	switch {
 	case before.Forked:
@@ -207,14 +204,19 @@ func (p *peers) watch(b bulletin) error {
 		return errors.New("it has another key than the one that was seen first")
 	}
 	pub, err := session.ParseKeyLine(b.Node.Key)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case len(b.Note) == 0 && seen:
+		return nil
+	case len(b.Note) == 0: // it may be lost before it says more, and its copy is there by then
+		return p.keep(b.Node.Origin, peer{Key: b.Node.Key})
 	}
 	at, err := witness.OpenCheckpoint(b.Note, pub)
 	if err != nil || at.Origin != b.Node.Origin {
 		return errors.Join(errors.New("its checkpoint is not signed by its key"), err)
 	}
-	if seen {
+	if len(before.Note) > 0 {
 		older, err := witness.ReadCheckpoint(before.Note)
 		if err != nil {
 			return err

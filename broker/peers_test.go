@@ -101,6 +101,34 @@ func TestNodesCosignEachOther(t *testing.T) {
 	}
 }
 
+// A node that was seen once is known by its key before it showed a checkpoint, also after a
+// restart: it may be lost at any moment, and its copy is read by that key.
+func TestANodeIsKnownAtFirstSight(t *testing.T) {
+	v := newVillage(t)
+	var said bytes.Buffer
+	dir := t.TempDir()
+	a, b := v.node("a", 1, t.TempDir(), &said), v.node("b", 2, dir, &said)
+	turns(t, 1, a, b)
+	for range 2 {
+		if all := b.Nodes(); len(all) != 2 || all[1] != a.log.Node() {
+			t.Fatalf("%+v", all)
+		}
+		must(t, b.log.Close())
+		b = v.node("b", 2, dir, &said)
+	}
+	other := v.node("a", 3, t.TempDir(), &said) // the same name, another key
+	write(t, other, 2)
+	turns(t, 3, other, b)
+	if all := b.Nodes(); len(all) != 2 || all[1] != a.log.Node() || len(b.mine.Seen) > 0 || !strings.Contains(said.String(), "another key") {
+		t.Errorf("%+v, %+v\n%s", all, b.mine.Seen, &said)
+	}
+	write(t, a, 2)
+	turns(t, 3, a, b)
+	if b.mine.Seen[a.log.Node().Origin].Size != 2 {
+		t.Errorf("%+v", b.mine.Seen)
+	}
+}
+
 // A node that is alone says so once and signs alone.
 func TestANodeAloneChangesNothing(t *testing.T) {
 	v := newVillage(t)
