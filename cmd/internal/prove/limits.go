@@ -8,6 +8,8 @@ const (
 	fewest = 10_000
 	// rounds a slow target may take to make them.
 	rounds = 5
+	// patience with a slow target where rounds are short.
+	patience = time.Minute
 	// longestAttack is how long the tests of one row may take.
 	longestAttack = 30 * time.Minute
 	// shortestFuzz is the least time that a target gets of what the attacks leave.

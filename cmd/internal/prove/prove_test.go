@@ -89,6 +89,20 @@ PASS
 	}
 }
 
+// go test's own deadline is no find; whatever names an input is.
+func TestTimeThatIsOverIsNoFind(t *testing.T) {
+	over := "fuzz: elapsed: 2s, execs: 5248 (2478/sec), new interesting: 9 (total: 66)\n--- FAIL: FuzzOne (2.14s)\n    context deadline exceeded\nFAIL\nexit status 1\n"
+	if !timedOut(over) {
+		t.Error("the end of the time is a find")
+	}
+	for _, found := range []string{"FAIL\n", "--- FAIL: FuzzOne\n    x_test.go:3: context deadline exceeded\n    \n    Failing input written to testdata/fuzz/FuzzOne/1\n",
+		over + "    Failing input written to testdata/fuzz/FuzzOne/1\n", over + "panic: x\n"} {
+		if timedOut(found) {
+			t.Errorf("%q is none", found)
+		}
+	}
+}
+
 func TestTheLedgerCountsFromTheLastChange(t *testing.T) {
 	all, err := parseLedger("2026-01-01T00:00:00Z\ta\tFuzzOne\t600\t1000\theld\n2026-01-03T00:00:00Z\ta\tFuzzOne\t60\t50\theld\n2026-01-03T00:00:00Z\ta\tFuzzOne\t7\t1\tfailed\n")
 	if err != nil {
