@@ -1,10 +1,10 @@
 package frames
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/maphash"
 	"image"
-	"slices"
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/palette"
@@ -184,7 +184,7 @@ func (e *Encoder) tile(b []byte, size image.Point, was, pix []uint32, at image.P
 func (e *Encoder) once(b []byte, start int, size image.Point) []byte {
 	if size == image.Pt(Tile, Tile) && len(b)-start > 3 {
 		key := maphash.Bytes(e.seed, b[start:])
-		if n, ok := e.seen[key]; ok && slices.Equal(b[e.at[n][0]:e.at[n][1]], b[start:]) {
+		if n, ok := e.seen[key]; ok && bytes.Equal(b[e.at[n][0]:e.at[n][1]], b[start:]) {
 			b = append(b[:start], formSame, byte(n>>8), byte(n))
 		} else if len(e.at) <= 0xffff {
 			e.seen[key] = len(e.at)

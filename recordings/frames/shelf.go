@@ -1,9 +1,9 @@
 package frames
 
 import (
+	"bytes"
 	"hash/maphash"
 	"image"
-	"slices"
 
 	"github.com/sallyport/sallyport/session/palette"
 )
@@ -168,7 +168,7 @@ func (s *shelf) screen() ([]byte, error) {
 		}
 		if size == image.Pt(Tile, Tile) && len(p.whole) > 1+3 {
 			key := maphash.Bytes(s.seed, p.whole)
-			if n, ok := seen[key]; ok && slices.Equal(s.places[n].whole, p.whole) {
+			if n, ok := seen[key]; ok && bytes.Equal(s.places[n].whole, p.whole) {
 				b = append(b, formSame, byte(n>>8), byte(n))
 				continue
 			}

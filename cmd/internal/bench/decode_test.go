@@ -204,27 +204,16 @@ func (s *step) Read(p []byte) (int, error) {
 // to one viewer, with a recorder and without: all that a recorder does is counted, also what it
 // does beside.
 func recording(t *testing.T, tb *table) {
-	all := contents()
-	page := all["a console's pages, 1920×1080"]
-	all["a line at a time, 1920×1080"] = func(pix []uint32, n int) {
-		if n == 1 {
-			page(pix, 1)
-		}
-		for y := n * 36; y < n*36+12; y++ {
-			for x := 20; x < 20+n*60; x += 3 {
-				pix[y*full.X+x] = 0x1d2733
-			}
-		}
-	}
-	for name, draw := range all {
+	for name, draw := range contents() {
 		said, ends := saidBy(t, draw)
 		var with, without []float64
 		for range 5 {
 			without = append(without, console(t, said, ends, func(screen.Change) {}))
 			with = append(with, recorded(t, said, ends))
 		}
-		tb.versus("processor time with a recorder, "+name, "ms", with, without, 1.10, true)
+		tb.versus("drawing and showing alone, with a recorder: "+name, "ms", with, without, 1.10, true)
 	}
+	withoutARecorder(t, tb)
 }
 
 // recorded is console with a recorder.

@@ -122,14 +122,20 @@ func (s *stage) run(name string, args ...string) []byte {
 
 func (s *stage) runAs(persona, name string, args ...string) []byte {
 	s.t.Helper()
-	cmd := exec.Command(name, args...)
-	cmd.Env = append(os.Environ(), "BROWSER=curl -sSLo /dev/null", "SALLYPORT_HOME="+s.ready.Personas[persona].Home)
+	cmd := s.command(persona, name, args...)
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err := cmd.Run(); err != nil {
 		s.t.Fatalf("%s %v: %v\n%s", name, args, err, errs.String())
 	}
 	return out.Bytes()
+}
+
+// command is something that a person runs.
+func (s *stage) command(persona, name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Env = append(os.Environ(), "BROWSER=curl -sSLo /dev/null", "SALLYPORT_HOME="+s.ready.Personas[persona].Home)
+	return cmd
 }
 
 // keep runs something until the test ends.
