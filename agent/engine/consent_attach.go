@@ -36,7 +36,7 @@ func (e *Engine) consentFor(nc net.Conn, in *attach.Reader, t *Ticket, v Visit) 
 	if errors.Is(err, errSilent) {
 		return err
 	}
-	_ = nc.SetReadDeadline(time.Now()) // the reader has nothing of a frame yet, or they spoke
+	_ = nc.SetReadDeadline(time.Now()) // the reader goes on later, in a code that comes too late if that is what it has
 	if was := <-w.heard; !errors.Is(was, os.ErrDeadlineExceeded) {
 		return errSilent
 	}
@@ -69,7 +69,7 @@ func (w *waiting) say(text string) error {
 func (w *waiting) listen() {
 	for {
 		f, err := w.in.Read()
-		if err != nil || w.as != attach.NoticeCode || f.Type != attach.TypeInput || len(f.Payload) > maxTyped {
+		if err != nil || w.as != attach.NoticeCode || f.Type != attach.TypeCode {
 			w.heard <- err
 			return
 		}

@@ -32,7 +32,6 @@ const (
 	maxAskingsEver = 32 // of one grant, also of those whose engineer went
 	maxAskingEach  = 8  // at a time, of one engineer
 	maxAsking      = 64 // of all; of one vendor half, and of one asset a quarter
-	maxTyped       = 64 // bytes of a code as it was typed
 	maxWrong       = 3  // codes, until another is asked for
 
 	maxName = 100 // bytes of the name of somebody who watches

@@ -238,10 +238,10 @@ func (d *distant) code(ctx context.Context, agent *attach.Client) {
 		case <-ctx.Done():
 			return
 		case code := <-d.typed:
-			if code = strings.TrimSpace(code); code == "" || len(code) > maxCode {
+			if code = strings.TrimSpace(code); code == "" || len(code) > attach.MaxCode {
 				continue
 			}
-			_ = agent.Send(attach.TypeInput, []byte(code)) // whoever reads sees that it failed
+			_ = agent.Send(attach.TypeCode, []byte(code)) // whoever reads sees that it failed
 			return
 		}
 	}

@@ -11,7 +11,6 @@ const (
 	innerTime      = 15 * time.Second // for the agent to show its key
 	maxStood       = 20               // recordings of a session of which show tells how the scanner stood
 	maxTyped       = 4 << 10          // bytes that are read of who types the operator's code
-	maxCode        = 64               // bytes of one
 	renewBefore    = 2 * time.Minute  // the end of the leave to watch, it is asked for again
 	decideTime     = 30 * time.Minute // for an approver at the approval page
 

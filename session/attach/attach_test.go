@@ -13,6 +13,7 @@ import (
 	"errors"
 	"io"
 	"math/big"
+	"os"
 	"reflect"
 	"strings"
 	"testing"
@@ -233,7 +234,7 @@ func samples(t testing.TB, from Side) []Frame {
 		{TypeOutput, []byte("\x1b[1mhello")}, {TypeOutput, make([]byte, MaxPayload)}, {TypeSnapshot, append(size, "screen"...)},
 		{TypeProof, proof}, {TypeInput, []byte("ls\r")}, {TypeResize, size}, {TypeStart, size}, {TypeClose, nil}, {TypePing, nil},
 		{TypePing, []byte("12345678")}, {TypeFiles, []byte(`{"id":1,"op":"list","path":"/"}`)}, {TypeData, []byte("\x00\x00\x00\x01data")},
-		{TypeEnd, []byte{0, 0, 0, 1}}, {TypeCredit, []byte{0, 0, 0, 1, 0, 4, 0, 0}},
+		{TypeEnd, []byte{0, 0, 0, 1}}, {TypeCredit, []byte{0, 0, 0, 1, 0, 4, 0, 0}}, {TypeCode, []byte("123 456")}, {TypeLook, []byte{0, 0, 0, 1}},
 	}
 	var mine []Frame
 	for _, f := range all {
@@ -368,4 +369,42 @@ func FuzzKey(f *testing.F) {
 			t.Errorf("%q is read here and not by ssh: %v, %v", line, k, err)
 		}
 	})
+}
+
+// late gives one byte at a time, and is too late before each.
+type late struct {
+	rest []byte
+	due  bool
+}
+
+func (l *late) Read(p []byte) (int, error) {
+	if l.due = !l.due; l.due {
+		return 0, os.ErrDeadlineExceeded
+	}
+	if len(l.rest) == 0 {
+		return 0, io.EOF
+	}
+	p[0], l.rest = l.rest[0], l.rest[1:]
+	return 1, nil
+}
+
+// A deadline in the middle of a frame loses nothing of it.
+func TestAFrameIsReadOverDeadlines(t *testing.T) {
+	wire := must[[]byte](t)(Append(nil, Browser, TypeCode, []byte("123456")))
+	wire = must[[]byte](t)(Append(wire, Browser, TypeClose))
+	wire = must[[]byte](t)(Append(wire, Browser, TypeInput, []byte("abc")))
+	in, got := NewReader(&late{rest: append(wire, wire[0])}, Browser), ""
+	for range 100 {
+		f, err := in.Read()
+		switch {
+		case err == nil:
+			got += string(f.Type) + string(f.Payload) + " "
+		case errors.Is(err, os.ErrDeadlineExceeded):
+		case err != io.ErrUnexpectedEOF:
+			t.Fatal(err)
+		}
+	}
+	if got != "A123456 X Iabc " {
+		t.Errorf("read %q", got)
+	}
 }

@@ -27,6 +27,7 @@
 //	K  id u32 | bytes u32: credit for an upload  K  id u32 | bytes u32: credit for a download
 //	                                             E  id u32: the end of an upload
 //	                                             L  n u32: of who watches: show this shell
+//	                                             A  the code that the operator reads out
 //
 // A snapshot means: reset the terminal, give it this size, write these bytes. What of
 // it does not fit into the frame follows as output.
@@ -49,8 +50,9 @@
 // The agent then looks the key up as it does for ssh: the grant decides, not this page.
 // Where the operator at the scanner has to let the session open, notices say so before the
 // Welcome, and the browser sends nothing until then. Inside the TLS below a notice "code" asks
-// for the code that the operator reads out: an I of at most 64 bytes answers it, and another
-// such notice says that it was wrong. Elsewhere no code is asked for or taken.
+// for the code that the operator reads out: an A of at most 64 bytes answers it, and another
+// such notice says that it was wrong. Elsewhere no code is asked for or taken. One that comes
+// when the operator has accepted meanwhile, after the Welcome, is passed over.
 //
 // The proof also carries an opening, an object of at most 4 KiB, which is the protocol's
 // own. For ssh it is the terminal: {"cols","rows","term","shell"}. For consoles (vnc) it is

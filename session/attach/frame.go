@@ -31,6 +31,7 @@ const (
 	TypeEnd       Type = 'E'
 	TypeCredit    Type = 'K'
 	TypeLook      Type = 'L'
+	TypeCode      Type = 'A'
 )
 
 // Side is who speaks.
@@ -59,6 +60,8 @@ func bounds(t Type, from Side) (least, most int, ok bool) {
 		return 4, 4, from == Browser
 	case TypeClose:
 		return 0, 0, from == Browser
+	case TypeCode:
+		return 1, MaxCode, from == Browser
 	case TypePing:
 		return 0, maxPing, true
 	case TypeFiles:
@@ -84,35 +87,48 @@ type Frame struct {
 type Reader struct {
 	r    io.Reader
 	from Side
+	head [header]byte
 	buf  []byte
+	got  int // bytes of the frame that was begun
 }
 
 // NewReader reads what from sends.
 func NewReader(r io.Reader, from Side) *Reader { return &Reader{r: r, from: from} }
 
 // Read returns the next frame. io.EOF comes only between frames; a malformed frame is
-// ErrFrame, before its payload is read.
+// ErrFrame, before its payload is read. After a deadline the next call goes on in the middle
+// of the frame.
 func (r *Reader) Read() (Frame, error) {
-	var head [header]byte
-	if _, err := io.ReadFull(r.r, head[:1]); err != nil {
+	if err := r.fill(r.head[:1], 0); err != nil {
 		return Frame{}, err
 	}
-	if _, _, ok := bounds(Type(head[0]), r.from); !ok {
+	least, most, ok := bounds(Type(r.head[0]), r.from)
+	if !ok {
 		return Frame{}, ErrFrame
 	}
-	if _, err := io.ReadFull(r.r, head[1:]); err != nil {
+	if err := r.fill(r.head[1:], 1); err != nil {
 		return Frame{}, noEOF(err)
 	}
-	least, most, _ := bounds(Type(head[0]), r.from)
-	n := binary.BigEndian.Uint32(head[1:])
+	n := binary.BigEndian.Uint32(r.head[1:])
 	if n < uint32(least) || n > uint32(most) {
 		return Frame{}, ErrFrame
 	}
 	r.buf = slices.Grow(r.buf[:0], int(n))[:n]
-	if _, err := io.ReadFull(r.r, r.buf); err != nil {
+	if err := r.fill(r.buf, header); err != nil {
 		return Frame{}, noEOF(err)
 	}
-	return Frame{Type(head[0]), r.buf}, nil
+	r.got = 0
+	return Frame{Type(r.head[0]), r.buf}, nil
+}
+
+// fill reads a part of the frame, which begins at a byte of it, as far as it was not read yet.
+func (r *Reader) fill(part []byte, at int) error {
+	if r.got >= at+len(part) {
+		return nil
+	}
+	n, err := io.ReadFull(r.r, part[r.got-at:])
+	r.got += n
+	return err
 }
 
 func noEOF(err error) error {

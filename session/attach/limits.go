@@ -5,6 +5,7 @@ const (
 	MaxPayload = 64 << 10
 	MaxJSON    = 16 << 10
 	maxOpening = 4 << 10
+	MaxCode    = 64 // of what the operator read out, as it was typed
 	maxPing    = 8
 	header     = 5
 	maxTold    = 400 // of a sentence that a person is shown

@@ -209,6 +209,7 @@ func (w *wire) handle(f attach.Frame) error {
 		w.rest = f.Payload // valid until the next frame is read
 	case f.Type == attach.TypePing:
 		w.sock.Pong(f.Payload)
+	case f.Type == attach.TypeCode: // the operator had accepted by then
 	case f.Type == attach.TypeClose && w.watch == nil:
 		w.c.c.Stop(session.Completed, closeWords)
 	default:

@@ -111,6 +111,7 @@ func (t *browserTerminal) handle(sock *window, f attach.Frame) error {
 		return net.ErrClosed // what comes after that counts for nothing
 	}
 	switch f.Type {
+	case attach.TypeCode: // the operator had accepted by then
 	case attach.TypeInput:
 		if sh := t.state.shell.Load(); sh != nil && !sh.input(f.Payload, sock) {
 			return errStalled

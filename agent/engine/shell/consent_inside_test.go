@@ -48,7 +48,7 @@ func TestAProgramTypesTheCode(t *testing.T) {
 			t.Errorf("told %+v", n)
 		}
 		asked = append(asked, n.Text)
-		must(t, c.Send(attach.TypeInput, []byte(code)))
+		must(t, c.Send(attach.TypeCode, []byte(code)))
 	}
 	err := w.program(key, p, func(c *attach.Client, n attach.Notice) { sends(c, n, other(w.asked().Code)) })
 	var no *session.Error
@@ -73,6 +73,50 @@ func TestAProgramTypesTheCode(t *testing.T) {
 	}
 }
 
+// A code that comes when the operator has accepted meanwhile is passed over, whenever that is:
+// before the welcome, or after it.
+func TestACodeThatComesTooLate(t *testing.T) {
+	for range 20 {
+		w, _ := asking(t, session.ConsentCode, 0)
+		key, p := w.newKey(all()...)
+		near, far := net.Pipe()
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			w.engine.Serve(context.Background(), engine.Visit{Door: link.DoorTLS, Asset: "NGH-PETCT1", Service: "recon-ssh"}, far)
+		}()
+		c, err := attach.NewClient(tls.Client(near, attach.InnerClient(w.agent.(gossh.CryptoPublicKey).CryptoPublicKey().(ed25519.PublicKey))))
+		must(t, err)
+		both := make(chan error, 2)
+		first := true
+		c.Told = func(attach.Notice) {
+			if !first {
+				return // the code was the first to come
+			}
+			first = false
+			id := w.asked().ID
+			go func() { both <- w.engine.Consent(id, true, session.ByPage, "the operator") }()
+			go func() { both <- c.Send(attach.TypeCode, []byte("000000")) }()
+		}
+		_, err = c.Begin(key, attach.Proof{Session: p.ID.Session(), Opening: attach.Terminal{Cols: 80, Rows: 24, Term: "xterm"}.Opening()})
+		must(t, err)
+		go func() { both <- c.Send(attach.TypeCode, []byte("000000")) }()
+		go func() { both <- c.Send(attach.TypePing, []byte("here")) }()
+		for {
+			f, err := c.Read()
+			must(t, err)
+			if f.Type == attach.TypePing {
+				break
+			}
+		}
+		for range 4 {
+			must(t, <-both)
+		}
+		_ = near.Close()
+		<-served
+	}
+}
+
 func TestTheOperatorAcceptsAProgram(t *testing.T) {
 	w, _ := asking(t, session.ConsentCode, 0)
 	key, p := w.newKey(all()...)
@@ -88,7 +132,7 @@ func TestAProgramThatSpeaksOutOfTurn(t *testing.T) {
 	for _, frame := range []struct {
 		kind    attach.Type
 		payload []byte
-	}{{attach.TypeInput, make([]byte, 65)}, {attach.TypePing, nil}, {attach.TypeClose, nil}} {
+	}{{attach.TypeInput, []byte("123456")}, {attach.TypePing, nil}, {attach.TypeClose, nil}} {
 		if err := w.program(key, p, func(c *attach.Client, _ attach.Notice) { _ = c.Send(frame.kind, frame.payload) }); err == nil {
 			t.Errorf("%c was taken", frame.kind)
 		}
