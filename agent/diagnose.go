@@ -48,7 +48,7 @@ func Diagnose(ctx context.Context, cfg Config, login bool) doctor.Report {
 	}
 	report := doctor.Examine(ctx, p, o)
 	if cfg.Console.Listen != "" {
-		report.Checks = append(report.Checks, pageCheck(cfg))
+		report.Checks = append(report.Checks, pageCheck(cfg), signInCheck(cfg))
 	}
 	report.Checks = append(report.Checks, consentChecks(cfg)...)
 	return report
@@ -69,6 +69,48 @@ func pageCheck(cfg Config) doctor.Check {
 	if err := cfg.Console.Ready(); err != nil && c.Result == doctor.OK {
 		c.Result, c.Says, c.Next = doctor.Fail, err.Error(), "Make the PIN's file with: sallyport-agent pin."
 	}
+	return c
+}
+
+// signInCheck says how people sign in on the agent's page by name, who then may approve there,
+// and what has to be registered for that elsewhere. The provider itself has a check of its own.
+func signInCheck(cfg Config) doctor.Check {
+	c := doctor.Check{Name: "sign-in on the agent's page", Result: doctor.OK}
+	s := cfg.Console.SignIn
+	issuer, ok := cfg.console()
+	switch {
+	case s.Client == "":
+		c.Says = "By the PIN alone: people stop, freeze and consent there, and nobody approves."
+		return c
+	case !ok:
+		c.Result, c.Says = doctor.Fail, "No issuer of the hospital's has the client "+s.Client+"."
+		c.Next = "Mend console.sign_in or issuers in the configuration."
+		return c
+	}
+	if !s.Secret.IsZero() {
+		if _, err := s.Secret.Line(); err != nil {
+			c.Result, c.Says, c.Next = doctor.Fail, "The secret of its client cannot be read: "+err.Error(), "Mend console.sign_in.secret in the configuration, or the file."
+			return c
+		}
+	}
+	c.Says = fmt.Sprintf("By %s, as the client %s, whose redirect URI there has to be %s. ", issuer.URL, s.Client, cfg.Console.Redirect())
+	at, err := cfg.Console.Passkeys()
+	if err != nil {
+		c.Says += "There are no passkeys: console.host names no host."
+		return c
+	}
+	keys, err := Passkeys(cfg)
+	if err != nil {
+		c.Result, c.Says, c.Next = doctor.Fail, "The passkeys cannot be read: "+err.Error(), "Restore "+passkeysFile+" in the state directory from a backup, or remove it: then all are registered anew."
+		return c
+	}
+	counting := 0
+	for _, k := range keys {
+		if k.Public().Counts(time.Now()) {
+			counting++
+		}
+	}
+	c.Says += fmt.Sprintf("Passkeys are bound to %s; %d of %d that were registered count.", at.Host(), counting, len(keys))
 	return c
 }
 

@@ -2,11 +2,14 @@ package agent
 
 import (
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/sallyport/sallyport/agent/console/page"
+	"github.com/sallyport/sallyport/agent/doctor"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/passkey"
@@ -78,4 +81,37 @@ func TestTheBundleNamesPasskeys(t *testing.T) {
 	if err != nil || len(b.ConsoleKeys) != 2 || b.ConsoleKeys[0].Until.IsZero() || !b.ConsoleKeys[1].Until.IsZero() || b.ConsoleKeys[1].Owner.Sub != "bernd" || b.ConsoleKeys[0].Host != "console.ngh.example" {
 		t.Errorf("%+v, %v", b.ConsoleKeys, err)
 	}
+}
+
+// The doctor says who signs in on the page, and what has to be registered elsewhere for it.
+func TestTheDoctorSaysHowPeopleSignIn(t *testing.T) {
+	cfg := Config{State: t.TempDir(), Console: page.Settings{Listen: "10.40.1.5:8443"}}
+	says := func(result doctor.Result, words ...string) {
+		t.Helper()
+		c := signInCheck(cfg)
+		for _, w := range words {
+			if c.Result != result || !strings.Contains(c.Says, w) || (result == doctor.Fail) != (c.Next != "") {
+				t.Errorf("%+v, want %v and %q", c, result, w)
+			}
+		}
+	}
+	says(doctor.OK, "PIN alone", "nobody approves")
+	cfg.Console.SignIn.Client = "agents-page"
+	says(doctor.Fail, "No issuer of the hospital's has the client agents-page")
+	cfg.Issuers = []session.Issuer{{URL: "https://idp.ngh.example", Side: session.HospitalSide, Clients: map[string]session.ClientClass{"agents-page": session.Console}}}
+	says(doctor.OK, "https://idp.ngh.example", "https://10.40.1.5:8443/cb", "no passkeys")
+	cfg.Console.Host = "console.ngh.example"
+	k := grant.Registered{Key: passkey.Key{ID: []byte{1}, Public: []byte("public")}, Since: time.Unix(1772600767, 0), Person: session.Person{Identity: session.Identity{Iss: "https://idp.ngh.example", Sub: "anna"}}}
+	if err := cfg.keyring().Add(k, "console.ngh.example"); err != nil {
+		t.Fatal(err)
+	}
+	says(doctor.OK, "bound to console.ngh.example; 1 of 1")
+	if _, err := RevokePasskeys(cfg, "anna", time.Unix(1772700767, 0)); err != nil {
+		t.Fatal(err)
+	}
+	says(doctor.OK, "https://console.ngh.example:8443/cb", "0 of 1")
+	if err := os.WriteFile(filepath.Join(cfg.State, passkeysFile), []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	says(doctor.Fail, "cannot be read")
 }

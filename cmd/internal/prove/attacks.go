@@ -128,6 +128,8 @@ func control() []attack {
 		{"STOP on the agent's page with broker, Redis and identity providers all stopped", "device connection closed <= 300 ms", "cmd/internal/crash", "^TestStopWithEverythingElseStopped$"},
 		{"another site, host or network presses on the agent's page", "nothing is done", "agent/console/page", "^TestNobodyPressesFromElsewhere$|^TestOnlyTheHospitalsOwnNetworkIsListenedTo$"},
 		{"an approval on the agent's page by a PIN, from another origin, with another's answer, or twice", "nothing is approved", "agent/console/page", "^TestATripEndsWhereItBegan$|^TestNobodyElseDecidesOnThePage$"},
+		{"a passkey of another page or grant, with another challenge, cloned, without its user, revoked, or brought by the broker", "none counts", "session/grant", "^TestPasskeys|^TestAPasskeysAnswerIsNoToken$|^TestARevokedPasskeyOpensNothing$|^TestOnePersonByTokenAndPasskey$|^TestAuditOfAPasskeyFindsWhatWasExchanged$|^TestAConsoleChecksAPasskey$"},
+		{"what a browser brings as a passkey: cut, changed, nested, too large", "refused", "session/passkey", "^Test"},
 		{"guesses of the page's PIN, and connections held, to lock STOP", "few guesses; STOP always", "agent/console/page", "^TestWhatNarrowsNeedsNoSignIn$|^TestGuessesOfAllTogether$|^TestConnectionsOfOthersAndOfTooMany$"},
 		{"devices that misbehave, flood, hang and lie", "the session ends, and nothing else", "cmd/internal/hostile", "^TestDevices|^TestKillDuringLogin$"},
 	}
