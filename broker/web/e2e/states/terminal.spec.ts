@@ -55,6 +55,17 @@ test('a live terminal in every look', async ({ page }) => {
   expect(a.tickets.length).toBe(1);
 });
 
+test('a critical section stays in view, with its end', async ({ page }) => {
+  const critical = { began: new Date().toISOString(), until: new Date(Date.now() + 600e3).toISOString(), why: 'Firmware of the gantry is being written', alarm: false };
+  await opens(page, {}, { 'GET /sessions/*': () => session({ id: sid, critical }) });
+  await everyLook(page, 'terminal-critical', async (p) => {
+    const note = p.getByRole('note').filter({ hasText: 'Critical section.' });
+    await expect(note).toContainText('Firmware of the gantry is being written');
+    await expect(note).toContainText(/\b9:[0-5]\d left/);
+    await expect(rows(p)).toContainText('gain drift');
+  });
+});
+
 test('frozen: calm, and nothing goes through', async ({ page }) => {
   const a = await opens(page);
   await expect(rows(page)).toContainText('gain drift');
