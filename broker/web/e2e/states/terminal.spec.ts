@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { accessible, everyLook, expect, fits, test } from '../look';
 import { mock, problem, session } from '../mock';
+import { fixedBy, papers } from '../papers';
 import { agent, frame, holdKey, sid, type Agent } from '../agent';
 import type { Page } from '@playwright/test';
 
@@ -57,7 +58,8 @@ test('a live terminal in every look', async ({ page }) => {
 
 test('a critical section stays in view, with its end', async ({ page }) => {
   const critical = { began: new Date().toISOString(), until: new Date(Date.now() + 600e3).toISOString(), why: 'Firmware of the gantry is being written', alarm: false };
-  await opens(page, {}, { 'GET /sessions/*': () => session({ id: sid, critical }) });
+  const documents = { ...papers(1).documents, grant: fixedBy(papers(1), { class: 'disruptive' }, 600) };
+  await opens(page, {}, { 'GET /sessions/*': () => session({ id: sid, critical }), [`GET /requests/${session().request}/documents`]: documents });
   await everyLook(page, 'terminal-critical', async (p) => {
     const note = p.getByRole('note').filter({ hasText: 'Critical section.' });
     await expect(note).toContainText('Firmware of the gantry is being written');
