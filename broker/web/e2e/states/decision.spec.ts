@@ -150,6 +150,7 @@ test('where a passkey is asked for beside the sign-in, what is missing is named'
   await everyLook(page, 'decision-half', async () => {
     await expect(panel).toContainText('Each approver signs in, and also uses their passkey');
     await expect(panel).toContainText('Half of your approval is in');
+    await expect(page.getByText('Half an approval, Maya Okafor')).toBeVisible();
     await expect(panel).toContainText(/Still needed: of .*Okafor their passkey, on the agent's own page/);
     await expect(panel.getByRole('button', { name: /^Approve/ })).toHaveCount(0);
   });

@@ -25,6 +25,9 @@ function signed(r: Request, zone: string): Station {
   };
 }
 
+/** Whether an approval lacks one of its two proofs. */
+const lacking = (r: Request, by: Request['engineer']) => r.halves.some((h) => h.by.iss === by.iss && h.by.sub === by.sub);
+
 /** By what somebody approved. */
 function how(a: Request['approved'][number]): string {
   const signs = `signed in afresh at ${a.by.iss}`;
@@ -35,9 +38,9 @@ function how(a: Request['approved'][number]): string {
 
 function answered(r: Request, zone: string): Station[] {
   const given: Station[] = r.approved.map((a, i) => ({
-    name: r.approved.length > 1 ? `Approval ${i + 1}, ${called(a.by)}` : `${houseOf(a.by)} approved`,
+    name: lacking(r, a.by) ? `Half an approval, ${called(a.by)}` : r.approved.length > 1 ? `Approval ${i + 1}, ${called(a.by)}` : `${houseOf(a.by)} approved`,
     detail: `${hour(a.at, zone)}, ${a.page ? 'hospital’s page' : short[a.class]}`,
-    state: 'done',
+    state: lacking(r, a.by) ? 'waiting' : 'done',
     proof: `${called(a.by)} ${how(a)} for exactly this grant; the agent checked it at ${hour(a.at, zone)}. ${reach[a.class]}`,
   }));
   switch (r.status) {
