@@ -24,6 +24,17 @@ func (r record) missing() []string {
 	return vacant(r.Quorum, people)
 }
 
+// wanted are those of an approver's groups for which the request has places: the scanner's
+// policy may be another by now.
+func (r record) wanted(groups []string) (all []string) {
+	for _, q := range r.Quorum {
+		if slices.Contains(groups, q.Group) {
+			all = append(all, q.Group)
+		}
+	}
+	return all
+}
+
 // half is the proof that an approval lacks where the scanner asks for two; empty: none.
 func (p proof) half(asked session.ConsoleKeys) string {
 	switch {
