@@ -1,7 +1,6 @@
 package access_test
 
 import (
-	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -161,5 +160,5 @@ func TestAHostileAgentsAskings(t *testing.T) {
 	if s.State == session.AwaitingConsent || !s.Opened.IsZero() {
 		t.Errorf("it is %s for ever", s.State)
 	}
-	t.Log(fmt.Sprintf("ATTACK | an agent reports askings, wrong codes and consents without end | at most 200 events of one session, and nothing waits for ever | %d | holds", told))
+	t.Logf("ATTACK | an agent reports askings, wrong codes and consents without end | at most 200 events of one session, and nothing waits for ever | %d | holds", told)
 }

@@ -245,14 +245,14 @@ func TestApproversThereAndHere(t *testing.T) {
 // A no is the request's, once; and a yes that comes after a no is taken back at the agent.
 func TestDenialsThatTheAgentTellsOf(t *testing.T) {
 	w := newTold(t, 1)
-	r, raw := w.submit(ada)
+	r, _ := w.submit(ada)
 	no := link.Answer{Request: r.ID, By: ben.who, At: w.clock(), Reason: "in use until 15:00"}
 	w.must(w.tell(no))
 	w.must(w.tell(no))
 	if r = w.show(r); r.Status != session.DeniedBy || r.DenyReason != "in use until 15:00" || r.DeniedBy != "ben@hospital" {
 		t.Errorf("%s, %q by %s", r.Status, r.DenyReason, r.DeniedBy)
 	}
-	r, raw = w.submit(ada)
+	r, raw := w.submit(ada)
 	g := accesstest.Bytes(w.agent.Grant(raw))
 	_, err := w.Deny(t.Context(), bea, r.ID, "no")
 	w.must(err)
@@ -261,7 +261,7 @@ func TestDenialsThatTheAgentTellsOf(t *testing.T) {
 	if r = w.show(r); r.Status != session.DeniedBy || len(r.Approved) != 0 || !strings.Contains(strings.Join(w.agent.Log, " "), "revoke") {
 		t.Errorf("%s, approved by %v, told %v", r.Status, r.Approved, w.agent.Log)
 	}
-	r, raw = w.submit(ada)
+	r, _ = w.submit(ada)
 	w.advance(48 * time.Hour)
 	w.must(w.tell(link.Answer{Request: r.ID, By: ben.who, At: w.clock(), Reason: "too late"}))
 	if r = w.show(r); r.Status != session.Lapsed {
