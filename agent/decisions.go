@@ -327,8 +327,6 @@ func (d decisions) Deny(request string, by page.Visitor, reason string) error {
 // reporter asks.
 type toTell struct{ a *Agent }
 
-func (d decisions) toTell() toTell { return toTell(d) }
-
 func (t toTell) owed() (all []link.Answer, err error) {
 	t.a.deciding.Lock()
 	defer t.a.deciding.Unlock()

@@ -84,13 +84,13 @@ func TestApprovalsOnThePage(t *testing.T) {
 	if _, err := desk.Approve(t.Context(), x, anna, s.signs(x, "anna")); session.KindOf(err) != session.Refused {
 		t.Errorf("a second time: %v", err)
 	}
-	owed, err := desk.toTell().owed()
+	owed, err := toTell(desk).owed()
 	must(t, err)
 	if len(owed) != 1 || owed[0].Request != id || !owed[0].Admitted || owed[0].Count != 1 || owed[0].By.Sub != "anna" || string(owed[0].Grant) != string(x.Grant) {
 		t.Fatalf("owed: %+v", owed)
 	}
-	must(t, desk.toTell().told(owed[0]))
-	if owed, err := desk.toTell().owed(); err != nil || len(owed) != 0 {
+	must(t, toTell(desk).told(owed[0]))
+	if owed, err := toTell(desk).owed(); err != nil || len(owed) != 0 {
 		t.Errorf("told, and owed: %v %v", owed, err)
 	}
 }
@@ -109,7 +109,7 @@ func TestNoHalfAnApprovalIsTold(t *testing.T) {
 				return
 			default:
 			}
-			owed, err := desk.toTell().owed()
+			owed, err := toTell(desk).owed()
 			for _, x := range owed {
 				if err != nil || !x.Admitted {
 					t.Errorf("told while it is taken: %+v %v", x, err)
@@ -181,7 +181,7 @@ func TestWhatIsNoApprovalOnThePage(t *testing.T) {
 	if _, err := desk.Approve(t.Context(), x, anna, s.signs(x, "anna")); err == nil {
 		t.Error("an expired request is approved")
 	}
-	if owed, err := desk.toTell().owed(); err != nil || len(owed) != 0 {
+	if owed, err := toTell(desk).owed(); err != nil || len(owed) != 0 {
 		t.Errorf("owed: %v %v", owed, err)
 	}
 }
@@ -240,7 +240,7 @@ func TestTwoApproversHereAndThere(t *testing.T) {
 	if o, err := desk.Approve(t.Context(), x, bernd, s.signs(x, "bernd")); err != nil || o.Title != "Approved and admitted" {
 		t.Errorf("%+v %v", o, err)
 	}
-	owed, err := desk.toTell().owed()
+	owed, err := toTell(desk).owed()
 	must(t, err)
 	if len(owed) != 2 {
 		t.Errorf("%d answers are owed", len(owed))
@@ -263,12 +263,12 @@ func TestADenialOnThePage(t *testing.T) {
 	if err := desk.Deny(id, s.visitor("anna"), "again"); session.KindOf(err) != session.Refused {
 		t.Errorf("a second no: %v", err)
 	}
-	owed, err := desk.toTell().owed()
+	owed, err := toTell(desk).owed()
 	if err != nil || len(owed) != 1 || owed[0].Reason != "in use until 15:00" || owed[0].By.Sub != "anna" || len(owed[0].Grant) != 0 {
 		t.Fatalf("%+v %v", owed, err)
 	}
-	must(t, desk.toTell().told(owed[0]))
-	if owed, err := desk.toTell().owed(); err != nil || len(owed) != 0 {
+	must(t, toTell(desk).told(owed[0]))
+	if owed, err := toTell(desk).owed(); err != nil || len(owed) != 0 {
 		t.Errorf("told, and owed: %v %v", owed, err)
 	}
 }

@@ -76,7 +76,7 @@ func TestAPasskeyAtTheDesk(t *testing.T) {
 	if o.Title != "Approved and admitted" {
 		t.Errorf("%+v", o)
 	}
-	owed, err := p.toTell().owed()
+	owed, err := toTell(p.decisions).owed()
 	must(t, err)
 	if len(owed) != 1 || owed[0].Token != "" || !saysOf(owed[0], x.Grant) || !owed[0].Admitted {
 		t.Errorf("%+v", owed)
