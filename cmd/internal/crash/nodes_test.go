@@ -441,9 +441,12 @@ func TestANodeIsLost(t *testing.T) {
 	}
 	c.turn(b)
 	c.granted("NGH-PETCT1", "20m")
-	if out := c.audited("a", "b"); !strings.Contains(out, c.web.addr()+"/c is of no node") {
-		t.Errorf("a log that is not accepted is not said:\n%s", out)
-	}
+	until(t, "a log that is not accepted is said", patience, seldom, func() error { // nodes look at each other now and then
+		if out := c.audited("a", "b"); !strings.Contains(out, c.web.addr()+"/c is of no node") {
+			return errors.New(out)
+		}
+		return nil
+	})
 	if err := os.RemoveAll(c.path("vault", ".logs")); err != nil {
 		t.Fatal(err)
 	}
