@@ -423,13 +423,15 @@ func (w *world) tape(i int) *tape {
 	return r
 }
 
-func (w *world) lastReport() link.SessionReport {
+func (w *world) lastReport() (last link.SessionReport) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.reports) == 0 {
-		return link.SessionReport{}
+	for _, r := range w.reports { // two may overtake each other; their numbers tell, as the broker has it
+		if r.Seq > last.Seq {
+			last = r
+		}
 	}
-	return w.reports[len(w.reports)-1]
+	return last
 }
 
 // until waits for something that must come about.
