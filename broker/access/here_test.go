@@ -2,8 +2,13 @@ package access_test
 
 import (
 	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/base64"
-	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -15,8 +20,6 @@ import (
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
-	"github.com/sallyport/sallyport/session/passkey"
-	"github.com/sallyport/sallyport/session/passkey/passkeytest"
 )
 
 // told is a hospital whose people answer on the agent's own page, of which the agent tells.
@@ -82,19 +85,30 @@ func TestAnApprovalThatTheAgentTellsOf(t *testing.T) {
 	}
 }
 
-// said is what a passkey of the agent's page says to a document.
+// said is what a passkey of the agent's page says to a document, by the standard (WebAuthn 6.1
+// and 7.2): the broker knows no more of passkeys than that package grant checks them.
 func said(t *testing.T, doc []byte) []byte {
-	const origin = "https://console.ngh.example"
-	page, err := passkey.At(origin)
-	d := passkeytest.New("console.ngh.example", origin)
-	client, attestation := d.Register([32]byte{1})
-	key, err2 := page.Register([32]byte{1}, client, attestation)
-	answer := d.Answer(passkey.Challenge(doc))
-	count, err3 := page.Check(key, passkey.Challenge(doc), answer)
-	if err := errors.Join(err, err2, err3); err != nil {
+	const host, id = "console.ngh.example", "a passkey's name of 32 bytes, yes"
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
 		t.Fatal(err)
 	}
-	a := grant.Assertion{Page: origin, Key: key, Answer: answer, Count: count, At: time.Unix(1_800_000_000, 0).UTC()}
+	der, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	challenge := sha256.Sum256(append([]byte("sallyport/v1/approve-webauthn\x00"), doc...))
+	client := fmt.Appendf(nil, `{"type":"webauthn.get","challenge":%q,"origin":"https://%s","crossOrigin":false}`, base64.RawURLEncoding.EncodeToString(challenge[:]), host)
+	bound, of := sha256.Sum256([]byte(host)), sha256.Sum256(client)
+	data := append(bound[:], 5, 0, 0, 0, 2) // somebody is there and was recognised; it counted to 2
+	digest := sha256.Sum256(append(bytes.Clone(data), of[:]...))
+	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := grant.Assertion{Page: "https://" + host, Count: 2, At: time.Unix(1_800_000_000, 0).UTC()}
+	a.Key.ID, a.Key.Public, a.Key.Count = []byte(id), der, 1
+	a.Answer.ID, a.Answer.ClientData, a.Answer.Authenticator, a.Answer.Signature = []byte(id), client, data, signature
 	return a.Bytes()
 }
 
