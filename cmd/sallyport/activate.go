@@ -76,7 +76,7 @@ func (p *program) activate(ctx context.Context, id string, noBrowser bool) error
 	}
 	_, err = p.writeSSH(ctx, who)
 	return p.told(answer, err, func() {
-		p.print("%s is open for this machine. Connect with: sallyport ssh %s", r.ID, name)
+		p.print("%s is open for this machine. Connect with: sallyport %s %s", r.ID, reaching(g.Channels), name)
 	})
 }
 

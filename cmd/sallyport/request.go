@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,6 +70,15 @@ func (p *program) assetOf(ctx context.Context, who signedIn, site, asset string)
 	return api.Asset{}
 }
 
+// reaching is the command with which one comes to what these channels are of: a console has
+// none of a shell's.
+func reaching(channels []session.Channel) string {
+	if slices.ContainsFunc(channels, func(c session.Channel) bool { return slices.Contains(session.VNC.Channels(), c) }) {
+		return "connect"
+	}
+	return "ssh"
+}
+
 // extended reports whether a request asked for more time and got it.
 func extended(r api.Request) bool {
 	return r.Kind == grant.KindExtension && r.Status == session.Closed && r.Grant != nil
@@ -91,9 +101,9 @@ func (p *program) whereItStands(r api.Request) string {
 	case session.Approved:
 		first := fullName(r.Site, r.Asset, strings.Join(r.Services[:min(len(r.Services), 1)], ""))
 		if r.NotBefore.After(p.now()) {
-			return fmt.Sprintf("Approved: opens at %s; then run: sallyport ssh %s", p.local(r.NotBefore), first)
+			return fmt.Sprintf("Approved: opens at %s; then run: sallyport %s %s", p.local(r.NotBefore), reaching(r.Channels), first)
 		}
-		return fmt.Sprintf("Approved: connect before %s with: sallyport ssh %s", p.local(r.NotAfter), first)
+		return fmt.Sprintf("Approved: connect before %s with: sallyport %s %s", p.local(r.NotAfter), reaching(r.Channels), first)
 	case session.DeniedBy:
 		if r.DenyReason != "" {
 			return fmt.Sprintf("%s declined: %s", cmp.Or(r.DeniedBy, r.Site), sentence(r.DenyReason))

@@ -175,6 +175,14 @@ test('a proof that only the command line may give shows the command', async ({ p
   await expect(page.getByText('sallyport ssh NGH/NGH-PETCT1/recon-ssh')).toBeVisible();
 });
 
+test('a console is reached by the command for consoles', async ({ page }) => {
+  const r = request({ status: 'approved', approvals: 1, approved: [sign(people.okafor, 'console', -1)], grant: S, engineer_class: 'cli', services: ['console-vnc'], channels: ['control'] });
+  const services = [{ name: 'console-vnc', endpoint: 'console', protocol: 'vnc', port: 5901, class: 'non-disruptive' }] as const;
+  await mock(page, 'engineer', about(r, { 'GET /assets': [asset({ services: [...services], accept: { engineer: ['cli'], approver: ['console'] } })], 'GET /access*': { ready: true, pending: false, request: R, session: S } }));
+  await page.goto('/requests/' + R);
+  await expect(page.getByText('sallyport connect NGH/NGH-PETCT1/console-vnc')).toBeVisible();
+});
+
 test('an approver sees what was decided, and a pending one is theirs to answer', async ({ page }) => {
   await mock(page, 'approver', about(request()));
   await page.goto('/requests/' + R);

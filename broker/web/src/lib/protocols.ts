@@ -11,6 +11,8 @@ interface Spoken {
   /** Where one works on a device, and what that is called: "Open the terminal", /terminal/ASSET/SERVICE. */
   page: Load;
   place: string;
+  /** The command that opens it: "sallyport ssh ASSET/SERVICE". */
+  command: string;
   /** Shows a recording; it is given the recording, its replay and where to start. */
   player: Load;
 }
@@ -20,6 +22,7 @@ const console: Spoken = {
   channels: ['clipboard-in', 'clipboard-out', 'control'],
   page: () => import('../pages/Console.svelte'),
   place: 'console',
+  command: 'connect',
   player: () => import('../ui/ConsoleReplay.svelte'),
 };
 const spoken: Record<Protocol, Spoken> = {
@@ -27,6 +30,7 @@ const spoken: Record<Protocol, Spoken> = {
     channels: ['exec', 'files-in', 'files-out', 'shell'],
     page: () => import('../pages/Terminal.svelte'),
     place: 'terminal',
+    command: 'ssh',
     player: () => import('../ui/Replay.svelte'),
   },
   vnc: console,
@@ -42,6 +46,11 @@ export const within = (place: string) => protocols.filter((p) => spoken[p].place
 /** The entry of a protocol; undefined for one that this page does not know. */
 export function speaks(protocol: string): Spoken | undefined {
   return Object.hasOwn(spoken, protocol) ? spoken[protocol as Protocol] : undefined;
+}
+
+/** The command with which one comes to a service of a protocol. */
+export function commandOf(protocol: string): string {
+  return speaks(protocol)?.command ?? 'ssh';
 }
 
 /** What a service's place is called, also where its protocol is not known. */
