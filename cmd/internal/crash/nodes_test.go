@@ -441,12 +441,16 @@ func TestANodeIsLost(t *testing.T) {
 	}
 	c.turn(b)
 	c.granted("NGH-PETCT1", "20m")
-	until(t, "a log that is not accepted is said", patience, seldom, func() error { // nodes look at each other now and then
-		if out := c.audited("a", "b"); !strings.Contains(out, c.web.addr()+"/c is of no node") {
-			return errors.New(out)
+	until(t, "b has seen the third node", patience, seldom, func() error { // nodes look at each other now and then
+		raw, err := os.ReadFile(c.path("nodes", "b", "peers.json"))
+		if err == nil && !strings.Contains(string(raw), c.web.addr()+"/c") {
+			err = errors.New("not yet")
 		}
-		return nil
+		return err
 	})
+	if out := c.audited("a", "b"); !strings.Contains(out, c.web.addr()+"/c is of no node") {
+		t.Errorf("a log that is not accepted is not said:\n%s", out)
+	}
 	if err := os.RemoveAll(c.path("vault", ".logs")); err != nil {
 		t.Fatal(err)
 	}

@@ -185,8 +185,17 @@ func (g *ground) logs() string {
 	return all.String()
 }
 
-// try runs a command as somebody and returns what it printed.
-func (g *ground) try(who, name string, args ...string) (string, error) {
+// try runs a command as somebody and returns what it printed. Who is told to wait a moment does.
+func (g *ground) try(who, name string, args ...string) (out string, err error) {
+	for end := time.Now().Add(patience); ; time.Sleep(seldom) {
+		out, err = g.once(who, name, args...)
+		if err == nil || !strings.Contains(err.Error(), "too much in a short time") || time.Now().After(end) {
+			return out, err
+		}
+	}
+}
+
+func (g *ground) once(who, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
