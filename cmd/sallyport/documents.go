@@ -86,7 +86,7 @@ func (v verified) pressed(a api.Approval) (by string, ok bool) {
 		return "", false
 	}
 	owner, err := v.check.CheckPasskey(v.docs.Grant, said)
-	return fmt.Sprintf("%s (by the passkey %s, which your trust bundle names as theirs)", owner.Sub, said.Name()), err == nil
+	return fmt.Sprintf("%s (by the passkey %s, which your trust bundle names as theirs)", session.Person{Identity: owner}.Shown(), said.Name()), err == nil
 }
 
 // bundle is the imported trust bundle of a site.

@@ -91,8 +91,8 @@ func (p *program) whereItStands(r api.Request) string {
 		if w := r.Proposal; w != nil {
 			return fmt.Sprintf("%s proposes another window: %s until %s.", cmp.Or(w.By, r.Site), p.local(w.From), p.local(w.Until))
 		}
-		if len(r.Missing) > 0 && r.Approvals > 0 {
-			return fmt.Sprintf("%d of %d approvers at %s said yes; still needed: %s.", r.Approvals, r.Needed, r.Site, strings.Join(r.Missing, ", "))
+		if left := missing(r); len(left) > 0 && r.Approvals+len(r.Halves) > 0 {
+			return fmt.Sprintf("%d of %d approvers at %s said yes; still needed: %s.", r.Approvals, r.Needed, r.Site, strings.Join(left, ", "))
 		}
 		if r.Needed > 1 && r.Approvals > 0 {
 			return fmt.Sprintf("%d of %d approvers at %s said yes; the others have not answered yet.", r.Approvals, r.Needed, r.Site)

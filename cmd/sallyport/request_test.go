@@ -1,8 +1,11 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/broker/access"
+	"github.com/sallyport/sallyport/broker/api"
 	"github.com/sallyport/sallyport/session"
 )
 
@@ -21,5 +24,18 @@ func TestWhatReachesAConsole(t *testing.T) {
 	}
 	if reaching(nil) != "ssh" {
 		t.Error("nothing is reached by another command")
+	}
+}
+
+// Half an approval is said where a request stands, though it counts for none.
+func TestWhereHalfAnApprovalStands(t *testing.T) {
+	p := &program{}
+	r := api.Request{Status: session.Pending, Site: "NGH", Needed: 1, Missing: []string{}}
+	if got := p.whereItStands(r); got != "NGH has not answered yet." {
+		t.Errorf("%q", got)
+	}
+	r.Halves = []access.Half{{By: session.Person{Identity: session.Identity{Iss: "https://idp.ngh.example", Sub: "anna"}}, Lacks: "passkey"}}
+	if got := p.whereItStands(r); !strings.Contains(got, "still needed: of anna") || !strings.Contains(got, "their passkey, on the agent's own page") {
+		t.Errorf("%q", got)
 	}
 }
