@@ -83,6 +83,7 @@ type state struct {
 	decided bool
 	target  string  // set before leave is closed
 	outcome Outcome // set before finished is closed
+	told    func()  // ends the wait of Close for a browser that is on its way to the outcome
 }
 
 // Open serves the page on a random loopback port until Close.
@@ -154,14 +155,34 @@ func (c *Console) Finish(o Outcome) {
 	close(c.finished)
 }
 
-// Close ends the page once an answer that is being written is out.
+// Close ends the page once an answer that is being written is out. After Finish a browser that
+// comes from the sign-in has a moment to read how it ended.
 func (c *Console) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
+	select {
+	case <-c.finished:
+		c.awaited()
+	default:
+	}
 	if c.server.Shutdown(ctx) != nil {
 		_ = c.server.Close()
 	}
 	<-c.served
+}
+
+// awaited returns when somebody was told the outcome, or when nobody comes for it.
+func (c *Console) awaited() {
+	ctx, told := context.WithTimeout(context.Background(), 2*time.Second)
+	defer told()
+	c.mu.Lock()
+	if c.now.told == nil {
+		c.now.told = told
+	} else {
+		told() // it was read before
+	}
+	c.mu.Unlock()
+	<-ctx.Done()
 }
 
 func (c *Console) handler() http.Handler {
@@ -311,6 +332,12 @@ func (c *Console) done(w http.ResponseWriter, r *http.Request) {
 		doors = "open"
 	}
 	c.render(w, c.look.step, step{Style: c.root + "/style.css", Doors: doors, Title: o.Title, Text: o.Text, Last: true})
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.now.told == nil {
+		c.now.told = func() {}
+	}
+	c.now.told()
 }
 
 // step is a page between the decision and its end.

@@ -149,3 +149,29 @@ func TestNarrowingShowsWhatWouldBeSigned(t *testing.T) {
 		t.Fatalf("a stale page decided: %+v", d)
 	}
 }
+
+// A browser that is still on its way from the sign-in when all is done reads how it ended.
+func TestWhoComesAfterTheEndIsTold(t *testing.T) {
+	c, err := Open(t.Context(), Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Finish(Outcome{Good: true, Title: "Approved and admitted"})
+	closed := make(chan struct{})
+	go func() { defer close(closed); c.Close() }()
+	for waits := false; !waits; { // until Close waits for somebody
+		c.mu.Lock()
+		waits = c.now.told != nil
+		c.mu.Unlock()
+	}
+	resp, err := http.Get(c.Done())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || !strings.Contains(string(body), "Approved and admitted") {
+		t.Errorf("%s, %v", body, err)
+	}
+	<-closed
+}
