@@ -1,5 +1,5 @@
 import { asset, at, mock, problem, request, session } from '../mock';
-import { everyLook, expect, test } from '../look';
+import { everyLook, expect, photograph, test } from '../look';
 
 const lab = [
   asset({ live: ['S-7H2K9M4QXW3EVN5TBJ6CPA8DFR'], accept: { engineer: ['cli', 'web'], approver: ['console', 'web'] } }),
@@ -34,7 +34,7 @@ test('two hundred assets are a list with a search', async ({ page }) => {
   await page.keyboard.press('j');
   await expect(page.locator(':focus')).toHaveAttribute('data-row', '');
   await page.setViewportSize({ width: 1280, height: 800 });
-  await page.screenshot({ path: '../../build/screens/assets-many-top.png' });
+  await photograph(page, 'assets-many-top', false);
   await page.keyboard.press('/');
   await page.keyboard.type('room19');
   await everyLook(page, 'assets-many', async (p) => {

@@ -1,7 +1,7 @@
 // A console in full screen: all keys go to the device, and what one has to know and to do of a
 // session stays in reach.
 import type { Locator, Page } from '@playwright/test';
-import { accessible, expect as expects, test } from '../look';
+import { accessible, expect as expects, photograph, test } from '../look';
 import { mock, session } from '../mock';
 import { agent, holdKey, sid } from '../agent';
 import { FakeConsole } from '../rfb';
@@ -66,7 +66,7 @@ test('all keys go to the device, and the bars stay', async ({ page }) => {
   a.say('N', { type: 'frozen', causes: ['interlock'] });
   await within(page, ...bars, page.getByText('The hospital froze this session.', { exact: true }));
   await page.keyboard.type('x');
-  await page.screenshot({ path: '../../build/screens/console-full-desktop.png' });
+  await photograph(page, 'console-full-desktop', false);
   await accessible(page);
   a.say('N', { type: 'thawed', causes: [] });
   await expect(page.getByText('What you type and click goes to the device again.').first()).toBeVisible();

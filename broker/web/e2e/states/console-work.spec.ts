@@ -1,6 +1,6 @@
 // The page of a console, against a console that is not there. What is asserted is the
 // viewer's picture.
-import { accessible, everyLook, expect, test } from '../look';
+import { accessible, everyLook, expect, photograph, test } from '../look';
 import { mock, session } from '../mock';
 import { agent, holdKey, sid, type Agent } from '../agent';
 import { FakeConsole } from '../rfb';
@@ -83,7 +83,7 @@ test('keys and pointer go to the console, and a keyboard finds the way out', asy
   await expect.poll(() => c.keys.slice(-4).map((k) => [k.sym, k.down])).toEqual([[0xffe3, true], [0xffc1, true], [0xffc1, false], [0xffe3, false]]);
   await expect(page.getByRole('button', { name: 'Ctrl', exact: true })).toHaveAttribute('aria-pressed', 'false');
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/console-keys-desktop.png' });
+  await photograph(page, 'console-keys-desktop', false);
 });
 
 interface Stroke {
@@ -182,7 +182,7 @@ test('the clipboard goes each way on its own, and only when told', async ({ page
   await expect(page.getByText('One character that no screen shows was left out.')).toBeVisible();
   expect(c.pasted).toEqual([]);
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/console-clipboard-desktop.png' });
+  await photograph(page, 'console-clipboard-desktop', false);
   await page.getByRole('button', { name: 'Send and press Ctrl V' }).click();
   await expect.poll(() => c.pasted).toEqual(['größe ✓\nzwei']);
   await expect.poll(() => c.keys.slice(-4).map((k) => [k.sym, k.down])).toEqual([[0xffe3, true], [0x76, true], [0x76, false], [0xffe3, false]]);
@@ -220,7 +220,7 @@ test('what the hospital hides is said', async ({ page }) => {
   a.say('N', { type: 'masked', masked: 'some' });
   await expect(page.getByText('The hospital hides part of this screen.')).toBeVisible();
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/console-masked-desktop.png' });
+  await photograph(page, 'console-masked-desktop', false);
   a.say('N', { type: 'masked', masked: 'all' });
   await expect(page.getByText('The hospital hides all of this screen, because it has no rule for its size.')).toBeVisible();
   a.say('N', { type: 'masked', masked: 'nothing' });
@@ -235,7 +235,7 @@ test('a dropped line comes back to the console as it stands', async ({ page }) =
   a.drop();
   await expect(page.getByText('coming back by itself')).toBeVisible();
   await expect(page.locator('canvas.still')).toBeVisible(); // how it stood
-  await page.screenshot({ path: '../../build/screens/console-away-desktop.png' });
+  await photograph(page, 'console-away-desktop', false);
   c.paint((x) => [x & 255, 200, 10]);
   await page.unroute('**/api/v1/attach');
   await shows(page, c);
@@ -276,6 +276,6 @@ test.describe('a phone', () => {
     await page.getByRole('button', { name: 'Alt', exact: true }).tap();
     await page.getByRole('button', { name: 'Tab', exact: true }).tap();
     await expect.poll(() => c.keys.slice(-4).map((k) => [k.sym, k.down])).toEqual([[0xffe9, true], [0xff09, true], [0xff09, false], [0xffe9, false]]);
-    await page.screenshot({ path: '../../build/screens/console-touch-phone.png' });
+    await photograph(page, 'console-touch-phone', false);
   });
 });

@@ -1,6 +1,6 @@
 // The recording of a console: played, jumped in, looked through, and taken out of.
 import { readFileSync } from 'node:fs';
-import { accessible, everyLook, expect, fits, test } from '../look';
+import { accessible, everyLook, expect, fits, photograph, test } from '../look';
 import { at, mock, recording } from '../mock';
 import type { Page } from '@playwright/test';
 import type * as T from '../../src/lib/types';
@@ -100,7 +100,7 @@ test('the pointer is shown by its picture, and drawn where somebody opened what 
   await expect(page.getByText(/Where the engineer pointed is sealed for the hospital/)).toBeVisible();
   await expect.poll(() => page.locator('canvas.shape').evaluate((c: HTMLCanvasElement) => [c.width, c.height, ...c.getContext('2d')!.getImageData(0, 0, 1, 1).data])).toEqual([4, 4, 0, 200, 0, 255]);
   const at = (x: number, y: number) => canvas(page).evaluate((c: HTMLCanvasElement, [x, y]) => [...c.getContext('2d')!.getImageData(x!, y!, 1, 1).data], [x, y]);
-  await page.screenshot({ path: '../../build/screens/console-pointer.png' });
+  await photograph(page, 'console-pointer', false);
   const moves = (when: number, x: number, y: number): T.ReplayPart['events'][number] => [when, 3, 'i' as 'k', Buffer.from([0x50, x >> 8, x & 255, y >> 8, y & 255, 0, 0]).toString('base64')];
   typed = [moves(2e5, 30, 40), moves(5e6, 100, 60)];
   await page.reload();
@@ -143,7 +143,7 @@ test('thumbnails follow the pointer, and are asked for once', async ({ page }) =
   await over(0.5);
   await expect(page.locator('.thumb.shown')).toBeVisible();
   await expect(page.locator('.thumb.shown')).toContainText('0:23');
-  await page.screenshot({ path: '../../build/screens/console-thumb.png' });
+  await photograph(page, 'console-thumb', false);
   const n = asked.length;
   await over(0.501);
   await over(0.5);
@@ -182,7 +182,7 @@ test('a contact sheet and a video say how far they are, and are cancelled', asyn
     await page.getByRole('button', { name: button }).click();
     await expect(page.getByRole('progressbar', { name: `Making ${what}` })).toBeVisible();
     await expect(page.getByText(new RegExp(`^Making ${what}, \\d+ %$`))).toBeVisible();
-    await page.screenshot({ path: '../../build/screens/console-making.png' });
+    await photograph(page, 'console-making', false);
     await page.getByRole('button', { name: 'Cancel' }).click();
     await expect(page.getByText('Cancelled; nothing was saved.')).toBeVisible();
     await expect(page.getByRole('progressbar')).toHaveCount(0);

@@ -1,4 +1,4 @@
-import { accessible, everyLook, expect, test } from '../look';
+import { accessible, everyLook, expect, photograph, test } from '../look';
 import { at, mock, problem, recording } from '../mock';
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
@@ -142,7 +142,7 @@ test('a recording in every look, at the moment of its link', async ({ page }) =>
   await page.getByRole('button', { name: 'Next hit' }).click();
   await expect(slider).toHaveJSProperty('value', '240000');
   await page.getByRole('button', { name: /Refused/ }).hover();
-  await page.screenshot({ path: '../../build/screens/player-search-desktop.png' });
+  await photograph(page, 'player-search-desktop', false);
   await accessible(page);
   await page.getByLabel('Shown').selectOption('2');
   await expect(shown(page)).toContainText('output of the command');
@@ -285,7 +285,7 @@ test('two hours and 20 MB are scrubbed without waiting', async ({ page }) => {
   await page.keyboard.press('Enter');
   await page.keyboard.press('Enter');
   await expect(page.locator('.found')).toContainText('needle');
-  await page.screenshot({ path: '../../build/screens/player-long-desktop.png' });
+  await photograph(page, 'player-long-desktop', false);
 });
 
 /** What the screen shows, with its colours, once a moment is shown. */

@@ -1,6 +1,6 @@
 // The main pages where windows are unusual: very wide, magnified to 200 %, in the
 // colours of the system.
-import { accessible, expect, fits, test } from '../look';
+import { accessible, expect, fits, photograph, test } from '../look';
 import { asset, at, context, mock, recording, request, session } from '../mock';
 import { papers } from '../papers';
 import type { Page } from '@playwright/test';
@@ -30,7 +30,7 @@ async function open(page: Page, role: (typeof pages)[number][1], path: string, t
   await expect(page.getByRole('heading', { level: 1, name: title })).toBeVisible();
   await page.evaluate(() => document.fonts.ready.then(() => true));
 }
-const shot = (page: Page, name: string) => page.screenshot({ path: `../../build/screens/${name}.png` });
+const shot = (page: Page, name: string) => photograph(page, `${name}`, false);
 
 for (const [name, role, path, title] of pages) {
   test(`${name}: wide, magnified, in the system's colours`, async ({ page }) => {

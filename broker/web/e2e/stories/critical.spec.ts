@@ -104,11 +104,11 @@ test('a critical section in the browser, its alarm at the scanner, and more time
   await hospital.page.getByLabel(/Why|Reason/).last().fill('The scanner is needed.');
   await hospital.page.getByRole('button', { name: /^Decline/ }).last().click();
   await expect(page.getByText('More time was declined, or is no longer asked for: this session ends at').first()).toBeVisible();
-  await page.screenshot({ path: '../../build/screens/story-console-declined.png' });
+  await photograph(page, 'story-console-declined', false);
   await more('Ten, then.');
   await hospital.page.getByRole('button', { name: /^Approve/ }).click();
   await expect(page.getByText('This session was extended').first()).toBeVisible();
-  await page.screenshot({ path: '../../build/screens/story-console-extended.png' });
+  await photograph(page, 'story-console-extended', false);
   await expect(page.getByRole('img', { name: /^Picture of the console/ })).toBeVisible();
   expect(world.agent('status')).toContain('console-vnc');
   await context.close();

@@ -2,7 +2,7 @@
 // second browser, freeze, thaw, come back, kill, replay, look through, take along.
 import { readFileSync } from 'node:fs';
 import type { Page } from '@playwright/test';
-import { accessible, fits } from '../look';
+import { accessible, fits, photograph } from '../look';
 import { expect as expects, test, visit, type Visitor, type World } from '../world';
 import { approve, choose } from './people';
 
@@ -22,7 +22,7 @@ const empty = 'e3b0c442';
 
 async function shot(page: Page, name: string): Promise<void> {
   await fits(page);
-  await page.screenshot({ path: `../../build/screens/story-console-${name}.png` });
+  await photograph(page, `story-console-${name}`, false);
 }
 
 /** What is typed is seen by all who look. */

@@ -4,7 +4,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
-import { accessible } from '../look';
+import { accessible, photograph } from '../look';
 import { expect, test, visit, type Visitor, type World } from '../world';
 import { approve, ask, work } from './people';
 
@@ -113,7 +113,7 @@ test('names of every kind are listed, entered, read, written over, renamed and r
   await row('kalibrier_\\xfc.csv').getByRole('button', { name: 'Actions' }).click();
   const sheet = page.getByRole('dialog');
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/story-files-name.png' });
+  await photograph(page, 'story-files-name', false);
   await sheet.locator('input[type=file]').setInputFiles({ name: 'mine.csv', mimeType: 'text/csv', buffer: Buffer.from('latin, over') });
   await expect.poll(() => readFileSync(latin, 'utf8')).toBe('latin, over');
 
@@ -147,7 +147,7 @@ test('names of every kind are listed, entered, read, written over, renamed and r
   expect(await page.evaluate(() => document.querySelectorAll('aside tbody tr').length)).toBe(10_000);
   await panel.locator('.find input').fill('IM00999');
   await says(page, '.sum-up', '10 of 10,000 names');
-  await page.screenshot({ path: '../../build/screens/story-files-many.png' });
+  await photograph(page, 'story-files-many', false);
 
   const text = await record(browser, world, 'WO-M2');
   expect(text).toContain('kalibrier_\\xfc.csv');

@@ -3,7 +3,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { accessible, fits } from '../look';
+import { accessible, fits, photograph } from '../look';
 import { expect as expects, start, test, visit, type Visitor } from '../world';
 import { device, holds, picture, pressed, same, shows, sink, xrdp } from './desk';
 import { approve, choose } from './people';
@@ -14,7 +14,7 @@ const together = 'To look together with whoever is there, use the console that s
 
 async function shot({ page }: Visitor, name: string): Promise<void> {
   await fits(page);
-  await page.screenshot({ path: `../../build/screens/story-rdp-${name}.png` });
+  await photograph(page, `story-rdp-${name}`, false);
 }
 
 test('a real xrdp: asked for, worked at, watched, frozen, ended and replayed', async ({ browser }) => {

@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Page } from '@playwright/test';
-import { accessible, fits } from '../look';
+import { accessible, fits, photograph } from '../look';
 import { expect as expects, start, test, visit, type Visitor } from '../world';
 import { device, picture, same, xrdp } from './desk';
 import { Front, type Says } from './front';
@@ -78,7 +78,7 @@ test('whatever a console refuses is a sentence, for the engineer and for the hos
       await expect(page.getByText(message).first()).toBeVisible();
       await expect(page.getByText(next).first()).toBeVisible();
       await fits(page);
-      await page.screenshot({ path: `../../build/screens/story-rdp-${name}.png` });
+      await photograph(page, `story-rdp-${name}`, false);
       const session = new URL(page.url()).searchParams.get('session')!;
       await hospital.page.goto(`/sessions/${session}`);
       const note = hospital.page.locator('.no-device');
@@ -88,7 +88,7 @@ test('whatever a console refuses is a sentence, for the engineer and for the hos
       }).toPass({ timeout: 60_000 });
       await expect(note).toContainText(next);
       await fits(hospital.page);
-      await hospital.page.screenshot({ path: `../../build/screens/story-rdp-${name}-told.png` });
+      await photograph(hospital.page, `story-rdp-${name}-told`, false);
     };
 
     const refusals: [string, Says, string, string][] = [

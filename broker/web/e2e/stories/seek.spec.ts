@@ -8,6 +8,7 @@ import { join, resolve } from 'node:path';
 import type { Page } from '@playwright/test';
 import { expect as expects, test, visit, type Visitor, type World } from '../world';
 import { approve, choose } from './people';
+import { photograph } from '../look';
 
 const expect = expects.configure({ timeout: 30_000 });
 const prove = !!process.env.SALLYPORT_PROVE;
@@ -150,7 +151,7 @@ test('a jump anywhere in a long recording', async ({ browser, world }) => {
     expect(round, 'rounds of which none held the figure').toBeLessThan(3);
   }
   if (prove) expect(fetching, 'bytes of all jumps').toBeLessThan(day.bytes);
-  await page.screenshot({ path: '../../build/screens/story-seek.png' });
+  await photograph(page, 'story-seek', false);
 
   // A press on the line means the moment under it, to its ends.
   const slider = page.getByRole('slider', { name: 'Moment' });

@@ -1,7 +1,7 @@
 // The whole story, with three people in three browsers against the real system:
 // ask, approve, work, freeze, thaw, extend, end, replay, search, verify, review.
 import type { Page } from '@playwright/test';
-import { accessible, fits, looks } from '../look';
+import { accessible, fits, looks, photograph } from '../look';
 import { expect, test, visit, type World } from '../world';
 import { ask, screen } from './people';
 
@@ -16,7 +16,7 @@ const scenes = [
 /** A picture that is also checked. */
 async function picture(page: Page, name: string): Promise<void> {
   await fits(page);
-  await page.screenshot({ path: `../../build/screens/story-${name}.png` });
+  await photograph(page, `story-${name}`, false);
   await accessible(page);
 }
 
