@@ -8,14 +8,13 @@ import (
 
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
-	"github.com/sallyport/sallyport/session/link"
 	"github.com/sallyport/sallyport/session/wording"
 )
 
 // consentFor waits for the operator's consent before somebody is welcomed who attaches, and
-// tells them so. One who goes is waited for no longer. A code is taken in the inner TLS alone,
-// where nobody on the way reads it; a page that the broker serves says nothing meanwhile, and
-// the operator accepts.
+// tells them so. One who goes is waited for no longer. Where policy asks for a code it is taken
+// here; a browser's passes the broker, which it helps to nothing: it answers this one asking
+// about this one session, of whose engineer's key the attachment has proof.
 func (e *Engine) consentFor(nc net.Conn, in *attach.Reader, t *Ticket, v Visit) error {
 	q, err := e.Ask(t, v.Service)
 	if err != nil || q == nil {
@@ -23,11 +22,10 @@ func (e *Engine) consentFor(nc net.Conn, in *attach.Reader, t *Ticket, v Visit) 
 	}
 	defer q.Leave()
 	w := waiting{nc: nc, in: in, q: q, as: attach.NoticeSaid, typed: make(chan string), heard: make(chan error, 1), done: make(chan struct{})}
-	kind := session.ConsentOperator
-	if q.Kind == session.ConsentCode && v.Door == link.DoorTLS {
-		kind, w.as = session.ConsentCode, attach.NoticeCode
+	if q.Kind == session.ConsentCode {
+		w.as = attach.NoticeCode
 	}
-	if err := w.say(wording.Awaits(kind, t.Asset)); err != nil {
+	if err := w.say(wording.Awaits(q.Kind, t.Asset)); err != nil {
 		return err
 	}
 	go w.listen()

@@ -49,10 +49,11 @@
 //
 // The agent then looks the key up as it does for ssh: the grant decides, not this page.
 // Where the operator at the scanner has to let the session open, notices say so before the
-// Welcome, and the browser sends nothing until then. Inside the TLS below a notice "code" asks
-// for the code that the operator reads out: an A of at most 64 bytes answers it, and another
-// such notice says that it was wrong. Elsewhere no code is asked for or taken. One that comes
-// when the operator has accepted meanwhile, after the Welcome, is passed over.
+// Welcome, and the browser sends nothing else until then. A notice "code" asks for the code that
+// the operator reads out: an A of at most 64 bytes answers it, and another such notice says that
+// it was wrong. One that comes when the operator has accepted meanwhile, after the Welcome, is
+// passed over. Outside the TLS below the broker can read a code, which is good for this one
+// opening, and can try one itself, as often as anybody: three wrong ones end the asking.
 //
 // The proof also carries an opening, an object of at most 4 KiB, which is the protocol's
 // own. For ssh it is the terminal: {"cols","rows","term","shell"}. For consoles (vnc) it is

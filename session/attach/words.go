@@ -92,7 +92,7 @@ const (
 	NoticeTaken    NoticeType = "taken"    // Text: somebody attached elsewhere; then the end
 	NoticeEnded    NoticeType = "ended"    // Reason, Text: it is over; then the end
 	NoticeSaid     NoticeType = "said"     // Text: a word of ours
-	NoticeCode     NoticeType = "code"     // Text: what an I before the welcome answers, in the inner TLS alone: the operator's code
+	NoticeCode     NoticeType = "code"     // Text: what an A before the welcome answers: the code that the operator reads out
 	NoticeMasked   NoticeType = "masked"   // Masked: what the hospital hides of the console, from now on
 	NoticeWatchers NoticeType = "watchers" // People: everybody who watches now, by name; Text: who came or went
 	NoticeUnseen   NoticeType = "unseen"   // Text: the leave to watch is over; then the end

@@ -26,7 +26,7 @@ func Asking(kind session.Consent, came session.Outcome, how session.Means) strin
 // Awaits is what an engineer reads who waits for the operator.
 func Awaits(c session.Consent, asset string) string {
 	if c == session.ConsentCode {
-		return "This session opens with the six digits that the operator at " + asset + " reads out: call them. Press Enter alone to wait until they accept at their page instead."
+		return "This session opens with the six digits that the operator at " + asset + " reads out, or when they accept at their page. They are asked for five minutes: call them."
 	}
 	return "This session opens when the operator at " + asset + " accepts. They are asked for five minutes: call them if nobody answers."
 }

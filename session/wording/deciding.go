@@ -28,7 +28,7 @@ func phrases() map[string]string {
 		"together":         "To look together with whoever is there, use the console that speaks VNC:",
 		"legacy":           "TLS of the past is allowed between agent and console: who taps the hospital's network there could read what passes.",
 		"consent-operator": "The operator at the scanner is asked when the session is to open, and has to accept.",
-		"consent-code":     "The operator at the scanner is asked when the session is to open, and reads out a code that the engineer types in ssh; or they accept.",
+		"consent-code":     "The operator at the scanner is asked when the session is to open, and reads out a code that the engineer types; or they accept.",
 
 		"keys-both":     "Each approver signs in, and also uses their passkey on the agent's own page at the hospital. Neither counts alone.",
 		"keys-instead":  "On the agent's own page at the hospital, a passkey stands for an approver's sign-in.",

@@ -21,7 +21,7 @@ func (s *sshClient) consent(t *engine.Ticket) error {
 	case session.ConsentOperator:
 		s.say(wording.Awaits(session.ConsentOperator, t.Asset))
 	case session.ConsentCode:
-		s.say(wording.Awaits(session.ConsentCode, t.Asset))
+		s.say(wording.Awaits(session.ConsentCode, t.Asset) + " Press Enter alone to wait until they accept.")
 		asked := false
 		return &gossh.PartialSuccessError{Next: gossh.ServerAuthCallbacks{
 			KeyboardInteractiveCallback: func(_ gossh.ConnMetadata, ask gossh.KeyboardInteractiveChallenge) (*gossh.Permissions, error) {

@@ -17,7 +17,7 @@ func TestABrowserWaitsForTheOperatorsConsent(t *testing.T) {
 		b := w.dialBrowser("NGH-PETCT1", "recon-ssh")
 		must(t, b.Prove(key, shellProof(p)))
 		b.listen()
-		if n := b.notice(attach.NoticeSaid); !strings.Contains(n.Text, "opens when the operator at NGH-PETCT1 accepts") {
+		if n := b.notice(attach.NoticeCode); !strings.Contains(n.Text, "six digits that the operator at NGH-PETCT1 reads out, or when they accept") {
 			t.Errorf("told %q", n.Text)
 		}
 		return b
@@ -50,7 +50,41 @@ func TestABrowserWaitsForTheOperatorsConsent(t *testing.T) {
 	}
 	b.drop()
 	b = w.open(key, shellProof(p)) // the session lives
-	if len(w.engine.Asked()) != 0 || len(b.notices) != 0 && b.notices[0].Type == attach.NoticeSaid {
+	if len(w.engine.Asked()) != 0 || len(b.notices) != 0 && b.notices[0].Type == attach.NoticeCode {
 		t.Error("asked again")
 	}
+}
+
+// The code is typed in the browser as well: a wrong one is told and opens nothing, the right
+// one opens. Where none is asked for, one that is sent is no answer, and ends the waiting.
+func TestABrowserTypesTheCode(t *testing.T) {
+	w, o := asking(t, session.ConsentCode, 0)
+	key, p := w.newKey(all()...)
+	b := w.dialBrowser("NGH-PETCT1", "recon-ssh")
+	must(t, b.Prove(key, shellProof(p)))
+	b.listen()
+	b.notice(attach.NoticeCode)
+	code := w.asked().Code
+	must(t, b.Send(attach.TypeCode, []byte(other(code))))
+	b.until("was wrong", func() bool {
+		return len(b.notices) == 2 && strings.Contains(b.notices[1].Text, "That is not the code.")
+	})
+	w.nothing(o, p)
+	must(t, b.Send(attach.TypeCode, []byte(code[:3]+" "+code[3:])))
+	b.until("welcome", func() bool { return b.welcome != nil })
+	b.types("hello")
+	b.sees("hello")
+	if had := w.rights.Tries(p.ID); had != (session.Tries{Asked: 1, Wrong: 1}) || o.dialled() != 1 {
+		t.Errorf("on record: %+v, %d dialled", had, o.dialled())
+	}
+
+	w, o = asking(t, session.ConsentOperator, 0)
+	key, p = w.newKey(all()...)
+	b = w.dialBrowser("NGH-PETCT1", "recon-ssh")
+	must(t, b.Prove(key, shellProof(p)))
+	b.listen()
+	b.notice(attach.NoticeSaid)
+	must(t, b.Send(attach.TypeCode, []byte("000000")))
+	b.gone()
+	w.nothing(o, p)
 }

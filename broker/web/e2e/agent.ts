@@ -32,6 +32,8 @@ export interface Agent {
   /** What it says after its welcome. */
   screen: string;
   refuse: object | null;
+  /** What its operator reads out, or "accepts" where they read out nothing; empty where nobody is asked. */
+  code: string;
   /** What it says that it is for, beside the challenge's own. */
   challenge: Record<string, unknown>;
 }
@@ -39,7 +41,7 @@ export interface Agent {
 export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agent> {
   let line: WebSocketRoute | null = null;
   const a: Agent = {
-    heard: [], tickets: [], connections: 0, on: () => {}, screen: '', refuse: null, challenge: {},
+    heard: [], tickets: [], connections: 0, on: () => {}, screen: '', refuse: null, code: '', challenge: {},
     say: (type, payload) => line?.send(frame(type, payload)),
     typed: () => Buffer.concat(a.heard.filter((f) => f.type === 'I').map((f) => f.payload)).toString(),
     drop: (code = 1001, reason = '') => void line?.close({ code, reason }),
@@ -67,14 +69,17 @@ export async function agent(page: Page, over: Partial<Agent> = {}): Promise<Agen
         rest = rest.subarray(5 + n);
         a.heard.push(f);
         if (f.type === 'P') a.say('P', f.payload); // or its line is taken for dead
-        if (f.type === 'J') {
+        if (f.type === 'J' && a.code === 'accepts') a.say('N', { type: 'said', text: 'This session opens when the operator at NGH-PETCT1 accepts.' });
+        else if (f.type === 'J' && a.code) a.say('N', { type: 'code', text: 'This session opens with the six digits that the operator at NGH-PETCT1 reads out, or when they accept at their page.' });
+        else if (f.type === 'A' && f.payload.toString() !== a.code) a.say('N', { type: 'code', text: 'That is not the code. Ask the operator at NGH-PETCT1 to read it out again.' });
+        else if (f.type === 'J' || f.type === 'A') {
           if (a.refuse) a.say('R', a.refuse);
           else {
             a.say('W', a.welcome);
             if (a.challenge.protocol === 'vnc' || a.challenge.protocol === 'rdp') {
               // its console speaks next
             } else if (a.connections > 1) {
-              const { opening } = JSON.parse(f.payload.toString());
+              const { opening } = JSON.parse(a.heard.findLast((h) => h.type === 'J')!.payload.toString());
               a.say('S', Buffer.concat([sizes(opening.cols, opening.rows), Buffer.from(a.screen)]));
             } else if (a.screen) a.say('O', a.screen);
           }

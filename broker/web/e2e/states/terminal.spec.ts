@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { accessible, everyLook, expect, fits, test } from '../look';
+import { accessible, everyLook, expect, fits, photograph, test } from '../look';
 import { mock, problem, session } from '../mock';
 import { fixedBy, papers } from '../papers';
 import { agent, frame, holdKey, sid, type Agent } from '../agent';
@@ -68,6 +68,45 @@ test('a critical section stays in view, with its end', async ({ page }) => {
   });
 });
 
+test('the code that the operator reads out is typed where one waits', async ({ page }) => {
+  const a = await opens(page, { code: '271828' });
+  const field = page.getByLabel('Code', { exact: true });
+  await everyLook(page, 'terminal-code', async (p) => {
+    await expect(p.getByText('six digits that the operator at NGH-PETCT1 reads out').last()).toBeVisible();
+    await expect(field).toBeFocused();
+    await expect(p).toHaveTitle(/^Awaiting consent NGH\/NGH-PETCT1/);
+  });
+  await page.getByRole('button', { name: 'Open', exact: true }).click();
+  expect(a.heard.some((f) => f.type === 'A')).toBe(false); // nothing was typed
+  for (const wrong of ['000000', '111111']) {
+    await field.fill(wrong);
+    await page.keyboard.press('Enter');
+    await expect(page.getByText('That is not the code.').last()).toBeVisible();
+    await expect(page.getByRole('button', { name: 'Open', exact: true })).toBeEnabled();
+    await expect(field).toHaveValue('');
+  }
+  await field.fill(' 271828 ');
+  await page.keyboard.press('Enter');
+  await expect(rows(page)).toContainText('gain drift');
+  await expect(field).toHaveCount(0);
+  expect(a.heard.filter((f) => f.type === 'A').map((f) => f.payload.toString())).toEqual(['000000', '111111', '271828']);
+});
+
+test('an operator is waited for, over a line that drops, for as long as they are asked', async ({ page }) => {
+  const a = await opens(page, { code: 'accepts' });
+  const waits = page.getByRole('heading', { name: 'Waiting for the operator at the scanner' });
+  await expect(waits).toBeVisible();
+  await expect(page.getByLabel('Code', { exact: true })).toHaveCount(0);
+  a.drop();
+  await expect(page.getByText('Your connection dropped. This page tries again by itself.')).toBeVisible();
+  await expect(waits).toHaveCount(0);
+  await expect(waits).toBeVisible({ timeout: 15_000 });
+  await expect(page.getByText('This session opens when the operator at NGH-PETCT1 accepts.').last()).toBeVisible();
+  a.say('W', a.welcome);
+  await expect(waits).toHaveCount(0);
+  await expect(page).toHaveTitle(/^● 2\d:\d\d NGH\/NGH-PETCT1/);
+});
+
 test('frozen: calm, and nothing goes through', async ({ page }) => {
   const a = await opens(page);
   await expect(rows(page)).toContainText('gain drift');
@@ -94,7 +133,7 @@ test('a dropped line comes back with the screen as it stands', async ({ page }) 
   await expect(page.getByText('coming back by itself')).toBeVisible();
   await expect(page).toHaveTitle(/^Coming back/);
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/terminal-away-desktop.png' });
+  await photograph(page, 'terminal-away-desktop', false);
   await page.unroute('**/api/v1/attach');
   await expect(rows(page)).toContainText('the screen after', { timeout: 15_000 });
   await expect(rows(page)).not.toContainText('gain drift');
@@ -108,7 +147,7 @@ test('taken elsewhere, brought back here', async ({ page }) => {
   a.say('N', { type: 'taken', text: 'Attached elsewhere.' });
   await expect(page.getByText('This terminal was opened in another window.').last()).toBeVisible();
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/terminal-taken-desktop.png' });
+  await photograph(page, 'terminal-taken-desktop', false);
   await page.getByRole('button', { name: 'Bring it here' }).click();
   await expect.poll(() => a.connections).toBe(2);
 });
@@ -148,12 +187,12 @@ test('the shell ends, another is started, the session is ended', async ({ page }
   await expect(rows(page)).toContainText('gain drift');
   a.say('N', { type: 'exit', status: 0 });
   await expect(page.getByText('The shell ended (status 0).').last()).toBeVisible();
-  await page.screenshot({ path: '../../build/screens/terminal-exit-desktop.png' });
+  await photograph(page, 'terminal-exit-desktop', false);
   await page.getByRole('button', { name: 'Start another' }).click();
   await expect.poll(() => a.heard.some((f) => f.type === 'T' && f.payload.length === 4)).toBe(true);
   await page.getByRole('button', { name: 'End', exact: true }).click();
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/terminal-end-desktop.png' });
+  await photograph(page, 'terminal-end-desktop', false);
   await page.getByRole('button', { name: 'End the session' }).click();
   await expect(page.getByText('Ended by its people.').last()).toBeVisible();
   expect(killed).toBe(1);
@@ -175,9 +214,9 @@ test('a paste is shown before it is typed', async ({ page }) => {
   await expect(page.getByRole('dialog')).toContainText('3 characters that no screen shows'.replace('3', '8'));
   await page.setViewportSize({ width: 390, height: 844 });
   await accessible(page);
-  await page.screenshot({ path: '../../build/screens/terminal-paste-phone.png' });
+  await photograph(page, 'terminal-paste-phone', false);
   await page.setViewportSize({ width: 1280, height: 800 });
-  await page.screenshot({ path: '../../build/screens/terminal-paste-desktop.png' });
+  await photograph(page, 'terminal-paste-desktop', false);
   await page.getByRole('button', { name: 'Type it' }).click();
   await expect.poll(() => a.typed()).toBe('\x1b[200~uptime\x1b[201~\x1b[200~cd /tmp\r\techo "x"\rrm -rf atad/\r\x1b[201~');
 });
@@ -212,7 +251,7 @@ test('notices are said politely', async ({ page }) => {
   await expect(rows(page)).toContainText('gain drift');
   a.say('N', { type: 'warning', left_seconds: 300, text: 'This session ends in 5 minutes.' });
   await expect(page.getByRole('status').filter({ hasText: 'ends in 5 minutes' })).toBeAttached();
-  await page.screenshot({ path: '../../build/screens/terminal-warning-desktop.png' });
+  await photograph(page, 'terminal-warning-desktop', false);
   a.say('N', { type: 'deadline', deadline: new Date(Date.now() + 55 * 60e3).toISOString(), text: 'The hospital gave 30 minutes more.' });
   await expect(page).toHaveTitle(/^● 5\d:/);
 });
@@ -328,7 +367,7 @@ test('files go both ways, by credit, with their sums', async ({ page }) => {
   await page.getByRole('dialog').getByRole('button', { name: 'Cancel' }).click();
   await panel.getByRole('button', { name: 'calibration' }).click();
   await expect(panel.getByRole('alert')).toContainText('did not let you read');
-  await page.screenshot({ path: '../../build/screens/terminal-files-error-desktop.png' });
+  await photograph(page, 'terminal-files-error-desktop', false);
 });
 
 test('links are followed, names that cannot be used and what is left out are said, many go at once', async ({ page }) => {

@@ -73,16 +73,16 @@ test('the operator lets a session open, and refuses another', async ({ browser, 
     await expect(jana.page.getByText('call them if nobody answers').first()).toBeVisible();
     await expect(hospital.page.getByRole('note').filter({ hasText: 'Awaiting consent.' })).toBeVisible();
     await accessible(jana.page);
-    await jana.page.screenshot({ path: '../../build/screens/story-consent-engineer.png' });
+    await photograph(jana.page, 'story-consent-engineer', false);
     for (const said of ['Jana Brandt', 'Gantry drifts', 'WO-1']) await expect(card).toContainText(said);
     await expect(stranger.getByRole('region', { name: 'Somebody of the vendor wants to open a session at NGH-PETCT1' })).toBeVisible();
     await expect(stranger.getByRole('button', { name: 'Accept' })).toHaveCount(0);
     expect(await stranger.content()).not.toMatch(/Brandt|Gantry|WO-1/);
 
-    // Two wait, at two scanners; one of them with a code, which the engineer's page does not take.
+    // Two wait, at two scanners; one of them can be opened with a code.
     await luis.page.goto(`/requests/${second}`);
     await luis.page.getByRole('link', { name: 'Open the terminal' }).click();
-    await expect(luis.page.getByText('This session opens when the operator at NGH-CT2 accepts.').first()).toBeVisible();
+    await expect(luis.page.getByText('This session opens with the six digits that the operator at NGH-CT2 reads out').last()).toBeVisible();
     await expect(other).toContainText('Code to read out:');
     await expect(other.locator('.code b')).toHaveCount(6);
     await expect(hospital.page.getByRole('note').filter({ hasText: 'Awaiting consent.' })).toHaveCount(2);
@@ -105,9 +105,26 @@ test('the operator lets a session open, and refuses another', async ({ browser, 
     await expect(luis.page.getByText('Call the hospital before you ask again.').first()).toBeVisible();
     await expect(other).toHaveCount(0);
     await expect(hospital.page.getByText('Awaiting consent.')).toHaveCount(0);
-    await luis.page.screenshot({ path: '../../build/screens/story-consent-refused.png' });
+    await photograph(luis.page, 'story-consent-refused', false);
     await expect(page.getByRole('region', { name: 'NGH-CT2' })).toContainText('Nobody is connected.');
     await shown(page, 'consent-given');
+
+    // Asked again, the code is read out: a wrong one opens nothing, the right one does.
+    await luis.page.getByRole('button', { name: 'Try again' }).click();
+    await expect(other.locator('.code b')).toHaveCount(6);
+    const digits = (await other.locator('.code b').allTextContents()).join('');
+    expect(digits).toMatch(/^\d{6}$/);
+    const field = luis.page.getByLabel('Code', { exact: true });
+    await field.fill(digits === '000000' ? '111111' : '000000');
+    await luis.page.keyboard.press('Enter');
+    await expect(luis.page.getByText('That is not the code.').last()).toBeVisible();
+    await photograph(luis.page, 'story-consent-code', false);
+    await accessible(luis.page);
+    await field.fill(`${digits.slice(0, 3)} ${digits.slice(3)}`);
+    await luis.page.keyboard.press('Enter');
+    await expect(screen(luis.page)).toContainText('Type help for the service commands');
+    await expect(other).toHaveCount(0);
+    await expect(page.getByRole('region', { name: 'NGH-CT2' }).getByText('Connected', { exact: true })).toBeVisible();
     for (const p of [page, stranger]) await p.context().close();
     for (const v of [jana, luis, hospital]) await v.close();
   } finally {

@@ -3,7 +3,7 @@
 // and from then on the two talk. A connection that drops comes back by itself with a
 // new ticket, until the session is over or somebody took it to another page.
 import { Trouble } from './api';
-import { BadFrame, base64url, frame, Frames, jsonFrame, maxPayload, object, u16s, u32, u32s, type Frame } from './frames';
+import { BadFrame, base64url, frame, Frames, jsonFrame, maxCode, maxPayload, object, u16s, u32, u32s, type Frame } from './frames';
 import type { Channel, Protocol } from './types';
 
 export interface Welcome {
@@ -22,7 +22,7 @@ export interface Welcome {
   running: boolean;
 }
 export interface Notice {
-  type: 'deadline' | 'warning' | 'frozen' | 'thawed' | 'exit' | 'taken' | 'ended' | 'said' | 'masked' | 'watchers' | 'unseen' | 'shells';
+  type: 'deadline' | 'warning' | 'frozen' | 'thawed' | 'exit' | 'taken' | 'ended' | 'said' | 'code' | 'masked' | 'watchers' | 'unseen' | 'shells';
   deadline?: string;
   left_seconds?: number;
   causes?: string[];
@@ -46,9 +46,10 @@ export interface Words {
 }
 
 /**
- * Where we are. "away" comes back by itself; "refused", "taken" and "ended" do not.
+ * Where we are. "waiting" is for the operator, whose consent opens it; "away" comes back by itself; "refused", "taken" and
+ * "ended" do not.
  */
-export type Standing = 'connecting' | 'open' | 'away' | 'refused' | 'taken' | 'ended' | 'closed';
+export type Standing = 'connecting' | 'waiting' | 'open' | 'away' | 'refused' | 'taken' | 'ended' | 'closed';
 
 export type AttachEvent =
   | { type: 'standing'; standing: Standing; words?: Words | undefined }
@@ -113,7 +114,7 @@ const notUnderstood: Words = {
   message: 'The hospital sent something that this page does not understand.',
   next: 'Reload the page. If that does not help, browser and agent run versions of Sallyport that do not match.',
 };
-const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'ended', 'said', 'masked', 'watchers', 'unseen', 'shells'];
+const notices = ['deadline', 'warning', 'frozen', 'thawed', 'exit', 'taken', 'ended', 'said', 'code', 'masked', 'watchers', 'unseen', 'shells'];
 const hidden = ['nothing', 'some', 'all'];
 const utf8 = new TextEncoder();
 
@@ -173,6 +174,13 @@ export class Attach {
   input(text: string): boolean {
     if (this.standing !== 'open') return false;
     this.raw(utf8.encode(text));
+    return true;
+  }
+  /** What the operator read out, while they are asked; false where nobody waits for it. */
+  code(typed: string): boolean {
+    const b = utf8.encode(typed.trim());
+    if (this.#greeted !== 'asks' || b.length === 0 || b.length > maxCode) return false;
+    this.#send(frame('A', b));
     return true;
   }
   /** Bytes as they are. */
@@ -278,6 +286,7 @@ export class Attach {
       if (f.type === 'R') return this.#refused(object(f.payload));
       if (f.type === 'N') { // what is waited for, longer than any greeting takes
         this.#greeted = 'asks';
+        if (this.standing !== 'waiting') this.#stand('waiting');
         return this.#notice(object(f.payload));
       }
       if (f.type !== 'W') throw new BadFrame('something before the welcome');

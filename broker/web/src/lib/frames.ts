@@ -4,6 +4,7 @@
 
 export const maxPayload = 64 << 10;
 export const maxJSON = 16 << 10;
+export const maxCode = 64; // bytes of what the operator read out, as it was typed
 const header = 5;
 
 /** What an agent may send, with the least and the most bytes of its payload. */
@@ -32,10 +33,11 @@ const fromBrowser: Record<string, [number, number]> = {
   D: [5, maxPayload],
   K: [8, 8],
   L: [4, 4],
+  A: [1, maxCode],
 };
 
 export type Incoming = 'C' | 'W' | 'R' | 'N' | 'F' | 'O' | 'S' | 'D' | 'K' | 'P';
-export type Outgoing = 'J' | 'F' | 'I' | 'Z' | 'T' | 'E' | 'X' | 'P' | 'D' | 'K' | 'L';
+export type Outgoing = 'J' | 'F' | 'I' | 'Z' | 'T' | 'E' | 'X' | 'P' | 'D' | 'K' | 'L' | 'A';
 export interface Frame {
   type: Incoming;
   payload: Uint8Array<ArrayBuffer>;

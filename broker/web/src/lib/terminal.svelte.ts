@@ -37,6 +37,8 @@ export class Work {
   exit = $state.raw<{ status: number | null; text: string } | null>(null);
   ended = $state<string | null>(null); // why, in words
   said = $state.raw<Said[]>([]);
+  /** What is said to somebody who waits for the operator, and whether a code of theirs is taken; a new one each time. */
+  awaits = $state.raw<{ says: string; code: boolean } | null>(null);
   /** Announced politely. */
   spoken = $state('');
   /** Somebody typed while nothing goes through. */
@@ -176,6 +178,11 @@ export class Work {
 
   #note(n: Notice): void {
     if (n.deadline) this.#until(n.deadline);
+    if (this.standing === 'waiting' && n.text) {
+      this.awaits = { says: n.text, code: n.type === 'code' };
+      this.speak(n.text);
+      return;
+    }
     switch (n.type) {
       case 'frozen':
         this.frozen = n.causes ?? ['broker'];
@@ -231,6 +238,7 @@ export class Work {
     if (this.ended !== null) return;
     this.standing = s;
     this.words = words;
+    this.awaits = null;
     if (s === 'away') this.speak('Your connection dropped. It comes back by itself.');
     if (s === 'refused') this.speak(words?.message ?? '');
     if (s === 'ended') this.#over(words?.message ?? '');
