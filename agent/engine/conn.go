@@ -187,9 +187,7 @@ func (c *Conn) finish(why session.EndReason) {
 	}
 	c.opening.Lock()
 	defer c.opening.Unlock()
-	if c.dark != nil {
-		c.dark()
-	}
+	c.darken()
 	if s != nil {
 		s.detach(c)
 	}

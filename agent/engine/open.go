@@ -43,6 +43,11 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	if err := c.light(ctx); err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil { // nobody is connected to the scanner
+			c.darken()
+		}
+	}()
 	facts, err := c.e.cfg.Tickets.Begin(t, c.e.cfg.Now())
 	if err != nil {
 		return nil, err
@@ -73,7 +78,8 @@ func (c *Conn) Open(ctx context.Context, t *Ticket, dial func(context.Context) (
 	return d, nil
 }
 
-// light shows at the scanner that somebody is connected; the connection's end puts it out.
+// light shows at the scanner that somebody is connected; an opening that fails puts it out, or
+// the connection's end.
 func (c *Conn) light(ctx context.Context) error {
 	if c.dark != nil {
 		return nil
@@ -83,6 +89,14 @@ func (c *Conn) light(ctx context.Context) error {
 		c.dark = off
 	}
 	return err
+}
+
+// darken puts the lamp out. It is called with opening held.
+func (c *Conn) darken() {
+	if c.dark != nil {
+		c.dark()
+		c.dark = nil
+	}
 }
 
 // reach dials the device and logs in, which passes the gate like all that goes there: a

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	gossh "golang.org/x/crypto/ssh"
+
+	"github.com/sallyport/sallyport/session"
 )
 
 // A lamp goes out with the client that it shines for, whatever of theirs waits for a thaw.
@@ -76,6 +78,34 @@ func TestALampGoesOutWithAKilledSSH(t *testing.T) {
 	must(t, err)
 	must(t, cmd.Process.Kill())
 	_ = cmd.Wait()
+	w.until("the lamp is out", func() bool { return lit.Load() == 0 })
+}
+
+// A lamp goes out where the device could not be opened, though the client stays and tries again.
+func TestALampGoesOutWithAnOpeningThatFails(t *testing.T) {
+	w, o, lit := lamped(t)
+	w.rights.device = func(context.Context) (*gossh.Client, error) {
+		if lit.Load() != 1 {
+			t.Error("a device is dialled in the dark")
+		}
+		return nil, session.Errorf(session.Refused, "The device did not accept the agent's login")
+	}
+	signer, _ := w.grant(all()...)
+	c := w.mustConnect(signer)
+	for range 2 {
+		if _, err := c.NewSession(); err == nil {
+			t.Error("opened")
+		}
+		w.until("the lamp is out", func() bool { return lit.Load() == 0 })
+	}
+	w.rights.device = o.dial
+	s, err := c.NewSession()
+	must(t, err)
+	must(t, s.Run("true"))
+	if lit.Load() != 1 {
+		t.Errorf("%d lit while connected", lit.Load())
+	}
+	_ = c.Close()
 	w.until("the lamp is out", func() bool { return lit.Load() == 0 })
 }
 
