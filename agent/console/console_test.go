@@ -71,7 +71,7 @@ func serve(t *testing.T) (string, *controls, func() error) {
 	var result error
 	stop := func() error { once.Do(func() { cancel(); result = <-done }); return result }
 	t.Cleanup(func() { _ = stop() })
-	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err := (Client{path}).Status(context.Background()); err == nil {
 			return path, c, stop
 		} else if time.Now().After(deadline) {

@@ -21,7 +21,7 @@ func TestGate(t *testing.T) {
 	go func() { g.shut(); close(shut) }()
 	select {
 	case <-shut:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("shutting waits for a write")
 	}
 	if err := g.Pass(func() error { t.Error("something passed a shut gate"); return nil }); !errors.Is(err, ErrOver) {

@@ -45,7 +45,7 @@ func TestOnlyOurTLSIsSpoken(t *testing.T) {
 			return err
 		}
 		defer conn.Close()
-		_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 		// A client learns of a refused certificate only when it reads.
 		(&raw{Conn: conn, t: t}).say(1, `{"v":1,"role":"spare"}`)
 		(&raw{Conn: conn, t: t}).say(3, "")

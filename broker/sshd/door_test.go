@@ -280,7 +280,7 @@ func refusedChannel(t *testing.T, err error) *gossh.OpenChannelError {
 // eventually waits until the one connection of the door is in a state.
 func (o *opened) eventually(t *testing.T, what string, holds func(*visit) bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		o.Server.mu.Lock()
 		all := len(o.visits) > 0
 		for v := range o.visits {
@@ -299,7 +299,7 @@ func (o *opened) eventually(t *testing.T, what string, holds func(*visit) bool) 
 // empty waits until nobody is connected.
 func (o *opened) empty(t *testing.T) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		o.Server.mu.Lock()
 		n := len(o.visits)
 		o.Server.mu.Unlock()

@@ -11,10 +11,11 @@ export default defineConfig({
   outputDir: '../../build/e2e',
   fullyParallel: true,
   workers: 2,
-  timeout: 60_000,
+  timeout: 120_000,
+  expect: { timeout: 15_000 },
   forbidOnly: true,
   reporter: [['list']],
-  use: { launchOptions: chromium, trace: 'off', actionTimeout: 20_000 },
+  use: { launchOptions: chromium, trace: 'off', actionTimeout: 30_000 },
   projects: [
     { name: 'unit', testMatch: 'unit/*.spec.ts' },
     { name: 'stories', testMatch: 'stories/*.spec.ts' },

@@ -178,7 +178,7 @@ func (s *stage) hold(kind session.EventKind) {
 
 func (s *stage) until(t *testing.T, what string) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); s.seen() != what; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); s.seen() != what; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the device saw %q, want %q", s.seen(), what)
 		}
@@ -190,7 +190,7 @@ func (s *stage) finish(t *testing.T) {
 	_ = s.client.Close()
 	select {
 	case <-s.done:
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("the relay does not end")
 	}
 }

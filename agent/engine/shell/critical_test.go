@@ -324,13 +324,13 @@ func TestWhoDeclaresNoCriticalSection(t *testing.T) {
 // longer, whoever is away; without one it ends at its time.
 func TestASectionOutlastsTheDeadlineAndNoMore(t *testing.T) {
 	t.Parallel()
-	f := newFlash(t, 3*time.Second)
+	f := newFlash(t, 6*time.Second)
 	f.shell(f.key, 'a')
 	f.goesOn('a')
 	began := time.Now()
-	must(t, f.declare(6))
+	must(t, f.declare(10))
 	f.s.become(session.PatientOnTable)
-	deadline := f.engine.Live()[0].Opened.Add(3 * time.Second)
+	deadline := f.engine.Live()[0].Opened.Add(6 * time.Second)
 	until := f.section().Until
 	f.until("the deadline has passed", func() bool { return time.Now().After(deadline.Add(time.Second)) })
 	f.goesOn('a')
@@ -339,7 +339,7 @@ func TestASectionOutlastsTheDeadlineAndNoMore(t *testing.T) {
 		t.Errorf("it ended %s after the section, for %s", late, f.rights.reason(f.ticket.ID))
 	}
 	f.typing.Wait()
-	t.Logf("ATTACK | a session goes on past its deadline in a critical section of 6 s | ends within 2 s of the section's end | %s after it began | holds", time.Since(began).Round(100*time.Millisecond))
+	t.Logf("ATTACK | a session goes on past its deadline in a critical section of 10 s | ends within 2 s of the section's end | %s after it began | holds", time.Since(began).Round(100*time.Millisecond))
 }
 
 // Random states, sections, freezes by hand and ends of sections while two sessions type:

@@ -77,7 +77,7 @@ Subsystem sftp internal-sftp
 	me, err := user.Current()
 	must(t, err)
 	d := &sshd{addr: fmt.Sprintf("127.0.0.1:%d", port), user: me.Username, signer: signer, host: hostPub}
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		c, err := net.Dial("tcp", d.addr)
 		if err == nil {
 			_ = c.Close()

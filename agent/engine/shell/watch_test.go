@@ -284,7 +284,7 @@ func TestWatchingEnds(t *testing.T) {
 	pub, key, err := ed25519.GenerateKey(rand.Reader)
 	must(t, err)
 	line := session.KeyLine(pub)
-	soon := time.Now().Add(2 * time.Second)
+	soon := time.Now().Add(time.Minute)
 	must(t, w.engine.AllowWatch(p.ID, line, viewerNamed("Anna"), time.Now().Add(time.Hour)))
 	must(t, w.engine.AllowWatch(p.ID, line, viewerNamed("Anna"), soon)) // an older one
 	if err := w.engine.AllowWatch(p.ID, line, viewerNamed("Bernd"), soon); session.KindOf(err) != session.Denied {
@@ -293,7 +293,7 @@ func TestWatchingEnds(t *testing.T) {
 	kept := w.open(key, watchProof(p))
 	pub, key, err = ed25519.GenerateKey(rand.Reader)
 	must(t, err)
-	must(t, w.engine.AllowWatch(p.ID, session.KeyLine(pub), viewerNamed("Bernd"), soon))
+	must(t, w.engine.AllowWatch(p.ID, session.KeyLine(pub), viewerNamed("Bernd"), time.Now().Add(3*time.Second)))
 	lost := w.open(key, watchProof(p))
 	if n := lost.notice(attach.NoticeUnseen); !strings.Contains(n.Text, "Sign in again") {
 		t.Errorf("%+v", n)

@@ -285,7 +285,7 @@ func (s *siege) afterwards(w *work, reads bool, reason session.EndReason, typing
 	if reads {
 		select {
 		case <-w.ended:
-		case <-time.After(5 * time.Second):
+		case <-time.After(30 * time.Second):
 			s.t.Fatal("the engineer's shell never ended")
 		}
 		// After the end of its output nothing more can be said on a channel: SSH forbids it.

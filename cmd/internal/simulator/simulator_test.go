@@ -319,7 +319,7 @@ func mustWrite(t *testing.T, w io.Writer, n int) {
 // waitFor polls for what another machine does in its own time.
 func waitFor(t *testing.T, done func() bool, got func() string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); !done(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(30 * time.Second); !done(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("did not happen: %s", got())
 		}

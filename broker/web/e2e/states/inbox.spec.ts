@@ -1,6 +1,7 @@
 import type * as T from '../../src/lib/types';
 import { asset, at, mock, people, problem, request, session, happen } from '../mock';
 import { nasty, papers } from '../papers';
+import { holds } from '../figure';
 import { everyLook, expect, fits, test } from '../look';
 
 const none = { 'GET /requests': [], 'GET /assets': [asset()], 'GET /sessions': [] };
@@ -67,17 +68,17 @@ test('two hundred are painted at once and walked by keys', async ({ page }) => {
   await expect(page.locator('[data-row]')).toHaveCount(200);
   await fits(page);
   // From the answer to the painted rows, on a page that is loaded already.
-  await page.getByRole('link', { name: 'Audit' }).click();
-  await expect(page.getByRole('heading', { name: 'Audit' })).toBeVisible();
-  const took = await page.evaluate(async () => {
-    const begin = performance.now();
-    document.querySelector<HTMLAnchorElement>('a[href="/inbox"]')!.click();
-    while (document.querySelectorAll('[data-row]').length < 200) await new Promise((r) => requestAnimationFrame(r));
-    await new Promise((r) => requestAnimationFrame(() => setTimeout(r)));
-    return performance.now() - begin;
+  await holds('200 requests painted', 300, 1000, async () => {
+    await page.getByRole('link', { name: 'Audit' }).click();
+    await expect(page.getByRole('heading', { name: 'Audit' })).toBeVisible();
+    return page.evaluate(async () => {
+      const begin = performance.now();
+      document.querySelector<HTMLAnchorElement>('a[href="/inbox"]')!.click();
+      while (document.querySelectorAll('[data-row]').length < 200) await new Promise((r) => requestAnimationFrame(r));
+      await new Promise((r) => requestAnimationFrame(() => setTimeout(r)));
+      return performance.now() - begin;
+    });
   });
-  console.log(`200 requests painted in ${Math.round(took)} ms`);
-  expect(took).toBeLessThan(1000); // the bound for a quiet machine is 300; this one may be shared
   await page.keyboard.press('j');
   await page.keyboard.press('j');
   await page.keyboard.press('k');

@@ -29,7 +29,7 @@ test('a critical section in the browser, its alarm at the scanner, and more time
   await expect(async () => {
     await page.goto('/assets/NGH/NGH-PETCT1');
     await choose(page, 'console-vnc');
-    await expects(page.getByRole('group', { name: 'Critical sections' })).toBeVisible({ timeout: 2000 });
+    await expects(page.getByRole('group', { name: 'Critical sections' })).toBeVisible({ timeout: 5000 });
   }).toPass();
   await page.getByRole('group', { name: 'Critical sections' }).getByText('5 minutes').click();
   await page.getByLabel('Reason').fill('Firmware 4.2 of the detector.');

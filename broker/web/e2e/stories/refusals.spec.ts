@@ -84,7 +84,7 @@ test('whatever a console refuses is a sentence, for the engineer and for the hos
       const note = hospital.page.locator('.no-device');
       await expect(async () => {
         await hospital.page.reload();
-        await expect(note).toContainText(message, { timeout: 2_000 });
+        await expect(note).toContainText(message, { timeout: 5_000 });
       }).toPass({ timeout: 60_000 });
       await expect(note).toContainText(next);
       await fits(hospital.page);

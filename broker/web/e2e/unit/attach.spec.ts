@@ -89,7 +89,7 @@ function world(over: Partial<ConstructorParameters<typeof Attach>[0]> = {}) {
   const last = () => events.filter((e) => e.type === 'standing').at(-1) as Extract<AttachEvent, { type: 'standing' }>;
   return { a, sockets, events, standings, last };
 }
-const soon = (f: () => boolean) => expect.poll(f, { intervals: [1, 2, 5, 10, 20, 50, 100], timeout: 4000 }).toBe(true);
+const soon = (f: () => boolean) => expect.poll(f, { intervals: [1, 2, 5, 10, 20, 50, 100], timeout: 15_000 }).toBe(true);
 async function greeted(w: ReturnType<typeof world>, n = 0, hello = welcome()) {
   await soon(() => w.sockets.length > n);
   const s = w.sockets[n]!;
