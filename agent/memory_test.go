@@ -13,7 +13,7 @@ import (
 	"github.com/sallyport/sallyport/session/held"
 )
 
-const shareCost, largest = 4 << 20, 12 * session.LargestConsole // of a channel, of a console
+const shareCost, largest = 4 << 20, 15 * session.LargestConsole // of a channel, of a console
 
 // What all sessions hold fits the unit, with room for all else.
 func TestSessionsFitTheUnit(t *testing.T) {

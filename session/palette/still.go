@@ -111,6 +111,21 @@ type Sheet struct {
 	Stills []*Still // row by row
 }
 
+// Black is a sheet of nothing.
+func Black(size image.Point, side int) *Sheet {
+	s, stills := &Sheet{Size: size, Side: side}, map[image.Point]*Still{}
+	for y := 0; y < size.Y; y += side {
+		for x := 0; x < size.X; x += side {
+			of := image.Pt(min(side, size.X-x), min(side, size.Y-y))
+			if stills[of] == nil {
+				stills[of] = &Still{Size: of, Colours: []uint32{0}}
+			}
+			s.Stills = append(s.Stills, stills[of])
+		}
+	}
+	return s
+}
+
 // Across is how many stills stand beside each other.
 func (s *Sheet) Across() int { return (s.Size.X + s.Side - 1) / s.Side }
 

@@ -111,6 +111,23 @@ func (v *View) Repeat(r image.Rectangle) {
 	v.ring()
 }
 
+// Newest is what is shown now, for the part of an update that is not told yet: who is slow to
+// take it keeps no picture that is over. nil where the size is not this one any more. What is
+// told twice for it is right both times; but whoever was told some of a move already cannot be
+// told to make it.
+func (v *View) Newest(size image.Point) *palette.Sheet {
+	v.screen.mu.Lock()
+	defer v.screen.mu.Unlock()
+	if v.moved != nil {
+		v.stale.mark(v.moved.to)
+		v.moved = nil
+	}
+	if v.screen.front.Size != size {
+		return nil
+	}
+	return v.screen.front
+}
+
 // Take returns what of r the view does not know yet, and counts it as known. Size and cursor
 // come whatever r is. Nothing is copied: what is shown never changes.
 func (v *View) Take(r image.Rectangle) (Update, error) {

@@ -184,6 +184,102 @@ func scribble(t *testing.T, s *screen.Screen, r *rand.Rand, size image.Point, mo
 	return size, model
 }
 
+// between is a connection whose every write is followed by something else.
+type between struct {
+	net.Conn
+	next func()
+}
+
+func (b between) Write(p []byte) (int, error) {
+	n, err := b.Conn.Write(p)
+	b.next()
+	return n, err
+}
+
+// A large picture goes out in pieces, and between any two of them the console draws, moves a
+// part or takes another size: whoever was slow sees what is there in the end.
+func TestASlowViewerSeesWhatIsThere(t *testing.T) {
+	for seed := range uint64(12) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		size := image.Pt(1100, 700)
+		model := make([]uint32, size.X*size.Y)
+		s := screen.New(screen.Masks{}, keeper(forget))
+		draw := func(part image.Rectangle) {
+			pix := make([]uint32, part.Dx()*part.Dy())
+			for i := range pix {
+				pix[i] = r.Uint32() & 0xffffff
+				model[(part.Min.Y+i/part.Dx())*size.X+part.Min.X+i%part.Dx()] = pix[i]
+			}
+			s.Draw(part, pix, part.Dx())
+		}
+		must := func(err error) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		must(s.Resize(size.X, size.Y))
+		draw(s.Bounds())
+		must(s.Show())
+		pieces, drawn := make(chan struct{}), make(chan struct{})
+		near, far := pair(t)
+		slow := between{far, func() {
+			select {
+			case pieces <- struct{}{}:
+				<-drawn
+			case <-t.Context().Done():
+			}
+		}}
+		go func() { _ = rfb.Serve(t.Context(), slow, s, nil, rfb.Config{}) }()
+		shown := &seen{news: make(chan struct{}, 1)}
+		connected := make(chan error, 1)
+		go func() {
+			c, err := Connect(t.Context(), near, screen.New(screen.Masks{}, shown), Config{})
+			connected <- err
+			if err == nil {
+				_ = c.Run()
+			}
+		}()
+		for range 120 { // each is news, so that another piece comes
+			<-pieces
+			switch x, y := r.IntN(size.X), r.IntN(size.Y); r.IntN(8) {
+			default:
+				draw(image.Rect(x, y, x+1+r.IntN(size.X-x), y+1+r.IntN(size.Y-y)))
+			case 2, 3, 4, 5: // a move, as when a list is scrolled
+				part, by := image.Rect(0, 40, size.X, size.Y-1-r.IntN(30)), 1+r.IntN(30)
+				was := slices.Clone(model)
+				for n := part.Min.Y; n < part.Max.Y; n++ {
+					copy(model[n*size.X:(n+1)*size.X], was[(n-by)*size.X:])
+				}
+				s.Copy(part, part.Min.Sub(image.Pt(0, by)))
+			case 7:
+				if r.IntN(3) == 0 {
+					size = image.Pt(600+r.IntN(500), 500+r.IntN(300))
+					model = make([]uint32, size.X*size.Y)
+					must(s.Resize(size.X, size.Y))
+				}
+				draw(s.Bounds())
+			}
+			must(s.Show())
+			drawn <- struct{}{}
+		}
+		quiet := make(chan struct{})
+		go func() { // nothing changes any more
+			for {
+				select {
+				case <-pieces:
+					drawn <- struct{}{}
+				case <-quiet:
+					return
+				}
+			}
+		}()
+		must(<-connected)
+		shown.shows(t, size, model)
+		close(quiet)
+		near.Close()
+	}
+}
+
 func TestKeysPointerAndTextsArrive(t *testing.T) {
 	texts, copied := make(chan string), make(chan string, 1)
 	s, c, shown, h := serve(t, rfb.Config{Texts: texts}, Login{}, false, func(text string) { copied <- text })

@@ -15,7 +15,7 @@ const (
 	maxSessionPixels = screen.MaxPixels
 	maxVendorPixels  = 24 << 20
 	maxAllPixels     = 40 << 20
-	pixelCost        = 12 // bytes at most: what is drawn, what is shown, and what tells the recording of it
+	pixelCost        = 15 // bytes of the dearest picture: what is drawn, what is shown, what is about to be, and what tells the recording of it
 
 	graceTime    = 60 * time.Second       // its viewers may all be away this long
 	stallTime    = 10 * time.Second       // a viewer may take nothing this long

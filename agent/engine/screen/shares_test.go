@@ -41,7 +41,7 @@ func TestHugeConsolesTakeTheirShare(t *testing.T) {
 	if r.sessions[one.ID] != 0 || len(r.vendors) != 2 {
 		t.Errorf("not all is given back: %+v", r)
 	}
-	t.Logf("ATTACK | consoles that say they are huge fill the agent's memory | %d Mpx a session, %d a vendor, %d in all, 12 bytes each | %d Mpx of one vendor | holds", maxSessionPixels>>20, maxVendorPixels>>20, maxAllPixels>>20, taken)
+	t.Logf("ATTACK | consoles that say they are huge fill the agent's memory | %d Mpx a session, %d a vendor, %d in all, %d bytes each | %d Mpx of one vendor | holds", maxSessionPixels>>20, maxVendorPixels>>20, maxAllPixels>>20, pixelCost, taken)
 }
 
 // Consoles of two protocols have one memory: what one cannot have leaves nothing behind, and

@@ -3,9 +3,11 @@
 package bench
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -275,18 +277,20 @@ func console(t *testing.T, said []byte, ends []int, keep func(screen.Change)) fl
 	return ms
 }
 
-// drain is a viewer that looks at nothing.
+// drain is a viewer that looks at nothing, but sees where an update ends.
 type drain struct {
 	again
-	says  []byte
-	heard int // messages of the greeting
-	ask   chan struct{}
-	took  chan struct{}
-	gone  chan struct{}
+	says []byte
+	into *io.PipeWriter // what it is sent
+	ask  chan struct{}
+	took chan struct{} // an update, whole
+	gone chan struct{}
 }
 
 func newDrain() *drain {
-	d := &drain{ask: make(chan struct{}), took: make(chan struct{}, 1), gone: make(chan struct{}), says: []byte("RFB 003.008\n\x01\x01")}
+	from, into := io.Pipe()
+	d := &drain{into: into, ask: make(chan struct{}), took: make(chan struct{}, 1), gone: make(chan struct{}), says: []byte("RFB 003.008\n\x01\x01")}
+	go func() { _ = from.CloseWithError(d.follow(bufio.NewReaderSize(from, 64<<10))) }()
 	d.says = append(d.says, rfb.SetEncodings, 0, 0, 1, 0, 0, 0, rfb.Tight)
 	d.says = append(d.says, request(0)...)
 	return d
@@ -311,11 +315,73 @@ func (d *drain) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func (d *drain) Write(p []byte) (int, error) {
-	if d.heard++; d.heard > 4 { // version, security, its result, size and name
+func (d *drain) Write(p []byte) (int, error) { return d.into.Write(p) }
+
+// follow reads updates of Tight rectangles.
+func (d *drain) follow(in *bufio.Reader) error {
+	u := updates{in: in}
+	u.skip(12 + 2 + 4) // version, security and its result
+	u.skip(int(binary.BigEndian.Uint32(u.read(24)[20:])))
+	for u.err == nil {
+		for n := binary.BigEndian.Uint16(u.read(4)[2:]); n > 0 && u.err == nil; n-- {
+			head := u.read(12)
+			u.tight(int(binary.BigEndian.Uint16(head[4:])), int(binary.BigEndian.Uint16(head[6:])))
+		}
 		d.took <- struct{}{}
 	}
-	return len(p), nil
+	return u.err
+}
+
+// updates is what a viewer is sent; the first error stays.
+type updates struct {
+	in  *bufio.Reader
+	buf [24]byte
+	err error
+}
+
+func (u *updates) read(n int) []byte {
+	if u.err == nil {
+		_, u.err = io.ReadFull(u.in, u.buf[:n])
+	}
+	return u.buf[:n]
+}
+
+func (u *updates) skip(n int) {
+	if u.err == nil {
+		_, u.err = u.in.Discard(n)
+	}
+}
+
+// tight passes over a rectangle's content (rfbproto, Tight Encoding).
+func (u *updates) tight(wide, high int) {
+	size := 3 * wide * high
+	switch control := u.read(1)[0]; {
+	case control == 0x80: // one colour
+		u.skip(3)
+		return
+	case control&0x40 != 0: // a palette
+		n := int(u.read(2)[1]) + 1
+		u.skip(3 * n)
+		if size = wide * high; n == 2 {
+			size = (wide + 7) / 8 * high
+		}
+	}
+	if size < 12 {
+		u.skip(size)
+		return
+	}
+	n := 0
+	for shift := 0; shift <= 14; shift += 7 {
+		c := u.read(1)[0]
+		if shift < 14 {
+			c &= 0x7f
+		}
+		n |= int(c) << shift
+		if u.buf[0] < 0x80 {
+			break
+		}
+	}
+	u.skip(n)
 }
 
 func (d *drain) SetReadDeadline(time.Time) error { return nil }

@@ -89,14 +89,7 @@ func TestTheAgentStaysWithinItsUnit(t *testing.T) {
 	c.hostileDevice()
 	a := c.raiseNode("a", nil)
 	c.turn(a)
-	most, soft := c.unit()
-	build := exec.Command("go", "build", "-o", c.path("bin", "sallyport-agent"), "../../sallyport-agent")
-	if out, err := build.CombinedOutput(); err != nil { // a race detector takes more
-		t.Fatalf("build the agent as it is shipped: %v\n%s", err, out)
-	}
-	c.raiseAgent(a)
-	c.agent.end()
-	c.agent = c.run("agent", "env", "GOMEMLIMIT="+soft, c.path("bin", "sallyport-agent"), "serve", "--config", c.agentConfig)
+	most := c.raiseShipped(a)
 	c.linked()
 	c.signIn()
 	for _, asset := range []string{"NGH-PETCT1", "NGH-CT2"} {

@@ -112,6 +112,7 @@ func control() []attack {
 		{"somebody who watches types, resizes, moves files, works, watches on", "nothing passes; cut off with leave or session", "agent/engine/shell", "^TestWatch"},
 		{"consoles of every protocol and channels of ssh, together, fill the agent's memory", "one budget that fits the unit; a third a session, a half a person, five eighths a vendor", "agent", "^TestSessionsFitTheUnit$|^TestACrowdOfOneVendorLeavesRoom$"},
 		{"a real agent, engineers and a hostile scanner that make it hold what they can", "the most it ever had is below nine tenths of the unit's GOMEMLIMIT", "cmd/internal/crash", "^TestTheAgentStaysWithinItsUnit$"},
+		{"a real agent whose scanners show noise in the largest pictures there are, to viewers of whom two of five read nothing", "the same; one console more than an engineer's is refused", "cmd/internal/crash", "^TestTheAgentStaysWithinItsUnitWithConsoles$"},
 		{"terminals of which each column is dear to draw, for recordings, browsers and who watches", "a device takes no more than is asked for, and a vendor no more than its share; others' are drawn", "agent/engine/shell", "^TestTerminalsThatAreDrawnTakeTheirShare$"},
 		{"whatever a device sends to a terminal", "no more memory than was asked for", "session/terminal/mirror", "^TestNoTerminalTakesMoreThanItsCost$|^TestStreamsAskForRoom$"},
 		{"openings, changes and ends in any order", "never over, and all given back", "session/held", "^TestMemoryIsNeverOver$|^TestABudgetIsShared$"},

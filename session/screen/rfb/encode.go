@@ -8,6 +8,7 @@ import (
 	"github.com/klauspost/compress/flate"
 
 	"github.com/sallyport/sallyport/session/palette"
+	"github.com/sallyport/sallyport/session/screen"
 )
 
 // deflater is one zlib stream that lasts as long as the connection. It has no end, and so
@@ -60,6 +61,9 @@ func (e *encoder) parts(p image.Rectangle) (out []image.Rectangle) {
 		wide, most = min(wide, tightSide), 64<<10
 	}
 	high := max(1, most/wide)
+	if high > screen.Tile { // whole stills are looked at once
+		high -= high % screen.Tile
+	}
 	for y := p.Min.Y; y < p.Max.Y; y += high {
 		for x := p.Min.X; x < p.Max.X; x += wide {
 			out = append(out, image.Rect(x, y, min(x+wide, p.Max.X), min(y+high, p.Max.Y)))

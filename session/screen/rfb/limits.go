@@ -26,8 +26,8 @@ const (
 	// mostColours of a rectangle are indexed; more are sent as they are. A picture of a
 	// scanner is grey, and has no more.
 	mostColours = palette.Most
-	// keptBytes of an update's room are kept for the next one.
-	keptBytes = 1 << 20
+	// sentBytes of an update are written at once, and no more of it waits for who is slow.
+	sentBytes = 256 << 10
 	// strip is how many pixels are encoded as one rectangle at most.
-	strip = 512 << 10
+	strip = 256 << 10
 )

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/session/palette"
 	"github.com/sallyport/sallyport/session/screen"
 )
 
@@ -25,7 +26,7 @@ type writer struct {
 
 	// of run alone
 	enc     encoder
-	buf     []byte // what was written last
+	buf     []byte // room for what is written next
 	able    can
 	known   image.Point     // the size that the viewer goes by
 	asked   bool            // it waits for an update
@@ -104,14 +105,9 @@ func (w *writer) run(ctx context.Context) error {
 			}
 		}
 		if w.asked {
-			update, err := w.update()
-			if err != nil {
+			var err error
+			if b, err = w.update(b); err != nil {
 				return err
-			}
-			if len(b) == 0 {
-				b = update
-			} else {
-				b = append(b, update...)
 			}
 		}
 		if err := w.put(b); err != nil {
@@ -191,11 +187,12 @@ func cutText(c Clipboard) []byte {
 	return append(b, content...)
 }
 
-// update is what the viewer waits for, if there is any. A new size comes alone, and first.
-func (w *writer) update() ([]byte, error) {
-	if b := w.resize(); b != nil {
+// update writes what goes before it and what the viewer waits for, if there is any, and returns
+// the rest, which is still to be written. A new size comes alone, and first.
+func (w *writer) update(b []byte) ([]byte, error) {
+	if size := w.resize(); size != nil {
 		w.asked = false
-		return b, nil
+		return append(b, size...), nil
 	}
 	u, err := w.view.Take(w.where)
 	if err != nil {
@@ -206,9 +203,12 @@ func (w *writer) update() ([]byte, error) {
 	}
 	if u.Size != w.known && (w.able.size || w.able.extendedSize) {
 		w.view.Repeat(image.Rectangle{Max: u.Size}) // it changed just now, and is told first
-		return nil, nil
+		return b, nil
 	}
-	b, count := append(w.buf[:0], Update, 0, 0, 0), 0
+	if len(b) == 0 {
+		b = w.buf[:0]
+	}
+	b, counted, count := append(b, Update, 0, 0, 0), len(b)+2, 0
 	if w.keys {
 		b, count, w.keys = head(b, image.Rectangle{}, ExtendedKeys), count+1, false
 	}
@@ -221,20 +221,38 @@ func (w *writer) update() ([]byte, error) {
 		b = binary.BigEndian.AppendUint16(b, uint16(u.From.X))
 		b = binary.BigEndian.AppendUint16(b, uint16(u.From.Y))
 	}
+	var parts []image.Rectangle
 	for _, p := range u.Parts {
 		// what a viewer that cannot be told of a new size has no place for is left out
-		for _, part := range w.enc.parts(p.Intersect(image.Rectangle{Max: w.known})) {
-			b, count = w.enc.rectangle(b, u.Shown, part), count+1
-		}
+		parts = append(parts, w.enc.parts(p.Intersect(image.Rectangle{Max: w.known}))...)
 	}
-	if count == 0 {
-		return nil, nil
+	if count += len(parts); count == 0 {
+		return b[:counted-2], nil
 	}
 	w.asked = false
-	b[2], b[3] = byte(count>>8), byte(count)
-	if w.buf = b; cap(b) > keptBytes { // one large picture is no reason to keep as much room
-		w.buf = nil
+	binary.BigEndian.PutUint16(b[counted:], uint16(count))
+	return w.tell(b, u, parts)
+}
+
+// tell writes the parts of an update piece by piece, and returns the last. While the viewer
+// takes one, no picture is held for it: what follows is told as it is then.
+func (w *writer) tell(b []byte, u screen.Update, parts []image.Rectangle) ([]byte, error) {
+	shown := u.Shown
+	for i, part := range parts {
+		b = w.enc.rectangle(b, shown, part)
+		if len(b) < sentBytes || i == len(parts)-1 {
+			continue
+		}
+		shown, u.Shown = nil, nil
+		if err := w.put(b); err != nil {
+			return nil, err
+		}
+		b = b[:0]
+		if shown = w.view.Newest(u.Size); shown == nil { // a new size comes next, with all of it
+			shown = palette.Black(u.Size, screen.Tile)
+		}
 	}
+	w.buf = b
 	return b, nil
 }
 
