@@ -67,9 +67,11 @@ export async function everyLook(page: Page, name: string, arrived: (page: Page) 
     await arrived(page);
     await fits(page);
     await page.evaluate(() => scrollTo(0, 0));
-    await photograph(page, `${name}-${l.name}`);
-    // Both lights and both sizes are checked once; the other two differ in nothing that axe reads.
-    if (l.name === 'desktop-light' || l.name === 'phone-dark') await accessible(page);
+    // Both lights and both sizes are checked once; the other two differ in nothing that axe reads, and
+    // leave their pictures where somebody looks at them.
+    const checked = l.name === 'desktop-light' || l.name === 'phone-dark';
+    if (checked || !process.env.CI) await photograph(page, `${name}-${l.name}`);
+    if (checked) await accessible(page);
   }
   await page.setViewportSize({ width: 320, height: 700 });
   await fits(page);

@@ -153,7 +153,7 @@ function attend(page: Page): string[] {
   return broken;
 }
 
-export const test = base.extend<object, { world: World }>({
+export const test = base.extend<{ ended: void }, { world: World }>({
   world: [
     // eslint-disable-next-line no-empty-pattern
     async ({}, use) => {
@@ -163,14 +163,18 @@ export const test = base.extend<object, { world: World }>({
     },
     { scope: 'worker', timeout: 90_000 },
   ],
-});
-
-// What a story left open ends with it: nobody may have many sessions at once.
-test.afterEach(({ world }) => {
-  try {
-    world.agent('kill', '--all');
-  } catch {
-    // nothing was open
-  }
+  // What a story left open ends with it: nobody may have many sessions at once, and the next one
+  // looks at the same board. A hook would be that of the first file alone that loads this one.
+  ended: [
+    async ({ world }, use) => {
+      await use();
+      try {
+        world.agent('kill', '--all');
+      } catch {
+        // nothing was open
+      }
+    },
+    { auto: true },
+  ],
 });
 export { expect };

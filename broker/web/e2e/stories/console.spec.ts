@@ -1,6 +1,7 @@
 // A console through broker, agent and device: a real Xvnc whose picture and keys are read
 // back where they are.
-import { expect, start, test, visit, type Visitor } from '../world';
+import { test } from '@playwright/test';
+import { expect, start, visit, type Visitor } from '../world';
 import { device, picture, pressed, same, sink } from './desk';
 import { approve, choose } from './people';
 

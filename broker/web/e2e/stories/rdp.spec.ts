@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { accessible, fits, photograph } from '../look';
-import { expect as expects, start, test, visit, type Visitor } from '../world';
+import { test } from '@playwright/test';
+import { expect as expects, start, visit, type Visitor } from '../world';
 import { device, holds, picture, pressed, same, shows, sink, xrdp } from './desk';
 import { approve, choose } from './people';
 

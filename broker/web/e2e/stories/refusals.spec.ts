@@ -4,9 +4,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Page } from '@playwright/test';
+import { test, type Page } from '@playwright/test';
 import { accessible, fits, photograph } from '../look';
-import { expect as expects, start, test, visit, type Visitor } from '../world';
+import { expect as expects, start, visit, type Visitor } from '../world';
 import { device, picture, same, xrdp } from './desk';
 import { Front, type Says } from './front';
 import { approve, choose } from './people';
