@@ -243,13 +243,12 @@ func (at *connected) view(t *testing.T, reads bool) *rfbViewer {
 	}
 	v := &rfbViewer{}
 	go func() {
-		for err == nil {
+		for ; err == nil; conn, err = at.log() {
 			if reads {
-				go func() { _, _ = io.Copy(v, conn) }()
+				go func(from net.Conn) { _, _ = io.Copy(v, from) }(conn)
 			}
 			asks(t, conn)
 			_ = conn.Close()
-			conn, err = at.log()
 		}
 	}()
 	return v
