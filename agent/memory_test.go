@@ -8,12 +8,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sallyport/sallyport/agent/engine/screen"
 	"github.com/sallyport/sallyport/agent/engine/shell"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/held"
 )
 
-const shareCost, largest = 4 << 20, 15 * session.LargestConsole // of a channel, of a console
+const shareCost, largest = 4 << 20, screen.PixelCost * session.LargestConsole // of a channel, of a console
 
 // What all sessions hold fits the unit, with room for all else.
 func TestSessionsFitTheUnit(t *testing.T) {

@@ -6,6 +6,10 @@ import (
 	"github.com/sallyport/sallyport/session/screen"
 )
 
+// PixelCost is what a pixel of the dearest picture takes of the agent's memory, in bytes: what
+// is drawn, what is shown, what is about to be, and what tells the recording of it.
+const PixelCost = 15
+
 // Bounds of one console.
 const (
 	maxViewers = 8 // at a time, of the engineer
@@ -15,7 +19,6 @@ const (
 	maxSessionPixels = screen.MaxPixels
 	maxVendorPixels  = 24 << 20
 	maxAllPixels     = 40 << 20
-	pixelCost        = 15 // bytes of the dearest picture: what is drawn, what is shown, what is about to be, and what tells the recording of it
 
 	graceTime    = 60 * time.Second       // its viewers may all be away this long
 	stallTime    = 10 * time.Second       // a viewer may take nothing this long

@@ -39,7 +39,7 @@ func (r *room) change(of *engine.Ticket, was, now int) error {
 			return session.Errorf(session.Refused, "The hospital's agent shows as many consoles as it can.").WithNext(next)
 		}
 	}
-	if err := r.memory.Change(held.Owner{Session: of.ID, Who: of.Engineer.Identity}, was*pixelCost, now*pixelCost); err != nil {
+	if err := r.memory.Change(held.Owner{Session: of.ID, Who: of.Engineer.Identity}, was*PixelCost, now*PixelCost); err != nil {
 		return err
 	}
 	r.all += more

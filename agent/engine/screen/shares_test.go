@@ -41,13 +41,13 @@ func TestHugeConsolesTakeTheirShare(t *testing.T) {
 	if r.sessions[one.ID] != 0 || len(r.vendors) != 2 {
 		t.Errorf("not all is given back: %+v", r)
 	}
-	t.Logf("ATTACK | consoles that say they are huge fill the agent's memory | %d Mpx a session, %d a vendor, %d in all, %d bytes each | %d Mpx of one vendor | holds", maxSessionPixels>>20, maxVendorPixels>>20, maxAllPixels>>20, pixelCost, taken)
+	t.Logf("ATTACK | consoles that say they are huge fill the agent's memory | %d Mpx a session, %d a vendor, %d in all, %d bytes each | %d Mpx of one vendor | holds", maxSessionPixels>>20, maxVendorPixels>>20, maxAllPixels>>20, PixelCost, taken)
 }
 
 // Consoles of two protocols have one memory: what one cannot have leaves nothing behind, and
 // what the other gives back it can.
 func TestProtocolsShareTheAgentsMemory(t *testing.T) {
-	m := held.NewMemory(3 * 2 * screen.MaxPixels * pixelCost) // a session's third is two of the largest
+	m := held.NewMemory(3 * 2 * screen.MaxPixels * PixelCost) // a session's third is two of the largest
 	vnc, rdp, other := newRoom(m), newRoom(m), newRoom(m)
 	of := &engine.Ticket{ID: session.NewID(), Engineer: session.Person{Identity: session.Identity{Iss: "a", Sub: "x"}}}
 	for _, r := range []*room{vnc, rdp} {
