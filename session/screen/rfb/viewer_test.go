@@ -45,7 +45,7 @@ func startDesk(t *testing.T) *desk {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", "480x360x24", "-noreset", "-nolisten", "tcp")
+	c := exec.Command("Xvfb", freeDisplay(t), "-displayfd", "3", "-screen", "0", "960x720x24", "-noreset", "-nolisten", "tcp")
 	c.ExtraFiles = []*os.File{w}
 	var said bytes.Buffer
 	c.Stderr = &said
@@ -128,16 +128,16 @@ func same(on image.Point, all []uint32, at, size image.Point, pix []uint32) bool
 }
 
 // What is asserted is the picture that a person sees: TigerVNC's viewer, on a display, in
-// each encoding, of pictures and of drawings, over moves and another size.
+// each encoding, of pictures that go out in pieces and of drawings, over moves and another size.
 func TestTigerVNCsViewerShowsIt(t *testing.T) {
 	for _, encoding := range []string{"Tight", "ZRLE", "Raw"} {
 		t.Run(encoding, func(t *testing.T) {
 			s := screen.New(screen.Masks{}, forget{})
-			model := make([]uint32, 320*240)
+			model := make([]uint32, 800*600)
 			for i := range model {
 				model[i] = uint32(i*2654435761) & 0xffffff
 			}
-			if err := errors.Join(s.Resize(320, 240), show(s, image.Rect(0, 0, 320, 240), model)); err != nil {
+			if err := errors.Join(s.Resize(800, 600), show(s, image.Rect(0, 0, 800, 600), model)); err != nil {
 				t.Fatal(err)
 			}
 			l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -164,17 +164,17 @@ func TestTigerVNCsViewerShowsIt(t *testing.T) {
 			d := startDesk(t)
 			said := d.start("xtigervncviewer", "-passwd", passwd, "-AutoSelect=0", "-PreferredEncoding="+encoding, "-FullColor=1", "-NoJPEG=1", "-RemoteResize=0",
 				fmt.Sprintf("127.0.0.1::%d", l.Addr().(*net.TCPAddr).Port))
-			d.shows(image.Pt(320, 240), model, said)
-			for i := range 320 * 60 {
-				model[i] = uint32(i/320/7) * 0x102030
+			d.shows(image.Pt(800, 600), model, said)
+			for i := range 800 * 60 {
+				model[i] = uint32(i/800/7) * 0x102030
 			}
-			s.Draw(image.Rect(0, 0, 320, 60), model, 320)
-			s.Copy(image.Rect(0, 120, 320, 180), image.Pt(0, 0))
-			copy(model[120*320:180*320], model[:60*320])
+			s.Draw(image.Rect(0, 0, 800, 60), model, 800)
+			s.Copy(image.Rect(0, 120, 800, 180), image.Pt(0, 0))
+			copy(model[120*800:180*800], model[:60*800])
 			if err := s.Show(); err != nil {
 				t.Fatal(err)
 			}
-			d.shows(image.Pt(320, 240), model, said)
+			d.shows(image.Pt(800, 600), model, said)
 			small := make([]uint32, 200*100)
 			for i := range small {
 				small[i] = uint32(i % 251)
