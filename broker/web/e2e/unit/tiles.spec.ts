@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { expect, test } from '@playwright/test';
-import { moments } from '../../src/lib/exports';
+import { caption, moments } from '../../src/lib/exports';
 import { Picture } from '../../src/lib/tiles';
 import type { Replay, ReplayPart } from '../../src/lib/types';
 
@@ -88,4 +88,16 @@ test('a contact sheet shows moments at which something happened', () => {
   expect(all.every((t) => t >= 20e6 && t <= 60e6)).toBe(true);
   expect([...all].sort((a, b) => a - b)).toEqual(all);
   expect(moments({ ...replay, activity: [] } as Replay, 4)).toEqual([25e6, 50e6, 75e6, 100e6]);
+});
+
+test('a picture of a contact sheet says how the scanner stood', () => {
+  const replay = {
+    duration: 100e6, read: 100e6, states: [{ at: 0, is: 'idle' }, { at: 20e6, is: 'patient-on-table' }, { at: 90e6, is: '' }],
+    markers: [{ at: 30e6, kind: 'freeze', text: '' }, { at: 40e6, kind: 'thaw', text: '' }],
+  } as unknown as Replay;
+  const says = { idle: 'idle', 'patient-on-table': 'patient on the table' } as Parameters<typeof caption>[2];
+  expect([10e6, 20e6, 30e6, 40e6, 95e6].map((t) => caption(replay, t, says))).toEqual([
+    '0:10, idle', '0:20, patient on the table', '0:30, patient on the table, frozen', '0:40, patient on the table', '1:35',
+  ]);
+  expect(caption({ ...replay, states: [], markers: [] }, 61e6, says)).toBe('1:01');
 });

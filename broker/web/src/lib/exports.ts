@@ -1,8 +1,8 @@
 // What a reviewer takes out of the recording of a console: pictures. All of it is made in
 // their own browser, from the parts that the player reads.
 import { Board } from './consoles';
-import { Parts, Player, stamp } from './replay';
-import type { Replay, ReplayPart } from './types';
+import { frozenSpans, Parts, Player, stamp, stood } from './replay';
+import type { ModalityState, Replay, ReplayPart } from './types';
 
 /** A recording from which something is made. */
 export interface Of {
@@ -56,8 +56,15 @@ export function moments(replay: Replay, n: number): number[] {
   return Array.from({ length: n }, (_, i) => from[Math.floor(((i + 1) * from.length) / n) - 1]!);
 }
 
-/** One picture that shows the session at a glance. */
-export async function contactSheet(of: Of, title: string, signal: AbortSignal, progress: (part: number) => void): Promise<Blob> {
+/** What stands below a picture: its moment, how the scanner stood then, and whether the session was frozen. */
+export function caption(replay: Pick<Replay, 'states' | 'read' | 'markers' | 'duration'>, at: number, states: Record<ModalityState, string>): string {
+  const stands = stood(replay).findLast((s) => s.from <= at)?.is;
+  const frozen = frozenSpans(replay).some(([from, to]) => from <= at && at < to);
+  return [stamp(at), ...(stands ? [states[stands]] : []), ...(frozen ? ['frozen'] : [])].join(', ');
+}
+
+/** One picture that shows the session at a glance. Below is what stands under that of a moment. */
+export async function contactSheet(of: Of, title: string, below: (at: number) => string, signal: AbortSignal, progress: (part: number) => void): Promise<Blob> {
   const show = new Projector(of);
   const all = moments(of.replay, columns * rows);
   try {
@@ -82,7 +89,7 @@ export async function contactSheet(of: Of, title: string, signal: AbortSignal, p
         d.imageSmoothingQuality = 'high';
         d.drawImage(show.canvas, x, y, show.canvas.width * by, show.canvas.height * by);
       }
-      d.fillText(stamp(at), x, y + high + 16);
+      d.fillText(below(at), x, y + high + 16, wide);
       progress((i + 1) / all.length);
     }
     return await asPNG(sheet);
