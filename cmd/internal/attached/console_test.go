@@ -2,10 +2,8 @@ package attached
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"image"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,6 +13,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/cmd/internal/simulator"
+	"github.com/sallyport/sallyport/cmd/internal/simulator/simulatortest"
 	"github.com/sallyport/sallyport/recordings/frames"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/attach"
@@ -22,37 +21,12 @@ import (
 )
 
 // console is a simulated scanner's console, as an agent's device.
-type console struct {
-	*simulator.Console
-	scanner *simulator.Scanner
-	port    string
-}
+type console struct{ *simulatortest.Console }
 
-// startConsole starts one. Its time stands still, so that what it shows changes by what is
-// done to it alone.
+// startConsole starts one whose time stands still.
 func startConsole(t *testing.T, cfg simulator.ConsoleConfig) *console {
 	t.Helper()
-	return startConsoleAt(t, cfg, func() time.Time { return time.Date(2026, 11, 23, 12, 4, 51, 0, time.UTC) })
-}
-
-func startConsoleAt(t *testing.T, cfg simulator.ConsoleConfig, now func() time.Time) *console {
-	t.Helper()
-	s, err := simulator.New(simulator.Config{
-		Asset: session.Asset{Name: scanner, Label: "Helion 64", Modality: "PT/CT"}, Dir: t.TempDir(), Pace: -1, Seed: 7, Password: "not used here",
-		Now: now,
-	})
-	must(t, err)
-	c, err := s.Console(cfg)
-	must(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Serve(ctx, l) }()
-	t.Cleanup(func() { cancel(); <-done })
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	return &console{c, s, port}
+	return &console{simulatortest.Start(t, cfg, simulatortest.Noon)}
 }
 
 // assets writes an --agent-config with a console of each port, on scanners of their own.
@@ -77,14 +51,14 @@ func (c *console) did(t *testing.T, what string, n int) {
 	t.Helper()
 	until(t, what, func() error {
 		if got := c.count(what); got != n {
-			return fmt.Errorf("%d times: %v", got, c.scanner.Seen())
+			return fmt.Errorf("%d times: %v", got, c.Scanner.Seen())
 		}
 		return nil
 	})
 }
 
 func (c *console) count(what string) (n int) {
-	for _, s := range c.scanner.Seen() {
+	for _, s := range c.Scanner.Seen() {
 		if strings.HasPrefix(s, what) {
 			n++
 		}
@@ -119,7 +93,7 @@ func TestAConsoleFromEndToEnd(t *testing.T) {
 	c := startConsole(t, simulator.ConsoleConfig{Password: "c0nsole!"})
 	boxes := simulator.NameBoxes()
 	masks := "  unknown_screen: hide\n  masks: [{screen: 1280x1024, boxes: [[8, 64, 1264, 56], [8, 128, 296, 400]]}]\n"
-	ready := demo(t, "--agent-config", assets(t, masks, map[string]string{scanner: fmt.Sprintf("port: %s, login: {password: \"file:%s\"}", c.port, secret)}))
+	ready := demo(t, "--agent-config", assets(t, masks, map[string]string{scanner: fmt.Sprintf("port: %s, login: {password: \"file:%s\"}", c.Port(), secret)}))
 	engineer, approver, auditor := signIn(t, ready.Web, "engineer"), signIn(t, ready.Web, "approver"), signIn(t, ready.Web, "auditor")
 	key, id := agreedOn(engineer, approver, scanner, "console-vnc", session.ClipboardIn, session.Control)
 
@@ -149,7 +123,7 @@ func TestAConsoleFromEndToEnd(t *testing.T) {
 	second.told(attach.NoticeFrozen)
 	c.did(t, "console key 0xffe1 0x0 false", 1)
 	c.did(t, "console pointer 600 1000 0x0", 1)
-	before := len(c.scanner.Seen())
+	before := len(c.Scanner.Seen())
 	first.types('x', 'y')
 	must(t, second.Point(screen.Pointer{At: image.Pt(700, 700), Buttons: 1}))
 	must(t, second.Paste("not this"))
@@ -159,7 +133,7 @@ func TestAConsoleFromEndToEnd(t *testing.T) {
 	second.told(attach.NoticeThawed)
 	second.types('z')
 	c.did(t, "console key 0x7a 0x0 false", 1)
-	if after := c.scanner.Seen(); len(after) != before+2 {
+	if after := c.Scanner.Seen(); len(after) != before+2 {
 		t.Errorf("while frozen the console saw %v", after[before:len(after)-2])
 	}
 	shown = append(shown, c.same(first, boxes), c.same(second, boxes))

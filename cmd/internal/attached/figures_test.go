@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/cmd/internal/simulator"
+	"github.com/sallyport/sallyport/cmd/internal/simulator/simulatortest"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/screen"
@@ -43,7 +44,7 @@ func TestFigures(t *testing.T) {
 	c := startConsole(t, simulator.ConsoleConfig{})
 	flood := startConsole(t, simulator.ConsoleConfig{Mode: simulator.ConsoleFlood, Size: image.Pt(1920, 1080)})
 	const other = "NGH-CT2"
-	ready := demo(t, "--agent-config", assets(t, "", map[string]string{scanner: "port: " + c.port, other: "port: " + flood.port}))
+	ready := demo(t, "--agent-config", assets(t, "", map[string]string{scanner: "port: " + c.Port(), other: "port: " + flood.Port()}))
 	engineer, approver := signIn(t, ready.Web, "engineer"), signIn(t, ready.Web, "approver")
 
 	key, id := agreedOn(engineer, approver, scanner, "console-vnc", session.Control)
@@ -77,7 +78,7 @@ func TestFigures(t *testing.T) {
 // directly is the same viewer without us.
 func directly(t *testing.T, c *console) *window {
 	w := &window{t: t}
-	conn, err := net.Dial("tcp", "127.0.0.1:"+c.port)
+	conn, err := net.Dial("tcp", "127.0.0.1:"+c.Port())
 	must(t, err)
 	w.conn = conn
 	w.Client, err = vnc.Connect(t.Context(), conn, screen.New(screen.Masks{}, w), vnc.Config{})
@@ -164,8 +165,8 @@ func processor(t *testing.T, pid int) float64 {
 // says that it is night: a scanner that scans is not idle.
 func hours(t *testing.T) {
 	night, began := time.Date(2026, 11, 23, 2, 4, 51, 0, time.UTC), time.Now()
-	c := startConsoleAt(t, simulator.ConsoleConfig{}, func() time.Time { return night.Add(time.Since(began)) })
-	ready := demo(t, "--agent-config", assets(t, "", map[string]string{scanner: "port: " + c.port}))
+	c := simulatortest.Start(t, simulator.ConsoleConfig{}, func() time.Time { return night.Add(time.Since(began)) })
+	ready := demo(t, "--agent-config", assets(t, "", map[string]string{scanner: "port: " + c.Port()}))
 	engineer, approver := signIn(t, ready.Web, "engineer"), signIn(t, ready.Web, "approver")
 	key, id := agreedOn(engineer, approver, scanner, "console-vnc", session.Control)
 	w := engineer.look(key, id, scanner, "console-vnc")

@@ -79,10 +79,10 @@ const (
 
 func startTrouble(t *testing.T) *trouble {
 	x := &trouble{t: t, calm: startConsole(t, simulator.ConsoleConfig{})}
-	x.cable = layCable(t, x.calm.port)
+	x.cable = layCable(t, x.calm.Port())
 	storm := startConsole(t, simulator.ConsoleConfig{Mode: simulator.ConsoleResizing})
 	flood := startConsole(t, simulator.ConsoleConfig{Mode: simulator.ConsoleFlood, Size: image.Pt(320, 240)})
-	ready := demo(t, "--agent-config", assets(t, "", map[string]string{scanner: "port: " + x.cable.port, stormy: "port: " + storm.port, flooding: "port: " + flood.port}))
+	ready := demo(t, "--agent-config", assets(t, "", map[string]string{scanner: "port: " + x.cable.port, stormy: "port: " + storm.Port(), flooding: "port: " + flood.Port()}))
 	x.engineer, x.approver = signIn(t, ready.Web, "engineer"), signIn(t, ready.Web, "approver")
 	return x
 }

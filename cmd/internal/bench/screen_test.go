@@ -3,7 +3,6 @@
 package bench
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"image"
@@ -15,7 +14,7 @@ import (
 	"time"
 
 	"github.com/sallyport/sallyport/cmd/internal/simulator"
-	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/cmd/internal/simulator/simulatortest"
 	"github.com/sallyport/sallyport/session/screen"
 	"github.com/sallyport/sallyport/session/vnc"
 )
@@ -31,7 +30,8 @@ var unrecorded = map[string][2]string{
 // viewer, is with its recorder and without: while somebody works at the console, and while all
 // of it changes as often as it can.
 func withoutARecorder(t *testing.T, tb *table) {
-	work, flood := served(t, simulator.ConsoleConfig{}), served(t, simulator.ConsoleConfig{Mode: simulator.ConsoleFlood, Size: full})
+	work := simulatortest.Start(t, simulator.ConsoleConfig{}, time.Now).Port()
+	flood := simulatortest.Start(t, simulator.ConsoleConfig{Mode: simulator.ConsoleFlood, Size: full}, time.Now).Port()
 	with, without := consoles(t, "", work, flood), consoles(t, overlaid(t, unrecorded), work, flood)
 	var ms, share [2][]float64
 	for service, do := range map[string]func(*viewer){"work": (*viewer).works, "flood": (*viewer).looks} {
@@ -52,21 +52,6 @@ func withoutARecorder(t *testing.T, tb *table) {
 	tb.versus("an agent's processor time of a full-screen change, recorded", "ms", ms[0], ms[1], 1.10, true)
 	tb.versus("an agent's processor time while somebody works, recorded", "%", share[0], share[1], 0, true)
 	tb.absolute("recording adds while somebody works", median(share[0])-median(share[1]), 10, "% of a processor")
-}
-
-// served is the port of a simulated console.
-func served(t *testing.T, cfg simulator.ConsoleConfig) (port int) {
-	s, err := simulator.New(simulator.Config{Asset: session.Asset{Name: "NGH-PETCT1", Label: "Helion 64", Modality: "PT/CT"}, Dir: t.TempDir(), Pace: -1, Seed: 7, Password: "not used here", Now: time.Now})
-	must(t, err)
-	c, err := s.Console(cfg)
-	must(t, err)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- c.Serve(ctx, l) }()
-	t.Cleanup(func() { cancel(); <-done })
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // overlaid writes an overlay for go build that changes one place of each of these files.
@@ -91,7 +76,7 @@ func overlaid(t *testing.T, change map[string][2]string) (file string) {
 }
 
 // consoles is a stage with two consoles, whose binaries are built with an overlay.
-func consoles(t *testing.T, overlay string, work, flood int) *stage {
+func consoles(t *testing.T, overlay, work, flood string) *stage {
 	s := &stage{t: t, dir: t.TempDir()}
 	s.bin = filepath.Join(s.dir, "bin")
 	s.run("go", "build", "-trimpath", "-ldflags=-s -w", "-overlay", overlay, "-o", s.bin+"/", "../../sallyport", "../../sallyport-agent", "../../sallyport-broker")
@@ -102,8 +87,8 @@ func consoles(t *testing.T, overlay string, work, flood int) *stage {
   - name: console
     address: 127.0.0.1
     services:
-    - {name: work, protocol: vnc, port: %d, class: non-disruptive}
-    - {name: flood, protocol: vnc, port: %d, class: non-disruptive}
+    - {name: work, protocol: vnc, port: %s, class: non-disruptive}
+    - {name: flood, protocol: vnc, port: %s, class: non-disruptive}
 `, work, flood), 0o600))
 	s.demo()
 	cli := filepath.Join(s.bin, "sallyport")
