@@ -149,7 +149,7 @@ func (a *Agent) assemble() error {
 	a.quota = spool.NewQuota(a.state.path("spool"))
 	a.spool = spool.New(a.state.path("spool"), a.client, a.log, spool.Keep(keep), spool.Countersigned(heads), spool.Refused(a.stuck))
 	a.reporter.stuck, a.reporter.standings = a.spool.Troubles, a.standings
-	a.reporter.answers = toTell{a}
+	a.reporter.answers, a.reporter.passkeys = toTell{a}, a.ring
 	a.unsealed = &unsealed{log: a.log, sealed: a.spool.Kick, dirs: map[string]session.EndReason{}, recover: func(dir string, reason session.EndReason) error {
 		_, err := recordings.Recover(dir, a.identity, reason)
 		return err

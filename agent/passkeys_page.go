@@ -40,6 +40,7 @@ func (p passkeys) Register(who grant.Visit, challenge [32]byte, clientData, atte
 	}
 	name := session.ConsoleKey{ID: key.ID}.Name()
 	p.a.log.Info("a passkey is registered", "passkey", name, "user", who.Person.Sub, "issuer", who.Person.Iss)
+	p.a.reporter.kick()
 	return page.Passkey{Name: name, ID: key.ID, Since: r.Since}, nil
 }
 
@@ -77,6 +78,7 @@ func (p passkeys) Revoke(key string, of session.Identity) error {
 		return session.Errorf(session.Invalid, "That is none of your passkeys.").WithNext("Load the page again.")
 	}
 	_, err = p.a.ring.Revoke(key, p.a.now())
+	p.a.reporter.kick()
 	return err
 }
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/keyring"
 	"github.com/sallyport/sallyport/agent/spool"
 	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/link"
@@ -29,6 +30,7 @@ type reporter struct {
 	stuck     func() []spool.Trouble         // what cannot be stored; nil: nothing is uploaded
 	standings func() []session.AssetStanding // of all scanners; nil: there are none to tell of
 	answers   answers                        // that were given here; nil: none are
+	passkeys  keyNews                        // of the agent's page; nil: it has none
 	log       *slog.Logger
 	wake      chan struct{}
 
@@ -48,6 +50,12 @@ type book interface {
 type answers interface {
 	owed() ([]link.Answer, error)
 	told(link.Answer) error
+}
+
+// keyNews are passkeys that were registered or revoked here, until the broker has heard it.
+type keyNews interface {
+	Owed() ([]keyring.Key, error)
+	Heard(keyring.Key) error
 }
 
 func newReporter(b book, protocol func(asset, service string) session.Protocol, send func(context.Context, link.SessionReport) error, log *slog.Logger) *reporter {
@@ -162,8 +170,35 @@ func (r *reporter) answer(ctx context.Context) {
 	}
 }
 
+// tellKeys tells which passkeys came and went. What the broker will never take is not told
+// again.
+func (r *reporter) tellKeys(ctx context.Context) {
+	if r.passkeys == nil {
+		return
+	}
+	owed, err := r.passkeys.Owed()
+	for _, k := range owed {
+		p := k.Public()
+		err2 := r.send(ctx, link.SessionReport{Passkey: &link.Passkey{Name: p.Name(), Owner: p.Owner, Host: p.Host, Since: p.Since, Until: p.Until}})
+		switch session.KindOf(err2) {
+		case session.Unreachable, session.Internal:
+			if err2 != nil {
+				r.log.Debug("a passkey is not told of yet", "passkey", p.Name(), "err", err2)
+				return
+			}
+		case session.Invalid, session.Refused, session.Denied, session.Expired:
+			r.log.Warn("the broker does not take what is told of a passkey", "passkey", p.Name(), "err", err2)
+		}
+		err = errors.Join(err, r.passkeys.Heard(k))
+	}
+	if err != nil {
+		r.log.Error("the passkeys cannot be read or crossed out", "err", err)
+	}
+}
+
 func (r *reporter) flush(ctx context.Context) {
 	r.answer(ctx)
+	r.tellKeys(ctx)
 	for _, rep := range r.pending() {
 		if err := r.deliver(ctx, rep); err != nil {
 			r.log.Debug("report not delivered yet", "session", rep.Session, "err", err)

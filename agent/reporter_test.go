@@ -1,19 +1,24 @@
 package agent
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/sallyport/sallyport/agent/keyring"
 	"github.com/sallyport/sallyport/agent/spool"
 	"github.com/sallyport/sallyport/recordings"
 	"github.com/sallyport/sallyport/session"
+	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/link"
+	"github.com/sallyport/sallyport/session/passkey"
 )
 
 type blankBook struct{}
@@ -139,4 +144,46 @@ func TestStandingsAreToldAtOnceAndNotTooOften(t *testing.T) {
 		stop()
 		<-done
 	})
+}
+
+// ringed is a ring of passkeys of which the broker has to be told.
+type ringed struct{ keys []keyring.Key }
+
+func (r *ringed) Owed() ([]keyring.Key, error) { return slices.Clone(r.keys), nil }
+func (r *ringed) Heard(k keyring.Key) error {
+	r.keys = slices.DeleteFunc(r.keys, func(o keyring.Key) bool { return bytes.Equal(o.Key.ID, k.Key.ID) })
+	return nil
+}
+
+// What becomes of passkeys is told until the broker has it, or will never take it.
+func TestPasskeysAreToldUntilTheBrokerHasThem(t *testing.T) {
+	var sent []string
+	refuse := map[string]error{}
+	r := newReporter(blankBook{}, nil, func(_ context.Context, rep link.SessionReport) error {
+		if rep.Passkey == nil || rep.Session != "" {
+			t.Fatalf("sent %+v", rep)
+		}
+		sent = append(sent, rep.Passkey.Owner.Sub)
+		return refuse[rep.Passkey.Owner.Sub]
+	}, slog.New(slog.DiscardHandler))
+	ring := &ringed{}
+	for i, sub := range []string{"anna", "bernd", "clara"} {
+		ring.keys = append(ring.keys, keyring.Key{Host: "console.ngh.example", Registered: grant.Registered{
+			Key: passkey.Key{ID: []byte{byte(i)}}, Person: session.Person{Identity: session.Identity{Iss: "https://idp.example", Sub: sub}}, Since: time.Now()}})
+	}
+	r.passkeys = ring
+	told := func(want ...string) {
+		t.Helper()
+		sent = nil
+		r.flush(t.Context())
+		if !slices.Equal(sent, want) {
+			t.Errorf("told of %v, want %v", sent, want)
+		}
+	}
+	refuse["anna"] = session.Errorf(session.Invalid, "whose is it?")
+	refuse["bernd"] = session.Errorf(session.Unreachable, "not now")
+	told("anna", "bernd")
+	delete(refuse, "bernd")
+	told("bernd", "clara")
+	told()
 }

@@ -113,6 +113,9 @@ func (b *Broker) Report(ctx context.Context, site, agent string, r link.SessionR
 	if r.Answer != nil {
 		return b.access.ReportAnswer(ctx, site, agent, *r.Answer)
 	}
+	if r.Passkey != nil {
+		return b.access.ReportPasskey(ctx, site, agent, *r.Passkey)
+	}
 	if len(r.Assets) > 0 {
 		return b.access.ReportStandings(ctx, site, agent, r.Assets)
 	}

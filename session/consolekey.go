@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"time"
 )
 
@@ -41,6 +42,13 @@ func (k ConsoleKey) Counts(at time.Time) bool {
 func (k ConsoleKey) Name() string {
 	sum := sha256.Sum256(k.ID)
 	return "K-" + hex.EncodeToString(sum[:6])
+}
+
+// ValidKeyName reports whether a text is what Name gives.
+func ValidKeyName(s string) bool {
+	digits, ok := strings.CutPrefix(s, "K-")
+	raw, err := hex.DecodeString(digits)
+	return ok && err == nil && len(raw) == 6 && strings.ToLower(digits) == digits
 }
 
 // CheckConsoleKeys refuses keys that stand twice, or of which something is missing.

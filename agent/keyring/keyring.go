@@ -32,6 +32,25 @@ type Key struct {
 	Host  string    `json:"host"` // of the page that it is bound to
 	Used  time.Time `json:"used,omitzero"`
 	Until time.Time `json:"until,omitzero"` // it was revoked then
+	Told  told      `json:"told,omitempty"`
+}
+
+// told is what the broker has heard of a key.
+type told string
+
+const (
+	toldOfIt  told = "registered"
+	toldOfEnd told = "revoked" // and of its registration
+)
+
+// owed reports whether the broker has not heard all there is.
+func (k Key) owed() bool { return k.Told != k.news() }
+
+func (k Key) news() told {
+	if k.Until.IsZero() {
+		return toldOfIt
+	}
+	return toldOfEnd
 }
 
 // Public is the key as the trust bundle names it.
@@ -153,6 +172,24 @@ func (r *Ring) Revoke(which string, now time.Time) (gone []Key, err error) {
 			return nil, session.Errorf(session.Invalid, "No passkey %.80q counts here, and none of such a person.", which).WithNext("See sallyport-agent keys ls.")
 		}
 		return forget(all), nil
+	})
+}
+
+// Owed are the keys of which the broker has not heard all, the oldest first.
+func (r *Ring) Owed() ([]Key, error) {
+	all, err := r.All()
+	return slices.DeleteFunc(all, func(k Key) bool { return !k.owed() }), err
+}
+
+// Heard notes that the broker knows of a key what k says.
+func (r *Ring) Heard(k Key) error {
+	return r.change(func(all []Key) ([]Key, error) {
+		for i := range all {
+			if bytes.Equal(all[i].Key.ID, k.Key.ID) {
+				all[i].Told = k.news()
+			}
+		}
+		return all, nil
 	})
 }
 

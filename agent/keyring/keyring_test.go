@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -138,4 +139,40 @@ func TestOneAnswerOfMany(t *testing.T) {
 	if n != 1 {
 		t.Errorf("%d of 8 count", n)
 	}
+}
+
+// The broker is told of a key when it comes and when it goes, and of nothing twice.
+func TestTheBrokerIsOwedWhatChanged(t *testing.T) {
+	r := At(filepath.Join(t.TempDir(), "passkeys.json"))
+	owed := func(want ...string) []Key {
+		t.Helper()
+		all, err := r.Owed()
+		must(t, err)
+		var got []string
+		for _, k := range all {
+			got = append(got, k.Person.Sub)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("owed is %v, want %v", got, want)
+		}
+		return all
+	}
+	owed()
+	must(t, r.Add(key("anna", 1), "console.ngh.example"))
+	must(t, r.Add(key("bernd", 1), "console.ngh.example"))
+	first := owed("anna", "bernd")
+	must(t, r.Heard(first[0]))
+	owed("bernd")
+	// What is heard late is what was said then: it was revoked meanwhile.
+	_, err := r.Revoke("bernd", noon.Add(time.Hour))
+	must(t, err)
+	must(t, r.Heard(first[1]))
+	gone := owed("bernd")
+	_, err = r.Revoke("anna", noon.Add(time.Hour))
+	must(t, err)
+	must(t, r.Heard(gone[0]))
+	must(t, r.Heard(owed("anna")[0]))
+	owed()
+	must(t, r.Heard(Key{Registered: key("nobody", 9)}))
+	owed()
 }

@@ -60,23 +60,33 @@ func (a *Access) ReportAnswer(ctx context.Context, site, agent string, x link.An
 	return err
 }
 
+// speaksFor is the identity provider of a hospital's own people.
+func (a *Access) speaksFor(issuer, site string) (session.Issuer, bool) {
+	all := a.issuer()
+	i := slices.IndexFunc(all, func(i session.Issuer) bool {
+		return i.URL == issuer && i.Side == session.HospitalSide && a.serves(i.URL, site)
+	})
+	if i < 0 {
+		return session.Issuer{}, false
+	}
+	return all[i], true
+}
+
 // answers checks an answer against its request, and returns whose it is as far as their
 // identity provider may say so here.
 func (a *Access) answers(r record, x link.Answer) (by session.Person, err error) {
 	wrong := func(what string) error {
 		return refusal(session.Invalid, "Update the agent, or look into its log.", "The agent's word about %s is wrong about %s.", r.id.Request(), what)
 	}
-	i := slices.IndexFunc(a.issuer(), func(i session.Issuer) bool {
-		return i.URL == x.By.Iss && i.Side == session.HospitalSide && a.serves(i.URL, r.doc.Site)
-	})
+	of, known := a.speaksFor(x.By.Iss, r.doc.Site)
 	switch {
-	case i < 0 || x.By.Identity == r.Engineer.Identity || !wording.Plain(x.By.Sub):
+	case !known || x.By.Identity == r.Engineer.Identity || !wording.Plain(x.By.Sub):
 		return by, wrong("who said it")
 	case len(x.Grant) == 0 && !sentence(x.Reason, maxDenial):
 		return by, wrong("the reason")
 	}
 	by = session.Person{Identity: x.By.Identity, Name: wording.Name(x.By.Name)}
-	if _, domain, ok := strings.Cut(x.By.Email, "@"); ok && wording.Plain(x.By.Email) && slices.Contains(a.issuer()[i].Domains, strings.ToLower(domain)) {
+	if _, domain, ok := strings.Cut(x.By.Email, "@"); ok && wording.Plain(x.By.Email) && slices.Contains(of.Domains, strings.ToLower(domain)) {
 		by.Email = x.By.Email
 	}
 	if len(x.Grant) == 0 {

@@ -3,6 +3,7 @@ package access
 import (
 	"time"
 
+	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/grant"
 	"github.com/sallyport/sallyport/session/idtoken"
 	"github.com/sallyport/sallyport/session/link"
@@ -29,8 +30,10 @@ const (
 	maxDenial = 500              // bytes
 	maxTold   = 500              // events of one session's certificates and critical sections
 
-	maxToldConsent = 200 // and of what the operator was asked about it; an agent that keeps its own bounds tells fewer
-	maxWhy         = 500 // bytes of why a recording is looked at
+	maxToldKeys    = session.MaxConsoleKeys // passkeys of an agent's page of which is known that the log has them
+	maxKeyNews     = 256                    // events of an agent's passkeys in the log a day
+	maxToldConsent = 200                    // and of what the operator was asked about it; an agent that keeps its own bounds tells fewer
+	maxWhy         = 500                    // bytes of why a recording is looked at
 	saltBytes      = 32
 	maxComment     = 1000 // characters of a review
 	maxText        = 200  // bytes of what a list is searched by

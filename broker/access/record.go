@@ -24,6 +24,7 @@ const (
 	recordingKind = "recording" // by V-...
 	standingKind  = "standing"  // by site and engineer: who disabled or enabled them
 	presenceKind  = "presence"  // by site and agent: when it came or left
+	passkeysKind  = "passkeys"  // by site and agent: of which the log tells
 )
 
 // record is everything known about a request, as it is stored.

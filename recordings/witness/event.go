@@ -42,7 +42,9 @@ const (
 	CertificateShown  = "console-certificate"
 	SessionKilled     = "kill"
 	CriticalSection   = "critical-section"
-	ConsentAsked      = "consent" // what: asked, wrong-code, or what came of it
+	ConsentAsked      = "consent"            // what: asked, wrong-code, or what came of it
+	PasskeyRegistered = "passkey-registered" // on an agent's own page
+	PasskeyRevoked    = "passkey-revoked"
 	RecordingSealed   = "recording-sealed"
 	RecordingFetched  = "recording-fetched"
 	JoinTokenMade     = "join-token"

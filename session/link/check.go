@@ -105,6 +105,9 @@ func (r SessionReport) check() error {
 	if r.Answer != nil {
 		return r.checkAnswer()
 	}
+	if r.Passkey != nil {
+		return r.checkPasskey()
+	}
 	if len(r.Assets) > 0 {
 		return r.checkAssets()
 	}
@@ -151,6 +154,19 @@ func (r SessionReport) checkAnswer() error {
 		return invalid("an answer of too many groups")
 	case len(x.Passkey) > session.MaxAssertion || len(x.Grant) > maxAnswer || len(x.Reason) > maxAnswer || len(x.Token) > maxAnswerToken || x.Count < 0 || x.Needed < 0:
 		return invalid("an overlong answer")
+	}
+	return nil
+}
+
+// checkPasskey refuses what says more than one passkey of somebody's.
+func (r SessionReport) checkPasskey() error {
+	x := *r.Passkey
+	if r.Session != "" || r.Request != "" || r.Seq != 0 || r.Asset != "" || r.Service != "" || len(r.Recordings)+len(r.Assets) > 0 {
+		return invalid("a report about a passkey and about something else")
+	}
+	if !session.ValidKeyName(x.Name) || x.Owner.Iss == "" || x.Owner.Sub == "" || len(x.Owner.Iss) > maxIdentity || len(x.Owner.Sub) > maxIdentity ||
+		x.Host == "" || len(x.Host) > maxHost || x.Since.IsZero() || !x.Until.IsZero() && x.Until.Before(x.Since) {
+		return invalid("a report about a passkey that is none")
 	}
 	return nil
 }

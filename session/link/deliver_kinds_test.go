@@ -97,6 +97,41 @@ func TestReportsOfScannersAreStrict(t *testing.T) {
 	}
 }
 
+// A report of a passkey names one that somebody registered, and says nothing else.
+func TestReportsOfPasskeysAreChecked(t *testing.T) {
+	at := time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
+	with := func(change func(*Passkey)) *Passkey {
+		x := Passkey{Name: "K-3f9a0c7712be", Owner: session.Identity{Iss: "https://idp.ngh.example", Sub: "okafor"}, Host: "console.ngh.example", Since: at}
+		change(&x)
+		return &x
+	}
+	for name, x := range map[string]*Passkey{
+		"fine": with(func(*Passkey) {}), "revoked": with(func(x *Passkey) { x.Until = at.Add(time.Hour) }), "revoked at once": with(func(x *Passkey) { x.Until = at }),
+	} {
+		if err := (SessionReport{Passkey: x}).check(); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, r := range map[string]SessionReport{
+		"no name":             {Passkey: with(func(x *Passkey) { x.Name = "" })},
+		"another name":        {Passkey: with(func(x *Passkey) { x.Name = "K-3F9A0C7712BE" })},
+		"a longer name":       {Passkey: with(func(x *Passkey) { x.Name += "00" })},
+		"nobody's":            {Passkey: with(func(x *Passkey) { x.Owner.Sub = "" })},
+		"of no issuer":        {Passkey: with(func(x *Passkey) { x.Owner.Iss = "" })},
+		"a long owner":        {Passkey: with(func(x *Passkey) { x.Owner.Sub = strings.Repeat("x", 513) })},
+		"no page":             {Passkey: with(func(x *Passkey) { x.Host = "" })},
+		"a long page":         {Passkey: with(func(x *Passkey) { x.Host = strings.Repeat("x", 254) })},
+		"no time":             {Passkey: with(func(x *Passkey) { x.Since = time.Time{} })},
+		"revoked before":      {Passkey: with(func(x *Passkey) { x.Until = at.Add(-time.Second) })},
+		"and about a session": {Session: session.ID{1}.Session(), Passkey: with(func(*Passkey) {})},
+		"and about scanners":  {Assets: []session.AssetStanding{{Asset: "NGH-CT1"}}, Passkey: with(func(*Passkey) {})},
+	} {
+		if r.check() == nil {
+			t.Errorf("%s: taken", name)
+		}
+	}
+}
+
 // As many scanners as one report may name fit into its frame, whatever is said of them.
 func TestAReportOfScannersFitsItsFrame(t *testing.T) {
 	all := map[session.Class][]session.ModalityState{}

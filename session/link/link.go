@@ -250,7 +250,7 @@ const (
 
 // SessionReport is what the agent tells of one session. Reports are idempotent;
 // the highest Seq wins. With Assets it tells how scanners stand, and of no session; with
-// Answer what somebody said to a request.
+// Answer what somebody said to a request, with Passkey of a passkey of the agent's page.
 type SessionReport struct {
 	Session    string            `json:"session"` // S-...
 	Request    string            `json:"request"` // R-...
@@ -276,6 +276,19 @@ type SessionReport struct {
 
 	// Answer, alone, tells what somebody said to a request at the agent itself.
 	Answer *Answer `json:"answer,omitempty"`
+
+	// Passkey, alone, tells of one that was registered on the agent's own page, or revoked.
+	Passkey *Passkey `json:"passkey,omitempty"`
+}
+
+// Passkey is one of those that people registered on the agent's own page. The agent tells
+// each, as it was registered and as it was revoked, until the broker has it.
+type Passkey struct {
+	Name  string           `json:"name"` // K-...
+	Owner session.Identity `json:"owner"`
+	Host  string           `json:"host"` // of the page that it is bound to
+	Since time.Time        `json:"since"`
+	Until time.Time        `json:"until,omitzero"` // it was revoked then
 }
 
 // Answer is what somebody of the hospital said to a request on the agent's own page. The

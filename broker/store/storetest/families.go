@@ -30,6 +30,7 @@ func families() []Family {
 		{"recording", "a recording and its reviews", "access", "1000 of a session, 64 of a site without one", 0, "is the list of what is in the vault"},
 		{"standing", "whether an engineer may ask a site", "access", "one of each engineer of whom an agent took a request, at each site", 0, "must not be forgotten"},
 		{"presence", "whether an agent is here", "access", "one of each agent", 0, "is overwritten when the agent comes and goes"},
+		{"passkeys", "of which passkeys of an agent's page the log tells", "access", "one of each agent, with 2048 keys", 0, "is overwritten when one comes or goes"},
 		{"catalogue", "a site, or one of its scanners", "access", "32 agents and 1000 scanners of a site", 0, "goes when its agent announces it no more, or is forgotten"},
 		{"login", "a sign-in by the command line", "identity", "40 of a person", 12 * time.Hour, ""},
 		{"web-login", "a sign-in by a browser", "identity", "40 of a person", 8 * time.Hour, ""},

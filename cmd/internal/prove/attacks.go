@@ -100,6 +100,7 @@ func control() []attack {
 		{"an engineer guesses the operator's code over restarts of the agent", "24 tries of one grant", "agent/engine/shell", "^TestARestartGivesNoNewTries$"},
 		{"an engineer connects and goes, again and again, while the operator is asked", "32 askings of one grant", "agent/engine/shell", "^TestTheBrokerIsToldOfConsents$"},
 		{"an engineer guesses the operator's code", "24 tries of one grant", "agent/engine/shell", "^TestOnlyTheRightCodeOpens$"},
+		{"an agent tells of passkeys that nobody registered, without end", "256 events of an agent a day, of its own hospital's people alone", "broker/access", "^TestPasskeysWithoutEnd$|^TestAPasskeyOfSomebodyElseIsNotTakenDown$"},
 		{"an agent reports askings, wrong codes and consents without end, of other services and times", "200 events of one session; nothing that was answered changes, and nobody is let in", "broker/access", "^TestAHostileAgentsAskings$"},
 		{"one engineer, vendor or scanner takes all that operators are asked", "8, a half and a quarter of 64; others are let in", "agent/engine", "^TestAskingsAreShared$"},
 		{"keys and clicks without end at a console whose scanner's state forbids it", "0 reach it, the picture goes on", "agent/engine/screen", "^TestNoKeyReachesAConsoleWhoseStateForbidsIt$"},

@@ -22,6 +22,8 @@ const story: object[] = [
   { event: 'recording-viewed', site: 'NGH', who: id(people.adeyemi), of: id(people.brandt), recording: V, details: { asset: 'NGH/NGH-PETCT1', reason: 'monthly review', input: 'true' } },
   { event: 'engineer-disabled', site: 'NGH', who: id(people.okafor), of: id(people.ortega) },
   { event: 'console-certificate', site: 'NGH', of: id(people.brandt), session: S, details: { asset: 'NGH/NGH-PETCT1', service: 'console-rdp', sha256: 'ab'.repeat(32), known: 'first', 'old-tls': 'TLS 1.0, RSA key exchange' } },
+  { event: 'passkey-registered', site: 'NGH', who: id(people.okafor), of: id(people.okafor), details: { agent: 'ngh-2', passkey: 'K-3f9a0c7712be' } },
+  { event: 'passkey-revoked', site: 'NGH', of: id(people.okafor), details: { agent: 'ngh-2', passkey: 'K-3f9a0c7712be' } },
 ];
 const entry = (index: number, e: object) => ({ index, entry: Buffer.from(JSON.stringify({ v: 1, seq: index, time: at(-300 + (index % 4000) / 20), ...e, salt: 'AAAA' })).toString('base64') });
 const log = (n: number) => Array.from({ length: n }, (_, i) => entry(i, story[i % story.length]!));
@@ -53,7 +55,7 @@ test('nothing, not known yet, not to be had', async ({ page }) => {
 });
 
 test('what happened, in sentences that can be proved', async ({ page }) => {
-  await mock(page, 'auditor', answers(log(15)));
+  await mock(page, 'auditor', answers(log(story.length)));
   await page.goto('/audit');
   await page.getByRole('button', { name: /^Entry 5,/ }).click();
   await everyLook(page, 'audit', async () => {
@@ -61,6 +63,8 @@ test('what happened, in sentences that can be proved', async ({ page }) => {
     await expect(page.getByText('Ended by the hospital')).toBeVisible();
     await expect(page.getByText('The console console-rdp on NGH/NGH-PETCT1 showed its certificate for the first time')).toBeVisible();
     await expect(page.getByText('looked at what was typed in')).toBeVisible();
+    await expect(page.getByText('Maya Okafor registered the passkey K-3f9a0c7712be on the page of the agent ngh-2 at NGH')).toBeVisible();
+    await expect(page.getByText('The passkey K-3f9a0c7712be of Maya Okafor was revoked at the agent ngh-2')).toBeVisible();
     await expect(page.getByText('sallyport audit prove 5 -o event-5.proof')).toBeVisible();
     await expect(page.getByText('4,711 entries')).toBeVisible();
     await expect(page.getByText('The log begins here.')).toBeVisible();
@@ -86,7 +90,7 @@ test('filters, and further back', async ({ page }) => {
   await expect(page.getByText('The log begins here.')).toBeVisible();
   await fits(page);
   await page.getByLabel('Search events').fill('ngh-agent');
-  await everyLook(page, 'audit-many', async () => expect(page.locator('[data-row]')).toHaveCount(30));
+  await everyLook(page, 'audit-many', async () => expect(page.locator('[data-row]')).toHaveCount(Math.ceil((450 - 1) / story.length)));
 });
 
 test('what is written now appears', async ({ page }) => {

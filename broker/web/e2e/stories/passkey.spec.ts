@@ -78,8 +78,14 @@ test('a passkey approves with the identity providers stopped', async ({ browser,
   }).toPass({ timeout: 60_000 });
   expect(world.cli('engineer', 'request', 'show', asked.id)).toContain(`by the passkey ${key}`);
 
-  // What was revoked signs nobody in.
+  // What was revoked signs nobody in, and the log tells when it came and when it went.
   world.agent('keys', 'revoke', key, '--config', join(world.state, 'agent.yaml'));
+  world.cli('auditor', 'login', '--hint', 's.adeyemi@northfield.example');
+  await expect(async () => {
+    const log = JSON.parse(world.cli('auditor', 'audit', 'tail', '--last', '100', '-o', 'json')) as { event: string; details?: Record<string, string> }[];
+    const of = log.filter((e) => e.details?.passkey === key && e.event.startsWith('passkey-'));
+    expect(of.map((e) => e.event)).toEqual(['passkey-registered', 'passkey-revoked']);
+  }).toPass({ timeout: 60_000 });
   await page.goto('/');
   await page.getByRole('button', { name: 'Sign out' }).click();
   await page.getByRole('button', { name: 'Sign in with a passkey' }).click();

@@ -59,7 +59,7 @@ export const kinds: { name: string; events: string[] }[] = [
   { name: 'Requests and decisions', events: ['request', 'approval', 'denial', 'withdrawal', 'grant-admitted', 'activation', 'proposal', 'revocation'] },
   { name: 'Sessions', events: ['session-opened', 'session-ended', 'consent', 'console-certificate', 'critical-section', 'kill', 'freeze', 'thaw'] },
   { name: 'Recordings', events: ['recording-sealed', 'recording-fetched', 'recording-viewed', 'recording-reviewed', 'review'] },
-  { name: 'People', events: ['login', 'login-refused', 'logout', 'engineer-disabled', 'engineer-enabled'] },
+  { name: 'People', events: ['login', 'login-refused', 'logout', 'engineer-disabled', 'engineer-enabled', 'passkey-registered', 'passkey-revoked'] },
   { name: 'The broker itself', events: ['join-token', 'agent-enrolled', 'agent-revoked', 'configuration', 'broker-started'] },
 ];
 
@@ -143,6 +143,10 @@ export function sentence(e: Entry): Piece[] {
     case 'recording-reviewed':
     case 'review':
       return [by, ' reviewed ', v, d('attestation') ? `: ${d('attestation')}` : ''];
+    case 'passkey-registered':
+      return [by, ` registered the passkey ${d('passkey')} on the page of the agent ${d('agent')}`, at];
+    case 'passkey-revoked':
+      return [`The passkey ${d('passkey')} of `, e.of ? of : 'somebody', ` was revoked at the agent ${d('agent')}`, at];
     case 'join-token':
       return ['A join token for an agent was made', at];
     case 'agent-enrolled':
