@@ -49,8 +49,8 @@ browser: peers build ## the web application in Chromium; pictures go to build/sc
 	cd broker/web && npm run --silent check && npx playwright test $(SPECS)
 
 # What no program reaches, and only tests call: the browser's side of an attachment, a
-# recording in its own directory as it is being written.
-TESTDOORS := ^session/attach/(client|frame|proof)\.go:.* (NewClient|Client\..*|Proof\.sign|ParseChallenge)$$|^recordings/(reader|source)\.go:.* (Follow|folder\..*)$$
+# recording in its own directory as it is being written, a console for tests.
+TESTDOORS := ^cmd/internal/simulator/simulatortest/|^session/attach/(client|frame|proof)\.go:.* (NewClient|Client\..*|Proof\.sign|ParseChallenge)$$|^recordings/(reader|source)\.go:.* (Follow|folder\..*)$$
 
 lint: ## formatting, vet, staticcheck, code that nothing reaches
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); \
