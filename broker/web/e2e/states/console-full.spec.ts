@@ -65,6 +65,7 @@ test('all keys go to the device, and the bars stay', async ({ page }) => {
   await within(page, ...bars);
   a.say('N', { type: 'frozen', causes: ['interlock'] });
   await within(page, ...bars, page.getByText('The hospital froze this session.', { exact: true }));
+  await expect(page.locator('.strip.frozen')).toHaveCSS('border-top-width', '3px'); // unlike the strips that only say something
   await page.keyboard.type('x');
   await photograph(page, 'console-full-desktop', false);
   await accessible(page);
