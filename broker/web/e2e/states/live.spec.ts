@@ -177,4 +177,11 @@ test('two hundred scanners', async ({ page }) => {
   await page.keyboard.press('j');
   await page.keyboard.press('j');
   await expect(page.locator('[data-row]').nth(1)).toBeFocused();
+  // Those who are on a scanner are found from the top of the board, and more are said to be below.
+  const far = page.getByRole('list', { name: 'Where they are' });
+  await expect(far.getByRole('button')).toHaveCount(12);
+  await expect(far).toContainText('and 8 more below');
+  await far.getByRole('button', { name: 'NGH/NGH-A11' }).click();
+  await expect(page.locator('[data-row]').nth(11)).toBeFocused();
+  await expect(page.locator('[data-row]').nth(11)).toBeInViewport();
 });
