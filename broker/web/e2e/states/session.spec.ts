@@ -65,7 +65,7 @@ test('a session that waits for the operator says so to its engineer, and what ca
   await mock(page, 'approver', { ...base, ['GET /sessions/' + s.id]: { ...waits, state: 'unopened', consent: { ...consent, outcome: 'refused', by: "the operator at the agent's page", how: 'page', at: at(0) } } });
   await page.goto('/sessions/' + s.id);
   await everyLook(page, 'session-refused', async (p) => {
-    await expect(p.getByRole('note')).toContainText("The operator at the scanner refused. By the operator at the agent's page");
+    await expect(p.getByRole('note')).toContainText(/The operator at the scanner refused\. By the operator at the agent's page, \d\d:\d\d\./);
   });
   await mock(page, 'approver', { ...base, ['GET /sessions/' + s.id]: { ...s, consent: { ...consent, outcome: 'given', by: 'the operator at the scanner', how: 'code', at: at(-8) } } });
   await page.goto('/sessions/' + s.id);
