@@ -146,22 +146,15 @@ func (r *reporter) run(ctx context.Context) error {
 }
 
 // answer tells what people said here, before what came of it: the broker knows a grant that
-// was approved here by that alone. What it will never take is not told again.
+// was approved here by that alone.
 func (r *reporter) answer(ctx context.Context) {
 	if r.answers == nil {
 		return
 	}
 	owed, err := r.answers.owed()
 	for _, x := range owed {
-		err2 := r.send(ctx, link.SessionReport{Answer: &x})
-		switch session.KindOf(err2) {
-		case session.Unreachable, session.Internal:
-			if err2 != nil {
-				r.log.Debug("an answer is not delivered yet", "request", x.Request, "err", err2)
-				return
-			}
-		case session.Invalid, session.Refused, session.Denied, session.Expired:
-			r.log.Warn("the broker does not take an answer that was given here", "request", x.Request, "err", err2)
+		if !r.settled(r.send(ctx, link.SessionReport{Answer: &x}), "an answer that was given here", x.Request) {
+			return
 		}
 		err = errors.Join(err, r.answers.told(x))
 	}
@@ -170,8 +163,21 @@ func (r *reporter) answer(ctx context.Context) {
 	}
 }
 
-// tellKeys tells which passkeys came and went. What the broker will never take is not told
-// again.
+// settled reports whether something has not to be told again: the broker has it, or will
+// never take it.
+func (r *reporter) settled(err error, what, name string) bool {
+	if err == nil {
+		return true
+	}
+	if k := session.KindOf(err); k == session.Unreachable || k == session.Internal {
+		r.log.Debug("the broker does not have yet "+what, "name", name, "err", err)
+		return false
+	}
+	r.log.Warn("the broker does not take "+what, "name", name, "err", err)
+	return true
+}
+
+// tellKeys tells which passkeys came and went.
 func (r *reporter) tellKeys(ctx context.Context) {
 	if r.passkeys == nil {
 		return
@@ -179,15 +185,9 @@ func (r *reporter) tellKeys(ctx context.Context) {
 	owed, err := r.passkeys.Owed()
 	for _, k := range owed {
 		p := k.Public()
-		err2 := r.send(ctx, link.SessionReport{Passkey: &link.Passkey{Name: p.Name(), Owner: p.Owner, Host: p.Host, Since: p.Since, Until: p.Until}})
-		switch session.KindOf(err2) {
-		case session.Unreachable, session.Internal:
-			if err2 != nil {
-				r.log.Debug("a passkey is not told of yet", "passkey", p.Name(), "err", err2)
-				return
-			}
-		case session.Invalid, session.Refused, session.Denied, session.Expired:
-			r.log.Warn("the broker does not take what is told of a passkey", "passkey", p.Name(), "err", err2)
+		told := link.Passkey{Name: p.Name(), Owner: p.Owner, Host: p.Host, Since: p.Since, Until: p.Until}
+		if !r.settled(r.send(ctx, link.SessionReport{Passkey: &told}), "what became of a passkey", told.Name) {
+			return
 		}
 		err = errors.Join(err, r.passkeys.Heard(k))
 	}

@@ -34,5 +34,12 @@ const (
 	MaxCriticalWhy = 200              // bytes of why there is one
 )
 
+// Of who somebody is and where a page stands: what an agent tells, the link takes and the
+// broker's log writes down.
+const (
+	MaxIdentity = 512 // bytes of an issuer, and of its name for somebody
+	MaxHost     = 253 // bytes of a name of the DNS (RFC 1035 section 2.3.4)
+)
+
 // MaxSaid bounds what an agent tells and what the link takes, in one.
 const MaxSaid = 256 // bytes of what a source of a scanner's state adds: one line

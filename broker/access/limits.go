@@ -31,7 +31,7 @@ const (
 	maxTold   = 500              // events of one session's certificates and critical sections
 
 	maxToldKeys    = session.MaxConsoleKeys // passkeys of an agent's page of which is known that the log has them
-	maxKeyNews     = 256                    // events of an agent's passkeys in the log a day
+	maxKeyNews     = 256                    // events of an agent's passkeys in the log a day, and a few more where many come at one moment
 	maxToldConsent = 200                    // and of what the operator was asked about it; an agent that keeps its own bounds tells fewer
 	maxWhy         = 500                    // bytes of why a recording is looked at
 	saltBytes      = 32

@@ -98,7 +98,7 @@ func (e Event) Entry() ([]byte, error) {
 }
 
 func shortWho(id *session.Identity) bool {
-	return id == nil || len(id.Iss) <= maxWho && len(id.Sub) <= maxWho
+	return id == nil || len(id.Iss) <= session.MaxIdentity && len(id.Sub) <= session.MaxIdentity
 }
 
 func spell(e Event) ([]byte, error) {

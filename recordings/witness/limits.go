@@ -8,7 +8,6 @@ const (
 	MaxEvent      = 16 << 10  // bytes of an entry
 	maxDetails    = 16        // of an event
 	maxDetail     = 400       // bytes of one
-	maxWho        = 512       // bytes of issuer or subject
 )
 
 // Of one recording's countersignatures.

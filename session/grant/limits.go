@@ -3,20 +3,21 @@ package grant
 import (
 	"time"
 
+	"github.com/sallyport/sallyport/session"
 	"github.com/sallyport/sallyport/session/idtoken"
 )
 
 // Of the documents.
 const (
-	MaxDocument  = 4096               // bytes of a request or a grant
-	MaxReason    = 1000               // bytes of the engineer's words
-	MaxRef       = 64                 // bytes of a work order's name
-	MaxKeys      = 4                  // of one grant, the request's own included
-	maxList      = 32                 // services, channels or obligations
-	maxIss       = 512                // bytes of an issuer's URL
-	maxSub       = idtoken.MaxSubject // bytes
-	maxListed    = 8                  // of a person's groups, in a refusal
-	maxApprovers = 16                 // that an asset's policy can want, and that give some proof for one grant
+	MaxDocument  = 4096                // bytes of a request or a grant
+	MaxReason    = 1000                // bytes of the engineer's words
+	MaxRef       = 64                  // bytes of a work order's name
+	MaxKeys      = 4                   // of one grant, the request's own included
+	maxList      = 32                  // services, channels or obligations
+	maxIss       = session.MaxIdentity // bytes of an issuer's URL
+	maxSub       = idtoken.MaxSubject  // bytes
+	maxListed    = 8                   // of a person's groups, in a refusal
+	maxApprovers = 16                  // that an asset's policy can want, and that give some proof for one grant
 )
 
 // Shares of what waits for an answer. Broker and agent hold people to them, so that

@@ -37,7 +37,7 @@ func (o Open) check() error {
 		return invalid("a stream to something that is not a name")
 	case len(o.Peer) > 64:
 		return invalid("a stream from an overlong address")
-	case len(o.By.Iss) > maxIdentity || len(o.By.Sub) > maxIdentity:
+	case len(o.By.Iss) > session.MaxIdentity || len(o.By.Sub) > session.MaxIdentity:
 		return invalid("a stream for somebody with an overlong name")
 	case o.Door == DoorIssuer:
 		if !isIssuer(o.Issuer) || o.Asset != "" || o.Service != "" {
@@ -143,14 +143,14 @@ func (r SessionReport) checkAnswer() error {
 	if _, err := session.ParseRequestID(x.Request); err != nil {
 		return invalid("an answer to something that is not a request")
 	}
-	by := len(x.By.Iss) <= maxIdentity && len(x.By.Sub) <= maxIdentity && len(x.By.Email) <= maxIdentity && len(x.By.Name) <= maxIdentity && x.By.Sub != ""
+	by := len(x.By.Iss) <= session.MaxIdentity && len(x.By.Sub) <= session.MaxIdentity && len(x.By.Email) <= session.MaxIdentity && len(x.By.Name) <= session.MaxIdentity && x.By.Sub != ""
 	approves, denies := len(x.Grant) > 0, x.Reason != ""
 	switch {
 	case !by || x.At.IsZero():
 		return invalid("an answer of nobody, or at no time")
 	case approves == denies || (x.Token != "") != (len(x.Salt) == 32) || approves != (x.Token != "" || len(x.Passkey) > 0) || !approves && x.Admitted:
 		return invalid("an answer that is neither yes nor no")
-	case len(x.Groups) > maxGroups || slices.ContainsFunc(x.Groups, func(g string) bool { return len(g) > maxIdentity }):
+	case len(x.Groups) > maxGroups || slices.ContainsFunc(x.Groups, func(g string) bool { return len(g) > session.MaxIdentity }):
 		return invalid("an answer of too many groups")
 	case len(x.Passkey) > session.MaxAssertion || len(x.Grant) > maxAnswer || len(x.Reason) > maxAnswer || len(x.Token) > maxAnswerToken || x.Count < 0 || x.Needed < 0:
 		return invalid("an overlong answer")
@@ -164,8 +164,8 @@ func (r SessionReport) checkPasskey() error {
 	if r.Session != "" || r.Request != "" || r.Seq != 0 || r.Asset != "" || r.Service != "" || len(r.Recordings)+len(r.Assets) > 0 {
 		return invalid("a report about a passkey and about something else")
 	}
-	if !session.ValidKeyName(x.Name) || x.Owner.Iss == "" || x.Owner.Sub == "" || len(x.Owner.Iss) > maxIdentity || len(x.Owner.Sub) > maxIdentity ||
-		x.Host == "" || len(x.Host) > maxHost || x.Since.IsZero() || !x.Until.IsZero() && x.Until.Before(x.Since) {
+	if !session.ValidKeyName(x.Name) || x.Owner.Iss == "" || x.Owner.Sub == "" || len(x.Owner.Iss) > session.MaxIdentity || len(x.Owner.Sub) > session.MaxIdentity ||
+		x.Host == "" || len(x.Host) > session.MaxHost || x.Since.IsZero() || !x.Until.IsZero() && x.Until.Before(x.Since) {
 		return invalid("a report about a passkey that is none")
 	}
 	return nil

@@ -40,9 +40,7 @@ const (
 const (
 	maxJoin        = 4 << 10                // bytes of a join token
 	maxHead        = 1 << 10                // bytes of a put that is a recording's head
-	maxIdentity    = 512                    // bytes of an issuer, and of its name for somebody
 	maxGroups      = 16                     // of an approver, in an answer: no scanner wants more approvers
-	maxHost        = 253                    // bytes of a name of the DNS
 	maxAnswer      = 4 << 10                // bytes of a grant, or of a reason, in an answer
 	maxAnswerToken = 32 << 10               // bytes of the token that approves
 	maxNetworks    = 4096                   // that are counted apart; a flood from more begins anew

@@ -38,7 +38,7 @@ func At(address string) (Page, error) {
 }
 
 func goodName(host string) bool {
-	if _, err := netip.ParseAddr(host); err == nil || len(host) > 253 {
+	if _, err := netip.ParseAddr(host); err == nil || len(host) > session.MaxHost {
 		return false
 	}
 	for label := range strings.SplitSeq(host, ".") {

@@ -112,7 +112,7 @@ func (s Settings) address() (netip.AddrPort, error) {
 
 // hostName reports whether s can stand in a certificate and in an address.
 func hostName(s string) bool {
-	if len(s) > 253 || net.ParseIP(s) != nil {
+	if len(s) > session.MaxHost || net.ParseIP(s) != nil {
 		return false
 	}
 	for _, label := range strings.Split(s, ".") {

@@ -44,7 +44,12 @@ func Start(t *testing.T, cfg simulator.ConsoleConfig, now func() time.Time) *Con
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Serve(ctx, l) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("serve the simulated console: %v", err)
+		}
+	})
 	return &Console{c, s, l.Addr().String()}
 }
 
