@@ -99,7 +99,7 @@ func (a *Agent) standing(asset Asset, zone *time.Location) *page.State {
 	if !some {
 		return nil
 	}
-	out := &page.State{Is: s.State, Says: wording.Clean(s.Words()), Switch: slices.ContainsFunc(asset.Modality.Sources, func(s StateSource) bool { return s.Operator })}
+	out := &page.State{Is: s.State, Says: wording.Clean(s.Words()), Shut: wording.Clean(s.Shut), Switch: slices.ContainsFunc(asset.Modality.Sources, func(s StateSource) bool { return s.Operator })}
 	if out.Switch {
 		out.Holds = page.Holds(a.now().In(zone), modality.DefaultFor, asset.Modality.longest(), asset.Modality.Shifts)
 	}

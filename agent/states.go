@@ -50,6 +50,6 @@ func stateOf(asset string, s modality.Standing, some bool) console.State {
 	if !some {
 		return console.State{Asset: asset, Interlock: "none"}
 	}
-	return console.State{Asset: asset, Interlock: "on", State: s.State, Source: string(s.Source), Detail: s.Detail,
+	return console.State{Asset: asset, Interlock: "on", State: s.State, Source: string(s.Source), Detail: s.Detail, Shut: s.Shut,
 		At: s.At.UTC(), Until: s.Until.UTC(), Since: s.Since.UTC()}
 }

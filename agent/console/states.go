@@ -24,6 +24,7 @@ type State struct {
 	State     session.ModalityState `json:"state,omitempty"`  // with an interlock, as all that follows
 	Source    string                `json:"source,omitempty"` // whose word it is
 	Detail    string                `json:"detail,omitempty"` // and what that adds
+	Shut      string                `json:"shut,omitempty"`   // why nothing opens, whatever the state permits: what the key switch says
 	At        time.Time             `json:"at,omitzero"`      // when it was said last
 	Until     time.Time             `json:"until,omitzero"`   // when it stops to hold
 	Since     time.Time             `json:"since,omitzero"`   // when the scanner came into the state

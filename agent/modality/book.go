@@ -166,7 +166,7 @@ func (b *Book) Look() {
 	for asset := range b.rules {
 		was, known := b.last[asset]
 		is := b.standing(asset, now)
-		if !known || was.State != is.State || was.Source != is.Source || was.Until != is.Until || was.Detail != is.Detail {
+		if !known || was.State != is.State || was.Source != is.Source || was.Until != is.Until || was.Detail != is.Detail || was.Shut != is.Shut {
 			news[asset] = is
 		}
 		b.last[asset] = is

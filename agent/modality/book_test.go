@@ -80,6 +80,32 @@ func TestWhatTheOperatorPermitsExpiresAlsoOverARestart(t *testing.T) {
 	}
 }
 
+// A key that is turned is told of at once, also while somebody says what restricts more: it
+// ends a critical section, which that does not.
+func TestAKeyThatIsTurnedIsTold(t *testing.T) {
+	for state, hold := range map[session.ModalityState]time.Duration{session.InService: time.Hour, session.PatientOnTable: 0, session.Scanning: 0} {
+		d := open(filepath.Join(t.TempDir(), "s"), noon, Operator, KeySwitch)
+		d.tell("CT", KeySwitch, session.InService, "is on")
+		set(t, d, state, hold)
+		d.Look()
+		before := len(d.told)
+		d.Look()
+		if len(d.told) != before {
+			t.Errorf("%s: told again of nothing", state)
+		}
+		d.tell("CT", KeySwitch, session.ModalityUnknown, "is off")
+		d.Look()
+		if len(d.told) != before+1 || d.told[before].Shut != "key-switch: is off" {
+			t.Errorf("%s: a key that was turned off: %+v", state, d.told[before:])
+		}
+		d.tell("CT", KeySwitch, session.InService, "is on")
+		d.Look()
+		if len(d.told) != before+2 || d.told[before+1].Shut != "" {
+			t.Errorf("%s: and on again: %+v", state, d.told[before:])
+		}
+	}
+}
+
 func TestADeviceEndsWhatTheOperatorPermits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "switches.json")
 	d := open(path, noon, Operator, MPPS)

@@ -35,6 +35,7 @@ type Asset struct {
 type State struct {
 	Is     session.ModalityState
 	Says   string    // whose word, with what they add
+	Shut   string    // why nothing opens, whatever it does: what the key switch says
 	At     time.Time // when it was said last; zero: never
 	Until  time.Time // when it stops to hold, if nobody says it again; zero: that is not known
 	Switch bool      // the operator's switch is asked

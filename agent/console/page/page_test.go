@@ -415,8 +415,15 @@ func TestTheSwitchTightensForEverybody(t *testing.T) {
 	if did := s.agent.list(); !slices.Equal(did, want) {
 		t.Errorf("it did %v", did)
 	}
-	if _, body, _ := s.do("GET", "/", nil, "", nil); !strings.Contains(body, "The scanner is scanning.") || !strings.Contains(body, "Interlock: none.") {
+	if _, body, _ := s.do("GET", "/", nil, "", nil); !strings.Contains(body, "The scanner is scanning.") || !strings.Contains(body, "Interlock: none.") || strings.Contains(body, "Shut off") {
 		t.Error("the states are not said")
+	}
+	s.change(func(b *Board) {
+		b.Assets = slices.Clone(b.Assets)
+		b.Assets[0].State = &State{Is: session.Scanning, Says: "the operator", Switch: true, Shut: "key-switch: is <off>"}
+	})
+	if _, body, _ := s.do("GET", "/", nil, "", nil); !strings.Contains(body, "Shut off from service: nothing opens. <small>key-switch: is &lt;off&gt;</small>") {
+		t.Error("a key that is off is not said")
 	}
 }
 

@@ -105,6 +105,9 @@ func showStates(out io.Writer, all []console.State) {
 		if s.Detail != "" {
 			by += ": " + s.Detail
 		}
+		if s.Shut != "" {
+			by += "; nothing opens now: " + s.Shut
+		}
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\n", s.Asset, s.State, clock(s.Since), clock(s.Until), wording.Clean(by))
 	}
 	_ = table.Flush() // into a buffer
